@@ -1,0 +1,116 @@
+// Package license is the vocabulary of Oncegate: what an e-license (电子证照) is, who holds it, how it is
+// identified, which types exist, and the questions and findings that pass between a gateway and its sources.
+//
+// Metadata follow GB/T 36903, identifiers GB/T 36904, types GB/T 36902. The package imports nothing of ours.
+package license
+
+import (
+	"time"
+)
+
+// A HolderID names a holder (持证主体) by a code and the type of that code.
+type HolderID struct {
+	Type string `json:"type" yaml:"type"` // holder code type (持证主体代码类型代码), three digits: "001" 统一社会信用代码, "111" 公民身份号码, …
+	Code string `json:"code" yaml:"code"` // the code itself, upper case, without spaces
+}
+
+// A Holder is one holder of a license. A license may have several (marriage, joint ownership).
+type Holder struct {
+	HolderID
+	Name string `json:"name"` // CZZT
+}
+
+// An Issuer is the body that issued a license (证照颁发机构).
+type Issuer struct {
+	Name  string `json:"name" yaml:"name"`   // ZZBFJG
+	Code  string `json:"code" yaml:"code"`   // ZZBFJGDM: 统一社会信用代码, 18 characters
+	Level string `json:"level" yaml:"level"` // ZZBFJGJB: "1" 国家级 … "5" 其他; may be empty
+}
+
+// A Date is a calendar day in the form "2006-01-02"; the empty Date means "not stated" and, as the end of a
+// validity, "unlimited" (长期). Dates of this form compare as strings. ParseDate makes them.
+type Date string
+
+// A License is one e-license as its source states it, in the terms of the catalogue.
+type License struct {
+	Type      string            // catalogue id of the type, such as "business-license"
+	Number    string            // 证照编号 (ZZBH), as the issuer numbers it
+	Issuer    Issuer            //
+	Issued    Date              // ZZBFRQ
+	ValidFrom Date              // ZZYXQQSRQ
+	ValidTo   Date              // ZZYXQJZRQ; empty: unlimited
+	Holders   []Holder          // at least one, in the source's order (parallel lists of GB/T 36903)
+	Status    Status            //
+	Fields    map[string]string // the type's own fields by dictionary name; amounts are strings
+	Flags     []Flag            // what was accepted on import although it is faulty; nil when strict
+}
+
+// A Flag says that a value was accepted from a source although it breaks a rule. Value itself is never repeated here.
+type Flag struct {
+	Field  string `json:"field"`
+	Reason string `json:"reason"` // stable code, such as "check-character"
+}
+
+// Status is a license's standing, in the one internal list; adapters map each source's own list to it.
+type Status string
+
+// The internal status list, "oncegate-license-status/1".
+const (
+	Valid      Status = "valid"      // 有效
+	Suspended  Status = "suspended"  // 暂扣, 暂时失效
+	Revoked    Status = "revoked"    // 撤销, 吊销, 注销
+	Superseded Status = "superseded" // 已换发: a newer version exists
+	Expired    Status = "expired"    // 过期失效
+)
+
+// A Question asks a source for the licenses of one type that one holder has.
+type Question struct {
+	Type   string   // catalogue id
+	Holder HolderID //
+	Number string   // 证照编号, to ask for that one only; empty: all of the holder's
+}
+
+// Found says what came of a Question.
+type Found string
+
+// What came of a Question. "Not found" is knowledge: the source answered and has none. It is never confused with
+// "unavailable", which says nothing about the license.
+const (
+	IsFound       Found = "found"
+	IsNotFound    Found = "not-found"
+	IsUnavailable Found = "unavailable"
+)
+
+// A Finding answers one Question.
+type Finding struct {
+	State   Found
+	Records []License // at least one when State is IsFound, else empty
+	AsOf    time.Time // the moment whose truth this is: now for a live source, the drop's time for a file
+	Source  string    // id of the source that answered
+	Stale   bool      // a kept copy, because the source was unavailable
+	Err     error     // why it is unavailable: for logs and metrics, never for a caller; carries no personal data
+}
+
+// A Step is one step of a verification, reported apart from the others.
+type Step struct {
+	Name   string    `json:"name"`   // stable code, such as "record-in-sm3-tree"
+	State  StepState `json:"state"`  //
+	Reason string    `json:"reason"` // one sentence; empty only when State is OK
+}
+
+// StepState is how a Step came out.
+type StepState string
+
+// How a Step came out. A result as a whole holds only when no Step failed.
+const (
+	OK           StepState = "ok"
+	Failed       StepState = "failed"
+	NotCheckable StepState = "not-checkable"
+)
+
+// A Fault is one thing wrong in a piece of configuration data. Every room reports all its faults at once; node
+// turns Path into file, line and column.
+type Fault struct {
+	Path   string // YAML path from the document's root, such as "$.types[2].fields[0].name"
+	Reason string // what is wrong and what is expected, one sentence
+}
