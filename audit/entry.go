@@ -1,0 +1,114 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// An Entry is everything that commits together with one record. It is what tlog carries as "attached" and store applies.
+type Entry struct {
+	Record  []byte   // the leaf
+	Sealed  []Sealed // evidence parts, in the order of Record.Evidence
+	Index   Index    // what search may find it by
+	Changes []any    // values of the change types of cases, register and audit; an unknown type refuses the entry
+}
+
+// A Sealed is one evidence part, sealed; its first plaintext bytes are 32 random ones, so that its digest tells nothing.
+type Sealed struct {
+	Kind   string // "request", "inputs" or "person"
+	Digest []byte // SM3 of the plaintext part, 32 bytes
+	Blob   []byte // nil once erased
+}
+
+// An Index is the searchable view of a record. Persons are keyed digests HMAC-SM3(K, …), K from the keystore.
+type Index struct {
+	Time      time.Time  `json:"time"`
+	System    string     `json:"system"`
+	Operation string     `json:"operation"`
+	RequestID string     `json:"request_id"`
+	Operator  string     `json:"operator,omitempty"` // keyed digest
+	Uses      []IndexUse `json:"uses"`
+}
+
+// An IndexUse is the searchable view of one use.
+type IndexUse struct {
+	Matter      string `json:"matter,omitempty"`
+	Case        string `json:"case,omitempty"`
+	Material    string `json:"material,omitempty"`
+	Need        int    `json:"need,omitempty"` // is_need, for the reuse rate; 0 where it does not count
+	LicenseType string `json:"license_type,omitempty"`
+	Decision    string `json:"decision"`
+	Holder      string `json:"holder,omitempty"` // keyed digest
+}
+
+// Changes of audit's own.
+type (
+	// Claim marks a signed call's jti as used by its system. Refused with ErrReplayed if it is used, or if Exp is at or
+	// before the purge horizon.
+	Claim struct {
+		System, JTI string
+		Exp         time.Time
+	}
+	// PolicySet keeps the files of an activated policy set by its digest; keeping it again changes nothing.
+	PolicySet struct {
+		Digest string
+		Files  []File
+	}
+)
+
+// A File is one file of a policy set.
+type File struct {
+	Path string `json:"path"`
+	Data []byte `json:"data"`
+}
+
+// ErrReplayed says that the jti was used before, or is too old to know.
+var ErrReplayed = errors.New("the call was made before")
+
+// A Query selects records; empty fields do not restrict. Holder and Operator are keyed digests.
+type Query struct {
+	From, To                                                                 time.Time // From inclusive, To exclusive
+	System, Operator, Operation, Matter, Case, LicenseType, Holder, Decision string
+	Before                                                                   uint64 // only records with a smaller index; 0: from the newest
+	Limit                                                                    int    // 1–1000
+}
+
+// A Row is one record found by a search.
+type Row struct {
+	Log   string // origin
+	Index uint64
+	Leaf  []byte
+}
+
+// Storage reads what was recorded. Records are written by the log's batches only (tlog.Storage), with the Entry attached.
+// Implementations are safe for concurrent use.
+type Storage interface {
+	// Entry returns the leaf and its sealed parts; fs.ErrNotExist if there is no such index.
+	Entry(ctx context.Context, index uint64) ([]byte, []Sealed, error)
+	// Search returns matching rows, newest first. It reads a projection that follows the log.
+	Search(ctx context.Context, q Query) ([]Row, error)
+	// Follow brings the projection up to the log's head (bounded work per call) and returns how many records it covers and how many there are.
+	Follow(ctx context.Context) (covered, size uint64, err error)
+	// Rebuild empties the projection; Follow fills it again.
+	Rebuild(ctx context.Context) error
+	// ByJTI returns the index of the record that a system's call left; fs.ErrNotExist if none.
+	ByJTI(ctx context.Context, system, jti string) (uint64, error)
+	// PolicySet returns the files of an activated set; fs.ErrNotExist if unknown.
+	PolicySet(ctx context.Context, digest string) ([]File, error)
+	// Reuse counts, over records in the period, materials needed (is_need 1 and 3) and those met from source, per matter; a case's material counts once, by its last check.
+	Reuse(ctx context.Context, from, to time.Time, matter string) ([]Reuse, error)
+	// Erase deletes the sealed request and person parts of one record; the log still verifies.
+	Erase(ctx context.Context, index uint64) error
+	// Purge forgets claims with Exp before t and raises the horizon to t; the horizon never falls.
+	Purge(ctx context.Context, t time.Time) error
+	// Horizon returns the purge horizon; the zero time if nothing was purged.
+	Horizon(ctx context.Context) (time.Time, error)
+}
+
+// A Reuse is the reuse rate of one matter: materials met from source out of those required.
+type Reuse struct {
+	Matter      string `json:"matter"`
+	Numerator   int    `json:"numerator"`
+	Denominator int    `json:"denominator"`
+}

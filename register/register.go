@@ -1,0 +1,69 @@
+// Package register is the license register: which content was signed as which version, the version's status and its slot
+// in a status list. It keeps the signed JWT and a keyed digest of the content, and no disclosure: disclosures are recomputed
+// from the source record.
+package register
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"oncegate/license"
+)
+
+// A Version is one signed version of a license.
+type Version struct {
+	Subject    [32]byte       // HMAC-SM3(key, JCS([type, issuer, license number])): which license this is, unguessable
+	Type       string         // catalogue id
+	Issuer     string         // USCC
+	Serial     string         // 流水号 of the identifier; random, the same for all versions of a license
+	Number     int            // version, from 1
+	Identifier string         // GB/T 36904, with root and check character
+	Content    [32]byte       // HMAC-SM3(key, canonical content)
+	JWT        string         // issuer-signed JWT of the SD-JWT, without disclosures
+	KeyID      string         // the signing key
+	Signed     time.Time      //
+	Status     license.Status // last status known
+	StatusAt   time.Time      //
+	List       string         // id of the status list
+	Slot       int            // position in it, random
+}
+
+// A Snapshot is the last source record of a question, sealed; kept only where some grant allows its age.
+type Snapshot struct {
+	Key     [32]byte  // HMAC-SM3(key, JCS([type, holder type, holder code]))
+	Sealed  []byte    // the finding's records
+	AsOf    time.Time //
+	Expires time.Time // when it must be gone: AsOf and the longest age any grant allows
+}
+
+// Storage reads the register. Writing happens only with a record: the change types below stand in audit.Entry.Changes.
+// Implementations are safe for concurrent use and see every change whose record was answered.
+type Storage interface {
+	// Latest returns the highest version of the license; fs.ErrNotExist if it was never signed.
+	Latest(ctx context.Context, subject [32]byte) (Version, error)
+	// ByIdentifier returns that version; fs.ErrNotExist if unknown.
+	ByIdentifier(ctx context.Context, identifier string) (Version, error)
+	// Snapshot returns the kept copy; fs.ErrNotExist if there is none or it has expired at now.
+	Snapshot(ctx context.Context, key [32]byte, now time.Time) (Snapshot, error)
+	// Statuses calls yield for every occupied slot of a list whose status is not Valid, in no particular order.
+	Statuses(ctx context.Context, list string, yield func(slot int, status license.Status)) error
+}
+
+// Changes that commit with a record.
+type (
+	// Issue adds a version and marks the one before it superseded. Refused with ErrTaken if (Subject, Number), the
+	// identifier or the slot is taken, or if Number is not the latest plus one.
+	Issue struct{ Version Version }
+	// SetStatus moves a version's status. Refused with ErrTaken if its status is not From any more.
+	SetStatus struct {
+		Identifier string
+		From, To   license.Status
+		At         time.Time
+	}
+	// Keep replaces the kept copy of a question, unless a newer one stands.
+	Keep struct{ Snapshot Snapshot }
+)
+
+// ErrTaken says that somebody else was first: read again, and sign the next version if the content differs.
+var ErrTaken = errors.New("the version is taken")
