@@ -66,7 +66,9 @@ type File struct {
 // ErrReplayed says that the jti was used before, or is too old to know.
 var ErrReplayed = errors.New("the call was made before")
 
-// A Query selects records; empty fields do not restrict. Holder and Operator are keyed digests.
+// A Query selects records; empty fields do not restrict. Holder and Operator are keyed digests. What is asked of a use
+// (Matter, Case, LicenseType, Holder, Decision) must hold for one and the same use; a record with several such uses is
+// found once.
 type Query struct {
 	From, To                                                                 time.Time // From inclusive, To exclusive
 	System, Operator, Operation, Matter, Case, LicenseType, Holder, Decision string
@@ -96,10 +98,16 @@ type Storage interface {
 	ByJTI(ctx context.Context, system, jti string) (uint64, error)
 	// PolicySet returns the files of an activated set; fs.ErrNotExist if unknown.
 	PolicySet(ctx context.Context, digest string) ([]File, error)
-	// Reuse counts, over records in the period, materials needed (is_need 1 and 3) and those met from source, per matter; a case's material counts once, by its last check.
+	// Reuse counts, over records in the period (from inclusive, to exclusive), materials needed (IndexUse.Need 1 and 3) and those met
+	// from source (Decision "met"), per matter, in the order of their codes; a case's material counts once, by the last use
+	// in the period. An empty matter means all.
 	Reuse(ctx context.Context, from, to time.Time, matter string) ([]Reuse, error)
-	// Erase deletes the sealed request and person parts of one record; the log still verifies.
+	// Erase deletes the blobs of the sealed request and person parts of one record; their digests stay and the log still
+	// verifies. Erasing again changes nothing; fs.ErrNotExist if there is no such index.
 	Erase(ctx context.Context, index uint64) error
+	// EraseBefore erases as Erase does, oldest first, up to limit records whose Index.Time is before t and that still have
+	// a request or person part, and returns how many it erased; 0 means that none is left.
+	EraseBefore(ctx context.Context, t time.Time, limit int) (int, error)
 	// Purge forgets claims with Exp before t and raises the horizon to t; the horizon never falls.
 	Purge(ctx context.Context, t time.Time) error
 	// Horizon returns the purge horizon; the zero time if nothing was purged.

@@ -48,14 +48,20 @@ type Storage interface {
 	Snapshot(ctx context.Context, key [32]byte, now time.Time) (Snapshot, error)
 	// Statuses calls yield for every occupied slot of a list whose status is not Valid, in no particular order.
 	Statuses(ctx context.Context, list string, yield func(slot int, status license.Status)) error
+	// Lists returns the ids of all lists with an occupied slot, in the order of their first version.
+	Lists(ctx context.Context) ([]string, error)
+	// Taken reports whether a slot of a list is occupied.
+	Taken(ctx context.Context, list string, slot int) (bool, error)
+	// Purge deletes the kept copies that have expired at now.
+	Purge(ctx context.Context, now time.Time) error
 }
 
 // Changes that commit with a record.
 type (
-	// Issue adds a version and marks the one before it superseded. Refused with ErrTaken if (Subject, Number), the
+	// Issue adds a version and marks the one before it superseded, at the moment the new one was signed. Refused with ErrTaken if (Subject, Number), the
 	// identifier or the slot is taken, or if Number is not the latest plus one.
 	Issue struct{ Version Version }
-	// SetStatus moves a version's status. Refused with ErrTaken if its status is not From any more.
+	// SetStatus moves a version's status. Refused with ErrTaken if its status is not From any more, or the version unknown.
 	SetStatus struct {
 		Identifier string
 		From, To   license.Status
