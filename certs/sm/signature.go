@@ -1,0 +1,96 @@
+package sm
+
+import (
+	"crypto/ecdsa"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"github.com/emmansun/gmsm/sm2"
+)
+
+// SignatureSize is the length of a signature r‖s in bytes.
+const SignatureSize = 64
+
+var (
+	// ErrBadSignature says that a well-formed signature does not belong to message and key.
+	ErrBadSignature = errors.New("sm2 signature does not verify")
+	// ErrSignatureForm says that the bytes are no signature: wrong length, r or s out of [1, n-1], or not strict DER.
+	ErrSignatureForm = errors.New("sm2 signature is malformed")
+	// ErrEmptyMessage says that nothing was given to sign or verify. The two SM2 libraries disagree about the empty
+	// message, so the house never signs it.
+	ErrEmptyMessage = errors.New("an empty message is never signed")
+)
+
+// VerifyFunc is the shape of [Verify]. Verifiers take it as a field, so that a second voice can listen.
+type VerifyFunc func(pub *ecdsa.PublicKey, message, rs []byte) error
+
+// Verify reports whether rs is the SM2 signature of message under pub: nil, or an error that is ErrBadSignature,
+// ErrSignatureForm, ErrEmptyMessage or ErrBadKey. It never panics, whatever the input.
+func Verify(pub *ecdsa.PublicKey, message, rs []byte) error {
+	if len(message) == 0 {
+		return ErrEmptyMessage
+	}
+	if err := CheckPublicKey(pub); err != nil {
+		return err
+	}
+	der, err := RawToDER(rs)
+	if err != nil {
+		return err
+	}
+	if !sm2.VerifyASN1WithSM2(pub, []byte(UserID), message, der) {
+		return ErrBadSignature
+	}
+	return nil
+}
+
+// pair is SM2Signature of GM/T 0009 clause 7.3.
+type pair struct{ R, S *big.Int }
+
+// RawToDER turns r‖s into the DER SEQUENCE that certificates and OpenSSL use.
+func RawToDER(rs []byte) ([]byte, error) {
+	if len(rs) != SignatureSize {
+		return nil, fmt.Errorf("%w: %d bytes, not %d", ErrSignatureForm, len(rs), SignatureSize)
+	}
+	p := pair{new(big.Int).SetBytes(rs[:32]), new(big.Int).SetBytes(rs[32:])}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return asn1.Marshal(p)
+}
+
+// DERToRaw turns a DER SEQUENCE into r‖s. Trailing bytes, further members, long lengths and padded integers are refused:
+// the bytes must be the only DER encoding of the pair.
+func DERToRaw(der []byte) ([]byte, error) {
+	// The longest DER of two 33-byte integers is 72 bytes.
+	if len(der) > 72 {
+		return nil, fmt.Errorf("%w: DER of %d bytes", ErrSignatureForm, len(der))
+	}
+	var p pair
+	rest, err := asn1.Unmarshal(der, &p)
+	if err != nil || len(rest) != 0 {
+		return nil, fmt.Errorf("%w: not one DER sequence of two integers", ErrSignatureForm)
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	again, err := asn1.Marshal(p)
+	if err != nil || string(again) != string(der) {
+		return nil, fmt.Errorf("%w: not the canonical DER", ErrSignatureForm)
+	}
+	rs := make([]byte, SignatureSize)
+	p.R.FillBytes(rs[:32])
+	p.S.FillBytes(rs[32:])
+	return rs, nil
+}
+
+func (p pair) check() error {
+	n := sm2.P256().Params().N
+	for _, v := range []*big.Int{p.R, p.S} {
+		if v.Sign() <= 0 || v.Cmp(n) >= 0 {
+			return fmt.Errorf("%w: r or s out of range", ErrSignatureForm)
+		}
+	}
+	return nil
+}
