@@ -119,7 +119,7 @@ type Batch struct {
 // Entry is one leaf with what must be committed in the same transaction.
 type Entry struct {
 	Leaf     []byte // 1 to MaxLeaf bytes
-	Attached any    // nothing to the log; the store knows its types and refuses others
+	Attached any    // opaque to the log; the store knows its types and refuses others; nil: nothing
 }
 
 // Head is the state of a log at one size, all that is needed to append to it.

@@ -1,0 +1,179 @@
+package tlog
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+const (
+	// MaxCheckpoint is the length in bytes of the longest checkpoint that is read.
+	MaxCheckpoint = 16 << 10
+
+	// MaxSize is the largest number of leaves of a log: indices are integers of I-JSON.
+	MaxSize = 1<<53 - 1
+
+	sm3RootPrefix = "sm3-root "
+)
+
+// ErrCheckpoint says that bytes are not a checkpoint of the form this package writes.
+var ErrCheckpoint = errors.New("malformed checkpoint")
+
+// Checkpoint is what a checkpoint commits to: a C2SP tlog-checkpoint whose one extension line
+// carries the root of the SM3 tree (design 5.6).
+type Checkpoint struct {
+	Origin string // names the log, and its keys
+	Size   uint64 // number of leaves
+	SHA256 [HashSize]byte
+	SM3    [HashSize]byte
+}
+
+// Root returns the root of the given tree.
+func (c Checkpoint) Root(tree Tree) []byte {
+	if tree == SM3 {
+		return c.SM3[:]
+	}
+	return c.SHA256[:]
+}
+
+// Text returns the text that is signed: origin, size, SHA-256 root and the line of the SM3 root,
+// each ended by a newline.
+func (c Checkpoint) Text() string {
+	return fmt.Sprintf("%s\n%d\n%s\n%s%s\n", c.Origin, c.Size,
+		base64.StdEncoding.EncodeToString(c.SHA256[:]),
+		sm3RootPrefix, base64.StdEncoding.EncodeToString(c.SM3[:]))
+}
+
+// Signer signs checkpoints. It is called under the storage's lock: it must be quick, and may give up
+// when ctx ends. Implementations are safe for concurrent use.
+type Signer interface {
+	Name() string    // of the key: the log's origin
+	KeyHash() uint32 // key id as in a signed note
+	Sign(ctx context.Context, msg []byte) ([]byte, error)
+}
+
+// noteSigner lends a Signer to package note, which knows no context.
+type noteSigner struct {
+	Signer
+	ctx context.Context
+}
+
+func (s noteSigner) Sign(msg []byte) ([]byte, error) { return s.Signer.Sign(s.ctx, msg) }
+
+func signCheckpoint(ctx context.Context, c Checkpoint, signers ...Signer) (string, error) {
+	list := make([]note.Signer, len(signers))
+	for i, s := range signers {
+		list[i] = noteSigner{s, ctx}
+	}
+	msg, err := note.Sign(&note.Note{Text: c.Text()}, list...)
+	if err != nil {
+		return "", fmt.Errorf("sign checkpoint: %w", err)
+	}
+	return string(msg), nil
+}
+
+// ParseCheckpoint reads a signed checkpoint of exactly the form that this package writes: four lines
+// of text, an empty line, at least one signature line. It checks no signature. Every error is
+// ErrCheckpoint.
+func ParseCheckpoint(signed string) (Checkpoint, error) {
+	c, err := parseCheckpoint(signed)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("%w: %w", ErrCheckpoint, err)
+	}
+	return c, nil
+}
+
+func parseCheckpoint(signed string) (c Checkpoint, err error) {
+	if len(signed) > MaxCheckpoint {
+		return c, errors.New("too long")
+	}
+	text, sigs, ok := strings.Cut(signed, "\n\n")
+	if !ok {
+		return c, errors.New("no signatures")
+	}
+	lines := strings.Split(text, "\n")
+	if len(lines) != 4 {
+		return c, fmt.Errorf("%d lines of text, not 4", len(lines))
+	}
+	if !isOrigin(lines[0]) {
+		return c, errors.New("origin is no key name")
+	}
+	c.Origin = lines[0]
+	if c.Size, err = parseSize(lines[1]); err != nil {
+		return c, err
+	}
+	if err := parseRoot(&c.SHA256, lines[2]); err != nil {
+		return c, fmt.Errorf("root: %w", err)
+	}
+	sm3, ok := strings.CutPrefix(lines[3], sm3RootPrefix)
+	if !ok {
+		return c, errors.New("no sm3-root line")
+	}
+	if err := parseRoot(&c.SM3, sm3); err != nil {
+		return c, fmt.Errorf("sm3-root: %w", err)
+	}
+	return c, checkSignatureLines(sigs)
+}
+
+func checkSignatureLines(sigs string) error {
+	body, ok := strings.CutSuffix(sigs, "\n")
+	if !ok {
+		return errors.New("signatures do not end in a newline")
+	}
+	for line := range strings.SplitSeq(body, "\n") {
+		rest, ok := strings.CutPrefix(line, "— ")
+		name, sig, ok2 := strings.Cut(rest, " ")
+		if !ok || !ok2 || !isOrigin(name) {
+			return errors.New("malformed signature line")
+		}
+		if b, err := decodeBase64(base64.StdEncoding, sig); err != nil || len(b) < 5 {
+			return errors.New("malformed signature")
+		}
+	}
+	return nil
+}
+
+// isOrigin reports whether s can name a key in a signed note: valid UTF-8 without spaces, plus signs
+// and control characters.
+func isOrigin(s string) bool {
+	return s != "" && len(s) <= 255 && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return r == '+' || unicode.IsSpace(r) || unicode.IsControl(r)
+	})
+}
+
+func parseSize(s string) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n > MaxSize || strconv.FormatUint(n, 10) != s {
+		return 0, errors.New("size is no number of leaves")
+	}
+	return n, nil
+}
+
+func parseRoot(root *[HashSize]byte, s string) error {
+	b, err := decodeBase64(base64.StdEncoding, s)
+	if err != nil {
+		return err
+	}
+	if len(b) != HashSize {
+		return errors.New("wrong length")
+	}
+	copy(root[:], b)
+	return nil
+}
+
+// decodeBase64 accepts only the one encoding of each value: the standard decoder skips newlines and
+// ignores stray bits.
+func decodeBase64(enc *base64.Encoding, s string) ([]byte, error) {
+	b, err := enc.DecodeString(s)
+	if err != nil || enc.EncodeToString(b) != s {
+		return nil, errors.New("not canonical base64")
+	}
+	return b, nil
+}

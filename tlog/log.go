@@ -1,0 +1,213 @@
+package tlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Log appends to one log. Several Logs, in several processes, may append to the same one: each batch
+// is integrated from the head that the storage has locked, not from memory. It is safe for
+// concurrent use.
+type Log struct {
+	*View
+	config Config
+	mark   *mark // nil if no mark is kept
+	stats  stats
+
+	// known is the head last known to be committed. The committer alone stores it.
+	known atomic.Pointer[Head]
+
+	// doubt is set while a commit stays unknown beyond Patience: Append refuses at once.
+	doubt atomic.Bool
+
+	// accepting is held for reading while an entry is put into the queue, and for writing to
+	// close it, so that nothing is sent on a closed channel. It protects closed.
+	accepting sync.RWMutex
+	closed    bool
+	queue     chan *pending
+
+	abandon   chan struct{} // closed when Close may not wait for an unknown commit any longer
+	abandoned sync.Once
+	stopped   chan struct{} // closed by the committer at its end
+}
+
+// pending is an entry that waits for its batch. The committer sets turn and position, or err, and
+// then closes done; after that nobody changes it.
+type pending struct {
+	leaf     []byte
+	hash     LeafHash
+	attached any
+
+	turn     *turn
+	position int // among the accepted entries of the turn
+	err      error
+	done     chan struct{}
+}
+
+func (p *pending) fail(err error) {
+	p.err = err
+	close(p.done)
+}
+
+// Open opens a log that Create or Recover has made and starts its committer.
+//
+// It refuses with fs.ErrNotExist a log that was never created, and with ErrRolledBack a stored head
+// that is below the high-water mark or does not extend it. A head that its own tiles do not add up
+// to is refused too.
+func Open(ctx context.Context, config Config) (*Log, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	view := NewView(config.Storage, config.NewSM3)
+	head, err := checkStored(ctx, config, view)
+	if err != nil {
+		return nil, fmt.Errorf("open log %s: %w", config.Origin, err)
+	}
+	l := &Log{
+		View:    view,
+		config:  config,
+		queue:   make(chan *pending, config.Queue),
+		abandon: make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	if config.Mark != "" {
+		if l.mark, err = startMark(config, head.Checkpoint); err != nil {
+			return nil, fmt.Errorf("open log %s: %w", config.Origin, err)
+		}
+	}
+	l.known.Store(&head)
+	go l.run()
+	return l, nil
+}
+
+// Append adds a leaf of 1 to MaxLeaf bytes to the log and commits attached, whatever that is to the
+// storage, in the same transaction. It returns after the commit is known, with a receipt under the
+// checkpoint of its batch.
+//
+// If the storage refuses the entry, the error is the storage's own reason, with errors.Is intact;
+// nothing of the entry is kept. With ErrUnavailable nothing may be released. If ctx ends first, its
+// error is returned, and the entry is appended all the same if it was taken.
+func (l *Log) Append(ctx context.Context, leaf []byte, attached any) (Receipt, error) {
+	if len(leaf) == 0 || len(leaf) > MaxLeaf {
+		return Receipt{}, ErrLeafSize
+	}
+	leaf = bytes.Clone(leaf) // a caller who gives up may reuse it
+	p := &pending{leaf: leaf, hash: l.nodes.leaf(leaf), attached: attached, done: make(chan struct{})}
+	if err := l.accept(ctx, p); err != nil {
+		return Receipt{}, err
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return Receipt{}, fmt.Errorf("wait for the log: %w", context.Cause(ctx))
+	}
+	if p.err != nil {
+		return Receipt{}, p.err
+	}
+	return p.turn.receipt(p)
+}
+
+func (l *Log) accept(ctx context.Context, p *pending) error {
+	l.accepting.RLock()
+	defer l.accepting.RUnlock()
+	if l.closed {
+		return ErrClosed
+	}
+	if l.doubt.Load() {
+		return errInDoubt
+	}
+	select {
+	case l.queue <- p:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a place in the log's queue: %w", context.Cause(ctx))
+	}
+}
+
+// Known returns the checkpoint last known to be committed by this process.
+func (l *Log) Known() string { return l.known.Load().Checkpoint }
+
+// Close finishes the entries that were accepted, writes the mark and stops. New entries get
+// ErrClosed at once. When ctx ends, a commit that is still unknown is left so, for the next Open to
+// find out; a commit that runs is waited for in any case. Closing twice is the same as once.
+func (l *Log) Close(ctx context.Context) error {
+	l.accepting.Lock()
+	if !l.closed {
+		l.closed = true
+		close(l.queue)
+	}
+	l.accepting.Unlock()
+
+	var err error
+	select {
+	case <-l.stopped:
+	case <-ctx.Done():
+		l.abandoned.Do(func() { close(l.abandon) })
+		<-l.stopped
+		err = fmt.Errorf("close log: %w", context.Cause(ctx))
+	}
+	if l.mark != nil {
+		err = errors.Join(err, l.mark.close())
+	}
+	return err
+}
+
+// run is the committer: whatever waits when a batch has ended makes up the next one.
+func (l *Log) run() {
+	defer close(l.stopped)
+	for p := range l.queue {
+		l.commit(l.gather(p))
+	}
+}
+
+func (l *Log) gather(first *pending) []*pending {
+	group := []*pending{first}
+	for len(group) < l.config.MaxBatch {
+		select {
+		case p, ok := <-l.queue:
+			if !ok {
+				return group
+			}
+			group = append(group, p)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit settles every entry of the group. A group that failed is tried again entry by entry, so
+// that one bad entry fails alone.
+func (l *Log) commit(group []*pending) {
+	deadline := time.Now().Add(l.config.Patience)
+	err := l.attempt(group)
+	if err == nil {
+		return
+	}
+	if len(group) == 1 || errors.Is(err, ErrRolledBack) {
+		failAll(group, err)
+		return
+	}
+	l.config.Logger.Warn("log batch failed, trying its entries one by one", "entries", len(group), "error", err)
+	for i, p := range group {
+		if time.Now().After(deadline) {
+			failAll(group[i:], err)
+			return
+		}
+		if err := l.attempt([]*pending{p}); err != nil {
+			p.fail(err)
+		}
+	}
+}
+
+func failAll(group []*pending, err error) {
+	for _, p := range group {
+		p.fail(err)
+	}
+}

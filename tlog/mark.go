@@ -1,0 +1,167 @@
+package tlog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// mark is the high-water mark: a file with the last checkpoint known to be committed. A background
+// writer keeps it up, many commits to one write. It is never ahead of a known commit.
+type mark struct {
+	path     string
+	every    time.Duration
+	logger   *slog.Logger
+	failures atomic.Uint64
+
+	wake chan struct{} // holds one token while there is something to write
+	quit chan struct{}
+	done chan struct{}
+	stop sync.Once
+	last error // of the final write; read after done
+
+	// mu protects the checkpoint to write next.
+	mu   sync.Mutex
+	next string
+}
+
+// startMark writes the checkpoint, to know at once that it can, and starts the writer.
+func startMark(config Config, checkpoint string) (*mark, error) {
+	if err := writeMark(config.Mark, checkpoint); err != nil {
+		return nil, err
+	}
+	m := &mark{
+		path:   config.Mark,
+		every:  config.MarkEvery,
+		logger: config.Logger,
+		wake:   make(chan struct{}, 1),
+		quit:   make(chan struct{}),
+		done:   make(chan struct{}),
+	}
+	go m.run()
+	return m, nil
+}
+
+// raise has the writer write this checkpoint, or a later one, soon.
+func (m *mark) raise(checkpoint string) {
+	m.mu.Lock()
+	m.next = checkpoint
+	m.mu.Unlock()
+	m.nudge()
+}
+
+func (m *mark) nudge() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes whenever there is something to write, at most once in every.
+func (m *mark) run() {
+	defer close(m.done)
+	for {
+		select {
+		case <-m.wake:
+			m.write()
+		case <-m.quit:
+			m.last = m.write()
+			return
+		}
+		select {
+		case <-time.After(m.every):
+		case <-m.quit:
+			m.last = m.write()
+			return
+		}
+	}
+}
+
+func (m *mark) write() error {
+	m.mu.Lock()
+	checkpoint := m.next
+	m.next = ""
+	m.mu.Unlock()
+	if checkpoint == "" {
+		return nil
+	}
+	err := writeMark(m.path, checkpoint)
+	if err != nil {
+		m.failures.Add(1)
+		m.logger.Error("high-water mark was not written", "error", err)
+		m.again(checkpoint)
+	}
+	return err
+}
+
+// again keeps a checkpoint that could not be written, unless a later one has come.
+func (m *mark) again(checkpoint string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.next == "" {
+		m.next = checkpoint
+		m.nudge()
+	}
+}
+
+// close writes what is left and stops the writer.
+func (m *mark) close() error {
+	m.stop.Do(func() { close(m.quit) })
+	<-m.done
+	return m.last
+}
+
+// ReadMark returns the checkpoint in a high-water mark, or fs.ErrNotExist.
+func ReadMark(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read high-water mark: %w", err)
+	}
+	if _, err := ParseCheckpoint(string(data)); err != nil {
+		return "", fmt.Errorf("read high-water mark: %w", err)
+	}
+	return string(data), nil
+}
+
+// writeMark replaces the mark so that a crash leaves the old one or the new one, whole.
+func writeMark(path, checkpoint string) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("write high-water mark: %w", err)
+		}
+	}()
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := os.Remove(f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			_ = err // a stray file harms nobody
+		}
+	}()
+	_, err = f.WriteString(checkpoint)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes the renaming itself durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

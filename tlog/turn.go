@@ -1,0 +1,259 @@
+package tlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// errInDoubt fails closed: an earlier batch may or may not be in the log.
+var errInDoubt = fmt.Errorf("%w: an earlier commit is not known yet", ErrUnavailable)
+
+// turn is one attempt to commit a group of entries. The committer alone touches it until the entries
+// are released; from then on it is read-only.
+type turn struct {
+	id    [16]byte
+	group []*pending
+
+	// What the last call of integrate made.
+	accepted []int
+	update   Update
+	growth   map[Tree]*growth
+}
+
+// attempt commits the group in one transaction. With nil every entry is settled: released, refused,
+// or failed in doubt. With an error none is, and nothing was committed.
+func (l *Log) attempt(group []*pending) error {
+	t := &turn{group: group}
+	if _, err := io.ReadFull(l.config.Rand, t.id[:]); err != nil {
+		return fmt.Errorf("%w: draw a batch id: %w", ErrUnavailable, err)
+	}
+	// Values of no caller: the batch belongs to all of them, and none can cancel it.
+	ctx := context.Background()
+	batch := Batch{ID: t.id, Entries: make([]Entry, len(group))}
+	for i, p := range group {
+		batch.Entries[i] = Entry{Leaf: p.leaf, Attached: p.attached}
+	}
+	batch.Integrate = func(head Head, r Reader, accepted []int) (Update, error) {
+		return l.integrate(ctx, t, head, r, accepted)
+	}
+	verdicts, err := l.config.Storage.Commit(ctx, batch)
+	if errors.Is(err, ErrUnknown) {
+		l.stats.unknown.Add(1)
+		return l.resolve(ctx, t, verdicts, err)
+	}
+	if err != nil {
+		l.stats.failed.Add(1)
+		return unavailable(err)
+	}
+	return l.release(t, verdicts)
+}
+
+// unavailable marks an error of the storage as one that releases nothing.
+func unavailable(err error) error {
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrRolledBack) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// integrate makes of the locked head what the accepted entries add to it, and signs that.
+func (l *Log) integrate(ctx context.Context, t *turn, head Head, r Reader, accepted []int) (Update, error) {
+	if err := l.checkLocked(head); err != nil {
+		return Update{}, err
+	}
+	if head.Size+uint64(len(accepted)) > MaxSize {
+		return Update{}, errors.New("log is full")
+	}
+	t.accepted, t.growth = append([]int(nil), accepted...), make(map[Tree]*growth)
+	update := Update{Head: Head{Size: head.Size + uint64(len(accepted)), Batch: t.id}}
+	for _, i := range accepted {
+		update.Leaves = append(update.Leaves, t.group[i].hash)
+	}
+	c := Checkpoint{Origin: l.config.Origin, Size: update.Head.Size}
+	for _, tree := range Trees {
+		g, err := l.growTree(ctx, tree, head, r, &update)
+		if err != nil {
+			return Update{}, fmt.Errorf("integrate batch: %w", err)
+		}
+		t.growth[tree] = g
+		copy(c.rootOf(tree), g.root)
+	}
+	update.Head.SM3, update.Head.SHA256 = t.growth[SM3].frontier(), t.growth[SHA256].frontier()
+	var err error
+	if update.Head.Checkpoint, err = signCheckpoint(ctx, c, l.config.SM2, l.config.Ed25519); err != nil {
+		return Update{}, err
+	}
+	t.update = update
+	return update, nil
+}
+
+// growTree appends the leaves of update to one tree and adds the tiles that become full to update.
+func (l *Log) growTree(ctx context.Context, tree Tree, head Head, r Reader, update *Update) (*growth, error) {
+	leaves := make([][]byte, len(update.Leaves))
+	for i := range leaves {
+		hash := update.Leaves[i].Of(tree)
+		leaves[i] = hash[:]
+	}
+	g, err := grow(l.nodes.of(tree), head.Size, head.frontier(tree), leaves)
+	if err != nil {
+		return nil, err
+	}
+	tiles, err := g.fullTiles(func(level int, index uint64, width int) ([]byte, error) {
+		return l.nodes.tile(ctx, r, tree, level, index, width)
+	})
+	update.Tiles = append(update.Tiles, tiles...)
+	return g, err
+}
+
+// checkLocked refuses to integrate from a head that does not follow what is known. A larger head is
+// normal: another node has appended. Its frontier must then match its own checkpoint, so that a
+// damaged row is not signed into history.
+func (l *Log) checkLocked(head Head) error {
+	known := l.known.Load()
+	if head.Batch == known.Batch && head.Size == known.Size {
+		return nil
+	}
+	if head.Size <= known.Size {
+		return fmt.Errorf("%w: locked head has size %d, known is %d", ErrRolledBack, head.Size, known.Size)
+	}
+	_, err := checkHead(l.nodes.hashers, l.config.Origin, head)
+	return err
+}
+
+// release hands every entry of a committed turn its verdict or its place.
+func (l *Log) release(t *turn, verdicts []error) error {
+	if err := t.check(verdicts); err != nil {
+		// The storage broke its contract: what it committed is not what was signed.
+		failAll(t.group, fmt.Errorf("%w: %w", ErrUnavailable, err))
+		return nil
+	}
+	l.settled(t)
+	for i, k := 0, 0; i < len(t.group); i++ {
+		p := t.group[i]
+		if verdicts[i] != nil {
+			p.fail(verdicts[i])
+			continue
+		}
+		p.turn, p.position = t, k
+		k++
+		close(p.done)
+	}
+	l.stats.add(len(t.accepted), len(t.group)-len(t.accepted))
+	return nil
+}
+
+// check compares the verdicts with what integrate was told.
+func (t *turn) check(verdicts []error) error {
+	if len(verdicts) != len(t.group) {
+		return fmt.Errorf("%d verdicts for %d entries", len(verdicts), len(t.group))
+	}
+	k := 0
+	for i, v := range verdicts {
+		if v != nil {
+			continue
+		}
+		if k >= len(t.accepted) || t.accepted[k] != i {
+			return errors.New("verdicts are not those that were integrated")
+		}
+		k++
+	}
+	if k == 0 { // integrate was not called, or what it made was dropped
+		t.accepted = nil
+	}
+	if k != len(t.accepted) {
+		return errors.New("verdicts are not those that were integrated")
+	}
+	return nil
+}
+
+// settled takes note that a turn is known to be committed.
+func (l *Log) settled(t *turn) {
+	if len(t.accepted) == 0 {
+		return
+	}
+	l.known.Store(&t.update.Head)
+	if l.mark != nil {
+		l.mark.raise(t.update.Head.Checkpoint)
+	}
+}
+
+// receipt proves a released entry. Callers do this at the same time, outside the committer.
+func (t *turn) receipt(p *pending) (Receipt, error) {
+	index := t.growth[SM3].from + uint64(p.position)
+	r := Receipt{Record: p.leaf, Index: index, Checkpoint: t.update.Head.Checkpoint}
+	for _, tree := range Trees {
+		hashes, err := t.growth[tree].prove(index)
+		if err != nil {
+			return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		r.Proofs.set(tree, hashes)
+	}
+	return r, nil
+}
+
+// resolve finds out whether an unknown turn was committed, and then does as attempt does. It asks
+// until it is told; callers are released from waiting after Patience, with ErrUnavailable, and until
+// the answer comes no entry is taken.
+func (l *Log) resolve(ctx context.Context, t *turn, verdicts []error, cause error) error {
+	l.config.Logger.Warn("log commit is unknown, asking the storage", "entries", len(t.group), "error", cause)
+	overdue := time.Now().Add(l.config.Patience)
+	failed := false
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		committed, err := l.config.Storage.Committed(ctx, t.id)
+		if err == nil {
+			l.doubt.Store(false)
+			return l.resolved(t, verdicts, committed, failed)
+		}
+		if !failed && time.Now().After(overdue) {
+			failed = true
+			l.config.Logger.Error("log commit stays unknown, refusing entries", "entries", len(t.group), "error", err)
+			l.doubt.Store(true)
+			failAll(t.group, errInDoubt)
+		}
+		if failed {
+			l.refuseWaiting()
+		}
+		select {
+		case <-time.After(wait):
+		case <-l.abandon:
+			if !failed {
+				failAll(t.group, errInDoubt)
+			}
+			l.doubt.Store(true)
+			l.refuseWaiting()
+			return nil
+		}
+	}
+}
+
+// resolved does with a turn what its outcome asks for. Entries that failed in doubt stay failed,
+// even if they are in the log now: nothing was released on their account.
+func (l *Log) resolved(t *turn, verdicts []error, committed, failed bool) error {
+	l.config.Logger.Info("log commit is known", "entries", len(t.group), "committed", committed)
+	switch {
+	case !failed && committed:
+		return l.release(t, verdicts)
+	case !failed:
+		return fmt.Errorf("%w: commit was lost", ErrUnavailable)
+	case committed && t.check(verdicts) == nil:
+		l.settled(t)
+	}
+	return nil
+}
+
+func (l *Log) refuseWaiting() {
+	for {
+		select {
+		case p, ok := <-l.queue:
+			if !ok {
+				return
+			}
+			p.fail(errInDoubt)
+		default:
+			return
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package tlog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash"
+
+	"github.com/transparency-dev/merkle/proof"
+	"golang.org/x/mod/sumdb/note"
+)
+
+// ErrUnproven says that something was read well but is not what it claims to be.
+var ErrUnproven = errors.New("not proven")
+
+// Trust is what a verifier brings along to judge a log's artefacts.
+type Trust struct {
+	Origin  string
+	SM2     note.Verifier // of the SM2 line; required
+	Ed25519 note.Verifier // of the Ed25519 line; nil leaves that line unchecked
+	NewSM3  func() hash.Hash
+}
+
+// Step is one thing that was checked.
+type Step struct {
+	Name   string    // stable code: one of the Step constants
+	State  StepState //
+	Reason string    // for people; empty only when State is OK
+}
+
+// StepState is how a Step came out.
+type StepState string
+
+// How a Step came out. NotCheckable is no failure: there was nothing to check, or nothing to check
+// it with.
+const (
+	OK           StepState = "ok"
+	Failed       StepState = "failed"
+	NotCheckable StepState = "not-checkable"
+)
+
+// The steps of VerifyReceipt, in order; those of VerifyCheckpoint are the first four.
+const (
+	StepCheckpoint = "checkpoint-form"
+	StepOrigin     = "checkpoint-origin"
+	StepSM2        = "checkpoint-sm2-signature"
+	StepEd25519    = "checkpoint-ed25519-signature"
+	StepSM3Tree    = "record-in-sm3-tree"
+	StepSHA256Tree = "record-in-sha256-tree"
+)
+
+// VerifyReceipt proves offline that r.Record is entry r.Index of the log t names. Both proofs and
+// the SM2 line must hold; the Ed25519 line must hold where it is present and t knows its key. It
+// returns every step taken, and an error that is ErrUnproven if a step failed.
+func VerifyReceipt(r Receipt, t Trust) ([]Step, error) {
+	c, steps, err := VerifyCheckpoint(r.Checkpoint, t)
+	if c == (Checkpoint{}) {
+		return steps, err
+	}
+	h := newHashers(t.NewSM3)
+	for _, tree := range Trees {
+		steps = append(steps, step("record-in-"+tree.String()+"-tree", verifyInclusion(h.of(tree), r, c)))
+	}
+	return steps, failure(steps)
+}
+
+// VerifyCheckpoint checks origin and signatures of a signed checkpoint as VerifyReceipt does. The
+// Checkpoint returned is zero unless its form is right; it is proven only if err is nil.
+func VerifyCheckpoint(signed string, t Trust) (Checkpoint, []Step, error) {
+	if t.SM2 == nil || t.NewSM3 == nil || t.Origin == "" {
+		return Checkpoint{}, nil, fmt.Errorf("%w: trust names no log, no SM2 key or no SM3", ErrUnproven)
+	}
+	c, err := ParseCheckpoint(signed)
+	if err != nil {
+		steps := []Step{step(StepCheckpoint, err)}
+		return Checkpoint{}, steps, failure(steps)
+	}
+	steps := []Step{step(StepCheckpoint, nil), step(StepOrigin, checkOrigin(c.Origin, t.Origin))}
+	steps = append(steps, signatureStep(StepSM2, signed, t.SM2, true))
+	steps = append(steps, signatureStep(StepEd25519, signed, t.Ed25519, false))
+	return c, steps, failure(steps)
+}
+
+func checkOrigin(got, want string) error {
+	if got != want {
+		return fmt.Errorf("checkpoint is of log %q, not of %q", got, want)
+	}
+	return nil
+}
+
+// signatureStep checks the line of one key. A missing line fails only where it is required.
+func signatureStep(name, signed string, v note.Verifier, required bool) Step {
+	if v == nil {
+		return Step{name, NotCheckable, "the key is not known here"}
+	}
+	_, err := note.Open([]byte(signed), note.VerifierList(v))
+	var absent *note.UnverifiedNoteError
+	if errors.As(err, &absent) {
+		if !required {
+			return Step{name, NotCheckable, "the checkpoint has no line of this key"}
+		}
+		err = errors.New("the checkpoint has no line of this key")
+	}
+	return step(name, err)
+}
+
+func verifyInclusion(h *hasher, r Receipt, c Checkpoint) error {
+	if r.Index >= c.Size {
+		return fmt.Errorf("index %d is beyond the checkpoint's size %d", r.Index, c.Size)
+	}
+	leaf := h.HashLeaf(r.Record)
+	if err := proof.VerifyInclusion(h, r.Index, c.Size, leaf, r.Proofs.Of(h.tree), c.Root(h.tree)); err != nil {
+		return fmt.Errorf("record is not entry %d under the %s root", r.Index, h.tree)
+	}
+	return nil
+}
+
+// VerifyConsistency proves that the log of size to.Size extends the one of from.Size in both trees.
+// It checks no signature: both checkpoints must be proven already. The error is ErrUnproven.
+func VerifyConsistency(newSM3 func() hash.Hash, from, to Checkpoint, p Proofs) error {
+	h := newHashers(newSM3)
+	if from.Origin != to.Origin {
+		return fmt.Errorf("%w: checkpoints are of two logs", ErrUnproven)
+	}
+	if from.Size > to.Size {
+		return fmt.Errorf("%w: size %d is not above %d", ErrUnproven, to.Size, from.Size)
+	}
+	for _, tree := range Trees {
+		if err := verifyConsistency(h.of(tree), from, to, p.Of(tree)); err != nil {
+			return fmt.Errorf("%w: size %d does not extend size %d in the %s tree", ErrUnproven, to.Size, from.Size, tree)
+		}
+	}
+	return nil
+}
+
+func verifyConsistency(h *hasher, from, to Checkpoint, p [][]byte) error {
+	// The library does not look at the root of an empty tree.
+	if from.Size == 0 && !bytes.Equal(from.Root(h.tree), h.EmptyRoot()) {
+		return errors.New("root of an empty tree is wrong")
+	}
+	return proof.VerifyConsistency(h, from.Size, to.Size, p, from.Root(h.tree), to.Root(h.tree))
+}
+
+func step(name string, err error) Step {
+	if err != nil {
+		return Step{name, Failed, err.Error()}
+	}
+	return Step{name, OK, ""}
+}
+
+func failure(steps []Step) error {
+	for _, s := range steps {
+		if s.State == Failed {
+			return fmt.Errorf("%w: %s: %s", ErrUnproven, s.Name, s.Reason)
+		}
+	}
+	return nil
+}
