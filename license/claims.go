@@ -1,0 +1,136 @@
+package license
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// A Claim is one thing a license says that can be disclosed on its own: what a selective disclosure carries and what a
+// grant selects by Field. Claims of one holder are chosen by Holder.
+type Claim struct {
+	Field  string // dictionary name, "holder_name"
+	Holder int    // index of the holder, or -1 if the claim is about the license as a whole
+	Path   string // unique in the license: "legal_representative", "holder_name.0"
+	Value  string // never empty
+}
+
+// Claims returns what a license says, in a fixed order: common metadata, then holder after holder, then the type's own
+// fields. What the source does not state makes no claim, except that an unlimited validity says 长期. The status is no
+// claim, because it is live; flags are none, because they are ours.
+//
+// The license must be of type t and every field known to it; a field per holder needs exactly one value for each. The
+// error wraps a Reason.
+func Claims(t Type, l License) ([]Claim, error) {
+	if l.Type != t.ID {
+		return nil, &FieldError{"type", UnknownType}
+	}
+	if len(l.Holders) == 0 {
+		return nil, &FieldError{"holders", WrongHolders}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Fields)) {
+		if !slices.ContainsFunc(t.Fields, func(f Field) bool { return f.Name == name }) {
+			return nil, &FieldError{fieldLabel(name), UnknownField}
+		}
+	}
+	claims := commonClaims(t, l)
+	for _, field := range t.Fields {
+		value := l.Fields[field.Name]
+		if !field.PerHolder {
+			claims = appendClaim(claims, field.Name, -1, value)
+			continue
+		}
+		values, err := perHolder(field, l)
+		if err != nil {
+			return nil, err
+		}
+		for i, value := range values {
+			claims = appendClaim(claims, field.Name, i, value)
+		}
+	}
+	return claims, nil
+}
+
+// fieldLabel keeps a name that no dictionary knows out of errors unless it has the form of one.
+func fieldLabel(name string) string {
+	if fieldName.MatchString(name) {
+		return name
+	}
+	return "fields"
+}
+
+func commonClaims(t Type, l License) []Claim {
+	end := string(l.ValidTo)
+	if end == "" {
+		end = Unlimited
+	}
+	var claims []Claim
+	for _, common := range [...]struct{ name, value string }{
+		{FieldName, t.Name},
+		{FieldNumber, l.Number},
+		{FieldIssuerName, l.Issuer.Name},
+		{FieldIssuerCode, l.Issuer.Code},
+		{FieldIssuerLevel, l.Issuer.Level},
+		{FieldIssued, string(l.Issued)},
+		{FieldValidFrom, string(l.ValidFrom)},
+		{FieldValidTo, end},
+	} {
+		claims = appendClaim(claims, common.name, -1, common.value)
+	}
+	for i, holder := range l.Holders {
+		claims = appendClaim(claims, FieldHolderName, i, holder.Name)
+		claims = appendClaim(claims, FieldHolderCode, i, holder.Code)
+		claims = appendClaim(claims, FieldHolderCodeType, i, holder.HolderID.Type)
+	}
+	return claims
+}
+
+func appendClaim(claims []Claim, field string, holder int, value string) []Claim {
+	if value == "" {
+		return claims
+	}
+	path := field
+	if holder >= 0 {
+		path += "." + strconv.Itoa(holder)
+	}
+	return append(claims, Claim{Field: field, Holder: holder, Path: path, Value: value})
+}
+
+// perHolder splits a field's values; nothing at all is one empty value per holder.
+func perHolder(field Field, l License) ([]string, error) {
+	joined := l.Fields[field.Name]
+	if joined == "" {
+		return make([]string, len(l.Holders)), nil
+	}
+	values := strings.Split(joined, "\n")
+	if len(values) != len(l.Holders) {
+		return nil, &FieldError{field.Name, WrongHolders}
+	}
+	return values, nil
+}
+
+// Content returns the canonical bytes (RFC 8785) of what a license says, for digesting: two records are the same content
+// exactly if these bytes are equal.
+func Content(typeID string, claims []Claim) ([]byte, error) {
+	said := make(map[string]string, len(claims))
+	for _, claim := range claims {
+		said[claim.Path] = claim.Value
+	}
+	if len(said) != len(claims) {
+		return nil, fmt.Errorf("write license content: a claim stands twice")
+	}
+	content, err := json.Marshal(map[string]any{"type": typeID, "claims": said})
+	if err != nil {
+		return nil, fmt.Errorf("write license content: %w", WrongText)
+	}
+	value := jsontext.Value(content)
+	if err := value.Canonicalize(); err != nil {
+		return nil, fmt.Errorf("write license content: %w", WrongText)
+	}
+	return value, nil
+}

@@ -1,0 +1,77 @@
+package license
+
+import "fmt"
+
+// Type returns the type with a catalogue id.
+func (c *Catalogue) Type(id string) (Type, bool) {
+	for _, t := range c.Types {
+		if t.ID == id {
+			return t, true
+		}
+	}
+	return Type{}, false
+}
+
+// TypeByCode returns the type with a national or local type code.
+func (c *Catalogue) TypeByCode(code string) (Type, bool) {
+	for _, t := range c.Types {
+		if code != "" && t.Code == code {
+			return t, true
+		}
+	}
+	return Type{}, false
+}
+
+// CodeType returns a holder code type. A catalogue that lists none uses the national list.
+func (c *Catalogue) CodeType(code string) (CodeType, bool) {
+	list := c.HolderCodes
+	if len(list) == 0 {
+		list = HolderCodes()
+	}
+	for _, entry := range list {
+		if entry.Code == code {
+			return entry, true
+		}
+	}
+	return CodeType{}, false
+}
+
+// CheckHolder checks a holder's code by the rule of its code type. The error wraps a Reason and names nobody.
+func (c *Catalogue) CheckHolder(h HolderID) error {
+	kind, ok := c.CodeType(h.Type)
+	if !ok {
+		return fmt.Errorf("check holder code: %w", UnknownCode)
+	}
+	if err := CheckCode(kind.Check, h.Code); err != nil {
+		return fmt.Errorf("check holder code: %w", err)
+	}
+	return nil
+}
+
+// Field returns the dictionary entry of one of the type's own or of the common fields.
+func (t Type) Field(name string) (Field, bool) {
+	for _, f := range t.Fields {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	if m, ok := FindMetadatum(name); ok && m.Name == name {
+		return m.Field, true
+	}
+	return Field{}, false
+}
+
+// Grantable returns the names a grant may give of this type: the common ones that do not stand openly in every license,
+// then the type's own, in the order of claims.
+func (t Type) Grantable() []string {
+	var names []string
+	for _, m := range Metadata() {
+		if !m.Always {
+			names = append(names, m.Name)
+		}
+	}
+	for _, f := range t.Fields {
+		names = append(names, f.Name)
+	}
+	return names
+}
