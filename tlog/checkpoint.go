@@ -43,6 +43,14 @@ func (c Checkpoint) Root(tree Tree) []byte {
 	return c.SHA256[:]
 }
 
+func (c *Checkpoint) setRoot(tree Tree, root []byte) {
+	if tree == SM3 {
+		c.SM3 = [HashSize]byte(root)
+	} else {
+		c.SHA256 = [HashSize]byte(root)
+	}
+}
+
 // Text returns the text that is signed: origin, size, SHA-256 root and the line of the SM3 root,
 // each ended by a newline.
 func (c Checkpoint) Text() string {

@@ -15,13 +15,6 @@ func (h Head) frontier(tree Tree) []byte {
 	return h.SHA256
 }
 
-func (c *Checkpoint) rootOf(tree Tree) []byte {
-	if tree == SM3 {
-		return c.SM3[:]
-	}
-	return c.SHA256[:]
-}
-
 // checkHead proves that a stored head is whole: its frontiers add up to the roots of its checkpoint.
 func checkHead(h hashers, origin string, head Head) (Checkpoint, error) {
 	c, err := ParseCheckpoint(head.Checkpoint)

@@ -31,6 +31,8 @@ type Log struct {
 	closed    bool
 	queue     chan *pending
 
+	taken []*pending // the group being committed; the committer's own
+
 	abandon   chan struct{} // closed when Close may not wait for an unknown commit any longer
 	abandoned sync.Once
 	stopped   chan struct{} // closed by the committer at its end
@@ -46,12 +48,23 @@ type pending struct {
 	turn     *turn
 	position int // among the accepted entries of the turn
 	err      error
+	settled  bool // the committer's own: done is closed
 	done     chan struct{}
 }
 
-func (p *pending) fail(err error) {
-	p.err = err
+func (p *pending) settle() {
+	p.settled = true
 	close(p.done)
+}
+
+// failAll settles with err those entries that are not settled.
+func failAll(group []*pending, err error) {
+	for _, p := range group {
+		if !p.settled {
+			p.err = err
+			p.settle()
+		}
+	}
 }
 
 // Open opens a log that Create or Recover has made and starts its committer.
@@ -105,7 +118,11 @@ func (l *Log) Append(ctx context.Context, leaf []byte, attached any) (Receipt, e
 	select {
 	case <-p.done:
 	case <-ctx.Done():
-		return Receipt{}, fmt.Errorf("wait for the log: %w", context.Cause(ctx))
+		select {
+		case <-p.done: // settled at the same moment
+		default:
+			return Receipt{}, fmt.Errorf("wait for the log: %w", context.Cause(ctx))
+		}
 	}
 	if p.err != nil {
 		return Receipt{}, p.err
@@ -185,6 +202,7 @@ func (l *Log) gather(first *pending) []*pending {
 // commit settles every entry of the group. A group that failed is tried again entry by entry, so
 // that one bad entry fails alone.
 func (l *Log) commit(group []*pending) {
+	l.taken = group
 	deadline := time.Now().Add(l.config.Patience)
 	err := l.attempt(group)
 	if err == nil {
@@ -195,19 +213,17 @@ func (l *Log) commit(group []*pending) {
 		return
 	}
 	l.config.Logger.Warn("log batch failed, trying its entries one by one", "entries", len(group), "error", err)
-	for i, p := range group {
+	for i := range group {
+		if group[i].settled {
+			continue // given up while an entry before it was in doubt
+		}
 		if time.Now().After(deadline) {
-			failAll(group[i:], err)
+			failAll(group, err)
 			return
 		}
-		if err := l.attempt([]*pending{p}); err != nil {
-			p.fail(err)
+		one := group[i : i+1]
+		if err := l.attempt(one); err != nil {
+			failAll(one, err)
 		}
-	}
-}
-
-func failAll(group []*pending, err error) {
-	for _, p := range group {
-		p.fail(err)
 	}
 }

@@ -3,7 +3,6 @@ package tlog
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -93,8 +92,9 @@ func (m *mark) write() error {
 	}
 	err := writeMark(m.path, checkpoint)
 	if err != nil {
-		m.failures.Add(1)
-		m.logger.Error("high-water mark was not written", "error", err)
+		if m.failures.Add(1) == 1 {
+			m.logger.Error("high-water mark was not written, trying on", "error", err)
+		}
 		m.again(checkpoint)
 	}
 	return err
@@ -141,11 +141,7 @@ func writeMark(path, checkpoint string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err := os.Remove(f.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			_ = err // a stray file harms nobody
-		}
-	}()
+	defer os.Remove(f.Name()) // not there any more once it is renamed
 	_, err = f.WriteString(checkpoint)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {

@@ -98,7 +98,8 @@ type Reader interface {
 	Tile(ctx context.Context, tree Tree, level int, index uint64) ([]byte, error)
 
 	// LeafHashes returns the leaf hashes with start ≤ index < end, concatenated, as
-	// Update.Leaves brought them: all end-start of them, or fs.ErrNotExist.
+	// Update.Leaves brought them: all end-start of them, or fs.ErrNotExist. Callers ask for at
+	// most TileWidth at once.
 	LeafHashes(ctx context.Context, tree Tree, start, end uint64) ([]byte, error)
 
 	// Leaves returns the bytes of the leaves with start ≤ index < end, all end-start of them,

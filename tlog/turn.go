@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// signTimeout bounds what both signers may take under the storage's lock.
+const signTimeout = time.Second
+
 // errInDoubt fails closed: an earlier batch may or may not be in the log.
 var errInDoubt = fmt.Errorf("%w: an earlier commit is not known yet", ErrUnavailable)
 
@@ -79,9 +82,11 @@ func (l *Log) integrate(ctx context.Context, t *turn, head Head, r Reader, accep
 			return Update{}, fmt.Errorf("integrate batch: %w", err)
 		}
 		t.growth[tree] = g
-		copy(c.rootOf(tree), g.root)
+		c.setRoot(tree, g.root)
 	}
 	update.Head.SM3, update.Head.SHA256 = t.growth[SM3].frontier(), t.growth[SHA256].frontier()
+	ctx, cancel := context.WithTimeout(ctx, signTimeout)
+	defer cancel()
 	var err error
 	if update.Head.Checkpoint, err = signCheckpoint(ctx, c, l.config.SM2, l.config.Ed25519); err != nil {
 		return Update{}, err
@@ -134,12 +139,12 @@ func (l *Log) release(t *turn, verdicts []error) error {
 	for i, k := 0, 0; i < len(t.group); i++ {
 		p := t.group[i]
 		if verdicts[i] != nil {
-			p.fail(verdicts[i])
+			failAll(t.group[i:i+1], verdicts[i])
 			continue
 		}
 		p.turn, p.position = t, k
 		k++
-		close(p.done)
+		p.settle()
 	}
 	l.stats.add(len(t.accepted), len(t.group)-len(t.accepted))
 	return nil
@@ -195,8 +200,8 @@ func (t *turn) receipt(p *pending) (Receipt, error) {
 }
 
 // resolve finds out whether an unknown turn was committed, and then does as attempt does. It asks
-// until it is told; callers are released from waiting after Patience, with ErrUnavailable, and until
-// the answer comes no entry is taken.
+// until it is told. After Patience every caller stops waiting, with ErrUnavailable, and no entry is
+// taken until the answer comes.
 func (l *Log) resolve(ctx context.Context, t *turn, verdicts []error, cause error) error {
 	l.config.Logger.Warn("log commit is unknown, asking the storage", "entries", len(t.group), "error", cause)
 	overdue := time.Now().Add(l.config.Patience)
@@ -211,7 +216,7 @@ func (l *Log) resolve(ctx context.Context, t *turn, verdicts []error, cause erro
 			failed = true
 			l.config.Logger.Error("log commit stays unknown, refusing entries", "entries", len(t.group), "error", err)
 			l.doubt.Store(true)
-			failAll(t.group, errInDoubt)
+			failAll(l.taken, errInDoubt)
 		}
 		if failed {
 			l.refuseWaiting()
@@ -219,9 +224,7 @@ func (l *Log) resolve(ctx context.Context, t *turn, verdicts []error, cause erro
 		select {
 		case <-time.After(wait):
 		case <-l.abandon:
-			if !failed {
-				failAll(t.group, errInDoubt)
-			}
+			failAll(l.taken, errInDoubt)
 			l.doubt.Store(true)
 			l.refuseWaiting()
 			return nil
@@ -251,7 +254,7 @@ func (l *Log) refuseWaiting() {
 			if !ok {
 				return
 			}
-			p.fail(errInDoubt)
+			failAll([]*pending{p}, errInDoubt)
 		default:
 			return
 		}

@@ -1,0 +1,152 @@
+package tlog
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// Cache rules. What a tile holds never changes; a partial one is soon replaced by a wider one.
+const (
+	cacheCheckpoint = "no-cache"
+	cacheFull       = "public, max-age=31536000, immutable"
+	cachePartial    = "public, max-age=60"
+	cacheEntries    = "private, max-age=31536000, immutable"
+	cacheError      = "no-store"
+)
+
+// Handler serves what is public of the log, as C2SP tlog-tiles below the prefix where it is mounted
+// with http.StripPrefix: /checkpoint, /tile/<L>/<N>[.p/<W>] of the SHA-256 tree, and the same below
+// /sm3 of the SM3 tree. Partial tiles are derived, up to the committed size. Everything else is 404.
+func (v *View) Handler() http.Handler {
+	return get(func(ctx context.Context, path string) (resource, error) {
+		if path == "/checkpoint" {
+			signed, err := v.Checkpoint(ctx)
+			return resource{[]byte(signed), "text/plain; charset=utf-8", cacheCheckpoint}, err
+		}
+		tree := SHA256
+		if rest, ok := strings.CutPrefix(path, "/sm3/"); ok {
+			tree, path = SM3, "/"+rest
+		}
+		name, err := parseTilePath(strings.TrimPrefix(path, "/"))
+		if err != nil || path[0] != '/' || name.entries {
+			return resource{}, fs.ErrNotExist
+		}
+		hashes, err := v.tile(ctx, tree, name)
+		return resource{hashes, "application/octet-stream", cacheOf(name)}, err
+	})
+}
+
+// EntriesHandler serves entry bundles, /tile/entries/<N>[.p/<W>]: leaves, each after its length in two
+// bytes. Leaves are not public: the caller puts it behind the right to read them.
+func (v *View) EntriesHandler() http.Handler {
+	return get(func(ctx context.Context, path string) (resource, error) {
+		rest, ok := strings.CutPrefix(path, "/")
+		name, err := parseTilePath(rest)
+		if err != nil || !ok || !name.entries {
+			return resource{}, fs.ErrNotExist
+		}
+		bundle, err := v.bundle(ctx, name)
+		return resource{bundle, "application/octet-stream", cacheEntries}, err
+	})
+}
+
+func cacheOf(name tileName) string {
+	if name.width == TileWidth {
+		return cacheFull
+	}
+	return cachePartial
+}
+
+// tile returns a tile within the committed size, or fs.ErrNotExist.
+func (v *View) tile(ctx context.Context, tree Tree, name tileName) ([]byte, error) {
+	if name.width == TileWidth {
+		return v.nodes.tile(ctx, v.storage, tree, name.level, name.index, TileWidth)
+	}
+	width, err := v.published(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	// A full tile is cheap to cut, but its first hashes are not cheap to derive.
+	if width < TileWidth {
+		width = name.width
+	}
+	hashes, err := v.nodes.tile(ctx, v.storage, tree, name.level, name.index, width)
+	if err != nil {
+		return nil, err
+	}
+	return hashes[:name.width*HashSize], nil
+}
+
+// published returns how wide the tile is at the committed size, or fs.ErrNotExist if less is
+// published of it than its name says.
+func (v *View) published(ctx context.Context, name tileName) (int, error) {
+	head, err := v.storage.Head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	nodes, first := head.Size>>(8*name.level), name.index*TileWidth
+	if first >= nodes || nodes-first < uint64(name.width) {
+		return 0, fs.ErrNotExist
+	}
+	return int(min(nodes-first, TileWidth)), nil
+}
+
+func (v *View) bundle(ctx context.Context, name tileName) ([]byte, error) {
+	if _, err := v.published(ctx, name); err != nil {
+		return nil, err
+	}
+	first := name.index * TileWidth
+	leaves, err := v.storage.Leaves(ctx, first, first+uint64(name.width))
+	if err != nil {
+		return nil, err
+	}
+	var bundle []byte
+	for _, leaf := range leaves {
+		if len(leaf) > MaxLeaf {
+			return nil, ErrLeafSize
+		}
+		bundle = binary.BigEndian.AppendUint16(bundle, uint16(len(leaf)))
+		bundle = append(bundle, leaf...)
+	}
+	return bundle, nil
+}
+
+type resource struct {
+	body  []byte
+	kind  string // Content-Type
+	cache string // Cache-Control
+}
+
+// get serves resources by path. Errors say nothing but their status.
+func get(find func(ctx context.Context, path string) (resource, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", cacheError)
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+			return
+		}
+		if r.URL.RawPath != "" || r.URL.Path == "" { // no public path needs escapes
+			http.Error(w, "not found", http.StatusNotFound)
+			return
+		}
+		res, err := find(r.Context(), r.URL.Path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			http.Error(w, "not found", http.StatusNotFound)
+		case err != nil:
+			http.Error(w, "log is unavailable", http.StatusServiceUnavailable)
+		default:
+			w.Header().Set("Cache-Control", res.cache)
+			w.Header().Set("Content-Type", res.kind)
+			w.Header().Set("Content-Length", strconv.Itoa(len(res.body)))
+			w.Write(res.body)
+		}
+	})
+}
