@@ -1,0 +1,301 @@
+package pki
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/emmansun/gmsm/smx509"
+
+	"oncegate/certs/sm"
+)
+
+const (
+	maxChain = 6 // certificates given with a leaf, leaf included
+	maxDepth = 4 // certificates from leaf to anchor, both included
+)
+
+// Trust is what a verifier brings.
+type Trust struct {
+	// Anchors are self-signed roots.
+	Anchors []*Certificate
+	// Known gives code and usage of certificates that do not carry them in our way, by [Fingerprint]: those of other
+	// authorities. It adds to a certificate; chain, dates and signature are still checked.
+	Known map[string]Known
+	// Verify checks signatures in chains; nil means [sm.Verify].
+	Verify sm.VerifyFunc
+	// Confirm checks the signature of every anchor when it is installed; nil means Verify. Give it both voices.
+	Confirm sm.VerifyFunc
+	// Cache is the number of verified chains kept; zero means 4096, negative none.
+	Cache int
+}
+
+// Known is what trust says about one certificate.
+type Known struct{ USCC, Usage string }
+
+// Verifier checks chains against fixed anchors. It is safe for concurrent use.
+type Verifier struct {
+	anchors []*Certificate
+	roots   *smx509.CertPool
+	known   map[string]Known
+	verify  sm.VerifyFunc
+
+	size  int
+	mu    sync.Mutex // protects cache
+	cache map[[sm.DigestSize]byte]verdict
+}
+
+// verdict of a chain that holds from one moment to another.
+type verdict struct {
+	leaf     Leaf
+	from, to time.Time
+}
+
+// NewVerifier installs the anchors. An anchor that is not a self-signed SM2 authority, or whose signature Confirm does
+// not accept, is ErrBadAnchor.
+func NewVerifier(t Trust) (*Verifier, error) {
+	v := &Verifier{
+		anchors: slices.Clone(t.Anchors), roots: smx509.NewCertPool(), known: t.Known, verify: t.Verify,
+		size: t.Cache, cache: make(map[[sm.DigestSize]byte]verdict),
+	}
+	if v.verify == nil {
+		v.verify = sm.Verify
+	}
+	if v.size == 0 {
+		v.size = 4096
+	}
+	confirm := t.Confirm
+	if confirm == nil {
+		confirm = v.verify
+	}
+	for _, a := range v.anchors {
+		pub, err := publicKey(a)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadAnchor, err)
+		}
+		if !bytes.Equal(a.RawIssuer, a.RawSubject) || !mayIssue(a) {
+			return nil, fmt.Errorf("%w: not a self-signed authority", ErrBadAnchor)
+		}
+		if err := checkSignature(a, pub, confirm); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadAnchor, err)
+		}
+		v.roots.AddCert(a)
+	}
+	return v, nil
+}
+
+// VerifyChain is [Verifier.Chain] with throw-away trust.
+func VerifyChain(leaf *Certificate, intermediates, anchors []*Certificate, at time.Time, usage string) (Leaf, error) {
+	v, err := NewVerifier(Trust{Anchors: anchors, Cache: -1})
+	if err != nil {
+		return Leaf{}, err
+	}
+	return v.Chain(leaf, intermediates, at, usage)
+}
+
+// ChainDER is Chain for the DER certificates of an x5c header, leaf first.
+func (v *Verifier) ChainDER(chain [][]byte, at time.Time, usage string) (Leaf, error) {
+	certs, err := ParseChain(chain)
+	if err != nil {
+		return Leaf{}, err
+	}
+	return v.Chain(certs[0], certs[1:], at, usage)
+}
+
+// Chain checks that leaf leads over intermediates to an anchor, that every certificate of the path is valid at the given
+// time and allowed to be where it is, and that the leaf is for usage and names a USCC. Errors are those of this package.
+func (v *Verifier) Chain(leaf *Certificate, intermediates []*Certificate, at time.Time, usage string) (Leaf, error) {
+	if len(intermediates) >= maxChain {
+		return Leaf{}, fmt.Errorf("%w: more than %d certificates", ErrConstraints, maxChain)
+	}
+	key := chainKey(leaf, intermediates)
+	found, ok := v.lookup(key, at)
+	if !ok {
+		var err error
+		if found, err = v.build(leaf, intermediates, at); err != nil {
+			return Leaf{}, err
+		}
+		v.store(key, found)
+	}
+	if found.leaf.Usage != usage {
+		return Leaf{}, fmt.Errorf("%w than %q", ErrWrongUsage, usage)
+	}
+	if found.leaf.USCC == "" {
+		return Leaf{}, ErrNoUSCC
+	}
+	return found.leaf, nil
+}
+
+// build finds the path and has the library judge it once more.
+func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at time.Time) (verdict, error) {
+	pub, err := publicKey(leaf)
+	if err != nil {
+		return verdict{}, err
+	}
+	if leaf.IsCA || leaf.KeyUsage&smx509.KeyUsageDigitalSignature == 0 {
+		return verdict{}, fmt.Errorf("%w: the leaf may not sign", ErrConstraints)
+	}
+	path, err := v.climb([]*Certificate{leaf}, intermediates, at)
+	if err != nil {
+		return verdict{}, err
+	}
+	pool := smx509.NewCertPool()
+	for _, c := range path[1:] {
+		pool.AddCert(c)
+	}
+	if _, err := leaf.Verify(smx509.VerifyOptions{
+		Roots: v.roots, Intermediates: pool, CurrentTime: at, KeyUsages: []smx509.ExtKeyUsage{smx509.ExtKeyUsageAny},
+	}); err != nil {
+		// Our walk is meant to be no laxer than the library's; if it is, the library is right.
+		return verdict{}, fmt.Errorf("%w: %w", ErrConstraints, err)
+	}
+	out := verdict{v.describe(leaf, pub), leaf.NotBefore, leaf.NotAfter}
+	out.leaf.Anchor = Fingerprint(path[len(path)-1])
+	for _, c := range path {
+		if c.NotBefore.After(out.from) {
+			out.from = c.NotBefore
+		}
+		if c.NotAfter.Before(out.to) {
+			out.to = c.NotAfter
+		}
+	}
+	return out, nil
+}
+
+// climb extends path to an anchor. When there are several ways it takes the first that holds; when none holds it gives
+// the first reason that is more telling than "unknown anchor".
+func (v *Verifier) climb(path, intermediates []*Certificate, at time.Time) ([]*Certificate, error) {
+	c := path[len(path)-1]
+	if at.Before(c.NotBefore) {
+		return nil, fmt.Errorf("%w: %s", ErrNotYetValid, place(path))
+	}
+	if at.After(c.NotAfter) {
+		return nil, fmt.Errorf("%w: %s", ErrExpired, place(path))
+	}
+	if len(c.UnhandledCriticalExtensions) > 0 {
+		return nil, fmt.Errorf("%w: unknown critical extension", ErrConstraints)
+	}
+	if slices.ContainsFunc(v.anchors, c.Equal) {
+		return path, nil
+	}
+	if len(path) >= maxDepth {
+		return nil, fmt.Errorf("%w: path is too long", ErrConstraints)
+	}
+	reason := error(ErrUnknownAnchor)
+	for _, issuer := range slices.Concat(v.anchors, intermediates) {
+		if !names(c, issuer) || slices.ContainsFunc(path, issuer.Equal) {
+			continue
+		}
+		err := v.issued(issuer, c, len(path)-1)
+		if err == nil {
+			var full []*Certificate
+			if full, err = v.climb(append(slices.Clone(path), issuer), intermediates, at); err == nil {
+				return full, nil
+			}
+		}
+		if reason == error(ErrUnknownAnchor) {
+			reason = err
+		}
+	}
+	return nil, reason
+}
+
+// names tells whether c says that issuer issued it.
+func names(c, issuer *Certificate) bool {
+	if !bytes.Equal(c.RawIssuer, issuer.RawSubject) {
+		return false
+	}
+	return len(c.AuthorityKeyId) == 0 || len(issuer.SubjectKeyId) == 0 ||
+		bytes.Equal(c.AuthorityKeyId, issuer.SubjectKeyId)
+}
+
+// issued tells whether issuer signed c and was allowed to; below is the number of authorities under issuer in the path.
+func (v *Verifier) issued(issuer, c *Certificate, below int) error {
+	if !mayIssue(issuer) {
+		return fmt.Errorf("%w: the issuer is no authority", ErrConstraints)
+	}
+	if limited := issuer.MaxPathLen > 0 || issuer.MaxPathLenZero; limited && below > issuer.MaxPathLen {
+		return fmt.Errorf("%w: too many authorities below the issuer", ErrConstraints)
+	}
+	pub, err := publicKey(issuer)
+	if err != nil {
+		return err
+	}
+	return checkSignature(c, pub, v.verify)
+}
+
+func mayIssue(c *Certificate) bool {
+	return c.BasicConstraintsValid && c.IsCA && c.KeyUsage&smx509.KeyUsageCertSign != 0
+}
+
+// describe reads the subject. Two units or two codes are none: a key has one usage and one owner.
+func (v *Verifier) describe(c *Certificate, pub *ecdsa.PublicKey) Leaf {
+	l := Leaf{
+		CommonName: c.Subject.CommonName, Public: pub,
+		NotBefore: c.NotBefore, NotAfter: c.NotAfter, Fingerprint: Fingerprint(c),
+	}
+	if len(c.Subject.Organization) == 1 {
+		l.Organization = c.Subject.Organization[0]
+	}
+	if len(c.Subject.OrganizationalUnit) == 1 {
+		l.Usage = c.Subject.OrganizationalUnit[0]
+	}
+	var codes []string
+	for _, a := range c.Subject.Names {
+		if s, ok := a.Value.(string); ok && a.Type.Equal(organizationIdentifier) {
+			codes = append(codes, s)
+		}
+	}
+	if len(codes) == 1 {
+		l.USCC = codes[0]
+	}
+	if k, ok := v.known[l.Fingerprint]; ok {
+		l.USCC, l.Usage = k.USCC, k.Usage
+	}
+	return l
+}
+
+func place(path []*Certificate) string {
+	if len(path) == 1 {
+		return "the leaf"
+	}
+	return "an authority above it"
+}
+
+func chainKey(leaf *Certificate, intermediates []*Certificate) [sm.DigestSize]byte {
+	h := sm.New()
+	var n [4]byte
+	for _, c := range append([]*Certificate{leaf}, intermediates...) {
+		binary.BigEndian.PutUint32(n[:], uint32(len(c.Raw)))
+		h.Write(n[:])
+		h.Write(c.Raw)
+	}
+	return [sm.DigestSize]byte(h.Sum(nil))
+}
+
+func (v *Verifier) lookup(key [sm.DigestSize]byte, at time.Time) (verdict, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	found, ok := v.cache[key]
+	return found, ok && !at.Before(found.from) && !at.After(found.to)
+}
+
+// store keeps a verdict; a full cache drops an arbitrary one. Only chains that hold are kept, so a stranger cannot fill it.
+func (v *Verifier) store(key [sm.DigestSize]byte, found verdict) {
+	if v.size < 0 {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.cache) >= v.size {
+		for k := range v.cache {
+			delete(v.cache, k)
+			break
+		}
+	}
+	v.cache[key] = found
+}
