@@ -23,6 +23,8 @@ import (
 var (
 	// ErrForm says that the text is no compact JWS of ours.
 	ErrForm = errors.New("malformed jws")
+	// ErrDuplicate says that the header names a member twice.
+	ErrDuplicate = errors.New("jws header has a duplicate member")
 	// ErrCrit says that the header demands extensions ("crit"); we have none.
 	ErrCrit = errors.New("jws demands critical extensions")
 	// ErrAlgorithm says that the header's algorithm is not the one expected.
@@ -62,7 +64,8 @@ type wire struct {
 // maxChain bounds x5c.
 const maxChain = 6
 
-// Split takes a compact JWS of at most limit bytes apart. Errors are ErrForm or ErrCrit.
+// Split takes a compact JWS of at most limit bytes apart. Errors are ErrForm, ErrDuplicate or
+// ErrCrit.
 func Split(compact string, limit int) (*Parts, error) {
 	if len(compact) > limit {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrForm, limit)
@@ -91,8 +94,12 @@ func Split(compact string, limit int) (*Parts, error) {
 
 func parseHeader(raw []byte) (Header, error) {
 	var w wire
-	if err := json.Unmarshal(raw, &w, json.RejectUnknownMembers(true)); err != nil || raw[0] != '{' {
-		return Header{}, fmt.Errorf("%w: header is no object, or has a duplicate, unknown or mistyped member", ErrForm)
+	err := json.Unmarshal(raw, &w, json.RejectUnknownMembers(true))
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return Header{}, ErrDuplicate
+	}
+	if err != nil || raw[0] != '{' {
+		return Header{}, fmt.Errorf("%w: header is no object, or has an unknown or mistyped member", ErrForm)
 	}
 	if w.Crit != nil {
 		return Header{}, ErrCrit

@@ -1,0 +1,56 @@
+package token
+
+import (
+	"errors"
+
+	"oncegate/certs/sm"
+)
+
+// Fault is one way a token can be wrong. Its code is stable: problem tables and metrics use it.
+type Fault struct {
+	Code string // such as "token-expired"
+	text string
+}
+
+func (f *Fault) Error() string { return f.text }
+
+// The faults. Compare with errors.Is.
+var (
+	ErrMalformed    = &Fault{"token-malformed", "token is not a signed call of the agreed form"}
+	ErrTooLarge     = &Fault{"token-too-large", "token is larger than 8 KiB"}
+	ErrType         = &Fault{"token-bad-typ", "token header typ is not " + Type}
+	ErrAlgorithm    = &Fault{"token-bad-alg", "token algorithm is not " + sm.Algorithm}
+	ErrCritical     = &Fault{"token-crit-refused", "token demands critical extensions"}
+	ErrDuplicate    = &Fault{"token-duplicate-claim", "token names a member twice"}
+	ErrUnknownClaim = &Fault{"token-unknown-claim", "token has a claim that is not of a signed call"}
+	ErrMissing      = &Fault{"token-missing-claim", "token lacks a required claim"}
+	ErrUnknownKey   = &Fault{"token-unknown-key", "token key is not registered for its issuer"}
+	ErrSignature    = &Fault{"token-bad-signature", "token signature does not verify under the registered key"}
+	ErrAudience     = &Fault{"token-wrong-audience", "token is for another gateway"}
+	ErrExpired      = &Fault{"token-expired", "token has expired"}
+	ErrNotYet       = &Fault{"token-not-yet-valid", "token was issued in the future"}
+	ErrLifetime     = &Fault{"token-lifetime-too-long", "token lives longer than 300 s, or not at all"}
+	ErrID           = &Fault{"token-jti-malformed", "token id is not a UUIDv7 of the time of issue"}
+	ErrMethod       = &Fault{"token-method-mismatch", "token is for another method"}
+	ErrURL          = &Fault{"token-url-mismatch", "token is for another URL"}
+	ErrBody         = &Fault{"token-body-mismatch", "token is for another body"}
+)
+
+// Faults lists every fault, for tables that must have a row for each.
+func Faults() []*Fault {
+	return []*Fault{
+		ErrMalformed, ErrTooLarge, ErrType, ErrAlgorithm, ErrCritical, ErrDuplicate, ErrUnknownClaim, ErrMissing,
+		ErrUnknownKey, ErrSignature, ErrAudience, ErrExpired, ErrNotYet, ErrLifetime, ErrID, ErrMethod, ErrURL, ErrBody,
+	}
+}
+
+// Code returns the code of the fault in err, or "" when err is no fault of a token.
+func Code(err error) string {
+	var f *Fault
+	if errors.As(err, &f) {
+		return f.Code
+	}
+	return ""
+}
+
+const algorithm = sm.Algorithm
