@@ -1,0 +1,95 @@
+package mapping
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"oncegate/license"
+)
+
+const rfc3339 = "rfc3339"
+
+var defaultLayouts = []string{"yyyy-MM-dd", "yyyyMMdd"}
+
+var layoutWords = strings.NewReplacer("yyyy", "2006", "MM", "01", "M", "1", "dd", "02", "d", "2", "HH", "15", "mm", "04", "ss", "05")
+
+func goLayout(layout string) string { return layoutWords.Replace(layout) }
+
+// hasZone says whether texts in the layout name an instant, whose day depends on the place: 2026-01-01T16:00:00Z is
+// the 2nd of January in China.
+func hasZone(layout string) bool {
+	return layout == rfc3339 || layout == license.UnixSeconds || layout == license.UnixMillis
+}
+
+// CheckLayout says what is wrong with a layout of Value.Layouts, or "".
+func CheckLayout(layout string) string {
+	if hasZone(layout) {
+		return ""
+	}
+	for _, word := range []string{"yyyy", "M", "d"} {
+		if !strings.Contains(layout, word) {
+			return "a layout needs yyyy, MM or M, and dd or d"
+		}
+	}
+	sample := time.Date(2031, 11, 29, 0, 0, 0, 0, time.UTC)
+	if back, err := time.Parse(goLayout(layout), sample.Format(goLayout(layout))); err != nil || !back.Equal(sample) {
+		return "the layout does not read back what it writes; it may use yyyy, MM, M, dd, d, HH, mm, ss and signs"
+	}
+	return ""
+}
+
+// ParseTime reads a moment written in a layout of Value.Layouts, as China's time where the text has no offset.
+func ParseTime(layout, s string) (time.Time, error) {
+	t, err := time.ParseInLocation(goLayout(layout), s, license.Shanghai())
+	if err != nil { // its text repeats the value
+		return time.Time{}, errors.New("not in the layout " + layout)
+	}
+	return t, nil
+}
+
+// day reads a calendar day in one layout. A layout without a zone is read in UTC and never moved, because there are
+// days whose midnight Shanghai's clocks skipped.
+func day(layout, s string) (license.Date, error) {
+	switch {
+	case layout == rfc3339:
+		t, err := time.Parse(time.RFC3339, s)
+		return license.DateOf(t), err
+	case hasZone(layout):
+		// license.ParseDate would try its two own forms first, and ten digits are never one of them.
+		return license.ParseDate(s, layout)
+	}
+	t, err := time.Parse(goLayout(layout), s)
+	return license.Date(t.Format("2006-01-02")), err
+}
+
+// date reads a calendar day. Impossible days, and placeholders such as 0001-01-01, are refused.
+func (v Value) date(r Row) (license.Date, error) {
+	s, err := v.raw(r)
+	if err != nil {
+		return "", err
+	}
+	if s == "" || slices.Contains(v.Unlimited, s) {
+		return "", nil
+	}
+	layouts := v.Layouts
+	if len(layouts) == 0 || v.From == "" {
+		layouts = defaultLayouts
+	}
+	for _, layout := range layouts {
+		if d, err := day(layout, s); err == nil && d.Check() == nil {
+			return d, nil
+		}
+	}
+	return "", errors.New("not a day in any of the layouts")
+}
+
+// end reads the end of a validity, where "not stated" would read as "unlimited": the empty text counts only if the
+// configuration says so.
+func (v Value) end(r Row) (license.Date, error) {
+	if s, err := v.raw(r); err == nil && v.set() && s == "" && !slices.Contains(v.Unlimited, "") {
+		return "", errors.New(`the end of validity is empty; list "" under unlimited if that means 长期`)
+	}
+	return v.date(r)
+}

@@ -1,0 +1,98 @@
+package mapping
+
+import (
+	"errors"
+	"strings"
+
+	"oncegate/license"
+)
+
+// A reader reads one row and keeps the first error.
+type reader struct {
+	row Row
+	n   int
+	err error
+}
+
+func (in *reader) fail(v Value, err error) {
+	if in.err == nil {
+		in.err = &Error{Row: in.n, Column: v.From, Reason: err.Error()}
+	}
+}
+
+func (in *reader) text(v Value) string {
+	s, err := v.text(in.row)
+	if err != nil {
+		in.fail(v, err)
+	}
+	return s
+}
+
+func (in *reader) date(v Value, read func(Value, Row) (license.Date, error)) license.Date {
+	d, err := read(v, in.row)
+	if err != nil {
+		in.fail(v, err)
+	}
+	return d
+}
+
+// holders reads the holders of the row: one, or parallel lists.
+func (in *reader) holders(h Holders) []license.Holder {
+	codes := in.list(h.Code, h.Separator, 0, Value.text)
+	names := in.list(h.Name, h.Separator, len(codes), Value.text)
+	types := h.Type
+	if s, err := types.raw(in.row); err == nil && types.From != "" && !strings.Contains(s, h.Separator) {
+		types = Value{Const: in.text(types)} // one type for all holders of the row
+	}
+	kinds := in.list(types, h.Separator, len(codes), Value.text)
+	if in.err != nil {
+		return nil
+	}
+	all := make([]license.Holder, len(codes))
+	for i := range codes {
+		id := license.HolderID{Type: kinds[i], Code: codes[i]}.Normal()
+		if id.Code == "" || id.Type == "" {
+			in.fail(h.Code, errors.New("a holder has no code or no code type"))
+			return nil
+		}
+		all[i] = license.Holder{HolderID: id, Name: names[i]}
+	}
+	return all
+}
+
+// list reads one value per holder. A value that is not from a column stands for each; n is how many are due, 0 for as
+// many as there are.
+func (in *reader) list(v Value, separator string, n int, one func(Value, Row) (string, error)) []string {
+	parts := []string{""}
+	if s, err := v.raw(in.row); err != nil {
+		in.fail(v, err)
+	} else if v.From == "" {
+		return repeat(s, max(n, 1))
+	} else if s == "" && n > 1 {
+		return repeat("", n)
+	} else if parts[0] = s; separator != "" {
+		parts = strings.Split(s, separator)
+	}
+	if n > 0 && len(parts) != n {
+		in.fail(v, errors.New("has "+itoa(len(parts))+" values for "+itoa(n)+" holders"))
+	}
+	for i, part := range parts {
+		if strings.Contains(part, "\n") {
+			in.fail(v, errors.New("a value per holder may not contain a line break"))
+		}
+		s, err := one(v, Row{v.From: part})
+		if err != nil {
+			in.fail(v, err)
+		}
+		parts[i] = s
+	}
+	return parts
+}
+
+func repeat(s string, n int) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = s
+	}
+	return all
+}

@@ -1,0 +1,150 @@
+package sqldb
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"oncegate/adapters/mapping"
+	"oncegate/adapters/secret"
+	"oncegate/license"
+)
+
+// Config says how a database is asked. Its fields are the manual.
+type Config struct {
+	// ID names the source in findings, logs and metrics.
+	ID string `yaml:"id"`
+	// Driver is the name under which a driver registered with database/sql: "sqlite" and "pgx" are linked; a site build
+	// blank-imports others.
+	Driver string `yaml:"driver"`
+	// DSN is the driver's connection text. One with a password belongs in dsn_secret. A SQLite database must be opened
+	// read-only: file:/srv/market.db?mode=ro (or _query_only=1 where the file is written in WAL mode by others).
+	DSN string `yaml:"dsn"`
+	// DSNSecret is where the DSN is kept instead.
+	DSNSecret secret.Ref `yaml:"dsn_secret"`
+	// Placeholders is the driver's own form of parameters: "?", "$1", "@p1" or ":1". Known for sqlite, sqlite3, mysql,
+	// pgx, postgres, sqlserver and oracle; other drivers must say it.
+	Placeholders string `yaml:"placeholders"`
+	// Transaction is "read-only" (the default) or "plain" for drivers that know no read-only transactions (SQL Server,
+	// some vendor drivers). Either is always rolled back; with "plain" the account itself must be unable to write.
+	Transaction string `yaml:"transaction"`
+	// MaxRows bounds the rows of one answer; more make the finding unavailable. 0: 1000.
+	MaxRows int `yaml:"max_rows"`
+	// MaxConnections bounds open connections. 0: 8.
+	MaxConnections int `yaml:"max_connections"`
+	// Queries are the license types this source serves, one query each.
+	Queries []Query `yaml:"queries"`
+}
+
+// A Query fetches the licenses of one type that one holder has.
+type Query struct {
+	// SQL is one SELECT with named parameters, which are bound and never written into the text: :holder_code,
+	// :holder_type (in the source's own code) and :number ("" when all of the holder's licenses are asked for).
+	// It must give one row per license and holder, all holders of each license:
+	//
+	//	select c.no, c.status, o.name, o.id_type, o.id_no from certificate c join owner o on o.cert = c.no
+	//	where c.no in (select cert from owner where id_no = :holder_code and id_type = :holder_type)
+	SQL string `yaml:"sql"`
+	// Record maps the columns.
+	Record mapping.Record `yaml:"record"`
+}
+
+const (
+	readOnly = "read-only"
+	plain    = "plain"
+)
+
+var knownForms = map[string]string{
+	"sqlite": question, "sqlite3": question, "mysql": question,
+	"pgx": dollar, "postgres": dollar,
+	"sqlserver": at, "mssql": at, "oracle": colon,
+}
+
+func (c Config) form() string {
+	if c.Placeholders != "" {
+		return c.Placeholders
+	}
+	return knownForms[c.Driver]
+}
+
+// Check reports everything wrong with the configuration at once; paths start at "$", the Config itself. It opens nothing.
+func (c Config) Check(cat *license.Catalogue) []license.Fault {
+	var all []license.Fault
+	add := func(path, reason string) { all = append(all, license.Fault{Path: path, Reason: reason}) }
+	if c.Driver == "" {
+		add("$.driver", "required: the name of a database/sql driver, such as sqlite or pgx")
+	}
+	if (c.DSN == "") == c.DSNSecret.IsZero() {
+		add("$.dsn", "say either dsn or dsn_secret")
+	}
+	if !c.DSNSecret.IsZero() {
+		all = append(all, under("$.dsn_secret", c.DSNSecret.Check())...)
+	}
+	if c.DSN != "" {
+		if err := c.checkDSN(c.DSN); err != nil {
+			add("$.dsn", err.Error())
+		}
+	}
+	if !slices.Contains(placeholderForms, c.form()) {
+		add("$.placeholders", "say how this driver writes parameters: "+strings.Join(placeholderForms, ", "))
+	}
+	if !slices.Contains([]string{"", readOnly, plain}, c.Transaction) {
+		add("$.transaction", `expected "read-only" or "plain"`)
+	}
+	if c.MaxRows < 0 || c.MaxConnections < 0 {
+		add("$", "max_rows and max_connections may not be negative")
+	}
+	if len(c.Queries) == 0 {
+		add("$.queries", "at least one query is needed")
+	}
+	seen := map[string]bool{}
+	for i, q := range c.Queries {
+		path := fmt.Sprintf("$.queries[%d]", i)
+		all = append(all, q.check(path, c.form(), cat)...)
+		if seen[q.Record.Type] {
+			add(path+".record.type", "a second query for the same license type")
+		}
+		seen[q.Record.Type] = true
+	}
+	return all
+}
+
+func (q Query) check(path, form string, cat *license.Catalogue) []license.Fault {
+	all := under(path+".record", q.Record.Check(cat))
+	if !slices.Contains(placeholderForms, form) {
+		return all // reported already
+	}
+	st, err := rewrite(q.SQL, form)
+	if err != nil {
+		return append(all, license.Fault{Path: path + ".sql", Reason: err.Error()})
+	}
+	if !slices.Contains(st.args, holderCode) {
+		all = append(all, license.Fault{Path: path + ".sql", Reason: "the statement never uses :holder_code and would read everybody's licenses"})
+	}
+	return all
+}
+
+// checkDSN refuses a SQLite DSN that could write: SQLite takes "read-only transaction" as a mere wish.
+func (c Config) checkDSN(dsn string) error {
+	if c.Driver != "sqlite" && c.Driver != "sqlite3" {
+		return nil
+	}
+	_, query, _ := strings.Cut(dsn, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return fmt.Errorf("the part after ? is no query")
+	}
+	if values.Get("mode") != "ro" && values.Get("_query_only") != "1" && !slices.Contains(values["_pragma"], "query_only(1)") {
+		return fmt.Errorf("a SQLite source must be opened read-only: add ?mode=ro or ?_query_only=1")
+	}
+	return nil
+}
+
+// under moves faults below a path.
+func under(path string, faults []license.Fault) []license.Fault {
+	for i := range faults {
+		faults[i].Path = path + strings.TrimPrefix(faults[i].Path, "$")
+	}
+	return faults
+}

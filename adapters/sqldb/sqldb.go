@@ -1,0 +1,140 @@
+// Package sqldb asks a department's database for licenses, through any database/sql driver.
+//
+// Query texts come from configuration; their parameters are bound. All questions of one call are asked in one
+// read-only transaction that is always rolled back, so that a case check sees one state of the database.
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"oncegate/adapters/mapping"
+	"oncegate/license"
+)
+
+const (
+	defaultRows        = 1000
+	defaultConnections = 8
+	idleTime           = 5 * time.Minute
+)
+
+// Deps are what a source needs from its house. The zero value is usable.
+type Deps struct {
+	Now func() time.Time // clock; nil: time.Now
+}
+
+// A Source answers questions from a database. Any number of goroutines may use it.
+type Source struct {
+	id      string
+	db      *sql.DB
+	own     bool // whether Close closes db
+	options *sql.TxOptions
+	maxRows int
+	queries map[string]query // by license type
+	now     func() time.Time
+	closed  atomic.Bool
+}
+
+type query struct {
+	statement statement
+	plan      *mapping.Plan
+}
+
+// Open checks the configuration and prepares a connection pool. It does not connect: a database that is down at start
+// is unavailable, not an error.
+func Open(cfg Config, cat *license.Catalogue, deps Deps) (*Source, error) {
+	if f := cfg.Check(cat); len(f) > 0 {
+		return nil, fmt.Errorf("cannot open source %s: %s: %s", cfg.ID, f[0].Path, f[0].Reason)
+	}
+	dsn := cfg.DSN
+	if dsn == "" {
+		var err error
+		if dsn, err = cfg.DSNSecret.Read(); err != nil {
+			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
+		}
+		if err := cfg.checkDSN(dsn); err != nil {
+			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
+		}
+	}
+	db, err := sql.Open(cfg.Driver, dsn)
+	if err != nil { // its text may repeat the DSN
+		return nil, fmt.Errorf("cannot open source %s: driver %q is not linked or refuses the DSN", cfg.ID, cfg.Driver)
+	}
+	n := cfg.MaxConnections
+	if n == 0 {
+		n = defaultConnections
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	db.SetConnMaxIdleTime(idleTime)
+	s, err := New(cfg, cat, db, deps)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	s.own = true
+	return s, nil
+}
+
+// New is Open over a database that the caller opened and closes. cfg's dsn and max_connections are not used, but must
+// pass Check.
+func New(cfg Config, cat *license.Catalogue, db *sql.DB, deps Deps) (*Source, error) {
+	if f := cfg.Check(cat); len(f) > 0 {
+		return nil, fmt.Errorf("cannot open source %s: %s: %s", cfg.ID, f[0].Path, f[0].Reason)
+	}
+	s := &Source{
+		id: cfg.ID, db: db, maxRows: cfg.MaxRows, now: deps.Now, queries: map[string]query{},
+		options: &sql.TxOptions{ReadOnly: cfg.Transaction != plain},
+	}
+	if cfg.form() == dollar && s.options.ReadOnly {
+		s.options.Isolation = sql.LevelRepeatableRead // PostgreSQL's default would see a new state per statement
+	}
+	if s.maxRows == 0 {
+		s.maxRows = defaultRows
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	for _, q := range cfg.Queries {
+		st, err := rewrite(q.SQL, cfg.form())
+		if err != nil {
+			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
+		}
+		plan, err := q.Record.Bind(cat)
+		if err != nil {
+			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
+		}
+		s.queries[q.Record.Type] = query{st, plan}
+	}
+	return s, nil
+}
+
+// Check says whether the source can answer now: it connects and has the database prepare every statement. The error
+// may name tables and columns, but no person.
+func (s *Source) Check(ctx context.Context) error {
+	if s.closed.Load() {
+		return mapping.ErrClosed
+	}
+	if err := s.db.PingContext(ctx); err != nil {
+		return cannot("reach the database", err)
+	}
+	for id, q := range s.queries {
+		st, err := s.db.PrepareContext(ctx, q.statement.text)
+		if err != nil {
+			return fmt.Errorf("cannot prepare the statement of %s: %w", id, err)
+		}
+		st.Close()
+	}
+	return nil
+}
+
+// Close releases the connections that Open made. Later calls of Find fail with mapping.ErrClosed.
+func (s *Source) Close() error {
+	if s.closed.Swap(true) || !s.own {
+		return nil
+	}
+	return s.db.Close()
+}

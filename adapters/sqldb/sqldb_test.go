@@ -1,0 +1,259 @@
+package sqldb
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"oncegate/adapters/adaptertest"
+	"oncegate/adapters/mapping"
+	"oncegate/license"
+)
+
+// selectEstates asks for all holders of each license that the person holds.
+const selectEstates = `
+	select c.cert_no, c.status, c.issued, c.valid_to, c.owner, c.id_type, c.id_no, c.location, c.area, c.share
+	from estate c -- one row per certificate and owner; don't miss :holder_code's partners
+	where c.cert_no in (select cert_no from estate where id_no = :holder_code and id_type = :holder_type)
+	  and (:number = '' or c.cert_no = :number)
+	order by c.cert_no, c.pos`
+
+func same(column string) string { return column }
+
+func config(driver, dsn string) Config {
+	return Config{ID: "estates", Driver: driver, DSN: dsn, Queries: []Query{{SQL: selectEstates, Record: adaptertest.Record(same)}}}
+}
+
+func exec(t *testing.T, db *sql.DB, query string, args ...any) {
+	t.Helper()
+	if _, err := db.Exec(query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// fill writes the legacy table.
+func fill(t *testing.T, db *sql.DB, form string) {
+	t.Helper()
+	columns := adaptertest.Columns()
+	exec(t, db, "create table estate (pos integer, "+strings.Join(columns, " varchar(200), ")+" varchar(200))")
+	marks := make([]string, len(columns)+1)
+	for i := range marks {
+		if marks[i] = form; form == dollar {
+			marks[i] = fmt.Sprintf("$%d", i+1)
+		}
+	}
+	for n, row := range append(adaptertest.Rows(), adaptertest.BadRow()) {
+		args := []any{n}
+		for _, c := range columns {
+			args = append(args, row[c])
+		}
+		exec(t, db, "insert into estate values ("+strings.Join(marks, ", ")+")", args...)
+	}
+}
+
+// suite runs adaptertest on a database that a writer keeps open.
+func suite(t *testing.T, writer *sql.DB, cfg Config, endless string) {
+	adaptertest.Run(t, adaptertest.Subject{
+		Bad: true,
+		Open: func(t *testing.T) adaptertest.Source {
+			src, err := Open(cfg, adaptertest.Catalogue(), Deps{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := src.Check(t.Context()); err != nil {
+				t.Errorf("Check: %v", err)
+			}
+			return src
+		},
+		Break: func(t *testing.T) func() {
+			exec(t, writer, "alter table estate rename to away")
+			return func() { exec(t, writer, "alter table away rename to estate") }
+		},
+		Hang: func(t *testing.T) func() {
+			exec(t, writer, "alter table estate rename to away")
+			exec(t, writer, endless)
+			return func() {
+				exec(t, writer, "drop view estate")
+				exec(t, writer, "alter table away rename to estate")
+			}
+		},
+	})
+}
+
+func sqliteFile(t *testing.T) (*sql.DB, string) {
+	path := filepath.Join(t.TempDir(), "estates.db")
+	writer, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { writer.Close() })
+	fill(t, writer, question)
+	return writer, "file:" + path + "?mode=ro"
+}
+
+func TestSQLite(t *testing.T) {
+	writer, dsn := sqliteFile(t)
+	suite(t, writer, config("sqlite", dsn), `create view estate as
+		with recursive n(i) as (select 1 union all select i + 1 from n where i > 0)
+		select 0 as pos, a.* from away a, n where i < 0`)
+}
+
+// TestPostgres runs on the database that ONCEGATE_TEST_POSTGRES names, in a schema of its own.
+func TestPostgres(t *testing.T) {
+	dsn := os.Getenv("ONCEGATE_TEST_POSTGRES")
+	if dsn == "" {
+		t.Log("ONCEGATE_TEST_POSTGRES is not set: the suite did not run on PostgreSQL")
+		return
+	}
+	admin, err := sql.Open("pgx", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	schema := fmt.Sprintf("adapters_%d", os.Getpid())
+	exec(t, admin, "create schema "+schema)
+	defer exec(t, admin, "drop schema "+schema+" cascade")
+	own := dsn + " search_path=" + schema
+	if strings.Contains(dsn, "://") {
+		own = dsn + "&search_path=" + schema
+		if !strings.Contains(dsn, "?") {
+			own = dsn + "?search_path=" + schema
+		}
+	}
+	writer, err := sql.Open("pgx", own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	fill(t, writer, dollar)
+	cfg := config("pgx", own)
+	t.Run("suite", func(t *testing.T) {
+		suite(t, writer, cfg, `create view estate as select a.* from away a, pg_sleep(60)`)
+	})
+	t.Run("read only", func(t *testing.T) {
+		exec(t, writer, "create sequence touched")
+		cfg := config("pgx", own)
+		cfg.Queries[0].SQL = "select nextval('touched')::text as cert_no, e.* from estate e where id_no = :holder_code"
+		if f := ask(t, cfg, 0); f.State != license.IsUnavailable || !strings.Contains(f.Err.Error(), "25006") {
+			t.Errorf("a query that writes: %q, %v", f.State, f.Err)
+		}
+	})
+}
+
+func ask(t *testing.T, cfg Config, person int) license.Finding {
+	t.Helper()
+	src, err := Open(cfg, adaptertest.Catalogue(), Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	findings, err := src.Find(t.Context(), []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(person).HolderID}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return findings[0]
+}
+
+// TestAnswersRefused: answers that are there but cannot be trusted are unavailable.
+func TestAnswersRefused(t *testing.T) {
+	_, dsn := sqliteFile(t)
+	for name, c := range map[string]struct{ sql, reason string }{
+		"too many rows":  {selectEstates[:strings.Index(selectEstates, "where")] + " where :holder_code <> ''", "more than 5 rows"},
+		"everybody":      {"select * from estate where :holder_code <> '' limit 3", mapping.ErrOtherHolder.Error()},
+		"column missing": {"select cert_no, status from estate where id_no = :holder_code", "no such column"},
+		"column twice":   {"select *, 1 as status from estate where id_no = :holder_code", "two columns are named status"},
+		"blob":           {"select *, x'ff' as x from estate where id_no = :holder_code", "binary data"},
+		"no such table":  {"select * from nowhere where id_no = :holder_code", "driver's code 1"},
+		"fails half-way": {"select e.*, case when pos > 0 then 1 else abs(-9223372036854775808) end as x from estate e where :holder_code <> '' order by pos desc limit 100", ""},
+		"joined twice":   {"select e.* from estate e, (select 1 union all select 2) where id_no = :holder_code", "a second time"},
+	} {
+		cfg := config("sqlite", dsn)
+		cfg.MaxRows = 5
+		cfg.Queries[0].SQL = c.sql
+		f := ask(t, cfg, 0)
+		if f.State != license.IsUnavailable || !strings.Contains(fmt.Sprint(f.Err), c.reason) {
+			t.Errorf("%s: %q, %v; want unavailable, %q", name, f.State, f.Err, c.reason)
+		}
+	}
+}
+
+// TestDates: what drivers make of dates must come through as the day it is, or not at all.
+func TestDates(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dates.db")
+	writer, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	fill(t, writer, question)
+	for _, c := range []struct {
+		declared string
+		value    any
+		layout   string
+		want     license.Date // "" for unavailable
+	}{
+		{"date", "2021-05-06", "yyyy-MM-dd", "2021-05-06"},
+		{"datetime", "2021-05-06 23:59:59", "yyyy-MM-dd HH:mm:ss", "2021-05-06"},
+		{"text", "2021-05-06T16:30:00Z", "rfc3339", "2021-05-07"},
+		{"integer", 1620318600, "unix-s", "2021-05-07"},
+		{"text", "2021-02-29", "yyyy-MM-dd", ""},
+		{"text", "0001-01-01", "yyyy-MM-dd", ""},
+		{"text", "2021-05", "yyyy-MM-dd", ""},
+		{"date", "20210506", "yyyyMMdd", "2021-05-06"}, // stored as a number, because a DATE column has numeric affinity
+	} {
+		exec(t, writer, "drop table if exists d")
+		exec(t, writer, "create table d (day "+c.declared+")")
+		exec(t, writer, "insert into d values (?)", c.value)
+		cfg := config("sqlite", "file:"+path+"?mode=ro")
+		cfg.Queries[0].SQL = "select e.*, d.day from estate e, d where id_no = :holder_code"
+		cfg.Queries[0].Record.Issued = mapping.Value{From: "day", Layouts: []string{c.layout}}
+		f := ask(t, cfg, 0)
+		if c.want == "" && f.State != license.IsUnavailable || c.want != "" && (f.State != license.IsFound || f.Records[0].Issued != c.want) {
+			t.Errorf("%v in a %s column by %s: %q %v, %v; want %q", c.value, c.declared, c.layout, f.State, f.Records, f.Err, c.want)
+		}
+	}
+}
+
+func TestCheckReportsAllFaults(t *testing.T) {
+	cfg := Config{Driver: "dm", DSN: "x", Transaction: "maybe", MaxRows: -1, Queries: []Query{{SQL: "delete from estate"}}}
+	var paths []string
+	for _, f := range cfg.Check(adaptertest.Catalogue()) {
+		paths = append(paths, f.Path)
+	}
+	for _, want := range []string{"$.placeholders", "$.transaction", "$", "$.queries[0].record.type", "$.queries[0].record.status"} {
+		if !strings.Contains(strings.Join(paths, " ")+" ", want+" ") {
+			t.Errorf("no fault at %s in %v", want, paths)
+		}
+	}
+	for _, dsn := range []string{"file:x.db", "x.db?mode=rw", "file:x.db?_query_only=0"} {
+		if f := config("sqlite", dsn).Check(adaptertest.Catalogue()); len(f) != 1 || f[0].Path != "$.dsn" {
+			t.Errorf("%s may write: %v", dsn, f)
+		}
+	}
+	for _, dsn := range []string{"file:x.db?mode=ro", "file:x.db?_pragma=busy_timeout(100)&_pragma=query_only(1)"} {
+		if f := config("sqlite", dsn).Check(adaptertest.Catalogue()); len(f) != 0 {
+			t.Errorf("%s: %v", dsn, f)
+		}
+	}
+}
+
+func TestDatabaseAway(t *testing.T) {
+	src, err := Open(config("sqlite", "file:"+filepath.Join(t.TempDir(), "none.db")+"?mode=ro"), adaptertest.Catalogue(), Deps{})
+	if err != nil {
+		t.Fatal("a database that is down at start is no error, but:", err)
+	}
+	defer src.Close()
+	if err := src.Check(t.Context()); err == nil {
+		t.Error("Check of a database that is not there")
+	}
+	findings, err := src.Find(t.Context(), []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}})
+	if err == nil && findings[0].State != license.IsUnavailable {
+		t.Errorf("%v", findings)
+	}
+}

@@ -1,0 +1,52 @@
+package sqldb
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// text writes a driver's value as the text that mappings read. NULL is "". Days are yyyy-MM-dd, wall clock times
+// "yyyy-MM-dd HH:mm:ss", instants RFC 3339. What cannot be written exactly is refused.
+func text(v any, databaseType string) (string, error) {
+	switch v := v.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return v, nil
+	case []byte:
+		if !utf8.Valid(v) {
+			return "", errors.New("binary data, or text in another character set")
+		}
+		return string(v), nil
+	case int64:
+		return strconv.FormatInt(v, 10), nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	case time.Time:
+		return moment(v, strings.ToUpper(databaseType))
+	case float64: // the shortest decimal that is this number
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return "", errors.New("not a number")
+		}
+		return strconv.FormatFloat(v, 'f', -1, 64), nil
+	}
+	return "", errors.New("a type that mappings cannot read; cast it to text in the query")
+}
+
+func moment(t time.Time, databaseType string) (string, error) {
+	switch {
+	case databaseType == "DATE":
+		// With _inttotime, SQLite's driver takes the number that 20260102 becomes in a DATE column for seconds since 1970.
+		if h, m, s := t.Clock(); h != 0 || m != 0 || s != 0 {
+			return "", errors.New("a DATE with a time of day; cast it to text in the query and give the layout")
+		}
+		return t.Format("2006-01-02"), nil
+	case strings.Contains(databaseType, "TZ") || strings.Contains(databaseType, "ZONE") || strings.Contains(databaseType, "OFFSET"):
+		return t.Format(time.RFC3339), nil
+	}
+	return t.Format("2006-01-02 15:04:05"), nil
+}
