@@ -1,0 +1,74 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ErrNumber says that a number is no integer that I-JSON carries exactly (|n| < 2^53).
+var ErrNumber = errors.New("a number is no integer within ±(2^53 − 1)")
+
+// Canonical returns the RFC 8785 (JCS) bytes of v: what digests and receipts are over. Numbers must be integers.
+func Canonical(v any) ([]byte, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("write JSON: %w", err)
+	}
+	return Canonicalize(raw)
+}
+
+// Canonicalize returns the RFC 8785 bytes of a JSON value. Duplicate members, invalid UTF-8, numbers that are no integers and
+// trailing data are refused. raw is not kept.
+func Canonicalize(raw []byte) ([]byte, error) {
+	if err := checkIntegers(raw); err != nil {
+		return nil, err
+	}
+	value := jsontext.Value(bytes.Clone(raw))
+	if err := value.Canonicalize(); err != nil {
+		return nil, errors.New("not canonicalizable JSON") // the library's error may quote the input
+	}
+	return value, nil
+}
+
+// checkIntegers walks the value's tokens.
+func checkIntegers(raw []byte) error {
+	d := jsontext.NewDecoder(bytes.NewReader(raw))
+	for {
+		switch k := d.PeekKind(); k {
+		case jsontext.KindNumber:
+			v, err := d.ReadValue()
+			if err != nil {
+				return errors.New("not JSON")
+			}
+			if !isInteger(v) {
+				return ErrNumber
+			}
+		case jsontext.KindInvalid: // the end, or a fault that Canonicalize reports
+			return nil
+		default:
+			if _, err := d.ReadToken(); err != nil {
+				return errors.New("not JSON")
+			}
+		}
+	}
+}
+
+// isInteger reports whether a JSON number is written as a plain integer below 2^53, without a negative zero.
+func isInteger(v []byte) bool {
+	digits := bytes.TrimPrefix(v, []byte("-"))
+	if len(digits) > 16 || (len(digits) != len(v) && digits[0] == '0') {
+		return false
+	}
+	var n uint64
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return false
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n < 1<<53
+}
