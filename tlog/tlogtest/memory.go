@@ -55,6 +55,7 @@ type Memory struct {
 	silent   int // number of times that Committed is to fail
 	commits  int
 	gate     chan struct{}
+	waiting  int // commits that wait at the gate
 }
 
 type tileKey struct {
@@ -72,6 +73,11 @@ func (m *Memory) Inject(failures ...Failure) {
 	m.failures = append(m.failures, failures...)
 }
 
+// InjectAfter lets n commits pass and then does as Inject.
+func (m *Memory) InjectAfter(n int, failures ...Failure) {
+	m.Inject(append(make([]Failure, n), failures...)...)
+}
+
 // Silence makes the next n calls of Committed fail.
 func (m *Memory) Silence(n int) {
 	m.mu.Lock()
@@ -86,6 +92,13 @@ func (m *Memory) Hold() (release func()) {
 	gate := make(chan struct{})
 	m.gate = gate
 	return sync.OnceFunc(func() { close(gate) })
+}
+
+// Waiting returns the number of commits that Hold keeps waiting, 0 or 1.
+func (m *Memory) Waiting() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.waiting
 }
 
 // Commits returns the number of batches that were committed.
@@ -178,10 +191,7 @@ func (m *Memory) Head(context.Context) (tlog.Head, error) {
 func (m *Memory) Commit(ctx context.Context, b tlog.Batch) ([]error, error) {
 	m.lock.Lock()
 	defer m.lock.Unlock()
-	gate, failure := m.start()
-	if gate != nil {
-		<-gate
-	}
+	failure := m.start()
 	head, err := m.Head(ctx)
 	if err != nil {
 		return nil, err
@@ -207,13 +217,21 @@ func (m *Memory) Commit(ctx context.Context, b tlog.Batch) ([]error, error) {
 	return verdicts, nil
 }
 
-func (m *Memory) start() (gate chan struct{}, failure Failure) {
+// start waits at the gate and returns how this commit is to fail, if at all.
+func (m *Memory) start() (failure Failure) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if gate := m.gate; gate != nil {
+		m.waiting++
+		m.mu.Unlock()
+		<-gate
+		m.mu.Lock()
+		m.waiting--
+	}
 	if len(m.failures) > 0 {
 		failure, m.failures = m.failures[0], m.failures[1:]
 	}
-	return m.gate, failure
+	return failure
 }
 
 // judge decides on each entry as though the accepted ones before it were committed.
