@@ -347,6 +347,7 @@ func TestCloseInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory, keys := new(tlogtest.Memory), tlogtest.NewKeys(t, origin)
 		config := keys.Config(memory)
+		config.Logger = slog.New(slog.DiscardHandler)
 		if err := tlog.Create(t.Context(), config); err != nil {
 			t.Fatal(err)
 		}

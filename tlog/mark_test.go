@@ -1,0 +1,220 @@
+package tlog_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"oncegate/tlog"
+	"oncegate/tlog/tlogtest"
+)
+
+func markedBench(t *testing.T) bench {
+	path := filepath.Join(t.TempDir(), "mark")
+	return newBench(t, func(c *tlog.Config) { c.Mark, c.MarkEvery = path, time.Millisecond })
+}
+
+func readMark(t testing.TB, path string) tlog.Checkpoint {
+	t.Helper()
+	signed, err := tlog.ReadMark(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := tlog.ParseCheckpoint(signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestMarkFollows(t *testing.T) {
+	b := markedBench(t)
+	if c := readMark(t, b.config.Mark); c.Size != 0 {
+		t.Errorf("mark of a new log has size %d", c.Size)
+	}
+	b.add(t, 3)
+	wait(t, func() bool { return readMark(t, b.config.Mark).Size == 3 })
+	b.add(t, 40)
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if signed, err := tlog.ReadMark(b.config.Mark); err != nil || signed != b.Known() {
+		t.Errorf("mark after Close is not the last checkpoint: %v", err)
+	}
+	if stray, _ := filepath.Glob(b.config.Mark + ".*"); len(stray) > 0 {
+		t.Errorf("left behind: %v", stray)
+	}
+}
+
+// TestMarkIsNeverAhead: a commit that is not known does not raise the mark.
+func TestMarkIsNeverAhead(t *testing.T) {
+	b := markedBench(t)
+	b.add(t, 1)
+	wait(t, func() bool { return readMark(t, b.config.Mark).Size == 1 })
+	for _, f := range []tlogtest.Failure{tlogtest.Lost, tlogtest.UnknownLost} {
+		b.memory.Inject(f)
+		if _, err := b.Append(t.Context(), []byte("x"), nil); !errors.Is(err, tlog.ErrUnavailable) {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if c := readMark(t, b.config.Mark); c.Size != 1 {
+		t.Errorf("mark has size %d, want 1", c.Size)
+	}
+}
+
+// TestMarkBehindIsFine: after a crash the mark may be behind, never wrong.
+func TestMarkBehindIsFine(t *testing.T) {
+	b := markedBench(t)
+	b.add(t, 5)
+	wait(t, func() bool { return readMark(t, b.config.Mark).Size == 5 })
+	behind, err := os.ReadFile(b.config.Mark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.add(t, 600)
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(b.config.Mark, behind, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	openLog(t, b.config)
+	if c := readMark(t, b.config.Mark); c.Size != 605 {
+		t.Errorf("mark after Open has size %d, want 605", c.Size)
+	}
+}
+
+func TestRolledBackIsRefused(t *testing.T) {
+	b := markedBench(t)
+	b.add(t, 300)
+	backup := b.memory.Copy()
+	b.add(t, 300)
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := tlog.ReadMark(b.config.Mark)
+
+	config := b.config
+	config.Storage = backup
+	refused(t, config, "a smaller log")
+
+	// The backup is appended to behind the mark's back: same size, then larger, another history.
+	fork := bench{memory: backup, keys: b.keys, config: config}
+	config.Mark = ""
+	fork.Log = openLog(t, config)
+	for range 300 {
+		fork.mustAppend(t, "another history")
+	}
+	config.Mark = b.config.Mark
+	refused(t, config, "a fork of the same size")
+	fork.add(t, 100)
+	refused(t, config, "a larger fork")
+
+	if after, _ := tlog.ReadMark(b.config.Mark); after != before {
+		t.Error("a refused Open changed the mark")
+	}
+	openLog(t, b.config) // the true one still opens
+}
+
+func refused(t testing.TB, config tlog.Config, what string) {
+	t.Helper()
+	if l, err := tlog.Open(t.Context(), config); err == nil {
+		l.Close(context.Background())
+		t.Errorf("%s was opened", what)
+	} else if !errors.Is(err, tlog.ErrRolledBack) {
+		t.Errorf("%s: %v, want ErrRolledBack", what, err)
+	}
+}
+
+func TestMarkOfAnotherLogIsRefused(t *testing.T) {
+	b, other := markedBench(t), newBench(t, func(c *tlog.Config) {
+		keys := tlogtest.NewKeys(t, "log.example/other")
+		c.Origin, c.SM2, c.Ed25519 = "log.example/other", keys.SM2, keys.Ed25519
+	})
+	config := other.config
+	config.Mark = b.config.Mark
+	if l, err := tlog.Open(t.Context(), config); err == nil {
+		l.Close(context.Background())
+		t.Error("log was opened")
+	}
+}
+
+func TestCreateWithMarkIsRefused(t *testing.T) {
+	b := markedBench(t)
+	b.config.Storage = new(tlogtest.Memory) // the database is gone
+	if err := tlog.Create(t.Context(), b.config); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("error is %v, want fs.ErrExist", err)
+	}
+}
+
+func TestDamagedMarkIsRefused(t *testing.T) {
+	b := markedBench(t)
+	b.Close(context.Background())
+	if err := os.WriteFile(b.config.Mark, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := tlog.Open(t.Context(), b.config); !errors.Is(err, tlog.ErrCheckpoint) {
+		l.Close(context.Background())
+		t.Errorf("error is %v, want ErrCheckpoint", err)
+	}
+}
+
+func TestMarkThatCannotBeWritten(t *testing.T) {
+	config := newBench(t).config
+	config.Mark = filepath.Join(t.TempDir(), "no such directory", "mark")
+	if l, err := tlog.Open(t.Context(), config); err == nil {
+		l.Close(context.Background())
+		t.Error("log was opened without a mark")
+	}
+}
+
+func TestRecover(t *testing.T) {
+	b := markedBench(t)
+	b.add(t, 5)
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	last, err := tlog.ReadMark(b.config.Mark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tlog.Recover(t.Context(), b.config, last); err == nil {
+		t.Error("recovered into the same origin")
+	}
+
+	const again = "log.example/oncegate/2"
+	keys, memory := tlogtest.NewKeys(t, again), new(tlogtest.Memory)
+	config := keys.Config(memory)
+	config.Mark = b.config.Mark
+	memory.Inject(tlogtest.Lost)
+	if err := tlog.Recover(t.Context(), config, last); !errors.Is(err, tlog.ErrUnavailable) {
+		t.Errorf("error is %v, want ErrUnavailable", err)
+	}
+	for range 2 { // a recovery that was cut short is repeated; one too many does no harm
+		if err := tlog.Recover(t.Context(), config, last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := openLog(t, config)
+	r, err := l.Receipt(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(r.Record) != last {
+		t.Error("entry 0 is not the last known checkpoint")
+	}
+	if _, err := l.Append(t.Context(), []byte("x"), nil); err != nil {
+		t.Error(err)
+	}
+	tlogtest.CheckLog(t, memory, keys.Trust)
+	if err := tlog.Recover(t.Context(), config, r.Checkpoint); err == nil {
+		t.Error("recovered from another beginning")
+	}
+}
