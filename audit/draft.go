@@ -1,0 +1,101 @@
+package audit
+
+import (
+	"fmt"
+	"time"
+
+	"oncegate/license"
+)
+
+// A Draft is what the gateway knows of a call when it is about to answer.
+type Draft struct {
+	Operation string // such as "licenses.query"
+	System    string // id of the asking system
+	Operator  string // code of the operator (经办人) as the system states it; may be empty
+	RequestID string //
+	Token     string // compact JWS of the call
+	Body      []byte // exact body bytes
+	Answer    []byte // exact answer bytes, RFC 8785; those of Canonical
+	Policy    string // digest of the policy set that decided
+	Uses      []DraftUse
+
+	// Inputs are the inputs of every decision, any value that JSON can say, without personal codes: what Replay
+	// returns. Reasons are the real reasons of refusals. Both stand in the sealed evidence only.
+	Inputs, Reasons any
+
+	Claim   *Claim // the call's jti; nil where none is claimed
+	Changes []any  // what else commits with the record
+}
+
+// A DraftUse is a use with what a record must not say openly.
+type DraftUse struct {
+	Use                     // Holder and Operator are ignored: Recorder sets them
+	Person license.HolderID // the holder asked about; zero: nobody
+	Need   int              // is_need for the reuse rate; 0 where the use does not count
+}
+
+// record makes the record; persons have commitments already.
+func (d Draft) record(c Config, now time.Time, persons people, evidence string) Record {
+	r := Record{
+		V:         Version,
+		Time:      now.Format(TimeFormat),
+		System:    d.System,
+		Operation: d.Operation,
+		RequestID: d.RequestID,
+		Policy:    d.Policy,
+		Evidence:  evidence,
+		Uses:      make([]Use, len(d.Uses)),
+	}
+	if d.Token != "" {
+		r.TokenDigest = encode(digestOf(c.NewSM3, []byte(d.Token)))
+	}
+	if d.Answer != nil {
+		r.AnswerDigest = encode(digestOf(c.NewSM3, d.Answer))
+	}
+	for i, use := range d.Uses {
+		r.Uses[i] = use.Use
+		r.Uses[i].Holder = persons.commitment(use.Person)
+		r.Uses[i].Operator = persons.commitment(operator(d.Operator))
+	}
+	return r
+}
+
+// index makes what search may find the record by.
+func (d Draft) index(c Config, now time.Time) (Index, error) {
+	var err error
+	keyed := func(person license.HolderID) string {
+		digest, failed := c.keyed(c.IndexKeys[0], person)
+		if failed != nil {
+			err = fmt.Errorf("index person: %w", failed)
+		}
+		return digest
+	}
+	index := Index{
+		Time:      now,
+		System:    d.System,
+		Operation: d.Operation,
+		RequestID: d.RequestID,
+		Operator:  keyed(operator(d.Operator)),
+		Uses:      make([]IndexUse, len(d.Uses)),
+	}
+	for i, use := range d.Uses {
+		index.Uses[i] = IndexUse{
+			Matter:      use.Matter,
+			Case:        use.Case,
+			Material:    use.Material,
+			Need:        use.Need,
+			LicenseType: use.LicenseType,
+			Decision:    use.Decision,
+			Holder:      keyed(use.Person),
+		}
+	}
+	return index, err
+}
+
+// changes puts the claim first: a used jti is the one refusal that leaves no record.
+func (d Draft) changes() []any {
+	if d.Claim == nil {
+		return d.Changes
+	}
+	return append([]any{*d.Claim}, d.Changes...)
+}

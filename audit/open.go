@@ -1,0 +1,184 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"oncegate/license"
+)
+
+// ErrAltered says that what is stored beside a record is not what the record commits to.
+var ErrAltered = errors.New("stored evidence is not what the record commits to")
+
+// Evidence is what stands sealed beside a record, opened. What was erased, or did not hold, is missing.
+type Evidence struct {
+	Index  uint64
+	Record Record
+
+	Request  *Request           // nil if there was none or it was erased
+	Inputs   jsontext.Value     // what the decisions were made of; nil if it did not hold
+	Reasons  jsontext.Value     // the real reasons of refusals; null if there were none
+	Operator string             // code; empty if there was none or it was erased
+	Holders  []license.HolderID // for each of Record.Uses; zero if nobody or erased
+
+	// Steps say what was checked: the record, its list of parts, each part, the token, every commitment.
+	Steps []license.Step
+}
+
+// A Request is the call as it came.
+type Request struct {
+	Token string // compact JWS
+	Body  []byte
+}
+
+// Evidence opens the sealed parts of a record for an auditor and holds each against the record, so that a part that was
+// altered, or swapped with another record's, is found. The error is fs.ErrNotExist if there is no such record, and
+// ErrAltered if a step failed; Evidence then still holds what is sound.
+func (a *Auditor) Evidence(ctx context.Context, index uint64) (Evidence, error) {
+	e := Evidence{Index: index}
+	leaf, sealed, err := a.config.Storage.Entry(ctx, index)
+	if err != nil {
+		return e, fmt.Errorf("read record %d: %w", index, err)
+	}
+	e.Record, err = ParseRecord(leaf)
+	e.checks().add(StepRecord, err)
+	if err == nil {
+		a.config.open(&e, sealed)
+	}
+	if failed := e.checks().failed(); failed != "" {
+		return e, fmt.Errorf("open evidence of record %d: %s: %w", index, failed, ErrAltered)
+	}
+	return e, nil
+}
+
+func (e *Evidence) checks() *checks { return (*checks)(&e.Steps) }
+
+func (c Config) open(e *Evidence, sealed []Sealed) {
+	digest, err := c.evidenceDigest(sealed)
+	if err == nil && digest != e.Record.Evidence {
+		err = errors.New("the parts are not those, or not in the order, that the record names")
+	}
+	e.checks().add(StepEvidence, err)
+	if err != nil {
+		return // no digest beside the blobs can be believed
+	}
+	persons, erased := people{}, false
+	for _, part := range sealed {
+		if part.Blob == nil {
+			e.checks().unknown(StepPart+part.Kind, "the part was erased")
+			erased = erased || part.Kind == KindPerson
+			continue
+		}
+		e.checks().add(StepPart+part.Kind, c.openPart(e, &persons, part))
+	}
+	e.token(c)
+	e.people(persons, erased)
+}
+
+// openPart opens one part and takes what it holds into e or persons.
+func (c Config) openPart(e *Evidence, persons *people, part Sealed) error {
+	plain, err := c.Sealer.Open(part.Blob, partContext(part.Kind, part.Digest))
+	if err != nil {
+		return errors.New("the blob cannot be opened as this part of this record")
+	}
+	if len(plain) < noise || !bytes.Equal(digestOf(c.NewSM3, plain), part.Digest) {
+		return errors.New("the content is not what its digest says")
+	}
+	switch text := plain[noise:]; part.Kind {
+	case KindRequest:
+		e.Request, err = readRequest(text)
+	case KindInputs:
+		var inputs inputsPart
+		err = json.Unmarshal(text, &inputs)
+		e.Inputs, e.Reasons = inputs.Inputs, inputs.Reasons
+	case KindPerson:
+		var p person
+		if p, err = c.readPerson(text); err == nil {
+			*persons = append(*persons, p)
+		}
+	default:
+		return errors.New("no such kind of part is known")
+	}
+	if err != nil {
+		return errors.New("the content is not of this kind")
+	}
+	return nil
+}
+
+func readRequest(text []byte) (*Request, error) {
+	var part requestPart
+	if err := json.Unmarshal(text, &part); err != nil {
+		return nil, err
+	}
+	body, err := decode(part.Body)
+	if err != nil {
+		return nil, err
+	}
+	return &Request{part.Token, body}, nil
+}
+
+func (c Config) readPerson(text []byte) (person, error) {
+	var part personPart
+	if err := json.Unmarshal(text, &part); err != nil {
+		return person{}, err
+	}
+	p := person{HolderID: license.HolderID{Type: part.Type, Code: part.Code}}
+	var err error
+	if p.r, err = decode(part.R); err != nil {
+		return person{}, err
+	}
+	p.commitment, err = Commitment(c.NewSM3, p.r, p.HolderID)
+	return p, err
+}
+
+// token holds the kept token against the record.
+func (e *Evidence) token(c Config) {
+	switch {
+	case e.Record.TokenDigest == "":
+	case e.Request == nil:
+		e.checks().unknown(StepToken, "the request is not there")
+	case encode(digestOf(c.NewSM3, []byte(e.Request.Token))) != e.Record.TokenDigest:
+		e.checks().add(StepToken, errors.New("the token kept is not the one that the record names"))
+	default:
+		e.checks().add(StepToken, nil)
+	}
+}
+
+// people finds who stands behind each commitment; every one must be somebody's.
+func (e *Evidence) people(persons people, erased bool) {
+	e.Holders = make([]license.HolderID, len(e.Record.Uses))
+	missing := 0
+	find := func(commitment string) license.HolderID {
+		for _, p := range persons {
+			if p.commitment == commitment {
+				return p.HolderID
+			}
+		}
+		if commitment != "" {
+			missing++
+		}
+		return license.HolderID{}
+	}
+	for _, p := range persons {
+		if p.Type == OperatorType {
+			e.Operator = p.Code
+		}
+	}
+	for i, use := range e.Record.Uses {
+		e.Holders[i] = find(use.Holder)
+		find(use.Operator)
+	}
+	switch {
+	case missing == 0:
+		e.checks().add(StepCommitments, nil)
+	case erased:
+		e.checks().unknown(StepCommitments, "person parts were erased")
+	default:
+		e.checks().add(StepCommitments, errors.New("a commitment of the record is nobody's in its evidence"))
+	}
+}

@@ -1,0 +1,76 @@
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Version is the schema version of records written now.
+const Version = 1
+
+// TimeFormat is the one form of times in records: RFC 3339 UTC with milliseconds.
+const TimeFormat = "2006-01-02T15:04:05.000Z"
+
+// digestText is the length of a 32-byte digest in base64url.
+const digestText = 43
+
+// ErrRecord says that a leaf is not a record.
+var ErrRecord = errors.New("not a record")
+
+// ParseRecord reads a leaf strictly: exactly the bytes that Canonical writes for a Record of Version 1, at most MaxRecord.
+// Every error is ErrRecord and quotes nothing of the leaf.
+func ParseRecord(leaf []byte) (Record, error) {
+	if len(leaf) > MaxRecord {
+		return Record{}, fmt.Errorf("%w: longer than %d bytes", ErrRecord, MaxRecord)
+	}
+	var r Record
+	if err := json.Unmarshal(leaf, &r, json.RejectUnknownMembers(true)); err != nil {
+		return Record{}, fmt.Errorf("%w: not the JSON of one", ErrRecord)
+	}
+	if r.V != Version {
+		return Record{}, fmt.Errorf("%w: schema version %d is not known", ErrRecord, r.V)
+	}
+	// Writing it again and comparing proves that no member is missing or null and that the form is canonical.
+	again, err := Canonical(r)
+	if err != nil || !bytes.Equal(again, leaf) {
+		return Record{}, fmt.Errorf("%w: not in canonical form, or a member is missing", ErrRecord)
+	}
+	if err := r.check(); err != nil {
+		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return r, nil
+}
+
+// check looks at values whose form is fixed.
+func (r Record) check() error {
+	t, err := time.Parse(TimeFormat, r.Time)
+	if err != nil || t.Format(TimeFormat) != r.Time {
+		return errors.New("time is not RFC 3339 UTC with milliseconds")
+	}
+	if !isDigest(r.Evidence) {
+		return errors.New("evidence is no digest")
+	}
+	for name, value := range map[string]string{"token_digest": r.TokenDigest, "answer_digest": r.AnswerDigest, "policy": r.Policy} {
+		if value != "" && !isDigest(value) {
+			return fmt.Errorf("%s is no digest", name)
+		}
+	}
+	for i, use := range r.Uses {
+		if use.Holder != "" && !isDigest(use.Holder) || use.Operator != "" && !isDigest(use.Operator) {
+			return fmt.Errorf("use %d: a commitment is no digest", i)
+		}
+	}
+	return nil
+}
+
+func isDigest(text string) bool {
+	if len(text) != digestText {
+		return false
+	}
+	_, err := decode(text)
+	return err == nil
+}

@@ -1,0 +1,163 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"oncegate/license"
+)
+
+// MaxPage is the greatest number of records of one page.
+const MaxPage = 1000
+
+// followSteps bounds how far a search waits for a projection that is behind.
+const followSteps = 64
+
+// An Auditor finds, opens and proves records. It is safe for concurrent use.
+type Auditor struct{ config Config }
+
+// NewAuditor returns an Auditor over config.Storage and config.View.
+func NewAuditor(config Config) (*Auditor, error) {
+	config, err := config.withDefaults()
+	if err == nil && (config.Storage == nil || config.View == nil) {
+		err = errors.New("storage and a view of the log are required")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make auditor: %w", err)
+	}
+	return &Auditor{config}, nil
+}
+
+// An Ask is what an auditor looks for; empty fields do not restrict. What is asked of a use (Matter, Case, LicenseType,
+// Holder, Decision) must hold for one and the same use.
+type Ask struct {
+	From, To    time.Time // From inclusive, To exclusive
+	System      string
+	Operator    string // code of the operator
+	Operation   string
+	Matter      string
+	Case        string
+	LicenseType string
+	Holder      license.HolderID // zero: anybody
+	Decision    string
+	Before      uint64 // where the page before ended (Page.Next); 0: from the newest
+	Limit       int    // 1–MaxPage; 0: 100
+}
+
+// A Found is one record that was found.
+type Found struct {
+	Log    string // origin of the log it stands in
+	Index  uint64
+	Record Record
+	Fault  string // why the stored leaf is no record, as after tampering; Record is zero then
+}
+
+// A Page is a part of what was found, newest first. Search reads a projection of the log: what is newer than Covered
+// records is not found yet.
+type Page struct {
+	Found         []Found
+	Next          uint64 // Ask.Before of the next page; 0: there is none
+	Covered, Size uint64 // how many records the projection covers, and how many there are
+}
+
+// Search finds records. Persons are asked for in plain form and sought by their keyed digests.
+func (a *Auditor) Search(ctx context.Context, ask Ask) (Page, error) {
+	if ask.Limit == 0 {
+		ask.Limit = 100
+	}
+	if ask.Limit < 0 || ask.Limit > MaxPage {
+		return Page{}, fmt.Errorf("search records: limit %d is not within 1–%d", ask.Limit, MaxPage)
+	}
+	page, err := a.catchUp(ctx)
+	if err != nil {
+		return Page{}, fmt.Errorf("search records: %w", err)
+	}
+	rows, err := a.rows(ctx, ask)
+	if err != nil {
+		return Page{}, fmt.Errorf("search records: %w", err)
+	}
+	for _, row := range rows {
+		page.Found = append(page.Found, a.found(row))
+	}
+	if len(rows) == ask.Limit {
+		page.Next = rows[len(rows)-1].Index // 0 only if that is the oldest record of all
+	}
+	return page, nil
+}
+
+// catchUp lets the projection follow the log, some way.
+func (a *Auditor) catchUp(ctx context.Context) (page Page, err error) {
+	for range followSteps {
+		page.Covered, page.Size, err = a.config.Storage.Follow(ctx)
+		if err != nil || page.Covered >= page.Size {
+			break
+		}
+	}
+	return page, err
+}
+
+// rows asks once for each key that the index was ever written with, where persons are asked for.
+func (a *Auditor) rows(ctx context.Context, ask Ask) ([]Row, error) {
+	keys := a.config.IndexKeys
+	if ask.Holder.Code == "" && ask.Operator == "" {
+		keys = keys[:1]
+	}
+	var rows []Row
+	for _, key := range keys {
+		query, err := a.config.query(key, ask)
+		if err != nil {
+			return nil, err
+		}
+		more, err := a.config.Storage.Search(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+	}
+	if len(keys) > 1 {
+		slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(b.Index, a.Index) })
+	}
+	return rows[:min(len(rows), ask.Limit)], nil
+}
+
+func (c Config) query(key []byte, ask Ask) (Query, error) {
+	holder, err := c.keyed(key, ask.Holder)
+	if err != nil {
+		return Query{}, fmt.Errorf("digest holder: %w", err)
+	}
+	by, err := c.keyed(key, operator(ask.Operator))
+	if err != nil {
+		return Query{}, fmt.Errorf("digest operator: %w", err)
+	}
+	return Query{
+		From: ask.From, To: ask.To,
+		System: ask.System, Operation: ask.Operation, Operator: by,
+		Matter: ask.Matter, Case: ask.Case, LicenseType: ask.LicenseType, Decision: ask.Decision, Holder: holder,
+		Before: ask.Before, Limit: ask.Limit,
+	}, nil
+}
+
+func (a *Auditor) found(row Row) Found {
+	record, err := ParseRecord(row.Leaf)
+	if err != nil {
+		return Found{Log: row.Log, Index: row.Index, Fault: err.Error()}
+	}
+	return Found{Log: row.Log, Index: row.Index, Record: record}
+}
+
+// Reuse returns the reuse rate of each matter in a period, materials met from source out of those required, with both
+// numbers. An empty matter means all.
+func (a *Auditor) Reuse(ctx context.Context, from, to time.Time, matter string) ([]Reuse, error) {
+	if _, err := a.catchUp(ctx); err != nil {
+		return nil, fmt.Errorf("count reuse: %w", err)
+	}
+	rates, err := a.config.Storage.Reuse(ctx, from, to, matter)
+	if err != nil {
+		return nil, fmt.Errorf("count reuse: %w", err)
+	}
+	return rates, nil
+}
