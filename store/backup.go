@@ -1,0 +1,132 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"modernc.org/sqlite"
+)
+
+// backupPages is how many pages are copied between two reports of progress.
+const backupPages = 256
+
+// Backup copies the database to a new file at path, while it serves. The copy is one committed state: that of the moment
+// the backup began. progress, if not nil, is told pages done and pages in all. The file appears under its name only when
+// it is complete, checked and synced; fs.ErrExist if the name is taken. While it runs the write-ahead log grows. Of a
+// PostgreSQL database use pg_basebackup or pg_dump instead.
+func (db *DB) Backup(ctx context.Context, path string, progress func(done, total int)) error {
+	if db.write.dialect.name != SQLite {
+		return errors.New("a postgres database is backed up by its own tools")
+	}
+	if err := db.backup(ctx, path, progress); err != nil {
+		return fmt.Errorf("backup failed: %w", db.read.dialect.explain(err))
+	}
+	return nil
+}
+
+func (db *DB) backup(ctx context.Context, path string, progress func(done, total int)) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", filepath.Base(path), fs.ErrExist)
+	}
+	part, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.part") // mode 0600
+	if err != nil {
+		return err
+	}
+	part.Close()
+	defer os.Remove(part.Name())
+	if err := db.copyPages(ctx, part.Name(), progress); err != nil {
+		return err
+	}
+	if err := checkCopy(ctx, part.Name()); err != nil {
+		return err
+	}
+	if err := syncFile(part.Name()); err != nil {
+		return err
+	}
+	if err := os.Link(part.Name(), path); err != nil { // unlike a rename it never replaces a file
+		return err
+	}
+	return syncFile(filepath.Dir(path))
+}
+
+// copyPages holds one read transaction over all steps: in WAL mode that is one snapshot, and the copy never starts over.
+func (db *DB) copyPages(ctx context.Context, to string, progress func(done, total int)) error {
+	conn, err := db.read.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	var steps int
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM schema_steps").Scan(&steps); err != nil {
+		return err
+	}
+	return conn.Raw(func(c any) error {
+		source, ok := c.(interface {
+			NewBackup(string) (*sqlite.Backup, error)
+		})
+		if !ok {
+			return errors.New("the driver has no backup")
+		}
+		b, err := source.NewBackup("file:" + escaped(to))
+		if err != nil {
+			return err
+		}
+		err = step(ctx, b, progress)
+		return errors.Join(err, b.Finish())
+	})
+}
+
+func step(ctx context.Context, b *sqlite.Backup, progress func(done, total int)) error {
+	for more := true; more; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var err error
+		if more, err = b.Step(backupPages); err != nil {
+			return err
+		}
+		if progress != nil {
+			progress(b.PageCount()-b.Remaining(), b.PageCount())
+		}
+	}
+	return nil
+}
+
+// checkCopy reads the copy as a database of its own and leaves no file beside it.
+func checkCopy(ctx context.Context, path string) error {
+	connector, err := sqlite.NewConnector("file:" + escaped(path) + "?_pragma=journal_mode(DELETE)")
+	if err != nil {
+		return err
+	}
+	db := sql.OpenDB(connector)
+	defer db.Close()
+	var verdict string
+	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		return err
+	}
+	if verdict != "ok" {
+		return errors.New("the copy does not pass its check")
+	}
+	return nil
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

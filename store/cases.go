@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+
+	"github.com/go-json-experiment/json"
+
+	"oncegate/cases"
+	"oncegate/license"
+)
+
+type casesView struct{ db *DB }
+
+var _ cases.Storage = casesView{}
+
+// Case returns the case. Its parties are opened; a row that was moved or altered is an error.
+func (v casesView) Case(ctx context.Context, no string) (c cases.Case, err error) {
+	var r *caseRow
+	err = each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
+		r, err = scanCase(rows)
+		return err
+	}, selectCase+"WHERE no = ?", no)
+	if err != nil {
+		return c, fmt.Errorf("case could not be read: %w", err)
+	}
+	if r == nil {
+		return c, fmt.Errorf("case is not registered: %w", fs.ErrNotExist)
+	}
+	c = cases.Case{
+		No: r.no, Matter: r.matter, Registrar: r.registrar, Attestation: cases.Attestation(r.attestation),
+		Accepted: moment(r.accepted), Registered: moment(r.registered), Closed: moment(r.closed), Revision: int(r.revision),
+	}
+	if err := json.Unmarshal([]byte(r.parts), &c.Parts); err != nil {
+		return cases.Case{}, fmt.Errorf("parts of the case could not be read: %w", err)
+	}
+	if err := v.db.unseal(r.parties, partiesAAD(no), &c.Parties); err != nil {
+		return cases.Case{}, fmt.Errorf("parties of the case could not be read: %w", err)
+	}
+	return c, nil
+}
+
+func (v casesView) Received(ctx context.Context, no string) (all []cases.Received, err error) {
+	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+		r := cases.Received{Case: no}
+		var at int64
+		err := rows.Scan(&r.Matter, &r.Material, &r.How, &r.Digest, &r.By, &at)
+		r.At = moment(at)
+		all = append(all, r)
+		return err
+	}, "SELECT matter, material, how, digest, by_system, at FROM case_received WHERE case_no = ? ORDER BY pos, n", no)
+	if err != nil {
+		return nil, fmt.Errorf("what was received for the case could not be read: %w", err)
+	}
+	return all, nil
+}
+
+const selectConsent = "SELECT id, sealed_holder, system, types, matters, expires, evidence, digest, given, withdrawn FROM consents "
+
+func (v casesView) Consent(ctx context.Context, id string) (cases.Consent, error) {
+	all, err := v.consents(ctx, selectConsent+"WHERE id = ?", id)
+	if err == nil && len(all) == 0 {
+		err = fmt.Errorf("consent is unknown: %w", fs.ErrNotExist)
+	}
+	if err != nil {
+		return cases.Consent{}, err
+	}
+	return all[0], nil
+}
+
+func (v casesView) Consents(ctx context.Context, holder license.HolderID, system string) ([]cases.Consent, error) {
+	return v.consents(ctx, selectConsent+"WHERE holder = ? AND system = ? ORDER BY given DESC, id DESC", v.db.holderDigest(holder), system)
+}
+
+func (v casesView) consents(ctx context.Context, text string, args ...any) (all []cases.Consent, err error) {
+	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+		c, err := v.scanConsent(rows)
+		all = append(all, c)
+		return err
+	}, text, args...)
+	if err != nil {
+		return nil, fmt.Errorf("consents could not be read: %w", err)
+	}
+	return all, nil
+}
+
+func (v casesView) scanConsent(rows *sql.Rows) (c cases.Consent, err error) {
+	var sealed []byte
+	var types, matters string
+	var expires, given, withdrawn int64
+	if err := rows.Scan(&c.ID, &sealed, &c.System, &types, &matters, &expires, &c.Evidence, &c.Digest, &given, &withdrawn); err != nil {
+		return c, err
+	}
+	c.Expires, c.Given, c.Withdrawn = moment(expires), moment(given), moment(withdrawn)
+	if err := json.Unmarshal([]byte(types), &c.Types); err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal([]byte(matters), &c.Matters); err != nil {
+		return c, err
+	}
+	return c, v.db.unseal(sealed, holderAAD(c.ID), &c.Holder)
+}
+
+// holderDigest is what a holder's consents are looked up by: keyed, so that it tells nothing without the key.
+func (db *DB) holderDigest(h license.HolderID) []byte {
+	data, err := json.Marshal([]string{"consents.holder", h.Type, h.Code})
+	if err != nil { // invalid UTF-8: no such holder was ever given a consent
+		data = nil
+	}
+	return db.config.Digest(data)
+}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/go-json-experiment/json"
+
+	"oncegate/audit"
+)
+
+type claimKey struct{ system, jti string }
+
+func (c claim) need(w *wanted) { w.claims[claimKey{c.System, c.JTI}] = true }
+
+func (c claim) judge(s *state) error {
+	key := claimKey{c.System, c.JTI}
+	if s.claims[key] || s.horizon != 0 && micros(c.Exp) <= s.horizon {
+		return audit.ErrReplayed
+	}
+	put(s, s.claims, key, true)
+	return nil
+}
+
+// A surplus is a second claim: a row has room for one call, so the entry is refused, at the latest with this.
+type surplus audit.Claim
+
+func (c surplus) need(w *wanted) { claim(c).need(w) }
+
+func (c surplus) judge(s *state) error {
+	if err := claim(c).judge(s); err != nil {
+		return err
+	}
+	return errors.New("an entry claims one call")
+}
+
+func (s *state) loadClaims(ctx context.Context, q querier, w *wanted) error {
+	if len(w.claims) == 0 {
+		return nil
+	}
+	if _, err := one(ctx, q, []any{&s.horizon}, "SELECT horizon FROM claims WHERE one = 1"); err != nil {
+		return err
+	}
+	return readSet(ctx, q, w.claims, func(n int) string {
+		return "SELECT system, jti FROM records WHERE jti IS NOT NULL AND (system, jti) IN (VALUES " + values(n, 2) + ")"
+	}, func(k claimKey) []any { return []any{k.system, k.jti} }, func(rows *sql.Rows) error {
+		var k claimKey
+		err := rows.Scan(&k.system, &k.jti)
+		s.claims[k] = true
+		return err
+	})
+}
+
+// A policySetRow is an activated policy set.
+type policySetRow struct {
+	digest string
+	files  []byte
+	mark   mark
+}
+
+func readyPolicySet(set audit.PolicySet) (change, error) {
+	for _, f := range set.Files {
+		if err := text(f.Path); err != nil {
+			return nil, err
+		}
+	}
+	files, err := json.Marshal(set.Files)
+	return &policySetRow{digest: set.Digest, files: files, mark: fresh}, joinText(err, set.Digest)
+}
+
+// joinText returns err, or what is wrong with the texts.
+func joinText(err error, all ...string) error {
+	if err != nil {
+		return err
+	}
+	return text(all...)
+}
+
+func (p *policySetRow) need(w *wanted) { w.policySets[p.digest] = true }
+
+func (p *policySetRow) judge(s *state) error {
+	if s.policySets[p.digest] == nil {
+		put(s, s.policySets, p.digest, p)
+	}
+	return nil
+}
+
+func (s *state) loadPolicySets(ctx context.Context, q querier, w *wanted) error {
+	return readSet(ctx, q, w.policySets, in("SELECT digest FROM policy_sets WHERE digest"), text1, func(rows *sql.Rows) error {
+		p := &policySetRow{}
+		err := rows.Scan(&p.digest)
+		s.policySets[p.digest] = p
+		return err
+	})
+}
+
+func (s *state) writePolicySets(ctx context.Context, q querier) error {
+	return writeSet(ctx, q, marked(s.policySets, fresh), "INSERT INTO policy_sets (digest, files)", 2, "",
+		func(p *policySetRow) []any { return []any{p.digest, p.files} })
+}
+
+func (p *policySetRow) marked() mark { return p.mark }
+
+// marked returns the rows of a map that bear a mark.
+func marked[K comparable, R interface {
+	comparable
+	marked() mark
+}](m map[K]R, want mark) []R {
+	var none R
+	var rows []R
+	for _, r := range m {
+		if r != none && r.marked() == want {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}

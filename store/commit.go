@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"oncegate/tlog"
+)
+
+// Commit makes the entries ready before it takes the lock, judges them in memory, and writes what was accepted in a few
+// statements of many rows. Tables are always written in the same order.
+func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, err error) {
+	db := l.db
+	rows := make([]*row, len(b.Entries))
+	for i, e := range b.Entries {
+		rows[i] = db.prepare(e)
+	}
+	wanted := want(rows)
+	err = db.transact(ctx, func(ctx context.Context, t *tx) error {
+		head, err := db.head(ctx, t, t.pool.dialect.lock)
+		if err != nil {
+			return err
+		}
+		s, err := db.load(ctx, t, wanted)
+		if err != nil {
+			return fmt.Errorf("what the batch changes could not be read: %w", err)
+		}
+		var accepted []int
+		verdicts = make([]error, len(rows))
+		for i, r := range rows {
+			if verdicts[i] = s.accept(i, r); verdicts[i] == nil {
+				accepted = append(accepted, i)
+			}
+		}
+		if len(accepted) == 0 {
+			return nil
+		}
+		update, err := b.Integrate(head, reader{t, db.number}, accepted)
+		if err != nil {
+			return fmt.Errorf("batch could not be integrated: %w", err)
+		}
+		if err := db.checkUpdate(head, update, len(accepted)); err != nil {
+			return err
+		}
+		if err := db.writeBatch(ctx, t, b.ID, rows, accepted, head, update, s); err != nil {
+			return fmt.Errorf("batch could not be written: %w", err)
+		}
+		return nil
+	})
+	return verdicts, err
+}
+
+// checkUpdate refuses an update that is none of the head: better no log than a forked one.
+func (db *DB) checkUpdate(head tlog.Head, u tlog.Update, accepted int) error {
+	if len(u.Leaves) != accepted || u.Head.Size != head.Size+uint64(accepted) || u.Head.Size >= 1<<indexBits {
+		return fmt.Errorf("update of %d leaves to size %d does not follow from %d entries on size %d",
+			len(u.Leaves), u.Head.Size, accepted, head.Size)
+	}
+	return nil
+}
+
+func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, accepted []int, head tlog.Head, u tlog.Update, s *state) error {
+	positions := make(map[int]int64, len(accepted))
+	for k, i := range accepted {
+		positions[i] = position(db.number, head.Size+uint64(k))
+	}
+	at := func(entry int) int64 { return positions[entry] }
+	if err := db.writeRecords(ctx, t, rows, accepted, at, u.Leaves); err != nil {
+		return err
+	}
+	if err := writeSet(ctx, t, u.Tiles, "INSERT INTO tiles (log, tree, level, idx, hashes)", 5, "", func(tile tlog.Tile) []any {
+		return []any{db.number, int64(tile.Tree), int64(tile.Level), int64(tile.Index), tile.Hashes}
+	}); err != nil {
+		return err
+	}
+	if err := s.write(ctx, t, at); err != nil {
+		return err
+	}
+	if _, err := t.exec(ctx, "INSERT INTO batches (hour, id) VALUES (?, ?)", db.hour(), id[:]); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ? WHERE number = ?",
+		int64(u.Head.Size), filled(u.Head.SM3), filled(u.Head.SHA256), u.Head.Checkpoint, id[:], db.number)
+	return err
+}
+
+func (db *DB) writeRecords(ctx context.Context, t *tx, rows []*row, accepted []int, at func(int) int64, hashes []tlog.LeafHash) error {
+	k := 0
+	return writeSet(ctx, t, accepted,
+		"INSERT INTO records (pos, hashes, system, jti, expires, time, erasable, leaf, search, evidence)", 10, "", func(i int) []any {
+			r, hash := rows[i], hashes[k]
+			k++
+			both := make([]byte, 0, 2*tlog.HashSize)
+			both = append(append(both, hash.SM3[:]...), hash.SHA256[:]...)
+			var system, jti, expires any
+			if r.claim != nil {
+				system, jti, expires = r.claim.System, r.claim.JTI, micros(r.claim.Exp)
+			}
+			return []any{at(i), both, system, jti, expires, r.time, flag(r.erasable), r.leaf, string(r.search), r.evidence}
+		})
+}
+
+// write stores what the accepted entries changed.
+func (s *state) write(ctx context.Context, q querier, at func(entry int) int64) error {
+	if err := s.writePolicySets(ctx, q); err != nil {
+		return err
+	}
+	if err := s.writeCases(ctx, q, at); err != nil {
+		return err
+	}
+	if err := s.writeConsents(ctx, q); err != nil {
+		return err
+	}
+	if err := s.writeVersions(ctx, q, at); err != nil {
+		return err
+	}
+	return s.writeSnapshots(ctx, q)
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}

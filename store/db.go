@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"oncegate/audit"
+	"oncegate/cases"
+	"oncegate/register"
+	"oncegate/tlog"
+)
+
+// ErrInUse says that another process holds the SQLite database.
+var ErrInUse = errors.New("the database is in use by another process")
+
+// A DB is one open database. It is safe for concurrent use.
+type DB struct {
+	config   Config
+	write    *pool        // SQLite: one connection; PostgreSQL: the same as read
+	read     *pool        //
+	number   int64        // of the log Config.Log in this database
+	warnings atomic.Int64 // of the server, PostgreSQL only
+	lock     *os.File     // held while open, SQLite only
+	follow   sync.Mutex   // one Follow at a time
+}
+
+// Open opens the database, creates or migrates its schema, and refuses what it cannot trust: unsafe settings, a schema
+// newer than the program (ErrNewer), an SQLite file that another process has (ErrInUse).
+func Open(ctx context.Context, c Config) (*DB, error) {
+	return open(ctx, c, func(c driver.Connector) driver.Connector { return c })
+}
+
+// open lets a test put its driver between the store and the database.
+func open(ctx context.Context, c Config, wrap func(driver.Connector) driver.Connector) (*DB, error) {
+	c, err := c.check()
+	if err != nil {
+		return nil, fmt.Errorf("store is not configured: %w", err)
+	}
+	db := &DB{config: c}
+	if err := db.connect(ctx, wrap); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("database could not be opened: %w", err)
+	}
+	return db, nil
+}
+
+func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Connector) (err error) {
+	if db.config.Driver == Postgres {
+		if db.write, err = openPostgres(ctx, db.config, &db.warnings, wrap); err != nil {
+			return err
+		}
+		db.read = db.write
+	} else {
+		if db.config.Path, err = filepath.Abs(db.config.Path); err != nil {
+			return err
+		}
+		if db.lock, err = lockFile(db.config.Path + ".lock"); err != nil {
+			return err
+		}
+		if db.write, db.read, err = openSQLite(ctx, db.config, wrap); err != nil {
+			return err
+		}
+	}
+	if err := db.migrate(ctx); err != nil {
+		return err
+	}
+	db.number, err = db.enrol(ctx, db.config.Log)
+	return err
+}
+
+// Close releases the database. Nothing may be running.
+func (db *DB) Close() error {
+	var errs []error
+	for _, p := range []*pool{db.read, db.write} {
+		if p != nil {
+			errs = append(errs, p.db.Close())
+		}
+	}
+	if db.lock != nil {
+		errs = append(errs, db.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Ready reports whether the database answers.
+func (db *DB) Ready(ctx context.Context) error {
+	return db.read.dialect.explain(db.read.db.PingContext(ctx))
+}
+
+// Log is the log Config.Log.
+func (db *DB) Log() tlog.Storage { return logView{db} }
+
+// Cases reads cases and consents.
+func (db *DB) Cases() cases.Storage { return casesView{db} }
+
+// Register reads license versions and kept copies.
+func (db *DB) Register() register.Storage { return registerView{db} }
+
+// Audit reads the records of the log Config.Log, and carries out retention.
+func (db *DB) Audit() audit.Storage { return auditView{db} }

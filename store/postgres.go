@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+func postgresDialect() dialect {
+	return dialect{
+		name:     Postgres,
+		rebind:   numbered,
+		ddl:      strings.NewReplacer(") WITHOUT ROWID;", ");").Replace,
+		lock:     " FOR UPDATE",
+		isolate:  sql.LevelReadCommitted, // each statement after the lock sees all that committed before it
+		patience: 8 * time.Second,
+		explain:  explainPostgres,
+		retry: func(err error) bool {
+			switch sqlState(err) {
+			case "40001", "40P01": // serialization failure, deadlock
+				return true
+			}
+			return false
+		},
+		failed: func(err error) bool {
+			// The server's own answer to COMMIT with class 23 or 40 is a rollback. 40003 is "completion unknown", and
+			// anything else, a lost connection first of all, leaves it open.
+			s := sqlState(err)
+			return s != "40003" && (strings.HasPrefix(s, "23") || strings.HasPrefix(s, "40"))
+		},
+	}
+}
+
+// openPostgres opens the pool; warnings counts what the server warned of.
+func openPostgres(ctx context.Context, c Config, warnings *atomic.Int64, wrap func(driver.Connector) driver.Connector) (*pool, error) {
+	config, err := pgx.ParseConfig(c.DSN)
+	if err != nil {
+		return nil, errors.New("connection string cannot be parsed") // the cause would repeat it, password and all
+	}
+	for name, limit := range map[string]string{
+		"lock_timeout":                        "2000",
+		"statement_timeout":                   "2000",
+		"idle_in_transaction_session_timeout": "2000",
+		"application_name":                    "oncegate",
+	} {
+		config.RuntimeParams[name] = limit
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 2 * time.Second
+	}
+	// A standby that did not confirm shows only as a warning of a COMMIT that succeeds.
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if n.SeverityUnlocalized == "WARNING" || n.SeverityUnlocalized == "" {
+			warnings.Add(1)
+		}
+	}
+	db := sql.OpenDB(wrap(stdlib.GetConnector(*config)))
+	db.SetMaxOpenConns(c.Readers + 2)
+	db.SetMaxIdleConns(c.Readers + 2)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	if err := checkPostgres(ctx, db, c); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return newPool(db, postgresDialect()), nil
+}
+
+// checkPostgres refuses a server that may lose an answered commit.
+func checkPostgres(ctx context.Context, db *sql.DB, c Config) error {
+	setting := map[string]string{}
+	for _, name := range []string{"fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names", "server_encoding"} {
+		var v string
+		if err := db.QueryRowContext(ctx, "SELECT coalesce(current_setting('"+name+"', true), '')").Scan(&v); err != nil {
+			return fmt.Errorf("setting %s could not be read: %w", name, explainPostgres(err))
+		}
+		setting[name] = v
+	}
+	if e := setting["server_encoding"]; e != "" && e != "UTF8" {
+		return fmt.Errorf("the database's encoding is %s, not UTF8", e)
+	}
+	for _, name := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
+		if setting[name] == "off" {
+			return fmt.Errorf("weak durability: %s is off", name)
+		}
+	}
+	if c.Standby && (setting["synchronous_standby_names"] == "" || setting["synchronous_commit"] == "local") {
+		return errors.New("weak durability: no synchronous standby confirms a commit")
+	}
+	return nil
+}
+
+// sqlState is the SQLSTATE of a server's error, "" for other errors.
+func sqlState(err error) string {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+func explainPostgres(err error) error {
+	if err == nil {
+		return nil
+	}
+	state := sqlState(err)
+	what, known := map[string]string{
+		"53100": "the disk is full",
+		"25006": "the database cannot be written",
+		"55P03": "the head is locked by another node",
+		"57014": "the statement took too long",
+		"40001": "another node was at it",
+	}[state]
+	switch {
+	case known:
+		return fmt.Errorf("%s: %w", what, err)
+	case strings.HasPrefix(state, "58"), strings.HasPrefix(state, "XX"):
+		return fmt.Errorf("the database reports an error of its disk or itself: %w", err)
+	}
+	return err
+}

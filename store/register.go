@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"oncegate/license"
+	"oncegate/register"
+)
+
+type registerView struct{ db *DB }
+
+var _ register.Storage = registerView{}
+
+func (v registerView) Latest(ctx context.Context, subject [32]byte) (register.Version, error) {
+	return v.version(ctx, selectVersion+"WHERE subject = ? ORDER BY number DESC LIMIT 1", subject[:])
+}
+
+func (v registerView) ByIdentifier(ctx context.Context, identifier string) (register.Version, error) {
+	return v.version(ctx, selectVersion+"WHERE identifier = ?", identifier)
+}
+
+func (v registerView) version(ctx context.Context, text string, key any) (found register.Version, err error) {
+	there := false
+	err = each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
+		there = true
+		found, err = scanVersion(rows)
+		return err
+	}, text, key)
+	if err != nil {
+		return register.Version{}, fmt.Errorf("license version could not be read: %w", err)
+	}
+	if !there {
+		return register.Version{}, fmt.Errorf("license was never signed: %w", fs.ErrNotExist)
+	}
+	return found, nil
+}
+
+func (v registerView) Snapshot(ctx context.Context, key [32]byte, now time.Time) (register.Snapshot, error) {
+	s := register.Snapshot{Key: key}
+	var asOf, expires int64
+	found, err := one(ctx, v.db.read, []any{&s.Sealed, &asOf, &expires}, "SELECT sealed, as_of, expires FROM snapshots WHERE key = ?", key[:])
+	if err != nil {
+		return register.Snapshot{}, fmt.Errorf("kept copy could not be read: %w", err)
+	}
+	s.AsOf, s.Expires = moment(asOf), moment(expires)
+	if !found || !now.Before(s.Expires) {
+		return register.Snapshot{}, fmt.Errorf("no copy is kept: %w", fs.ErrNotExist)
+	}
+	return s, nil
+}
+
+func (v registerView) Statuses(ctx context.Context, list string, yield func(slot int, status license.Status)) error {
+	err := each(ctx, v.db.read, func(rows *sql.Rows) error {
+		var slot int
+		var status license.Status
+		if err := rows.Scan(&slot, &status); err != nil {
+			return err
+		}
+		yield(slot, status)
+		return nil
+	}, "SELECT slot, status FROM versions WHERE list = ? AND status <> 'valid'", list)
+	if err != nil {
+		return fmt.Errorf("statuses of a list could not be read: %w", err)
+	}
+	return nil
+}
+
+func (v registerView) Lists(ctx context.Context) (lists []string, err error) {
+	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+		var list string
+		err := rows.Scan(&list)
+		lists = append(lists, list)
+		return err
+	}, "SELECT list FROM status_lists ORDER BY pos, n")
+	if err != nil {
+		return nil, fmt.Errorf("status lists could not be read: %w", err)
+	}
+	return lists, nil
+}
+
+func (v registerView) Taken(ctx context.Context, list string, slot int) (bool, error) {
+	var n int64
+	taken, err := one(ctx, v.db.read, []any{&n}, "SELECT 1 FROM versions WHERE list = ? AND slot = ?", list, slot)
+	if err != nil {
+		return false, fmt.Errorf("slot of a status list could not be read: %w", err)
+	}
+	return taken, nil
+}
+
+// Purge deletes in steps, so that the log's batches get their turn.
+func (v registerView) Purge(ctx context.Context, now time.Time) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var n int64
+		err := v.db.transact(ctx, func(ctx context.Context, t *tx) (err error) {
+			n, err = t.exec(ctx, "DELETE FROM snapshots WHERE key IN (SELECT key FROM snapshots WHERE expires <= ? LIMIT 500)", micros(now))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("expired copies could not be deleted: %w", err)
+		}
+		if n == 0 {
+			return nil
+		}
+	}
+}

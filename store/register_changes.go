@@ -1,0 +1,191 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"slices"
+
+	"oncegate/license"
+	"oncegate/register"
+)
+
+type slotKey struct {
+	list string
+	slot int
+}
+
+// A versionRow is a license version with what must be written of it.
+type versionRow struct {
+	register.Version
+	entry int // that issues it
+	mark  mark
+}
+
+func (r *versionRow) marked() mark { return r.mark }
+
+type issue register.Version
+
+func (c issue) need(w *wanted) {
+	w.subjects[c.Subject] = true
+	w.identifiers[c.Identifier] = true
+	w.slots[slotKey{c.List, c.Slot}] = true
+}
+
+func (c issue) judge(s *state) error {
+	slot := slotKey{c.List, c.Slot}
+	last := s.latest[c.Subject]
+	number := 0
+	if last != nil {
+		number = last.Number
+	}
+	if c.Number != number+1 || s.identifiers[c.Identifier] != nil || s.slots[slot] {
+		return register.ErrTaken
+	}
+	if last != nil {
+		revert(s, last)
+		last.Status, last.StatusAt, last.mark = license.Superseded, c.Signed, last.mark.touch()
+	}
+	v := &versionRow{Version: register.Version(c), entry: s.entry, mark: fresh}
+	put(s, s.latest, c.Subject, v)
+	put(s, s.identifiers, c.Identifier, v)
+	put(s, s.slots, slot, true)
+	revert(s, &s.versions)
+	s.versions = append(s.versions, v)
+	return nil
+}
+
+type setStatus register.SetStatus
+
+func (c setStatus) need(w *wanted) { w.identifiers[c.Identifier] = true }
+
+func (c setStatus) judge(s *state) error {
+	v := s.identifiers[c.Identifier]
+	if v == nil || v.Status != c.From {
+		return register.ErrTaken
+	}
+	revert(s, v)
+	v.Status, v.StatusAt, v.mark = c.To, c.At, v.mark.touch()
+	return nil
+}
+
+const selectVersion = "SELECT subject, number, type, issuer, serial, identifier, content, jwt, key_id, signed, status, status_at, list, slot FROM versions "
+
+func scanVersion(rows *sql.Rows) (v register.Version, err error) {
+	var subject, content []byte
+	var signed, statusAt int64
+	err = rows.Scan(&subject, &v.Number, &v.Type, &v.Issuer, &v.Serial, &v.Identifier, &content, &v.JWT, &v.KeyID, &signed, &v.Status, &statusAt, &v.List, &v.Slot)
+	copy(v.Subject[:], subject)
+	copy(v.Content[:], content)
+	v.Signed, v.StatusAt = moment(signed), moment(statusAt)
+	return v, err
+}
+
+// loadVersions reads the latest version of every subject and every version named by its identifier. One version found
+// both ways is one row of the state.
+func (s *state) loadVersions(ctx context.Context, q querier, w *wanted) error {
+	scan := func(latest bool) func(*sql.Rows) error {
+		return func(rows *sql.Rows) error {
+			v, err := scanVersion(rows)
+			if err != nil {
+				return err
+			}
+			r := s.identifiers[v.Identifier]
+			if r == nil {
+				r = &versionRow{Version: v}
+				s.identifiers[v.Identifier] = r
+			}
+			if latest {
+				s.latest[v.Subject] = r
+			}
+			return nil
+		}
+	}
+	err := readSet(ctx, q, w.subjects, func(n int) string {
+		return selectVersion + "AS v WHERE subject IN (" + marks(n) + ") AND number = (SELECT max(number) FROM versions WHERE subject = v.subject)"
+	}, bytes1, scan(true))
+	if err != nil {
+		return err
+	}
+	return readSet(ctx, q, w.identifiers, in(selectVersion+"WHERE identifier"), text1, scan(false))
+}
+
+func (s *state) loadSlots(ctx context.Context, q querier, w *wanted) error {
+	for slot := range w.slots { // few: a license is signed once per version
+		var n int64
+		taken, err := one(ctx, q, []any{&n}, "SELECT 1 FROM versions WHERE list = ? AND slot = ?", slot.list, slot.slot)
+		if err != nil {
+			return err
+		}
+		s.slots[slot] = taken
+	}
+	return nil
+}
+
+func (s *state) writeVersions(ctx context.Context, q querier, position func(entry int) int64) error {
+	err := writeSet(ctx, q, s.versions,
+		"INSERT INTO versions (subject, number, type, issuer, serial, identifier, content, jwt, key_id, signed, status, status_at, list, slot)", 14, "", func(v *versionRow) []any {
+			return []any{v.Subject[:], v.Number, v.Type, v.Issuer, v.Serial, v.Identifier, v.Content[:], v.JWT, v.KeyID,
+				micros(v.Signed), string(v.Status), micros(v.StatusAt), v.List, v.Slot}
+		})
+	if err != nil {
+		return err
+	}
+	lists := map[string]bool{}
+	for n, v := range s.versions {
+		if lists[v.List] {
+			continue
+		}
+		lists[v.List] = true
+		if _, err := q.exec(ctx, "INSERT INTO status_lists (list, pos, n) VALUES (?, ?, ?) ON CONFLICT (list) DO NOTHING", v.List, position(v.entry), n); err != nil {
+			return err
+		}
+	}
+	for _, v := range marked(s.identifiers, changed) {
+		if _, err := q.exec(ctx, "UPDATE versions SET status = ?, status_at = ? WHERE identifier = ?", string(v.Status), micros(v.StatusAt), v.Identifier); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A snapshotRow is a kept copy with what must be written of it.
+type snapshotRow struct {
+	register.Snapshot
+	mark mark
+}
+
+func (r *snapshotRow) marked() mark { return r.mark }
+
+type keep register.Snapshot
+
+func (c keep) need(w *wanted) { w.snapshots[c.Key] = true }
+
+func (c keep) judge(s *state) error {
+	if there := s.snapshots[c.Key]; there == nil || !there.AsOf.After(c.AsOf) {
+		put(s, s.snapshots, c.Key, &snapshotRow{register.Snapshot(c), fresh})
+	}
+	return nil
+}
+
+func (s *state) loadSnapshots(ctx context.Context, q querier, w *wanted) error {
+	return readSet(ctx, q, w.snapshots, in("SELECT key, as_of FROM snapshots WHERE key"), bytes1, func(rows *sql.Rows) error {
+		var key []byte
+		var asOf int64
+		err := rows.Scan(&key, &asOf)
+		r := &snapshotRow{}
+		copy(r.Key[:], key)
+		r.AsOf = moment(asOf)
+		s.snapshots[r.Key] = r
+		return err
+	})
+}
+
+func (s *state) writeSnapshots(ctx context.Context, q querier) error {
+	rows := marked(s.snapshots, fresh)
+	slices.SortFunc(rows, func(a, b *snapshotRow) int { return cmp.Compare(string(a.Key[:]), string(b.Key[:])) }) // neighbours share pages
+	return writeSet(ctx, q, rows, "INSERT INTO snapshots (key, sealed, as_of, expires)", 4,
+		" ON CONFLICT (key) DO UPDATE SET sealed = excluded.sealed, as_of = excluded.as_of, expires = excluded.expires", func(r *snapshotRow) []any {
+			return []any{r.Key[:], filled(r.Sealed), micros(r.AsOf), micros(r.Expires)}
+		})
+}

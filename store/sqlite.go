@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+func sqliteDialect() dialect {
+	same := func(s string) string { return s }
+	return dialect{
+		name:    SQLite,
+		rebind:  same,
+		ddl:     strings.NewReplacer("BIGINT", "INTEGER", "BYTEA", "BLOB", "\n);", "\n) STRICT;", ") WITHOUT ROWID;", ") STRICT, WITHOUT ROWID;").Replace,
+		explain: explainSQLite,
+		retry:   func(error) bool { return false },
+		failed: func(err error) bool {
+			switch code(err) {
+			case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_READONLY:
+				return true
+			}
+			return false // an I/O error may come from the sync of a commit that is on the disk all the same
+		},
+	}
+}
+
+// sqliteSource names the database file with the settings every connection must have.
+func sqliteSource(path string, write bool) string {
+	q := url.Values{"_pragma": {
+		"busy_timeout(2000)",
+		"journal_mode(WAL)",
+		"synchronous(FULL)",
+		"foreign_keys(1)",
+		"secure_delete(1)", // what is erased is overwritten
+		"trusted_schema(0)",
+	}}
+	if write {
+		// A bigger WAL makes one checkpoint pay for more batches; the cache holds the hot ends of the trees.
+		q["_pragma"] = append(q["_pragma"], "wal_autocheckpoint(4000)", "cache_size(-16384)")
+		q.Set("_txlock", "immediate")
+	} else {
+		q["_pragma"] = append(q["_pragma"], "query_only(1)")
+	}
+	return "file:" + escaped(path) + "?" + q.Encode()
+}
+
+// escaped is a path as it may stand in a file: URI.
+func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
+
+// openSQLite opens the one writing connection and the reading ones, and checks that the durability asked for is there.
+func openSQLite(ctx context.Context, c Config, wrap func(driver.Connector) driver.Connector) (write, read *pool, err error) {
+	d := sqliteDialect()
+	open := func(writing bool, conns int) (*sql.DB, error) {
+		connector, err := sqlite.NewConnector(sqliteSource(c.Path, writing))
+		if err != nil {
+			return nil, err
+		}
+		if writing {
+			connector = wrap(connector)
+		}
+		db := sql.OpenDB(connector)
+		db.SetMaxOpenConns(conns)
+		db.SetMaxIdleConns(conns)
+		return db, nil
+	}
+	w, err := open(true, 1)
+	if err != nil {
+		return nil, nil, explainSQLite(err)
+	}
+	if err := checkSQLite(ctx, w); err != nil {
+		w.Close()
+		return nil, nil, err
+	}
+	r, err := open(false, c.Readers)
+	if err != nil {
+		w.Close()
+		return nil, nil, explainSQLite(err)
+	}
+	return newPool(w, d), newPool(r, d), nil
+}
+
+// checkSQLite refuses a database whose settings did not take, such as WAL on a file system that cannot share memory.
+func checkSQLite(ctx context.Context, db *sql.DB) error {
+	for _, p := range []struct{ name, want string }{
+		{"journal_mode", "wal"}, {"synchronous", "2"}, {"foreign_keys", "1"}, {"secure_delete", "1"},
+	} {
+		var got string
+		if err := db.QueryRowContext(ctx, "PRAGMA "+p.name).Scan(&got); err != nil {
+			return fmt.Errorf("setting %s could not be read: %w", p.name, explainSQLite(err))
+		}
+		if got != p.want {
+			return fmt.Errorf("weak durability: %s is %s, not %s", p.name, got, p.want)
+		}
+	}
+	return nil
+}
+
+// code is the primary result code of an SQLite error, 0 for other errors.
+func code(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+func explainSQLite(err error) error {
+	if err == nil {
+		return nil
+	}
+	what, known := map[int]string{
+		sqlite3.SQLITE_FULL:     "the disk is full",
+		sqlite3.SQLITE_READONLY: "the database cannot be written",
+		sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
+		sqlite3.SQLITE_IOERR:    "the disk reports an error",
+		sqlite3.SQLITE_CORRUPT:  "the database file is damaged",
+		sqlite3.SQLITE_NOTADB:   "the file is no database",
+		sqlite3.SQLITE_BUSY:     "the database is locked by another",
+	}[code(err)]
+	if !known {
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

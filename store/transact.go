@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"oncegate/tlog"
+)
+
+// connectionWait bounds how long a transaction waits for its connection, and with SQLite for its turn to write.
+const connectionWait = 2 * time.Second
+
+// attempts is how often a transaction is begun that is known not to have happened.
+const attempts = 8
+
+// transact runs fn in a transaction that writes, and starts over while the database says that it did not happen and may
+// be tried again. nil: committed, durably. tlog.ErrUnknown: the commit was sent and nobody knows. Any other error: not
+// committed. Once begun it is not cancelled.
+func (db *DB) transact(ctx context.Context, fn func(context.Context, *tx) error) error {
+	for try := 1; ; try++ {
+		err := db.attempt(ctx, fn)
+		if err == nil || try == attempts || errors.Is(err, tlog.ErrUnknown) || !db.write.dialect.retry(err) {
+			return err
+		}
+	}
+}
+
+func (db *DB) attempt(ctx context.Context, fn func(context.Context, *tx) error) error {
+	d := db.write.dialect
+	ctx = context.WithoutCancel(ctx)
+	if d.patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.patience)
+		defer cancel()
+	}
+	conn, err := db.connection(ctx)
+	if err != nil {
+		return d.explain(err)
+	}
+	t := &tx{pool: db.write}
+	defer t.prepare(ctx)
+	defer conn.Close()
+	if t.tx, err = conn.BeginTx(ctx, &sql.TxOptions{Isolation: d.isolate}); err != nil {
+		return d.explain(err)
+	}
+	if err := fn(ctx, t); err != nil {
+		if t.tx.Rollback() != nil {
+			discard(conn)
+		}
+		return err
+	}
+	warned := db.warnings.Load()
+	err = t.tx.Commit()
+	if err == nil && db.warnings.Load() != warned {
+		err = errors.New("the server warned during the commit")
+	}
+	if err == nil {
+		return nil
+	}
+	discard(conn) // whatever state it is in, nothing of it stays
+	if d.failed(err) {
+		return d.explain(err)
+	}
+	return fmt.Errorf("%w: %w", tlog.ErrUnknown, d.explain(err))
+}
+
+func (db *DB) connection(ctx context.Context) (*sql.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectionWait)
+	defer cancel()
+	return db.write.db.Conn(ctx)
+}
+
+// discard closes a connection instead of giving it back.
+func discard(conn *sql.Conn) {
+	conn.Raw(func(any) error { return driver.ErrBadConn })
+}
+
+// prepare gives the pool the texts that were new, for the next transaction.
+func (t *tx) prepare(ctx context.Context) {
+	for _, text := range t.new {
+		t.pool.stmt(ctx, text)
+	}
+}
