@@ -26,10 +26,10 @@ type Problem struct {
 	Type       string         `json:"type"`
 	Title      string         `json:"title"` // the English sentence
 	Status     int            `json:"status"`
-	Detail     string         `json:"detail,omitzero"` // of this occurrence; must not repeat what the caller sent
-	Code       string         `json:"code"`            // stable; what programs branch on
-	Party      string         `json:"party"`           // Caller, Gateway, Policy or Source
-	Retry      bool           `json:"retry"`           // the same call may succeed later
+	Detail     string         `json:"detail,omitzero"`      // of this occurrence; must not repeat what the caller sent
+	Code       string         `json:"code"`                 // stable; what programs branch on
+	Party      string         `json:"party"`                // Caller, Gateway, Policy or Source
+	Retry      bool           `json:"retry"`                // the same call may succeed later
 	RetryAfter int            `json:"retry_after,omitzero"` // seconds; 0: as the caller sees fit
 	Zh         string         `json:"zh"`
 	En         string         `json:"en"`
