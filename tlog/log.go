@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -184,6 +185,7 @@ func (l *Log) run() {
 }
 
 func (l *Log) gather(first *pending) []*pending {
+	runtime.Gosched() // callers just released may have the next entry ready
 	group := []*pending{first}
 	for len(group) < l.config.MaxBatch {
 		select {
