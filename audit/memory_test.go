@@ -78,7 +78,9 @@ func (m *memory) Commit(ctx context.Context, b tlog.Batch) ([]error, error) {
 	if len(positions) == 0 {
 		return verdicts, nil
 	}
-	inner.Integrate = func(head tlog.Head, r tlog.Reader, _ []int) (tlog.Update, error) { return b.Integrate(head, r, positions) }
+	inner.Integrate = func(head tlog.Head, r tlog.Reader, _ []int) (tlog.Update, error) {
+		return b.Integrate(head, r, positions)
+	}
 	if _, err := m.Memory.Commit(ctx, inner); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,302 @@
+package audit_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"oncegate/audit"
+	"oncegate/license"
+)
+
+func states(steps []license.Step) map[string]license.StepState {
+	got := map[string]license.StepState{}
+	for _, s := range steps {
+		if old, ok := got[s.Name]; !ok || old == license.OK {
+			got[s.Name] = s.State
+		}
+		if (s.Reason == "") != (s.State == license.OK) {
+			got[s.Name] = "reason does not fit the state"
+		}
+	}
+	return got
+}
+
+func TestEvidence(t *testing.T) {
+	b := newBench(t)
+	d := draft()
+	index := b.record(t, d).Index
+	e, err := b.auditor.Evidence(t.Context(), index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Request == nil || e.Request.Token != d.Token || !bytes.Equal(e.Request.Body, d.Body) {
+		t.Errorf("request is %+v", e.Request)
+	}
+	if got, want := string(e.Inputs), `[{"age":151200000000000,"matter":"food"}]`; got != want {
+		t.Errorf("inputs are %s, want %s", got, want)
+	}
+	if got, want := string(e.Reasons), `["not a party"]`; got != want {
+		t.Errorf("reasons are %s, want %s", got, want)
+	}
+	if e.Operator != "clerk-7" || !slices.Equal(e.Holders, []license.HolderID{company, citizen, company}) {
+		t.Errorf("operator %s, holders %v", e.Operator, e.Holders)
+	}
+	for name, state := range states(e.Steps) {
+		if state != license.OK {
+			t.Errorf("step %s is %s", name, state)
+		}
+	}
+	_, err = b.auditor.Evidence(t.Context(), 99)
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("beyond the head: %v", err)
+	}
+}
+
+// TestAlteredEvidence changes what is stored in every way; each is found, and nothing false is shown.
+func TestAlteredEvidence(t *testing.T) {
+	type entries = []audit.Entry
+	part := func(e entries, i int) *audit.Sealed { return &e[0].Sealed[i] }
+	for name, test := range map[string]struct {
+		alter func(e entries)
+		step  string
+	}{
+		"blob of another record": {func(e entries) { part(e, 0).Blob = e[1].Sealed[0].Blob }, audit.StepPart + "request"},
+		"part of another record": {func(e entries) { e[0].Sealed[0] = e[1].Sealed[0] }, audit.StepEvidence},
+		"blobs of two persons":   {func(e entries) { part(e, 3).Blob, part(e, 4).Blob = part(e, 4).Blob, part(e, 3).Blob }, audit.StepPart + "person"},
+		"order of two persons":   {func(e entries) { e[0].Sealed[3], e[0].Sealed[4] = e[0].Sealed[4], e[0].Sealed[3] }, audit.StepEvidence},
+		"a bit of a blob":        {func(e entries) { part(e, 1).Blob = append([]byte{part(e, 1).Blob[0] ^ 1}, part(e, 1).Blob[1:]...) }, audit.StepPart + "inputs"},
+		"a digest":               {func(e entries) { part(e, 1).Digest = make([]byte, 32) }, audit.StepEvidence},
+		"a kind":                 {func(e entries) { part(e, 0).Kind = "inputs" }, audit.StepPart + "inputs"},
+		"a part gone":            {func(e entries) { e[0].Sealed = e[0].Sealed[:4] }, audit.StepEvidence},
+		"a part more":            {func(e entries) { e[0].Sealed = append(e[0].Sealed, e[1].Sealed[1]) }, audit.StepEvidence},
+		"all parts":              {func(e entries) { e[0].Sealed = e[1].Sealed }, audit.StepEvidence},
+		"the leaf":               {func(e entries) { e[0].Record = e[1].Record }, audit.StepEvidence},
+		"the leaf is no record":  {func(e entries) { e[0].Record = []byte("{}") }, audit.StepRecord},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.record(t, draft())
+			b.record(t, draft())
+			for i := range b.storage.entries {
+				b.storage.entries[i].Sealed = slices.Clone(b.storage.entries[i].Sealed)
+			}
+			test.alter(b.storage.entries)
+			e, err := b.auditor.Evidence(t.Context(), 0)
+			if !errors.Is(err, audit.ErrAltered) {
+				t.Errorf("error is %v", err)
+			}
+			if states(e.Steps)[test.step] != license.Failed {
+				t.Errorf("step %s did not fail: %v", test.step, e.Steps)
+			}
+			if _, err := b.auditor.Replay(t.Context(), 0); !errors.Is(err, audit.ErrAltered) {
+				t.Errorf("replay: %v", err)
+			}
+		})
+	}
+}
+
+func TestReplay(t *testing.T) {
+	b := newBench(t)
+	files := []audit.File{{Path: "a.yaml", Data: []byte("grants: []")}}
+	activated, err := b.recorder.Activate(t.Context(), files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := draft()
+	d.Policy = activated.Record.Policy
+	index := b.record(t, d).Index
+	replay, err := b.auditor.Replay(t.Context(), index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(replay.Inputs) != `[{"age":151200000000000,"matter":"food"}]` || cmp.Diff(files, replay.Policy) != "" {
+		t.Errorf("replay is %+v", replay)
+	}
+	b.storage.sets[d.Policy] = []audit.File{{Path: "a.yaml", Data: []byte("grants: [all]")}}
+	if _, err := b.auditor.Replay(t.Context(), index); !errors.Is(err, audit.ErrAltered) {
+		t.Errorf("altered policy set: %v", err)
+	}
+	unknown := b.record(t, draft()).Index
+	if _, err := b.auditor.Replay(t.Context(), unknown); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("unknown policy set: %v", err)
+	}
+}
+
+func TestSearch(t *testing.T) {
+	b := newBench(t)
+	for i := range 30 {
+		d := draft()
+		d.RequestID = fmt.Sprint(i)
+		if i%3 != 0 {
+			d.Operator, d.Uses = "clerk-8", d.Uses[1:2]
+		}
+		b.record(t, d)
+	}
+	find := func(ask audit.Ask) (ids []string) {
+		t.Helper()
+		for first := true; first || ask.Before != 0; first = false {
+			page, err := b.auditor.Search(t.Context(), ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if page.Covered != page.Size || page.Size != uint64(len(b.storage.entries)) {
+				t.Errorf("covers %d of %d", page.Covered, page.Size)
+			}
+			for _, f := range page.Found {
+				ids = append(ids, f.Record.RequestID)
+			}
+			ask.Before = page.Next
+		}
+		return ids
+	}
+	for name, test := range map[string]struct {
+		ask  audit.Ask
+		want int
+	}{
+		"all":               {audit.Ask{}, 30},
+		"pages":             {audit.Ask{Limit: 7}, 30},
+		"pages that divide": {audit.Ask{Limit: 10}, 30},
+		"holder":            {audit.Ask{Holder: company, Limit: 3}, 10},
+		"another holder":    {audit.Ask{Holder: citizen}, 30},
+		"type of the code":  {audit.Ask{Holder: license.HolderID{Type: "111", Code: company.Code}}, 0},
+		"operator":          {audit.Ask{Operator: "clerk-7"}, 10},
+		"both":              {audit.Ask{Operator: "clerk-8", Holder: company}, 0},
+		"decision":          {audit.Ask{Decision: "release"}, 10},
+		"one use":           {audit.Ask{Decision: "release", Holder: citizen}, 0},
+	} {
+		if got := find(test.ask); len(got) != test.want {
+			t.Errorf("%s: %d records, want %d: %v", name, len(got), test.want, got)
+		}
+	}
+	for _, limit := range []int{-1, audit.MaxPage + 1} {
+		if _, err := b.auditor.Search(t.Context(), audit.Ask{Limit: limit}); err == nil {
+			t.Errorf("limit %d was accepted", limit)
+		}
+	}
+}
+
+// TestIndexKeyChange puts a new key in front: what the old one wrote is found as before, in one order.
+func TestIndexKeyChange(t *testing.T) {
+	b := newBench(t)
+	for range 5 {
+		b.record(t, draft())
+	}
+	b.config.IndexKeys = [][]byte{bytes.Repeat([]byte{8}, 32), b.config.IndexKeys[0]}
+	b.open(t)
+	for range 5 {
+		b.record(t, draft())
+	}
+	var got []uint64
+	for ask := (audit.Ask{Holder: company, Operator: "clerk-7", Limit: 3}); len(got) == 0 || ask.Before != 0; {
+		page, err := b.auditor.Search(t.Context(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range page.Found {
+			got = append(got, f.Index)
+		}
+		ask.Before = page.Next
+	}
+	if diff := cmp.Diff([]uint64{9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, got); diff != "" {
+		t.Errorf("found (-want +got):\n%s", diff)
+	}
+}
+
+func TestSearchShowsTampering(t *testing.T) {
+	b := newBench(t)
+	b.record(t, draft())
+	b.storage.entries[0].Record = []byte(`{"system":"nobody"}`)
+	page, err := b.auditor.Search(t.Context(), audit.Ask{})
+	if err != nil || len(page.Found) != 1 || page.Found[0].Fault == "" {
+		t.Errorf("page is %+v, %v", page, err)
+	}
+}
+
+func TestErase(t *testing.T) {
+	b := newBench(t)
+	index := b.record(t, draft()).Index
+	recorded, err := b.auditor.Erase(t.Context(), index, "objection")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := b.auditor.Evidence(t.Context(), index)
+	if err != nil {
+		t.Fatalf("an erased record: %v", err)
+	}
+	if e.Request != nil || e.Operator != "" || e.Holders[0] != (license.HolderID{}) || e.Inputs == nil {
+		t.Errorf("after erasure the evidence is %+v", e)
+	}
+	got := states(e.Steps)
+	for name, want := range map[string]license.StepState{
+		audit.StepEvidence: license.OK, audit.StepPart + "inputs": license.OK, audit.StepPart + "request": license.NotCheckable,
+		audit.StepToken: license.NotCheckable, audit.StepCommitments: license.NotCheckable,
+	} {
+		if got[name] != want {
+			t.Errorf("step %s is %s, want %s", name, got[name], want)
+		}
+	}
+	own, err := b.auditor.Evidence(t.Context(), recorded.Index)
+	if err != nil || own.Record.Operation != audit.OperationErase || string(own.Inputs) != `{"index":0,"reason":"objection"}` {
+		t.Errorf("record of the erasure: %+v, %v", own, err)
+	}
+	before := len(b.storage.entries)
+	if _, err := b.auditor.Erase(t.Context(), 99, "objection"); !errors.Is(err, fs.ErrNotExist) || len(b.storage.entries) != before {
+		t.Errorf("erase beyond the head: %v", err)
+	}
+}
+
+func TestRetain(t *testing.T) {
+	b := newBench(t)
+	now := noon
+	b.config.Now = func() time.Time { return now }
+	b.open(t)
+	for range 4 {
+		b.record(t, draft())
+		now = now.Add(time.Hour)
+	}
+	done, err := b.auditor.Retain(t.Context(), noon.Add(2*time.Hour), nil)
+	if err != nil || done != 2 {
+		t.Fatalf("erased %d, %v, want 2", done, err)
+	}
+	for i := range uint64(4) {
+		e, err := b.auditor.Evidence(t.Context(), i)
+		if err != nil || (e.Request == nil) != (i < 2) {
+			t.Errorf("record %d: request %v, %v", i, e.Request, err)
+		}
+	}
+	if last := b.storage.entries[4].Index; last.Operation != audit.OperationRetain || last.System != "gateway" {
+		t.Errorf("the run's own record: %+v", last)
+	}
+	b.config.Log = nil
+	b.openAuditor(t)
+	if _, err := b.auditor.Retain(t.Context(), now, nil); err == nil {
+		t.Error("an auditor that only reads erased")
+	}
+}
+
+// openAuditor makes the auditor alone anew.
+func (b *bench) openAuditor(t *testing.T) {
+	t.Helper()
+	var err error
+	if b.auditor, err = audit.NewAuditor(b.config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestReuse(t *testing.T) {
+	b := newBench(t)
+	d := draft()
+	d.Uses[0].Decision, d.Uses[1].Need, d.Uses[1].Decision = "met", 3, "missing"
+	b.record(t, d)
+	got, err := b.auditor.Reuse(t.Context(), noon, noon.Add(time.Hour), "")
+	if err != nil || cmp.Diff([]audit.Reuse{{Matter: "food", Numerator: 1, Denominator: 2}}, got) != "" {
+		t.Errorf("reuse is %v, %v", got, err)
+	}
+}

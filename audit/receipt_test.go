@@ -1,0 +1,176 @@
+package audit_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"golang.org/x/mod/sumdb/note"
+
+	"oncegate/audit"
+	"oncegate/license"
+	"oncegate/tlog"
+	"oncegate/tlog/tlogtest"
+)
+
+func TestVerifyReceipt(t *testing.T) {
+	b := newBench(t)
+	b.config.Rand = new(counting)
+	b.open(t)
+	b.record(t, audit.Draft{Operation: "first"})
+	d := draft()
+	got := b.record(t, d)
+
+	skey, vkey, err := note.GenerateKey(rand.Reader, "witness.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, _ := note.NewSigner(skey)
+	witness, _ := note.NewVerifier(vkey)
+	cosigned := got.Receipt
+	text := strings.SplitAfter(got.Receipt.Checkpoint, "\n\n")[0]
+	cosigned.Checkpoint += tlogtest.Line(t, contextSigner{signer}, strings.TrimSuffix(text, "\n"))
+	forged := got.Receipt
+	forged.Checkpoint += tlogtest.Line(t, contextSigner{signer}, "another text\n")
+	moved := got.Receipt
+	moved.Index = 0
+	noRecord := got.Receipt
+	noRecord.Record = []byte("{}")
+	otherOrigin := b.keys.Trust
+	otherOrigin.Origin = "elsewhere"
+
+	r := openedR(t, b, got.Index, company)
+	good := audit.Proof{Receipt: got.Receipt, Answer: d.Answer, Token: d.Token}
+	trust := audit.Trust{Trust: b.keys.Trust}
+	witnessed := audit.Trust{Trust: b.keys.Trust, Witnesses: []note.Verifier{witness}}
+	with := func(change func(*audit.Proof)) audit.Proof { p := good; change(&p); return p }
+	for _, test := range []struct {
+		name  string
+		proof audit.Proof
+		trust audit.Trust
+		step  string
+		want  license.StepState
+	}{
+		{"record", good, trust, audit.StepRecord, license.OK},
+		{"answer", good, trust, audit.StepAnswer, license.OK},
+		{"token", good, trust, audit.StepToken, license.OK},
+		{"sm3", good, trust, tlog.StepSM3Tree, license.OK},
+		{"sha256", good, trust, tlog.StepSHA256Tree, license.OK},
+		{"sm2 line", good, trust, tlog.StepSM2, license.OK},
+		{"ed25519 line", good, trust, tlog.StepEd25519, license.OK},
+		{"no witness known", good, trust, audit.StepWitness, license.NotCheckable},
+		{"unwitnessed", good, witnessed, audit.StepWitness, license.NotCheckable},
+		{"witnessed", with(func(p *audit.Proof) { p.Receipt = cosigned }), witnessed, audit.StepWitness, license.OK},
+		{"forged witness", with(func(p *audit.Proof) { p.Receipt = forged }), witnessed, audit.StepWitness, license.Failed},
+		{"answer in another form", with(func(p *audit.Proof) { p.Answer = []byte("{\n \"ok\" : true, \"nonce\":\"\\u006e\"}") }), trust, audit.StepAnswer, license.OK},
+		{"another answer", with(func(p *audit.Proof) { p.Answer = []byte(`{"nonce":"n","ok":false}`) }), trust, audit.StepAnswer, license.Failed},
+		{"answer with a duplicate", with(func(p *audit.Proof) { p.Answer = []byte(`{"nonce":"n","ok":true,"ok":true}`) }), trust, audit.StepAnswer, license.Failed},
+		{"answer is no JSON", with(func(p *audit.Proof) { p.Answer = []byte(`{`) }), trust, audit.StepAnswer, license.Failed},
+		{"no answer", with(func(p *audit.Proof) { p.Answer = nil }), trust, audit.StepAnswer, license.NotCheckable},
+		{"another call", with(func(p *audit.Proof) { p.Token += "x" }), trust, audit.StepToken, license.Failed},
+		{"no call", with(func(p *audit.Proof) { p.Token = "" }), trust, audit.StepToken, license.NotCheckable},
+		{"moved", with(func(p *audit.Proof) { p.Receipt = moved }), trust, tlog.StepSM3Tree, license.Failed},
+		{"no record", with(func(p *audit.Proof) { p.Receipt = noRecord }), trust, audit.StepRecord, license.Failed},
+		{"no record, trees", with(func(p *audit.Proof) { p.Receipt = noRecord }), trust, tlog.StepSHA256Tree, license.Failed},
+		{"another log", good, audit.Trust{Trust: otherOrigin}, tlog.StepOrigin, license.Failed},
+		{"holder", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 2, Holder: company, R: r}} }), trust, audit.StepHolder, license.OK},
+		{"another holder", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 2, Holder: citizen, R: r}} }), trust, audit.StepHolder, license.Failed},
+		{"another use", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 1, Holder: company, R: r}} }), trust, audit.StepHolder, license.Failed},
+		{"no such use", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 3, Holder: company, R: r}} }), trust, audit.StepHolder, license.Failed},
+		{"negative use", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: -1, Holder: company, R: r}} }), trust, audit.StepHolder, license.Failed},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			record, steps, err := audit.VerifyReceipt(test.proof, test.trust)
+			if got := states(steps)[test.step]; got != test.want {
+				t.Errorf("step %s is %q, want %s: %v", test.step, got, test.want, steps)
+			}
+			failed := false
+			for _, s := range steps {
+				failed = failed || s.State == license.Failed
+			}
+			if failed != (err != nil) || err != nil && !errors.Is(err, tlog.ErrUnproven) {
+				t.Errorf("error %v with steps %v", err, steps)
+			}
+			if test.step != audit.StepRecord && test.name != "no record, trees" && record.RequestID != "r-1" {
+				t.Errorf("record is %+v", record)
+			}
+		})
+	}
+	if _, steps, err := audit.VerifyReceipt(good, audit.Trust{}); err == nil || steps != nil {
+		t.Errorf("without trust: %v, %v", steps, err)
+	}
+}
+
+// openedR reads the r of a person's commitment as an auditor could disclose it.
+func openedR(t *testing.T, b *bench, index uint64, who license.HolderID) []byte {
+	t.Helper()
+	record, err := b.auditor.Evidence(t.Context(), index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := uint64(1); n < 100; n++ {
+		if got, _ := audit.Commitment(newSM3, block(n), who); got == record.Record.Uses[0].Holder {
+			return block(n)
+		}
+	}
+	t.Fatal("no r of that person")
+	return nil
+}
+
+type contextSigner struct{ note.Signer }
+
+func (s contextSigner) Sign(_ context.Context, msg []byte) ([]byte, error) { return s.Signer.Sign(msg) }
+
+func TestSplitAnswer(t *testing.T) {
+	b := newBench(t)
+	receipt, err := json.Marshal(b.record(t, draft()).Receipt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct{ document, want string }{
+		"answer":        {`{"receipt":` + string(receipt) + `, "answer": {"b":1,"a":2}}`, `{"a":2,"b":1}`},
+		"problem":       {`{"type":"x", "code":"denied", "receipt":` + string(receipt) + `}`, `{"code":"denied","type":"x"}`},
+		"odd problem":   {`{"answer":1, "code":"denied", "receipt":` + string(receipt) + `}`, `{"answer":1,"code":"denied"}`},
+		"no receipt":    {`{"answer":{}}`, ""},
+		"no object":     {`[1]`, ""},
+		"two receipts":  {`{"answer":{},"receipt":` + string(receipt) + `,"receipt":` + string(receipt) + `}`, ""},
+		"float":         {`{"answer":{"a":1.5},"receipt":` + string(receipt) + `}`, ""},
+		"wrong receipt": {`{"answer":{},"receipt":{}}`, ""},
+		"deep":          {`{"answer":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `,"receipt":` + string(receipt) + `}`, ""},
+		"trailing":      {`{"answer":{},"receipt":` + string(receipt) + `} x`, ""},
+		"empty":         {"", ""},
+	} {
+		answer, got, err := audit.SplitAnswer([]byte(test.document))
+		if test.want == "" {
+			if !errors.Is(err, audit.ErrForm) {
+				t.Errorf("%s: %s, %v", name, answer, err)
+			}
+			continue
+		}
+		if err != nil || string(answer) != test.want || len(got.Record) == 0 {
+			t.Errorf("%s: %s, %v, want %s", name, answer, err, test.want)
+		}
+	}
+}
+
+func FuzzSplitAnswer(f *testing.F) {
+	receipt, err := json.Marshal(newBench(f).record(f, draft()).Receipt)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte(`{"answer":{"a":2},"receipt":` + string(receipt) + `}`))
+	f.Add([]byte(`{"code":"denied","receipt":` + string(receipt) + `}`))
+	f.Fuzz(func(t *testing.T, document []byte) {
+		answer, _, err := audit.SplitAnswer(document)
+		if err != nil {
+			return
+		}
+		var value any
+		if json.Unmarshal(answer, &value) != nil {
+			t.Errorf("answer %q is no JSON", answer)
+		}
+	})
+}
