@@ -1,0 +1,189 @@
+package cases
+
+import (
+	"slices"
+
+	"oncegate/license"
+)
+
+// Asked is a question about one material of a case. Material or LicenseType may be empty, not both: a license type alone
+// means the matter's material of that type whose role the holder has.
+type Asked struct {
+	Asker       string           // system id
+	Matter      string           // for a chain the part; may be empty for an ordinary case
+	Material    string           // code of the material
+	LicenseType string           // catalogue id
+	Holder      license.HolderID //
+}
+
+// Facts is what a case says about a question: everything about the purpose that a decision needs. It is pure data; the
+// same case, book and question always give the same facts.
+type Facts struct {
+	Case        string
+	Revision    int // of the case
+	Registrar   string
+	Matter      Matter      // as the book has it; zero if MatterUnknown or MatterNotInCase
+	Material    Material    // as the matter lists it; zero if MaterialNotListed
+	Party       Party       // who is asked about, in the role that the material names; zero without one
+	Parties     []Party     // all of the case
+	Attestation Attestation // as the asker may rely on it
+	Confirm     *RoleCheck  // what must confirm the role first; nil for the applicant
+	Reasons     []Reason    // why the case does not support the question; empty: it does
+}
+
+// Usable reports whether the case supports the question. The role may still have to be confirmed.
+func (f Facts) Usable() bool { return len(f.Reasons) == 0 && f.Material.Code != "" }
+
+// AttestationFor returns how far the asker may rely on the case. Acceptance by the platform counts only if it was signed
+// by another system than the asker; a system's word for itself is Self. What is not in the list is "".
+func (c Case) AttestationFor(asker string) Attestation {
+	switch {
+	case c.Attestation == Platform && c.Registrar != asker:
+		return Platform
+	case c.Attestation == Platform:
+		return Self
+	case c.Attestation == ByHolder, c.Attestation == Self:
+		return c.Attestation
+	}
+	return ""
+}
+
+// AtLeast reports whether an attestation is as strong as a minimum. What is not in the list is never enough, and no
+// minimum is ever met that is not in the list.
+func (a Attestation) AtLeast(minimum Attestation) bool {
+	order := []Attestation{Self, ByHolder, Platform}
+	have, need := slices.Index(order, a), slices.Index(order, minimum)
+	return have >= 0 && need >= 0 && have >= need
+}
+
+// Facts collects what a case says about a question. It finds as many reasons against it as can be told.
+func (b *Book) Facts(c Case, q Asked) Facts {
+	f := c.facts(q.Asker)
+	matter, reason := b.matterFor(c, q.Matter)
+	if reason != "" {
+		f.Reasons = append(f.Reasons, reason)
+	}
+	roles := c.RolesOf(q.Holder)
+	if len(roles) == 0 {
+		f.Reasons = append(f.Reasons, NotAParty)
+	}
+	if reason != "" {
+		return f
+	}
+	f.Matter = matter
+	f.Material, reason = matter.pick(q, roles)
+	if reason != "" {
+		f.Reasons = append(f.Reasons, reason)
+		return f
+	}
+	if !f.Material.FromSource() {
+		f.Reasons = append(f.Reasons, NoSource)
+	}
+	role := f.Material.HolderRole()
+	switch {
+	case slices.Contains(roles, role):
+		f.about(c, Party{Role: role, Holder: q.Holder.Normal()})
+	case len(roles) > 0:
+		f.Reasons = append(f.Reasons, RoleMismatch)
+	}
+	return f
+}
+
+// Plan returns the facts of every material of every matter of a case, one for each party in the material's role: what a
+// case check has to ask. A material that no source has, or whose role nobody has, stands there too, with the reason.
+func (b *Book) Plan(c Case, asker string) []Facts {
+	var plan []Facts
+	for _, matter := range b.MattersOf(c) {
+		for _, material := range matter.Materials {
+			f := c.facts(asker)
+			f.Matter, f.Material = matter, material
+			if !material.FromSource() {
+				f.Reasons = append(f.Reasons, NoSource)
+			}
+			parties := c.InRole(material.HolderRole())
+			if len(parties) == 0 {
+				f.Reasons = append(f.Reasons, NoPartyInRole)
+				plan = append(plan, f)
+			}
+			for _, party := range parties {
+				one := f
+				one.Reasons = slices.Clone(f.Reasons)
+				one.about(c, party)
+				plan = append(plan, one)
+			}
+		}
+	}
+	return plan
+}
+
+// facts holds what does not depend on the material.
+func (c Case) facts(asker string) Facts {
+	f := Facts{Case: c.No, Revision: c.Revision, Registrar: c.Registrar, Parties: c.Parties, Attestation: c.AttestationFor(asker)}
+	if !c.IsOpen() {
+		f.Reasons = append(f.Reasons, CaseClosed)
+	}
+	return f
+}
+
+// about fills in the party and what must confirm its role.
+func (f *Facts) about(c Case, party Party) {
+	f.Party = party
+	role, ok := f.Matter.Role(party.Role)
+	if !ok {
+		return // the applicant
+	}
+	proof, _ := f.Matter.Material(role.ConfirmedBy.Material)
+	applicants := c.InRole(Applicant)
+	if len(applicants) == 0 {
+		f.Reasons = append(f.Reasons, NoApplicant)
+		return
+	}
+	f.Confirm = &RoleCheck{Matter: f.Matter.Code, Party: party, Material: proof, Field: role.ConfirmedBy.Field, Holder: applicants[0].Holder}
+}
+
+// matterFor finds the matter a question means.
+func (b *Book) matterFor(c Case, asked string) (Matter, Reason) {
+	matters := b.MattersOf(c)
+	if len(matters) == 0 {
+		return Matter{}, MatterUnknown
+	}
+	if whole, _ := b.Matter(c.Matter); asked == "" && !whole.IsChain() {
+		return whole, ""
+	}
+	for _, m := range matters {
+		if m.Code == asked {
+			return m, ""
+		}
+	}
+	return Matter{}, MatterNotInCase
+}
+
+// pick finds the material a question means. By type alone, one whose role the holder has comes before others.
+func (m Matter) pick(q Asked, roles []string) (Material, Reason) {
+	if q.Material != "" {
+		material, ok := m.Material(q.Material)
+		if !ok {
+			return Material{}, MaterialNotListed
+		}
+		if q.LicenseType != "" && material.LicenseType != q.LicenseType {
+			return Material{}, OtherLicenseType
+		}
+		return material, ""
+	}
+	var found Material
+	for _, material := range m.Materials {
+		if q.LicenseType == "" || material.LicenseType != q.LicenseType {
+			continue
+		}
+		if slices.Contains(roles, material.HolderRole()) {
+			return material, ""
+		}
+		if found.Code == "" {
+			found = material
+		}
+	}
+	if found.Code == "" {
+		return Material{}, MaterialNotListed
+	}
+	return found, ""
+}

@@ -1,0 +1,212 @@
+package cases
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"oncegate/license"
+)
+
+// State is how a material stands.
+type State string
+
+// How a material stands. Missing is knowledge, Unavailable is not.
+const (
+	Met         State = "met"         // the source has it, it is in force and says what is expected
+	Missing     State = "missing"     // the source has none, or there is no source
+	Lapsed      State = "lapsed"      // expired, revoked, suspended, superseded or not yet valid
+	Mismatched  State = "mismatched"  // in force, but not what the matter expects
+	Denied      State = "denied"      // the policy does not let it be asked
+	Unavailable State = "unavailable" // the source did not answer
+)
+
+// Evidence is everything a judgement rests on.
+type Evidence struct {
+	Facts     Facts
+	Type      license.Type    // the catalogue's entry of the material's license type
+	Allowed   bool            // the decision; the zero value denies
+	Reason    Reason          // why it was denied
+	Confirmed bool            // the role is confirmed; only looked at where Facts.Confirm asks for it
+	Role      error           // why it is not, from RoleCheck.ConfirmBy
+	Finding   license.Finding // what the source answered
+	Received  []Received      // what was handed in for the case
+	From      license.Date    // the day deadlines count from: acceptance; empty: Day
+	Day       license.Date    // today
+}
+
+// A Judgement says how one material of one party stands, and what now.
+//
+// A material that is not met may be covered: the window received something instead. The state stays what the source
+// says, and Covered says how; so a later check can still find it met. Covered materials let the case go on but are not
+// reuse. Uploaded and waived cover for good; a promise covers until its deadline.
+type Judgement struct {
+	Matter   string
+	Material string
+	Need     Need
+	Role     string // whose license: a role of the matter or Applicant
+	State    State
+	Reason   Reason   // empty if met
+	Record   int      // index in Finding.Records of the record that was judged; -1 without one
+	Stale    bool     // judged on a kept copy
+	Covered  string   // "uploaded", "promised", "waived"; else empty
+	Fallback Fallen   // what the applicant can do; zero if met or covered for good
+	Next     NextStep //
+}
+
+// Fallen is the fallback as it applies now.
+type Fallen struct {
+	Kind     string       // FallTolerate, FallPromise or FallUpload
+	Deadline license.Date // last day to make it good; empty if there is none or Reason says why it is not known
+	Overdue  bool         // the deadline has passed: Kind is FallUpload now
+	Reason   Reason       // CalendarEnds: the calendar must be extended before the deadline can be told
+}
+
+// NextStep is what to do next about a material.
+type NextStep string
+
+// What to do next.
+const (
+	NextNothing NextStep = "none"
+	NextUpload  NextStep = "upload"          // the applicant brings it
+	NextPromise NextStep = "promise"         // the applicant promises in writing
+	NextFollow  NextStep = "make-good-later" // the case goes on; the material follows by the deadline
+	NextAgain   NextStep = "check-again"     // the case goes on; check again when the source is back
+)
+
+// Judge judges one material of one party. It is pure: the same evidence and calendar always give the same judgement. It
+// never leads to a dead end: whatever is not met has a fallback, even where the calendar cannot tell the deadline.
+func Judge(e Evidence, calendar *Calendar) Judgement {
+	j := Judgement{
+		Matter: e.Facts.Matter.Code, Material: e.Facts.Material.Code, Need: e.Facts.Material.Need,
+		Role: e.Facts.Material.HolderRole(), Record: -1, Next: NextNothing,
+	}
+	j.State, j.Reason, j.Record = e.state()
+	j.Stale = j.Record >= 0 && e.Finding.Stale
+	if j.State == Met {
+		return j
+	}
+	from := cmp.Or(e.From, e.Day)
+	if last, ok := e.received(); ok {
+		j.Covered = last.How
+		if last.How != HowPromised {
+			return j
+		}
+		from = license.DateOf(last.At)
+	}
+	j.Fallback = e.fallback(from, calendar)
+	if j.Fallback.Overdue {
+		j.Covered, j.Fallback.Kind = "", FallUpload
+	}
+	j.Next = j.next()
+	return j
+}
+
+// state judges by the source alone.
+func (e Evidence) state() (State, Reason, int) {
+	for _, reason := range []Reason{NoSource, NoPartyInRole} {
+		if slices.Contains(e.Facts.Reasons, reason) {
+			return Missing, reason, -1
+		}
+	}
+	if len(e.Facts.Reasons) > 0 {
+		return Denied, e.Facts.Reasons[0], -1
+	}
+	if !e.Facts.Usable() || !e.Allowed {
+		return Denied, cmp.Or(e.Reason, ByPolicy), -1
+	}
+	if e.Facts.Confirm != nil && !e.Confirmed {
+		reason := cmp.Or(ReasonOf(e.Role), RoleUnavailable)
+		if reason == RoleUnavailable {
+			return Unavailable, reason, -1
+		}
+		return Denied, reason, -1
+	}
+	switch {
+	case e.Finding.State == license.IsNotFound, e.Finding.State == license.IsFound && len(e.Finding.Records) == 0:
+		return Missing, NotFound, -1
+	case e.Finding.State == license.IsFound:
+		return e.records()
+	}
+	return Unavailable, SourceUnavailable, -1
+}
+
+// records judges every record and keeps the best: one that is met, else one in force, else the first.
+func (e Evidence) records() (State, Reason, int) {
+	best := -1
+	var state State
+	var reason Reason
+	for i, record := range e.Finding.Records {
+		s, r := e.record(record)
+		if best < 0 || rank(s) < rank(state) {
+			best, state, reason = i, s, r
+		}
+	}
+	return state, reason, best
+}
+
+func rank(s State) int { return slices.Index([]State{Met, Mismatched, Lapsed}, s) }
+
+func (e Evidence) record(l license.License) (State, Reason) {
+	if l.Type != e.Facts.Material.LicenseType || l.Type != e.Type.ID {
+		return Mismatched, OtherType
+	}
+	if !holds(l, e.Facts.Party.Holder) {
+		return Mismatched, OtherHolder
+	}
+	switch l.StatusAt(e.Day) {
+	case license.Valid:
+	case license.Expired:
+		return Lapsed, IsExpired
+	case license.Suspended:
+		return Lapsed, IsSuspended
+	case license.Superseded:
+		return Lapsed, IsSuperseded
+	default:
+		return Lapsed, IsRevoked
+	}
+	if !l.Begun(e.Day) {
+		return Lapsed, NotYetValid
+	}
+	for _, expected := range e.Facts.Material.Expect {
+		if reason := e.expect(l, expected); reason != "" {
+			return Mismatched, reason
+		}
+	}
+	return Met, ""
+}
+
+// expect compares one field. A role that several parties have must be found in full.
+func (e Evidence) expect(l license.License, expected Expectation) Reason {
+	values, err := valuesOf(e.Type, l, expected.Field)
+	if err != nil {
+		return Unreadable
+	}
+	if expected.Role == "" {
+		if slices.ContainsFunc(values, func(v string) bool { return e.same(expected.Field, v, expected.Equals) }) {
+			return ""
+		}
+		return NotAsExpected
+	}
+	parties := Case{Parties: e.Facts.Parties}.InRole(expected.Role)
+	if len(parties) == 0 {
+		return NoPartyInRole
+	}
+	for _, party := range parties {
+		code := license.NormalCode(party.Holder.Code)
+		if !slices.ContainsFunc(values, func(v string) bool { return license.NormalCode(v) == code }) {
+			return NotAsExpected
+		}
+	}
+	return ""
+}
+
+// same compares codes in normal form and texts without the spaces around them.
+func (e Evidence) same(field, value, want string) bool {
+	f, _ := e.Type.Field(field)
+	switch f.Kind {
+	case license.KindCode, license.KindUSCC, license.KindResidentID:
+		return license.NormalCode(value) == license.NormalCode(want)
+	}
+	return strings.TrimSpace(value) == strings.TrimSpace(want)
+}
