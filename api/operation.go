@@ -1,13 +1,12 @@
 package api
 
 import (
+	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"strings"
-
-	"errors"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -90,7 +89,7 @@ func (o *Operation) ReadBody(r *http.Request) ([]byte, error) {
 	case errors.As(err, new(*http.MaxBytesError)) || len(body) > MaxBody:
 		return nil, NewProblem("too-large")
 	case err != nil:
-		return nil, NewProblem("malformed-json")
+		return nil, NewProblem("body-unreadable")
 	case !o.Body && len(body) > 0:
 		return nil, NewProblem("body-refused")
 	}
