@@ -1,0 +1,167 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+
+	"oncegate/license"
+)
+
+func countReasons(faults []license.Fault, phrase string) (n int) {
+	for _, f := range faults {
+		if strings.Contains(f.Reason, phrase) {
+			n++
+		}
+	}
+	return n
+}
+
+const goodGrant = `grants:
+- id: g
+  agreement: a
+  provider: market
+  systems: [kiosk]
+  license_type: business-license
+  operations: [licenses.query]
+  matters: [food-permit]
+  fields: [name]
+  basis: b
+  basis_kind: law
+  scenario: s
+  attestation: self
+  valid_until: 2027-01-01
+`
+
+func TestFaults(t *testing.T) {
+	change := func(old, with string) string {
+		if !strings.Contains(goodGrant, old) {
+			t.Fatalf("%q is not in the grant", old)
+		}
+		return strings.Replace(goodGrant, old, with, 1)
+	}
+	rule := func(head, body string) string { return head + "\n@reason_zh(\"z\")\n@reason_en(\"e\")\n" + body }
+	for _, c := range []struct {
+		name, file, text, at, phrase string
+	}{
+		{"unknown key", "a.yaml", change("  basis: b", "  bases: b"), "a.yaml:10:3", `unknown field "bases"`},
+		{"unknown list", "a.yaml", "grantz: []", "a.yaml:1:1", `unknown key "grantz"`},
+		{"wrong kind", "a.yaml", change("[kiosk]", "{a: b}"), "a.yaml:5:", ""},
+		{"no list", "a.yaml", "grants: 5", "a.yaml:1:9", "a list is expected"},
+		{"no mapping", "a.yaml", "grants: [5]", "a.yaml:1:10", "a mapping is expected"},
+		{"no root", "a.yaml", "- a", "a.yaml:1:", "is a mapping"},
+		{"two documents", "a.yaml", "grants: []\n---\ngrants: []", "a.yaml:3:1", "one YAML document"},
+		{"duplicate key", "a.yaml", "grants: []\ngrants: []", "a.yaml:2:1", "already defined"},
+		{"broken yaml", "a.yaml", "grants: [", "a.yaml:1:", ""},
+		{"not utf-8", "a.yaml", "grants: [\xff]", "a.yaml:1:1", "not UTF-8"},
+		{"deep", "a.yaml", strings.Repeat("[", 100000), "a.yaml:1:1", "nested deeper"},
+		{"deep without brackets", "a.yaml", strings.Repeat("- ", 100000), "a.yaml:1:1", "nested deeper"},
+		{"bad id", "a.yaml", change("id: g", "id: 'g g'"), "a.yaml:2:7", "no usable id"},
+		{"reserved id", "a.yaml", change("id: g", "id: deny-by-default"), "a.yaml:2:7", "no usable id"},
+		{"unknown department", "a.yaml", change("provider: market", "provider: moon"), "a.yaml:4:13", `"moon" is no known department`},
+		{"unknown system", "a.yaml", change("[kiosk]", "[kiosk, moon]"), "a.yaml:5:20", `"moon" is no known system`},
+		{"no system", "a.yaml", change("[kiosk]", "[]"), "a.yaml:5:12", "systems must not be empty"},
+		{"repeated system", "a.yaml", change("[kiosk]", "[kiosk, kiosk]"), "a.yaml:5:20", "repeats"},
+		{"unknown type", "a.yaml", change("business-license", "moon-license"), "a.yaml:6:17", `"moon-license" is no known license type`},
+		{"unknown operation", "a.yaml", change("licenses.query", "licenses.fly"), "a.yaml:7:16", "operation that a grant opens"},
+		{"permission's operation", "a.yaml", change("licenses.query", "audit.search"), "a.yaml:7:16", "operation that a grant opens"},
+		{"unknown matter", "a.yaml", change("food-permit", "moon"), "a.yaml:8:13", `"moon" is no known matter`},
+		{"case without matter", "a.yaml", change("  matters: [food-permit]\n", ""), "a.yaml:2:3", "matters must not be empty"},
+		{"unknown field", "a.yaml", change("[name]", "[naem]"), "a.yaml:9:12", `"naem" is no known field of business-license`},
+		{"unknown role", "a.yaml", change("  basis: b", "  roles: [spouse]\n  basis: b"), "a.yaml:10:11", `"spouse" is no known role`},
+		{"unknown material", "a.yaml", change("  basis: b", "  materials: [x]\n  basis: b"), "a.yaml:10:15", `"x" is no known material`},
+		{"unknown ground", "a.yaml", change("  basis: b", "  grounds: [case, x]\n  basis: b"), "a.yaml:10:19", `"x" is no known ground`},
+		{"no citation", "a.yaml", change("basis: b", "basis: ''"), "a.yaml:10:10", "basis must be given"},
+		{"basis kind", "a.yaml", change("law", "hearsay"), "a.yaml:11:15", `basis_kind is "hearsay"`},
+		{"attestation", "a.yaml", change("attestation: self", "attestation: mayor"), "a.yaml:13:16", "attestation is"},
+		{"no attestation", "a.yaml", change("  attestation: self\n", ""), "a.yaml:2:3", "attestation is"},
+		{"impossible day", "a.yaml", change("2027-01-01", "2027-02-30"), "a.yaml:14:16", "neither a day"},
+		{"no end", "a.yaml", change("  valid_until: 2027-01-01\n", ""), "a.yaml:2:3", "valid_until must be given"},
+		{"ends before it begins", "a.yaml", goodGrant + "  valid_from: 2028-01-01\n", "a.yaml:14:16", "lies before"},
+		{"purpose", "a.yaml", goodGrant + "  purpose: sell\n", "a.yaml:15:12", "purpose is"},
+		{"age", "a.yaml", goodGrant + "  max_age: 3 weeks\n", "a.yaml:15:12", "no age"},
+		{"negative age", "a.yaml", goodGrant + "  max_age: -3h\n", "a.yaml:15:12", "no age"},
+		{"registering any matter", "a.yaml", "permissions:\n- {id: p, systems: [kiosk], operations: [cases.register]}", "a.yaml:2:4", "matters must not be empty"},
+		{"query by permission", "a.yaml", "permissions:\n- {id: p, systems: [kiosk], operations: [licenses.query]}", "a.yaml:2:42", "operation that a permission opens"},
+		{"share out of range", "a.yaml", "shares: [{license_type: resident-id, share: 4}]", "a.yaml:1:45", "share is 4"},
+		{"conditional without scope", "a.yaml", "shares: [{license_type: resident-id, share: 2}]", "a.yaml:1:11", "scope must be given"},
+		{"withheld without reason", "a.yaml", "shares: [{license_type: resident-id, share: 3, basis: b}]", "a.yaml:1:11", "reason must be given"},
+		{"share twice", "a.yaml", "shares: [{license_type: resident-id, share: 1}, {license_type: resident-id, share: 1}]", "a.yaml:1:64", "given twice"},
+		{"suspension of nothing", "a.yaml", "suspensions: [{id: s, reason_zh: z, reason_en: e}]", "a.yaml:1:16", "names either"},
+		{"suspension of all", "a.yaml", "suspensions: [{id: s, systems: [kiosk], rules: [x], reason_zh: z, reason_en: e}]", "a.yaml:1:16", "names either"},
+		{"suspension of a stranger", "a.yaml", "suspensions: [{id: s, rules: [x], reason_zh: z, reason_en: e}]", "a.yaml:1:31", `"x" is no known grant`},
+		{"suspension without reason", "a.yaml", "suspensions: [{id: s, systems: [kiosk], reason_zh: z}]", "a.yaml:1:16", "reason_en must be given"},
+		{"basis that needs no entry", "a.yaml", "bases: [{id: case, citation: c}]", "a.yaml:1:14", "needs no entry"},
+		{"system twice", "a.yaml", "systems: [{id: kiosk}, {id: kiosk}]", "a.yaml:1:29", "described twice"},
+		{"file's name", "../a.yaml", "", "../a.yaml", "no plain relative path"},
+		{"file's kind", "a.toml", "", "a.toml", "ends in"},
+		{"table in the set", "a_test.yaml", "", "a_test.yaml", "no part of a set"},
+
+		{"broken cedar", "g.cedar", "permit(principal,\n action;", "g.cedar:2:9", "cannot be read"},
+		{"deep cedar", "g.cedar", strings.Repeat("(", 100000), "g.cedar:1:1", "nested deeper"},
+		{"deep cedar without brackets", "g.cedar", "permit(principal, action, resource) when { " + strings.Repeat("!\n", 100000) + "true };", "g.cedar:1:1", "nested deeper"},
+		{"misspelt attribute", "g.cedar", rule("\n@id(\"x\")", "forbid(principal, action, resource) when { context.mater == \"\" };"), "g.cedar:2:1", "attribute `mater` in context"},
+		{"misspelt principal", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource) when { principal.dept == \"\" };"), "g.cedar:1:1", "attribute `dept`"},
+		{"type error", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource) when { context.age > \"1\" };"), "g.cedar:1:1", "unexpected type"},
+		{"unknown action", "g.cedar", rule(`@id("x")`, "forbid(principal, action == Action::\"fly\", resource);"), "g.cedar:1:1", "unrecognized action"},
+		{"unknown type in scope", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource == LicenseType::\"moon\");"), "g.cedar:1:1", `"moon" is no known license type`},
+		{"unknown type in condition", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource) when { resource == LicenseType::\"moon\" };"), "g.cedar:1:1", `"moon" is no known license type`},
+		{"unknown system in a set", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource) when { [System::\"moon\"].contains(principal) };"), "g.cedar:1:1", `"moon" is no known system`},
+		{"no id", "g.cedar", rule("", "forbid(principal, action, resource);"), "g.cedar:2:1", "no usable id"},
+		{"unknown annotation", "g.cedar", rule("@id(\"x\") @feilds(\"name\")", "forbid(principal, action, resource);"), "g.cedar:1:1", "unknown annotation @feilds"},
+		{"unknown field", "g.cedar", rule("@id(\"x\") @fields(\"name,naem\")", "forbid(principal, action, resource);"), "g.cedar:1:1", `@fields holds "naem"`},
+		{"empty fields", "g.cedar", rule("@id(\"x\") @fields(\"\")", "forbid(principal, action, resource);"), "g.cedar:1:1", `@fields holds ""`},
+		{"no reason", "g.cedar", `@id("x") forbid(principal, action, resource);`, "g.cedar:1:1", "@reason_zh and @reason_en"},
+		{"permit without obligation", "g.cedar", `@id("x") permit(principal, action, resource);`, "g.cedar:1:1", "only adds @obligation"},
+		{"permit with fields", "g.cedar", `@id("x") @obligation("w") @fields("name") permit(principal, action, resource);`, "g.cedar:1:1", "only adds @obligation"},
+		{"forbid with obligation", "g.cedar", rule("@id(\"x\") @obligation(\"w\")", "forbid(principal, action, resource);"), "g.cedar:1:1", "adds no @obligation"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			set, faults := New(Data{Files: []File{{c.file, []byte(c.text)}}, SM3: sum, Known: cityKnown()})
+			if set != nil || len(faults) == 0 {
+				t.Fatal("no fault was found")
+			}
+			for _, f := range faults {
+				if strings.HasPrefix(f.Path, c.at) && strings.Contains(f.Reason, c.phrase) {
+					return
+				}
+			}
+			t.Errorf("want %q at %s, got %v", c.phrase, c.at, faults)
+		})
+	}
+}
+
+func TestGoodGrantHasNoFault(t *testing.T) {
+	load(t, Data{Files: []File{{"a.yaml", []byte(goodGrant)}}, Known: cityKnown()})
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	broken := strings.Replace(goodGrant, "kiosk", "moon", 1)
+	broken = strings.Replace(broken, "basis_kind: law", "basis_kind: hearsay", 1)
+	_, faults := New(Data{SM3: sum, Known: cityKnown(), Files: []File{
+		{"b.yaml", []byte(broken)},
+		{"a.yaml", []byte(goodGrant + "- {id: g, colour: red}\n- 5\n")},
+		{"g.cedar", []byte("@id(\"g\")\nforbid(principal, action, resource) when { context.mater == \"\" };")},
+		{"a.yaml", nil},
+	}})
+	for _, phrase := range []string{`"moon"`, "hearsay", "colour", "a mapping is expected", "`mater`", "@reason_zh", "given twice"} {
+		if countReasons(faults, phrase) != 1 {
+			t.Errorf("want one fault about %s in %v", phrase, faults)
+		}
+	}
+	if n := countReasons(faults, `duplicate id "g"`); n != 2 { // the id stands in both files and on the guard
+		t.Errorf("%d faults about the id, want 2: %v", n, faults)
+	}
+}
+
+func TestFaultsStayShort(t *testing.T) {
+	long := strings.Repeat("长", 100000)
+	_, faults := New(Data{SM3: sum, Known: cityKnown(), Files: []File{
+		{"a.yaml", []byte(strings.Replace(goodGrant, "kiosk", long, 1) + "  " + long + ": 1\n")},
+		{"g.cedar", []byte(`@id("x") forbid(principal, action, resource) when { context.` + strings.Repeat("a", 100000) + ` == "" };`)},
+	}})
+	for _, f := range faults {
+		if len(f.Reason) > 1000 {
+			t.Errorf("a fault of %d bytes", len(f.Reason))
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package policy
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/cedar-policy/cedar-go"
+	"github.com/cedar-policy/cedar-go/types"
+	"github.com/cedar-policy/cedar-go/x/exp/ast"
+)
+
+// A guard is one Cedar rule over every decision. Grants are the permits of a set; a guard restricts what they give:
+//
+//	forbid, no @fields      refuses
+//	forbid, @fields("a,b")  withholds these fields only
+//	permit                  adds its @obligation("watermark") to a release, and permits nothing
+//
+// Every guard has @id, and a forbid has @reason_zh and @reason_en. A guard whose evaluation errs counts as fired, so that
+// an error never releases anything.
+type guard struct {
+	id          string
+	effect      effect
+	policy      *cedar.Policy
+	fields      []string // withheld
+	obligations []string
+	zh, en      string
+
+	licenseType string   // the one type its scope names; "" with every set
+	scoped      bool     // the scope names a license type
+	actions     []string // operations its scope names; nil: every one
+}
+
+// An effect is what a guard that fires does.
+type effect uint8
+
+const (
+	refuse effect = iota
+	withhold
+	oblige
+)
+
+// guardReader reads and checks guards.
+type guardReader struct {
+	*checker
+	schema *validator
+	guards []*guard
+	reads  reading
+}
+
+// read adds the guards of one Cedar file.
+func (r *guardReader) read(file File) {
+	if reason := unreadable(file.Data, maxGuards); reason != "" {
+		r.add(file.Path+":1:1", "%s", reason)
+		return
+	}
+	list, err := cedar.NewPolicyListFromBytes(file.Path, file.Data)
+	if err != nil {
+		r.add(syntaxFault(file.Path, err))
+		return
+	}
+	for _, p := range list {
+		at := fmt.Sprintf("%s:%d:%d", file.Path, p.Position().Line, p.Position().Column)
+		before := len(r.faults)
+		g := r.annotated(at, p)
+		r.typed(at, g)
+		if len(r.faults) == before {
+			r.guards = append(r.guards, g)
+		}
+	}
+}
+
+// cedarPosition finds the place in the Cedar parser's error text.
+var cedarPosition = regexp.MustCompile(`^parser error: (?:parse error at )?<input>:(\d+:\d+):? ?`)
+
+// syntaxFault turns an error of the Cedar parser into the arguments of faults.add.
+func syntaxFault(file string, err error) (path, format, reason string) {
+	message := err.Error()
+	if m := cedarPosition.FindStringSubmatch(message); m != nil {
+		return file + ":" + m[1], "%s", "the Cedar text cannot be read: " + clip(message[len(m[0]):])
+	}
+	return file + ":1:1", "%s", "the Cedar text cannot be read: " + clip(strings.TrimPrefix(message, "parser error: "))
+}
+
+// annotated reads and checks the annotations of a guard.
+func (r *guardReader) annotated(at string, p *cedar.Policy) *guard {
+	notes := p.Annotations()
+	g := &guard{id: string(notes["id"]), policy: p, zh: string(notes["reason_zh"]), en: string(notes["reason_en"])}
+	r.id(at, "guard", g.id)
+	for _, key := range keys(notes) {
+		switch key {
+		case "id", "reason_zh", "reason_en", "fields", "obligation":
+		default:
+			r.add(at, "guard %s: unknown annotation @%s; known are @id, @reason_zh, @reason_en, @fields and @obligation", clip(g.id), clip(string(key)))
+		}
+	}
+	fields, withholds := notes["fields"]
+	obligation, obliges := notes["obligation"]
+	g.fields = r.words(at, g.id, "fields", string(fields), withholds, r.anyField)
+	g.obligations = r.words(at, g.id, "obligation", string(obligation), obliges, wellFormed)
+	switch {
+	case p.Effect() == cedar.Permit:
+		g.effect = oblige
+		if !obliges || withholds {
+			r.add(at, "guard %s: a permit guard only adds @obligation; to let fields out write a grant, to keep them back a forbid", clip(g.id))
+		}
+		return g
+	case withholds:
+		g.effect = withhold
+	}
+	if obliges {
+		r.add(at, "guard %s: a forbid guard adds no @obligation; write a permit guard for it", clip(g.id))
+	}
+	for _, reason := range [...]string{g.zh, g.en} {
+		if strings.TrimSpace(reason) == "" || len(reason) > 1000 {
+			r.add(at, "guard %s: @reason_zh and @reason_en must be given, each at most 1000 bytes", clip(g.id))
+			break
+		}
+	}
+	return g
+}
+
+// words splits a comma separated annotation.
+func (r *guardReader) words(at, id, key, value string, present bool, ok func(string) bool) []string {
+	if !present {
+		return nil
+	}
+	var words []string
+	for word := range strings.SplitSeq(value, ",") {
+		word = strings.TrimSpace(word)
+		if word == "" || !ok(word) {
+			r.add(at, "guard %s: @%s holds %q, which is not known", clip(id), key, clip(word))
+			continue
+		}
+		words = append(words, word)
+	}
+	return words
+}
+
+// typed checks a guard against the schema and the known names, and notes its scope for the index.
+func (r *guardReader) typed(at string, g *guard) {
+	tree := (*ast.Policy)(g.policy.AST())
+	for _, reason := range r.schema.check(tree) {
+		r.add(at, "guard %s: %s", clip(g.id), reason)
+	}
+	switch scope := tree.Principal.(type) {
+	case ast.ScopeTypeEq:
+		r.entity(at, g.id, scope.Entity)
+	case ast.ScopeTypeIn:
+		r.entity(at, g.id, scope.Entity)
+	case ast.ScopeTypeIsIn:
+		r.entity(at, g.id, scope.Entity)
+	}
+	switch scope := tree.Resource.(type) {
+	case ast.ScopeTypeEq:
+		g.licenseType, g.scoped = string(scope.Entity.ID), true
+		r.entity(at, g.id, scope.Entity)
+	case ast.ScopeTypeIn:
+		r.entity(at, g.id, scope.Entity)
+	case ast.ScopeTypeIsIn:
+		r.entity(at, g.id, scope.Entity)
+	}
+	g.actions = scopedActions(tree.Action)
+	for _, condition := range tree.Conditions {
+		ast.Inspect(ast.NewNode(condition.Body), func(n ast.IsNode) bool {
+			if v, ok := n.(ast.NodeValue); ok {
+				r.value(at, g.id, v.Value)
+			}
+			return r.reads.note(n)
+		})
+	}
+}
+
+// scopedActions returns the operations an action scope names; nil if it names none.
+func scopedActions(scope ast.IsActionScopeNode) []string {
+	switch scope := scope.(type) {
+	case ast.ScopeTypeEq:
+		return []string{string(scope.Entity.ID)}
+	case ast.ScopeTypeIn: // actions have no parents, so that in means equal
+		return []string{string(scope.Entity.ID)}
+	case ast.ScopeTypeInSet:
+		actions := []string{}
+		for _, uid := range scope.Entities {
+			actions = append(actions, string(uid.ID))
+		}
+		return actions
+	}
+	return nil
+}
+
+// value checks the entities within a literal value.
+func (r *guardReader) value(at, id string, v types.Value) {
+	switch v := v.(type) {
+	case types.EntityUID:
+		r.entity(at, id, v)
+	case types.Set:
+		for e := range v.All() {
+			r.value(at, id, e)
+		}
+	}
+}
+
+// entity checks that a system or license type named in a guard exists. LicenseType::"" is the resource of operations that
+// release no license.
+func (r *guardReader) entity(at, id string, uid types.EntityUID) {
+	name := string(uid.ID)
+	if uid.Type == systemEntity && !r.system(name) {
+		r.add(at, "guard %s: %q is no known system", clip(id), clip(name))
+	}
+	if uid.Type == licenseTypeEntity && name != "" && !r.licenseType(name) {
+		r.add(at, "guard %s: %q is no known license type", clip(id), clip(name))
+	}
+}

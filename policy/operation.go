@@ -1,0 +1,60 @@
+package policy
+
+import (
+	"maps"
+	"slices"
+)
+
+// An opener says what opens an operation.
+type opener uint8
+
+const (
+	byGrant      opener = 1 << iota // a question with a license type needs a grant
+	byPermission                    // a question without a license type needs a permission
+	alsoTyped                       // a permission also covers a question with a license type: nothing of the license leaves
+	needsMatter                     // a permission must name the matters it is for
+)
+
+// operations are what a Question may ask. A new operation of the gateway is one row here and one action in the schema.
+var operations = map[string]opener{
+	"licenses.query":    byGrant,
+	"licenses.verify":   byGrant | byPermission | alsoTyped,
+	"licenses.status":   byGrant | byPermission | alsoTyped,
+	"cases.check":       byGrant | byPermission,
+	"precheck":          byGrant | byPermission,
+	"cases.register":    byPermission | needsMatter,
+	"cases.materials":   byPermission,
+	"cases.close":       byPermission,
+	"consents.register": byPermission,
+	"consents.withdraw": byPermission,
+	"catalog.read":      byPermission,
+	"receipts.read":     byPermission,
+	"audit.search":      byPermission,
+	"audit.verify":      byPermission,
+	"audit.export":      byPermission,
+	"log.read":          byPermission,
+}
+
+// Operations returns the operations that a Question may name, sorted. Every other operation is denied.
+func Operations() []string { return slices.Sorted(maps.Keys(operations)) }
+
+// The purposes of a Question and of a Grant.
+const (
+	Answer  = "answer"  // fields go to the caller
+	Confirm = "confirm" // a role is confirmed, fields stay inside
+)
+
+// The legal bases that need no entry among the set's bases.
+const (
+	ByCase    = "case"    // a registered case
+	ByConsent = "consent" // the holder's consent
+)
+
+// Applicant is the role that every matter has.
+const Applicant = "applicant"
+
+// attestations rank who vouches for a case, weakest first.
+var attestations = []string{"self", "holder", "platform"}
+
+// strength ranks an attestation; an unknown one is weaker than all.
+func strength(attestation string) int { return slices.Index(attestations, attestation) }

@@ -1,0 +1,54 @@
+package policy
+
+import (
+	"slices"
+
+	"oncegate/license"
+)
+
+// warn finds grants that can never fire.
+func (s *Set) warn(data Data) []license.Fault {
+	var f faults
+	for _, g := range s.grants {
+		if !data.Now.IsZero() && !g.until.IsZero() && !data.Now.Before(g.until) {
+			f.add(g.at, "grant %s has expired and never fires", g.ID)
+		}
+		if s.share(g.LicenseType).Attribute == Withheld {
+			f.add(g.at, "grant %s never fires: licenses of type %s are not shared", g.ID, g.LicenseType)
+		}
+		if _, stated := s.shares[g.LicenseType]; !stated {
+			f.add(g.at, "grant %s: license type %s has no share attribute and is treated as conditional", g.ID, g.LicenseType)
+		}
+		if s.useless(g, data.Known) {
+			f.add(g.at, "grant %s never fires for a case: none of its matters has a material of license type %s", g.ID, g.LicenseType)
+		}
+		if s.stopped(g) {
+			f.add(g.at, "grant %s never fires: every one of its systems is suspended without end", g.ID)
+		}
+	}
+	return f
+}
+
+// useless says whether a grant for cases names only matters that never need its license type.
+func (s *Set) useless(g *grant, known *Known) bool {
+	if known == nil || len(g.Grounds) != 1 || g.Grounds[0] != ByCase {
+		return false
+	}
+	return !slices.ContainsFunc(g.Matters, func(code string) bool {
+		for material, licenseType := range known.Matters[code].Materials {
+			if licenseType == g.LicenseType && (len(g.Materials) == 0 || slices.Contains(g.Materials, material)) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// stopped says whether suspensions without beginning and end stand on all systems of a grant.
+func (s *Set) stopped(g *grant) bool {
+	return !slices.ContainsFunc(g.Systems, func(system string) bool {
+		return !slices.ContainsFunc(s.onSystem[system], func(p *suspension) bool {
+			return len(p.LicenseTypes) == 0 && p.from.IsZero() && p.until.IsZero()
+		})
+	})
+}
