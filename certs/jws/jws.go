@@ -6,6 +6,7 @@
 package jws
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -54,11 +55,10 @@ type Parts struct {
 
 // wire is the header as it stands on the wire. Unknown members are refused: what we do not understand we do not obey.
 type wire struct {
-	Alg  string         `json:"alg"`
-	Typ  string         `json:"typ,omitzero"`
-	Kid  string         `json:"kid,omitzero"`
-	X5C  []string       `json:"x5c,omitzero"`
-	Crit jsontext.Value `json:"crit,omitzero"`
+	Alg string   `json:"alg"`
+	Typ string   `json:"typ,omitzero"`
+	Kid string   `json:"kid,omitzero"`
+	X5C []string `json:"x5c,omitzero"`
 }
 
 // maxChain bounds x5c.
@@ -95,14 +95,13 @@ func Split(compact string, limit int) (*Parts, error) {
 func parseHeader(raw []byte) (Header, error) {
 	var w wire
 	err := json.Unmarshal(raw, &w, json.RejectUnknownMembers(true))
-	if errors.Is(err, jsontext.ErrDuplicateName) {
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
 		return Header{}, ErrDuplicate
-	}
-	if err != nil || raw[0] != '{' {
-		return Header{}, fmt.Errorf("%w: header is no object, or has an unknown or mistyped member", ErrForm)
-	}
-	if w.Crit != nil {
+	case demandsExtensions(raw):
 		return Header{}, ErrCrit
+	case err != nil || raw[0] != '{':
+		return Header{}, fmt.Errorf("%w: header is no object, or has an unknown or mistyped member", ErrForm)
 	}
 	if len(w.X5C) > maxChain {
 		return Header{}, fmt.Errorf("%w: x5c of more than %d", ErrForm, maxChain)
@@ -117,6 +116,17 @@ func parseHeader(raw []byte) (Header, error) {
 		h.X5C = append(h.X5C, der)
 	}
 	return h, nil
+}
+
+// demandsExtensions tells whether the header has "crit", whatever else is wrong with it.
+func demandsExtensions(raw []byte) bool {
+	if !bytes.Contains(raw, []byte("crit")) {
+		return false
+	}
+	var w struct {
+		Crit jsontext.Value `json:"crit"`
+	}
+	return json.Unmarshal(raw, &w) == nil && w.Crit != nil
 }
 
 // Sign returns the compact JWS of payload, algorithm [sm.Algorithm], with typ, kid and x5c of h; h.Alg is ignored.
