@@ -31,7 +31,7 @@ type Version struct {
 
 // A Snapshot is the last source record of a question, sealed; kept only where some grant allows its age.
 type Snapshot struct {
-	Key     [32]byte  // HMAC-SM3(key, JCS([type, holder type, holder code]))
+	Key     [32]byte  // HMAC-SM3(key, JCS([type, holder type, holder code])), with the number at the end where one was asked for
 	Sealed  []byte    // the finding's records
 	AsOf    time.Time //
 	Expires time.Time // when it must be gone: AsOf and the longest age any grant allows

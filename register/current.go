@@ -1,0 +1,137 @@
+package register
+
+import (
+	"context"
+	"crypto/hmac"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"oncegate/license"
+)
+
+// Why a license has no signed version to release.
+var (
+	// ErrNoSigner says that no key signs for the body that issued the license.
+	ErrNoSigner = errors.New("no key signs for the issuing body")
+	// ErrFaulty says that the source's record breaks a rule that a signed license must keep; the error wraps the
+	// license.Reasons. Signing is strict where import only flags.
+	ErrFaulty = errors.New("the source's record cannot be signed")
+	// ErrOutdated says that the record is older than what is signed already and says something else: a stale copy never
+	// becomes the next version. It is ErrFaulty.
+	ErrOutdated = fmt.Errorf("%w: a newer state of the license is signed", ErrFaulty)
+)
+
+// A Register knows for every license which content was signed as which version. It is safe for concurrent use; several
+// over one Storage agree by ErrTaken.
+type Register struct {
+	config Config
+	keys   keys
+
+	mu      sync.Mutex // protects pending
+	pending map[[32]byte]*pending
+}
+
+// New returns a Register.
+func New(config Config) (*Register, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("make register: %w", err)
+	}
+	return &Register{config: config, keys: config.keys(), pending: make(map[[32]byte]*pending)}, nil
+}
+
+// A Signed is the current version of a license with what can be disclosed of it.
+type Signed struct {
+	Version Version         // as it stands once the changes are committed
+	New     bool            // signed just now: nobody may see it before its Issue is committed
+	Claims  []license.Claim // what it says; Claim.Holder is the place in the record's holders
+
+	issuer Issuer
+	salt   Salts
+}
+
+// Current returns the signed version of a license as its source stated it at asOf, and the changes that must commit with
+// the record of its release: an Issue if the content was never signed or changed, a SetStatus if only the status moved,
+// else none. A refusal of these changes with ErrTaken means that somebody was first: call Current again.
+//
+// A record that is older than what the register knows changes nothing: its content must be the one signed (else
+// ErrOutdated), and the status known stands in Version. The errors ErrNoSigner and ErrFaulty are lasting.
+func (r *Register) Current(ctx context.Context, l license.License, asOf time.Time) (Signed, []any, error) {
+	s, err := r.read(l, asOf)
+	if err != nil {
+		return Signed{}, nil, fmt.Errorf("find signed license: %w", err)
+	}
+	latest, err := r.config.Storage.Latest(ctx, s.subject)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Signed{}, nil, fmt.Errorf("find signed license: %w", err)
+	}
+	if hmac.Equal(latest.Content[:], s.content[:]) && latest.Number > 0 && !r.config.Retired(latest.KeyID) {
+		r.forget(s.subject)
+		return r.known(latest, s)
+	}
+	if asOf.Before(latest.StatusAt) {
+		return Signed{}, nil, fmt.Errorf("find signed license: %w", ErrOutdated)
+	}
+	version, err := r.issue(ctx, latest, s)
+	if err != nil {
+		return Signed{}, nil, fmt.Errorf("sign license: %w", err)
+	}
+	return r.signed(version, s, true), []any{Issue{version}}, nil
+}
+
+// known returns a version that is signed already.
+func (r *Register) known(latest Version, s stated) (Signed, []any, error) {
+	var changes []any
+	if move, ok := moveStatus(latest, s.license.Status, s.asOf); ok {
+		latest.Status, latest.StatusAt, changes = move.To, move.At, []any{move}
+	}
+	return r.signed(latest, s, false), changes, nil
+}
+
+func (r *Register) signed(v Version, s stated, fresh bool) Signed {
+	return Signed{Version: v, New: fresh, Claims: s.claims, issuer: r.config.Issuer, salt: r.salts(v)}
+}
+
+// moveStatus is the change that takes over a status from the source, if it is news.
+func moveStatus(v Version, to license.Status, at time.Time) (SetStatus, bool) {
+	if v.Status == to || at.Before(v.StatusAt) {
+		return SetStatus{}, false
+	}
+	return SetStatus{Identifier: v.Identifier, From: v.Status, To: to, At: at}, true
+}
+
+// Observe takes over the status of a license that is not released: the change moves the status of its signed version.
+// There is none if it was never signed or nothing moved.
+func (r *Register) Observe(ctx context.Context, l license.License, asOf time.Time) ([]any, error) {
+	if !slices.Contains(license.Statuses(), l.Status) {
+		return nil, fmt.Errorf("observe license: %w: %w", ErrFaulty, license.WrongStatus)
+	}
+	subject, err := r.subject(l)
+	if err != nil {
+		return nil, fmt.Errorf("observe license: %w", err)
+	}
+	latest, err := r.config.Storage.Latest(ctx, subject)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("observe license: %w", err)
+	}
+	if move, ok := moveStatus(latest, l.Status, moment(asOf)); ok {
+		return []any{move}, nil
+	}
+	return nil, nil
+}
+
+// Version returns a version by its identifier; fs.ErrNotExist if it was not signed here.
+func (r *Register) Version(ctx context.Context, identifier string) (Version, error) {
+	v, err := r.config.Storage.ByIdentifier(ctx, identifier)
+	if err != nil {
+		return Version{}, fmt.Errorf("find license version: %w", err)
+	}
+	return v, nil
+}

@@ -1,0 +1,136 @@
+package register
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+	"time"
+
+	"oncegate/license"
+)
+
+// sign makes the version that comes after latest; the zero latest means that there is none.
+func (r *Register) sign(ctx context.Context, latest Version, s stated) (Version, error) {
+	id, err := r.identify(latest, s)
+	if err != nil {
+		return Version{}, err
+	}
+	v := Version{
+		Subject: s.subject, Type: s.license.Type, Issuer: s.license.Issuer.Code, Serial: id.Serial(), Number: id.Version(),
+		Identifier: id.String(), Content: s.content, Signed: moment(r.config.Now()), Status: s.license.Status, StatusAt: s.asOf,
+	}
+	if v.List, v.Slot, err = r.place(ctx); err != nil {
+		return Version{}, err
+	}
+	always, err := r.always(v, s.license)
+	if err != nil {
+		return Version{}, err
+	}
+	v.JWT, v.KeyID, err = r.config.Issuer.Issue(ctx, v.Issuer, Issuance{
+		Always: always, Claims: s.claims, Digests: digests(s.typ, len(s.license.Holders)), Salt: r.salts(v),
+	})
+	return v, err
+}
+
+// identify gives a license its identifier (GB/T 36904): the next version of the one it has, or a new one with a random
+// serial, which says nothing of the holder or of how many licenses there are.
+func (r *Register) identify(latest Version, s stated) (license.Identifier, error) {
+	if latest.Number > 0 {
+		last, err := license.ParseIdentifier(latest.Identifier)
+		if err != nil {
+			return last, err
+		}
+		return last.Next()
+	}
+	serial, err := r.serial()
+	if err != nil {
+		return license.Identifier{}, err
+	}
+	id, err := license.NewIdentifier(s.typ.Code, s.license.Issuer.Code, serial, 1)
+	if err != nil {
+		return id, fmt.Errorf("%w: %w", ErrFaulty, err)
+	}
+	return id, nil
+}
+
+// openClaims stand openly in every license (design 5.5).
+type openClaims struct {
+	Issuer     string `json:"iss"` // USCC
+	Identifier string `json:"id"`  // GB/T 36904
+	Version    int    `json:"ver"`
+	Type       string `json:"type"`         // catalogue id
+	NotBefore  int64  `json:"nbf,omitzero"` // first second of the validity; missing if the license states no beginning
+	Expires    int64  `json:"exp,omitzero"` // first second after the validity; missing if unlimited (长期)
+	Status     struct {
+		List struct {
+			Index int    `json:"idx"`
+			URI   string `json:"uri"`
+		} `json:"status_list"`
+	} `json:"status"`
+}
+
+func (r *Register) always(v Version, l license.License) ([]byte, error) {
+	c := openClaims{Issuer: v.Issuer, Identifier: v.Identifier, Version: v.Number, Type: v.Type}
+	c.Status.List.Index, c.Status.List.URI = v.Slot, r.ListURI(v.List)
+	from := l.ValidFrom
+	if from == "" {
+		from = l.Issued
+	}
+	if from != "" {
+		start, err := from.Start()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrFaulty, err)
+		}
+		c.NotBefore = start.Unix()
+	}
+	if l.ValidTo != "" {
+		end, err := dayAfter(l.ValidTo)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrFaulty, err)
+		}
+		c.Expires = end.Unix()
+	}
+	return canonical(c)
+}
+
+// dayAfter is the moment at which a day ends: a license is valid on the last day of its validity.
+func dayAfter(d license.Date) (time.Time, error) {
+	next, err := d.AddDays(1)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return next.Start()
+}
+
+// digests is how many digests every license of a type has, so that their number tells neither which optional fields it has
+// nor, up to the next power of two, how many holders.
+func digests(t license.Type, holders int) int {
+	holders = 1 << bits.Len(uint(max(holders, 2)-1))
+	n := 0
+	count := func(f license.Field) {
+		if f.PerHolder {
+			n += holders
+		} else {
+			n++
+		}
+	}
+	for _, m := range license.Metadata() {
+		if !m.Always && !m.Live {
+			count(m.Field)
+		}
+	}
+	for _, f := range t.Fields {
+		count(f)
+	}
+	return n
+}
+
+// salts are HMAC-SM3(key, identifier‖version‖path), the version in three digits. Identifier and version have fixed
+// lengths, so the parts cannot run into each other.
+func (r *Register) salts(v Version) Salts {
+	prefix := fmt.Sprintf("%s%03d", v.Identifier, v.Number)
+	return func(path string) []byte {
+		salt := r.config.mac(r.keys.salt, []byte(prefix+path))
+		return salt[:]
+	}
+}

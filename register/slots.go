@@ -1,0 +1,80 @@
+package register
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"math/big"
+	"slices"
+	"strconv"
+)
+
+const (
+	serialLength   = 20
+	serialAlphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+	// draws is how many random slots of a list are tried before it counts as full: at 70 % of its slots one license in
+	// seventeen opens the next list.
+	draws = 8
+)
+
+// serial draws the serial number (流水号) of a new license.
+func (r *Register) serial() (string, error) {
+	const fair = 256 / len(serialAlphabet) * len(serialAlphabet) // bytes below it fall on all characters equally
+	serial := make([]byte, 0, serialLength)
+	var b [32]byte
+	for {
+		if _, err := io.ReadFull(r.config.Rand, b[:]); err != nil {
+			return "", fmt.Errorf("draw serial: %w", err)
+		}
+		for _, x := range b {
+			if int(x) >= fair {
+				continue
+			}
+			if serial = append(serial, serialAlphabet[int(x)%len(serialAlphabet)]); len(serial) == serialLength {
+				return string(serial), nil
+			}
+		}
+	}
+}
+
+// place draws a free slot of the newest list, at random so that it tells nothing of the order of signing. Another may take
+// it first; the commit then says ErrTaken.
+func (r *Register) place(ctx context.Context) (list string, slot int, err error) {
+	lists, err := r.config.Storage.Lists(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	if len(lists) > 0 {
+		list = lists[len(lists)-1]
+		for range draws {
+			if slot, err = r.draw(); err != nil {
+				return "", 0, err
+			}
+			taken, err := r.config.Storage.Taken(ctx, list, slot)
+			if err != nil || !taken {
+				return list, slot, err
+			}
+		}
+	}
+	slot, err = r.draw()
+	return nextList(lists), slot, err
+}
+
+// nextList names the list after these: 1, 2, 3, …
+func nextList(lists []string) string {
+	n := len(lists) + 1
+	for slices.Contains(lists, strconv.Itoa(n)) {
+		n++
+	}
+	return strconv.Itoa(n)
+}
+
+func (r *Register) draw() (int, error) {
+	slot, err := rand.Int(r.config.Rand, big.NewInt(int64(r.config.ListSize)))
+	if err != nil {
+		return 0, fmt.Errorf("draw slot: %w", err)
+	}
+	return int(slot.Int64()), nil
+}

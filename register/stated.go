@@ -1,0 +1,67 @@
+package register
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"oncegate/license"
+)
+
+// stated is a license as its source stated it, read for signing.
+type stated struct {
+	license license.License // in normal form
+	typ     license.Type
+	claims  []license.Claim
+	subject [32]byte
+	content [32]byte
+	asOf    time.Time
+}
+
+// read checks a record as strictly as what is signed must be, and digests it.
+func (r *Register) read(l license.License, asOf time.Time) (stated, error) {
+	l, err := license.Validate(r.config.Catalogue, l, license.Strict)
+	if err != nil {
+		return stated{}, fmt.Errorf("%w: %w", ErrFaulty, err)
+	}
+	s := stated{license: l, asOf: moment(asOf)}
+	s.typ, _ = r.config.Catalogue.Type(l.Type) // Validate has found it
+	if s.claims, err = license.Claims(s.typ, l); err != nil {
+		return stated{}, fmt.Errorf("%w: %w", ErrFaulty, err)
+	}
+	content, err := license.Content(l.Type, s.claims)
+	if err != nil {
+		return stated{}, fmt.Errorf("%w: %w", ErrFaulty, err)
+	}
+	s.content = r.config.mac(r.keys.content, content)
+	s.subject, err = r.subject(l)
+	return s, err
+}
+
+// subject says which license a record is of, over all its versions.
+func (r *Register) subject(l license.License) ([32]byte, error) {
+	subject, err := r.config.macList(r.keys.subject, l.Type, l.Issuer.Code, l.Number)
+	if err != nil {
+		return subject, fmt.Errorf("%w: %w", ErrFaulty, err)
+	}
+	return subject, nil
+}
+
+// moment is a time as it is kept: UTC, milliseconds.
+func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// canonical returns RFC 8785 bytes. Its error quotes nothing of the value.
+func canonical(v any) (jsontext.Value, error) {
+	text, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return nil, errors.New("text is not UTF-8")
+	}
+	value := jsontext.Value(text)
+	if err := value.Canonicalize(); err != nil {
+		return nil, errors.New("text is no JSON")
+	}
+	return value, nil
+}
