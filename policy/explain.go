@@ -85,8 +85,8 @@ func (v *voice) explainGrants(s *Set, w *weighing) {
 	for _, g := range slices.Concat(bound, free) {
 		switch {
 		case slices.Contains(w.fired, g):
-			v.say("授权 %s 生效（%s，%s）：可提供字段 %s，副本时效不超过 %s。", "Grant %s fires (%s, %s): it gives the fields %s, copies at most %s old.",
-				g.ID, g.Agreement, g.Basis, v.names(g.Fields, "无（仅证照状态）", "none (only that the license exists)"), g.maxAge)
+			v.say("授权 %s 生效（%s，%s）：可提供字段 %s，副本时效：%s。", "Grant %s fires (%s, %s): it gives the fields %s; age of copies: %s.",
+				g.ID, g.Agreement, g.Basis, v.names(g.Fields, "无（仅证照状态）", "none (only that the license exists)"), v.names(nonEmpty(g.MaxAge), "仅实时", "live only"))
 		case g.covers(w.question) != covered:
 			v.say("授权 %s 不适用：%s。", "Grant %s does not apply: %s.", g.ID, v.of(texts[g.covers(w.question)]))
 		}

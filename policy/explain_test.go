@@ -1,0 +1,54 @@
+package policy
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestExplain(t *testing.T) {
+	files, table := city(t)
+	set := load(t, Data{Files: files})
+	results, _ := RunTable(set, table)
+	want := map[string][]string{ // name of the row → what its explanation must say, in English and in Chinese
+		"the food permit reuses the business license": {"Grant g-food-business fires", "Fields that may leave: name, number", "授权 g-food-business 生效", "可提供字段：name、number"},
+		"without consent the photo stays":             {"Rule g-food-id-photo applies but does not fire: A consent of the holder", "Fields kept back, photo", "规则 g-food-id-photo 适用但未生效：缺少持证主体的有效同意"},
+		"another role":                                {"does not apply: The role is not among those granted", "授权不包含该角色"},
+		"another matter":                              {"The matter is not among those granted", "授权不包含该事项"},
+		"a guard withholds one field":                 {"Guard number-not-to-health withholds the fields number", "防护规则 number-not-to-health 不提供字段 number"},
+		"a suspended type":                            {"Suspension s-tax is in force", "暂停 s-tax 有效"},
+		"a type that is not shared":                   {"License type health-record is not shared", "不予共享"},
+		"a kiosk and a sensitive license":             {"Guard no-kiosk-sensitive refuses", "防护规则 no-kiosk-sensitive 拒绝"},
+		"two grants add up and obligations follow":    {"Obligations: notify-holder, watermark", "义务：notify-holder、watermark"},
+		"the auditor searches":                        {"Permission p-audit fires", "许可 p-audit 生效"},
+		"an operation nobody knows":                   {"The operation is not known", "未知的操作"},
+	}
+	for _, r := range results {
+		both := strings.Join(set.Explain(r.Question, "en"), "\n") + "\n" + strings.Join(set.Explain(r.Question, "zh-CN"), "\n")
+		for _, phrase := range want[r.Name] {
+			if !strings.Contains(both, phrase) {
+				t.Errorf("%s: the explanation lacks %q:\n%s", r.Name, phrase, both)
+			}
+		}
+		delete(want, r.Name)
+		outcome := map[bool]string{true: "Outcome: allowed", false: "Outcome: denied"}[r.Got.Allow]
+		if !strings.Contains(both, outcome) || strings.Contains(both, "%!") || strings.Contains(both, ": .") {
+			t.Errorf("%s: the explanation is not well formed:\n%s", r.Name, both)
+		}
+		t.Logf("%s\n%s", r.Name, both)
+	}
+	for name := range want {
+		t.Errorf("the table has no row %q", name)
+	}
+}
+
+func TestGrantsReadAsSentences(t *testing.T) {
+	files, _ := city(t)
+	for _, g := range load(t, Data{Files: files}).Grants() {
+		for _, lang := range []string{"zh", "en"} {
+			s := g.Sentence(lang)
+			if strings.Contains(s, "%!") || !strings.Contains(s, g.LicenseType) || !strings.Contains(s, g.Basis) || !strings.Contains(s, "2027-12-31") {
+				t.Errorf("%s: %s", g.ID, s)
+			}
+		}
+	}
+}

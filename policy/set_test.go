@@ -1,0 +1,143 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"regexp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestDigestFollowsTheDesign(t *testing.T) {
+	files := []File{{"b.yaml", []byte(goodGrant)}, {"条例.yaml", nil}, {"a.cedar", nil}}
+	set := load(t, Data{Files: files})
+	sha := func(b []byte) string { d := sha256.Sum256(b); return base64.RawURLEncoding.EncodeToString(d[:]) }
+	// Written out by hand: paths in byte order, no white space, Chinese characters not escaped.
+	text := `[["a.cedar","` + sha(nil) + `"],["b.yaml","` + sha([]byte(goodGrant)) + `"],["条例.yaml","` + sha(nil) + `"]]`
+	if got, want := set.Digest(), sha([]byte(text)); got != want {
+		t.Errorf("digest %s, want %s", got, want)
+	}
+	again := load(t, Data{Files: []File{files[2], files[0], files[1]}})
+	if again.Digest() != set.Digest() {
+		t.Error("the order in which files are given changes the digest")
+	}
+	files[1].Data = []byte("# a remark")
+	if load(t, Data{Files: files}).Digest() == set.Digest() {
+		t.Error("a changed file leaves the digest as it was")
+	}
+}
+
+// A stored set must decide as the one that was stored, without the rest of the configuration.
+func TestStoredSetDecidesTheSame(t *testing.T) {
+	files, table := city(t)
+	set := load(t, Data{Files: files, Known: cityKnown()})
+	stored := load(t, Data{Files: set.Files()})
+	if stored.Digest() != set.Digest() {
+		t.Fatal("another digest")
+	}
+	results, _ := RunTable(set, table)
+	for _, r := range results {
+		if diff := cmp.Diff(r.Got, stored.Decide(r.Question)); diff != "" {
+			t.Errorf("%s: %s", r.Name, diff)
+		}
+	}
+}
+
+// The canonical JSON of a question is what evidence keeps; a decision must come back from it.
+func TestQuestionSurvivesCanonicalJSON(t *testing.T) {
+	files, table := city(t)
+	set := load(t, Data{Files: files})
+	results, _ := RunTable(set, table)
+	for _, r := range results {
+		text, err := json.Marshal(r.Question)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value := jsontext.Value(text)
+		if err := value.Canonicalize(); err != nil {
+			t.Fatal(err)
+		}
+		var q Question
+		if err := json.Unmarshal(value, &q, json.RejectUnknownMembers(true)); err != nil {
+			t.Fatalf("%s: %v", value, err)
+		}
+		if diff := cmp.Diff(r.Got, set.Decide(q)); diff != "" {
+			t.Errorf("%s: %s", r.Name, diff)
+		}
+	}
+	text, err := json.Marshal(Decision{Allow: true, Rules: []string{"g"}, MaxAge: 36 * time.Hour})
+	if want := `{"allow":true,"rules":["g"],"max_age":129600000000000}`; err != nil || string(text) != want {
+		t.Errorf("got %s %v, want %s", text, err, want)
+	}
+	var d Decision
+	if err := json.Unmarshal(text, &d); err != nil || d.MaxAge != 36*time.Hour {
+		t.Errorf("read back as %+v: %v", d, err)
+	}
+}
+
+func TestSchemaKnowsEveryOperation(t *testing.T) {
+	_, after, _ := regexpSplit(Schema, `(?m)^action$`)
+	before, _, _ := regexpSplit(after, `(?m)^appliesTo`)
+	var actions []string
+	for _, m := range regexp.MustCompile(`"([^"]+)"`).FindAllStringSubmatch(before, -1) {
+		actions = append(actions, m[1])
+	}
+	slices.Sort(actions)
+	if diff := cmp.Diff(Operations(), actions); diff != "" {
+		t.Errorf("the operations and the schema's actions differ: %s", diff)
+	}
+}
+
+func regexpSplit(s, pattern string) (before, after string, ok bool) {
+	at := regexp.MustCompile(pattern).FindStringIndex(s)
+	if at == nil {
+		return s, "", false
+	}
+	return s[:at[0]], s[at[1]:], true
+}
+
+func TestSchemaKnowsEveryAttribute(t *testing.T) {
+	for _, a := range attributes {
+		guard := "@id(\"x\") @reason_zh(\"z\") @reason_en(\"e\") forbid(principal, action, resource) when { context." + a.name + " == context." + a.name + " };"
+		set := load(t, Data{Files: []File{{"g.cedar", []byte(guard)}}})
+		d := set.Decide(Question{Operation: "audit.search"})
+		if !slices.Contains(d.Rules, "x") {
+			t.Errorf("the guard that reads %s did not fire", a.name)
+		}
+		if !set.reads.names[a.name] {
+			t.Errorf("the set does not know that %s is read", a.name)
+		}
+	}
+}
+
+// A guard whose evaluation errs must refuse, not vanish.
+func TestErringGuardFires(t *testing.T) {
+	guard := "@id(\"x\") @reason_zh(\"z\") @reason_en(\"e\") forbid(principal, action, resource) when { context.age * 9223372036854775807 > 0 };"
+	p := "permissions: [{id: p, systems: [s], operations: [audit.search]}]"
+	set := load(t, Data{Files: []File{{"g.cedar", []byte(guard)}, {"p.yaml", []byte(p)}}})
+	q := Question{Operation: "audit.search", System: "s"}
+	if !set.Decide(q).Allow {
+		t.Error("refused although the guard does not hold")
+	}
+	q.Age = 2 * time.Second
+	if set.Decide(q).Allow {
+		t.Error("allowed although the guard could not be evaluated")
+	}
+}
+
+func TestEmptySetDeniesEverything(t *testing.T) {
+	set := load(t, Data{})
+	for _, op := range append(Operations(), "", "fly") {
+		for _, licenseType := range []string{"", "business-license"} {
+			d := set.Decide(Question{Operation: op, LicenseType: licenseType})
+			if d.Allow || !slices.Equal(d.Rules, []string{DenyByDefault}) || len(d.Reasons) == 0 {
+				t.Errorf("%s %s: %+v", op, licenseType, d)
+			}
+		}
+	}
+}
