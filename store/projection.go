@@ -20,14 +20,17 @@ type hit struct {
 	audit.IndexUse
 }
 
+// emptying, as the position of a projection, says that Rebuild has begun and old rows may be left: nothing is covered.
+const emptying = -1
+
+// emptyStep is about how many rows of the projection are deleted in one transaction.
+const emptyStep = 2000
+
 // Follow covers up to Config.Follow more records. It reads outside the transaction, records never change, and writes
 // only if nobody else was faster.
 func (v auditView) Follow(ctx context.Context) (covered, size uint64, err error) {
 	v.db.follow.Lock()
 	defer v.db.follow.Unlock()
-	if err := ctx.Err(); err != nil {
-		return 0, 0, err
-	}
 	if covered, size, err = v.follow(ctx); err != nil {
 		return 0, 0, fmt.Errorf("projection could not follow the log: %w", err)
 	}
@@ -43,35 +46,48 @@ func (v auditView) follow(ctx context.Context) (covered, size uint64, err error)
 	if err != nil {
 		return 0, 0, err
 	}
-	if covered, err = v.covered(ctx, db.read); err != nil || covered >= head.Size {
-		return covered, head.Size, err
+	if err := v.empty(ctx); err != nil { // a Rebuild that was broken off
+		return 0, 0, err
+	}
+	if covered, err = v.covered(ctx); err != nil || covered >= head.Size {
+		return covered, max(head.Size, covered), err
 	}
 	end := min(head.Size, covered+uint64(db.config.Follow))
 	hits, err := v.hits(ctx, covered, end)
 	if err != nil {
 		return 0, 0, err
 	}
-	err = db.transact(ctx, func(ctx context.Context, t *tx) error {
-		n, err := t.exec(ctx, "UPDATE projection SET covered = ? WHERE log = ? AND covered = ?", int64(end), db.number, int64(covered))
-		if err == nil && n == 0 && covered == 0 {
-			n, err = t.exec(ctx, "INSERT INTO projection (log, covered) VALUES (?, ?) ON CONFLICT (log) DO NOTHING", db.number, int64(end))
+	if err := v.cover(ctx, covered, end, hits); err != nil {
+		return 0, 0, err
+	}
+	covered, err = v.covered(ctx)
+	return covered, max(head.Size, covered), err
+}
+
+// cover moves the position and adds the rows, unless another node moved it meanwhile. Batch ids nobody will ask for any
+// more go at the same time.
+func (v auditView) cover(ctx context.Context, start, end uint64, hits []hit) error {
+	return v.db.transact(ctx, func(ctx context.Context, t *tx) error {
+		n, err := t.exec(ctx, "UPDATE projection SET covered = ? WHERE log = ? AND covered = ?", int64(end), v.db.number, int64(start))
+		if err == nil && n == 0 && start == 0 {
+			n, err = t.exec(ctx, "INSERT INTO projection (log, covered) VALUES (?, ?) ON CONFLICT (log) DO NOTHING", v.db.number, int64(end))
 		}
-		if err != nil || n == 0 { // 0: another node moved it meanwhile
+		if err != nil || n == 0 {
+			return err
+		}
+		old := v.db.hour() - keptHours
+		if _, err := t.exec(ctx, "DELETE FROM batches WHERE hour < ? AND id IN (SELECT id FROM batches WHERE hour < ? LIMIT 500)", old, old); err != nil {
 			return err
 		}
 		return writeHits(ctx, t, hits)
 	})
-	if err == nil {
-		covered, err = v.covered(ctx, db.read)
-	}
-	// One call may see the head before and the position after another's work.
-	return covered, max(head.Size, covered), err
 }
 
-func (v auditView) covered(ctx context.Context, q querier) (uint64, error) {
+// covered is how many records search sees, 0 while the projection is being emptied.
+func (v auditView) covered(ctx context.Context) (uint64, error) {
 	var n int64
-	_, err := one(ctx, q, []any{&n}, "SELECT covered FROM projection WHERE log = ?", v.db.number)
-	return uint64(n), err
+	_, err := one(ctx, v.db.read, []any{&n}, "SELECT covered FROM projection WHERE log = ?", v.db.number)
+	return uint64(max(n, 0)), err
 }
 
 // hits reads what the records from start to end may be found by.
@@ -109,20 +125,54 @@ func writeHits(ctx context.Context, q querier, hits []hit) error {
 		})
 }
 
-// Rebuild empties the projection in steps, position first: what is left of old rows is never taken for covered, and
-// Follow starts only once all are gone.
+// Rebuild hides the projection at once and then deletes its rows in steps, so that the log's batches get their turn.
 func (v auditView) Rebuild(ctx context.Context) error {
 	v.db.follow.Lock()
 	defer v.db.follow.Unlock()
 	err := v.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		if _, err := t.exec(ctx, "DELETE FROM projection WHERE log = ?", v.db.number); err != nil {
-			return err
-		}
-		_, err := t.exec(ctx, "DELETE FROM hits WHERE pos >= ? AND pos < ?", position(v.db.number, 0), position(v.db.number+1, 0))
+		_, err := t.exec(ctx, "INSERT INTO projection (log, covered) VALUES (?, ?) ON CONFLICT (log) DO UPDATE SET covered = excluded.covered", v.db.number, emptying)
 		return err
 	})
+	if err == nil {
+		err = v.empty(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("projection could not be emptied: %w", err)
+	}
+	return nil
+}
+
+// empty deletes what is left of a projection that is being emptied. Every step holds the position's row, so that no node
+// deletes what another has begun to fill again.
+func (v auditView) empty(ctx context.Context) error {
+	var at int64
+	if _, err := one(ctx, v.db.read, []any{&at}, "SELECT covered FROM projection WHERE log = ?", v.db.number); err != nil || at != emptying {
+		return err
+	}
+	start, end := position(v.db.number, 0), position(v.db.number+1, 0)
+	for more := true; more; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := v.db.transact(ctx, func(ctx context.Context, t *tx) error {
+			more = false
+			n, err := t.exec(ctx, "UPDATE projection SET covered = ? WHERE log = ? AND covered = ?", emptying, v.db.number, emptying)
+			if err != nil || n == 0 {
+				return err
+			}
+			upTo := end
+			if more, err = one(ctx, t, []any{&upTo}, "SELECT pos FROM hits WHERE pos >= ? AND pos < ? ORDER BY pos LIMIT 1 OFFSET ?", start, end, emptyStep); err != nil {
+				return err
+			}
+			if _, err = t.exec(ctx, "DELETE FROM hits WHERE pos >= ? AND pos < ?", start, upTo); err != nil || more {
+				return err
+			}
+			_, err = t.exec(ctx, "UPDATE projection SET covered = 0 WHERE log = ?", v.db.number)
+			return err
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

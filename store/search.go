@@ -17,7 +17,11 @@ func (v auditView) Search(ctx context.Context, q audit.Query) ([]audit.Row, erro
 	if q.Limit < 1 || q.Limit > 1000 {
 		return nil, errors.New("limit of a search is from 1 to 1000")
 	}
-	where, args := v.conditions(q)
+	covered, err := v.covered(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("search failed: %w", err)
+	}
+	where, args := v.conditions(q, covered)
 	text := "SELECT pos, leaf FROM records WHERE pos IN (SELECT DISTINCT pos FROM hits WHERE " + where + " ORDER BY pos DESC LIMIT ?) ORDER BY pos DESC"
 	rows, err := v.db.read.db.QueryContext(ctx, v.db.read.dialect.rebind(text), append(args, q.Limit)...) // too many texts to keep prepared
 	if err != nil {
@@ -39,9 +43,9 @@ func (v auditView) Search(ctx context.Context, q audit.Query) ([]audit.Row, erro
 }
 
 // conditions returns the query as SQL with its arguments; only column names stand in the text.
-func (v auditView) conditions(q audit.Query) (string, []any) {
-	end := position(v.db.number+1, 0)
-	if q.Before != 0 && q.Before < 1<<indexBits {
+func (v auditView) conditions(q audit.Query, covered uint64) (string, []any) {
+	end := position(v.db.number, covered)
+	if q.Before != 0 && q.Before < covered {
 		end = position(v.db.number, q.Before)
 	}
 	where, args := []string{"pos >= ?", "pos < ?"}, []any{position(v.db.number, 0), end}
@@ -64,6 +68,10 @@ func (v auditView) conditions(q audit.Query) (string, []any) {
 
 // Reuse counts the last use of every material of every case in the period.
 func (v auditView) Reuse(ctx context.Context, from, to time.Time, matter string) (all []audit.Reuse, err error) {
+	covered, err := v.covered(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reuse could not be counted: %w", err)
+	}
 	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
 		var r audit.Reuse
 		err := rows.Scan(&r.Matter, &r.Numerator, &r.Denominator)
@@ -73,7 +81,7 @@ func (v auditView) Reuse(ctx context.Context, from, to time.Time, matter string)
 			SELECT matter, decision, row_number() OVER (PARTITION BY case_no, matter, material ORDER BY pos DESC, n DESC) AS nth
 			FROM hits WHERE pos >= ? AND pos < ? AND time >= ? AND time < ? AND need IN (1, 3) AND (matter = ? OR ? = '')
 		) AS last WHERE nth = 1 GROUP BY matter ORDER BY matter`,
-		position(v.db.number, 0), position(v.db.number+1, 0), micros(from), micros(to), matter, matter)
+		position(v.db.number, 0), position(v.db.number, covered), micros(from), micros(to), matter, matter)
 	if err != nil {
 		return nil, fmt.Errorf("reuse could not be counted: %w", err)
 	}

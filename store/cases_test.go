@@ -1,0 +1,285 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"oncegate/audit"
+	"oncegate/cases"
+	"oncegate/license"
+	"oncegate/tlog"
+)
+
+func wantError(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: error is %v, want %v", what, err, want)
+	}
+}
+
+func mustChange(t *testing.T, b *bench, changes ...any) {
+	t.Helper()
+	if err := b.change(t.Context(), changes...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func aConsent(id, holder, system string) cases.Consent {
+	return cases.Consent{
+		ID: id, Holder: license.HolderID{Type: "111", Code: holder}, System: system, Types: []string{"id-card"}, Matters: []string{"flat"},
+		Expires: accepted.Add(time.Hour), Evidence: "holder", Digest: "d-" + id, Given: accepted,
+	}
+}
+
+func TestCases(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := newBench(t, e)
+		s := b.db.Cases()
+		_, err := s.Case(t.Context(), "C-1")
+		wantError(t, "unknown case", err, fs.ErrNotExist)
+
+		want := aCase("C-1")
+		want.Parts = []cases.Part{{Matter: "a"}, {Matter: "b"}}
+		want.Parties = append(want.Parties, cases.Party{Role: "spouse", Holder: license.HolderID{Type: "111", Code: "made up"}})
+		mustChange(t, b, cases.Register{Case: want})
+		got, err := s.Case(t.Context(), "C-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("case (-want +got):\n%s", diff)
+		}
+
+		again := want // as though the first answer was lost
+		again.Registered = again.Registered.Add(time.Minute)
+		mustChange(t, b, cases.Register{Case: again})
+		for name, alter := range map[string]func(*cases.Case){
+			"matter":      func(c *cases.Case) { c.Matter = "flat" },
+			"registrar":   func(c *cases.Case) { c.Registrar = "other" },
+			"attestation": func(c *cases.Case) { c.Attestation = cases.Self },
+			"parts":       func(c *cases.Case) { c.Parts = c.Parts[:1] },
+			"parties":     func(c *cases.Case) { c.Parties = c.Parties[:1] },
+			"accepted":    func(c *cases.Case) { c.Accepted = c.Accepted.Add(time.Hour) },
+		} {
+			other := want
+			alter(&other)
+			wantError(t, "the number with another "+name, b.change(t.Context(), cases.Register{Case: other}), cases.ErrRegistered)
+		}
+		if got, err := s.Case(t.Context(), "C-1"); err != nil || !cmp.Equal(want, got) {
+			t.Errorf("case changed by what was refused: %v, %v", got, err)
+		}
+	})
+}
+
+func TestClose(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := newBench(t, e)
+		mustChange(t, b, cases.Register{Case: aCase("C-1")})
+		mustChange(t, b, cases.StillOpen{No: "C-1", Revision: 1})
+		wantError(t, "open at another revision", b.change(t.Context(), cases.StillOpen{No: "C-1", Revision: 2}), cases.ErrChanged)
+		wantError(t, "open but unknown", b.change(t.Context(), cases.StillOpen{No: "C-2", Revision: 1}), cases.ErrChanged)
+		at := accepted.Add(time.Hour)
+		wantError(t, "close at another revision", b.change(t.Context(), cases.Close{No: "C-1", Revision: 2, At: at}), cases.ErrChanged)
+		mustChange(t, b, cases.Close{No: "C-1", Revision: 1, At: at})
+		got, err := b.db.Cases().Case(t.Context(), "C-1")
+		if err != nil || !got.Closed.Equal(at) || got.Revision != 2 {
+			t.Errorf("closed %v at revision %d, %v", got.Closed, got.Revision, err)
+		}
+		for name, change := range map[string]any{
+			"close again": cases.Close{No: "C-1", Revision: 2, At: at},
+			"still open":  cases.StillOpen{No: "C-1", Revision: 2},
+			"receive":     cases.Receive{Received: cases.Received{Case: "C-1"}},
+		} {
+			wantError(t, name, b.change(t.Context(), change), cases.ErrChanged)
+		}
+	})
+}
+
+func TestReceived(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := newBench(t, e)
+		mustChange(t, b, cases.Register{Case: aCase("C-1")})
+		if all, err := b.db.Cases().Received(t.Context(), "C-1"); err != nil || len(all) != 0 {
+			t.Fatalf("received %v, %v", all, err)
+		}
+		var want []cases.Received
+		for i := range 3 {
+			pair := []cases.Received{
+				{Case: "C-1", Matter: "flat", Material: fmt.Sprint("z", i), How: "uploaded", Digest: "d", By: "window", At: accepted.Add(time.Duration(-i) * time.Minute)},
+				{Case: "C-1", Material: fmt.Sprint("a", i), How: "promised", By: "window", At: accepted},
+			}
+			mustChange(t, b, cases.Receive{Received: pair[0]}, cases.Receive{Received: pair[1]})
+			want = append(want, pair...)
+		}
+		got, err := b.db.Cases().Received(t.Context(), "C-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("received (-want +got):\n%s", diff)
+		}
+		mustChange(t, b, cases.StillOpen{No: "C-1", Revision: 1}) // decisions do not rest on it
+	})
+}
+
+func TestConsents(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := newBench(t, e)
+		s := b.db.Cases()
+		first, second, other := aConsent("k-1", "anna", "window"), aConsent("k-2", "anna", "window"), aConsent("k-3", "anna", "bureau")
+		second.Given = accepted.Add(time.Minute)
+		mustChange(t, b, cases.Give{Consent: first}, cases.Give{Consent: second})
+		mustChange(t, b, cases.Give{Consent: other})
+		wantError(t, "id taken", b.change(t.Context(), cases.Give{Consent: aConsent("k-1", "ben", "bureau")}), cases.ErrRegistered)
+
+		_, err := s.Consent(t.Context(), "k-9")
+		wantError(t, "unknown consent", err, fs.ErrNotExist)
+		all, err := s.Consents(t.Context(), first.Holder, "window")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]cases.Consent{second, first}, all); diff != "" {
+			t.Errorf("consents (-want +got):\n%s", diff)
+		}
+		if all, err := s.Consents(t.Context(), license.HolderID{Type: "001", Code: "anna"}, "window"); err != nil || len(all) != 0 {
+			t.Errorf("another holder has %v, %v", all, err)
+		}
+
+		still := cases.StillGiven{ID: "k-1", At: first.Expires.Add(-time.Millisecond)}
+		mustChange(t, b, still)
+		wantError(t, "expired", b.change(t.Context(), cases.StillGiven{ID: "k-1", At: first.Expires}), cases.ErrChanged)
+		wantError(t, "never given", b.change(t.Context(), cases.StillGiven{ID: "k-9", At: accepted}), cases.ErrChanged)
+		first.Withdrawn = accepted.Add(time.Minute)
+		mustChange(t, b, cases.Withdraw{ID: "k-1", At: first.Withdrawn})
+		wantError(t, "withdrawn again", b.change(t.Context(), cases.Withdraw{ID: "k-1", At: accepted}), cases.ErrChanged)
+		wantError(t, "withdrawn meanwhile", b.change(t.Context(), still), cases.ErrChanged)
+		got, err := s.Consent(t.Context(), "k-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(first, got); diff != "" {
+			t.Errorf("consent (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestOneBatch proves that entries of one batch see each other: each is judged as though the ones before were committed.
+func TestOneBatch(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := newBench(t, e)
+		taken := aCase("C-1")
+		taken.Matter = "flat"
+		closed := cases.Close{No: "C-1", Revision: 1, At: accepted}
+		claim := func(jti string) audit.Claim { return audit.Claim{System: "window", JTI: jti, Exp: accepted} }
+		changes := [][]any{
+			{cases.StillOpen{No: "C-1", Revision: 1}},
+			{claim("j-1"), cases.Register{Case: aCase("C-1")}},
+			{cases.StillOpen{No: "C-1", Revision: 1}},
+			{cases.Register{Case: taken}},
+			{cases.Register{Case: aCase("C-1")}},
+			{cases.Receive{Received: cases.Received{Case: "C-1", How: "waived"}}, closed, claim("j-1")}, // all of it is taken back
+			{cases.StillOpen{No: "C-1", Revision: 1}, closed, claim("j-2")},
+			{cases.Receive{Received: cases.Received{Case: "C-1"}}},
+			{cases.Close{No: "C-1", Revision: 2, At: accepted}},
+			{cases.Give{Consent: aConsent("k-1", "anna", "window")}, cases.Withdraw{ID: "k-1", At: accepted}},
+			{cases.StillGiven{ID: "k-1", At: accepted}},
+			{"nothing known"},
+		}
+		want := []error{cases.ErrChanged, nil, nil, cases.ErrRegistered, nil, audit.ErrReplayed, nil, cases.ErrChanged, cases.ErrChanged, nil, cases.ErrChanged, errAny}
+		batch := tlog.Batch{ID: [16]byte{1}, Integrate: accept}
+		for i, c := range changes {
+			leaf := fmt.Appendf(nil, "leaf %d", i)
+			batch.Entries = append(batch.Entries, tlog.Entry{Leaf: leaf, Attached: audit.Entry{Record: leaf, Changes: c}})
+		}
+		verdicts, err := b.db.Log().Commit(t.Context(), batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range verdicts {
+			if want[i] == errAny && v != nil {
+				continue
+			}
+			if !errors.Is(v, want[i]) {
+				t.Errorf("entry %d: %v, want %v", i, v, want[i])
+			}
+		}
+		if all, err := b.db.Cases().Received(t.Context(), "C-1"); err != nil || len(all) != 0 {
+			t.Errorf("what was taken back is there: %v, %v", all, err)
+		}
+		got, err := b.db.Cases().Case(t.Context(), "C-1")
+		if err != nil || got.Revision != 2 || got.Closed.IsZero() {
+			t.Errorf("case is at revision %d, closed %v, %v", got.Revision, got.Closed, err)
+		}
+		if k, err := b.db.Cases().Consent(t.Context(), "k-1"); err != nil || k.Withdrawn.IsZero() {
+			t.Errorf("consent is %v, %v", k, err)
+		}
+	})
+}
+
+var errAny = errors.New("any error")
+
+// accept integrates without hashing.
+func accept(h tlog.Head, _ tlog.Reader, accepted []int) (tlog.Update, error) {
+	h.Size += uint64(len(accepted))
+	return tlog.Update{Head: h, Leaves: make([]tlog.LeafHash, len(accepted))}, nil
+}
+
+// TestRegistrars has many systems register one number: one content stands, and everybody who was answered has it.
+func TestRegistrars(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := newBench(t, e)
+		errs := make([]error, 24)
+		var group sync.WaitGroup
+		for i := range errs {
+			group.Go(func() {
+				c := aCase("C-1")
+				c.Registrar = fmt.Sprint("system-", i%3)
+				errs[i] = b.change(t.Context(), cases.Register{Case: c})
+			})
+		}
+		group.Wait()
+		got, err := b.db.Cases().Case(t.Context(), "C-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, err := range errs {
+			if mine := got.Registrar == fmt.Sprint("system-", i%3); mine != (err == nil) || !mine && !errors.Is(err, cases.ErrRegistered) {
+				t.Errorf("registrar %d of %s: %v", i, got.Registrar, err)
+			}
+		}
+	})
+}
+
+// TestTexts refuses what one of the databases could not store, so that no entry fails its batch.
+func TestTexts(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := newBench(t, e)
+		for _, bad := range []string{"nul\x00", "\xff"} {
+			c := aCase(bad)
+			for name, change := range map[string]any{
+				"claim":   audit.Claim{System: "window", JTI: bad},
+				"case":    cases.Register{Case: c},
+				"open":    cases.StillOpen{No: bad},
+				"consent": cases.Give{Consent: aConsent(bad, "anna", "window")},
+				"policy":  audit.PolicySet{Digest: "d", Files: []audit.File{{Path: bad}}},
+			} {
+				if err := b.change(t.Context(), change); err == nil || errors.Is(err, tlog.ErrUnavailable) {
+					t.Errorf("%s with %q: %v", name, bad, err)
+				}
+			}
+			entry := audit.Entry{Record: []byte("leaf"), Index: audit.Index{System: bad}}
+			if _, err := b.append(t.Context(), entry); err == nil || errors.Is(err, tlog.ErrUnavailable) {
+				t.Errorf("index with %q: %v", bad, err)
+			}
+		}
+		if head, err := b.db.Log().Head(t.Context()); err != nil || head.Size != 0 {
+			t.Errorf("log has %d entries, %v", head.Size, err)
+		}
+	})
+}
