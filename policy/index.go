@@ -18,6 +18,7 @@ func (s *Set) index(r *guardReader) {
 			}
 		}
 	}
+	s.indexNames()
 	s.indexSuspensions()
 	s.guards, s.reads = indexGuards(r.guards), r.reads
 	s.guardByID = make(map[cedar.PolicyID]*guard, len(r.guards))

@@ -45,6 +45,7 @@ type Set struct {
 	byScope      map[scope][]*grant
 	byType       map[scope]bool // scopes without their matter: whether a system has a type granted at all
 	byOperation  map[duty][]*permission
+	named        map[scope][]standing     // by system and matter: when a rule names both
 	onSystem     map[string][]*suspension // suspensions that name the system
 	onType       map[string][]*suspension // suspensions that name the type and no system
 	onRule       map[string][]*suspension // by grant or permission

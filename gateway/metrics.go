@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sony/gobreaker/v2"
+)
+
+// metrics are the gateway's figures. Every label has a bounded set of values: operations and sources come from tables,
+// outcomes and problem codes from the problem table. No label comes from a caller.
+type metrics struct {
+	calls     *prometheus.CounterVec   // operation, code
+	seconds   *prometheus.HistogramVec // operation
+	replays   prometheus.Counter
+	refused   *prometheus.CounterVec // code; callers who did not prove who they are
+	inFlight  prometheus.Gauge
+	again     prometheus.Counter
+	sources   *prometheus.HistogramVec // source, outcome
+	breakers  *prometheus.GaugeVec     // source
+	materials *prometheus.CounterVec   // state
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_calls_total",
+			Help: "Calls of authenticated systems, by operation and problem code (ok: answered)."}, []string{"operation", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "oncegate_call_seconds",
+			Help: "Time from the call's first byte to the answer's last.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15)}, []string{"operation"}),
+		replays: prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_replays_total", Help: "Signed calls that were made before."}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_unauthenticated_total",
+			Help: "Calls refused before their caller had proved who it is."}, []string{"code"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_calls_in_flight", Help: "Calls under way."}),
+		again:    prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_decided_again_total", Help: "Calls decided again because something changed before the record."}),
+		sources: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "oncegate_source_seconds",
+			Help: "Time of a call to a source.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)}, []string{"source", "outcome"}),
+		breakers: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oncegate_source_breaker_state",
+			Help: "0 closed, 1 half open, 2 open."}, []string{"source"}),
+		materials: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_materials_total",
+			Help: "Materials judged, by state."}, []string{"state"}),
+	}
+	r.MustRegister(m.calls, m.seconds, m.replays, m.refused, m.inFlight, m.again, m.sources, m.breakers, m.materials)
+	return m
+}
+
+type sourceMetrics struct {
+	state               prometheus.Gauge
+	ok, failed, refused prometheus.Observer
+}
+
+// source binds the labels of one source once, outside the hot path.
+func (m *metrics) source(id string) *sourceMetrics {
+	return &sourceMetrics{
+		state:   m.breakers.WithLabelValues(id),
+		ok:      m.sources.WithLabelValues(id, "ok"),
+		failed:  m.sources.WithLabelValues(id, "failed"),
+		refused: m.sources.WithLabelValues(id, "refused"),
+	}
+}
+
+func (s *sourceMetrics) observe(d time.Duration, err error) {
+	switch {
+	case err == nil:
+		s.ok.Observe(d.Seconds())
+	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
+		s.refused.Observe(d.Seconds())
+	default:
+		s.failed.Observe(d.Seconds())
+	}
+}

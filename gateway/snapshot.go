@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"crypto/ecdsa"
+	"io/fs"
+	"time"
+
+	"oncegate/cases"
+	"oncegate/license"
+	"oncegate/policy"
+)
+
+// A Snapshot is everything that configuration says, checked as a whole. It never changes; reloading makes another one and
+// the gateway swaps them, so that a call sees one configuration from its first to its last step.
+type Snapshot struct {
+	Catalogue   *license.Catalogue
+	Book        *cases.Book
+	Calendar    *cases.Calendar
+	Policy      *policy.Set
+	Systems     map[string]System   // by id
+	Departments map[string]string   // id → name
+	Sources     []SourceConfig      //
+	Serves      map[string]string   // license type → id of the source that has it
+	Assertions  map[string]Asserter // issuer of identity assertions → its key
+}
+
+// A System is a caller (业务系统).
+type System struct {
+	ID, Name, Department string
+	Keys                 map[string]Key // by kid
+	Rate                 float64        // calls per second; 0: 100
+	Burst                int            // 0: twice the rate
+}
+
+// A Key verifies a system's calls while its certificate is valid.
+type Key struct {
+	Public              *ecdsa.PublicKey
+	NotBefore, NotAfter time.Time // zero: no bound
+}
+
+// An Asserter is somebody whose signed assertions prove that a holder agrees: an identity service.
+type Asserter struct {
+	Name string
+	Key  Key
+}
+
+// running is a Snapshot with its sources behind their guards.
+type running struct {
+	*Snapshot
+	sources map[string]*guardedSource
+	limits  *limits
+}
+
+// key finds the key of a caller. fs.ErrNotExist: no such key.
+func (r *running) key(system, kid string, now time.Time) (*ecdsa.PublicKey, error) {
+	k, ok := r.Systems[system].Keys[kid]
+	switch {
+	case !ok:
+		return nil, fs.ErrNotExist
+	case !k.NotBefore.IsZero() && now.Before(k.NotBefore):
+		return nil, errNotYetCertified
+	case !k.NotAfter.IsZero() && now.After(k.NotAfter):
+		return nil, errCertificateExpired
+	}
+	return k.Public, nil
+}
+
+// source returns the source that serves a license type; nil where none does.
+func (r *running) source(licenseType string) *guardedSource { return r.sources[r.Serves[licenseType]] }
+
+// provider is the department whose source serves a license type; "" where none does.
+func (r *running) provider(licenseType string) string {
+	if s := r.source(licenseType); s != nil {
+		return s.Department
+	}
+	return ""
+}
