@@ -104,5 +104,8 @@ func (r Record) Bind(c *license.Catalogue) (*Plan, error) {
 // Type returns the catalogue id of the licenses that the plan makes.
 func (p *Plan) Type() string { return p.record.Type }
 
-// Columns returns the columns that a row must have, sorted, each once.
-func (p *Plan) Columns() []string { return p.record.columns(false) }
+// Columns returns every column that the record reads, sorted, each once.
+func (r Record) Columns() []string { return r.columns(true) }
+
+// Required returns the columns that a row must have, sorted, each once.
+func (r Record) Required() []string { return r.columns(false) }

@@ -13,8 +13,8 @@ import (
 
 // Config says how a database is asked. Its fields are the manual.
 type Config struct {
-	// ID names the source in findings, logs and metrics.
-	ID string `yaml:"id"`
+	// ID names the source in findings and errors; the house fills it, it is no part of the YAML.
+	ID string `yaml:"-"`
 	// Driver is the name under which a driver registered with database/sql: "sqlite" and "pgx" are linked; a site build
 	// blank-imports others.
 	Driver string `yaml:"driver"`

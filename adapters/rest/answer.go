@@ -1,0 +1,183 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"mime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"oncegate/adapters/mapping"
+)
+
+// A reply is what came back over HTTP.
+type reply struct {
+	status      int
+	contentType string
+	body        []byte
+}
+
+// read takes the rows from a reply. No rows and no error mean that the system said, in one of the configured ways, that
+// there is none; whatever it said otherwise is an error.
+func (c Call) read(r reply, maxRecords int) ([]mapping.Row, error) {
+	a := c.Answer
+	rules := slices.DeleteFunc(slices.Clone(a.NotFound), func(n NotFound) bool { return or(n.Status, 200) != r.status })
+	if r.status != 200 && len(rules) == 0 {
+		return nil, fmt.Errorf("the source answered with status %d", r.status)
+	}
+	if len(r.body) == 0 && slices.ContainsFunc(rules, func(n NotFound) bool { return n.NoBody }) {
+		return nil, nil
+	}
+	if err := a.isJSON(r.contentType); err != nil {
+		return nil, fmt.Errorf("status %d: %w", r.status, err)
+	}
+	doc, err := document(r.body)
+	if err != nil {
+		return nil, fmt.Errorf("status %d: %w", r.status, err)
+	}
+	if slices.ContainsFunc(rules, func(n NotFound) bool { return !n.NoBody && n.Mark.matches(doc) && (!n.Empty || a.empty(doc)) && !n.bare(a, doc) }) {
+		return nil, nil
+	}
+	if r.status != 200 {
+		return nil, fmt.Errorf("the source answered with status %d and without the mark of not found", r.status)
+	}
+	return c.rows(doc, maxRecords)
+}
+
+// bare says whether a rule only asks for an empty list although the body says that the call failed.
+func (n NotFound) bare(a Answer, doc any) bool {
+	return n.Mark.Path == "" && or(n.Status, 200) == 200 && !a.Success.matches(doc)
+}
+
+// matches says whether the mark stands in the document; the zero Mark always does.
+func (m Mark) matches(doc any) bool {
+	if m.Path == "" {
+		return true
+	}
+	v, ok := at(doc, m.Path)
+	if !ok {
+		return false
+	}
+	s, err := text(v, "")
+	return err == nil && slices.Contains(m.Values, s)
+}
+
+func (a Answer) empty(doc any) bool {
+	v, ok := at(doc, a.Records)
+	list, isList := v.([]any)
+	return ok && (v == nil || isList && len(list) == 0)
+}
+
+// isJSON accepts JSON in UTF-8 only. A proxy's page is no answer of the source, whatever its status.
+func (a Answer) isJSON(contentType string) error {
+	kind, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return errors.New("the answer's content type is missing or malformed")
+	}
+	if kind != "application/json" && !strings.HasSuffix(kind, "+json") && !slices.Contains(a.ContentTypes, kind) {
+		return errors.New("the answer is no JSON by its content type")
+	}
+	if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "utf8" {
+		return errors.New("the answer is not in UTF-8")
+	}
+	return nil
+}
+
+// rows takes the records of a document, one row per record and holder.
+func (c Call) rows(doc any, maxRecords int) ([]mapping.Row, error) {
+	a := c.Answer
+	if !a.Success.matches(doc) {
+		return nil, errors.New("the answer's code is neither success nor not found")
+	}
+	v, ok := at(doc, a.Records)
+	if !ok {
+		return nil, errors.New("the answer has nothing at " + a.Records)
+	}
+	records := []any{v}
+	if list, ok := v.([]any); ok {
+		records = list
+	}
+	switch {
+	case len(records) == 0 || v == nil:
+		return nil, errors.New("the answer has no record, and that is not configured to mean not found")
+	case len(records) > maxRecords:
+		return nil, fmt.Errorf("the answer has more than %d records", maxRecords)
+	}
+	if err := a.complete(doc, len(records)); err != nil {
+		return nil, err
+	}
+	var rows []mapping.Row
+	for i, record := range records {
+		more, err := c.record(record)
+		if err != nil {
+			return nil, fmt.Errorf("record %d: %w", i+1, err)
+		}
+		rows = append(rows, more...)
+	}
+	return rows, nil
+}
+
+// complete refuses one page of several.
+func (a Answer) complete(doc any, records int) error {
+	if a.Total == "" {
+		return nil
+	}
+	v, _ := at(doc, a.Total)
+	s, err := text(v, "")
+	if total, bad := strconv.Atoi(s); err != nil || bad != nil || total != records {
+		return errors.New("the answer does not hold as many records as it says there are")
+	}
+	return nil
+}
+
+// record makes rows of one record: one, or one per element of the holders' list.
+func (c Call) record(v any) ([]mapping.Row, error) {
+	if _, ok := v.(map[string]any); !ok {
+		return nil, errors.New("is no JSON object")
+	}
+	elements := []any{nil}
+	if c.Answer.Holders != "" {
+		inside, _ := at(v, c.Answer.Holders)
+		list, ok := inside.([]any)
+		if !ok || len(list) == 0 || len(list) > maxHolders {
+			return nil, fmt.Errorf("has no list of 1 to %d holders at %s", maxHolders, c.Answer.Holders)
+		}
+		elements = list
+	}
+	var rows []mapping.Row
+	for _, element := range elements {
+		row := mapping.Row{}
+		for _, column := range c.columns() {
+			in, path := v, column
+			if rest, each := below(column, c.Answer.Holders); each {
+				in, path = element, rest
+			}
+			cell, ok := at(in, path)
+			if !ok {
+				continue // the mapping knows whether it may be missing
+			}
+			s, err := text(cell, c.Record.Holders.Separator)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", column, err)
+			}
+			row[column] = s
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// maxHolders bounds the holders of one license.
+const maxHolders = 1000
+
+// below says whether a column is written HOLDERS/-/rest, and gives the rest.
+func below(column, holders string) (string, bool) {
+	if holders == "" {
+		return "", false
+	}
+	rest, ok := strings.CutPrefix(column, holders+"/-")
+	return rest, ok && (rest == "" || rest[0] == '/')
+}
+
+func (c Call) columns() []string { return c.Record.Columns() }

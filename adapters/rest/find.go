@@ -1,0 +1,65 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"oncegate/adapters/mapping"
+	"oncegate/license"
+)
+
+// Find answers the questions in their order, one finding each, asking some at once. It fails only when ctx ended; what
+// is wrong with one question stands in its finding.
+func (s *Source) Find(ctx context.Context, questions []license.Question) ([]license.Finding, error) {
+	if s.closed.Load() {
+		return nil, mapping.ErrClosed
+	}
+	findings := make([]license.Finding, len(questions))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(or(s.cfg.Parallel, defaultParallel), len(questions)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(questions)) && ctx.Err() == nil; i = next.Add(1) - 1 {
+				findings[i] = s.one(ctx, questions[i])
+			}
+		})
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("cannot ask the source: %w", err)
+	}
+	return findings, nil
+}
+
+// one asks one question.
+func (s *Source) one(ctx context.Context, q license.Question) license.Finding {
+	f := mapping.Unavailable(mapping.ErrUnknownType)
+	if p, ok := s.calls[q.Type]; ok {
+		rows, err := s.rows(ctx, p, q)
+		if err != nil {
+			f = mapping.Unavailable(err)
+		} else {
+			f = p.plan.Answer(q, rows)
+		}
+	}
+	f.Source, f.AsOf = s.cfg.ID, s.deps.Now()
+	return f
+}
+
+func (s *Source) rows(ctx context.Context, p prepared, q license.Question) ([]mapping.Row, error) {
+	asked, err := p.plan.Ask(q)
+	if err != nil {
+		return nil, err
+	}
+	target, body, contentType, err := p.request.write(base(s.cfg), asked)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.send(ctx, p.request.method, target, body, contentType)
+	if err != nil {
+		return nil, err
+	}
+	return p.call.read(r, or(s.cfg.MaxRecords, defaultRecords))
+}
