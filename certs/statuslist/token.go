@@ -50,6 +50,12 @@ type claims struct {
 	} `json:"status_list"`
 }
 
+// sane tells whether the numbers are seconds of this age, so that arithmetic on them cannot overflow.
+func (c claims) sane() bool {
+	const horizon = int64(1) << 40
+	return 0 < c.IssuedAt && c.IssuedAt < horizon && 0 <= c.Expires && c.Expires < horizon && 0 <= c.TTL && c.TTL < 1<<32
+}
+
 // Sign publishes a list; h gives kid and x5c.
 func Sign(ctx context.Context, signer sm.Signer, h jws.Header, t Token) (string, error) {
 	if t.Subject == "" || t.IssuedAt.IsZero() || t.List == nil {
@@ -87,7 +93,7 @@ func Verify(compact, subject string, now time.Time, check func(*jws.Parts) error
 	}
 	var c claims
 	// Unknown members are allowed: the draft lets issuers add claims.
-	if err := json.Unmarshal(parts.Payload, &c); err != nil || c.IssuedAt <= 0 || c.TTL < 0 || c.Expires < 0 {
+	if err := json.Unmarshal(parts.Payload, &c); err != nil || !c.sane() {
 		return nil, fmt.Errorf("verify status list: %w: claims", ErrToken)
 	}
 	if c.Subject != subject {
