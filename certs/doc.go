@@ -1,0 +1,16 @@
+// Package certs is the room of everything cryptographic. It holds no code of its own; read its folders in this order:
+//
+//	sm          SM3, HMAC-SM3, SM2 signatures r‖s, public keys: the ground of the rest
+//	envelope    sealing at rest with SM4-GCM, key id on every blob
+//	keystore    a directory of keys under a passphrase, with usages and rotation
+//	pki         an SM2 certificate authority, and the verifier of chains
+//	jws         compact JWS with SM2 and SM3; the one place that knows jwx
+//	token       signed calls (design 5.4)
+//	sdjwt       selectively disclosable credentials (RFC 9901), the form of a license (design 5.5)
+//	statuslist  token status lists
+//	note        the two signature lines of a checkpoint (design 5.6)
+//	second      the second, independent verifier and when it is asked
+//	certstest   throw-away keys and certificates for tests
+//
+// Every private key is used by emmansun/gmsm only. tjfoc/gmsm only verifies. Nothing here knows what a license is.
+package certs
