@@ -197,13 +197,16 @@ func (n *need) unavailable(c *call) *refusal {
 
 // denial is the code of a refused decision: the nearest cause that the caller can do something about.
 func denial(d policy.Decision) string {
+	has := func(code string) bool {
+		return slices.ContainsFunc(d.Reasons, func(r policy.Reason) bool { return r.Code == code })
+	}
 	only := func(codes ...string) bool {
 		return !slices.ContainsFunc(d.Reasons, func(r policy.Reason) bool { return !slices.Contains(codes, r.Code) })
 	}
 	switch {
 	case only(policy.FieldNotGranted, policy.FieldWithheld):
 		return "fields-not-granted"
-	case only(policy.ConsentMissing, policy.FieldNotGranted, policy.FieldWithheld):
+	case has(policy.ConsentMissing) && only(policy.NoGrant, policy.ConsentMissing, policy.FieldNotGranted, policy.FieldWithheld):
 		return "consent-missing"
 	}
 	return "not-permitted"
