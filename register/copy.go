@@ -31,7 +31,7 @@ func (r *Register) KeepCopy(q license.Question, f license.Finding, longest time.
 	if err != nil {
 		return Keep{}, fmt.Errorf("keep copy: %w", err)
 	}
-	text, err := json.Marshal(copyContent{f.Source, f.Records}, json.Deterministic(true))
+	text, err := json.Marshal(copyContent{f.Source, f.Records}, json.Deterministic(true), json.FormatNilSliceAsNull(true), json.FormatNilMapAsNull(true))
 	if err != nil {
 		return Keep{}, errors.New("keep copy: a record cannot be written") // the library's text may quote it
 	}

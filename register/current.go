@@ -31,8 +31,9 @@ type Register struct {
 	config Config
 	keys   keys
 
-	mu      sync.Mutex // protects pending
+	mu      sync.Mutex // protects all fields below
 	pending map[[32]byte]*pending
+	swept   time.Time // when pending was last rid of what is old
 }
 
 // New returns a Register.
@@ -65,20 +66,30 @@ func (r *Register) Current(ctx context.Context, l license.License, asOf time.Tim
 	if err != nil {
 		return Signed{}, nil, fmt.Errorf("find signed license: %w", err)
 	}
-	latest, err := r.config.Storage.Latest(ctx, s.subject)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	signed, changes, err := r.current(ctx, s)
+	if errors.Is(err, errCommitted) {
+		signed, changes, err = r.current(ctx, s) // finds it
+	}
+	if err != nil {
 		return Signed{}, nil, fmt.Errorf("find signed license: %w", err)
 	}
-	if hmac.Equal(latest.Content[:], s.content[:]) && latest.Number > 0 && !r.config.Retired(latest.KeyID) {
-		r.forget(s.subject)
+	return signed, changes, nil
+}
+
+func (r *Register) current(ctx context.Context, s stated) (Signed, []any, error) {
+	latest, err := r.config.Storage.Latest(ctx, s.subject)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Signed{}, nil, err
+	}
+	if latest.Number > 0 && hmac.Equal(latest.Content[:], s.content[:]) && !r.config.Retired(latest.KeyID) {
 		return r.known(latest, s)
 	}
-	if asOf.Before(latest.StatusAt) {
-		return Signed{}, nil, fmt.Errorf("find signed license: %w", ErrOutdated)
+	if s.asOf.Before(latest.StatusAt) {
+		return Signed{}, nil, ErrOutdated
 	}
 	version, err := r.issue(ctx, latest, s)
 	if err != nil {
-		return Signed{}, nil, fmt.Errorf("sign license: %w", err)
+		return Signed{}, nil, err
 	}
 	return r.signed(version, s, true), []any{Issue{version}}, nil
 }

@@ -2,6 +2,9 @@ package register
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"time"
 )
 
@@ -15,6 +18,9 @@ type pending struct {
 	version Version
 	err     error
 }
+
+// errCommitted says that the pending version was committed after the register was read.
+var errCommitted = fmt.Errorf("read again: %w", ErrTaken)
 
 const (
 	maxPending  = 4096
@@ -49,19 +55,24 @@ func (r *Register) issue(ctx context.Context, latest Version, s stated) (Version
 	return r.reuse(ctx, latest, s, p)
 }
 
-// reuse takes a version that another caller signed, unless its slot was taken in the meantime.
+// reuse takes a version that another caller signed, unless it is committed by now or has lost its slot to another license.
 func (r *Register) reuse(ctx context.Context, latest Version, s stated, p *pending) (Version, error) {
 	taken, err := r.config.Storage.Taken(ctx, p.version.List, p.version.Slot)
 	if err != nil {
 		return Version{}, err
 	}
-	if taken {
-		r.drop(s.subject, p)
-		return r.issue(ctx, latest, s)
+	if !taken {
+		v := p.version
+		v.Status, v.StatusAt = s.license.Status, s.asOf
+		return v, nil
 	}
-	v := p.version
-	v.Status, v.StatusAt = s.license.Status, s.asOf
-	return v, nil
+	if _, err := r.config.Storage.ByIdentifier(ctx, p.version.Identifier); err == nil {
+		return Version{}, errCommitted
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return Version{}, err
+	}
+	r.drop(s.subject, p)
+	return r.issue(ctx, latest, s)
 }
 
 // join finds the pending version with this content, or begins one, which is then the caller's to sign.
@@ -73,7 +84,7 @@ func (r *Register) join(number int, s stated) (p *pending, mine bool) {
 		return p, false
 	}
 	p = &pending{number: number, content: s.content, since: now, done: make(chan struct{})}
-	if len(r.pending) >= maxPending {
+	if now.Sub(r.swept) >= pendingLife {
 		r.sweep(now)
 	}
 	if len(r.pending) < maxPending {
@@ -84,6 +95,7 @@ func (r *Register) join(number int, s stated) (p *pending, mine bool) {
 
 // sweep forgets what is old. Callers hold mu.
 func (r *Register) sweep(now time.Time) {
+	r.swept = now
 	for subject, p := range r.pending {
 		if now.Sub(p.since) >= pendingLife {
 			delete(r.pending, subject)
@@ -91,18 +103,11 @@ func (r *Register) sweep(now time.Time) {
 	}
 }
 
-// drop forgets one pending version, unless another has taken its place.
+// drop forgets a pending version, unless another has taken its place.
 func (r *Register) drop(subject [32]byte, p *pending) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.pending[subject] == p {
 		delete(r.pending, subject)
 	}
-}
-
-// forget drops whatever is pending for a license whose version is committed.
-func (r *Register) forget(subject [32]byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.pending, subject)
 }

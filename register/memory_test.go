@@ -1,0 +1,158 @@
+package register_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"oncegate/license"
+	"oncegate/register"
+	"oncegate/register/registertest"
+)
+
+// memory is a register.Storage. mu is the lock of its commits.
+type memory struct {
+	mu sync.Mutex
+	state
+}
+
+type state struct {
+	versions []register.Version // in the order of commits
+	copies   map[[32]byte]register.Snapshot
+}
+
+var _ register.Storage = (*memory)(nil)
+
+func newMemory() *memory { return &memory{state: state{copies: map[[32]byte]register.Snapshot{}}} }
+
+// Commit applies all changes or none.
+func (m *memory) Commit(_ context.Context, changes ...any) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := state{slices.Clone(m.versions), maps.Clone(m.copies)}
+	for _, change := range changes {
+		if err := next.apply(change); err != nil {
+			return err
+		}
+	}
+	m.state = next
+	return nil
+}
+
+func (s *state) apply(change any) error {
+	switch c := change.(type) {
+	case register.Issue:
+		latest := s.latest(c.Version.Subject)
+		for _, v := range s.versions {
+			if v.Identifier == c.Version.Identifier || v.List == c.Version.List && v.Slot == c.Version.Slot {
+				return fmt.Errorf("issue: %w", register.ErrTaken)
+			}
+		}
+		if latest == nil && c.Version.Number != 1 || latest != nil && c.Version.Number != latest.Number+1 {
+			return fmt.Errorf("issue: %w", register.ErrTaken)
+		}
+		if latest != nil {
+			latest.Status, latest.StatusAt = license.Superseded, c.Version.Signed
+		}
+		s.versions = append(s.versions, c.Version)
+	case register.SetStatus:
+		i := slices.IndexFunc(s.versions, func(v register.Version) bool { return v.Identifier == c.Identifier && v.Status == c.From })
+		if i < 0 {
+			return fmt.Errorf("set status: %w", register.ErrTaken)
+		}
+		s.versions[i].Status, s.versions[i].StatusAt = c.To, c.At
+	case register.Keep:
+		if old, ok := s.copies[c.Snapshot.Key]; !ok || c.Snapshot.AsOf.After(old.AsOf) {
+			s.copies[c.Snapshot.Key] = c.Snapshot
+		}
+	default:
+		return fmt.Errorf("unknown change %T", change)
+	}
+	return nil
+}
+
+func (s *state) latest(subject [32]byte) (latest *register.Version) {
+	for i, v := range s.versions {
+		if v.Subject == subject && (latest == nil || v.Number > latest.Number) {
+			latest = &s.versions[i]
+		}
+	}
+	return latest
+}
+
+func (m *memory) Latest(_ context.Context, subject [32]byte) (register.Version, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v := m.latest(subject); v != nil {
+		return *v, nil
+	}
+	return register.Version{}, fs.ErrNotExist
+}
+
+func (m *memory) ByIdentifier(_ context.Context, identifier string) (register.Version, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range m.versions {
+		if v.Identifier == identifier {
+			return v, nil
+		}
+	}
+	return register.Version{}, fs.ErrNotExist
+}
+
+func (m *memory) Snapshot(_ context.Context, key [32]byte, now time.Time) (register.Snapshot, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s, ok := m.copies[key]; ok && now.Before(s.Expires) {
+		return s, nil
+	}
+	return register.Snapshot{}, fs.ErrNotExist
+}
+
+func (m *memory) Statuses(_ context.Context, list string, yield func(int, license.Status)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range m.versions {
+		if v.List == list && v.Status != license.Valid {
+			yield(v.Slot, v.Status)
+		}
+	}
+	return nil
+}
+
+func (m *memory) Lists(context.Context) (lists []string, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range m.versions {
+		if !slices.Contains(lists, v.List) {
+			lists = append(lists, v.List)
+		}
+	}
+	return lists, nil
+}
+
+func (m *memory) Taken(_ context.Context, list string, slot int) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.versions, func(v register.Version) bool { return v.List == list && v.Slot == slot }), nil
+}
+
+func (m *memory) Purge(_ context.Context, now time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.copies, func(_ [32]byte, s register.Snapshot) bool { return !now.Before(s.Expires) })
+	return nil
+}
+
+// TestMemory proves the suite on a storage that is known to be right, and the storage on the suite.
+func TestMemory(t *testing.T) {
+	registertest.Test(t, func(t *testing.T) registertest.Bench {
+		m := newMemory()
+		return registertest.Bench{Storage: m, Commit: m.Commit}
+	})
+}
