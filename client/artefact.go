@@ -1,0 +1,99 @@
+package client
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"oncegate/certs/jws"
+	lognote "oncegate/certs/note"
+	"oncegate/certs/statuslist"
+	"oncegate/certs/token"
+)
+
+// MaxArtefact is the length in bytes of the largest artefact that is verified.
+const MaxArtefact = 16 << 20
+
+// An Artefact is something to verify, under the name that its result is reported by.
+type Artefact struct {
+	Name string
+	Data []byte
+}
+
+// Kind says what an artefact is.
+type Kind string
+
+// What is verified. Detection goes by content alone, but that a call's body may be any bytes.
+const (
+	License     Kind = "license"     // SD-JWT with all, some or no disclosures
+	Answer      Kind = "answer"      // {answer, receipt}
+	Refusal     Kind = "problem"     // a problem document with its receipt
+	Receipt     Kind = "receipt"     //
+	Checkpoint  Kind = "checkpoint"  // C2SP tlog-checkpoint
+	Call        Kind = "call"        // the token of a signed call
+	Body        Kind = "body"        // the body of a signed call
+	Certificate Kind = "certificate" // PEM, one or a chain
+	Key         Kind = "key"         // SPKI PEM or C2SP vkey line
+	StatusList  Kind = "status-list" // status list token
+	Unknown     Kind = "unknown"     //
+)
+
+// kindOf looks at an artefact. JSON without a receipt is taken for a body.
+func kindOf(data []byte) Kind {
+	text := bytes.TrimSpace(data)
+	switch {
+	case len(data) > MaxArtefact:
+		return Unknown
+	case bytes.HasPrefix(text, []byte("-----BEGIN CERTIFICATE-----")):
+		return Certificate
+	case bytes.HasPrefix(text, []byte("-----BEGIN PUBLIC KEY-----")):
+		return Key
+	case bytes.HasPrefix(text, []byte("{")):
+		return kindOfJSON(text)
+	case bytes.Contains(data, []byte("\n\n\u2014 ")):
+		return Checkpoint
+	}
+	if _, err := lognote.Ed25519NoteVerifier(string(text)); err == nil {
+		return Key
+	}
+	return kindOfJWS(string(text))
+}
+
+func kindOfJSON(text []byte) Kind {
+	var members map[string]jsontext.Value
+	if json.Unmarshal(text, &members) != nil {
+		return Body
+	}
+	has := func(name string) bool { return members[name] != nil }
+	switch {
+	case has("answer") && has("receipt"):
+		return Answer
+	case has("code") && has("receipt"):
+		return Refusal
+	case has("record") && has("proofs") && has("checkpoint"):
+		return Receipt
+	}
+	return Body
+}
+
+func kindOfJWS(text string) Kind {
+	compact, _, sd := strings.Cut(text, "~")
+	parts, err := jws.Split(compact, MaxArtefact)
+	switch {
+	case err != nil && sd && strings.Count(compact, ".") == 2:
+		return License // a broken one: its first step says so
+	case err != nil && strings.Count(text, ".") == 2 && !strings.ContainsAny(text, " \n\t{"):
+		return Call
+	case err != nil:
+		return Unknown
+	case parts.Header.Typ == token.Type:
+		return Call
+	case parts.Header.Typ == statuslist.Type:
+		return StatusList
+	case parts.Header.Typ == LicenseType:
+		return License
+	}
+	return Unknown
+}

@@ -1,0 +1,154 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"oncegate/api"
+	"oncegate/certs/sm"
+	"oncegate/certs/token"
+)
+
+// Config says which gateway is called, as whom, and what is believed.
+type Config struct {
+	BaseURL  string    // the gateway's public base URL exactly as it publishes it: calls are signed for it
+	Gateway  string    // the gateway's id: the audience of calls
+	System   string    // our id as the gateway knows it
+	Signer   sm.Signer // our call key; its KeyID is registered for System
+	Operator string    // who acts (经办人), where [Client.As] names nobody else
+
+	// HTTP makes the calls. Default: a client with a timeout of 30 s. Redirects are never followed: a call is signed for
+	// one URL.
+	HTTP *http.Client
+
+	// Trust verifies the receipt of every answer before it is handed out. Nil: receipts are not verified.
+	Trust *Trust
+
+	// Tries is how often a call is made at most, where the problem says that it may be made again. Default 4.
+	Tries int
+
+	// Patience is the longest time that retries may take together. Default 15 s.
+	Patience time.Duration
+
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+// A Client makes signed calls. It is safe for concurrent use.
+type Client struct {
+	config   Config
+	contract *api.Contract
+	base     string // without a slash at its end
+	request  string // request id to keep; "": a new one for each call
+}
+
+// New checks the configuration.
+func New(c Config) (*Client, error) {
+	base, err := url.Parse(c.BaseURL)
+	switch {
+	case err != nil || base.Scheme != "https" && base.Scheme != "http" || base.Host == "" || base.RawQuery != "" || base.Fragment != "":
+		return nil, errors.New("make client: the base URL is no http or https URL")
+	case c.Gateway == "" || c.System == "" || c.Operator == "":
+		return nil, errors.New("make client: gateway, system and operator are required")
+	case c.Signer == nil:
+		return nil, errors.New("make client: the signer is required")
+	}
+	contract, err := api.NewContract()
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	return &Client{config: c.withDefaults(), contract: contract, base: strings.TrimSuffix(c.BaseURL, "/")}, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Tries == 0 {
+		c.Tries = 4
+	}
+	if c.Patience == 0 {
+		c.Patience = 15 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	once := &http.Client{Timeout: 30 * time.Second}
+	if c.HTTP != nil {
+		copied := *c.HTTP
+		once = &copied
+	}
+	once.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.HTTP = once
+	return c
+}
+
+// As returns a client whose calls name another operator.
+func (c *Client) As(operator string) *Client {
+	other := *c
+	other.config.Operator = operator
+	return &other
+}
+
+// Again returns a client whose calls carry this request id: for a call that is made again after its answer was lost, so that
+// statistics count it once.
+func (c *Client) Again(requestID string) *Client {
+	other := *c
+	other.request = requestID
+	return &other
+}
+
+// A signedCall is one attempt: a request that can be made once.
+type signedCall struct {
+	op    *api.Operation
+	url   string
+	token string
+	jti   string
+	rid   string
+	body  []byte
+}
+
+// sign makes a token for one attempt. A life of zero is the token's default.
+func (c *Client) sign(ctx context.Context, op *api.Operation, values map[string]string, body []byte, rid string, life time.Duration) (*signedCall, error) {
+	now := c.config.Now()
+	target := c.base + fill(op.Path, values)
+	call := &signedCall{op: op, url: target, rid: rid, body: body}
+	if !op.Signed {
+		return call, nil
+	}
+	var err error
+	if call.jti, err = token.NewID(now, nil); err != nil {
+		return nil, err
+	}
+	claims := token.Claims{
+		Issuer: c.config.System, Audience: c.config.Gateway, ID: call.jti, Method: op.Method, URL: target,
+		Body: token.BodyDigest(body), Operator: c.config.Operator, Request: rid, IssuedAt: now.Unix(),
+	}
+	if life > 0 {
+		claims.Expires = claims.IssuedAt + int64(life/time.Second)
+	}
+	call.token, err = token.Sign(ctx, c.config.Signer, claims, now)
+	return call, err
+}
+
+// requestID is the id to keep, or a new one.
+func (c *Client) requestID() (string, error) {
+	if c.request != "" {
+		return c.request, nil
+	}
+	return token.NewID(c.config.Now(), nil)
+}
+
+// fill puts values into a path, escaped; a tile's number keeps its slashes.
+func fill(path string, values map[string]string) string {
+	for name, value := range values {
+		escaped := url.PathEscape(value)
+		if name == "tile" {
+			escaped = strings.ReplaceAll(escaped, "%2F", "/")
+		}
+		path = strings.Replace(path, "{"+name+"}", escaped, 1)
+	}
+	return path
+}

@@ -1,0 +1,359 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"oncegate/api"
+	"oncegate/audit"
+	"oncegate/certs/jws"
+	"oncegate/certs/pki"
+	"oncegate/certs/sdjwt"
+	"oncegate/certs/second"
+	"oncegate/certs/sm"
+	"oncegate/license"
+	"oncegate/register"
+)
+
+// LicenseType is the header typ of a license (design 5.5).
+const LicenseType = "license+sd-jwt"
+
+// licenseClaims stand openly in every license. What is disclosed besides is in disclosed.
+type licenseClaims struct {
+	Issuer    string `json:"iss"`
+	ID        string `json:"id"`
+	Version   int    `json:"ver"`
+	Type      string `json:"type"`
+	IssuedAt  int64  `json:"iat"` // Unix seconds; 0: not stated
+	NotBefore int64  `json:"nbf"` // Unix seconds; 0: not stated
+	Expires   int64  `json:"exp"` // Unix seconds; 0: unlimited (长期)
+	Status    struct {
+		List struct {
+			Index int    `json:"idx"`
+			URI   string `json:"uri"`
+		} `json:"status_list"`
+	} `json:"status"`
+
+	disclosed map[string]string // by path; JSON text where the value is no string
+}
+
+// readLicense reads what a license says without believing it.
+func readLicense(presentation string) (c licenseClaims, err error) {
+	segments := strings.Split(presentation, "~")
+	parts, err := jws.Split(segments[0], sdjwt.MaxSize)
+	if err != nil {
+		return c, err
+	}
+	if json.Unmarshal(parts.Payload, &c) != nil {
+		return c, errors.New("the license has no claims of the agreed form")
+	}
+	c.disclosed = make(map[string]string)
+	for _, text := range segments[1:max(len(segments)-1, 1)] {
+		d, err := sdjwt.ParseDisclosure(text)
+		if err != nil {
+			return c, err
+		}
+		c.disclosed[d.Name] = plain(d.Value)
+	}
+	return c, nil
+}
+
+// plain is a string's content, or the text of any other value.
+func plain(v jsontext.Value) string {
+	var s string
+	if v.Kind() == '"' && json.Unmarshal(v, &s) == nil {
+		return s
+	}
+	return string(v)
+}
+
+// says reports whether the disclosures are exactly these fields.
+func (c licenseClaims) says(fields api.Fields) bool {
+	if len(c.disclosed) != len(fields) {
+		return false
+	}
+	for path, value := range fields {
+		if said, ok := c.disclosed[path]; !ok || said != value {
+			return false
+		}
+	}
+	return true
+}
+
+// license verifies a license: alone, or as it stands in an answer whose receipt has been looked at.
+func (s *sheaf) license(presentation string, in *answered) (done steps) {
+	if !strings.Contains(presentation, "~") {
+		presentation += "~" // the issuer-signed JWT alone: no disclosure
+	}
+	var parts *jws.Parts
+	result, err := sdjwt.Verify(presentation, sdjwt.Expect{Typ: LicenseType, Check: func(p *jws.Parts) error {
+		parts = p
+		return done.signatures(p)
+	}})
+	done = append(done.form(result.Steps), done.disclosures(result)...)
+	if parts == nil {
+		return done
+	}
+	c, claimsErr := readLicense(presentation)
+	if claimsErr != nil {
+		done.result("license-claims", claimsErr)
+		return done
+	}
+	at := s.now()
+	if in != nil && in.proven {
+		if t, err := api.ParseTime(in.record.Time); err == nil {
+			at = t.Time
+		}
+	}
+	leaf := s.licenseChain(&done, parts, c, in, at)
+	done.result("identifier", c.identifier())
+	s.authority(&done, c, leaf)
+	s.validity(&done, c, in, presentation, at)
+	s.status(&done, c, in, presentation)
+	s.presenter(&done, presentation, in, err == nil)
+	return done
+}
+
+// signatures has both voices judge the issuer's signature, each in a step of its own.
+func (s *steps) signatures(p *jws.Parts) error {
+	certs, err := pki.ParseChain(p.Header.X5C)
+	if err != nil {
+		s.fail("license-signature", err.Error())
+		return err
+	}
+	pub, err := publicKey(certs[0])
+	if err != nil {
+		s.fail("license-signature", err.Error())
+		return err
+	}
+	first, other := p.Verify(pub, sm.Verify), p.Verify(pub, second.Check)
+	s.result("license-signature", first)
+	s.result("license-signature-second-voice", other)
+	return errors.Join(first, other)
+}
+
+// form puts the steps before the signature in front of the signature's own.
+func (s steps) form(list []sdjwt.Step) (done steps) {
+	for _, step := range list {
+		switch {
+		case step.Name == sdjwt.StepForm || step.Name == sdjwt.StepType:
+			done.sd("license-"+step.Name, step)
+		case step.Name == sdjwt.StepSignature && len(s) > 0:
+			done = append(done, s...)
+		case step.Name == sdjwt.StepSignature:
+			done.sd("license-signature", step)
+		}
+	}
+	return done
+}
+
+// disclosures reports the digest of each disclosure.
+func (s steps) disclosures(r *sdjwt.Result) (done steps) {
+	for _, step := range r.Steps {
+		if step.Name != sdjwt.StepDisclosures {
+			continue
+		}
+		if step.State != "ok" || len(r.Disclosed) == 0 {
+			done.sd("disclosures", step)
+		}
+		for _, d := range r.Disclosed {
+			done.ok("disclosure["+d.Name+"]", "its digest is among those signed")
+		}
+	}
+	return done
+}
+
+func (s *steps) sd(name string, step sdjwt.Step) {
+	switch step.State {
+	case "ok":
+		s.ok(name, step.Reason)
+	case "failed":
+		s.fail(name, step.Reason)
+	default:
+		s.unknown(name, "a step before it failed")
+	}
+}
+
+// licenseChain follows x5c to an anchor: at the time of signing, where a proven record or the license says when that was, and
+// now. It returns what the certificate says of its owner, from whichever moment holds.
+func (s *sheaf) licenseChain(done *steps, p *jws.Parts, c licenseClaims, in *answered, at time.Time) pki.Leaf {
+	recorded := in != nil && in.proven
+	then, thenErr := pki.Leaf{}, error(nil)
+	switch {
+	case recorded: // at the latest; what the license itself says could be made up by who stole a key that has expired
+		then, thenErr = s.chains.ChainDER(p.Header.X5C, at, pki.License)
+		done.result("chain-at-signing", pathError(thenErr))
+	case c.IssuedAt > 0:
+		_, thenErr = s.chains.ChainDER(p.Header.X5C, time.Unix(c.IssuedAt, 0), pki.License)
+		done.result("chain-at-signing", pathError(thenErr))
+	default:
+		done.unknown("chain-at-signing", "the license does not say when it was signed, and no receipt does")
+	}
+	now, nowErr := s.chains.ChainDER(p.Header.X5C, s.now(), pki.License)
+	if errors.Is(nowErr, pki.ErrExpired) && recorded && thenErr == nil {
+		done.unknown("chain-now", "a certificate has expired since; the receipt shows that the license was signed before")
+		done.ok("key-usage", pki.License)
+		return then
+	}
+	done.result("chain-now", pathError(nowErr))
+	switch {
+	case errors.Is(nowErr, pki.ErrWrongUsage), errors.Is(nowErr, pki.ErrNoUSCC):
+		done.fail("key-usage", nowErr.Error())
+	case nowErr != nil:
+		done.unknown("key-usage", "the certificate leads to no anchor")
+	default:
+		done.ok("key-usage", pki.License)
+	}
+	return now
+}
+
+// pathError leaves out what is no fault of the path.
+func pathError(err error) error {
+	if errors.Is(err, pki.ErrWrongUsage) || errors.Is(err, pki.ErrNoUSCC) {
+		return nil
+	}
+	return err
+}
+
+// identifier checks the identifier and that the open claims say the same as it.
+func (c licenseClaims) identifier() error {
+	id, err := license.ParseIdentifier(c.ID)
+	switch {
+	case err != nil:
+		return err
+	case id.Issuer() != c.Issuer:
+		return errors.New("the identifier is of another issuer than iss")
+	case id.Version() != c.Version:
+		return errors.New("the identifier is of another version than ver")
+	}
+	return nil
+}
+
+// authority checks that the signing body is the issuer, or one that it delegated the type to.
+func (s *sheaf) authority(done *steps, c licenseClaims, leaf pki.Leaf) {
+	id, err := license.ParseIdentifier(c.ID)
+	switch {
+	case err != nil || leaf.USCC == "":
+		done.unknown("issuer-authority", "issuer or signing body are not established")
+	case leaf.USCC == id.Issuer():
+		done.ok("issuer-authority", "signed by the issuing body itself")
+	case s.delegations[Delegation{c.Type, id.Issuer(), leaf.USCC}], s.delegations[Delegation{id.TypeCode(), id.Issuer(), leaf.USCC}]:
+		done.ok("issuer-authority", "signed by a body that the trust names as the issuer's delegate")
+	default:
+		done.fail("issuer-authority", "the signing body is neither the issuing body nor a delegate that the trust names")
+	}
+}
+
+// validity holds nbf and exp against the day: of the record for a license in an answer, else today. A license that its answer
+// calls expired may be so.
+func (s *sheaf) validity(done *steps, c licenseClaims, in *answered, presentation string, at time.Time) {
+	now := at.Unix()
+	switch {
+	case c.NotBefore != 0 && now < c.NotBefore:
+		done.fail("validity", "the license is not valid yet")
+	case c.Expires != 0 && now >= c.Expires && in != nil && in.status(presentation) != string(license.Valid):
+		done.ok("validity", "the license has expired, and the answer does not call it valid")
+	case c.Expires != 0 && now >= c.Expires:
+		done.fail("validity", "the license has expired")
+	default:
+		done.ok("validity", "on "+string(license.DateOf(at)))
+	}
+}
+
+// status looks the license up in a status list among the artefacts.
+func (s *sheaf) status(done *steps, c licenseClaims, in *answered, presentation string) {
+	list := s.lists[c.Status.List.URI]
+	if list == nil || c.Status.List.URI == "" {
+		done.unknown("status", "its status list is not at hand")
+		return
+	}
+	value, err := list.token.List.Get(c.Status.List.Index)
+	if err != nil {
+		done.fail("status", "the status list has no such position")
+		return
+	}
+	asOf := api.At(list.token.IssuedAt).String()
+	switch is := register.StatusOf(value); {
+	case is == license.Valid:
+		done.ok("status", "valid as of "+asOf)
+	case in != nil && in.status(presentation) == string(is):
+		done.ok("status", fmt.Sprintf("%s as of %s, and the answer says so", is, asOf))
+	default:
+		done.fail("status", fmt.Sprintf("%s as of %s", is, asOf))
+	}
+}
+
+// status is what the answer says of a license in it.
+func (d *answered) status(presentation string) string {
+	var a contents
+	if json.Unmarshal(d.answer, &a) != nil {
+		return ""
+	}
+	for _, l := range a.Licenses {
+		if l.License == presentation {
+			return string(l.Status)
+		}
+	}
+	for _, m := range a.Materials {
+		if m.License == presentation {
+			return string(m.Status)
+		}
+	}
+	return ""
+}
+
+// presenter says who may use the license: only a receipt shows to whom it was released, and for what.
+func (s *sheaf) presenter(done *steps, presentation string, in *answered, authentic bool) {
+	if in == nil && authentic {
+		for i := range s.answers {
+			if s.answers[i].released(presentation) {
+				in = &s.answers[i]
+			}
+		}
+	}
+	if in == nil || !in.proven {
+		done.unknown("presentation-right", "only a receipt that names the presenter shows that it may use the license")
+		return
+	}
+	done.ok("presentation-right", "released to "+purposeOf(in.record))
+}
+
+// purposeOf says to whom and what for a record is; it names no person.
+func purposeOf(r audit.Record) string {
+	text := "system " + strconv.Quote(r.System)
+	for _, u := range r.Uses {
+		if u.Case != "" {
+			return text + " for case " + strconv.Quote(u.Case)
+		}
+	}
+	return text
+}
+
+// released reports whether the answer released this license with at least these disclosures.
+func (d *answered) released(presentation string) bool {
+	var a contents
+	if json.Unmarshal(d.answer, &a) != nil {
+		return false
+	}
+	want := strings.Split(strings.TrimSuffix(presentation, "~"), "~")
+	for _, l := range a.all() {
+		have := make(map[string]bool)
+		for i, text := range strings.Split(strings.TrimSuffix(l.License, "~"), "~") {
+			have[strconv.FormatBool(i == 0)+text] = true
+		}
+		all := true
+		for i, text := range want {
+			all = all && have[strconv.FormatBool(i == 0)+text]
+		}
+		if all {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,142 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+
+	"oncegate/api"
+)
+
+// An Answered is an answer of a typed call.
+type Answered[T any] struct {
+	Response
+	Answer T
+}
+
+// ask makes a typed call. Members that a newer gateway adds to an answer are passed over.
+func ask[T any](ctx context.Context, c *Client, operation string, values map[string]string, question any) (*Answered[T], error) {
+	var body []byte
+	var err error
+	if question != nil {
+		if body, err = json.Marshal(question); err != nil {
+			return nil, fmt.Errorf("call %s: write the body: %w", operation, err)
+		}
+	}
+	r, err := c.Call(ctx, operation, values, body)
+	if err != nil {
+		return nil, err
+	}
+	var e struct {
+		Answer T `json:"answer"`
+	}
+	if err := json.Unmarshal(r.Raw, &e); err != nil {
+		return nil, &CallError{operation, r.JTI, r.RequestID, fmt.Errorf("read the answer: %w", err)}
+	}
+	return &Answered[T]{*r, e.Answer}, nil
+}
+
+func record(index uint64) map[string]string {
+	return map[string]string{"index": strconv.FormatUint(index, 10)}
+}
+
+// Query asks for the licenses of one type that one holder has.
+func (c *Client) Query(ctx context.Context, q api.QueryRequest) (*Answered[api.QueryAnswer], error) {
+	return ask[api.QueryAnswer](ctx, c, "licenses.query", nil, q)
+}
+
+// VerifyLicense has the gateway verify a license or an answer; [Trust.Verify] does it without the gateway.
+func (c *Client) VerifyLicense(ctx context.Context, q api.VerifyRequest) (*Answered[api.VerifyAnswer], error) {
+	return ask[api.VerifyAnswer](ctx, c, "licenses.verify", nil, q)
+}
+
+// Status asks for the status of a license by its identifier.
+func (c *Client) Status(ctx context.Context, q api.StatusRequest) (*Answered[api.StatusAnswer], error) {
+	return ask[api.StatusAnswer](ctx, c, "licenses.status", nil, q)
+}
+
+// RegisterCase registers a case; Response.Status is 200 if the same case was registered before.
+func (c *Client) RegisterCase(ctx context.Context, q api.CaseRequest) (*Answered[api.CaseAnswer], error) {
+	return ask[api.CaseAnswer](ctx, c, "cases.register", nil, q)
+}
+
+// Check checks the materials of a case.
+func (c *Client) Check(ctx context.Context, no string, q api.CheckRequest) (*Answered[api.CheckAnswer], error) {
+	return ask[api.CheckAnswer](ctx, c, "cases.check", map[string]string{"no": no}, q)
+}
+
+// ReportMaterial reports what the window received instead of a reused license.
+func (c *Client) ReportMaterial(ctx context.Context, no string, q api.MaterialRequest) (*Answered[api.MaterialAnswer], error) {
+	return ask[api.MaterialAnswer](ctx, c, "cases.materials", map[string]string{"no": no}, q)
+}
+
+// CloseCase closes a case.
+func (c *Client) CloseCase(ctx context.Context, no string) (*Answered[api.CloseAnswer], error) {
+	return ask[api.CloseAnswer](ctx, c, "cases.close", map[string]string{"no": no}, api.CloseRequest{})
+}
+
+// Precheck asks which materials a holder would not need to bring.
+func (c *Client) Precheck(ctx context.Context, q api.PrecheckRequest) (*Answered[api.PrecheckAnswer], error) {
+	return ask[api.PrecheckAnswer](ctx, c, "precheck", nil, q)
+}
+
+// GiveConsent registers a holder's consent to us.
+func (c *Client) GiveConsent(ctx context.Context, q api.ConsentRequest) (*Answered[api.ConsentAnswer], error) {
+	return ask[api.ConsentAnswer](ctx, c, "consents.give", nil, q)
+}
+
+// WithdrawConsent withdraws a consent.
+func (c *Client) WithdrawConsent(ctx context.Context, id string, q api.WithdrawRequest) (*Answered[api.ConsentAnswer], error) {
+	return ask[api.ConsentAnswer](ctx, c, "consents.withdraw", map[string]string{"id": id}, q)
+}
+
+// Types returns the license types that the gateway knows.
+func (c *Client) Types(ctx context.Context) (*Answered[api.TypesAnswer], error) {
+	return ask[api.TypesAnswer](ctx, c, "catalog.types", nil, nil)
+}
+
+// Matters returns the matters that the gateway knows.
+func (c *Client) Matters(ctx context.Context) (*Answered[api.MattersAnswer], error) {
+	return ask[api.MattersAnswer](ctx, c, "catalog.matters", nil, nil)
+}
+
+// Search searches the records, for auditors.
+func (c *Client) Search(ctx context.Context, q api.SearchRequest) (*Answered[api.SearchAnswer], error) {
+	return ask[api.SearchAnswer](ctx, c, "audit.search", nil, q)
+}
+
+// Evidence opens the evidence of a record, for auditors.
+func (c *Client) Evidence(ctx context.Context, index uint64, q api.EvidenceRequest) (*Answered[api.EvidenceAnswer], error) {
+	return ask[api.EvidenceAnswer](ctx, c, "audit.evidence", record(index), q)
+}
+
+// RecordReceipt returns the receipt of a record, for auditors.
+func (c *Client) RecordReceipt(ctx context.Context, index uint64) (*Answered[api.ReceiptAnswer], error) {
+	return ask[api.ReceiptAnswer](ctx, c, "audit.receipt", record(index), nil)
+}
+
+// Reuse returns the reuse rate per matter and period, for auditors.
+func (c *Client) Reuse(ctx context.Context, q api.ReuseRequest) (*Answered[api.ReuseAnswer], error) {
+	return ask[api.ReuseAnswer](ctx, c, "audit.reuse", nil, q)
+}
+
+// Export returns a report to file, for auditors; file Response.Raw.
+func (c *Client) Export(ctx context.Context, q api.ExportRequest) (*Answered[api.ExportAnswer], error) {
+	return ask[api.ExportAnswer](ctx, c, "audit.export", nil, q)
+}
+
+// LostReceipt returns the receipt of a call of ours whose answer was lost.
+func (c *Client) LostReceipt(ctx context.Context, jti string) (*Answered[api.ReceiptAnswer], error) {
+	return ask[api.ReceiptAnswer](ctx, c, "receipts", nil, api.LostRequest{JTI: jti})
+}
+
+// Public fetches an artefact that needs no signature, such as "status-lists" or "log.checkpoint", as its bytes are.
+func (c *Client) Public(ctx context.Context, operation string, values map[string]string) ([]byte, error) {
+	r, err := c.Call(ctx, operation, values, nil)
+	if err != nil {
+		return nil, err
+	}
+	return r.Raw, nil
+}

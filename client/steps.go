@@ -1,0 +1,59 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"oncegate/license"
+	"oncegate/tlog"
+)
+
+// ErrUnproven says that something is not what it claims to be: a step of its verification failed.
+var ErrUnproven = tlog.ErrUnproven
+
+// steps are the steps taken so far.
+type steps []license.Step
+
+// ok reports a step that held; a reason may say what was found.
+func (s *steps) ok(name, reason string) {
+	*s = append(*s, license.Step{Name: name, State: license.OK, Reason: reason})
+}
+
+// fail reports a step that failed.
+func (s *steps) fail(name, reason string) {
+	*s = append(*s, license.Step{Name: name, State: license.Failed, Reason: reason})
+}
+
+// unknown reports a step that could not be taken.
+func (s *steps) unknown(name, reason string) {
+	*s = append(*s, license.Step{Name: name, State: license.NotCheckable, Reason: reason})
+}
+
+// result reports a step that held, or failed for the reason err.
+func (s *steps) result(name string, err error) {
+	if err != nil {
+		s.fail(name, err.Error())
+		return
+	}
+	s.ok(name, "")
+}
+
+// under adds the steps of a part, each name prefixed with where the part stands.
+func (s *steps) under(prefix string, part steps) {
+	for _, step := range part {
+		step.Name = prefix + "/" + step.Name
+		*s = append(*s, step)
+	}
+}
+
+// Failure returns an error that is ErrUnproven and names the first failed step; nil if none failed.
+func Failure(list []license.Step) error {
+	for _, s := range list {
+		if s.State == license.Failed {
+			return fmt.Errorf("%w: %s: %s", ErrUnproven, s.Name, s.Reason)
+		}
+	}
+	return nil
+}
+
+var errNoSteps = errors.New("nothing was checked")

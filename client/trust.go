@@ -1,0 +1,172 @@
+package client
+
+import (
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"oncegate/audit"
+	lognote "oncegate/certs/note"
+	"oncegate/certs/pki"
+	"oncegate/certs/second"
+	"oncegate/certs/sm"
+	"oncegate/license"
+	"oncegate/tlog"
+)
+
+// TrustConfig is what a verifier believes before it looks at anything. Nothing of it comes from what is verified.
+type TrustConfig struct {
+	Logs        []Log
+	Anchors     []*pki.Certificate // self-signed roots of license, status and other keys
+	Callers     []Caller           // keys that sign calls
+	Gateway     string             // id of the gateway: the audience of calls; "" leaves audiences unchecked
+	Delegations []Delegation
+	Witnesses   []string // C2SP vkey lines of witnesses' Ed25519 keys
+	// Known gives code and usage of certificates of other authorities, by pki.Fingerprint.
+	Known map[string]pki.Known
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+// A Log is a transparency log whose records are believed.
+type Log struct {
+	Origin  string
+	SM2     *ecdsa.PublicKey // required
+	Ed25519 string           // C2SP vkey line; "" leaves that line of a checkpoint unchecked
+}
+
+// A Caller is the key of a system that signs calls.
+type Caller struct {
+	System, KeyID string
+	Key           *ecdsa.PublicKey
+}
+
+// A Delegation lets another body sign an issuer's licenses of one type.
+type Delegation struct {
+	Type     string // catalogue id or type code (证照类型代码)
+	Issuer   string // USCC in the license's identifier
+	Delegate string // USCC of the signing certificate
+}
+
+// Trust verifies artefacts. It is immutable and safe for concurrent use.
+type Trust struct {
+	logs        map[string]audit.Trust // by origin
+	anchors     []*pki.Certificate
+	chains      *pki.Verifier
+	callers     map[[2]string]*ecdsa.PublicKey
+	gateway     string
+	delegations map[Delegation]bool
+	keys        map[string]string // what a key file in this trust is for, by its point or vkey line
+	now         func() time.Time
+}
+
+// verifyTwice is the verdict of both voices on a signature; nothing is in a hurry here.
+func verifyTwice(pub *ecdsa.PublicKey, message, rs []byte) error {
+	fast, other := sm.Verify(pub, message, rs), second.Check(pub, message, rs)
+	if (fast == nil) != (other == nil) {
+		return second.ErrDisagree
+	}
+	return fast
+}
+
+// NewTrust checks the configuration and reports all its faults at once, as [Faults].
+func NewTrust(c TrustConfig) (*Trust, error) {
+	t := &Trust{
+		logs: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey), anchors: c.Anchors,
+		delegations: make(map[Delegation]bool), gateway: c.Gateway, keys: make(map[string]string), now: c.Now,
+	}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	var faults Faults
+	witnesses := faults.witnesses(c.Witnesses)
+	for i, l := range c.Logs {
+		faults.addErr(fmt.Sprintf("$.logs[%d]", i), t.addLog(l, witnesses))
+	}
+	for i, k := range c.Callers {
+		faults.addErr(fmt.Sprintf("$.callers[%d]", i), t.addCaller(k))
+	}
+	for i, d := range c.Delegations {
+		faults.addErr(fmt.Sprintf("$.delegations[%d]", i), t.addDelegation(d))
+	}
+	var err error
+	t.chains, err = pki.NewVerifier(pki.Trust{Anchors: c.Anchors, Known: c.Known, Verify: sm.Verify, Confirm: verifyTwice})
+	faults.addErr("$.anchors", err)
+	return t, faults.err()
+}
+
+func (f *Faults) witnesses(lines []string) (list []note.Verifier) {
+	for i, line := range lines {
+		v, err := lognote.Ed25519NoteVerifier(line)
+		f.addErr(fmt.Sprintf("$.witnesses[%d]", i), err)
+		if err == nil {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+func (t *Trust) addLog(l Log, witnesses []note.Verifier) error {
+	if _, twice := t.logs[l.Origin]; twice {
+		return errors.New("the origin is named twice")
+	}
+	if l.SM2 == nil {
+		return errors.New("the SM2 key is missing")
+	}
+	sm2, err := lognote.SM2NoteVerifier(l.Origin, l.SM2, verifyTwice)
+	if err != nil {
+		return err
+	}
+	trust := audit.Trust{Trust: tlog.Trust{Origin: l.Origin, SM2: sm2, NewSM3: sm.New}, Witnesses: witnesses}
+	t.keys[string(sm.MarshalPoint(l.SM2))] = "log " + l.Origin
+	if l.Ed25519 != "" {
+		if trust.Ed25519, err = lognote.Ed25519NoteVerifier(l.Ed25519); err != nil {
+			return err
+		}
+		if trust.Ed25519.Name() != l.Origin {
+			return errors.New("the vkey line is of another origin")
+		}
+		t.keys[strings.TrimSpace(l.Ed25519)] = "log " + l.Origin
+	}
+	t.logs[l.Origin] = trust
+	return nil
+}
+
+func (t *Trust) addCaller(c Caller) error {
+	id := [2]string{c.System, c.KeyID}
+	switch {
+	case c.System == "" || c.KeyID == "":
+		return errors.New("iss and kid are required")
+	case t.callers[id] != nil:
+		return errors.New("the key is named twice")
+	case sm.CheckPublicKey(c.Key) != nil:
+		return errors.New("the key is no SM2 key")
+	}
+	t.callers[id] = c.Key
+	t.keys[string(sm.MarshalPoint(c.Key))] = "system " + c.System
+	return nil
+}
+
+func (t *Trust) addDelegation(d Delegation) error {
+	switch {
+	case d.Type == "":
+		return errors.New("type is required")
+	case license.CheckUSCC(d.Issuer) != nil || license.CheckUSCC(d.Delegate) != nil:
+		return errors.New("issuer and delegate are unified social credit codes (统一社会信用代码)")
+	}
+	t.delegations[d] = true
+	return nil
+}
+
+// callerKey returns a registered key; fs.ErrNotExist if there is none.
+func (t *Trust) callerKey(system, keyID string) (*ecdsa.PublicKey, error) {
+	if key := t.callers[[2]string{system, keyID}]; key != nil {
+		return key, nil
+	}
+	return nil, fs.ErrNotExist
+}

@@ -1,0 +1,187 @@
+package client
+
+import (
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	lognote "oncegate/certs/note"
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
+	"oncegate/license"
+)
+
+// maxTrustFile bounds trust.json and each file it names, in bytes.
+const maxTrustFile = 1 << 20
+
+// trustFile is trust.json (design 5.2). File names are relative to it.
+type trustFile struct {
+	Logs []struct {
+		Origin  string `json:"origin"`
+		SM2     string `json:"sm2"`              // SPKI PEM file
+		Ed25519 string `json:"ed25519,omitzero"` // C2SP vkey line, or the file that holds it
+	} `json:"logs"`
+	Anchors []string `json:"anchors"` // PEM certificate files
+	Callers []struct {
+		System string `json:"iss"`
+		KeyID  string `json:"kid"`
+		Key    string `json:"key"` // SPKI PEM file
+	} `json:"callers,omitzero"`
+	Gateway     string `json:"gateway,omitzero"`
+	Delegations []struct {
+		Type     string `json:"type"`
+		Issuer   string `json:"issuer"`
+		Delegate string `json:"delegate"`
+	} `json:"delegations,omitzero"`
+	Witnesses    []string `json:"witnesses,omitzero"` // C2SP vkey lines, or files that hold one
+	Certificates []struct {
+		Fingerprint string `json:"fingerprint"` // SM3 of the DER, lower-case hex
+		USCC        string `json:"uscc"`
+		Usage       string `json:"usage"`
+	} `json:"certificates,omitzero"` // of other authorities (design 5.5)
+}
+
+// LoadTrust reads trust.json and the files it names. It reports all faults at once, as [Faults]; a trust.json that cannot be
+// read at all is an error of its own.
+func LoadTrust(file string) (*Trust, error) {
+	c, err := ReadTrust(file)
+	var faults, more Faults
+	if err != nil && !errors.As(err, &faults) {
+		return nil, err
+	}
+	t, err := NewTrust(c)
+	if errors.As(err, &more) {
+		faults = append(faults, faults.news(more)...)
+	}
+	return t, faults.err()
+}
+
+// news returns those of more that are not mere consequences of f: what could not be read is also missing.
+func (f Faults) news(more Faults) (list Faults) {
+	for _, m := range more {
+		if !slices.ContainsFunc(f, func(old license.Fault) bool { return strings.HasPrefix(old.Path, m.Path) }) {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// ReadTrust is LoadTrust without the last check, so that a caller can add to what the file says.
+func ReadTrust(file string) (TrustConfig, error) {
+	data, err := readBounded(file)
+	if err != nil {
+		return TrustConfig{}, fmt.Errorf("read trust: %w", err)
+	}
+	var t trustFile
+	if err := json.Unmarshal(data, &t, json.RejectUnknownMembers(true)); err != nil {
+		return TrustConfig{}, Faults{trustSyntax(data, err)}
+	}
+	r := trustReader{dir: filepath.Dir(file)}
+	c := r.config(t)
+	return c, r.faults.err()
+}
+
+// A trustReader follows the file names of a trust.json and notes what is wrong.
+type trustReader struct {
+	dir    string
+	faults Faults
+}
+
+func (r *trustReader) config(t trustFile) TrustConfig {
+	c := TrustConfig{Gateway: t.Gateway, Known: make(map[string]pki.Known)}
+	for i, l := range t.Logs {
+		path := fmt.Sprintf("$.logs[%d]", i)
+		c.Logs = append(c.Logs, Log{Origin: l.Origin, SM2: r.key(path+".sm2", l.SM2), Ed25519: r.vkey(path+".ed25519", l.Ed25519)})
+	}
+	for i, name := range t.Anchors {
+		c.Anchors = append(c.Anchors, r.certificates(fmt.Sprintf("$.anchors[%d]", i), name)...)
+	}
+	for i, k := range t.Callers {
+		c.Callers = append(c.Callers, Caller{k.System, k.KeyID, r.key(fmt.Sprintf("$.callers[%d].key", i), k.Key)})
+	}
+	for _, d := range t.Delegations {
+		c.Delegations = append(c.Delegations, Delegation(d))
+	}
+	for i, w := range t.Witnesses {
+		c.Witnesses = append(c.Witnesses, r.vkey(fmt.Sprintf("$.witnesses[%d]", i), w))
+	}
+	for i, k := range t.Certificates {
+		if len(k.Fingerprint) != 64 || strings.Trim(k.Fingerprint, "0123456789abcdef") != "" || k.USCC == "" || k.Usage == "" {
+			r.faults.add(fmt.Sprintf("$.certificates[%d]", i), "fingerprint (SM3, 64 lower-case hex digits), uscc and usage are required")
+		}
+		c.Known[k.Fingerprint] = pki.Known{USCC: k.USCC, Usage: k.Usage}
+	}
+	return c
+}
+
+// file reads a named file, at most once wrong.
+func (r *trustReader) file(path, name string) ([]byte, bool) {
+	if name == "" {
+		r.faults.add(path, "names no file")
+		return nil, false
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(r.dir, name)
+	}
+	data, err := readBounded(name)
+	r.faults.addErr(path, err)
+	return data, err == nil
+}
+
+func (r *trustReader) key(path, name string) *ecdsa.PublicKey {
+	data, ok := r.file(path, name)
+	if !ok {
+		return nil
+	}
+	key, err := sm.ParsePEM(data)
+	r.faults.addErr(path, err)
+	return key
+}
+
+// vkey takes a vkey line, or the file that holds one: a line has plus signs and parses.
+func (r *trustReader) vkey(path, text string) string {
+	if text == "" {
+		return ""
+	}
+	if _, err := lognote.Ed25519NoteVerifier(text); err == nil {
+		return strings.TrimSpace(text)
+	}
+	data, ok := r.file(path, text)
+	if !ok {
+		return ""
+	}
+	line := strings.TrimSpace(string(data))
+	_, err := lognote.Ed25519NoteVerifier(line)
+	r.faults.addErr(path, err)
+	return line
+}
+
+func (r *trustReader) certificates(path, name string) []*pki.Certificate {
+	data, ok := r.file(path, name)
+	if !ok {
+		return nil
+	}
+	certs, err := pki.ParsePEM(data)
+	r.faults.addErr(path, err)
+	return certs
+}
+
+func readBounded(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxTrustFile+1))
+	if err == nil && len(data) > maxTrustFile {
+		err = fmt.Errorf("%s: larger than %d bytes", name, maxTrustFile)
+	}
+	return data, err
+}
