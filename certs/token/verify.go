@@ -81,6 +81,9 @@ func checkSignature(parts *jws.Parts, c *Claims, e Expect) error {
 	if err != nil {
 		return fmt.Errorf("find caller's key: %w", err)
 	}
+	if pub == nil {
+		return errors.New("find caller's key: the registry gave none")
+	}
 	if err := parts.Verify(pub, e.Verify); err != nil {
 		return ErrSignature
 	}
