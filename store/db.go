@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -22,7 +23,7 @@ var ErrInUse = errors.New("the database is in use by another process")
 // A DB is one open database. It is safe for concurrent use.
 type DB struct {
 	config   Config
-	write    *pool        // SQLite: one connection; PostgreSQL: the same as read
+	write    *pool        // SQLite: one connection
 	read     *pool        //
 	number   int64        // of the log Config.Log in this database
 	warnings atomic.Int64 // of the server, PostgreSQL only
@@ -52,12 +53,11 @@ func open(ctx context.Context, c Config, wrap func(driver.Connector) driver.Conn
 
 func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Connector) (err error) {
 	if db.config.Driver == Postgres {
-		if db.write, err = openPostgres(ctx, db.config, &db.warnings, wrap); err != nil {
+		if db.write, db.read, err = openPostgres(ctx, db.config, &db.warnings, wrap); err != nil {
 			return err
 		}
-		db.read = db.write
 	} else {
-		if db.config.Path, err = filepath.Abs(db.config.Path); err != nil {
+		if db.config.Path, err = ownFile(db.config.Path); err != nil {
 			return err
 		}
 		if db.lock, err = lockFile(db.config.Path + ".lock"); err != nil {
@@ -72,6 +72,27 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 	}
 	db.number, err = db.enrol(ctx, db.config.Log)
 	return err
+}
+
+// ownFile makes the database file, if it is not there, readable by its owner only; SQLite gives the files beside it the same
+// mode. It returns the file's one true path, so that a link leads to the same lock. A file that is there is not opened:
+// closing it again would drop the locks of an SQLite connection in this process.
+func ownFile(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case err == nil:
+		err = f.Close()
+	case errors.Is(err, fs.ErrExist):
+		err = nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("database file cannot be made: %w", err)
+	}
+	return filepath.EvalSymlinks(path)
 }
 
 // Close releases the database. Nothing may be running.

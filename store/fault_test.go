@@ -10,7 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"oncegate/audit"
 	"oncegate/tlog"
@@ -166,18 +165,7 @@ func TestFaultsUnderLoad(t *testing.T) {
 		f := &faulty{}
 		db := mustOpenWith(t, e.fresh(t), f.wrap)
 		b := benchOn(t, db)
-		stop := make(chan struct{})
-		var breaker sync.WaitGroup
-		breaker.Go(func() {
-			for i := 0; ; i++ {
-				select {
-				case <-stop:
-					return
-				case <-time.After(time.Millisecond):
-					f.inject([]fault{lost, persisted, none, persisted, lost}[i%5])
-				}
-			}
-		})
+		f.inject(slices.Repeat([]fault{none, lost, none, persisted, persisted, none, none, lost, lost}, 4)...)
 		var mu sync.Mutex
 		answered := map[uint64]string{}
 		var writers sync.WaitGroup
@@ -200,11 +188,6 @@ func TestFaultsUnderLoad(t *testing.T) {
 			})
 		}
 		writers.Wait()
-		close(stop)
-		breaker.Wait()
-		f.mu.Lock()
-		f.faults = nil
-		f.mu.Unlock()
 		if len(answered) == 0 {
 			t.Fatal("nobody was answered")
 		}

@@ -40,11 +40,12 @@ func postgresDialect() dialect {
 	}
 }
 
-// openPostgres opens the pool; warnings counts what the server warned of.
-func openPostgres(ctx context.Context, c Config, warnings *atomic.Int64, wrap func(driver.Connector) driver.Connector) (*pool, error) {
+// openPostgres opens a pool that writes and one that reads; warnings counts what the server warned of. Few connections
+// write: batches take turns at the head anyway, and each connection prepares its statements for itself.
+func openPostgres(ctx context.Context, c Config, warnings *atomic.Int64, wrap func(driver.Connector) driver.Connector) (write, read *pool, err error) {
 	config, err := pgx.ParseConfig(c.DSN)
 	if err != nil {
-		return nil, errors.New("connection string cannot be parsed") // the cause would repeat it, password and all
+		return nil, nil, errors.New("connection string cannot be parsed") // the cause would repeat it, password and all
 	}
 	for name, limit := range map[string]string{
 		"lock_timeout":                        "2000",
@@ -63,15 +64,19 @@ func openPostgres(ctx context.Context, c Config, warnings *atomic.Int64, wrap fu
 			warnings.Add(1)
 		}
 	}
-	db := sql.OpenDB(wrap(stdlib.GetConnector(*config)))
-	db.SetMaxOpenConns(c.Readers + 2)
-	db.SetMaxIdleConns(c.Readers + 2)
-	db.SetConnMaxIdleTime(5 * time.Minute)
-	if err := checkPostgres(ctx, db, c); err != nil {
-		db.Close()
-		return nil, err
+	open := func(connector driver.Connector, conns int) *pool {
+		db := sql.OpenDB(connector)
+		db.SetMaxOpenConns(conns)
+		db.SetMaxIdleConns(conns)
+		db.SetConnMaxIdleTime(5 * time.Minute)
+		return newPool(db, postgresDialect())
 	}
-	return newPool(db, postgresDialect()), nil
+	write = open(wrap(stdlib.GetConnector(*config)), 3)
+	if err := checkPostgres(ctx, write.db, c); err != nil {
+		write.db.Close()
+		return nil, nil, err
+	}
+	return write, open(stdlib.GetConnector(*config), c.Readers), nil
 }
 
 // checkPostgres refuses a server that may lose an answered commit.

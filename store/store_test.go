@@ -48,7 +48,7 @@ func onEach(t *testing.T, test func(t *testing.T, e engine)) {
 }
 
 func freshSQLite(t testing.TB) Config {
-	return withKeys(t, Config{Path: filepath.Join(t.TempDir(), "once gate%?#.db"), Log: origin})
+	return withKeys(Config{Path: filepath.Join(t.TempDir(), "once gate%?#.db"), Log: origin})
 }
 
 func freshPostgres(t testing.TB, dsn string) Config {
@@ -75,14 +75,14 @@ func freshPostgres(t testing.TB, dsn string) Config {
 	q := u.Query()
 	q.Set("search_path", schema)
 	u.RawQuery = q.Encode()
-	return withKeys(t, Config{Driver: Postgres, DSN: u.String(), Log: origin})
+	return withKeys(Config{Driver: Postgres, DSN: u.String(), Log: origin})
 }
 
-func withKeys(t testing.TB, c Config) Config {
-	t.Helper()
+// withKeys adds keys that are the same in every process.
+func withKeys(c Config) Config {
 	ring, err := envelope.NewKeyring(nil, envelope.Key{ID: "test-1", Secret: [32]byte{1}})
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	c.Sealer = ring
 	c.Digest = func(data []byte) []byte {
