@@ -192,7 +192,7 @@ func (n *need) reason(r cases.Reason) api.Reason {
 
 // observe takes over what a source says of a license that is not released: its status, if it was signed before.
 func (w *work) observe(ctx context.Context, record license.License, asOf time.Time) error {
-	changes, err := w.g.Register.Observe(ctx, record, asOf)
+	changes, err := w.c.config.Register.Observe(ctx, record, asOf)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,6 @@ import (
 	"oncegate/cases"
 	"oncegate/certs/sm"
 	"oncegate/license"
-	"oncegate/register"
 	"oncegate/tlog"
 )
 
@@ -31,7 +30,6 @@ type Config struct {
 	Origin    string // of the log
 
 	Cases    cases.Storage
-	Register *register.Register
 	Recorder *audit.Recorder
 	Auditor  *audit.Auditor
 	Records  Records
@@ -79,7 +77,7 @@ func New(c Config, s *Snapshot) (*Gateway, error) {
 	switch {
 	case c.Audience == "" || c.PublicURL == "" || c.Origin == "":
 		return nil, errors.New("make gateway: audience, public URL and log origin are required")
-	case c.Cases == nil || c.Register == nil || c.Recorder == nil || c.Auditor == nil || c.Records == nil || c.View == nil:
+	case c.Cases == nil || c.Recorder == nil || c.Auditor == nil || c.Records == nil || c.View == nil:
 		return nil, errors.New("make gateway: a room is missing")
 	case c.StatusList == nil || c.Verify == nil || c.Metrics == nil:
 		return nil, errors.New("make gateway: status lists, verification and metrics are required")

@@ -193,7 +193,7 @@ func (g *Gateway) fallBack(ctx context.Context, c *call, n *need) error {
 	if n.decision.MaxAge <= 0 {
 		return nil
 	}
-	copied, err := g.Register.LastCopy(ctx, n.ask, n.decision.MaxAge)
+	copied, err := c.config.Register.LastCopy(ctx, n.ask, n.decision.MaxAge)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil

@@ -43,7 +43,7 @@ func (w *work) current(ctx context.Context, l license.License, asOf time.Time) (
 	if s, ok := w.signed[key]; ok {
 		return s, nil
 	}
-	s, changes, err := w.g.Register.Current(ctx, l, asOf)
+	s, changes, err := w.c.config.Register.Current(ctx, l, asOf)
 	switch {
 	case errors.Is(err, register.ErrNoSigner):
 		return s, refuse("issuer-unknown").because(inside("issuer-unknown", err))
@@ -135,7 +135,7 @@ func (w *work) keep(n *need) {
 		return
 	}
 	w.kept[n.ask] = true
-	change, err := w.g.Register.KeepCopy(n.ask, n.finding, longest)
+	change, err := w.c.config.Register.KeepCopy(n.ask, n.finding, longest)
 	if err != nil {
 		w.g.logger.Error("the copy of a source record was not kept", "source", n.finding.Source, "error", err.Error())
 		return

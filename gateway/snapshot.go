@@ -8,6 +8,7 @@ import (
 	"oncegate/cases"
 	"oncegate/license"
 	"oncegate/policy"
+	"oncegate/register"
 )
 
 // A Snapshot is everything that configuration says, checked as a whole. It never changes; reloading makes another one and
@@ -22,6 +23,7 @@ type Snapshot struct {
 	Sources     []SourceConfig      //
 	Serves      map[string]string   // license type → id of the source that has it
 	Assertions  map[string]Asserter // issuer of identity assertions → its key
+	Register    *register.Register  // signs by this catalogue and with the departments' keys of this configuration
 }
 
 // A System is a caller (业务系统).

@@ -21,7 +21,7 @@ func (g *Gateway) status(ctx context.Context, c *call, q api.StatusRequest) (*re
 	if q.Purpose.Case == "" || q.Purpose.Basis != "" {
 		return nil, refuse("purpose-invalid").at("/purpose/case", "a status is asked for a case")
 	}
-	version, err := g.Register.Version(ctx, q.Identifier)
+	version, err := c.config.Register.Version(ctx, q.Identifier)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
