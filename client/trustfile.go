@@ -174,6 +174,9 @@ func (r *trustReader) certificates(path, name string) []*pki.Certificate {
 }
 
 func readBounded(name string) ([]byte, error) {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,299 @@
+package client
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"oncegate/api"
+	"oncegate/audit"
+	"oncegate/certs/certstest"
+	"oncegate/certs/envelope"
+	"oncegate/certs/jws"
+	lognote "oncegate/certs/note"
+	"oncegate/certs/pki"
+	"oncegate/certs/sdjwt"
+	"oncegate/certs/sm"
+	"oncegate/certs/statuslist"
+	"oncegate/certs/token"
+	"oncegate/license"
+	"oncegate/tlog"
+	"oncegate/tlog/tlogtest"
+)
+
+// Made-up bodies and people.
+const (
+	origin     = "gateway.example/log"
+	audience   = "example-city"
+	system     = "food-permits"
+	department = "11379901MB99103773"
+	company    = "91379901MA9920002Q"
+	listURI    = "https://gateway.example/status-lists/1"
+)
+
+// A city is a small gateway with a real log, real keys and one license, behind real HTTP. Its answers are canned; its
+// signatures, records and receipts are not.
+type city struct {
+	tb       testing.TB
+	world    *certstest.World
+	server   *httptest.Server
+	contract *api.Contract
+	caller   sm.Signer
+	log      *tlog.Log
+	recorder *audit.Recorder
+	trust    TrustConfig
+	vkey     string
+	issuer   sm.Signer
+	chain    []*pki.Certificate
+	id       string // of the license
+	jwt      string
+	all      []sdjwt.Disclosure
+
+	mu     sync.Mutex
+	seen   []token.Claims // of every call that proved who made it
+	refuse []string       // codes to answer the next calls with, instead
+	spoil  func([]byte) []byte
+}
+
+func newCity(tb testing.TB) *city {
+	tb.Helper()
+	c := &city{tb: tb, world: certstest.New(tb, "client")}
+	var err error
+	if c.contract, err = api.NewContract(); err != nil {
+		tb.Fatal(err)
+	}
+	c.caller = c.world.Signer("call-1")
+	c.openLog()
+	c.issue(department, pki.License, certstest.Epoch.AddDate(-1, 0, 0), certstest.Epoch.AddDate(1, 0, 0))
+	c.server = httptest.NewServer(http.HandlerFunc(c.serve))
+	tb.Cleanup(c.server.Close)
+	return c
+}
+
+func (c *city) must(err error) {
+	c.tb.Helper()
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+}
+
+// leaves appends records without what commits beside them: the memory storage knows no such changes.
+type leaves struct{ *tlog.Log }
+
+func (l leaves) Append(ctx context.Context, leaf []byte, _ any) (tlog.Receipt, error) {
+	return l.Log.Append(ctx, leaf, nil)
+}
+
+func (c *city) openLog() {
+	sm2, ed := c.world.Signer("log-1"), c.world.Ed25519("log-1")
+	first, err := lognote.SM2NoteSigner(origin, sm2)
+	c.must(err)
+	other, err := lognote.Ed25519NoteSigner(origin, ed)
+	c.must(err)
+	config := tlog.Config{
+		Origin: origin, Storage: new(tlogtest.Memory), NewSM3: sm.New, SM2: first, Ed25519: other,
+		Logger: slog.New(slog.DiscardHandler),
+	}
+	c.must(tlog.Create(context.Background(), config))
+	c.log, err = tlog.Open(context.Background(), config)
+	c.must(err)
+	c.tb.Cleanup(func() { c.log.Close(context.Background()) })
+	ring, err := envelope.NewKeyring(nil, envelope.Key{ID: "k1"})
+	c.must(err)
+	c.recorder, err = audit.NewRecorder(audit.Config{
+		Self: "gateway", Log: leaves{c.log}, Sealer: ring, NewSM3: sm.New, IndexKeys: [][]byte{make([]byte, 32)},
+		Now: func() time.Time { return certstest.Epoch },
+	})
+	c.must(err)
+	c.vkey, err = lognote.MarshalVKey(origin, ed.Public().(ed25519.PublicKey))
+	c.must(err)
+	c.trust = TrustConfig{
+		Logs:    []Log{{Origin: origin, SM2: sm2.Public(), Ed25519: c.vkey}},
+		Anchors: []*pki.Certificate{c.world.Root.Certificate()}, Gateway: audience,
+		Callers: []Caller{{system, "call-1", c.caller.Public()}}, Now: func() time.Time { return certstest.Epoch },
+	}
+}
+
+// issue signs the city's one license with the key of a body, for a validity.
+func (c *city) issue(uscc, usage string, from, to time.Time) {
+	id, err := license.NewIdentifier(department+"001", department, "A0000001", 1)
+	c.must(err)
+	c.id = id.String()
+	c.issuer, c.chain = c.world.Issue("license-"+uscc+usage, usage, uscc, "示例市市场监督管理局")
+	always, err := json.Marshal(map[string]any{
+		"iss": department, "id": c.id, "ver": 1, "type": "business-license", "nbf": from.Unix(), "exp": to.Unix(),
+		"status": map[string]any{"status_list": map[string]any{"idx": 7, "uri": listURI}},
+	})
+	c.must(err)
+	salts := c.world.Stream("salts")
+	c.jwt, c.all, err = sdjwt.Issue(context.Background(), c.issuer, sdjwt.Issuance{
+		Typ: LicenseType, Chain: pki.DER(c.chain...), Always: always, Digests: 8,
+		Claims: []sdjwt.Claim{
+			{Name: "name", Value: jsontext.Value(`"营业执照"`)},
+			{Name: "holder_name.0", Value: jsontext.Value(`"示例食品有限公司"`)},
+			{Name: "capital", Value: jsontext.Value(`"1000000.00"`)},
+		},
+		Salt: func(string) []byte { b := make([]byte, 32); io.ReadFull(salts, b); return b },
+	})
+	c.must(err)
+}
+
+func (c *city) released() api.License {
+	return api.License{
+		LicenseType: "business-license", License: sdjwt.Present(c.jwt, sdjwt.Select(c.all, "name", "holder_name.0")),
+		Identifier: c.id, Version: 1, Status: api.StatusValid,
+		Fields: api.Fields{"name": "营业执照", "holder_name.0": "示例食品有限公司"},
+		Source: "samr", Freshness: api.FreshnessLive, AsOf: api.At(certstest.Epoch),
+	}
+}
+
+func (c *city) serve(w http.ResponseWriter, r *http.Request) {
+	op, values, err := c.contract.Match(r.Method, r.URL.EscapedPath())
+	if err == nil {
+		err = op.CheckHeaders(r)
+	}
+	if err != nil {
+		api.AsProblem(err).Write(w)
+		return
+	}
+	if !op.Signed {
+		io.WriteString(w, op.ID+" "+values["id"])
+		return
+	}
+	body, _ := op.ReadBody(r)
+	compact := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	claims, err := token.Verify(r.Context(), compact, token.Expect{
+		Audience: audience, Method: r.Method, URL: c.server.URL + r.URL.EscapedPath(), Body: token.BodyDigest(body), Now: certstest.Epoch,
+		KeyOf: func(iss, kid string) (*ecdsa.PublicKey, error) {
+			if iss == system && kid == "call-1" {
+				return c.caller.Public(), nil
+			}
+			return nil, fs.ErrNotExist
+		},
+	})
+	if err != nil {
+		api.NewProblem(token.Code(err)).Write(w)
+		return
+	}
+	out, status := c.answer(op, claims, compact, body, values)
+	w.Header().Set("Content-Type", "application/json")
+	if status >= 400 {
+		w.Header().Set("Content-Type", api.ProblemType)
+	}
+	w.WriteHeader(status)
+	w.Write(out)
+}
+
+// answer records a call and returns what leaves.
+func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, body []byte, values map[string]string) ([]byte, int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = append(c.seen, *claims)
+	use := audit.Use{
+		Material: "m1", Matter: "food", Case: "SP-1", Basis: "case", LicenseType: "business-license", Decision: "release",
+		Rules: []string{"grant-1"}, Fields: []string{"holder_name", "name"}, Source: "samr", Freshness: "live",
+	}
+	status, answer := 200, any(nil)
+	var problem *api.Problem
+	switch {
+	case len(c.refuse) > 0:
+		problem = api.NewProblem(c.refuse[0])
+		problem.Nonce, problem.Operation, problem.RetryAfter = "AAAAAAAAAAAAAAAAAAAAAA", op.ID, 0
+		c.refuse, status, answer, use.Decision = c.refuse[1:], problem.Status, problem, "denied"
+	case op.ID == "licenses.query":
+		answer = api.QueryAnswer{Nonce: "AAAAAAAAAAAAAAAAAAAAAA", Time: api.At(certstest.Epoch), Operation: op.ID, Found: api.FoundFound,
+			Decision: api.Decision{Rules: []string{"grant-1"}}, Licenses: []api.License{c.released()}}
+	case op.ID == "cases.check":
+		l := c.released()
+		use.Decision = "met"
+		answer = api.CheckAnswer{Nonce: "AAAAAAAAAAAAAAAAAAAAAA", Time: api.At(certstest.Epoch), Operation: op.ID, Case: values["no"], Matter: "food",
+			Materials: []api.CheckedMaterial{{Matter: "food", Material: "m1", Need: 1, State: api.MaterialStateMet, License: l.License,
+				LicenseType: l.LicenseType, Identifier: l.Identifier, Version: 1, Status: l.Status, Fields: l.Fields, Source: l.Source,
+				Freshness: l.Freshness, AsOf: l.AsOf}}}
+	default:
+		answer = map[string]any{"nonce": "AAAAAAAAAAAAAAAAAAAAAA", "time": api.At(certstest.Epoch), "operation": op.ID, "index": 0}
+	}
+	canonical, err := api.Canonical(answer)
+	c.must(err)
+	recorded, err := c.recorder.Record(context.Background(), audit.Draft{
+		Operation: op.ID, System: claims.Issuer, Operator: claims.Operator, RequestID: claims.Request, Token: compact, Body: body,
+		Answer: canonical, Policy: strings.Repeat("A", 43),
+		Uses: []audit.DraftUse{{Use: use, Person: license.HolderID{Type: "001", Code: company}, Need: 1}},
+	})
+	c.must(err)
+	receipt, err := json.Marshal(recorded.Receipt)
+	c.must(err)
+	out := api.Envelope{Answer: canonical, Receipt: receipt}.Bytes()
+	if problem != nil {
+		problem.Receipt = receipt
+		out = problem.Body()
+	}
+	if c.spoil != nil {
+		out = c.spoil(out)
+	}
+	return out, status
+}
+
+// statusList publishes the list that the license is in.
+func (c *city) statusList(status int) string { return c.statusListOf(c.world, status) }
+
+// statusListOf publishes it with the keys of some world.
+func (c *city) statusListOf(world *certstest.World, status int) string {
+	list, err := statuslist.New(2, 64)
+	c.must(err)
+	c.must(list.Set(7, status))
+	signer, chain := world.Issue("status-1", pki.Status, department, "示例市政务服务局")
+	compact, err := statuslist.Sign(context.Background(), signer, jws.Header{Kid: "status-1", X5C: pki.DER(chain...)},
+		statuslist.Token{Subject: listURI, IssuedAt: certstest.Epoch, List: list})
+	c.must(err)
+	return compact
+}
+
+func (c *city) newTrust() *Trust {
+	c.tb.Helper()
+	t, err := NewTrust(c.trust)
+	c.must(err)
+	return t
+}
+
+func (c *city) newClient(trust *Trust) *Client {
+	c.tb.Helper()
+	client, err := New(Config{BaseURL: c.server.URL, Gateway: audience, System: system, Signer: c.caller, Operator: "clerk-7",
+		Trust: trust, Now: func() time.Time { return certstest.Epoch }})
+	c.must(err)
+	return client
+}
+
+// trustDir writes the trust as files.
+func (c *city) trustDir() string {
+	dir := c.tb.TempDir()
+	write := func(name string, data []byte) { c.must(os.WriteFile(filepath.Join(dir, name), data, 0o600)) }
+	point := func(s sm.Signer) []byte { b, err := sm.MarshalPEM(s.Public()); c.must(err); return b }
+	write("log.sm2.pub.pem", point(c.world.Signer("log-1")))
+	write("log.ed25519.pub", []byte(c.vkey+"\n"))
+	write("ca.cert.pem", pki.MarshalPEM(c.world.Root.Certificate()))
+	write("call.pub.pem", point(c.caller))
+	write("trust.json", []byte(`{
+  "logs": [{"origin": "`+origin+`", "sm2": "log.sm2.pub.pem", "ed25519": "log.ed25519.pub"}],
+  "anchors": ["ca.cert.pem"],
+  "callers": [{"iss": "`+system+`", "kid": "call-1", "key": "call.pub.pem"}],
+  "gateway": "`+audience+`",
+  "delegations": [{"type": "business-license", "issuer": "`+department+`", "delegate": "`+company+`"}],
+  "witnesses": []
+}`))
+	return dir
+}
