@@ -1,0 +1,174 @@
+package node
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"oncegate/api"
+	"oncegate/license"
+	"oncegate/store"
+)
+
+var (
+	idForm     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	originForm = regexp.MustCompile(`^[^\s+]{1,255}$`)
+)
+
+// unless reports a fault in the main file where something does not hold.
+func (l *loader) unless(ok bool, path, format string, args ...any) {
+	if !ok {
+		l.doc.add(path, format, args...)
+	}
+}
+
+// seen returns a function that reports the second use of a value.
+func (l *loader) seen() func(path, value string) {
+	first := map[string]string{}
+	return func(path, value string) {
+		if value == "" {
+			return
+		}
+		before, twice := first[value]
+		if twice {
+			p := l.doc.at(before)
+			l.doc.add(path, "%q stands already at %s:%d:%d", clip(value), p.file, p.line, p.column)
+			return
+		}
+		first[value] = path
+	}
+}
+
+// checkMain checks what the main file says without looking at what it names.
+func (l *loader) checkMain() {
+	l.checkGateway()
+	l.checkStore()
+	l.checkDepartments()
+	l.checkSystems()
+	l.checkLimits()
+}
+
+func (l *loader) checkGateway() {
+	g := l.setup.Gateway
+	l.unless(idForm.MatchString(g.ID), "$.gateway.id", "the gateway's id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
+	l.checkPublicURL(g.PublicURL)
+	l.unless(l.department(g.Department) || g.Department == "", "$.gateway.department", "there is no department %q", clip(g.Department))
+	l.unless(g.Nodes >= 0, "$.gateway.nodes", "the number of nodes may not be negative")
+	l.checkTLS(g)
+	if host, ok := l.address("$.gateway.listen", g.Listen); ok && g.TLS == (TLS{}) && !g.BehindTLS {
+		l.unless(isLoopback(host), "$.gateway.listen", "plain HTTP is served on loopback only: name a certificate under tls, or say behind_tls if a proxy terminates TLS")
+	}
+	if host, ok := l.address("$.gateway.admin", g.Admin); ok && !g.AdminOpen {
+		l.unless(isLoopback(host), "$.gateway.admin", "the admin listener is for loopback only, unless admin_open says otherwise")
+	}
+	l.unless(originForm.MatchString(l.setup.Log.Origin), "$.log.origin", "the log's name is required, such as gateway.example/log, without spaces and plus signs")
+	l.unless(l.setup.Log.Mark != "", "$.log.mark", "the file of the high-water mark is required; keep it outside the database and its backups")
+}
+
+func (l *loader) checkPublicURL(text string) {
+	u, err := url.Parse(text)
+	ok := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil && !strings.HasSuffix(text, "/")
+	l.unless(ok, "$.gateway.public_url", "the public URL is required, such as https://gateway.example, without a slash, query or fragment at its end")
+	if ok && u.Scheme == "http" {
+		l.unless(isLoopback(u.Hostname()), "$.gateway.public_url", "callers reach the gateway over https; http is for loopback only")
+	}
+}
+
+func (l *loader) checkTLS(g Gateway) {
+	if g.TLS == (TLS{}) {
+		return
+	}
+	if g.TLS.Certificate == "" || g.TLS.Key == "" {
+		l.doc.add("$.gateway.tls", "certificate and key belong together")
+		return
+	}
+	if _, err := tls.LoadX509KeyPair(g.TLS.Certificate, g.TLS.Key); err != nil {
+		l.doc.add("$.gateway.tls", "certificate and key cannot be used: %s", pathReason(err))
+	}
+}
+
+// address checks host:port and returns the host.
+func (l *loader) address(path, text string) (host string, ok bool) {
+	host, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	l.unless(err == nil, path, "host:port is required, such as 127.0.0.1:8443")
+	return host, err == nil
+}
+
+// isLoopback says whether a host is this machine for sure: names are not looked up, but for localhost.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (l *loader) checkStore() {
+	s := l.setup.Store
+	switch s.Driver {
+	case "", store.SQLite:
+		l.unless(s.Path != "", "$.store.path", "the database file is required")
+		l.unless(l.setup.Gateway.Nodes <= 1, "$.store.driver", "sqlite serves one node; several need postgres")
+	case store.Postgres:
+		if s.DSNFile == "" {
+			l.doc.add("$.store.dsn_file", "a file with the connection string is required")
+		} else if _, err := os.Stat(s.DSNFile); err != nil {
+			l.doc.add("$.store.dsn_file", "%s", pathReason(err))
+		}
+	default:
+		l.doc.add("$.store.driver", "%q is neither sqlite nor postgres", clip(s.Driver))
+	}
+}
+
+// department says whether one has this id.
+func (l *loader) department(id string) bool {
+	return slices.ContainsFunc(l.setup.Departments, func(d Department) bool { return d.ID == id })
+}
+
+func (l *loader) checkDepartments() {
+	ids, codes := l.seen(), l.seen()
+	l.unless(len(l.setup.Departments) > 0, "$.departments", "there is no department")
+	for i, d := range l.setup.Departments {
+		at := fmt.Sprintf("$.departments[%d]", i)
+		ids(at+".id", d.ID)
+		l.unless(idForm.MatchString(d.ID), at+".id", "the id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
+		l.unless(d.Name != "", at+".name", "the name is missing")
+		codes(at+".uscc", d.USCC)
+		if err := license.CheckUSCC(d.USCC); err != nil {
+			l.doc.add(at+".uscc", "not a unified social credit code (统一社会信用代码): %s", license.ReasonOf(err))
+		}
+	}
+}
+
+func (l *loader) checkSystems() {
+	ids := l.seen()
+	for i, s := range l.setup.Systems {
+		at := fmt.Sprintf("$.systems[%d]", i)
+		ids(at+".id", s.ID)
+		l.unless(idForm.MatchString(s.ID), at+".id", "the id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
+		l.unless(s.ID == "" || s.ID != l.setup.Gateway.ID, at+".id", "the id is the gateway's own, whose records would look like the system's")
+		l.unless(l.department(s.Department), at+".department", "there is no department %q", clip(s.Department))
+		l.unless(len(s.Certificates) > 0, at+".certificates", "the system has no certificate, so none of its calls could be believed")
+		l.unless(s.Rate >= 0 && s.Rate <= 1e6, at+".rate", "calls per second, 0 to 1000000")
+		l.unless(s.Burst >= 0, at+".burst", "the burst may not be negative")
+	}
+	issuers := l.seen()
+	for i, a := range l.setup.Assertions {
+		at := fmt.Sprintf("$.assertions[%d]", i)
+		issuers(at+".issuer", a.Issuer)
+		l.unless(idForm.MatchString(a.Issuer), at+".issuer", "the issuer is required: 1 to 64 letters, digits, dots, underscores and hyphens")
+		l.unless(a.Certificate != "", at+".certificate", "the certificate is missing")
+	}
+}
+
+func (l *loader) checkLimits() {
+	m := l.setup.Limits
+	l.unless(m.Body >= 0 && m.Body <= api.MaxBody, "$.limits.body", "bytes of a body, at most %d", api.MaxBody)
+	l.unless(m.Materials >= 0 && m.Materials <= 1000, "$.limits.materials", "materials of a check, at most 1000")
+	l.unless(m.InFlight >= 0, "$.limits.in_flight", "calls under way may not be negative")
+}

@@ -1,0 +1,152 @@
+// Package node turns one configuration into a running gateway: it reads the files, reports every fault at once with file,
+// line and column, builds the checked snapshot, opens store, keys and log, serves, and swaps snapshots on reload.
+package node
+
+import (
+	"oncegate/adapters/files"
+	"oncegate/adapters/rest"
+	"oncegate/adapters/sqldb"
+)
+
+// A Config is the main configuration file. Relative paths are relative to the file they stand in. Unknown keys are errors.
+// Secrets never stand in it: they come from files or the environment.
+type Config struct {
+	Include     []string     `yaml:"include"` // further files, patterns such as "departments/*.yaml" too; they may hold departments, systems, sources and assertions, which add up
+	Gateway     Gateway      `yaml:"gateway"`
+	Store       Store        `yaml:"store"`
+	Log         Log          `yaml:"log"`
+	Keys        Keys         `yaml:"keys"`
+	Trust       Trust        `yaml:"trust"`
+	Departments []Department `yaml:"departments"`
+	Systems     []System     `yaml:"systems"`
+	Sources     []Source     `yaml:"sources"`
+	Assertions  []Asserter   `yaml:"assertions"`
+	Data        Data         `yaml:"data"`
+	Limits      Limits       `yaml:"limits"`
+	Retention   Retention    `yaml:"retention"`
+}
+
+// Gateway is what the gateway is called and where it listens.
+type Gateway struct {
+	ID         string   `yaml:"id"`         // the audience (aud) of signed calls
+	Department string   `yaml:"department"` // id of the department that runs it: whose code stands in the certificate of its status lists
+	PublicURL  string   `yaml:"public_url"` // what callers put before the path in htu, such as "https://gateway.example"; never taken from a Host header
+	Listen     string   `yaml:"listen"`     // host:port of the service
+	Admin      string   `yaml:"admin"`      // host:port of health, readiness, metrics and pprof; loopback unless admin_open
+	AdminOpen  bool     `yaml:"admin_open"` // allow Admin on other addresses than loopback
+	TLS        TLS      `yaml:"tls"`        //
+	BehindTLS  bool     `yaml:"behind_tls"` // a proxy terminates TLS, so plain HTTP beyond loopback is meant
+	Drain      Duration `yaml:"drain"`      // at shutdown: how long /readyz says no before the listener closes, for load balancers; default 0
+	Nodes      int      `yaml:"nodes"`      // how many nodes share the store; default 1
+}
+
+// TLS names the server's certificate chain and key, PEM. Both empty: plain HTTP, allowed on loopback or with behind_tls.
+type TLS struct {
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+}
+
+// Store is the database.
+type Store struct {
+	Driver  string `yaml:"driver"`   // "sqlite" (default) or "postgres"
+	Path    string `yaml:"path"`     // sqlite: the file
+	DSNFile string `yaml:"dsn_file"` // postgres: a file with the connection string
+	Standby bool   `yaml:"standby"`  // postgres: a synchronous standby is declared, and demanded at start
+}
+
+// Log is the transparency log.
+type Log struct {
+	Origin string `yaml:"origin"` // C2SP origin: the log's name, such as "gateway.example/log"
+	Mark   string `yaml:"mark"`   // file outside the database that keeps the last known checkpoint
+}
+
+// Keys is the keystore.
+type Keys struct {
+	Dir            string `yaml:"dir"`
+	PassphraseFile string `yaml:"passphrase_file"` // or
+	PassphraseEnv  string `yaml:"passphrase_env"`  // name of an environment variable
+}
+
+// Trust is whom the gateway believes, and what it tells verifiers to believe.
+type Trust struct {
+	Anchors      []string      `yaml:"anchors"`      // PEM certificates of CAs
+	Certificates []Certificate `yaml:"certificates"` // code and usage of certificates of other CAs
+	Delegations  []Delegation  `yaml:"delegations"`  // bodies that sign others' licenses
+	Witnesses    []string      `yaml:"witnesses"`    // C2SP vkey lines of the log's witnesses
+}
+
+// A Certificate says about a certificate of another CA what ours say in their subjects.
+type Certificate struct {
+	Fingerprint string `yaml:"fingerprint"` // SM3 of the DER, lower-case hex
+	USCC        string `yaml:"uscc"`
+	Usage       string `yaml:"usage"` // call, license, log, seal, status or attest
+}
+
+// A Delegation lets another body sign an issuer's licenses of one type.
+type Delegation struct {
+	Type     string `yaml:"type"`     // catalogue id
+	Issuer   string `yaml:"issuer"`   // USCC in the license's identifier
+	Delegate string `yaml:"delegate"` // USCC of the signing certificate
+}
+
+// A Department (部门) owns sources, systems and matters.
+type Department struct {
+	ID         string `yaml:"id"`
+	Name       string `yaml:"name"`
+	NameEN     string `yaml:"name_en"`
+	USCC       string `yaml:"uscc"`
+	LicenseKey string `yaml:"license_key"` // keystore key that signs its licenses: "current" (the newest of its own, by its USCC) or a key's id; empty: it issues none here
+}
+
+// A System (业务系统) calls the gateway.
+type System struct {
+	ID           string   `yaml:"id"`
+	Name         string   `yaml:"name"`
+	Department   string   `yaml:"department"`
+	Certificates []string `yaml:"certificates"` // PEM files, usage call; the key id (kid) is the file's name without extension
+	Rate         float64  `yaml:"rate"`         // calls per second; default 100
+	Burst        int      `yaml:"burst"`        // default 2 × rate
+}
+
+// An Asserter is an identity service: its signed assertions prove that a holder agrees.
+type Asserter struct {
+	Issuer      string `yaml:"issuer"`      // iss and kid of its assertions
+	Name        string `yaml:"name"`        //
+	Certificate string `yaml:"certificate"` // PEM file, usage attest
+}
+
+// A Source is one legacy system and how it is reached: exactly one of the adapters is set.
+type Source struct {
+	ID         string        `yaml:"id"`
+	Department string        `yaml:"department"`
+	Deadline   Duration      `yaml:"deadline"`   // longest wait for one call; default 3s
+	Concurrent int           `yaml:"concurrent"` // calls under way at once; default 32
+	Failures   int           `yaml:"failures"`   // consecutive failures that open its breaker; default 5
+	Cooldown   Duration      `yaml:"cooldown"`   // how long an open breaker refuses; default 5s
+	SQL        *sqldb.Config `yaml:"sqldb"`
+	REST       *rest.Config  `yaml:"rest"`
+	Files      *files.Config `yaml:"files"`
+}
+
+// Data names the files that differ between cities. Patterns are allowed in the lists.
+type Data struct {
+	Catalogue string   `yaml:"catalogue"`
+	Matters   []string `yaml:"matters"`
+	Calendar  string   `yaml:"calendar"`
+	Grants    []string `yaml:"grants"`    // grants, permissions, shares and suspensions
+	Guards    []string `yaml:"guards"`    // Cedar
+	Decisions []string `yaml:"decisions"` // tables of expected decisions (*_test.yaml), for "policy test"; "check" runs them too
+}
+
+// Limits bound what one call may cost.
+type Limits struct {
+	Body      int      `yaml:"body"`      // bytes of a request body; default 262144
+	Materials int      `yaml:"materials"` // materials in one check; default 64
+	Call      Duration `yaml:"call"`      // longest time of one call; default 15s
+	InFlight  int      `yaml:"in_flight"` // calls under way at once; default 1024
+}
+
+// Retention says how long what is kept. Access records themselves stay as long as the log.
+type Retention struct {
+	Evidence Duration `yaml:"evidence"` // sealed requests and persons; default 3 years (26280h)
+}

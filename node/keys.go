@@ -1,0 +1,187 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"oncegate/certs/keystore"
+	"oncegate/certs/pki"
+)
+
+// CurrentKey, as a department's license_key, means the newest license key that the keystore has under its USCC.
+const CurrentKey = "current"
+
+// passphrase reads what opens the keystore.
+func (k Keys) passphrase() ([]byte, error) {
+	switch {
+	case (k.PassphraseFile == "") == (k.PassphraseEnv == ""):
+		return nil, errors.New("say either passphrase_file or passphrase_env")
+	case k.PassphraseEnv != "":
+		if v := os.Getenv(k.PassphraseEnv); v != "" {
+			return []byte(v), nil
+		}
+		return nil, fmt.Errorf("the environment variable %s is not set", k.PassphraseEnv)
+	}
+	data, err := readBounded(k.PassphraseFile)
+	if err != nil {
+		return nil, errors.New(pathReason(err))
+	}
+	text := strings.TrimRight(string(data), "\r\n")
+	if text == "" {
+		return nil, errors.New("the passphrase file is empty")
+	}
+	return []byte(text), nil
+}
+
+// keystore opens the keys. A configuration whose keystore was never made is not at fault: it is a sample, or new.
+func (l *loader) keystore() {
+	k := l.setup.Config.Keys
+	if k.Dir == "" {
+		l.doc.add("$.keys.dir", "the folder of the keystore is required")
+		return
+	}
+	if (k.PassphraseFile == "") == (k.PassphraseEnv == "") {
+		l.doc.add("$.keys", "say either passphrase_file or passphrase_env")
+		return
+	}
+	if !hasKeys(k.Dir) {
+		l.setup.Unmade = true
+		l.setup.KeysErr = fmt.Errorf("open keystore %s: %w", k.Dir, fs.ErrNotExist)
+		l.doc.warn("$.keys.dir", "there is no keystore yet; oncegate init makes it")
+		return
+	}
+	l.setup.Keys, l.setup.KeysErr = openKeystore(k, nil)
+	if l.setup.KeysErr != nil {
+		l.doc.add("$.keys", "%v", l.setup.KeysErr)
+	}
+	if info, err := os.Stat(k.PassphraseFile); k.PassphraseFile != "" && err == nil && info.Mode().Perm()&0o007 != 0 {
+		l.doc.warn("$.keys.passphrase_file", "everybody on this machine may read the passphrase file; mode 0600 is meant")
+	}
+}
+
+// hasKeys says whether a folder is a keystore with a key in it.
+func hasKeys(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist) // let opening it say why
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".key") {
+			return true
+		}
+	}
+	return false
+}
+
+func openKeystore(k Keys, now func() time.Time) (*keystore.Store, error) {
+	phrase, err := k.passphrase()
+	if err != nil {
+		return nil, fmt.Errorf("open keystore: %w", err)
+	}
+	return keystore.Config{Dir: k.Dir, Passphrase: phrase, Now: now}.Open()
+}
+
+// licenseKey finds the key that signs a department's licenses.
+func licenseKey(keys *keystore.Store, d Department) (keystore.Info, error) {
+	for _, k := range keys.List() {
+		if k.Usage != keystore.License || k.Algorithm != keystore.SM2 {
+			continue
+		}
+		if d.LicenseKey == CurrentKey && k.Owner == d.USCC && k.State == keystore.Current || d.LicenseKey == k.ID {
+			return k, nil
+		}
+	}
+	return keystore.Info{}, fs.ErrNotExist
+}
+
+// currentKey finds the current SM2 key of a usage and owner.
+func currentKey(keys *keystore.Store, usage, owner string) (keystore.Info, error) {
+	for _, k := range keys.List() {
+		if k.Purpose == (keystore.Purpose{Usage: usage, Owner: owner, Algorithm: keystore.SM2}) && k.State == keystore.Current {
+			return k, nil
+		}
+	}
+	return keystore.Info{}, fs.ErrNotExist
+}
+
+// checkOwnKeys holds the keystore against what the configuration says is in it.
+func (l *loader) checkOwnKeys() {
+	keys := l.setup.Keys
+	if keys == nil {
+		return
+	}
+	for i, d := range l.setup.Departments {
+		at := fmt.Sprintf("$.departments[%d].license_key", i)
+		if d.LicenseKey == "" {
+			continue
+		}
+		k, err := licenseKey(keys, d)
+		if err != nil {
+			l.doc.add(at, "the keystore has no license key %q for department %s", clip(d.LicenseKey), d.ID)
+			continue
+		}
+		l.checkOwnChain(at, k, pki.License, d.USCC)
+	}
+	l.checkHouseKeys()
+}
+
+// checkHouseKeys looks for the keys that the gateway itself needs.
+func (l *loader) checkHouseKeys() {
+	keys := l.setup.Keys
+	for _, usage := range []string{keystore.Envelope, keystore.Index, keystore.Salt} {
+		if _, err := keys.Secret(usage, ""); err != nil {
+			l.doc.add("$.keys.dir", "the keystore has no %s key; oncegate init makes what is missing", usage)
+		}
+	}
+	if _, err := keys.Signer(keystore.Log, ""); err != nil {
+		l.doc.add("$.keys.dir", "the keystore has no SM2 key for the log; oncegate init makes what is missing")
+	}
+	if _, err := keys.Ed25519(keystore.Log, ""); err != nil {
+		l.doc.add("$.keys.dir", "the keystore has no Ed25519 key for the log; oncegate init makes what is missing")
+	}
+	status, err := currentKey(keys, keystore.Status, "")
+	if err != nil {
+		l.doc.add("$.keys.dir", "the keystore has no key for status lists; oncegate init makes what is missing")
+		return
+	}
+	l.checkOwnChain("$.keys.dir", status, pki.Status, "")
+}
+
+// checkOwnChain holds the certificate of one of our keys against the anchors.
+func (l *loader) checkOwnChain(at string, k keystore.Info, usage, uscc string) {
+	if len(k.Chain) == 0 {
+		l.doc.add(at, "key %s has no certificate; oncegate keys csr asks for one", k.ID)
+		return
+	}
+	certs, err := pki.ParseChain(k.Chain)
+	if err != nil {
+		l.doc.add(at, "the certificate of key %s: %v", k.ID, err)
+		return
+	}
+	if l.chains == nil {
+		return
+	}
+	problem, fatal := l.holds(certs, usage, uscc)
+	if problem != "" && !l.delegated(uscc, certs, usage) {
+		l.doc.add(at, "key %s: %s", k.ID, problem)
+		l.doc.faults[len(l.doc.faults)-1].Warning = !fatal
+	}
+}
+
+// delegated says whether a department's licenses may be signed by the body that the certificate names.
+func (l *loader) delegated(issuer string, certs []*pki.Certificate, usage string) bool {
+	leaf, err := l.chains.Chain(certs[0], certs[1:], l.now, usage)
+	if err != nil {
+		return false
+	}
+	for _, d := range l.setup.Trust.Delegations {
+		if d.Issuer == issuer && d.Delegate == leaf.USCC {
+			return true
+		}
+	}
+	return false
+}

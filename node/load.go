@@ -1,0 +1,186 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"oncegate/audit"
+	"oncegate/cases"
+	"oncegate/certs/keystore"
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
+	"oncegate/gateway"
+	"oncegate/license"
+	"oncegate/policy"
+)
+
+// A Setup is a configuration that was read and checked as a whole: everything that differs between cities. It never changes.
+type Setup struct {
+	Config
+	File  string   // the main file
+	Files []string // every file it was read from: a change of any is a change of the configuration
+	// Digest names the configuration: that of its files by their paths relative to the main file, as a policy set's.
+	Digest string
+
+	Catalogue *license.Catalogue
+	Book      *cases.Book
+	Calendar  *cases.Calendar
+	Policy    *policy.Set
+	Tables    []policy.File               // of expected decisions
+	Callers   map[string]gateway.System   // by id
+	Asserters map[string]gateway.Asserter // by issuer
+	Serves    map[string]string           // license type → id of the source that has it
+	Anchors   []*pki.Certificate
+	Known     map[string]pki.Known // by fingerprint
+
+	// Keys is the keystore; nil where it is not there yet, or could not be opened (KeysErr).
+	Keys    *keystore.Store
+	KeysErr error
+	// Unmade says that Prepare was never run: there is no keystore, and what it makes may be missing.
+	Unmade bool
+}
+
+// Load reads a configuration and everything it names, and reports every fault at once, warnings among them. The Setup is
+// complete only where no fault is fatal (Faults.Fatal). Load changes nothing and opens no source.
+func Load(path string, now time.Time) (*Setup, Faults) {
+	l := &loader{setup: &Setup{File: path, Known: map[string]pki.Known{}}, dir: filepath.Dir(path), now: now}
+	l.main()
+	if l.doc == nil {
+		return l.setup, l.faults.sorted()
+	}
+	l.keystore()
+	l.checkMain()
+	l.data()
+	l.checkSources()
+	l.anchors()
+	l.checkCertificates()
+	l.policy()
+	l.setup.Digest = l.digest()
+	return l.setup, append(l.faults, l.doc.faults...).sorted()
+}
+
+// A loader is a Load under way.
+type loader struct {
+	setup  *Setup
+	dir    string // of the main file
+	now    time.Time
+	doc    *document // the main file with its includes
+	faults Faults    // of other files
+	read   []audit.File
+	chains *pki.Verifier // nil where no anchor could be read
+}
+
+// bytes reads a file that belongs to the configuration. The fault stands where it is named.
+func (l *loader) bytes(path, name string) ([]byte, bool) {
+	data, err := readBounded(name)
+	if err != nil {
+		l.doc.add(path, "%s", pathReason(err))
+		return nil, false
+	}
+	l.note(name, data)
+	return data, true
+}
+
+// note remembers what the configuration was read from.
+func (l *loader) note(name string, data []byte) {
+	if slices.Contains(l.setup.Files, name) {
+		return
+	}
+	l.setup.Files = append(l.setup.Files, name)
+	l.read = append(l.read, audit.File{Path: l.relative(name), Data: data})
+}
+
+// relative is a file's path as it stands in digests: below the main file's folder, with slashes.
+func (l *loader) relative(name string) string {
+	if rel, err := filepath.Rel(l.dir, name); err == nil {
+		return filepath.ToSlash(rel)
+	}
+	return filepath.ToSlash(name)
+}
+
+func (l *loader) digest() string {
+	digest, err := audit.PolicyDigest(sm.New, l.read)
+	if err != nil { // a path that is not UTF-8
+		l.doc.add("$", "the configuration cannot be named by a digest: a file name is not UTF-8")
+	}
+	return digest
+}
+
+// main reads the main file and what it includes.
+func (l *loader) main() {
+	data, err := readBounded(l.setup.File)
+	if err != nil {
+		l.faults = append(l.faults, Fault{File: l.setup.File, Reason: pathReason(err)})
+		return
+	}
+	l.note(l.setup.File, data)
+	c := &l.setup.Config
+	l.doc = readDocument(l.setup.File, data, c)
+	c.settle(l.dir)
+	for i, pattern := range c.Include {
+		at := fmt.Sprintf("$.include[%d]", i)
+		for _, name := range l.expand(at, pattern) {
+			l.include(at, name)
+		}
+	}
+}
+
+// An included file holds lists that add up with those of the main file.
+type included struct {
+	Departments []Department `yaml:"departments"`
+	Systems     []System     `yaml:"systems"`
+	Sources     []Source     `yaml:"sources"`
+	Assertions  []Asserter   `yaml:"assertions"`
+}
+
+func (l *loader) include(at, name string) {
+	data, ok := l.bytes(at, name)
+	if !ok {
+		return
+	}
+	var more included
+	doc := readDocument(name, data, &more)
+	l.faults = append(l.faults, doc.faults...)
+	part := Config{Departments: more.Departments, Systems: more.Systems, Sources: more.Sources, Assertions: more.Assertions}
+	part.settle(filepath.Dir(name))
+	c := &l.setup.Config
+	l.doc.adopt(doc, "departments", len(c.Departments))
+	l.doc.adopt(doc, "systems", len(c.Systems))
+	l.doc.adopt(doc, "sources", len(c.Sources))
+	l.doc.adopt(doc, "assertions", len(c.Assertions))
+	c.Departments = append(c.Departments, part.Departments...)
+	c.Systems = append(c.Systems, part.Systems...)
+	c.Sources = append(c.Sources, part.Sources...)
+	c.Assertions = append(c.Assertions, part.Assertions...)
+}
+
+// expand finds the files that a pattern names; a name without wildcards is itself. Names are sorted.
+func (l *loader) expand(at, pattern string) []string {
+	if !strings.ContainsAny(pattern, "*?[") {
+		return []string{pattern}
+	}
+	names, err := filepath.Glob(pattern)
+	if err != nil || len(names) == 0 {
+		l.doc.add(at, "no file matches %q", clip(l.relative(pattern)))
+	}
+	return names
+}
+
+// readBounded reads a file of at most maxDocument bytes.
+func readBounded(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a folder, not a file", name)
+	case info.Size() > maxDocument:
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxDocument)
+	}
+	return os.ReadFile(name)
+}
