@@ -22,7 +22,6 @@ var (
 // unproven is a refusal of somebody who did not prove who they are: counted and limited, never recorded.
 type unproven struct {
 	problem *api.Problem
-	system  string // as claimed; only set where it is a registered id
 }
 
 func (u *unproven) Error() string { return "unproven caller: " + u.problem.Code }

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# The test command. It installs what the tests need where it may, says plainly what it skipped where it may not, and fails when
+# anything fails.
+#
+#   ./test.sh         gofmt, vet, staticcheck, generated files, every test, every fuzz seed, the demo from a clean directory
+#   ./test.sh full    the same, and the race detector on the concurrent rooms, long properties and kill runs
+#
+# ONCEGATE_TEST_STRICT=1 makes a skip a failure. ONCEGATE_TEST_POSTGRES=URL uses that PostgreSQL instead of one of our own.
+set -euo pipefail
+cd "$(dirname "$0")"
+mode=${1:-plain}
+case $mode in plain | full) ;; *) echo "usage: ./test.sh [full]" >&2; exit 2 ;; esac
+
+scratch=$(mktemp -d)
+skipped=()
+say() { printf '\n== %s\n' "$*"; }
+skip() { skipped+=("$1"); printf -- '-- skipped: %s\n' "$1"; }
+finish() {
+	status=$?
+	if [ -n "${pgdata:-}" ]; then as_server pg_ctl -D "$pgdata" -m immediate stop >/dev/null 2>&1 || true; fi
+	rm -rf "$scratch"
+	exit "$status"
+}
+trap finish EXIT
+
+# ---- what the tests need -------------------------------------------------------------------------------------------------
+updated=
+install() { # package...
+	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
+	if [ -z "$updated" ]; then
+		DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null 2>&1 || true
+		updated=1
+	fi
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1
+}
+pgbin() { command -v pg_ctl >/dev/null && dirname "$(command -v pg_ctl)" || ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1; }
+
+say "what the tests need"
+command -v go >/dev/null || { echo "Go is missing: install the version that go.mod names" >&2; exit 1; }
+go version
+command -v openssl >/dev/null || install openssl || true
+if command -v openssl >/dev/null; then openssl version; else skip "OpenSSL as an independent verifier"; fi
+if [ "$mode" = full ] && ! command -v gcc >/dev/null; then install gcc libc6-dev || true; fi
+
+# PostgreSQL refuses to run as root: it runs as the user its package made, or as nobody.
+server_user() { id -un postgres 2>/dev/null || id -un nobody; }
+as_server() {
+	local command="$PGBIN/$1"; shift
+	if [ "$(id -u)" = 0 ]; then (cd / && exec setpriv --reuid="$(id -u "$(server_user)")" --regid="$(id -g "$(server_user)")" --clear-groups "$command" "$@"); else "$command" "$@"; fi
+}
+if [ -z "${ONCEGATE_TEST_POSTGRES:-}" ]; then
+	PGBIN=$(pgbin || true)
+	if [ -z "$PGBIN" ] || [ ! -x "$PGBIN/initdb" ]; then install postgresql || true; PGBIN=$(pgbin || true); fi
+	if [ -n "$PGBIN" ] && [ -x "$PGBIN/initdb" ]; then
+		pgdata=$scratch/postgres
+		chmod 755 "$scratch"
+		mkdir -p "$pgdata" && { [ "$(id -u)" != 0 ] || chown "$(server_user)" "$pgdata"; }
+		port=$(go run ./.ci/freeport)
+		as_server initdb -D "$pgdata" -A trust -U oncegate --no-locale -E UTF8 >/dev/null
+		as_server pg_ctl -D "$pgdata" -w -l "$pgdata/log" -o "-h 127.0.0.1 -p $port -k $pgdata -c max_connections=200" start >/dev/null
+		export ONCEGATE_TEST_POSTGRES="postgres://oncegate@127.0.0.1:$port/postgres?sslmode=disable"
+		"$PGBIN/postgres" --version
+	else
+		skip "PostgreSQL: the store ran on SQLite only"
+	fi
+fi
+
+# ---- the checks ------------------------------------------------------------------------------------------------------------
+say "gofmt"
+unformatted=$(gofmt -l $(git ls-files '*.go'))
+[ -z "$unformatted" ] || { echo "$unformatted"; exit 1; }
+
+say "vet"
+go vet ./...
+
+say "staticcheck"
+go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+
+say "generated files are what their generators make"
+cp api/types_gen.go "$scratch/types_gen.go"
+go generate ./api
+cmp api/types_gen.go "$scratch/types_gen.go"
+
+say "tests"
+go test -timeout 10m ./...
+
+say "the two commands, from a clean directory"
+go build -o "$scratch/oncegate" ./cmd/oncegate
+"$scratch/oncegate" demo --once --json --dir "$scratch/demo"
+"$scratch/oncegate" check -c deploy/city/oncegate.yaml >/dev/null || "$scratch/oncegate" check -c "$scratch/demo/gateway/oncegate.yaml"
+
+if [ "$mode" = full ]; then
+	if command -v gcc >/dev/null; then
+		say "race detector"
+		CGO_ENABLED=1 go test -race -timeout 20m ./tlog/... ./store/... ./audit/... ./register/... ./gateway/... ./client/... ./adapters/... ./node/... ./certs/second/... ./certs/pki/...
+	else
+		skip "the race detector: no C compiler"
+	fi
+	say "long properties"
+	go test -timeout 20m ./policy/ ./license/ ./cases/ ./tlog/ -rapid.checks=2000 -run 'Propert|Random|Naive|Equal|Tree|Oracle' -count=1
+	say "kill runs"
+	ONCEGATE_TEST_KILLS=50 go test -timeout 15m ./store/ -run 'Kill' -count=1
+fi
+
+say "done"
+if [ ${#skipped[@]} -gt 0 ]; then
+	printf 'skipped: %s\n' "${skipped[@]}"
+	[ -z "${ONCEGATE_TEST_STRICT:-}" ] || { echo "nothing may be skipped here" >&2; exit 1; }
+fi
