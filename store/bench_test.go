@@ -85,6 +85,11 @@ func BenchmarkAppend(b *testing.B) {
 				}
 				group.Wait()
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+				var batches int
+				if err := bench.db.read.db.QueryRow("SELECT count(*) FROM batches").Scan(&batches); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(b.N)/float64(batches-100), "rows/batch")
 			})
 		}
 	}

@@ -95,7 +95,7 @@ func (r *caseRow) sameAs(there *caseRow) (bool, error) {
 	return reflect.DeepEqual(mine, theirs), nil
 }
 
-func (c closing) need(w *wanted) { w.cases[c.No] = true }
+func (c closing) need(w *wanted) { w.needCase(c.No) }
 
 func (c closing) judge(s *state) error {
 	r, err := s.openCase(c.No, c.Revision)
@@ -107,7 +107,10 @@ func (c closing) judge(s *state) error {
 	return nil
 }
 
-func (c stillOpen) need(w *wanted) { w.cases[c.No] = true }
+func (c stillOpen) need(w *wanted) { w.needCase(c.No) }
+
+// needCase asks for where a case stands, unless all of it is asked for.
+func (w *wanted) needCase(no string) { w.cases[no] = w.cases[no] }
 
 func (c stillOpen) judge(s *state) error {
 	_, err := s.openCase(c.No, c.Revision)
@@ -129,7 +132,7 @@ type receivedRow struct {
 	entry int
 }
 
-func (c receipt) need(w *wanted) { w.cases[c.Case] = true }
+func (c receipt) need(w *wanted) { w.needCase(c.Case) }
 
 // judge does not raise the case's revision: what was received is no part of what decisions are made on.
 func (c receipt) judge(s *state) error {
@@ -142,7 +145,24 @@ func (c receipt) judge(s *state) error {
 }
 
 func (s *state) loadCases(ctx context.Context, q querier, w *wanted) error {
-	return readSet(ctx, q, w.cases, in(selectCase+"WHERE no"), text1, func(rows *sql.Rows) error {
+	whole, standing := map[string]bool{}, map[string]bool{}
+	for no, all := range w.cases {
+		if all {
+			whole[no] = true
+		} else {
+			standing[no] = true
+		}
+	}
+	err := readSet(ctx, q, standing, in("SELECT no, closed, revision FROM cases WHERE no"), text1, func(rows *sql.Rows) error {
+		r := &caseRow{}
+		err := rows.Scan(&r.no, &r.closed, &r.revision)
+		s.cases[r.no] = r
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return readSet(ctx, q, whole, in(selectCase+"WHERE no"), text1, func(rows *sql.Rows) error {
 		r, err := scanCase(rows)
 		if err == nil {
 			s.cases[r.no] = r

@@ -43,8 +43,8 @@ func (s *state) loadClaims(ctx context.Context, q querier, w *wanted) error {
 		return err
 	}
 	return readSet(ctx, q, w.claims, func(n int) string {
-		return "SELECT system, jti FROM records WHERE jti IS NOT NULL AND (system, jti) IN (VALUES " + values(n, 2) + ")"
-	}, func(k claimKey) []any { return []any{k.system, k.jti} }, func(rows *sql.Rows) error {
+		return "SELECT system, jti FROM records WHERE jti IS NOT NULL AND (jti, system) IN (VALUES " + values(n, 2) + ")"
+	}, func(k claimKey) []any { return []any{k.jti, k.system} }, func(rows *sql.Rows) error {
 		var k claimKey
 		err := rows.Scan(&k.system, &k.jti)
 		s.claims[k] = true

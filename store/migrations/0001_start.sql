@@ -31,7 +31,8 @@ CREATE TABLE records (
 	search   TEXT   NOT NULL,
 	evidence BYTEA  NOT NULL
 );
-CREATE UNIQUE INDEX records_claim ON records (system, jti) WHERE jti IS NOT NULL;
+-- jti first: it starts with the time, so that all systems' claims of a moment fall on one page.
+CREATE UNIQUE INDEX records_claim ON records (jti, system) WHERE jti IS NOT NULL;
 
 -- claims: one row. Calls that expire at or before horizon are refused unread; purged is the pos below which no claim is left.
 CREATE TABLE claims (
