@@ -55,6 +55,7 @@ func TestCatalogueFaults(t *testing.T) {
 		{"issuers", func(c *license.Catalogue) {
 			c.Types[0].Issuers = []string{publicBodies[0], publicBodies[0], "2"}
 		}, []string{"$.types[0].issuers[1]", "$.types[0].issuers[2]"}},
+		{"open claim", func(c *license.Catalogue) { c.Types[0].Fields[1].Name = "iss" }, []string{"$.types[0].fields[1].name"}},
 		{"field", func(c *license.Catalogue) {
 			c.Types[0].Fields[1] = license.Field{Name: "legal_representative", Short: "KZ_FDDBR", Kind: "blob", MaxLength: -1}
 		}, []string{

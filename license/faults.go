@@ -123,6 +123,7 @@ func (f *faults) checkFields(path string, fields []Field) {
 		f.unless(fieldName.MatchString(field.Name), at+".name", "the name must be lower-case letters, digits and underscores, starting with a letter, at most 64")
 		_, common := FindMetadatum(field.Name)
 		f.unless(!common, at+".name", "the name belongs to the metadata that all types share")
+		f.unless(!slices.Contains(openClaims, field.Name), at+".name", "the name belongs to a claim that every signed license shows openly")
 		_, common = FindMetadatum(field.Short)
 		f.unless(!common, at+".short", "the short name belongs to the metadata that all types share")
 		f.unless(field.Title != "", at+".title", "the title is missing")
@@ -130,5 +131,9 @@ func (f *faults) checkFields(path string, fields []Field) {
 		f.unless(field.MaxLength >= 0 && field.MaxLength <= longestField, at+".max_length", fmt.Sprintf("the length must be 0 to %d", longestField))
 	}
 }
+
+// openClaims are claims of a signed license that are never disclosed one by one (design §5.5, RFC 7519, RFC 9901); a field of
+// the same name could not be told from them.
+var openClaims = []string{"iss", "id", "ver", "type", "nbf", "exp", "status", "sub", "aud", "iat", "jti", "cnf", "vct"}
 
 func oneOf(value string, values ...string) bool { return slices.Contains(values, value) }
