@@ -44,6 +44,7 @@ type sheaf struct {
 	loose   []string               // those digests of bodies that are nothing else
 	calls   []string               // tokens of calls
 	answers []answered             // answers and refusals whose receipts hold
+	read    map[string]answered    // every document read so far, by its digest
 	lists   map[string]*listStatus // status lists that hold, by the URI they are published under
 	extra   []Artefact             // certificates, for the chains of others
 }
@@ -56,17 +57,16 @@ type listStatus struct {
 
 // An answered is a document with a receipt, taken apart.
 type answered struct {
-	document []byte
-	answer   []byte // canonical
-	receipt  tlog.Receipt
-	record   audit.Record // zero unless the receipt's leaf is one
-	steps    steps
-	proven   bool // no step failed
+	answer  []byte // canonical
+	receipt tlog.Receipt
+	record  audit.Record // zero unless the receipt's leaf is one
+	steps   steps
+	proven  bool // no step failed
 }
 
 // gather looks at everything once, so that verify can hold one artefact against the others.
 func (t *Trust) gather(artefacts []Artefact) *sheaf {
-	s := &sheaf{Trust: t, bodies: make(map[string]bool), lists: make(map[string]*listStatus)}
+	s := &sheaf{Trust: t, bodies: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered)}
 	for _, a := range artefacts {
 		kind := kindOf(a.Data)
 		s.kinds = append(s.kinds, kind)

@@ -16,9 +16,18 @@ import (
 	"oncegate/tlog"
 )
 
-// readAnswered takes an answered document apart and verifies its receipt. Its steps say what is wrong where it is none.
+// readAnswered takes an answered document apart and verifies its receipt, once. Its steps say what is wrong where it is none.
 func (s *sheaf) readAnswered(document []byte) answered {
-	d := answered{document: document}
+	digest := sm.DigestB64(document)
+	d, ok := s.read[digest]
+	if !ok {
+		d = s.proveAnswered(document)
+		s.read[digest] = d
+	}
+	return d
+}
+
+func (s *sheaf) proveAnswered(document []byte) (d answered) {
 	var err error
 	if d.answer, d.receipt, err = audit.SplitAnswer(document); err != nil {
 		d.steps.fail("document", err.Error())
@@ -77,7 +86,7 @@ func (s *sheaf) tokenOf(r tlog.Receipt) string {
 // say what the answer says.
 func (s *sheaf) answered(document []byte) steps {
 	d := s.readAnswered(document)
-	done := d.steps
+	done := slices.Clip(d.steps)
 	if d.answer == nil || d.record.V == 0 {
 		return done
 	}
