@@ -75,33 +75,46 @@ func (b bench) mustAppend(t testing.TB, leaf string) tlog.Receipt {
 	return r
 }
 
+// hold has the next commits wait, until release or the end of the test.
+func (b bench) hold(t testing.TB) (release func()) {
+	release = b.memory.Hold()
+	t.Cleanup(release)
+	return release
+}
+
+// line starts n goroutines, one after another: the first has the committer wait at the held storage,
+// the others wait in the queue.
+func (b bench) line(t testing.TB, wg *sync.WaitGroup, n int, run func(i int)) {
+	t.Helper()
+	for i := range n {
+		wg.Go(func() { run(i) })
+		wait(t, func() bool { return b.memory.Waiting() == 1 && b.Stats().Waiting == i })
+	}
+}
+
 // together appends entries so that they share one batch, and returns their errors.
 func (b bench) together(t testing.TB, attached ...any) []error {
 	t.Helper()
-	release := b.memory.Hold()
+	release := b.hold(t)
 	errs := make([]error, len(attached)+1)
 	var wg sync.WaitGroup
-	start := func(i int, a any) {
-		wg.Go(func() {
-			r, err := b.Append(t.Context(), fmt.Appendf(nil, "together %d", i), a)
-			if err == nil {
-				_, err = tlog.VerifyReceipt(r, b.keys.Trust)
-			}
-			errs[i] = err
-		})
-	}
-	start(len(attached), nil) // occupies the committer
-	wait(t, func() bool { return b.memory.Waiting() == 1 && b.Stats().Waiting == 0 })
-	for i, a := range attached {
-		start(i, a)
-		wait(t, func() bool { return b.Stats().Waiting == i+1 })
-	}
+	b.line(t, &wg, len(errs), func(i int) {
+		var a any
+		if i > 0 { // entry 0 occupies the committer
+			a = attached[i-1]
+		}
+		r, err := b.Append(t.Context(), fmt.Appendf(nil, "together %d", i), a)
+		if err == nil {
+			_, err = tlog.VerifyReceipt(r, b.keys.Trust)
+		}
+		errs[i] = err
+	})
 	release()
 	wg.Wait()
-	if errs[len(attached)] != nil {
-		t.Fatal(errs[len(attached)])
+	if errs[0] != nil {
+		t.Fatal(errs[0])
 	}
-	return errs[:len(attached)]
+	return errs[1:]
 }
 
 // wait yields until something that other goroutines bring about has come.
@@ -331,6 +344,9 @@ func TestStaysUnknown(t *testing.T) {
 			b.memory.Silence(0)
 			time.Sleep(2 * time.Second)
 			synctest.Wait()
+			if s := b.Stats(); s.Size != size-1 || s.InDoubt {
+				t.Errorf("after the answer stats are %+v", s)
+			}
 			r := b.mustAppend(t, "after")
 			if r.Index != size-1 {
 				t.Errorf("next entry is %d, want %d", r.Index, size-1)
@@ -382,7 +398,7 @@ func TestCloseInDoubt(t *testing.T) {
 
 func TestCallerGivesUp(t *testing.T) {
 	b := newBench(t)
-	release := b.memory.Hold()
+	release := b.hold(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	leaf := []byte("given up")
 	done := make(chan error, 1)
@@ -409,12 +425,9 @@ func TestCallerGivesUp(t *testing.T) {
 
 func TestQueueIsBounded(t *testing.T) {
 	b := newBench(t, func(c *tlog.Config) { c.Queue = 1 })
-	release := b.memory.Hold()
+	release := b.hold(t)
 	var wg sync.WaitGroup
-	for i := range 2 { // one with the committer, one in the queue
-		wg.Go(func() { b.Append(t.Context(), []byte("x"), nil) })
-		wait(t, func() bool { return b.memory.Waiting()+b.Stats().Waiting == i+1 })
-	}
+	b.line(t, &wg, 2, func(int) { b.Append(t.Context(), []byte("x"), nil) })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if _, err := b.Append(ctx, []byte("x"), nil); !errors.Is(err, context.DeadlineExceeded) {
@@ -439,18 +452,30 @@ func TestMaxBatch(t *testing.T) {
 	}
 }
 
+// TestBatchOverTiles completes several tiles with one batch that begins within one.
+func TestBatchOverTiles(t *testing.T) {
+	b := newBench(t, func(c *tlog.Config) { c.MaxBatch = 1000 })
+	b.add(t, 100)
+	for _, err := range b.together(t, make([]any, 700)...) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.memory.Commits() != 102 {
+		t.Errorf("%d commits, want 102", b.memory.Commits())
+	}
+	tlogtest.CheckLog(t, b.memory, b.keys.Trust)
+}
+
 func TestCloseFinishesWhatWasAccepted(t *testing.T) {
 	b := newBench(t)
-	release := b.memory.Hold()
+	release := b.hold(t)
 	var wg sync.WaitGroup
-	for i := range 5 {
-		wg.Go(func() {
-			if _, err := b.Append(t.Context(), []byte("x"), nil); err != nil {
-				t.Error(err)
-			}
-		})
-		wait(t, func() bool { return b.memory.Waiting()+b.Stats().Waiting == i+1 })
-	}
+	b.line(t, &wg, 5, func(int) {
+		if _, err := b.Append(t.Context(), []byte("x"), nil); err != nil {
+			t.Error(err)
+		}
+	})
 	closed := make(chan error, 1)
 	go func() { closed <- b.Close(context.Background()) }()
 	release()
