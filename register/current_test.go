@@ -45,6 +45,7 @@ func TestFirstVersion(t *testing.T) {
 	o := b.issuer.verify(t, nothing)
 	want := map[string]any{
 		"iss": market, "id": v.Identifier, "ver": 1.0, "type": "business-license",
+		"iat":    float64(v.Signed.Unix()),
 		"nbf":    float64(time.Date(2020, 1, 2, 0, 0, 0, 0, license.Shanghai()).Unix()),
 		"exp":    float64(time.Date(2030, 1, 2, 0, 0, 0, 0, license.Shanghai()).Unix()),
 		"status": map[string]any{"status_list": map[string]any{"idx": float64(v.Slot), "uri": "https://gateway.example/status-lists/1"}},

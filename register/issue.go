@@ -59,6 +59,7 @@ type openClaims struct {
 	Identifier string `json:"id"`  // GB/T 36904
 	Version    int    `json:"ver"`
 	Type       string `json:"type"`         // catalogue id
+	IssuedAt   int64  `json:"iat"`          // when it was signed, for the chain at that moment
 	NotBefore  int64  `json:"nbf,omitzero"` // first second of the validity; missing if the license states no beginning
 	Expires    int64  `json:"exp,omitzero"` // first second after the validity; missing if unlimited (长期)
 	Status     struct {
@@ -70,7 +71,7 @@ type openClaims struct {
 }
 
 func (r *Register) always(v Version, l license.License) ([]byte, error) {
-	c := openClaims{Issuer: v.Issuer, Identifier: v.Identifier, Version: v.Number, Type: v.Type}
+	c := openClaims{Issuer: v.Issuer, Identifier: v.Identifier, Version: v.Number, Type: v.Type, IssuedAt: v.Signed.Unix()}
 	c.Status.List.Index, c.Status.List.URI = v.Slot, r.ListURI(v.List)
 	from := l.ValidFrom
 	if from == "" {
