@@ -1,0 +1,143 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"oncegate/api"
+)
+
+// Bounds of a connection. A call's own deadline is the gateway's; these are for peers that are slow or silent.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	writeMargin       = time.Minute // beyond the longest call, for large answers over slow lines
+	idleTimeout       = 2 * time.Minute
+	maxHeader         = 32 << 10 // a token has at most 8 KiB
+	defaultCall       = 15 * time.Second
+)
+
+// A listener is a bound address with the server that is to serve it.
+type listener struct {
+	net.Listener
+	server *http.Server
+	pair   *certificatePair // nil: plain HTTP
+}
+
+// listen binds both addresses, so that they are known, and taken, before anything is served.
+func (n *Node) listen(ctx context.Context, s *Setup) (err error) {
+	call := time.Duration(s.Limits.Call)
+	if call == 0 {
+		call = defaultCall
+	}
+	if n.service, err = n.bind(ctx, s.Gateway.Listen, call); err != nil {
+		return err
+	}
+	if s.Gateway.TLS != (TLS{}) {
+		n.service.pair = &certificatePair{}
+		if err := n.service.pair.load(s.Gateway.TLS); err != nil {
+			return err
+		}
+		n.service.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: n.service.pair.get}
+	}
+	if n.admin, err = n.bind(ctx, s.Gateway.Admin, time.Minute); err != nil {
+		return err
+	}
+	n.settleURL(s)
+	n.service.server.Handler = n.guarded(s.Limits.Body)
+	n.admin.server.Handler = n.adminHandler()
+	return nil
+}
+
+func (n *Node) bind(ctx context.Context, address string, call time.Duration) (*listener, error) {
+	bound, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	l := &listener{Listener: bound, server: &http.Server{
+		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: call + writeMargin, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(n.Logger.Handler(), slog.LevelWarn),
+	}}
+	n.later(func(context.Context) error { l.Listener.Close(); return nil })
+	return l, nil
+}
+
+// serve serves until Shutdown.
+func (l *listener) serve() error {
+	var err error
+	if l.server.TLSConfig != nil {
+		err = l.server.ServeTLS(l.Listener, "", "")
+	} else {
+		err = l.server.Serve(l.Listener)
+	}
+	if err == http.ErrServerClosed {
+		return nil
+	}
+	return err
+}
+
+// settleURL puts the port that was bound into a public URL that leaves it open, "http://127.0.0.1:0": for demonstrations
+// and tests.
+func (n *Node) settleURL(s *Setup) {
+	u, err := url.Parse(s.Gateway.PublicURL)
+	if err != nil || u.Port() != "0" {
+		return
+	}
+	_, port, err := net.SplitHostPort(n.Addr())
+	if err == nil {
+		u.Host = net.JoinHostPort(u.Hostname(), port)
+		s.Gateway.PublicURL = u.String()
+	}
+}
+
+// Addr is the address of the service, with the port that was bound.
+func (n *Node) Addr() string { return n.service.Addr().String() }
+
+// AdminAddr is the address of health, readiness and metrics.
+func (n *Node) AdminAddr() string { return n.admin.Addr().String() }
+
+// PublicURL is what callers sign for.
+func (n *Node) PublicURL() string { return n.current.Load().setup.Gateway.PublicURL }
+
+// guarded is the gateway behind the bound of bodies, with a last resort for a fault of ours. Nothing of a panic's value is
+// logged: it could quote what a caller sent.
+func (n *Node) guarded(body int) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil && p != http.ErrAbortHandler {
+				n.Logger.Error("a call panicked", "value", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+				api.NewProblem("internal").Write(w)
+			}
+		}()
+		if body > 0 {
+			r.Body = http.MaxBytesReader(w, r.Body, int64(body))
+		}
+		n.gateway.ServeHTTP(w, r)
+	})
+}
+
+// A certificatePair is the server's certificate, replaced when its files are.
+type certificatePair struct {
+	current atomic.Pointer[tls.Certificate]
+}
+
+func (p *certificatePair) load(t TLS) error {
+	pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
+	if err != nil {
+		return fmt.Errorf("load TLS certificate: %s", pathReason(err))
+	}
+	p.current.Store(&pair)
+	return nil
+}
+
+func (p *certificatePair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return p.current.Load(), nil
+}

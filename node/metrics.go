@@ -1,0 +1,118 @@
+package node
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"oncegate/adapters/files"
+	"oncegate/certs/second"
+	"oncegate/tlog"
+)
+
+// metrics are the figures of the node itself; the gateway has its own. Labels come from the configuration, never from a
+// caller.
+type metrics struct {
+	registry      prometheus.Registerer
+	disagreements prometheus.Counter
+	reloads       *prometheus.CounterVec // result
+	loaded        prometheus.Gauge
+	covered, size prometheus.Gauge
+	erased        prometheus.Counter
+	loops         *prometheus.CounterVec // loop: failures
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		registry:      r,
+		disagreements: prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_sm2_disagreements_total", Help: "Signatures about which the two SM2 verifiers disagree: an alarm."}),
+		reloads:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_config_reloads_total", Help: "Reloads of the configuration, by result."}, []string{"result"}),
+		loaded:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_config_loaded_timestamp_seconds", Help: "When the configuration in force was loaded."}),
+		covered:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_projection_records", Help: "Records that audit search finds."}),
+		size:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_projection_log_records", Help: "Records there were when the projection was last followed."}),
+		erased:        prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_evidence_erased_total", Help: "Records whose evidence was erased at the end of its retention."}),
+		loops:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_upkeep_failures_total", Help: "Failures of recurring work, by kind."}, []string{"kind"}),
+	}
+	r.MustRegister(m.disagreements, m.reloads, m.loaded, m.covered, m.size, m.erased, m.loops,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+	for _, result := range []string{"ok", "unchanged", "refused", "failed"} {
+		m.reloads.WithLabelValues(result)
+	}
+	return m
+}
+
+func (m *metrics) figure(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}
+
+func (m *metrics) count(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+}
+
+// watchLog shows the log's own counts.
+func (m *metrics) watchLog(l *tlog.Log) {
+	m.figure("oncegate_log_size", "Records in the log.", func() float64 { return float64(l.Stats().Size) })
+	m.figure("oncegate_log_waiting", "Records that wait for a batch.", func() float64 { return float64(l.Stats().Waiting) })
+	m.figure("oncegate_log_in_doubt", "1 while the outcome of a commit is not known and calls are refused.", func() float64 {
+		if l.Stats().InDoubt {
+			return 1
+		}
+		return 0
+	})
+	m.count("oncegate_log_batches_total", "Batches committed.", func() float64 { return float64(l.Stats().Batches) })
+	m.count("oncegate_log_entries_total", "Records committed.", func() float64 { return float64(l.Stats().Entries) })
+	m.count("oncegate_log_refused_total", "Records refused by the store, such as replays.", func() float64 { return float64(l.Stats().Refused) })
+	m.count("oncegate_log_failed_commits_total", "Commits that failed for certain.", func() float64 { return float64(l.Stats().Failed) })
+	m.count("oncegate_log_unknown_commits_total", "Commits whose outcome was not known at once.", func() float64 { return float64(l.Stats().Unknown) })
+	m.count("oncegate_log_mark_failures_total", "Failed writes of the high-water mark.", func() float64 { return float64(l.Stats().MarkFail) })
+}
+
+// watchVoices shows how much the second verifier heard.
+func (m *metrics) watchVoices(v *second.Voices) {
+	m.count("oncegate_sm2_second_checks_total", "Signatures checked again by the second verifier.", func() float64 { checked, _ := v.Counts(); return float64(checked) })
+	m.count("oncegate_sm2_second_dropped_total", "Signatures the second verifier was too busy for.", func() float64 { _, dropped := v.Counts(); return float64(dropped) })
+}
+
+// A stateCollector shows what follows from the configuration in force: certificates and drops.
+type stateCollector struct{ node *Node }
+
+var (
+	expiresDesc = prometheus.NewDesc("oncegate_certificate_expires_timestamp_seconds", "When a registered caller's certificate expires.", []string{"system", "key"}, nil)
+	dropDesc    = prometheus.NewDesc("oncegate_drop_timestamp_seconds", "The moment whose truth the drop in use is.", []string{"source"}, nil)
+	rowsDesc    = prometheus.NewDesc("oncegate_drop_rows", "Rows of the drop in use.", []string{"source"}, nil)
+	refusedDesc = prometheus.NewDesc("oncegate_drop_refused", "1 while the newest drop is refused and an older one serves.", []string{"source"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{expiresDesc, dropDesc, rowsDesc, refusedDesc} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
+	now := c.node.current.Load()
+	if now == nil {
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for id, s := range now.setup.Callers {
+		for kid, k := range s.Keys {
+			gauge(expiresDesc, float64(k.NotAfter.Unix()), id, kid)
+		}
+	}
+	for id, s := range now.sources {
+		if f, ok := s.adapter.(*files.Source); ok {
+			st := f.Status()
+			refused := 0.0
+			if st.Refused != nil {
+				refused = 1
+			}
+			gauge(dropDesc, float64(st.AsOf.Unix()), id)
+			gauge(rowsDesc, float64(st.Rows), id)
+			gauge(refusedDesc, refused, id)
+		}
+	}
+}

@@ -1,0 +1,324 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"oncegate/audit"
+	"oncegate/certs/envelope"
+	"oncegate/certs/keystore"
+	lognote "oncegate/certs/note"
+	"oncegate/certs/second"
+	"oncegate/certs/sm"
+	"oncegate/client"
+	"oncegate/gateway"
+	"oncegate/register"
+	"oncegate/store"
+	"oncegate/tlog"
+)
+
+// Options are what a node takes from its program. The zero value is usable.
+type Options struct {
+	Logger   *slog.Logger         // default: discard
+	Registry *prometheus.Registry // default: one of its own
+	Now      func() time.Time     // default time.Now
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// A Node is one running gateway with its store, log, sources and listeners.
+type Node struct {
+	Options
+	metrics  *metrics
+	db       *store.DB
+	log      *tlog.Log
+	voices   *second.Voices
+	ring     *ring
+	recorder *audit.Recorder
+	auditor  *audit.Auditor
+	lists    statusLists
+	gateway  *gateway.Gateway
+	service  *listener
+	admin    *listener
+
+	current atomic.Pointer[running]
+	reload  sync.Mutex // held during a reload
+	ready   readiness
+
+	closers []func(context.Context) error // in the order of opening
+}
+
+// running is what a reload replaces as a whole.
+type running struct {
+	setup    *Setup
+	sources  sources
+	snapshot *gateway.Snapshot
+	trust    *client.Trust
+}
+
+// Open reads the configuration, opens everything it names and binds both listeners; Run then serves. The error is Faults if
+// the configuration is unusable. A log that was never created is not made here: Prepare does that.
+func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
+	n := &Node{Options: o.withDefaults()}
+	setup, faults := Load(path, n.Now())
+	for _, w := range faults.Warnings() {
+		n.Logger.Warn("configuration", "at", w.String())
+	}
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
+	if setup.Keys == nil {
+		return nil, fmt.Errorf("open node: %w; run: oncegate init -c %s", setup.KeysErr, path)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
+		}
+	}()
+	for _, step := range []func(context.Context, *Setup) error{n.openVoices, n.openStore, n.openLog, n.openAudit, n.listen, n.openGateway} {
+		if err := step(ctx, setup); err != nil {
+			return nil, fmt.Errorf("open node: %w", err)
+		}
+	}
+	return n, nil
+}
+
+// later notes what is to be closed, last opened first.
+func (n *Node) later(close func(context.Context) error) { n.closers = append(n.closers, close) }
+
+func (n *Node) close(ctx context.Context) error {
+	var all []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		all = append(all, n.closers[i](ctx))
+	}
+	n.closers = nil
+	return errors.Join(all...)
+}
+
+// Close releases a node that was opened and is not to be run. Run closes by itself.
+func (n *Node) Close() error { return n.close(context.Background()) }
+
+func (n *Node) openVoices(context.Context, *Setup) error {
+	n.metrics = newMetrics(n.Registry)
+	n.voices = second.New(second.Config{Alarm: func(d second.Disagreement) {
+		n.metrics.disagreements.Inc()
+		n.Logger.Error("the two SM2 verifiers disagree", "key", d.Key, "message", d.Message, "fast", d.Fast == nil, "second", d.Second == nil)
+	}})
+	n.later(func(context.Context) error { n.voices.Close(); return nil })
+	return nil
+}
+
+func (n *Node) openStore(ctx context.Context, s *Setup) error {
+	keyring, err := s.Keys.Keyring(keystore.Envelope, "")
+	if err != nil {
+		return err
+	}
+	n.ring = newRing(keyring)
+	c, err := s.storeConfig(n.ring, n.Now)
+	if err != nil {
+		return err
+	}
+	if n.db, err = store.Open(ctx, c); err != nil {
+		return err
+	}
+	n.later(func(context.Context) error { return n.db.Close() })
+	return nil
+}
+
+// storeConfig says how the database is opened. Persons are looked up under a key of their own that follows from the salt
+// key, because neither may ever change.
+func (s *Setup) storeConfig(sealer store.Sealer, now func() time.Time) (store.Config, error) {
+	salt, err := s.Keys.Secret(keystore.Salt, "")
+	if err != nil {
+		return store.Config{}, err
+	}
+	key := sm.HMAC(salt.Secret[:], []byte("oncegate/store/persons/v1"))
+	c := store.Config{
+		Driver: s.Store.Driver, Path: s.Store.Path, Log: s.Log.Origin, Nodes: s.Gateway.Nodes, Standby: s.Store.Standby, Sealer: sealer, Now: now,
+		Digest: func(data []byte) []byte { d := sm.HMAC(key[:], data); return d[:] },
+	}
+	if s.Store.DSNFile != "" {
+		dsn, err := os.ReadFile(s.Store.DSNFile)
+		if err != nil {
+			return c, fmt.Errorf("read connection string: %s", pathReason(err))
+		}
+		c.DSN = strings.TrimSpace(string(dsn))
+	}
+	return c, nil
+}
+
+// logConfig says how the log is opened, over its storage.
+func (s *Setup) logConfig(storage tlog.Storage, logger *slog.Logger) (tlog.Config, error) {
+	signer, err := s.Keys.Signer(keystore.Log, "")
+	if err != nil {
+		return tlog.Config{}, err
+	}
+	ed, err := s.Keys.Ed25519(keystore.Log, "")
+	if err != nil {
+		return tlog.Config{}, err
+	}
+	c := tlog.Config{Origin: s.Log.Origin, Storage: storage, NewSM3: sm.New, Mark: s.Log.Mark, Logger: logger}
+	sm2, err := lognote.SM2NoteSigner(s.Log.Origin, signer)
+	if err != nil {
+		return c, err
+	}
+	c.SM2 = sm2
+	ed25519, err := lognote.Ed25519NoteSigner(s.Log.Origin, ed)
+	if err != nil {
+		return c, err
+	}
+	c.Ed25519 = ed25519
+	return c, nil
+}
+
+func (n *Node) openLog(ctx context.Context, s *Setup) error {
+	c, err := s.logConfig(n.db.Log(), n.Logger)
+	if err != nil {
+		return err
+	}
+	n.log, err = tlog.Open(ctx, c)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the log %s was never created: run oncegate init -c %s", s.Log.Origin, s.File)
+	case err != nil:
+		return err
+	}
+	n.later(n.log.Close)
+	n.metrics.watchLog(n.log)
+	n.metrics.watchVoices(n.voices)
+	n.Registry.MustRegister(stateCollector{n})
+	return nil
+}
+
+// auditConfig says how records are written and read.
+func (s *Setup) auditConfig(log *tlog.Log, storage audit.Storage, sealer audit.Sealer, now func() time.Time) (audit.Config, error) {
+	c := audit.Config{Self: s.Gateway.ID, Log: log, View: log, Storage: storage, Sealer: sealer, NewSM3: sm.New, Now: now}
+	current, err := s.Keys.Secret(keystore.Index, "")
+	if err != nil {
+		return c, err
+	}
+	c.IndexKeys = append(c.IndexKeys, current.Secret[:])
+	for _, k := range s.Keys.List() {
+		if k.Usage == keystore.Index && k.ID != current.ID {
+			older, err := s.Keys.SecretByID(k.ID)
+			if err != nil {
+				return c, err
+			}
+			c.IndexKeys = append(c.IndexKeys, older.Secret[:])
+		}
+	}
+	return c, nil
+}
+
+func (n *Node) openAudit(_ context.Context, s *Setup) error {
+	c, err := s.auditConfig(n.log, n.db.Audit(), n.ring, n.Now)
+	if err != nil {
+		return err
+	}
+	if n.recorder, err = audit.NewRecorder(c); err != nil {
+		return err
+	}
+	n.auditor, err = audit.NewAuditor(c)
+	return err
+}
+
+func (n *Node) openGateway(ctx context.Context, s *Setup) error {
+	next, err := n.prepare(ctx, s, nil)
+	if err != nil {
+		return err
+	}
+	n.later(func(context.Context) error { return n.current.Load().sources.close() })
+	n.current.Store(next)
+	if err := n.activate(ctx, next); err != nil {
+		return err
+	}
+	audits := n.db.Audit()
+	n.gateway, err = gateway.New(gateway.Config{
+		Audience: s.Gateway.ID, PublicURL: s.Gateway.PublicURL, Origin: s.Log.Origin,
+		Cases: n.db.Cases(), Recorder: n.recorder, Auditor: n.auditor, Records: audits, View: n.log.View,
+		StatusList: n.statusList, Verify: n.verify, VerifySM2: n.voices.Verify,
+		Limits:  gateway.Limits{Materials: s.Limits.Materials, Call: time.Duration(s.Limits.Call), InFlight: s.Limits.InFlight},
+		Metrics: n.Registry, Logger: n.Logger, Now: n.Now,
+	}, next.snapshot)
+	return err
+}
+
+// prepare opens what a setup names and makes its snapshot, without using it yet. Sources that did not change are those of
+// was.
+func (n *Node) prepare(_ context.Context, s *Setup, was *running) (*running, error) {
+	var old sources
+	if was != nil {
+		old = was.sources
+	}
+	config, err := s.trust(n.Now)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := client.NewTrust(config)
+	if err != nil {
+		return nil, err
+	}
+	salt, err := s.Keys.Secret(keystore.Salt, "")
+	if err != nil {
+		return nil, err
+	}
+	reg, err := register.New(register.Config{
+		Storage: n.db.Register(), Issuer: newIssuer(s, n.voices, n.Now), Sealer: n.ring, Catalogue: s.Catalogue, NewSM3: sm.New,
+		Key: salt.Secret[:], BaseURL: s.Gateway.PublicURL, Now: n.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	opened, err := old.open(s, n.Logger, n.Now)
+	if err != nil {
+		return nil, err
+	}
+	departments := make(map[string]string, len(s.Departments))
+	for _, d := range s.Departments {
+		departments[d.ID] = d.Name
+	}
+	return &running{setup: s, sources: opened, trust: trust, snapshot: &gateway.Snapshot{
+		Catalogue: s.Catalogue, Book: s.Book, Calendar: s.Calendar, Policy: s.Policy, Systems: s.Callers, Departments: departments,
+		Sources: opened.configs(s), Serves: s.Serves, Assertions: s.Asserters, Register: reg,
+	}}, nil
+}
+
+func (n *Node) statusList(ctx context.Context, id string) (string, error) {
+	now := n.current.Load()
+	return n.lists.token(ctx, id, now.snapshot.Register, now.setup.Keys, n.Now())
+}
+
+// A ring seals with the keys of the configuration in force.
+type ring struct {
+	keys atomic.Pointer[envelope.Keyring]
+}
+
+func newRing(k *envelope.Keyring) *ring {
+	r := &ring{}
+	r.keys.Store(k)
+	return r
+}
+
+func (r *ring) Seal(plaintext, aad []byte) ([]byte, error) { return r.keys.Load().Seal(plaintext, aad) }
+func (r *ring) Open(blob, aad []byte) ([]byte, error)      { return r.keys.Load().Open(blob, aad) }

@@ -1,0 +1,160 @@
+package node
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
+)
+
+func publicOf(k ed25519.PrivateKey) ed25519.PublicKey { return k.Public().(ed25519.PublicKey) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// trustFile is trust.json (design 5.2); client.LoadTrust reads it. File names are relative to it.
+type trustFile struct {
+	Logs         []trustLog         `json:"logs"`
+	Anchors      []string           `json:"anchors"`
+	Callers      []trustCaller      `json:"callers,omitempty"`
+	Gateway      string             `json:"gateway"`
+	Delegations  []trustDelegation  `json:"delegations,omitempty"`
+	Witnesses    []string           `json:"witnesses,omitempty"`
+	Certificates []trustCertificate `json:"certificates,omitempty"`
+}
+
+type trustLog struct {
+	Origin  string `json:"origin"`
+	SM2     string `json:"sm2"`
+	Ed25519 string `json:"ed25519"`
+}
+
+type trustCaller struct {
+	System string `json:"iss"`
+	KeyID  string `json:"kid"`
+	Key    string `json:"key"`
+}
+
+type trustDelegation struct {
+	Type     string `json:"type"`
+	Issuer   string `json:"issuer"`
+	Delegate string `json:"delegate"`
+}
+
+type trustCertificate struct {
+	Fingerprint string `json:"fingerprint"`
+	USCC        string `json:"uscc"`
+	Usage       string `json:"usage"`
+}
+
+// Names of the files in a trust folder.
+const (
+	TrustFile  = "trust.json"
+	LogSM2File = "log.sm2.pub.pem"
+	LogEdFile  = "log.ed25519.pub"
+	AnchorFile = "ca.cert.pem"
+)
+
+// WriteTrust writes what verifiers of this gateway have to believe: trust.json and the public keys and certificates it
+// names. Hand the folder over on a way of its own: who gets it from the gateway believes the gateway.
+func (s *Setup) WriteTrust(dir string) error {
+	if s.Keys == nil {
+		return fmt.Errorf("write trust: %w", s.KeysErr)
+	}
+	if err := s.writeTrust(dir); err != nil {
+		return fmt.Errorf("write trust: %w", err)
+	}
+	return nil
+}
+
+// WriteTrust writes the trust of the configuration in force.
+func (n *Node) WriteTrust(dir string) error { return n.current.Load().setup.WriteTrust(dir) }
+
+func (s *Setup) writeTrust(dir string) error {
+	t, err := s.trust(time.Now)
+	if err != nil {
+		return err
+	}
+	w := trustWriter{dir: dir}
+	out := trustFile{Gateway: s.Gateway.ID, Witnesses: s.Trust.Witnesses}
+	for _, l := range t.Logs {
+		out.Logs = append(out.Logs, trustLog{l.Origin, w.key(LogSM2File, l.SM2), w.file(LogEdFile, []byte(l.Ed25519+"\n"))})
+	}
+	for i, a := range s.Anchors {
+		name := AnchorFile
+		if i > 0 {
+			name = fmt.Sprintf("ca-%d.cert.pem", i+1)
+		}
+		out.Anchors = append(out.Anchors, w.file(name, pki.MarshalPEM(a)))
+	}
+	for _, c := range t.Callers {
+		out.Callers = append(out.Callers, trustCaller{c.System, c.KeyID, w.key("callers/"+c.System+"."+c.KeyID+".pub.pem", c.Key)})
+	}
+	for _, d := range t.Delegations {
+		out.Delegations = append(out.Delegations, trustDelegation(d))
+	}
+	for _, fingerprint := range sortedKeys(s.Known) {
+		out.Certificates = append(out.Certificates, trustCertificate{fingerprint, s.Known[fingerprint].USCC, s.Known[fingerprint].Usage})
+	}
+	text, err := json.Marshal(out, jsontext.Multiline(true))
+	if err != nil {
+		return err
+	}
+	w.file(TrustFile, append(text, '\n'))
+	return w.err
+}
+
+// A trustWriter writes files until one cannot be written.
+type trustWriter struct {
+	dir string
+	err error
+}
+
+func (w *trustWriter) key(name string, pub *ecdsa.PublicKey) string {
+	text, err := sm.MarshalPEM(pub)
+	if err != nil && w.err == nil {
+		w.err = err
+	}
+	return w.file(name, text)
+}
+
+func (w *trustWriter) file(name string, data []byte) string {
+	if w.err == nil {
+		path := filepath.Join(w.dir, filepath.FromSlash(name))
+		if w.err = os.MkdirAll(filepath.Dir(path), 0o755); w.err == nil {
+			w.err = replaceFile(path, data, 0o644)
+		}
+	}
+	return name
+}
+
+// replaceFile writes a file so that others see the old or the new content, never a part.
+func replaceFile(path string, data []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	if _, err = f.Write(data); err == nil {
+		err = f.Chmod(mode)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,107 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"oncegate/audit"
+)
+
+// How often recurring work is done, and its bounds.
+const (
+	followEvery = 250 * time.Millisecond
+	purgeEvery  = 5 * time.Minute
+	retainEvery = 24 * time.Hour
+	retainFirst = 10 * time.Minute // after start, so that restarts do not each begin with it
+
+	// claimsKept is how long the id of a call is kept after its token expired: far beyond any clock's error.
+	claimsKept = 15 * time.Minute
+
+	defaultRetention = 26280 * time.Hour // 3 years
+)
+
+// every calls work after first, and then each time the interval has passed, until ctx ends. A failure is logged and counted.
+func (n *Node) every(ctx context.Context, kind string, first, interval time.Duration, work func(context.Context) error) {
+	timer := time.NewTimer(first)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if err := work(ctx); err != nil && ctx.Err() == nil {
+			n.metrics.loops.WithLabelValues(kind).Inc()
+			n.Logger.Error("recurring work failed", "kind", kind, "error", err.Error())
+		}
+		timer.Reset(interval)
+	}
+}
+
+// follow keeps the projection that audit searches read at the log's head.
+func (n *Node) follow(ctx context.Context) {
+	n.every(ctx, "projection", 0, followEvery, func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			covered, size, err := n.db.Audit().Follow(ctx)
+			if err != nil {
+				return err
+			}
+			n.metrics.covered.Set(float64(covered))
+			n.metrics.size.Set(float64(size))
+			if covered >= size {
+				break
+			}
+		}
+		return nil
+	})
+}
+
+// purge forgets the ids of calls that nobody can make again, and kept copies that are too old to serve.
+func (n *Node) purge(ctx context.Context) {
+	n.every(ctx, "purge", purgeEvery, purgeEvery, func(ctx context.Context) error {
+		err := n.auditor.Purge(ctx, n.Now().Add(-claimsKept))
+		return errors.Join(err, n.current.Load().snapshot.Register.Purge(ctx))
+	})
+}
+
+// retain erases personal evidence whose time has come. Each run leaves a record, so it is not begun where nothing is old
+// enough.
+func (n *Node) retain(ctx context.Context) {
+	n.every(ctx, "retention", retainFirst, retainEvery, n.eraseOld)
+}
+
+func (n *Node) eraseOld(ctx context.Context) error {
+	keep := time.Duration(n.current.Load().setup.Retention.Evidence)
+	if keep == 0 {
+		keep = defaultRetention
+	}
+	before := n.Now().Add(-keep)
+	if begun, err := n.begun(ctx); err != nil || !begun.Before(before) {
+		return err
+	}
+	done, err := n.auditor.Retain(ctx, before, nil)
+	n.metrics.erased.Add(float64(done))
+	if done > 0 {
+		n.Logger.Info("old evidence erased", "records", done, "before", before)
+	}
+	return err
+}
+
+// begun is when the log's first record was made. The first entry of a log that was recovered is no record but a
+// checkpoint: then it is taken to be old.
+func (n *Node) begun(ctx context.Context) (time.Time, error) {
+	leaf, _, err := n.db.Audit().Entry(ctx, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return n.Now(), nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	record, err := audit.ParseRecord(leaf)
+	if err != nil {
+		return time.Time{}, nil
+	}
+	return time.Parse(audit.TimeFormat, record.Time)
+}
