@@ -110,7 +110,10 @@ func (c closing) judge(s *state) error {
 func (c stillOpen) need(w *wanted) { w.needCase(c.No) }
 
 // needCase asks for where a case stands, unless all of it is asked for.
-func (w *wanted) needCase(no string) { w.cases[no] = w.cases[no] }
+func (w *wanted) needCase(no string) {
+	whole := w.cases[no]
+	w.cases[no] = whole
+}
 
 func (c stillOpen) judge(s *state) error {
 	_, err := s.openCase(c.No, c.Revision)
