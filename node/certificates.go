@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"oncegate/certs/pki"
-	"oncegate/certs/second"
 	"oncegate/certs/sm"
 	"oncegate/gateway"
 	"oncegate/license"
@@ -43,10 +42,8 @@ func (l *loader) anchors() {
 	if len(l.setup.Anchors) == 0 {
 		return
 	}
-	voices := second.New(second.Config{OneIn: -1})
-	defer voices.Close()
 	var err error
-	if l.chains, err = pki.NewVerifier(pki.Trust{Anchors: l.setup.Anchors, Known: l.setup.Known, Confirm: voices.Confirm}); err != nil {
+	if l.chains, err = pki.NewVerifier(pki.Trust{Anchors: l.setup.Anchors, Known: l.setup.Known, Confirm: confirm}); err != nil {
 		l.doc.add("$.trust.anchors", "%v", err)
 	}
 }
