@@ -147,8 +147,9 @@ func (n naive) decide(q Question) Decision {
 	firedGuards := map[string]bool{}
 	var obligations []string
 	refusedByGuard := false
+	entities, request := n.world(&q, share, systemStopped, typeStopped)
 	for _, g := range n.guardByID {
-		if !n.fires(g, &q, share, systemStopped, typeStopped) {
+		if !fires(g, entities, request) {
 			continue
 		}
 		firedGuards[g.id] = true
@@ -319,8 +320,8 @@ func (n naive) conditions(g *grant, q Question) (list []code) {
 	return list
 }
 
-// fires evaluates one guard alone, whatever its scope.
-func (n naive) fires(g *guard, q *Question, share Share, systemStopped, typeStopped bool) bool {
+// world is everything a guard may read, built whole.
+func (n naive) world(q *Question, share Share, systemStopped, typeStopped bool) (types.EntityMap, cedar.Request) {
 	var tags []types.Value
 	for _, s := range n.systems {
 		if s.ID == q.System {
@@ -347,11 +348,14 @@ func (n naive) fires(g *guard, q *Question, share Share, systemStopped, typeStop
 		})},
 	}
 	everything := reading{all: true}
-	list := cedar.NewPolicySet()
-	list.Add(cedar.PolicyID(g.id), g.policy)
-	_, diagnostic := cedar.Authorize(list, entities, cedar.Request{
+	return entities, cedar.Request{
 		Principal: principal, Action: types.NewEntityUID("Action", types.String(q.Operation)), Resource: resource,
 		Context: everything.context(q),
-	})
+	}
+}
+
+// fires evaluates one guard alone, whatever its scope.
+func fires(g *guard, entities types.EntityMap, request cedar.Request) bool {
+	_, diagnostic := cedar.Authorize(cedar.PolicyMap{cedar.PolicyID(g.id): g.policy}, entities, request)
 	return len(diagnostic.Reasons)+len(diagnostic.Errors) > 0
 }

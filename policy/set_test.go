@@ -141,3 +141,52 @@ func TestEmptySetDeniesEverything(t *testing.T) {
 		}
 	}
 }
+
+// Guards must read what the question says, not something near it.
+func TestGuardsReadTheQuestion(t *testing.T) {
+	q := Question{
+		Operation: "licenses.query", System: "s", Department: "d", LicenseType: "t", Provider: "p", Matter: "m", Material: "a", Role: "spouse",
+		Attestation: "holder", Basis: "consent", Consent: true, Fields: []string{"f2", "f1"}, Age: 1500 * time.Millisecond, Purpose: Confirm,
+		Now: time.Date(2026, 11, 23, 1, 2, 3, 4e6, time.UTC),
+	}
+	rules := `shares: [{license_type: t, share: 2, provider: other, sensitive: true, scope: s}]
+systems: [{id: s, tags: [window]}]
+suspensions: [{id: x, systems: [s], reason_zh: z, reason_en: e, until: 2026-11-23}]`
+	for _, condition := range []string{
+		`context.matter == "m"`, `context.material == "a"`, `context.role == "spouse"`, `context.attestation == "holder"`, `context.basis == "consent"`,
+		`context.consent`, `context.fields == ["f1", "f2"]`, `context.age == 2`, `context.purpose == "confirm"`, `context.now == datetime("2026-11-23T01:02:03.004Z")`,
+		`principal.department == "d"`, `principal.tags == ["window"]`, `principal.suspended`, `resource.share == 2`, `resource.sensitive`,
+		`resource.provider == "p"`, `resource.suspended == false`, `principal == System::"s" && resource == LicenseType::"t"`,
+	} {
+		guard := `@id("c") @reason_zh("z") @reason_en("e") forbid(principal, action == Action::"licenses.query", resource) unless { ` + condition + ` };`
+		set := load(t, Data{Files: []File{{"g.cedar", []byte(guard)}, {"r.yaml", []byte(rules)}}})
+		if d := set.Decide(q); slices.Contains(d.Rules, "c") {
+			t.Errorf("%s does not hold", condition)
+		}
+		if d := set.Decide(Question{Operation: "licenses.query"}); !slices.Contains(d.Rules, "c") && condition != "resource.suspended == false" {
+			t.Errorf("%s holds for an empty question too", condition)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	files, _ := city(t)
+	set := load(t, Data{Files: files})
+	at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		system, matter string
+		at             time.Time
+		want           bool
+	}{
+		{"food-approval", "food-permit", at, true},
+		{"acceptance", "flat-transfer", at, true},
+		{"food-approval", "flat-transfer", at, false},
+		{"court", "food-permit", at, false}, // its grant is bound to no matter
+		{"court", "", at, false},
+		{"food-approval", "food-permit", at.AddDate(2, 0, 0), false},
+	} {
+		if got := set.Names(c.system, c.matter, c.at); got != c.want {
+			t.Errorf("Names(%s, %s, %v) = %v", c.system, c.matter, c.at, got)
+		}
+	}
+}
