@@ -30,7 +30,7 @@ var (
 	ErrExpired      = &Fault{"token-expired", "token has expired"}
 	ErrNotYet       = &Fault{"token-not-yet-valid", "token was issued in the future"}
 	ErrLifetime     = &Fault{"token-lifetime-too-long", "token lives longer than 300 s, or not at all"}
-	ErrID           = &Fault{"token-jti-malformed", "token id is not a UUIDv7 of the time of issue"}
+	ErrID           = &Fault{"token-jti-malformed", "token id does not start with the time of issue (a UUIDv7 does)"}
 	ErrMethod       = &Fault{"token-method-mismatch", "token is for another method"}
 	ErrURL          = &Fault{"token-url-mismatch", "token is for another URL"}
 	ErrBody         = &Fault{"token-body-mismatch", "token is for another body"}

@@ -28,7 +28,7 @@ const (
 	MaxLifetime = 300 * time.Second
 	// Skew is how far the caller's clock may be off, either way.
 	Skew = 60 * time.Second
-	// MaxText bounds iss, aud, kid, opr, rid and jti in bytes; jti is a UUIDv7 and so shorter.
+	// MaxText bounds iss, aud, kid, opr, rid and jti in bytes.
 	MaxText = 64
 	// MaxURL bounds htu in bytes.
 	MaxURL = 2 << 10
@@ -40,7 +40,7 @@ type Claims struct {
 	Audience string `json:"aud"` // gateway id
 	IssuedAt int64  `json:"iat"` // Unix seconds
 	Expires  int64  `json:"exp"` // Unix seconds, at most 300 after iat
-	ID       string `json:"jti"` // UUIDv7, used once; see [NewID]
+	ID       string `json:"jti"` // used once; starts with the time of issue, as a UUIDv7 of [NewID] does
 	Method   string `json:"htm"`
 	URL      string `json:"htu"` // public base URL + escaped path + "?" + raw query if any
 	Body     string `json:"sm3"` // base64url(SM3(body bytes)); see [BodyDigest]

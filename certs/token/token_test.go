@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
@@ -95,6 +96,23 @@ func TestSignVerify(t *testing.T) {
 	}
 }
 
+// Other ids that start with the time serve as well.
+func TestOtherIDs(t *testing.T) {
+	b := newBench(t)
+	for _, id := range []string{fmt.Sprint(now.Unix()), fmt.Sprint(now.UnixMilli(), "-a.B_c~9"), fmt.Sprint(now.Unix(), "-", strings.Repeat("x", 53))} {
+		compact, err := token.Sign(t.Context(), b.signer, token.Claims{
+			Issuer: "approval-hall", Audience: "gate-1", Method: "POST", URL: url, ID: id,
+			Body: token.BodyDigest([]byte("{}")), Operator: "clerk-7", Request: "r-1",
+		}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := token.Verify(t.Context(), compact, b.expect); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
+
 func TestNewIDGrows(t *testing.T) {
 	last := ""
 	for i := range 20 {
@@ -183,6 +201,9 @@ func TestFaults(t *testing.T) {
 		{"jti upper case", with("jti", strings.ToUpper(id[:8])+"-AAAA"+id[13:]), token.ErrID},
 		{"jti variant", with("jti", id[:19]+"c"+id[20:]), token.ErrID},
 		{"jti of another hour", with("jti", old), token.ErrID},
+		{"jti decimal of another hour", with("jti", fmt.Sprint(now.Unix()-3600, "-a")), token.ErrID},
+		{"jti decimal of no known unit", with("jti", fmt.Sprint(now.Unix(), "0")), token.ErrID},
+		{"jti with a space", with("jti", fmt.Sprint(now.Unix(), " a")), token.ErrID},
 		{"jti long", with("jti", strings.Repeat("0", 65)), token.ErrID},
 		{"method", with("htm", "GET"), token.ErrMethod},
 		{"method case", with("htm", "post"), token.ErrMethod},
