@@ -78,10 +78,15 @@ var onlyContent = []cmp.Option{
 	cmpopts.SortSlices(func(a, b license.License) bool { return a.Number < b.Number }),
 }
 
+// patience ends a test whose system was not mended.
+const patience = 30 * time.Second
+
 // check asks and compares; it returns the findings for further looks.
 func check(t *testing.T, src Source, questions ...license.Question) []license.Finding {
 	t.Helper()
-	findings, err := src.Find(t.Context(), questions)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	findings, err := src.Find(ctx, questions)
 	if err != nil {
 		t.Errorf("Find: %v", err)
 		return nil

@@ -88,7 +88,7 @@ func Licenses() []license.License {
 func estate(n int, holders ...license.Holder) license.License {
 	l := license.License{
 		Type: Type, Number: fmt.Sprintf("示例(2021)不动产权第%07d号", n+1), Issuer: license.Issuer{Name: issuerName, Code: issuerCode},
-		Issued: license.Date(fmt.Sprintf("2021-05-%02d", n+1)), ValidTo: license.Date(fmt.Sprintf("2071-05-%02d", n+1)),
+		Issued: license.Date(fmt.Sprintf("2021-05-%02d", n%28+1)), ValidTo: license.Date(fmt.Sprintf("2071-05-%02d", n%28+1)),
 		Holders: holders, Status: []license.Status{license.Valid, license.Suspended, license.Revoked}[n%3],
 		Fields: map[string]string{"location": fmt.Sprintf("示例路%d号\"东\",室", n), "area": fmt.Sprintf("%d.5", 60+n)},
 	}

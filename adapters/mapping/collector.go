@@ -86,6 +86,14 @@ func (d *draft) join(next *draft) error {
 	return nil
 }
 
+func (d *draft) holderSet() map[license.HolderID]bool {
+	set := make(map[license.HolderID]bool, len(d.license.Holders))
+	for _, h := range d.license.Holders {
+		set[h.HolderID] = true
+	}
+	return set
+}
+
 // read maps one row on its own.
 func (p *Plan) read(r Row, n int) (*draft, error) {
 	in := reader{row: r, n: n}
@@ -106,13 +114,10 @@ func (p *Plan) read(r Row, n int) (*draft, error) {
 	if in.err == nil && l.Status == "" {
 		in.fail(rec.Status, errors.New("no status is stated, and none is guessed"))
 	}
-	d := &draft{row: n, license: l, perHolder: map[string][]string{}, seen: map[license.HolderID]bool{}}
+	d := &draft{row: n, license: l, perHolder: map[string][]string{}}
 	d.license.Holders = in.holders(rec.Holders)
-	for _, h := range d.license.Holders {
-		if d.seen[h.HolderID] {
-			in.fail(rec.Holders.Code, errors.New("a holder stands there twice"))
-		}
-		d.seen[h.HolderID] = true
+	if d.seen = d.holderSet(); len(d.seen) < len(d.license.Holders) {
+		in.fail(rec.Holders.Code, errors.New("a holder stands there twice"))
 	}
 	p.readFields(&in, d)
 	return d, in.err
@@ -124,15 +129,18 @@ func (p *Plan) readFields(in *reader, d *draft) {
 		if !ok || in.err != nil {
 			continue
 		}
-		one := Value.text
+		convert := Value.convert
 		if field.Kind == license.KindDate {
-			one = Value.dayText
+			convert = Value.convertDay
 		}
 		if field.PerHolder {
-			d.perHolder[field.Name] = in.list(v, p.record.Holders.Separator, len(d.license.Holders), one)
+			d.perHolder[field.Name] = in.list(v, p.record.Holders.Separator, len(d.license.Holders), convert)
 			continue
 		}
-		s, err := one(v, in.row)
+		s, err := v.raw(in.row)
+		if err == nil {
+			s, err = convert(v, s)
+		}
 		if err != nil {
 			in.fail(v, err)
 		}
@@ -142,8 +150,8 @@ func (p *Plan) readFields(in *reader, d *draft) {
 	}
 }
 
-// dayText is date for a field of the dictionary.
-func (v Value) dayText(r Row) (string, error) {
-	d, err := v.date(r)
+// convertDay is convert for a date among the type's own fields.
+func (v Value) convertDay(s string) (string, error) {
+	d, err := v.day(s)
 	return string(d), err
 }

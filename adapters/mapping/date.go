@@ -3,6 +3,7 @@ package mapping
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,9 +57,12 @@ func day(layout, s string) (license.Date, error) {
 	case layout == rfc3339:
 		t, err := time.Parse(time.RFC3339, s)
 		return license.DateOf(t), err
-	case hasZone(layout):
-		// license.ParseDate would try its two own forms first, and ten digits are never one of them.
-		return license.ParseDate(s, layout)
+	case hasZone(layout): // a number; license.ParseDate would try its own two forms first
+		n, err := strconv.ParseInt(s, 10, 64)
+		if layout == license.UnixSeconds {
+			return license.DateOf(time.Unix(n, 0)), err
+		}
+		return license.DateOf(time.UnixMilli(n)), err
 	}
 	t, err := time.Parse(goLayout(layout), s)
 	return license.Date(t.Format("2006-01-02")), err
@@ -70,6 +74,10 @@ func (v Value) date(r Row) (license.Date, error) {
 	if err != nil {
 		return "", err
 	}
+	return v.day(s)
+}
+
+func (v Value) day(s string) (license.Date, error) {
 	if s == "" || slices.Contains(v.Unlimited, s) {
 		return "", nil
 	}

@@ -38,13 +38,13 @@ func (in *reader) date(v Value, read func(Value, Row) (license.Date, error)) lic
 
 // holders reads the holders of the row: one, or parallel lists.
 func (in *reader) holders(h Holders) []license.Holder {
-	codes := in.list(h.Code, h.Separator, 0, Value.text)
-	names := in.list(h.Name, h.Separator, len(codes), Value.text)
+	codes := in.list(h.Code, h.Separator, 0, Value.convert)
+	names := in.list(h.Name, h.Separator, len(codes), Value.convert)
 	types := h.Type
 	if s, err := types.raw(in.row); err == nil && types.From != "" && !strings.Contains(s, h.Separator) {
 		types = Value{Const: in.text(types)} // one type for all holders of the row
 	}
-	kinds := in.list(types, h.Separator, len(codes), Value.text)
+	kinds := in.list(types, h.Separator, len(codes), Value.convert)
 	if in.err != nil {
 		return nil
 	}
@@ -62,7 +62,7 @@ func (in *reader) holders(h Holders) []license.Holder {
 
 // list reads one value per holder. A value that is not from a column stands for each; n is how many are due, 0 for as
 // many as there are.
-func (in *reader) list(v Value, separator string, n int, one func(Value, Row) (string, error)) []string {
+func (in *reader) list(v Value, separator string, n int, convert func(Value, string) (string, error)) []string {
 	parts := []string{""}
 	if s, err := v.raw(in.row); err != nil {
 		in.fail(v, err)
@@ -80,7 +80,7 @@ func (in *reader) list(v Value, separator string, n int, one func(Value, Row) (s
 		if strings.Contains(part, "\n") {
 			in.fail(v, errors.New("a value per holder may not contain a line break"))
 		}
-		s, err := one(v, Row{v.From: part})
+		s, err := convert(v, strings.TrimSpace(part))
 		if err != nil {
 			in.fail(v, err)
 		}

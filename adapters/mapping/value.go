@@ -77,6 +77,11 @@ func (v Value) text(r Row) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return v.convert(s)
+}
+
+// convert is code for what a column holds; a constant is what it is.
+func (v Value) convert(s string) (string, error) {
 	if v.From == "" {
 		return s, nil
 	}

@@ -36,7 +36,9 @@ func (c Call) read(r reply, maxRecords int) ([]mapping.Row, error) {
 	if err != nil {
 		return nil, fmt.Errorf("status %d: %w", r.status, err)
 	}
-	if slices.ContainsFunc(rules, func(n NotFound) bool { return !n.NoBody && n.Mark.matches(doc) && (!n.Empty || a.empty(doc)) && !n.bare(a, doc) }) {
+	if slices.ContainsFunc(rules, func(n NotFound) bool {
+		return !n.NoBody && n.Mark.matches(doc) && (!n.Empty || a.empty(doc)) && !n.bare(a, doc)
+	}) {
 		return nil, nil
 	}
 	if r.status != 200 {

@@ -19,7 +19,8 @@ type Config struct {
 	// blank-imports others.
 	Driver string `yaml:"driver"`
 	// DSN is the driver's connection text. One with a password belongs in dsn_secret. A SQLite database must be opened
-	// read-only: file:/srv/market.db?mode=ro (or _query_only=1 where the file is written in WAL mode by others).
+	// read-only: file:/srv/market.db?mode=ro (or _query_only=1 where the file is written in WAL mode by others). Where
+	// others write it, &_pragma=busy_timeout(2000) waits for their locks instead of being unavailable at once.
 	DSN string `yaml:"dsn"`
 	// DSNSecret is where the DSN is kept instead.
 	DSNSecret secret.Ref `yaml:"dsn_secret"`

@@ -88,7 +88,8 @@ func suite(t *testing.T, writer *sql.DB, cfg Config, endless string) {
 
 func sqliteFile(t *testing.T) (*sql.DB, string) {
 	path := filepath.Join(t.TempDir(), "estates.db")
-	writer, err := sql.Open("sqlite", "file:"+path)
+	// A cancelled transaction is rolled back a moment after Find has returned, so the writer waits for its lock.
+	writer, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}

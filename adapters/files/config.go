@@ -1,0 +1,104 @@
+package files
+
+import (
+	"strings"
+	"time"
+
+	"oncegate/adapters/mapping"
+	"oncegate/license"
+)
+
+// Config says where a department drops its files and how they are read. Its fields are the manual.
+//
+// A drop is one CSV file with a header line. It states everything the department holds of one license type: a holder who
+// does not stand in it has none. A drop with a single bad row, or a single character that its encoding does not have, is
+// refused whole; the drop before it goes on serving until it is too old.
+type Config struct {
+	// ID names the source in findings and errors; the house fills it, it is no part of the YAML.
+	ID string `yaml:"-"`
+	// Dir is the directory watched. It must exist; subdirectories and links are not followed.
+	Dir string `yaml:"dir"`
+	// Pattern is the name of drops with one *, such as tax-*.csv. Write drops under another name and rename them.
+	Pattern string `yaml:"pattern"`
+	// Time is the layout of what stands for the * : yyyyMMdd, yyyyMMddHHmmss, … in China's time. It is the moment whose
+	// truth the drop is. Empty: the file's modification time, which a copy may lose.
+	Time string `yaml:"time"`
+	// Marker is the ending of a second file that says a drop is complete: with ".ok", tax-1.csv counts once tax-1.csv.ok is
+	// there. Empty: a drop counts once it has not changed for Settle and ends with a line break.
+	Marker string `yaml:"marker"`
+	// Settle is how long a drop without marker must lie unchanged. 0: 5s.
+	Settle time.Duration `yaml:"settle"`
+	// Rescan is how often the directory is read even if nothing was reported, for network file systems. 0: 1m.
+	Rescan time.Duration `yaml:"rescan"`
+	// MaxAge is how old a drop may be and still answer; an older one is unavailable. Required.
+	MaxAge time.Duration `yaml:"max_age"`
+	// Encoding is utf-8 (with or without byte order mark), gbk or gb18030. Required.
+	Encoding string `yaml:"encoding"`
+	// Separator stands between columns: one character. Empty: a comma; "\t" is a tab.
+	Separator string `yaml:"separator"`
+	// MinRows is the least number of rows of a drop: an empty export would say that nobody holds anything. 0: 1.
+	MinRows int `yaml:"min_rows"`
+	// MaxBytes bounds a drop. 0: 256 MiB. What is read is kept in memory, at several times its size.
+	MaxBytes int64 `yaml:"max_bytes"`
+	// MaxRowBytes bounds one line. 0: 64 KiB.
+	MaxRowBytes int `yaml:"max_row_bytes"`
+	// Record maps the columns by their names in the header line.
+	Record mapping.Record `yaml:"record"`
+}
+
+const (
+	defaultSettle   = 5 * time.Second
+	defaultRescan   = time.Minute
+	defaultMinRows  = 1
+	defaultBytes    = 256 << 20
+	defaultRowBytes = 64 << 10
+
+	least = 10 * time.Millisecond // of settle and rescan
+)
+
+// Check reports everything wrong with the configuration at once; paths start at "$", the Config itself. It looks at no
+// directory.
+func (c Config) Check(cat *license.Catalogue) []license.Fault {
+	var all []license.Fault
+	unless := func(ok bool, path, reason string) {
+		if !ok {
+			all = append(all, license.Fault{Path: path, Reason: reason})
+		}
+	}
+	unless(c.Dir != "", "$.dir", "required: the directory where drops arrive")
+	unless(strings.Count(c.Pattern, "*") == 1 && !strings.ContainsAny(c.Pattern, `/\?[`), "$.pattern", "expected a file name with one *, such as tax-*.csv")
+	if c.Time != "" {
+		reason := mapping.CheckLayout(c.Time)
+		unless(reason == "", "$.time", reason)
+	}
+	unless(!strings.ContainsAny(c.Marker, `/\*`), "$.marker", "expected an ending such as .ok")
+	unless(c.Marker == "" || c.Settle == 0, "$.settle", "a drop with marker needs no settle")
+	unless(c.Settle == 0 || c.Settle >= least, "$.settle", "at least 10ms")
+	unless(c.Rescan == 0 || c.Rescan >= least, "$.rescan", "at least 10ms")
+	unless(c.MaxAge > 0, "$.max_age", "required: how old a drop may be and still answer, such as 48h")
+	_, ok := encodings[c.Encoding]
+	unless(ok, "$.encoding", "expected utf-8, gbk or gb18030")
+	_, ok = comma(c.Separator)
+	unless(ok, "$.separator", "expected one character that is no quote and no line break")
+	unless(c.MinRows >= 0 && c.MaxBytes >= 0 && c.MaxRowBytes >= 0, "$", "bounds may not be negative")
+	for _, f := range c.Record.Check(cat) {
+		unless(false, "$.record"+strings.TrimPrefix(f.Path, "$"), f.Reason)
+	}
+	return all
+}
+
+func comma(s string) (rune, bool) {
+	if s == "" {
+		return ',', true
+	}
+	r := []rune(s)
+	return r[0], len(r) == 1 && r[0] != '"' && r[0] != '\r' && r[0] != '\n' && r[0] != '\ufffd' && r[0] != 0
+}
+
+func or[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
