@@ -166,6 +166,7 @@ func (l *loader) expand(at, pattern string) []string {
 	names, err := filepath.Glob(pattern)
 	if err != nil || len(names) == 0 {
 		l.doc.add(at, "no file matches %q", clip(l.relative(pattern)))
+		l.doc.faults[len(l.doc.faults)-1].Warning = err == nil && strings.HasPrefix(at, "$.include") // a new city has none yet
 	}
 	return names
 }
