@@ -21,6 +21,7 @@ var floors = map[string]int{
 	"node": 5, "demo": 6, "hammer": 6, // demo and hammer stand on node
 	"cmd":    7,
 	"deploy": 0, // data
+	"docs":   8, // tests of the documents
 }
 
 // owners are the only rooms that may import a library.

@@ -94,7 +94,7 @@ func (s *guardedSource) Find(ctx context.Context, questions []license.Question) 
 }
 
 // call makes one bounded call. Findings that are all unavailable count as a failure of the source, so that the breaker sees
-// a source that answers politely that it cannot answer.
+// a source that answers politely that it cannot answer; unless the question was at fault and the source is well.
 func (s *guardedSource) call(ctx context.Context, questions []license.Question) (_ []license.Finding, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -117,7 +117,7 @@ func (s *guardedSource) call(ctx context.Context, questions []license.Question) 
 		return nil, fmt.Errorf("ask source %s: %w", s.ID, errMiscounted)
 	}
 	for _, f := range findings {
-		if f.State != license.IsUnavailable {
+		if f.State != license.IsUnavailable || errors.Is(f.Err, license.ErrUnanswerable) {
 			return findings, nil
 		}
 	}

@@ -5,6 +5,7 @@
 package license
 
 import (
+	"errors"
 	"time"
 )
 
@@ -80,6 +81,11 @@ const (
 	IsNotFound    Found = "not-found"
 	IsUnavailable Found = "unavailable"
 )
+
+// ErrUnanswerable is in the error of an unavailable Finding when the source itself is well: it cannot be asked this question,
+// or what it keeps about this holder cannot be read. It says nothing about other questions, so it must not count as a
+// failure of the source; else one bad record, or one caller asking oddly, would cut everybody off.
+var ErrUnanswerable = errors.New("the question cannot be answered")
 
 // A Finding answers one Question.
 type Finding struct {

@@ -10,6 +10,7 @@ package mapping
 
 import (
 	"errors"
+	"fmt"
 
 	"oncegate/license"
 )
@@ -17,9 +18,9 @@ import (
 // Why a question could not be put to a source, or its answer not be used. They are found with errors.Is in
 // license.Finding.Err.
 var (
-	ErrUnknownType = errors.New("source serves no licenses of this type")
-	ErrCannotAsk   = errors.New("source cannot be asked about this holder")
-	ErrOtherHolder = errors.New("source answered with a license of another holder")
+	ErrUnknownType = fmt.Errorf("%w: source serves no licenses of this type", license.ErrUnanswerable)
+	ErrCannotAsk   = fmt.Errorf("%w: source cannot be asked about this holder", license.ErrUnanswerable)
+	ErrOtherHolder = fmt.Errorf("%w: source answered with a license of another holder", license.ErrUnanswerable)
 	ErrClosed      = errors.New("source is closed")
 )
 
