@@ -1,0 +1,94 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"oncegate/api"
+	"oncegate/certs/jws"
+	"oncegate/certs/sdjwt"
+	"oncegate/client"
+	"oncegate/license"
+
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+// revocation is step 5: what market regulation revokes is lapsed in the next check, and the copy that was signed before is
+// worth nothing any more.
+func revocation(ctx context.Context, s *scene) error {
+	shop := s.city.Population.Cast.LateShop
+	no := s.caseNo(5)
+	if err := s.accept(ctx, no, "YC-FOOD-01", party("applicant", shop.Holder()), party("legal_representative", shop.Legal.Holder())); err != nil {
+		return err
+	}
+	before, err := s.check(ctx, "food-approval", no)
+	if err != nil {
+		return err
+	}
+	old := find(before.Answer, "business-license")
+	s.say("办件 %s：另一家食品企业", "case %s: another food company", no)
+	s.material(old)
+	if err := s.city.Market.Revoke(ctx, shop.Holder(), time.Now()); err != nil {
+		return err
+	}
+	s.say("市场监管局在自己的系统中吊销其营业执照", "market regulation revokes its business license, in its own database")
+	after, err := s.check(ctx, "food-approval", no)
+	if err != nil {
+		return err
+	}
+	now := find(after.Answer, "business-license")
+	s.material(now)
+	s.hold(old.State == api.MaterialStateMet && now.State == api.MaterialStateLapsed && now.Reason.Code == "revoked" && !after.Answer.CanProceed,
+		"下一次核验即知：%s", "the next check says so: %s", s.in(text{now.Reason.Zh, now.Reason.En}))
+	s.hold(now.License == "" && len(now.Fields) == 0, "失效的证照不再流出任何字段", "and nothing of it leaves any more")
+	if err := s.worthless(ctx, old.License); err != nil {
+		return err
+	}
+	s.show("met before, lapsed (revoked) after; the copy signed before fails against the public status list")
+	return nil
+}
+
+// worthless holds the signed copy against the public status list.
+func (s *scene) worthless(ctx context.Context, presentation string) error {
+	auditor, err := s.as("audit-office")
+	if err != nil {
+		return err
+	}
+	uri, err := statusListOf(presentation)
+	if err != nil {
+		return err
+	}
+	list, err := auditor.Public(ctx, "status-lists", map[string]string{"id": path.Base(uri)})
+	if err != nil {
+		return err
+	}
+	verified := s.trust.Verify(client.Artefact{Name: "license", Data: []byte(presentation)}, client.Artefact{Name: "status list", Data: list})
+	revoked := slices.ContainsFunc(verified[0].Steps, func(step license.Step) bool { return step.Name == "status" && step.State == license.Failed })
+	s.hold(revoked && verified[1].Err() == nil, "此前签发的副本也经不起公开状态列表的核对", "the copy signed before fails too, held against the public status list (状态列表)")
+	return nil
+}
+
+// statusListOf reads where a license's status is published.
+func statusListOf(presentation string) (string, error) {
+	compact, _, _ := strings.Cut(presentation, "~")
+	parts, err := jws.Split(compact, sdjwt.MaxSize)
+	if err != nil {
+		return "", err
+	}
+	var claims struct {
+		Status struct {
+			List struct {
+				URI string `json:"uri"`
+			} `json:"status_list"`
+		} `json:"status"`
+	}
+	if err := json.Unmarshal(parts.Payload, &claims); err != nil || claims.Status.List.URI == "" {
+		return "", fmt.Errorf("the license names no status list")
+	}
+	return claims.Status.List.URI, nil
+}

@@ -1,0 +1,176 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"oncegate/certs/keystore"
+	"oncegate/client"
+	"oncegate/demo/legacy"
+	"oncegate/node"
+)
+
+// A stage is everything that runs: the city's legacy systems, the gateway, and the keys of those who call it.
+type stage struct {
+	dir     string
+	ours    bool // the folder is temporary
+	began   time.Time
+	ready   time.Duration // how long starting took
+	city    *legacy.City
+	setup   *node.Setup
+	node    *node.Node
+	callers *keystore.Store
+	trust   *client.Trust
+	journal *os.File // of the gateway
+	failed  chan error
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// open prepares the folder, starts the legacy systems and the gateway.
+func open(ctx context.Context, dir string) (_ *stage, err error) {
+	st := &stage{dir: dir, began: time.Now(), failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, st.close())
+		}
+	}()
+	if dir == "" {
+		st.ours = true
+		if st.dir, err = os.MkdirTemp("", "oncegate-demo-"); err != nil {
+			return nil, err
+		}
+	}
+	if st.dir, err = filepath.Abs(st.dir); err != nil {
+		return nil, err
+	}
+	for _, part := range []string{"city", "gateway", "trust", "artefacts"} {
+		if err := os.MkdirAll(st.path(part), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	for _, step := range []func(context.Context) error{st.openCity, st.prepareGateway, st.openGateway} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	st.ready = time.Since(st.began)
+	return st, nil
+}
+
+// path is a path below the demo's folder.
+func (st *stage) path(parts ...string) string {
+	return filepath.Join(append([]string{st.dir}, parts...)...)
+}
+
+// mainFile is the gateway's configuration.
+func (st *stage) mainFile() string { return st.path("gateway", "oncegate.yaml") }
+
+// openCity starts the legacy systems under the addresses that the configuration has, or, where those are taken, puts
+// others into it. The tax bureau's export has not run for three days.
+func (st *stage) openCity(context.Context) error {
+	c, err := settle(st.path("gateway"), st.began)
+	if err != nil {
+		return err
+	}
+	st.city, err = legacy.Start(legacy.Config{
+		Dir: st.path("city"), Police: c.police, PoliceToken: c.policeToken, Civil: c.civil, CivilCode: c.civilCode,
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.moved(st.city); err != nil {
+		return err
+	}
+	return st.city.Tax.Export(st.began.Add(-72 * time.Hour))
+}
+
+// cost keeps the sealing of keystores cheap: their passphrase lies beside them here.
+const cost = 12
+
+// prepareGateway makes keys, certificates and the log, unless a run before did.
+func (st *stage) prepareGateway(ctx context.Context) error {
+	prepared, err := node.Prepare(ctx, st.mainFile(), node.PrepareOptions{Cost: cost})
+	if err != nil {
+		return err
+	}
+	st.setup = prepared.Setup
+	phrase, err := os.ReadFile(st.setup.Config.Keys.PassphraseFile)
+	if err != nil {
+		return err
+	}
+	st.callers, err = keystore.Open(st.path("gateway", node.CallersFolder), []byte(strings.TrimSpace(string(phrase))))
+	return err
+}
+
+// openGateway starts the gateway and hands its verifiers' trust over.
+func (st *stage) openGateway(ctx context.Context) (err error) {
+	if st.journal, err = os.OpenFile(st.path("gateway", "gateway.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+		return err
+	}
+	logger := slog.New(slog.NewJSONHandler(io.Writer(st.journal), nil))
+	if st.node, err = node.Open(ctx, st.mainFile(), node.Options{Logger: logger}); err != nil {
+		return err
+	}
+	if err := st.node.WriteTrust(st.path("trust")); err != nil {
+		return errors.Join(err, st.node.Close())
+	}
+	if st.trust, err = client.LoadTrust(st.path("trust", node.TrustFile)); err != nil {
+		return errors.Join(err, st.node.Close())
+	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	st.stop, st.stopped = stop, make(chan struct{})
+	go func() {
+		defer close(st.stopped)
+		if err := st.node.Run(serving); err != nil {
+			st.failed <- fmt.Errorf("the gateway stopped: %w", err)
+		}
+	}()
+	return nil
+}
+
+// close stops everything, the gateway first, and removes the folder if it is temporary.
+func (st *stage) close() error {
+	var all []error
+	if st.stop != nil {
+		st.stop()
+		<-st.stopped
+		select {
+		case err := <-st.failed:
+			all = append(all, err)
+		default:
+		}
+	}
+	if st.journal != nil {
+		all = append(all, st.journal.Close())
+	}
+	if st.city != nil {
+		all = append(all, st.city.Close())
+	}
+	if st.ours && st.dir != "" {
+		all = append(all, os.RemoveAll(st.dir))
+	}
+	return errors.Join(all...)
+}
+
+// departmentOf names the department behind a source.
+func (st *stage) departmentOf(source string) string {
+	for _, s := range st.setup.Sources {
+		if s.ID != source {
+			continue
+		}
+		for _, d := range st.setup.Departments {
+			if d.ID == s.Department {
+				return strings.TrimPrefix(d.Name, "云川市") + " " + d.NameEN
+			}
+		}
+	}
+	return source
+}
