@@ -15,6 +15,7 @@ import (
 
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
+	"oncegate/client"
 )
 
 func publicOf(k ed25519.PrivateKey) ed25519.PublicKey { return k.Public().(ed25519.PublicKey) }
@@ -25,10 +26,10 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 type trustFile struct {
 	Logs         []trustLog         `json:"logs"`
 	Anchors      []string           `json:"anchors"`
-	Callers      []trustCaller      `json:"callers,omitempty"`
+	Callers      []trustCaller      `json:"callers"`
 	Gateway      string             `json:"gateway"`
-	Delegations  []trustDelegation  `json:"delegations,omitempty"`
-	Witnesses    []string           `json:"witnesses,omitempty"`
+	Delegations  []trustDelegation  `json:"delegations"`
+	Witnesses    []string           `json:"witnesses"`
 	Certificates []trustCertificate `json:"certificates,omitempty"`
 }
 
@@ -157,4 +158,23 @@ func replaceFile(path string, data []byte, mode os.FileMode) error {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// TrustOf is what a gateway believes of itself, from its configuration: on its own machine only.
+func TrustOf(config string, now func() time.Time) (*client.Trust, error) {
+	if now == nil {
+		now = time.Now
+	}
+	setup, faults := Load(config, now())
+	if err := faults.err(); err != nil {
+		return nil, err
+	}
+	if setup.Keys == nil {
+		return nil, setup.KeysErr
+	}
+	t, err := setup.trust(now)
+	if err != nil {
+		return nil, err
+	}
+	return client.NewTrust(t)
 }
