@@ -3,7 +3,9 @@ package client
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 
 	"oncegate/audit"
 	"oncegate/certs/sm"
@@ -56,3 +58,6 @@ func (t *Trust) VerifyLog(ctx context.Context, r tlog.Reader, checkpoint string,
 	done.result("log-entries", err)
 	return c, done, err
 }
+
+// Origins returns the names of the logs that the trust names, sorted.
+func (t *Trust) Origins() []string { return slices.Sorted(maps.Keys(t.logs)) }

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"oncegate/api"
+	"oncegate/client"
+	"oncegate/license"
+	"oncegate/node"
+	"oncegate/tlog"
+)
+
+type auditCommand struct {
+	Search auditSearch `cmd:"" help:"Search the records, with an auditor's key."`
+	Verify auditVerify `cmd:"" help:"Verify the whole log, over HTTP or in the store of a stopped node, or receipts."`
+	Export auditExport `cmd:"" help:"Write a signed report of a period to a file."`
+}
+
+// asking are the flags that say which records are meant.
+type asking struct {
+	From        string `placeholder:"TIME" help:"From this day or moment (RFC 3339)."`
+	To          string `placeholder:"TIME" help:"Up to this day, included, or this moment (RFC 3339)."`
+	Of          string `placeholder:"ID" help:"Records of this system."`
+	ByOperator  string `placeholder:"CODE" help:"Records of calls of this operator (经办人)."`
+	Operation   string `placeholder:"NAME" help:"Records of this operation."`
+	Matter      string `placeholder:"CODE" help:"Records for this matter (事项)."`
+	Case        string `placeholder:"NO" help:"Records for this case (办件)."`
+	LicenseType string `name:"type" placeholder:"ID" help:"Records about this license type."`
+	Holder      string `placeholder:"TYPE:CODE" help:"Records about this holder, such as 001:91379901MA9920002Q; @FILE or - keeps the code out of the shell's history."`
+	Decision    string `placeholder:"WORD" help:"Records with this decision, such as release or denied."`
+}
+
+func (a asking) request(t *terminal) (q api.SearchRequest, err error) {
+	q = api.SearchRequest{System: a.Of, Operator: a.ByOperator, Operation: a.Operation, Matter: a.Matter, Case: a.Case, LicenseType: a.LicenseType, Decision: a.Decision}
+	if q.From, err = momentOf(a.From, false); err != nil {
+		return q, misuse{err}
+	}
+	if q.To, err = momentOf(a.To, true); err != nil {
+		return q, misuse{err}
+	}
+	q.Holder, err = a.holder(t)
+	return q, err
+}
+
+func (a asking) holder(t *terminal) (h api.HolderID, err error) {
+	text := a.Holder
+	if text == "" {
+		return h, nil
+	}
+	if text == "-" || strings.HasPrefix(text, "@") {
+		data, err := t.readAll(strings.TrimPrefix(text, "@"), 1024)
+		if err != nil {
+			return h, err
+		}
+		text = strings.TrimSpace(string(data))
+	}
+	kind, code, ok := strings.Cut(text, ":")
+	if !ok {
+		return h, misuse{errors.New("a holder is written TYPE:CODE, such as 001:…")}
+	}
+	return api.HolderID{Type: kind, Code: license.NormalCode(code)}, nil
+}
+
+// momentOf reads a day of China's time or an RFC 3339 moment; the end of a day is the beginning of the next.
+func momentOf(text string, end bool) (api.Time, error) {
+	if text == "" {
+		return api.Time{}, nil
+	}
+	if day, err := time.ParseInLocation("2006-01-02", text, license.Shanghai()); err == nil {
+		if end {
+			day = day.AddDate(0, 0, 1)
+		}
+		return api.At(day), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return api.Time{}, fmt.Errorf("%q is neither a day such as 2026-11-23 nor an RFC 3339 moment", text)
+	}
+	return api.At(at), nil
+}
+
+type auditSearch struct {
+	calling
+	asking
+	Limit int  `default:"50" help:"Most records shown."`
+	JSON  bool `help:"Print the answers with their receipts as they came, one a line."`
+}
+
+// Help gives examples.
+func (auditSearch) Help() string {
+	return "oncegate audit search -c oncegate.yaml --system audit-office --decision denied --from 2026-11-01\noncegate audit search -c oncegate.yaml --system audit-office --holder @holder.txt"
+}
+
+// Run prints what is found, newest first.
+func (c *auditSearch) Run(ctx context.Context, t *terminal) error {
+	caller, err := c.client()
+	if err != nil {
+		return err
+	}
+	q, err := c.request(t)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
+	if !c.JSON {
+		fmt.Fprintln(w, t.say("RECORD\tTIME\tSYSTEM\tOPERATION\tCASE\tTYPE\tDECISION\tRULES"))
+	}
+	shown := 0
+	for shown < c.Limit {
+		q.Limit = min(c.Limit-shown, 1000)
+		page, err := caller.Search(ctx, q)
+		if err != nil {
+			return t.refused(err)
+		}
+		if c.JSON {
+			fmt.Fprintf(t.out, "%s\n", page.Raw)
+		} else {
+			printRecords(w, page.Answer.Records)
+		}
+		shown += len(page.Answer.Records)
+		if q.Before = page.Answer.Next; q.Before == 0 {
+			if page.Answer.Covered < page.Answer.Size {
+				t.tell("%d records are too new to be found yet", page.Answer.Size-page.Answer.Covered)
+			}
+			break
+		}
+	}
+	return w.Flush()
+}
+
+// printRecords prints a line for each use, or one for a record without any.
+func printRecords(w *tabwriter.Writer, records []api.AuditRecord) {
+	for _, r := range records {
+		at := r.Time.In(license.Shanghai()).Format("2006-01-02 15:04:05")
+		if len(r.Uses) == 0 {
+			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t\t\t\t\n", r.Index, at, r.System, r.Operation)
+		}
+		for _, u := range r.Uses {
+			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Index, at, r.System, r.Operation, u.Case, u.LicenseType, u.Decision, strings.Join(u.Rules, " "))
+		}
+	}
+}
+
+type auditVerify struct {
+	calling
+	Store  string   `placeholder:"FILE" help:"SQLite database of a stopped node, or a copy, instead of HTTP."`
+	Origin string   `placeholder:"NAME" help:"Name of the log in it, where the trust names several."`
+	JSON   bool     `help:"Print the steps as JSON."`
+	Files  []string `arg:"" optional:"" name:"file" help:"Verify these receipts and answers instead of the whole log."`
+}
+
+// Help gives examples.
+func (auditVerify) Help() string {
+	return "oncegate audit verify -c oncegate.yaml --system audit-office\noncegate audit verify --trust trust --store copy.db\noncegate audit verify --trust trust answer.json"
+}
+
+// Run proves that nothing in the log was changed or left out, and that every entry is a record.
+func (c *auditVerify) Run(ctx context.Context, t *terminal) error {
+	if len(c.Files) > 0 {
+		if c.Trust == "" {
+			return misuse{errors.New("--trust is required: what is believed?")}
+		}
+		return (&verifyCommand{Trust: c.Trust, JSON: c.JSON, Files: c.Files}).Run(t)
+	}
+	if c.Store != "" {
+		return c.stored(ctx, t)
+	}
+	trust, err := c.believed()
+	if err != nil {
+		return err
+	}
+	caller, err := c.client()
+	if err != nil {
+		return err
+	}
+	log := caller.Log()
+	checkpoint, err := log.Checkpoint(ctx)
+	if err != nil {
+		return err
+	}
+	return c.verify(ctx, t, trust, log, checkpoint)
+}
+
+// believed is the trust that the whole log is held against.
+func (c *auditVerify) believed() (*client.Trust, error) {
+	if c.Trust != "" {
+		trust, err := client.LoadTrust(node.TrustPath(c.Trust))
+		if err != nil {
+			return nil, misuse{err}
+		}
+		return trust, nil
+	}
+	if c.Config == "" {
+		return nil, misuse{errors.New("--trust is required: what is believed?")}
+	}
+	return node.TrustOf(c.Config, nil)
+}
+
+// stored verifies the log in a database file.
+func (c *auditVerify) stored(ctx context.Context, t *terminal) (err error) {
+	trust, err := c.believed()
+	if err != nil {
+		return err
+	}
+	origin := c.Origin
+	if origin == "" {
+		origins := trust.Origins()
+		if len(origins) != 1 {
+			return misuse{fmt.Errorf("the trust names %d logs; say which with --origin", len(origins))}
+		}
+		origin = origins[0]
+	}
+	db, err := node.OpenLogFile(ctx, c.Store, origin)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	head, err := db.Log().Head(ctx)
+	if err != nil {
+		return err
+	}
+	return c.verify(ctx, t, trust, db.Log(), head.Checkpoint)
+}
+
+func (c *auditVerify) verify(ctx context.Context, t *terminal, trust *client.Trust, r tlog.Reader, checkpoint string) error {
+	start := time.Now()
+	done, steps, err := trust.VerifyLog(ctx, r, checkpoint, t.progress("entries"))
+	if err != nil && !errors.Is(err, client.ErrUnproven) {
+		return err // it could not be read: that says nothing about the log
+	}
+	if c.JSON {
+		answer := map[string]any{"ok": err == nil, "origin": done.Origin, "size": done.Size, "steps": steps}
+		if wrong, ok := errors.AsType[*tlog.CorruptError](err); ok {
+			answer["entry"], answer["tile"] = wrong.Entry, wrong.Tile
+		}
+		if printErr := t.json(answer); printErr != nil {
+			return printErr
+		}
+	} else {
+		t.steps(steps, false)
+	}
+	if err != nil {
+		t.tell("%s the log does not hold: %s", t.paint(red, "✗"), err)
+		return errNo
+	}
+	if !c.JSON {
+		t.println("%s all %d entries of %s hold (%s)", t.paint(green, "✓"), done.Size, done.Origin, time.Since(start).Round(time.Millisecond))
+	}
+	return nil
+}
+
+type auditExport struct {
+	calling
+	asking
+	Out string `short:"o" default:"-" placeholder:"FILE" help:"Where the report goes; - is standard output. A file must not be there."`
+}
+
+// Help gives examples.
+func (auditExport) Help() string {
+	return "oncegate audit export -c oncegate.yaml --system audit-office --from 2026-11-01 --to 2026-11-30 -o report.json\noncegate verify --trust trust report.json"
+}
+
+// Run writes the report: answer and receipt as they came, so that it verifies offline.
+func (c *auditExport) Run(ctx context.Context, t *terminal) error {
+	if c.From == "" || c.To == "" {
+		return misuse{errors.New("a report is of a period: say --from and --to")}
+	}
+	caller, err := c.client()
+	if err != nil {
+		return err
+	}
+	q, err := c.request(t)
+	if err != nil {
+		return err
+	}
+	report, err := caller.Export(ctx, api.ExportRequest{
+		From: q.From, To: q.To, System: q.System, Operator: q.Operator, Operation: q.Operation, Matter: q.Matter, Case: q.Case,
+		LicenseType: q.LicenseType, Holder: q.Holder, Decision: q.Decision,
+	})
+	if err != nil {
+		return t.refused(err)
+	}
+	if c.Out == "-" {
+		_, err = t.out.Write(append(report.Raw, '\n'))
+	} else {
+		err = writeNew(c.Out, report.Raw)
+	}
+	if err == nil && !report.Answer.Complete {
+		t.tell("The report is not complete: there is more in this period than one report holds. Narrow it.")
+	}
+	return err
+}
+
+// writeNew writes a file that must not be there.
+func writeNew(name string, data []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"oncegate/node"
+)
+
+type serveCommand struct {
+	Config    string `short:"c" required:"" placeholder:"FILE" help:"The configuration."`
+	LogFormat string `enum:"text,json" default:"text" help:"Form of the log on standard error: text or json."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"The least level that is logged: debug, info, warn or error."`
+}
+
+// Help gives examples.
+func (serveCommand) Help() string {
+	return "oncegate serve -c oncegate.yaml\nkill -HUP PID   # reload; a changed file does it too"
+}
+
+// Run serves until a signal ends it.
+func (c *serveCommand) Run(ctx context.Context, t *terminal) error {
+	n, err := node.Open(ctx, c.Config, node.Options{Logger: c.logger(t)})
+	if err != nil {
+		return err
+	}
+	t.tell("service %s, admin %s, public URL %s", n.Addr(), n.AdminAddr(), n.PublicURL())
+	return n.Run(ctx)
+}
+
+func (c *serveCommand) logger(t *terminal) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong has checked it
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(t.err, o))
+	}
+	return slog.New(slog.NewTextHandler(t.err, o))
+}
+
+type checkCommand struct {
+	Config string `short:"c" required:"" placeholder:"FILE" help:"The configuration."`
+	JSON   bool   `help:"Print the faults as JSON."`
+}
+
+// Help gives examples.
+func (checkCommand) Help() string { return "oncegate check -c oncegate.yaml" }
+
+// Run reports every fault, and whether the configuration can be used.
+func (c *checkCommand) Run(t *terminal) error {
+	setup, faults := node.Load(c.Config, now())
+	if c.JSON {
+		type fault struct {
+			File    string `json:"file"`
+			Line    int    `json:"line"`
+			Column  int    `json:"column"`
+			Reason  string `json:"reason"`
+			Warning bool   `json:"warning"`
+		}
+		list := make([]fault, len(faults))
+		for i, f := range faults {
+			list[i] = fault(f)
+		}
+		if err := t.json(map[string]any{"ok": len(faults.Fatal()) == 0, "faults": list}); err != nil {
+			return err
+		}
+		if len(faults.Fatal()) > 0 {
+			return misuse{errNo}
+		}
+		return nil
+	}
+	if len(faults.Fatal()) > 0 {
+		return faults
+	}
+	t.faults(faults)
+	t.println("%s can be used: %d departments, %d systems, %d sources, %d license types, %d matters, %d grants (%d warnings)", c.Config, len(setup.Departments),
+		len(setup.Systems), len(setup.Sources), len(setup.Catalogue.Types), len(setup.Book.Matters), len(setup.Policy.Grants()), len(faults))
+	fmt.Fprintln(t.out, t.paint(faint, "configuration "+setup.Digest+"  policy "+setup.Policy.Digest()))
+	return nil
+}

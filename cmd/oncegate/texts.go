@@ -1,0 +1,150 @@
+package main
+
+import "github.com/alecthomas/kong"
+
+// translate puts the help into the reader's language.
+func (t *terminal) translate(app *kong.Application) {
+	if !t.zh {
+		return
+	}
+	_ = kong.Visit(app.Node, func(v kong.Visitable, next kong.Next) error {
+		switch v := v.(type) {
+		case *kong.Node:
+			v.Help = t.say(v.Help)
+		case *kong.Value:
+			v.Help = t.say(v.Help)
+			v.OrigHelp = t.say(v.OrigHelp)
+		}
+		return next(nil)
+	})
+}
+
+// chinese are the texts by their English. A text that is not here stands in English.
+var chinese = map[string]string{
+	"A data-sharing gateway and electronic-license exchange: ask once, prove it.": "一次办数据网关：政务数据共享与电子证照交换。问一次，可举证。",
+	"Show context-sensitive help.": "显示帮助。",
+	"Run the gateway.":             "运行网关。",
+	"Check a configuration and everything it names; report all faults at once.":                                 "检查配置及其引用的所有文件，一次报告全部错误。",
+	"Make a new installation: configuration, keys, certificates, log.":                                          "新建安装：配置、密钥、证书、日志。",
+	"Start a small city, tell its story, and serve until Ctrl-C.":                                               "启动示例城市，演示全过程，然后运行到按下 Ctrl-C。",
+	"Verify what a gateway handed out, offline: licenses, answers, receipts, checkpoints, calls, certificates.": "离线验证网关给出的证照、答复、回执、检查点、调用、证书。",
+	"Make a signed call by hand.":                                                                "手工发起一次签名调用。",
+	"Look after the gateway's keys and certificates.":                                            "管理网关的密钥和证书。",
+	"Explain and test the policy.":                                                               "解释和测试共享策略。",
+	"Search, verify and export the records.":                                                     "检索、验证、导出审计记录。",
+	"The configuration.":                                                                         "配置文件。",
+	"Form of the log on standard error: text or json.":                                           "标准错误上日志的格式：text 或 json。",
+	"The least level that is logged: debug, info, warn or error.":                                "记录的最低级别：debug、info、warn 或 error。",
+	"Print the faults as JSON.":                                                                  "以 JSON 输出错误。",
+	"Folder of the new installation.":                                                            "新安装的目录。",
+	"Make what this configuration names instead of writing one; what is there stays.":            "不写配置，只补齐此配置所引用的内容；已有的不动。",
+	"Which configuration to write: minimal, or the sample city.":                                 "写哪一份配置：minimal（最小），或 city（示例城市）。",
+	"End after the story; the exit code says whether every step held.":                           "演示完即结束；退出码说明是否每一步都成立。",
+	"Print the result as JSON and end.":                                                          "以 JSON 输出结果并结束。",
+	"Keep everything here: city, gateway, trust, artefacts.":                                     "把一切保存在此目录：city、gateway、trust、artefacts。",
+	"What is believed: a folder with trust.json, or that file.":                                  "信任的依据：含 trust.json 的目录，或该文件。",
+	"Print the steps as JSON.":                                                                   "以 JSON 输出各步骤。",
+	"Print only what does not hold.":                                                             "只输出不成立的。",
+	"What to verify; - is standard input. Files that belong together verify one another.":        "要验证的文件；- 为标准输入。相关的文件一起给出，可相互印证。",
+	"The gateway's configuration, on its own machine: URL, id, keys and trust come from it.":     "网关的配置（在网关本机上）：地址、标识、密钥、信任均取自其中。",
+	"The gateway's public base URL.":                                                             "网关对外的基础 URL。",
+	"The gateway's id.":                                                                          "网关标识。",
+	"The system that calls.":                                                                     "发起调用的业务系统。",
+	"Who acts (经办人).":                                                                            "经办人。",
+	"Keystore with the system's call key.":                                                       "存有业务系统调用密钥的密钥库。",
+	"File with the keystore's passphrase.":                                                       "密钥库口令文件。",
+	"Environment variable with the keystore's passphrase.":                                       "存有密钥库口令的环境变量。",
+	"PEM file with the system's private key, instead of a keystore.":                             "业务系统私钥的 PEM 文件，代替密钥库。",
+	"Key id, where it is not the file's or key's own name.":                                      "密钥标识（与文件名或密钥自身标识不同时）。",
+	"What is believed: receipts of answers are verified with it.":                                "信任的依据：用它验证答复的回执。",
+	"Connect there instead of to the URL's address.":                                             "连接到此地址，而不是 URL 中的地址。",
+	"The body: JSON, @FILE, or - for standard input. Its bytes are signed as they are.":          "请求体：JSON、@文件，或 - 表示标准输入。按原字节签名。",
+	"Print a curl command that makes the call once within five minutes, instead of making it.":   "不调用，而是输出一条五分钟内可用一次的 curl 命令。",
+	"Operation, such as licenses.query or cases.check; docs/api.md lists them.":                  "操作，如 licenses.query、cases.check；见 docs/api.md。",
+	"Values of the path's parameters, such as no=SP-2026-000123.":                                "路径参数的值，如 no=SP-2026-000123。",
+	"List the gateway's keys.":                                                                   "列出网关的密钥。",
+	"Make a key: the first of a purpose in the keystore, or a system's call key in a file.":      "新建密钥：密钥库中某用途的第一把，或写入文件的业务系统调用密钥。",
+	"Replace a key by a new one; the old one still verifies and opens.":                          "更换密钥；旧密钥仍可验证和解密。",
+	"Print a certificate request (PKCS#10) of a key.":                                            "输出密钥的证书请求（PKCS#10）。",
+	"Install a certificate chain beside its key.":                                                "为密钥安装证书链。",
+	"Certify a system's request with the installation's own authority.":                          "用本安装自带的 CA 签发业务系统的证书请求。",
+	"Print what is public of a key.":                                                             "输出密钥的公开部分。",
+	"Print as JSON.":                                                                             "以 JSON 输出。",
+	"The configuration whose keystore gets the key.":                                             "配置文件，密钥存入其密钥库。",
+	"What the key is for.":                                                                       "密钥用途。",
+	"Department (id or code) or system it belongs to; empty: the gateway.":                       "密钥所属部门（标识或代码）或业务系统；空为网关。",
+	"Write a system's call key to this new PEM file instead, and print its certificate request.": "改为把业务系统调用密钥写入此新 PEM 文件，并输出证书请求。",
+	"What the key is for: license, status, envelope, index, call, seal or attest.":               "密钥用途：license、status、envelope、index、call、seal 或 attest。",
+	"Department (id or code) it belongs to; empty: the gateway.":                                 "密钥所属部门（标识或代码）；空为网关。",
+	"Key id.": "密钥标识。",
+	"PEM file with the certificate chain, leaf first.":                                "证书链 PEM 文件，末端证书在前。",
+	"System of the configuration whose request it is.":                                "配置中提出请求的业务系统。",
+	"File with the certificate request; - is standard input.":                         "证书请求文件；- 为标准输入。",
+	"The certificate chain instead of the bare key.":                                  "输出证书链，而不是裸公钥。",
+	"Instead: write everything that verifiers must believe into this folder.":         "改为把验证者须信任的一切写入此目录。",
+	"Say in sentences why a question is answered as it is.":                           "用语句说明一个请求为何如此裁决。",
+	"Run tables of expected decisions.":                                               "运行预期裁决表。",
+	"Read the sharing agreements aloud.":                                              "把共享协议读成语句。",
+	"Operation that is asked for.":                                                    "请求的操作。",
+	"The system that asks.":                                                           "请求的业务系统。",
+	"License type asked for.":                                                         "请求的证照类型。",
+	"Matter (事项) the case is of.":                                                     "办件所属事项。",
+	"Material (材料) asked for.":                                                        "请求的材料。",
+	"Role of the holder in the case.":                                                 "持证主体在办件中的角色。",
+	"How the case is attested: self, holder or platform.":                             "办件的佐证方式：self、holder 或 platform。",
+	"Legal basis: case, consent, or another that a grant names.":                      "依据：case（办件）、consent（授权同意），或授权条款所列其他依据。",
+	"The holder has consented.":                                                       "持证主体已同意。",
+	"Fields asked for; none: whatever is granted.":                                    "请求的字段；不写则为全部授权字段。",
+	"Age of the copy that would be released, such as 36h; empty: live.":               "将释放副本的时龄，如 36h；空为实时。",
+	"answer, or confirm a role inside.":                                               "answer（答复），或 confirm（内部核验角色）。",
+	"Moment or day of the question; empty: now.":                                      "请求的时刻或日期；空为现在。",
+	"Tables to run; none: those that the configuration names.":                        "要运行的表；不写则为配置中所列。",
+	"Print the results as JSON.":                                                      "以 JSON 输出结果。",
+	"Only those of this system.":                                                      "仅此业务系统的。",
+	"Search the records, with an auditor's key.":                                      "用审计人员的密钥检索记录。",
+	"Verify the whole log, over HTTP or in the store of a stopped node, or receipts.": "验证整个日志（经 HTTP，或已停节点的数据库），或验证回执。",
+	"Write a signed report of a period to a file.":                                    "把某一时段的签名报告写入文件。",
+	"From this day or moment (RFC 3339).":                                             "自此日或时刻（RFC 3339）。",
+	"Up to this day, included, or this moment (RFC 3339).":                            "至此日（含）或时刻（RFC 3339）。",
+	"Records of this system.":                                                         "此业务系统的记录。",
+	"Records of calls of this operator (经办人).":                                        "此经办人的调用记录。",
+	"Records of this operation.":                                                      "此操作的记录。",
+	"Records for this matter (事项).":                                                   "此事项的记录。",
+	"Records for this case (办件).":                                                     "此办件的记录。",
+	"Records about this license type.":                                                "此证照类型的记录。",
+	"Records about this holder, such as 001:91379901MA9920002Q; @FILE or - keeps the code out of the shell's history.": "关于此持证主体的记录，如 001:91379901MA9920002Q；用 @文件 或 - 可避免代码留在命令历史中。",
+	"Records with this decision, such as release or denied.":                                                           "此裁决的记录，如 release、denied。",
+	"Most records shown.": "最多显示的记录数。",
+	"Print the answers with their receipts as they came, one a line.":        "原样输出答复及回执，每行一个。",
+	"SQLite database of a stopped node, or a copy, instead of HTTP.":         "已停节点的 SQLite 数据库或其副本，代替 HTTP。",
+	"Name of the log in it, where the trust names several.":                  "其中日志的名称（信任依据列有多个时）。",
+	"Verify these receipts and answers instead of the whole log.":            "只验证这些回执和答复，而不是整个日志。",
+	"Where the report goes; - is standard output. A file must not be there.": "报告写往何处；- 为标准输出。文件不得已存在。",
+	"see: oncegate --help":                "参见：oncegate --help",
+	"error:":                              "错误：",
+	"warning:":                            "警告：",
+	"service %s, admin %s, public URL %s": "服务 %s，管理 %s，对外 URL %s",
+	"%s can be used: %d departments, %d systems, %d sources, %d license types, %d matters, %d grants (%d warnings)": "%s 可用：%d 个部门，%d 个业务系统，%d 个数据源，%d 种证照，%d 个事项，%d 条共享授权（%d 条警告）",
+	"say either a folder or -c FILE":                               "请给出目录或 -c 文件，二者取一",
+	"what verifiers must believe, in %s: hand it to them yourself": "验证者须信任的内容，在 %s：请亲手交付",
+	"holds":                            "成立",
+	"DOES NOT HOLD":                    "不成立",
+	" (%d steps could not be checked)": "（%d 步无从核验）",
+	"receipt verified: entry %d; request %s, jti %s":                                             "回执已验证：第 %d 条；请求 %s，jti %s",
+	"%d decisions, %d not as expected":                                                           "%d 条裁决，%d 条与预期不符",
+	"ID\tUSAGE\tOWNER\tALGORITHM\tSTATE\tCREATED\tCERTIFICATE UNTIL":                             "标识\t用途\t所属\t算法\t状态\t创建\t证书有效至",
+	"It has no certificate yet: oncegate keys csr %s, then oncegate keys cert %s FILE":           "尚无证书：先 oncegate keys csr %s，再 oncegate keys cert %s 文件",
+	"RECORD\tTIME\tSYSTEM\tOPERATION\tCASE\tTYPE\tDECISION\tRULES":                               "记录\t时间\t业务系统\t操作\t办件\t证照\t裁决\t依据规则",
+	"%d records are too new to be found yet":                                                     "另有 %d 条记录太新，尚未可检索",
+	"entries":                                                                                    "条目",
+	"%s the log does not hold: %s":                                                               "%s 日志不成立：%s",
+	"%s all %d entries of %s hold (%s)":                                                          "%s %[3]s 的全部 %[2]d 条目成立（%[4]s）",
+	"The report is not complete: there is more in this period than one report holds. Narrow it.": "报告不完整：此时段内容超出一份报告的容量，请缩小范围。",
+	nextSteps: `接下来：
+  1. 编辑 %[1]s：部门、业务系统、数据源。检查：  oncegate check -c %[1]s
+  2. 运行：                                      oncegate serve -c %[2]s
+  3. 在另一终端调用：                            oncegate call -c %[1]s --system SYSTEM catalog.types
+  4. 验证其给出的内容：                          oncegate verify --trust %[3]s FILE…
+正式使用之前：口令抄存保险柜；把 %[4]s/ca 移出本机；把 %[4]s/callers 中的密钥交给各业务系统（更好：让各系统
+自己生成并提交证书请求）；把高水位标记放在另一块磁盘上。`,
+}

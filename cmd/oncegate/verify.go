@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+
+	"oncegate/client"
+	"oncegate/license"
+	"oncegate/node"
+)
+
+type verifyCommand struct {
+	Trust string   `required:"" placeholder:"DIR" help:"What is believed: a folder with trust.json, or that file."`
+	JSON  bool     `help:"Print the steps as JSON."`
+	Quiet bool     `short:"q" help:"Print only what does not hold."`
+	Files []string `arg:"" name:"file" help:"What to verify; - is standard input. Files that belong together verify one another."`
+}
+
+// Help gives examples.
+func (verifyCommand) Help() string {
+	return "oncegate verify --trust trust answer.json\noncegate verify --trust trust license.sdjwt answer.json request.jwt request.body\ncurl -s https://gateway.example/log/checkpoint | oncegate verify --trust trust -"
+}
+
+// Run verifies files with nothing but trust that was brought along.
+func (c *verifyCommand) Run(t *terminal) error {
+	trust, err := client.LoadTrust(node.TrustPath(c.Trust))
+	if err != nil {
+		return misuse{err}
+	}
+	var all []client.Artefact
+	for _, name := range c.Files {
+		data, err := t.readAll(name, client.MaxArtefact+1)
+		if err != nil {
+			return err
+		}
+		all = append(all, client.Artefact{Name: name, Data: data})
+	}
+	return t.report(trust.Verify(all...), c.JSON, c.Quiet)
+}
+
+// report prints verifications; errNo unless everything holds.
+func (t *terminal) report(all []client.Verified, asJSON, quiet bool) error {
+	held := true
+	for _, v := range all {
+		held = held && v.Err() == nil
+	}
+	if asJSON {
+		if err := t.json(map[string]any{"ok": held, "artefacts": all}); err != nil {
+			return err
+		}
+	} else {
+		for _, v := range all {
+			t.verified(v, quiet)
+		}
+	}
+	if !held {
+		return errNo
+	}
+	return nil
+}
+
+func (t *terminal) verified(v client.Verified, quiet bool) {
+	verdict := t.paint(green, t.say("holds"))
+	open := 0
+	for _, s := range v.Steps {
+		if s.State == license.NotCheckable {
+			open++
+		}
+	}
+	switch {
+	case v.Err() != nil:
+		verdict = t.paint(red, t.say("DOES NOT HOLD"))
+	case quiet:
+		return
+	case open > 0:
+		verdict += t.paint(faint, t.say(" (%d steps could not be checked)", open))
+	}
+	fmt.Fprintf(t.out, "%s (%s): %s\n", t.paint(bold, v.Name), v.Kind, verdict)
+	t.steps(v.Steps, quiet)
+}
+
+// steps prints steps, one a line.
+func (t *terminal) steps(list []license.Step, quiet bool) {
+	for _, s := range list {
+		mark := t.paint(green, "✓")
+		switch s.State {
+		case license.Failed:
+			mark = t.paint(red, "✗")
+		case license.NotCheckable:
+			mark = t.paint(yellow, "–")
+		}
+		if quiet && s.State != license.Failed {
+			continue
+		}
+		if s.Reason == "" {
+			fmt.Fprintf(t.out, "  %s %s\n", mark, s.Name)
+			continue
+		}
+		fmt.Fprintf(t.out, "  %s %s  %s\n", mark, s.Name, t.paint(faint, s.Reason))
+	}
+}
