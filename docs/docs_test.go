@@ -1,0 +1,399 @@
+// Package docs_test keeps the documents true: tables are made from what they describe, commands are run, links lead somewhere.
+package docs_test
+
+import (
+	"encoding/base64"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"oncegate/api"
+	"oncegate/node"
+)
+
+// update writes the tables into the documents instead of comparing them: go test ./docs -update
+var update = flag.Bool("update", false, "write the generated tables into the documents")
+
+// TestTables holds every table between "<!-- table NAME -->" and "<!-- end NAME -->" against what it describes.
+func TestTables(t *testing.T) {
+	for _, c := range []struct {
+		document, name string
+		made           func(*testing.T) string
+	}{
+		{"api.md", "example", example},
+		{"api.md", "operations", operations},
+		{"api.md", "problems", problems},
+		{"api.md", "unsent", unsent},
+		{"operations.md", "configuration", configuration},
+		{"operations.md", "metrics", metrics},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := read(t, c.document)
+			begin, end := "<!-- table "+c.name+" -->\n", "<!-- end "+c.name+" -->"
+			before, rest, ok := strings.Cut(text, begin)
+			was, after, ok2 := strings.Cut(rest, end)
+			if !ok || !ok2 {
+				t.Fatalf("%s has no table %s", c.document, c.name)
+			}
+			want := c.made(t)
+			if *update {
+				if err := os.WriteFile(c.document, []byte(before+begin+want+end+after), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(want, was); diff != "" {
+				t.Errorf("%s is not true any more; go test ./docs -update mends it (-is, +says):\n%s", c.document, diff)
+			}
+		})
+	}
+}
+
+// caseNeeded says what an operation needs as its purpose. What can be read off the contract is checked against it.
+var caseNeeded = map[string]string{
+	"licenses.query":  "yes, with the material; or a basis that a grant names",
+	"licenses.status": "yes, with the material; or a basis that a grant names",
+	"cases.register":  "it makes one",
+	"cases.check":     "the one in the path, open",
+	"cases.materials": "the one in the path, open",
+	"cases.close":     "the one in the path, open",
+	"precheck":        "no: the holder's consent",
+}
+
+// callers say who may make a call. The right in front of them is read out of the gateway's own table.
+var callers = map[string]string{
+	"licenses.query":  "a grant for the type, the purpose and the system",
+	"licenses.status": "a grant, or a permission for the type",
+	"cases.register":  "a permission for the matter",
+	"cases.check":     "a rule that names the system and the case's matter; a grant for each material",
+	"cases.materials": "who registered the case, or a permission for the matter",
+	"cases.close":     "who registered the case, or a permission for the matter",
+	"precheck":        "a grant with ground consent for each material",
+}
+
+func operations(t *testing.T) string {
+	contract, err := api.NewContract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rights := rightsOfRoutes(t)
+	var b strings.Builder
+	b.WriteString("| operation | method, path | who may call | case needed | recorded | receipt |\n|---|---|---|---|---|---|\n")
+	for _, op := range contract.Operations() {
+		who, recorded, receipt := "everybody", "no", "no: it is signed in itself or says nothing"
+		if op.Signed {
+			right, known := rights[op.ID]
+			if !known {
+				t.Errorf("the gateway has no row for %s", op.ID)
+			}
+			delete(rights, op.ID)
+			who, recorded, receipt = "every registered system", "yes", "yes"
+			if right != "" {
+				who = "`" + right + "`: " + orElse(callers[op.ID], "a permission")
+			}
+			if op.ID == "log.entries" {
+				receipt = "no: bytes, not JSON; `receipts` has it"
+			}
+		}
+		purpose := orElse(caseNeeded[op.ID], "no")
+		if strings.Contains(op.Path, "{no}") != strings.Contains(purpose, "in the path") {
+			t.Errorf("%s: the path and the column about cases disagree", op.ID)
+		}
+		if asks := requestHas(op.ID, "Purpose"); asks != strings.HasPrefix(purpose, "yes") {
+			t.Errorf("%s: the request and the column about cases disagree", op.ID)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s `%s` | %s | %s | %s | %s |\n", op.ID, op.Method, op.Path, who, purpose, recorded, receipt)
+	}
+	for id := range rights {
+		t.Errorf("the gateway has a row %s, which is no operation", id)
+	}
+	return b.String()
+}
+
+// requestHas reports whether an operation's request type has a member.
+func requestHas(operation, member string) bool {
+	for id, request := range map[string]any{
+		"licenses.query": api.QueryRequest{}, "licenses.status": api.StatusRequest{}, "licenses.verify": api.VerifyRequest{},
+		"cases.register": api.CaseRequest{}, "cases.check": api.CheckRequest{}, "cases.materials": api.MaterialRequest{},
+		"precheck": api.PrecheckRequest{}, "consents.give": api.ConsentRequest{}, "audit.search": api.SearchRequest{},
+	} {
+		if id == operation {
+			_, has := reflect.TypeOf(request).FieldByName(member)
+			return has
+		}
+	}
+	return false
+}
+
+// rightsOfRoutes reads the gateway's table of routes: operation → right.
+func rightsOfRoutes(t *testing.T) map[string]string {
+	rights := make(map[string]string)
+	ast.Inspect(parse(t, "../gateway/routes.go"), func(n ast.Node) bool {
+		row, ok := n.(*ast.KeyValueExpr)
+		if !ok {
+			return true
+		}
+		value, isRow := row.Value.(*ast.CompositeLit)
+		if id, ok := text(row.Key); ok && isRow {
+			rights[id] = ""
+			for _, e := range value.Elts {
+				if f, ok := e.(*ast.KeyValueExpr); ok {
+					if name, ok := f.Key.(*ast.Ident); ok && name.Name == "right" {
+						rights[id], _ = text(f.Value)
+					}
+				}
+			}
+		}
+		return true
+	})
+	return rights
+}
+
+func problems(*testing.T) string {
+	var b strings.Builder
+	b.WriteString("| code | status | party | retry | 中文 | English | what to do · 怎么办 |\n|---|--:|---|---|---|---|---|\n")
+	for _, k := range api.Kinds() {
+		retry := "no"
+		if k.Retry {
+			retry = "yes"
+			if k.RetryAfter > 0 {
+				retry += fmt.Sprintf(", %d s", k.RetryAfter)
+			}
+		}
+		fmt.Fprintf(&b, "| `%s` | %d | %s | %s | %s | %s | %s<br>%s |\n", k.Code, k.Status, k.Party, retry, k.Zh, k.En, cell(k.AdviceEn), cell(k.AdviceZh))
+	}
+	return b.String()
+}
+
+// unsent lists the codes that no line of the program names.
+func unsent(t *testing.T) string {
+	var program strings.Builder
+	for _, pattern := range []string{"../api/*.go", "../gateway/*.go", "../certs/token/*.go", "../client/*.go", "../cases/*.go", "../node/*.go", "../license/*.go"} {
+		names, err := filepath.Glob(pattern)
+		must(t, err)
+		for _, name := range names {
+			if !strings.HasSuffix(name, "_test.go") && !strings.HasSuffix(name, "_gen.go") {
+				program.WriteString(read(t, name))
+			}
+		}
+	}
+	var codes []string
+	for _, k := range api.Kinds() {
+		if !strings.Contains(program.String(), strconv.Quote(k.Code)) {
+			codes = append(codes, "`"+k.Code+"`")
+		}
+	}
+	return strings.Join(codes, ", ") + "\n"
+}
+
+// configuration is one table for each type of node/config.go: its fields' comments are the manual.
+func configuration(t *testing.T) string {
+	var b strings.Builder
+	file := parse(t, "../node/config.go")
+	sections := make(map[string]string) // type → where it stands
+	known := reflect.TypeOf(node.Config{})
+	for i := range known.NumField() {
+		f := known.Field(i)
+		key, kind := f.Tag.Get("yaml"), f.Type
+		if kind.Kind() == reflect.Slice {
+			key, kind = key+"[]", kind.Elem()
+		}
+		sections[kind.Name()] = key
+	}
+	for _, d := range file.Decls {
+		g, ok := d.(*ast.GenDecl)
+		if !ok || g.Tok != token.TYPE {
+			continue
+		}
+		spec := g.Specs[0].(*ast.TypeSpec)
+		fields, ok := spec.Type.(*ast.StructType)
+		if !ok || spec.Name.Name == "Config" {
+			continue
+		}
+		where := sections[spec.Name.Name]
+		switch spec.Name.Name {
+		case "TLS":
+			where = "gateway.tls"
+		case "Certificate":
+			where = "trust.certificates[]"
+		case "Delegation":
+			where = "trust.delegations[]"
+		}
+		if where == "" {
+			t.Errorf("nobody knows where %s stands in a configuration", spec.Name.Name)
+		}
+		fmt.Fprintf(&b, "**`%s`** %s\n\n| key | meaning |\n|---|---|\n", where, sentence(g.Doc))
+		for _, f := range fields.Fields.List {
+			tag, _ := strconv.Unquote(f.Tag.Value)
+			fmt.Fprintf(&b, "| `%s` | %s |\n", reflect.StructTag(tag).Get("yaml"), cell(strings.TrimSpace(f.Comment.Text())))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// sentence is a type's comment without the name that Go wants at its beginning, on one line.
+func sentence(c *ast.CommentGroup) string { return strings.Join(strings.Fields(c.Text()), " ") }
+
+var metricForm = regexp.MustCompile(`(?s)(?:Name: |figure\(|count\(|NewDesc\()"(oncegate_[a-z0-9_]+)",\s*(?:Help: )?"([^"]+)"`)
+
+// metrics lists every figure with its help, as the code says it.
+func metrics(t *testing.T) string {
+	var rows []string
+	for _, name := range []string{"../gateway/metrics.go", "../node/metrics.go"} {
+		for _, m := range metricForm.FindAllStringSubmatch(read(t, name), -1) {
+			rows = append(rows, fmt.Sprintf("| `%s` | %s |\n", m[1], cell(m[2])))
+		}
+	}
+	declared := strings.Count(read(t, "../gateway/metrics.go")+read(t, "../node/metrics.go"), `"oncegate_`)
+	if declared != len(rows) {
+		t.Errorf("%d metrics are declared, %d were found", declared, len(rows))
+	}
+	slices.Sort(rows)
+	return "| metric | what it says |\n|---|---|\n" + strings.Join(rows, "")
+}
+
+// documents are all that people read.
+func documents(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(names, "../README.md", "../README.zh-CN.md", "../CHANGELOG.md", "../CONTRIBUTING.md")
+}
+
+var linkForm = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)|(?:src|srcset)="([^"]+)"`)
+
+// TestLinks follows every relative link, and every anchor.
+func TestLinks(t *testing.T) {
+	for _, name := range documents(t) {
+		for _, m := range linkForm.FindAllStringSubmatch(read(t, name), -1) {
+			target := m[1] + m[3]
+			if strings.Contains(target, "://") {
+				continue
+			}
+			file := name
+			if target != "" {
+				file = filepath.Join(filepath.Dir(name), target)
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s: the link %s leads nowhere", name, target)
+				continue
+			}
+			if anchor := strings.TrimPrefix(m[2], "#"); anchor != "" && !slices.Contains(anchors(t, file), anchor) {
+				t.Errorf("%s: %s has no heading %s", name, target, anchor)
+			}
+		}
+	}
+}
+
+// anchors are the names that a document's headings are linked by.
+func anchors(t *testing.T, file string) (list []string) {
+	for line := range strings.Lines(read(t, file)) {
+		if title, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && strings.HasPrefix(line, "#") {
+			keep := func(r rune) rune {
+				switch {
+				case r == ' ':
+					return '-'
+				case strings.ContainsRune("-_", r) || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 0x4e00 && r <= 0x9fff:
+					return r
+				}
+				return -1
+			}
+			list = append(list, strings.Map(keep, strings.ToLower(strings.TrimSpace(title))))
+		}
+	}
+	return list
+}
+
+var testForm = regexp.MustCompile("`([a-z]+(?:/[a-z]+)*)?\\.?((?:Test|Fuzz)[A-Z][A-Za-z0-9]*)`")
+
+// TestNamedTests finds every test that a document names, in the room that it names: "`gateway.TestReplay`".
+func TestNamedTests(t *testing.T) {
+	for _, name := range documents(t) {
+		for _, m := range testForm.FindAllStringSubmatch(read(t, name), -1) {
+			room, test := m[1], m[2]
+			if room == "" {
+				room = "."
+			}
+			files, _ := filepath.Glob(filepath.Join("..", room, "*_test.go"))
+			if !slices.ContainsFunc(files, func(f string) bool { return strings.Contains(read(t, f), "func "+test+"(") }) {
+				t.Errorf("%s names %s.%s, which is not there", name, m[1], test)
+			}
+		}
+	}
+}
+
+var pathForm = regexp.MustCompile("(?m)(?:^|[\\s`(])/(?:work|root|tmp|home)/")
+
+// TestNothingLocal: a document names no folder of the machine it was written on.
+func TestNothingLocal(t *testing.T) {
+	for _, name := range documents(t) {
+		if m := pathForm.FindString(read(t, name)); m != "" {
+			t.Errorf("%s names the folder %s", name, m)
+		}
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func parse(t *testing.T, name string) *ast.File {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// text is the value of a string literal.
+func text(e ast.Expr) (string, bool) {
+	lit, ok := e.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return "", false
+	}
+	s, err := strconv.Unquote(lit.Value)
+	return s, err == nil
+}
+
+func cell(s string) string {
+	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", "\\|")
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+func decode(t *testing.T, s string) string {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
