@@ -28,7 +28,7 @@ func auditing(ctx context.Context, s *scene) error {
 	if err := s.rate(ctx, auditor); err != nil {
 		return err
 	}
-	report, err := auditor.Export(ctx, api.ExportRequest{From: api.At(s.began.Add(-time.Second)), To: api.At(time.Now().Add(time.Second))})
+	report, err := auditor.Export(ctx, api.ExportRequest{From: api.At(s.began), To: api.At(time.Now().Add(time.Second))})
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (s *scene) found(ctx context.Context, auditor caller) error {
 	if err != nil {
 		return err
 	}
-	s.hold(ok, "按办件号：%d 条，含步骤 1 的核验（第 %d 条）", "by case number: %d records, among them the check of step 1 (entry %d)", n, s.food.index)
+	s.hold(ok, "按办件号：%d 条，含第 1 步 的核验（第 %d 条）", "by case number: %d records, among them the check of step 1 (entry %d)", n, s.food.index)
 	nobody := s.city.Population.Cast.Stranger.Holder()
 	who := api.HolderID{Type: nobody.Type, Code: nobody.Code}
 	n, ok, err = has(api.SearchRequest{Holder: who, Decision: "denied", Operator: operators["food-approval"]}, s.refused)
@@ -87,7 +87,7 @@ func (s *scene) receipts(ctx context.Context, auditor caller) error {
 
 // rate asks for the reuse rate of this run and holds it against what the checks said.
 func (s *scene) rate(ctx context.Context, auditor caller) error {
-	r, err := auditor.Reuse(ctx, api.ReuseRequest{From: api.At(s.began.Add(-time.Second)), To: api.At(time.Now().Add(time.Second))})
+	r, err := auditor.Reuse(ctx, api.ReuseRequest{From: api.At(s.began), To: api.At(time.Now().Add(time.Second))})
 	if err != nil {
 		return err
 	}

@@ -2,14 +2,11 @@ package demo
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
 
-	"oncegate/certs/keystore"
-	"oncegate/certs/sm"
 	"oncegate/client"
 )
 
@@ -23,14 +20,14 @@ type caller struct {
 func (st *stage) callersOf(operators map[string]string) (map[string]caller, error) {
 	all := make(map[string]caller, len(operators))
 	for system, operator := range operators {
-		signer, err := st.callers.Signer(keystore.Call, system)
+		signer, err := st.setup.CallerSigner(st.callers, system)
 		if err != nil {
-			return nil, fmt.Errorf("open key of system %s: %w", system, err)
+			return nil, err
 		}
 		sent := &recorder{}
 		c, err := client.New(client.Config{
 			BaseURL: st.node.PublicURL(), Gateway: st.setup.Gateway.ID, System: system, Operator: operator,
-			Signer: named{signer, system + "-1"}, Trust: st.trust, HTTP: &http.Client{Transport: sent},
+			Signer: signer, Trust: st.trust, HTTP: &http.Client{Transport: sent},
 		})
 		if err != nil {
 			return nil, err
@@ -39,14 +36,6 @@ func (st *stage) callersOf(operators map[string]string) (map[string]caller, erro
 	}
 	return all, nil
 }
-
-// named is a signer under the key id that the gateway registered: the name of its certificate's file.
-type named struct {
-	sm.Signer
-	id string
-}
-
-func (n named) KeyID() string { return n.id }
 
 // A recorder keeps what was sent last, so that it can be filed beside the answer.
 type recorder struct {

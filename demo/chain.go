@@ -36,7 +36,7 @@ func chain(ctx context.Context, s *scene) error {
 	for _, m := range a.Answer.Materials {
 		s.use(m)
 	}
-	s.hold(after-before == 1, "市场监管局只被查询 %.0f 次", "market regulation was asked %.0f time: the license was fetched once", after-before)
+	s.hold(after-before == 1, "市场监管局的数据库只被查询 %.0f 次", "market regulation was asked once (%.0f call at its database)", after-before)
 	return s.eightUses(a)
 }
 
@@ -44,7 +44,7 @@ func chain(ctx context.Context, s *scene) error {
 func (s *scene) use(m api.CheckedMaterial) {
 	how := good
 	if m.State != api.MaterialStateMet {
-		how = bad
+		how = lacking
 	}
 	matter, _ := s.setup.Book.Matter(m.Matter)
 	var own []string
@@ -53,7 +53,7 @@ func (s *scene) use(m api.CheckedMaterial) {
 			own = append(own, field)
 		}
 	}
-	s.row(how, matter.Name, strings.Join(m.Rules, " "), fmt.Sprintf("%d fields  %s", len(m.Fields), strings.Join(own, ", ")))
+	s.row(how, matter.Name, strings.Join(m.Rules, " "), fmt.Sprintf(s.in(text{"%d 个字段  %s", "%d fields  %s"}), len(m.Fields), strings.Join(own, ", ")))
 }
 
 // eightUses shows that each use was decided and recorded for its own purpose.

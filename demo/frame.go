@@ -17,14 +17,19 @@ func (p *printer) opening(st *stage) {
 	p.across(" Oncegate 一次办数据网关", p.in(text{"示例城市云川市，不属于任何人", "云川市 Yunchuan, a city that belongs to nobody"}), bold, dim)
 	p.printf(" %s\n", p.styled(dim, strings.Repeat("─", p.width-1)))
 	people := st.city.Population
-	for _, row := range [][4]string{
-		{"市场监管局", "market regulation", fmt.Sprintf("%d 营业执照", len(people.Companies)), "SQL   city/market.db"},
-		{"公安局", "public security", fmt.Sprintf("%d 居民身份证", len(people.People)), "REST  " + st.city.Police.Addr()},
-		{"自然资源局", "natural resources", fmt.Sprintf("%d 不动产权证书", len(people.Estates)), "SQL   city/land.db"},
-		{"民政局", "civil affairs", fmt.Sprintf("%d 结婚证", len(people.Marriages)), "REST  " + st.city.Civil.Addr()},
-		{"税务局", "tax bureau", fmt.Sprintf("%d 完税证明", len(people.Payments)), "CSV   city/tax-drops (GB18030)"},
+	var table []line
+	for _, row := range []struct{ source, holds, how string }{
+		{"market-registration", fmt.Sprintf("%d 营业执照", len(people.Companies)), "SQL   city/market.db"},
+		{"population-service", fmt.Sprintf("%d 居民身份证", len(people.People)), "REST  " + st.city.Police.Addr()},
+		{"real-estate-register", fmt.Sprintf("%d 不动产权证书", len(people.Estates)), "SQL   city/land.db"},
+		{"marriage-register", fmt.Sprintf("%d 结婚证", len(people.Marriages)), "REST  " + st.city.Civil.Addr()},
+		{"tax-drops", fmt.Sprintf("%d 完税证明", len(people.Payments)), "CSV   city/tax-drops, GB18030"},
 	} {
-		p.printf("   %s%s%s%s\n", pad(row[0], 14), pad(row[1], 22), pad(row[2], 20), row[3])
+		zh, en := st.departmentOf(row.source)
+		table = append(table, line{columns: [4]string{zh, en, row.holds, row.how}})
+	}
+	for _, row := range table {
+		p.line(row, widthsOf(table))
 	}
 	p.printf("   %s\n", p.styled(dim, fmt.Sprintf(p.in(text{"网关 %s，SQLite；全部启动用时 %s", "gateway on %s over SQLite; all of it started in %s"}), st.node.PublicURL(), seconds(st.ready))))
 }

@@ -118,32 +118,57 @@ var marks = map[mark]struct {
 	sign  string
 	style style
 }{
-	note: {"·", dim}, good: {"✓", green}, bad: {"✗", red}, waiting: {"○", yellow},
+	note: {"·", dim}, good: {"✓", green}, bad: {"✗", red}, lacking: {"○", yellow},
 }
 
 // scene prints a step with its real time.
 func (p *printer) scene(s *scene, outcome Step, took time.Duration) {
 	p.printf("\n")
 	p.across(fmt.Sprintf(" %d  %s", s.number, p.in(s.title)), fmt.Sprintf("%.1f ms", float64(took.Microseconds())/1000), bold, dim)
+	widths := widthsOf(s.lines)
 	for _, l := range s.lines {
-		p.line(l)
+		p.line(l, widths)
 	}
 	if !outcome.OK && s.broken == "" {
-		p.line(line{mark: bad, text: text{outcome.Detail, outcome.Detail}})
+		p.line(line{mark: bad, text: text{outcome.Detail, outcome.Detail}}, widths)
 	}
 }
 
-func (p *printer) line(l line) {
+// widthsOf measures the columns of a step's tables, which share theirs.
+func widthsOf(lines []line) (widths [4]int) {
+	for _, l := range lines {
+		for i, cell := range l.columns {
+			widths[i] = max(widths[i], uniseg.StringWidth(cell))
+		}
+	}
+	return widths
+}
+
+func (p *printer) line(l line, widths [4]int) {
 	m := marks[l.mark]
 	lead := "   " + p.styled(m.style, m.sign) + " "
+	words := p.in(l.text)
 	if l.text == (text{}) {
-		p.printf("%s%s  %s\n", lead, pad(l.columns[0], 26)+pad(l.columns[1], 40), l.columns[2])
-		return
+		words = p.row(l.columns, widths)
 	}
-	for i, part := range wrap(p.in(l.text), p.width-margin) {
+	for i, part := range wrap(words, p.width-margin) {
 		if i > 0 {
 			lead = strings.Repeat(" ", margin)
 		}
 		p.printf("%s%s\n", lead, part)
 	}
+}
+
+// row writes the cells of a table, side by side where there is room for all of its columns.
+func (p *printer) row(cells [4]string, widths [4]int) string {
+	const gap = 2
+	total, wide := margin-gap, ""
+	for i, cell := range cells {
+		total += widths[i] + gap
+		wide += pad(cell, widths[i]+gap)
+	}
+	if total > p.width {
+		wide = strings.Join(cells[:], "  ")
+	}
+	return strings.TrimRight(wide, " ")
 }

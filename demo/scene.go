@@ -43,16 +43,16 @@ type scene struct {
 type line struct {
 	mark    mark
 	text    text
-	columns [3]string // instead of text, for tables
+	columns [4]string // instead of text, for tables
 }
 
 type mark int
 
 const (
-	note mark = iota
-	good
-	bad
-	waiting // neither: unavailable for now
+	note    mark = iota // a remark
+	good                // a claim that holds, a material that is met
+	bad                 // a claim that does not hold
+	lacking             // a material that is not met, as the story wants it
 )
 
 // say adds a remark.
@@ -103,15 +103,13 @@ var stateTerms = map[api.MaterialState]string{
 
 // material adds a checked material to the table.
 func (s *scene) material(m api.CheckedMaterial) {
-	how, state := bad, stateTerms[m.State]
-	switch m.State {
-	case api.MaterialStateMet:
+	how, state := lacking, stateTerms[m.State]
+	if m.State == api.MaterialStateMet {
 		how = good
-	case api.MaterialStateUnavailable:
-		how = waiting
 	}
 	if m.Source != "" {
-		state += "  ← " + s.stage.departmentOf(m.Source)
+		department, _ := s.departmentOf(m.Source)
+		state += "  ← " + department
 	}
 	s.row(how, m.Name, m.NameEn, state)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"oncegate/certs/keystore"
@@ -71,7 +72,7 @@ func (st *stage) path(parts ...string) string {
 }
 
 // mainFile is the gateway's configuration.
-func (st *stage) mainFile() string { return st.path("gateway", "oncegate.yaml") }
+func (st *stage) mainFile() string { return st.path("gateway", node.MainFile) }
 
 // openCity starts the legacy systems under the addresses that the configuration has, or, where those are taken, puts
 // others into it. The tax bureau's export has not run for three days.
@@ -102,11 +103,7 @@ func (st *stage) prepareGateway(ctx context.Context) error {
 		return err
 	}
 	st.setup = prepared.Setup
-	phrase, err := os.ReadFile(st.setup.Config.Keys.PassphraseFile)
-	if err != nil {
-		return err
-	}
-	st.callers, err = keystore.Open(st.path("gateway", node.CallersFolder), []byte(strings.TrimSpace(string(phrase))))
+	st.callers, err = st.setup.OpenCallers("")
 	return err
 }
 
@@ -116,7 +113,7 @@ func (st *stage) openGateway(ctx context.Context) (err error) {
 		return err
 	}
 	logger := slog.New(slog.NewJSONHandler(io.Writer(st.journal), nil))
-	if st.node, err = node.Open(ctx, st.mainFile(), node.Options{Logger: logger}); err != nil {
+	if st.node, err = st.openNode(ctx, node.Options{Logger: logger}); err != nil {
 		return err
 	}
 	if err := st.node.WriteTrust(st.path("trust")); err != nil {
@@ -134,6 +131,19 @@ func (st *stage) openGateway(ctx context.Context) (err error) {
 		}
 	}()
 	return nil
+}
+
+// openNode opens the gateway. Somebody else may take a port after it was found to be free: then others are tried.
+func (st *stage) openNode(ctx context.Context, o node.Options) (n *node.Node, err error) {
+	for range 5 {
+		if n, err = node.Open(ctx, st.mainFile(), o); !errors.Is(err, syscall.EADDRINUSE) {
+			return n, err
+		}
+		if err := freePorts(st.mainFile()); err != nil {
+			return nil, err
+		}
+	}
+	return nil, err
 }
 
 // close stops everything, the gateway first, and removes the folder if it is temporary.
@@ -161,16 +171,17 @@ func (st *stage) close() error {
 }
 
 // departmentOf names the department behind a source.
-func (st *stage) departmentOf(source string) string {
+func (st *stage) departmentOf(source string) (zh, en string) {
 	for _, s := range st.setup.Sources {
 		if s.ID != source {
 			continue
 		}
 		for _, d := range st.setup.Departments {
 			if d.ID == s.Department {
-				return strings.TrimPrefix(d.Name, "云川市") + " " + d.NameEN
+				_, name, _ := strings.Cut(d.Name, "云川市")
+				return name, d.NameEN
 			}
 		}
 	}
-	return source
+	return source, source
 }

@@ -58,7 +58,8 @@ func (s *story) as(system string) (caller, error) {
 
 // caseNo numbers the n-th case of this run.
 func (s *story) caseNo(n int) string {
-	return fmt.Sprintf("SP-%s-%04d", s.began.In(license.Shanghai()).Format("20060102150405"), n)
+	began := s.began.In(license.Shanghai())
+	return fmt.Sprintf("SP-%s%03d-%04d", began.Format("20060102-150405"), began.Nanosecond()/1e6, n)
 }
 
 func party(role string, h license.HolderID) api.Party {

@@ -9,10 +9,9 @@ import (
 	"path/filepath"
 
 	"oncegate/audit"
-	"oncegate/certs/envelope"
 	"oncegate/certs/sm"
 	"oncegate/client"
-	"oncegate/store"
+	"oncegate/node"
 	"oncegate/tlog"
 )
 
@@ -102,15 +101,9 @@ func flip(ctx context.Context, name string, entry uint64) (at int, err error) {
 	return at, nil
 }
 
-// verifyCopy reads every entry of a copy and holds it against a proven checkpoint. Nothing sealed is opened, so any key does.
+// verifyCopy reads every entry of a copy, without any key, and holds it against a proven checkpoint.
 func verifyCopy(ctx context.Context, name string, c tlog.Checkpoint) (err error) {
-	ring, err := envelope.NewKeyring(nil, envelope.Key{ID: "none"})
-	if err != nil {
-		return err
-	}
-	db, err := store.Open(ctx, store.Config{
-		Path: name, Log: c.Origin, Sealer: ring, Digest: func(data []byte) []byte { d := sm.Digest(data); return d[:] },
-	})
+	db, err := node.OpenLogFile(ctx, name, c.Origin)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,73 @@
+package demo
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"oncegate/cases"
+	"oncegate/license"
+	"oncegate/node"
+)
+
+// A port that is taken is replaced by one that is free, and the configuration says so.
+func TestPortsAreFree(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := settle(dir, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	main := filepath.Join(dir, node.MainFile)
+	before, err := addressIn(main, listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if _, err := settle(dir, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := addressIn(main, listen)
+	if err != nil || after == before {
+		t.Errorf("the port stayed at %s: %v", after, err)
+	}
+	data, err := os.ReadFile(main)
+	if err != nil || !strings.Contains(string(data), "public_url: http://"+after) {
+		t.Errorf("callers are not told the new port: %v", err)
+	}
+}
+
+// Deadlines can be told whenever the demo runs.
+func TestCalendarReaches(t *testing.T) {
+	for _, year := range []int{2024, 2026, 2027, 2041} {
+		dir := t.TempDir()
+		now := time.Date(year, 12, 28, 3, 0, 0, 0, time.UTC)
+		if _, err := settle(dir, now); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(filepath.Join(dir, "calendar.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c cases.Calendar
+		if err := yaml.UnmarshalWithOptions(data, &c, yaml.Strict()); err != nil {
+			t.Fatal(err)
+		}
+		if faults := c.Check(); len(faults) > 0 {
+			t.Errorf("%d: %v", year, faults)
+		}
+		if _, err := c.Working("2026-12-31"); err != nil {
+			t.Errorf("%d: the sample's own years are gone: %v", year, err)
+		}
+		if day, err := c.Add(license.DateOf(now), 10); err != nil || day == "" {
+			t.Errorf("%d: %v", year, err)
+		}
+	}
+}
