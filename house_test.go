@@ -22,6 +22,7 @@ var floors = map[string]int{
 	"cmd":    7,
 	"deploy": 0, // data
 	"docs":   8, // tests of the documents
+	"attack": 8, // tests of everything at once
 }
 
 // owners are the only rooms that may import a library.
