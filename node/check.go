@@ -140,7 +140,7 @@ func (l *loader) checkDepartments() {
 		l.unless(d.Name != "", at+".name", "the name is missing")
 		codes(at+".uscc", d.USCC)
 		if err := license.CheckUSCC(d.USCC); err != nil {
-			l.doc.add(at+".uscc", "not a unified social credit code (统一社会信用代码): %s", license.ReasonOf(err))
+			l.doc.add(at+".uscc", "not a unified social credit code (统一社会信用代码): %s", string(license.ReasonOf(err)))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -82,12 +83,19 @@ func (d *document) addAt(p place, format string, args ...any) {
 	d.faults = append(d.faults, Fault{File: p.file, Line: p.line, Column: p.column, Reason: fmt.Sprintf(format, args...)})
 }
 
-// addAll reports what a room found wrong, with paths below prefix.
+// addAll reports what a room found wrong, with paths below prefix. A path inside a reason becomes a place too.
 func (d *document) addAll(prefix string, list []license.Fault) {
 	for _, f := range list {
-		d.add(prefix+strings.TrimPrefix(f.Path, "$"), "%s", f.Reason)
+		reason := writtenPath.ReplaceAllStringFunc(f.Reason, func(path string) string {
+			p := d.at(prefix + strings.TrimPrefix(path, "$"))
+			return fmt.Sprintf("%s:%d:%d", p.file, p.line, p.column)
+		})
+		d.add(prefix+strings.TrimPrefix(f.Path, "$"), "%s", reason)
 	}
 }
+
+// writtenPath is a YAML path in a sentence, such as "$.types[0].id".
+var writtenPath = regexp.MustCompile(`\$(\.[a-z_]+(\[[0-9]+\])*)+`)
 
 // warn reports what is odd without being wrong.
 func (d *document) warn(path, format string, args ...any) {

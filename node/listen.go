@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"log/slog"
+	"log"
 	"net"
 	"net/http"
 	"net/url"
@@ -64,7 +64,7 @@ func (n *Node) bind(ctx context.Context, address string, call time.Duration) (*l
 	}
 	l := &listener{Listener: bound, server: &http.Server{
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: call + writeMargin, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(n.Logger.Handler(), slog.LevelWarn),
+		MaxHeaderBytes: maxHeader, ErrorLog: log.New(&serverLog{logger: n.Logger, now: n.Now}, "", 0),
 	}}
 	n.later(func(context.Context) error { l.Listener.Close(); return nil })
 	return l, nil

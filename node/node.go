@@ -80,6 +80,7 @@ type running struct {
 // Open reads the configuration, opens everything it names and binds both listeners; Run then serves. The error is Faults if
 // the configuration is unusable. A log that was never created is not made here: Prepare does that.
 func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
+	outliveFileLimit()
 	n := &Node{Options: o.withDefaults()}
 	setup, faults := Load(path, n.Now())
 	for _, w := range faults.Warnings() {

@@ -1,0 +1,254 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"oncegate/certs/keystore"
+	"oncegate/certs/pki"
+)
+
+// A mistake is one way a configuration can be wrong: an edit, and where and how it is reported.
+type mistake struct {
+	name     string
+	file     string
+	old, new string
+	at       string // in file; text that begins where the fault is reported
+	reason   string // part of the reason
+	warning  bool
+}
+
+// mistakes of every kind. Their edits do not touch one another, so that they can be made all at once.
+var mistakes = []mistake{
+	{"unknown key at the top", MainFile, "\nstore:", "\nstroe: {}\nstore:", "stroe", `unknown key "stroe"`, false},
+	{"unknown key inside", MainFile, "  driver: sqlite\n  path: data", "  driver: sqlite\n  paht: data", "paht", `unknown key "paht"`, false},
+	{"wrong kind of value", MainFile, "decisions: [policy/grants_test.yaml]", "decisions: [policy/grants_test.yaml]\n\nlimits: {materials: many}", "many", "a whole number is expected", false},
+	{"no duration", MainFile, "  admin: 127.0.0.1:0", "  admin: 127.0.0.1:0\n  drain: soon", "soon", "is no duration", false},
+	{"a list where one value is meant", MainFile, "  origin: gateway.example/log", "  origin: [gateway.example/log]", "[gateway", "one value is expected here", false},
+	{"plain HTTP beyond loopback", MainFile, "  listen: 127.0.0.1:", "  listen: 0.0.0.0:", "0.0.0.0:", "plain HTTP is served on loopback only", false},
+	{"no such department of a system", MainFile, "{id: acceptance, name: 综合窗口受理平台, department: service", "{id: acceptance, name: 综合窗口受理平台, department: nobody", "nobody", `no department "nobody"`, false},
+	{"two systems of one id", MainFile, "{id: audit-office,", "{id: food-approval,", "food-approval, name: 审计", "stands already at", false},
+	{"wrong check character", MainFile, "uscc: 11379901MB9915186R", "uscc: 11379901MB9915186A", "11379901MB9915186A", "check-character", false},
+	{"no such license key", MainFile, "license_key: current", "license_key: license-0000000000000000", "license-0000", "the keystore has no license key", false},
+	{"a missing file", MainFile, "calendar: calendar.yaml", "calendar: kalender.yaml", "kalender.yaml", "is not there", false},
+	{"a pattern without a file", MainFile, "guards: []", "guards: [policy/*.cedar]", "policy/*.cedar", "no file matches", false},
+
+	{"two license types of one id", "catalogue.yaml", "\ntypes:", "\ntypes:\n  - {id: business-license, name: again, holder_category: \"2\"}", "business-license\n", "stands already at", false},
+	{"unknown kind of field", "catalogue.yaml", "title_en: domicile, kind: text", "title_en: domicile, kind: txet", "txet", "the kind must be one of", false},
+	{"no such holder check", "catalogue.yaml", "check: gb11643", "check: gb99999", "gb99999", "the check must be", false},
+
+	{"no such department of a matter", "matters.yaml", "department: service", "department: ministry", "ministry", `no department "ministry"`, false},
+	{"no such license type of a material", "matters.yaml", "license_type: business-license", "license_type: pet-license", "pet-license", "", false},
+	{"no fallback of that kind", "matters.yaml", "fallback: {kind: upload}", "fallback: {kind: pigeon}", "pigeon", "", false},
+
+	{"no such system in a grant", "policy/grants.yaml", "systems: [food-approval]", "systems: [food-aproval]", "food-aproval", "food-aproval", false},
+	{"no such matter in a grant", "policy/grants.yaml", "matters: [FOOD-01]\n    fields", "matters: [FOOD-99]\n    fields", "FOOD-99", "FOOD-99", false},
+	{"unknown key in a permission", "policy/grants.yaml", "    basis: 审计法", "    bases: 审计法", "bases", "bases", false},
+
+	{"no such department of a source", "sources/market.yaml", "department: market", "department: bazaar", "bazaar", `no department "bazaar"`, false},
+	{"a field that the type does not have", "sources/market.yaml", "addr}\n", "addr, colour: addr}\n", "addr}\n", "no such field", false},
+	{"a statement that reads everybody", "sources/market.yaml", " where uscc = :holder_code", "", "select no", ":holder_code", false},
+	{"a database that could be written", "sources/market.yaml", "?mode=ro", "", "file:market.db", "read-only", false},
+}
+
+// copyOf makes a copy of a prepared city, to be spoilt.
+func (c *city) copyOf(t *testing.T) *city {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(c.dir)); err != nil {
+		t.Fatal(err)
+	}
+	for _, keys := range []string{"keys", CAFolder, CallersFolder} { // CopyFS widens modes
+		names, err := filepath.Glob(filepath.Join(dir, keys, "*.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if err := os.Chmod(name, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.Chmod(filepath.Join(dir, "keys.passphrase"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return &city{t: t, dir: dir, main: filepath.Join(dir, MainFile), port: c.port}
+}
+
+// where says "file:line:column" of a text.
+func (c *city) where(file, text string) string {
+	c.t.Helper()
+	data, err := os.ReadFile(filepath.Join(c.dir, file))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	before, _, ok := strings.Cut(string(data), text)
+	if !ok {
+		c.t.Fatalf("%s has no %q", file, text)
+	}
+	line := strings.Count(before, "\n") + 1
+	column := len([]rune(before[strings.LastIndexByte(before, '\n')+1:])) + 1
+	return fmt.Sprintf("%s:%d:%d: ", filepath.Join(c.dir, file), line, column)
+}
+
+func (c *city) expect(m mistake, faults Faults) {
+	c.t.Helper()
+	at := c.where(m.file, m.at)
+	if !slices.ContainsFunc(faults, func(f Fault) bool {
+		return strings.HasPrefix(f.String(), at) && strings.Contains(f.Reason, m.reason) && f.Warning == m.warning
+	}) {
+		c.t.Errorf("%s: no fault at %s with %q among:\n%s", m.name, strings.TrimPrefix(at, c.dir+"/"), m.reason, strings.ReplaceAll(render(faults), c.dir+"/", ""))
+	}
+}
+
+func render(faults Faults) string {
+	var b strings.Builder
+	for _, f := range faults {
+		fmt.Fprintln(&b, f)
+	}
+	return b.String()
+}
+
+func TestEveryMistakeIsNamed(t *testing.T) {
+	sound := newCity(t)
+	if _, faults := Load(sound.main, time.Now()); len(faults) > 0 {
+		t.Fatalf("the sound configuration has faults:\n%s", render(faults))
+	}
+	for _, m := range mistakes {
+		t.Run(m.name, func(t *testing.T) {
+			c := sound.copyOf(t)
+			c.edit(m.file, m.old, m.new)
+			_, faults := Load(c.main, time.Now())
+			c.expect(m, faults)
+			if faults.err() == nil {
+				t.Error("the configuration counts as usable")
+			}
+		})
+	}
+	t.Run("all at once", func(t *testing.T) {
+		c := sound.copyOf(t)
+		for _, m := range mistakes {
+			c.edit(m.file, m.old, m.new)
+		}
+		_, faults := Load(c.main, time.Now())
+		for _, m := range mistakes {
+			switch m.name {
+			case "a missing file", "a list where one value is meant":
+				continue // would hide nothing, but stand beside others' places
+			}
+			c.expect(m, faults)
+		}
+	})
+}
+
+func TestCertificatesThatDoNotDo(t *testing.T) {
+	sound := newCity(t)
+	setup, _ := Load(sound.main, time.Now())
+	phrase, err := setup.Config.Keys.passphrase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := sound.authority(t, filepath.Join(sound.dir, CAFolder), phrase, time.Now())
+	strangers := sound.authority(t, t.TempDir(), phrase, time.Now())
+	past := sound.authority(t, filepath.Join(sound.dir, CAFolder), phrase, time.Now().Add(-3*365*24*time.Hour))
+	future := sound.authority(t, filepath.Join(sound.dir, CAFolder), phrase, time.Now().Add(time.Hour))
+	const service, market = "11379901MB9915186R", "11379901MB99103773"
+	for _, test := range []struct {
+		name    string
+		by      *Authority
+		usage   string
+		uscc    string
+		reason  string
+		warning bool
+	}{
+		{"of a stranger's authority", strangers, pki.Call, service, "does not lead to any of the trust's anchors", false},
+		{"for another usage", ours, pki.License, service, `is for usage "license" (subject OU), and "call" is needed here`, false},
+		{"of another body", ours, pki.Call, market, "is of body " + market, false},
+		{"expired", past, pki.Call, service, "has expired", true},
+		{"not valid yet", future, pki.Call, service, "is not valid before", true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := sound.copyOf(t)
+			signer, err := setup.Keys.Signer(keystore.Call, "example-gateway")
+			if err != nil {
+				t.Fatal(err)
+			}
+			chain, err := test.by.Issue(t.Context(), pki.Request{Organization: "示例局", USCC: test.uscc, Usage: test.usage, CommonName: "x", Public: signer.Public()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(c.dir, "certificates/acceptance-1.pem"), pki.MarshalPEM(chain...), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, faults := Load(c.main, time.Now())
+			c.expect(mistake{name: test.name, file: MainFile, at: "certificates/acceptance-1.pem", reason: test.reason, warning: test.warning}, faults)
+			if _, known := got.Callers["acceptance"].Keys["acceptance-1"]; known != test.warning {
+				t.Errorf("the key is taken over: %v", known)
+			}
+		})
+	}
+	t.Run("no certificate at all", func(t *testing.T) {
+		c := sound.copyOf(t)
+		if err := os.WriteFile(filepath.Join(c.dir, "certificates/acceptance-1.pem"), []byte("hello"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, faults := Load(c.main, time.Now())
+		c.expect(mistake{name: "no certificate", file: MainFile, at: "certificates/acceptance-1.pem", reason: "no PEM file of SM2 certificates"}, faults)
+	})
+}
+
+func (c *city) authority(t *testing.T, dir string, phrase []byte, at time.Time) *Authority {
+	t.Helper()
+	a, err := NewAuthority(context.Background(), AuthorityConfig{Dir: dir, Passphrase: phrase, Cost: 10, Now: func() time.Time { return at }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestWrongPassphrase(t *testing.T) {
+	c := newCity(t)
+	if err := os.WriteFile(filepath.Join(c.dir, "keys.passphrase"), []byte("something else\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, faults := Load(c.main, time.Now())
+	c.expect(mistake{name: "passphrase", file: MainFile, at: "dir: keys", reason: "wrong passphrase"}, faults)
+}
+
+func TestTwoSourcesOfOneType(t *testing.T) {
+	c := newCity(t)
+	data, err := os.ReadFile(filepath.Join(c.dir, "sources/market.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := strings.ReplaceAll(string(data), "market-registration", "market-copy")
+	if err := os.WriteFile(filepath.Join(c.dir, "sources/market-copy.yaml"), []byte(other), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, faults := Load(c.main, time.Now())
+	c.expect(mistake{name: "two sources", file: "sources/market.yaml", at: "id: market-registration", reason: "come from source market-copy already"}, faults)
+}
+
+func TestAnEmptyOrStrangeFile(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty": "", "comment": "# nothing\n", "list": "- a\n", "text": "hello\n", "two documents": "a: 1\n---\nb: 2\n", "no UTF-8": "a: \xff\n", "deep": strings.Repeat("[", 200),
+		"loop": "gateway: &a\n  tls: *a\n", "merge loop": "gateway: &a\n  <<: *a\n", "duplicate": "store: {}\nstore: {}\n", "broken": "gateway: {id: \"x\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			main := filepath.Join(t.TempDir(), "x.yaml")
+			if err := os.WriteFile(main, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, faults := Load(main, time.Now())
+			if faults.err() == nil {
+				t.Error("it counts as usable")
+			}
+		})
+	}
+}
