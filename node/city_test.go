@@ -82,15 +82,20 @@ func (c *city) edit(name string, pairs ...string) {
 // market makes the legacy system's database.
 func (c *city) market() {
 	c.t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(c.dir, "sources/market.db"))
+	c.exec(filepath.Join(c.dir, "sources/market.db"),
+		`create table licenses (no text, uscc text, name text, legal text, addr text, issued text, until text, status text)`,
+		`insert into licenses values ('L-1', '`+company+`', '云川小面馆有限公司', '甲乙', '示例路 1 号', '2024-03-01', '', '1')`)
+}
+
+// exec changes a legacy system's database.
+func (c *city) exec(path string, statements ...string) {
+	c.t.Helper()
+	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	defer db.Close()
-	for _, text := range []string{
-		`create table licenses (no text, uscc text, name text, legal text, addr text, issued text, until text, status text)`,
-		`insert into licenses values ('L-1', '` + company + `', '云川小面馆有限公司', '甲乙', '示例路 1 号', '2024-03-01', '', '1')`,
-	} {
+	for _, text := range statements {
 		if _, err := db.Exec(text); err != nil {
 			c.t.Fatal(err)
 		}
@@ -133,6 +138,20 @@ func (c *city) serve() *served {
 	return s
 }
 
+// trusted is what a verifier of this node believes.
+func (s *served) trusted() *client.Trust {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	if err := s.WriteTrust(dir); err != nil {
+		s.t.Fatal(err)
+	}
+	trust, err := client.LoadTrust(filepath.Join(dir, TrustFile))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return trust
+}
+
 // as returns a client that calls as a system and verifies every answer.
 func (s *served) as(system string) *client.Client {
 	s.t.Helper()
@@ -145,15 +164,9 @@ func (s *served) as(system string) *client.Client {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	dir := s.t.TempDir()
-	if err := s.WriteTrust(dir); err != nil {
-		s.t.Fatal(err)
-	}
-	trust, err := client.LoadTrust(filepath.Join(dir, TrustFile))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	c, err := client.New(client.Config{BaseURL: s.PublicURL(), Gateway: "example-gateway", System: system, Signer: signer, Operator: "window-3", Trust: trust, Tries: 1})
+	c, err := client.New(client.Config{
+		BaseURL: s.PublicURL(), Gateway: "example-gateway", System: system, Signer: signer, Operator: "window-3", Trust: s.trusted(), Tries: 1,
+	})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -39,14 +39,7 @@ func TestRestart(t *testing.T) {
 	if again.Answer.Licenses[0].Identifier != got.Identifier || again.Answer.Licenses[0].License != got.License {
 		t.Fatal("the license was signed again after the restart")
 	}
-	dir := t.TempDir()
-	if err := second.WriteTrust(dir); err != nil {
-		t.Fatal(err)
-	}
-	trust, err := client.LoadTrust(dir + "/" + TrustFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	trust := second.trusted()
 	for _, raw := range [][]byte{answer.Raw, again.Raw, []byte(got.License)} {
 		if v := trust.Verify(client.Artefact{Name: "a", Data: raw})[0]; v.Err() != nil {
 			t.Errorf("%s: %v", v.Kind, v.Err())
