@@ -55,7 +55,7 @@ func (p *printer) closing(r Result, st *stage) {
 
 // invitation says how to go on by hand.
 func (p *printer) invitation(ctx context.Context, st *stage) error {
-	curl, err := st.query(ctx)
+	food, curl, err := st.query(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,24 +67,27 @@ func (p *printer) invitation(ctx context.Context, st *stage) error {
 	say("就绪状态与指标", "readiness and metrics", "http://"+st.node.AdminAddr()+"/readyz\n   http://"+st.node.AdminAddr()+"/metrics")
 	say("配置：由此开始修改，网关会自行重新加载", "the configuration: edit it, the gateway reloads it by itself", st.mainFile())
 	say("离线验证留存的文件", "verify what was kept, offline", fmt.Sprintf("oncegate verify --trust %s %s/*", st.path("trust"), st.path("artefacts")))
+	say("手工发起已签名的调用；加 --curl 只打印命令", "make a signed call by hand; --curl only prints it",
+		fmt.Sprintf("oncegate call -c %s --system food-approval --operator SPXK-12 cases.check no=%s -d '{}'", st.mainFile(), food))
 	say("一次已签名的查询，五分钟内有效，仅可使用一次", "a signed query; it works once, within five minutes", curl)
 	p.printf("\n")
 	return nil
 }
 
 // query is a signed call for a new case of the food company.
-func (st *stage) query(ctx context.Context) (string, error) {
+func (st *stage) query(ctx context.Context) (no, curl string, err error) {
 	s := newStory(st, nil)
 	shop := st.city.Population.Cast.FoodShop
-	no := s.caseNo(7)
+	no = s.caseNo(7)
 	if err := s.accept(ctx, no, "YC-FOOD-01", party("applicant", shop.Holder()), party("legal_representative", shop.Legal.Holder())); err != nil {
-		return "", err
+		return "", "", err
 	}
 	body, err := json.Marshal(api.QueryRequest{
 		LicenseType: "business-license", Holder: api.HolderID{Type: "001", Code: shop.Code}, Purpose: api.Purpose{Case: no},
 	})
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	return s.callers["food-approval"].Curl(ctx, "licenses.query", nil, body)
+	curl, err = s.callers["food-approval"].Curl(ctx, "licenses.query", nil, body)
+	return no, curl, err
 }

@@ -55,8 +55,11 @@ func TestNobodyIsNamed(t *testing.T) {
 	if err != nil || files < 30 {
 		t.Errorf("%d files, %v", files, err)
 	}
-	if data, err := os.ReadFile(filepath.Join(dir, "city", "market.db")); err != nil || !codeOfAPerson.Match(data) {
-		t.Error("the scan does not even find them where they are", err)
+	for name, sample := range map[string][]byte{"market.db": names[len(names)-2], "tax-drops": names[1]} {
+		data := contentOf(t, filepath.Join(dir, "city", name))
+		if !codeOfAPerson.Match(data) || !bytes.Contains(data, sample) {
+			t.Errorf("the scan does not even find them in %s, where they are", name)
+		}
 	}
 }
 
@@ -92,4 +95,21 @@ func discreet(t *testing.T, where string, data []byte, names [][]byte) {
 			return
 		}
 	}
+}
+
+// contentOf reads a file, or all files of a folder.
+func contentOf(t *testing.T, name string) (all []byte) {
+	t.Helper()
+	err := filepath.WalkDir(name, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		all = append(all, data...)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }

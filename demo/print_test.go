@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -26,11 +27,14 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// The story fits the width it is told, in both languages, and is coloured only when asked to be.
+// The story fits the width it is told, in both languages, and is coloured only when asked to be. The second run is in the
+// folder of the first: it continues the same log with the same keys.
 func TestStoryFits(t *testing.T) {
+	dir := t.TempDir()
+	var keys []string
 	for _, o := range []Options{{Width: 100}, {Width: 72, Lang: "zh_CN.UTF-8"}} {
 		var out bytes.Buffer
-		o.Out, o.Once, o.Dir = &out, true, t.TempDir()
+		o.Out, o.Once, o.Dir = &out, true, dir
 		if err := Run(t.Context(), o); err != nil {
 			t.Fatal(err, out.String())
 		}
@@ -49,6 +53,14 @@ func TestStoryFits(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("lacks %q", want)
 		}
+		key, err := os.ReadFile(dir + "/artefacts/log.sm2.pub.pem")
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, string(key))
+	}
+	if keys[0] != keys[1] {
+		t.Error("the second run made a new log key")
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"oncegate/api"
 )
 
 // ErrUntold says that a step of the story did not hold.
@@ -28,9 +26,15 @@ type Options struct {
 
 // A Result is the outcome of the story, as JSON prints it.
 type Result struct {
-	OK    bool       `json:"ok"`
-	Steps []Step     `json:"steps"` // all seven; those that were never begun are not ok
-	Reuse api.Counts `json:"reuse"` // materials met from the source ÷ materials required, over the whole story
+	OK    bool   `json:"ok"`
+	Steps []Step `json:"steps"` // all seven; those that were never begun are not ok
+	Reuse Reuse  `json:"reuse"` // over the whole story
+}
+
+// Reuse is the reuse rate (复用率) with both its numbers.
+type Reuse struct {
+	Numerator   int `json:"numerator"`   // materials met from the source
+	Denominator int `json:"denominator"` // materials required
 }
 
 // A Step is the outcome of one step.
@@ -100,7 +104,7 @@ func (s *story) tell(ctx context.Context) Result {
 			break
 		}
 	}
-	result.Reuse = s.reuse
+	result.Reuse = Reuse{s.reuse.Numerator, s.reuse.Denominator}
 	return result
 }
 

@@ -107,26 +107,6 @@ func keptArtefacts(t *testing.T, dir string) {
 	}
 }
 
-// A second run in the same folder continues the same log with the same keys.
-func TestRunAgain(t *testing.T) {
-	dir := t.TempDir()
-	var keys []string
-	for range 2 {
-		var out bytes.Buffer
-		if err := Run(t.Context(), Options{Dir: dir, Once: true, Out: &out, Lang: "zh"}); err != nil {
-			t.Fatal(err, out.String())
-		}
-		key, err := os.ReadFile(dir + "/artefacts/log.sm2.pub.pem")
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys = append(keys, string(key))
-	}
-	if keys[0] != keys[1] {
-		t.Error("the second run made a new log key")
-	}
-}
-
 // A step that does not hold is told, ends the story, and is the run's error.
 func TestAStepThatFails(t *testing.T) {
 	st, err := open(t.Context(), t.TempDir())

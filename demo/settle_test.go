@@ -71,3 +71,20 @@ func TestCalendarReaches(t *testing.T) {
 		}
 	}
 }
+
+// The sample stands in the repository as something to start from: nothing is wrong with it, and all that it lacks is what
+// Prepare makes.
+func TestSampleIsAccepted(t *testing.T) {
+	setup, faults := node.Load("../deploy/city/oncegate.yaml", time.Now())
+	if len(faults.Fatal()) > 0 {
+		t.Fatal(faults)
+	}
+	for _, w := range faults.Warnings() {
+		if !strings.Contains(w.Reason, "oncegate init makes it") {
+			t.Error(w)
+		}
+	}
+	if len(setup.Sources) != 5 || len(setup.Tables) == 0 {
+		t.Errorf("%d sources, %d tables of decisions", len(setup.Sources), len(setup.Tables))
+	}
+}
