@@ -29,6 +29,7 @@ type callers struct {
 	keys  *keystore.Store
 	setup *node.Setup
 	trust *client.Trust
+	ahead time.Duration // of the callers' clocks
 }
 
 // callers opens the keys that Prepare has made for the systems.
@@ -44,7 +45,7 @@ func (in *installation) callers() *callers {
 	in.must(setup.WriteTrust(dir))
 	trust, err := client.LoadTrust(dir + "/" + node.TrustFile)
 	in.must(err)
-	return &callers{in.t, keys, setup, trust}
+	return &callers{t: in.t, keys: keys, setup: setup, trust: trust}
 }
 
 func (c *callers) signer(system string) sm.Signer {
@@ -67,7 +68,7 @@ func (c *callers) believing(system string, over http.RoundTripper, trust *client
 	c.t.Helper()
 	cl, err := client.New(client.Config{
 		BaseURL: publicURL, Gateway: gatewayID, System: system, Signer: c.signer(system), Operator: "window-3", Tries: 1,
-		HTTP: &http.Client{Transport: over, Timeout: soon}, Trust: trust,
+		HTTP: &http.Client{Transport: over, Timeout: soon}, Trust: trust, Now: func() time.Time { return time.Now().Add(c.ahead) },
 	})
 	if err != nil {
 		c.t.Fatal(err)

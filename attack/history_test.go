@@ -99,11 +99,17 @@ func (h *history) answered(t testing.TB, e *exchange) tlog.Receipt {
 			t.Fatalf("%s of %s: %v", v.Name, e.path, v.Err())
 		}
 	}
+	receipt := receiptOf(t, e)
+	h.holds(t, receipt)
+	return receipt
+}
+
+func receiptOf(t testing.TB, e *exchange) tlog.Receipt {
+	t.Helper()
 	_, receipt, err := audit.SplitAnswer(e.answer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.holds(t, receipt)
 	return receipt
 }
 

@@ -130,12 +130,10 @@ func (n *Node) openVoices(context.Context, *Setup) error {
 	return nil
 }
 
-func (n *Node) openStore(ctx context.Context, s *Setup) error {
-	keyring, err := s.Keys.Keyring(keystore.Envelope, "")
-	if err != nil {
+func (n *Node) openStore(ctx context.Context, s *Setup) (err error) {
+	if n.ring, err = s.sealer(); err != nil {
 		return err
 	}
-	n.ring = newRing(keyring)
 	c, err := s.storeConfig(n.ring, n.Now)
 	if err != nil {
 		return err

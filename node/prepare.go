@@ -321,11 +321,11 @@ func (m *maker) log(ctx context.Context) (err error) {
 	if err := faults.err(); err != nil {
 		return err
 	}
-	keyring, err := setup.Keys.Keyring(keystore.Envelope, "")
+	sealer, err := setup.sealer()
 	if err != nil {
 		return err
 	}
-	c, err := setup.storeConfig(newRing(keyring), m.options.Now)
+	c, err := setup.storeConfig(sealer, m.options.Now)
 	if err != nil {
 		return err
 	}
@@ -345,11 +345,16 @@ func (m *maker) log(ctx context.Context) (err error) {
 		return err
 	}
 	m.made("the log %s, in %s", setup.Log.Origin, c.Path)
-	return setup.recordCreation(ctx, config, db, newRing(keyring), m.options.Now)
+	return setup.recordCreation(ctx, config, db, sealer, m.options.Now)
 }
 
 // recordCreation leaves the log's first record: which keys it began with.
 func (s *Setup) recordCreation(ctx context.Context, config tlog.Config, db *store.DB, sealer audit.Sealer, now func() time.Time) error {
+	return s.recordBeginning(ctx, config, db, sealer, now, audit.Own{Operation: operationCreate, RequestID: s.Log.Origin, Inputs: map[string]any{"origin": s.Log.Origin, "keys": s.describeKeys()}})
+}
+
+// recordBeginning leaves a record in a log that is not open yet.
+func (s *Setup) recordBeginning(ctx context.Context, config tlog.Config, db *store.DB, sealer audit.Sealer, now func() time.Time, own audit.Own) error {
 	log, err := tlog.Open(ctx, config)
 	if err != nil {
 		return err
@@ -358,8 +363,17 @@ func (s *Setup) recordCreation(ctx context.Context, config tlog.Config, db *stor
 	if err == nil {
 		var recorder *audit.Recorder
 		if recorder, err = audit.NewRecorder(c); err == nil {
-			_, err = recorder.RecordOwn(ctx, audit.Own{Operation: operationCreate, RequestID: s.Log.Origin, Inputs: map[string]any{"origin": s.Log.Origin, "keys": s.describeKeys()}})
+			_, err = recorder.RecordOwn(ctx, own)
 		}
 	}
 	return errors.Join(err, log.Close(ctx))
+}
+
+// sealer seals with the keystore's keys.
+func (s *Setup) sealer() (*ring, error) {
+	keyring, err := s.Keys.Keyring(keystore.Envelope, "")
+	if err != nil {
+		return nil, err
+	}
+	return newRing(keyring), nil
 }

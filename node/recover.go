@@ -1,0 +1,128 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"oncegate/audit"
+	"oncegate/certs/token"
+	"oncegate/store"
+	"oncegate/tlog"
+)
+
+// operationRecover is the operation of the first record after a recovery.
+const operationRecover = "log.recover"
+
+// lostCalls is for how long after the last known checkpoint a call may still be made again that the lost part of the log had
+// refused for ever.
+const lostCalls = token.MaxLifetime + 3*token.Skew
+
+// RecoverOptions are how a log is recovered. The zero value is usable.
+type RecoverOptions struct {
+	// Checkpoint is the last checkpoint known of the old log. Default: the one in the high-water mark.
+	Checkpoint string
+	// At is when that checkpoint was made, about: calls from before are not taken any more. Default: when the mark was
+	// written; now where Checkpoint is given.
+	At time.Time
+
+	Now func() time.Time
+}
+
+// A Recovered says what a recovery did.
+type Recovered struct {
+	Old    tlog.Checkpoint // the last known of the old log: what verifiers can prove to be lost, if it is
+	Origin string          // of the new log
+	Until  time.Time       // calls that expire before it are refused: some could be replays of lost ones
+}
+
+// Recover leads on after a start was refused with tlog.ErrRolledBack because an old backup was restored. The configuration
+// names a new log.origin; the log under it begins with the last checkpoint known of the old one as entry 0, and the mark
+// follows it. The database stays: what the backup has of cases, licenses and old records. What came after the backup is lost,
+// and says so: its receipts still verify, for who keeps the old origin in its trust, and the old log's records prove that they
+// are missing.
+//
+// No node may be running. Recover may be repeated until it succeeds. The error is Faults where the configuration is unusable.
+func Recover(ctx context.Context, path string, o RecoverOptions) (Recovered, error) {
+	done, err := o.recover(ctx, path)
+	if err != nil {
+		return Recovered{}, fmt.Errorf("recover log: %w", err)
+	}
+	return done, nil
+}
+
+func (o RecoverOptions) recover(ctx context.Context, path string) (done Recovered, err error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	setup, faults := Load(path, o.Now())
+	if err := faults.err(); err != nil {
+		return done, err
+	}
+	if setup.Keys == nil {
+		return done, setup.KeysErr
+	}
+	if err := o.lastKnown(setup); err != nil {
+		return done, err
+	}
+	sealer, err := setup.sealer()
+	if err != nil {
+		return done, err
+	}
+	c, err := setup.storeConfig(sealer, o.Now)
+	if err != nil {
+		return done, err
+	}
+	db, err := store.Open(ctx, c)
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return o.into(ctx, setup, db, sealer)
+}
+
+// lastKnown fills in the options from the mark.
+func (o *RecoverOptions) lastKnown(s *Setup) error {
+	if o.Checkpoint != "" {
+		if o.At.IsZero() {
+			o.At = o.Now()
+		}
+		return nil
+	}
+	info, err := os.Stat(s.Log.Mark)
+	if err != nil {
+		return fmt.Errorf("read high-water mark: %s", pathReason(err))
+	}
+	if o.At.IsZero() {
+		o.At = info.ModTime()
+	}
+	o.Checkpoint, err = tlog.ReadMark(s.Log.Mark)
+	return err
+}
+
+// into makes the new log in the database, with its first records.
+func (o RecoverOptions) into(ctx context.Context, s *Setup, db *store.DB, sealer *ring) (done Recovered, err error) {
+	if done.Old, err = tlog.ParseCheckpoint(o.Checkpoint); err != nil {
+		return done, err
+	}
+	done.Origin, done.Until = s.Log.Origin, o.At.Add(lostCalls)
+	if done.Old.Origin == s.Log.Origin {
+		return done, fmt.Errorf("the last known checkpoint is of %s itself: give the new log another name under log.origin", s.Log.Origin)
+	}
+	// First the calls: a node that starts on half a recovery takes none again.
+	if err := db.Audit().Purge(ctx, done.Until); err != nil {
+		return done, err
+	}
+	config, err := s.logConfig(db.Log(), nil)
+	if err != nil {
+		return done, err
+	}
+	if err := tlog.Recover(ctx, config, o.Checkpoint); err != nil {
+		return done, err
+	}
+	return done, s.recordBeginning(ctx, config, db, sealer, o.Now, audit.Own{Operation: operationRecover, RequestID: s.Log.Origin, Inputs: map[string]any{
+		"origin": s.Log.Origin, "keys": s.describeKeys(), "old": map[string]any{"origin": done.Old.Origin, "size": done.Old.Size},
+	}})
+}
