@@ -1,10 +1,15 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
-// Names reports whether any grant or permission that stands at a moment names a system together with a matter: whether
-// the system has to do with the matter's cases at all. Others learn nothing of them, not even that they exist. A suspension
-// does not change it: a suspended system is told that it is suspended.
+// Names reports whether any grant that rests on a case, or permission to do something with cases, that stands at a moment
+// names a system together with a matter: whether the system has to do with the matter's cases at all. Others learn nothing
+// of them, not even that they exist; a grant for pre-checks says nothing about cases. A suspension does not change it: a
+// suspended system is told that it is suspended.
 func (s *Set) Names(system, matter string, at time.Time) bool {
 	for _, st := range s.named[scope{system: system, matter: matter}] {
 		if within(at, st.from, st.until) {
@@ -29,9 +34,18 @@ func (s *Set) indexNames() {
 		}
 	}
 	for _, g := range s.grants {
-		add(g.Systems, g.Matters, standing{g.from, g.until})
+		if slices.Contains(g.Grounds, ByCase) && slices.ContainsFunc(g.Operations, ofCases) {
+			add(g.Systems, g.Matters, standing{g.from, g.until})
+		}
 	}
 	for _, p := range s.permissions {
-		add(p.Systems, p.Matters, standing{p.from, p.until})
+		if slices.ContainsFunc(p.Operations, ofCases) {
+			add(p.Systems, p.Matters, standing{p.from, p.until})
+		}
 	}
+}
+
+// ofCases reports whether an operation cites a case.
+func ofCases(operation string) bool {
+	return strings.HasPrefix(operation, "cases.") || strings.HasPrefix(operation, "licenses.")
 }
