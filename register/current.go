@@ -146,3 +146,9 @@ func (r *Register) Version(ctx context.Context, identifier string) (Version, err
 	}
 	return v, nil
 }
+
+// IsOf reports whether a record is of the license that a version was signed of, whatever either says by now.
+func (r *Register) IsOf(v Version, l license.License) bool {
+	subject, err := r.subject(l)
+	return err == nil && hmac.Equal(subject[:], v.Subject[:])
+}
