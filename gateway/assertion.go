@@ -21,7 +21,7 @@ const AssertionType = "oncegate-assertion+jwt"
 type Assertion struct {
 	Issuer    string           `json:"iss"`               // an identity service that the configuration trusts
 	Audience  string           `json:"aud"`               // gateway id
-	For       string           `json:"for"`               // "consent", "case" or "precheck"
+	For       string           `json:"for"`               // "consent", "withdrawal", "case" or "precheck"
 	Reference string           `json:"ref"`               // consent id, case number or matter
 	Holder    license.HolderID `json:"holder"`            //
 	System    string           `json:"sys"`               // the system that may use it

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/go-kit/kit/endpoint"
 	kithttp "github.com/go-kit/kit/transport/http"
 
 	"oncegate/api"
-	"oncegate/certs/token"
 )
 
 // An operation is one row of the table of routes: an operation of the API description, the right it needs, and the method
@@ -27,8 +25,8 @@ type operation struct {
 // answers. A new operation is one method and one row.
 func typed[Q any](g *Gateway, method func(context.Context, *call, Q) (*result, error)) step {
 	return func(ctx context.Context, c *call) (*result, error) {
-		if c.headers != nil {
-			return nil, &refusal{problem: api.AsProblem(c.headers)}
+		if c.malformed != nil {
+			return nil, &refusal{problem: api.AsProblem(c.malformed)}
 		}
 		question, err := api.Decode[Q](c.row.Operation, c.body)
 		if err != nil {
@@ -41,60 +39,52 @@ func typed[Q any](g *Gateway, method func(context.Context, *call, Q) (*result, e
 	}
 }
 
+// permitted holds a row to its right where the right depends on nothing but the caller.
+func (g *Gateway) permitted(c *call) error {
+	if !c.row.byCaller {
+		return nil
+	}
+	if d := c.may(c.row.right, ""); !d.Allow {
+		return refuse("not-permitted").saying(sentences(d.Reasons)).because(ofPolicy(d.Reasons))
+	}
+	return nil
+}
+
 // handler makes a row an HTTP handler: open, then the middlewares around answer, then the reply.
 func (g *Gateway) handler(row *operation) http.Handler {
 	answer := func(ctx context.Context, request any) (any, error) {
-		return g.answer(ctx, request.(*call), row.run)
+		return g.answer(ctx, request.(*call))
 	}
-	chain := endpoint.Chain(g.observe, g.limit, g.deadline)
+	chain := endpoint.Chain(g.observe, g.hold, g.limit, g.deadline)
 	return kithttp.NewServer(chain(answer), g.open(row), write, kithttp.ServerErrorEncoder(g.writeError))
 }
 
-// observe counts the call and writes its one log line.
-func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
+// hold gives the call's id back where nothing was recorded, so that the same token may come again.
+func (g *Gateway) hold(next endpoint.Endpoint) endpoint.Endpoint {
 	return func(ctx context.Context, request any) (any, error) {
-		c := request.(*call)
-		g.metrics.inFlight.Inc()
-		defer g.metrics.inFlight.Dec()
 		response, err := next(ctx, request)
-		if u := (*unproven)(nil); errors.As(err, &u) {
-			return nil, err // counted where it is written: it proved nobody
-		}
-		code, decisions := "record-unavailable", []string(nil)
-		if rep, ok := response.(*reply); ok && err == nil {
-			code, decisions = rep.code, rep.log
-		}
-		if p := (*api.Problem)(nil); errors.As(err, &p) {
-			code = p.Code
-		}
-		took := g.now().Sub(c.start)
-		g.metrics.calls.WithLabelValues(c.row.ID, code).Inc()
-		g.metrics.seconds.WithLabelValues(c.row.ID).Observe(took.Seconds())
-		g.logger.InfoContext(ctx, "call", "operation", c.row.ID, "system", c.system.ID, "request", logSafe(c.claims.Request),
-			"code", code, "decisions", decisions, "ms", float64(took.Microseconds())/1000)
-		if err != nil && code == "record-unavailable" {
-			g.logger.ErrorContext(ctx, "nothing answered: the record failed", "operation", c.row.ID, "error", err.Error())
+		if err != nil && !errors.As(err, new(*unproven)) { // a replay stays one
+			g.claims.release(request.(*call).claim())
 		}
 		return response, err
 	}
 }
 
-// limit holds a system to its rate. The answer is fixed and unrecorded; one record per system and minute counts them.
+// limit holds a system to its rate, and all together to what this process can have under way. The answer is the fixed one
+// of design law 1, unrecorded; one record per system and minute counts them.
 func (g *Gateway) limit(next endpoint.Endpoint) endpoint.Endpoint {
 	return func(ctx context.Context, request any) (any, error) {
 		c := request.(*call)
-		if !c.config.limits.allow(c.claims.Issuer, c.start) {
-			g.claims.release(claim{c.claims.Issuer, c.claims.ID})
-			return nil, api.NewProblem("too-many-requests")
+		if g.limits.allow(c.claims.Issuer, c.start) {
+			select {
+			case g.inFlight <- struct{}{}:
+				defer func() { <-g.inFlight }()
+				return next(ctx, request)
+			default:
+			}
 		}
-		select {
-		case g.inFlight <- struct{}{}:
-			defer func() { <-g.inFlight }()
-			return next(ctx, request)
-		default:
-			g.claims.release(claim{c.claims.Issuer, c.claims.ID})
-			return nil, api.NewProblem("too-many-requests")
-		}
+		g.limits.count(c.claims.Issuer, 1)
+		return nil, api.NewProblem("too-many-requests")
 	}
 }
 
@@ -107,7 +97,7 @@ func (g *Gateway) deadline(next endpoint.Endpoint) endpoint.Endpoint {
 	}
 }
 
-// write sends a recorded reply.
+// write sends a recorded reply. It never fails: what was recorded is answered, and a caller who is gone is told nothing else.
 func write(_ context.Context, w http.ResponseWriter, response any) error {
 	rep := response.(*reply)
 	h := w.Header()
@@ -118,14 +108,17 @@ func write(_ context.Context, w http.ResponseWriter, response any) error {
 		h.Set("Retry-After", strconv.Itoa(rep.problem.RetryAfter))
 	}
 	w.WriteHeader(rep.status)
-	_, err := w.Write(rep.body)
-	return err
+	_, _ = w.Write(rep.body)
+	return nil
 }
 
 // writeError sends the answers that have no record: the fixed ones of design law 1.
 func (g *Gateway) writeError(ctx context.Context, err error, w http.ResponseWriter) {
 	if u := (*unproven)(nil); errors.As(err, &u) {
 		g.metrics.refused.WithLabelValues(u.problem.Code).Inc()
+		if u.problem.Code == "token-replayed" {
+			g.metrics.replays.Inc()
+		}
 		g.security.line(ctx, u.problem.Code)
 		u.problem.Write(w)
 		return
@@ -135,21 +128,4 @@ func (g *Gateway) writeError(ctx context.Context, err error, w http.ResponseWrit
 		return
 	}
 	api.NewProblem("record-unavailable").Write(w)
-}
-
-// expiry is until when the call's token could be accepted again: what the claim must outlive.
-func (g *Gateway) expiry(c *call) time.Time { return time.Unix(c.claims.Expires, 0).Add(token.Skew) }
-
-// logSafe keeps what a caller wrote from forging log lines or carrying text: ids are short and plain.
-func logSafe(s string) string {
-	const most = 64
-	out := make([]byte, 0, min(len(s), most))
-	for i := 0; i < len(s) && i < most; i++ {
-		if b := s[i]; b == '-' || b == '.' || b == '_' || b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' {
-			out = append(out, b)
-			continue
-		}
-		out = append(out, '?')
-	}
-	return string(out)
 }

@@ -7,61 +7,76 @@ import (
 	"net/http"
 
 	"oncegate/api"
+	"oncegate/audit"
 	"oncegate/cases"
 	"oncegate/license"
 	"oncegate/policy"
 )
 
 // may asks the policy whether the system may do something that releases no license, about a matter.
-func (g *Gateway) may(c *call, operation, matter string) (policy.Question, policy.Decision) {
-	q := policy.Question{Operation: operation, System: c.system.ID, Department: c.system.Department, Matter: matter, Basis: policy.ByCase, Now: c.now}
-	return q, c.config.Policy.Decide(q)
-}
-
-// permitted holds a row to its right where the right depends on nothing but the caller.
-func (g *Gateway) permitted(c *call) error {
-	if !c.row.byCaller {
-		return nil
-	}
-	q, d := g.may(c, c.row.right, "")
-	if d.Allow {
-		return nil
-	}
-	return refuse("not-permitted").saying(sentences(d.Reasons)).because(ofPolicy(d.Reasons)).with(nil, []input{{Question: q, Decision: d}})
+func (c *call) may(operation, matter string) policy.Decision {
+	d, _ := c.decide(policy.Question{
+		Operation: operation, System: c.system.ID, Department: c.system.Department, Matter: matter, Basis: policy.ByCase, Now: c.now,
+	})
+	return d
 }
 
 // registerCase makes a case known (POST /v1/cases). The number is the caller's; the same again is the same case.
 func (g *Gateway) registerCase(ctx context.Context, c *call, q api.CaseRequest) (*result, error) {
-	question, decision := g.may(c, c.row.right, q.Matter)
-	inputs := []input{{Question: question, Decision: decision}}
-	if !decision.Allow {
-		return nil, refuse("not-permitted").saying(sentences(decision.Reasons)).because(ofPolicy(decision.Reasons)).with(nil, inputs)
+	stated := c.stated(q)
+	may := c.may(c.row.right, q.Matter)
+	uses := aboutParties(stated, may.Rules)
+	if !may.Allow {
+		return nil, refuse("not-permitted").saying(sentences(may.Reasons)).because(ofPolicy(may.Reasons)).with(denied(uses)...)
 	}
-	stated := g.stated(c, q)
-	if err := cases.CheckCase(c.config.Book, c.config.Catalogue, stated, c.now); err != nil {
-		return nil, flawed("case-invalid", err)
+	if err := checkStated(c, stated); err != nil {
+		return nil, err
 	}
 	if stated.Attestation == cases.ByHolder {
-		if _, err := c.config.asserted(q.Assertion, assertion{For: "case", Reference: stated.No, Holder: applicant(stated), System: c.system.ID}, g.Audience, g.VerifySM2, c.now); err != nil {
-			return nil, refuse("assertion-invalid").because(inside("assertion", err))
+		want := assertion{For: "case", Reference: stated.No, Holder: applicant(stated), System: c.system.ID}
+		if _, err := c.config.asserted(q.Assertion, want, g.Audience, g.VerifySM2, c.now); err != nil {
+			return nil, refuse("assertion-invalid").with(denied(uses)...).because(inside("assertion", err))
 		}
 	}
 	standing, err := g.Cases.Case(ctx, stated.No)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &result{status: http.StatusCreated, answer: g.caseAnswer(c, stated), inputs: inputs, changes: []any{cases.Register{Case: stated}}}, nil
+		return &result{status: http.StatusCreated, answer: g.caseAnswer(c, stated), uses: uses, changes: []any{cases.Register{Case: stated}}}, nil
 	case err != nil:
 		return nil, err
 	case standing.Registrar != c.system.ID:
-		return nil, refuse("case-not-usable").because(ofCase("case-of-other-registrar"))
+		return nil, refuse("case-not-usable").with(said(api.Purpose{Case: q.No}, "", license.HolderID{})).because(ofCase("case-of-other-registrar"))
 	case !cases.SameStatement(standing, stated):
-		return nil, refuse("case-exists")
+		return nil, refuse("case-exists").with(denied(uses)...)
 	}
-	return &result{answer: g.caseAnswer(c, standing), inputs: inputs}, nil
+	return &result{answer: g.caseAnswer(c, standing), uses: uses}, nil
+}
+
+// checkStated finds what is wrong with a case as it is stated.
+func checkStated(c *call, stated cases.Case) error {
+	if namesPerson(stated.No) { // it would stand in records that nobody can erase
+		return refuse("case-invalid").at("/no", "holds the number of a person")
+	}
+	if err := cases.CheckCase(c.config.Book, c.config.Catalogue, stated, c.now); err != nil {
+		return flawed("case-invalid", err)
+	}
+	return nil
+}
+
+// aboutParties are the uses of a registration, one for each party: whoever looks for a person finds what was registered
+// about them.
+func aboutParties(k cases.Case, rules []string) []audit.DraftUse {
+	k.No = impersonal(k.No)
+	uses := make([]audit.DraftUse, len(k.Parties))
+	for i, p := range k.Parties {
+		uses[i] = aboutCase(k, rules)
+		uses[i].Person = p.Holder
+	}
+	return uses
 }
 
 // stated is the case as the caller states it, in normal form.
-func (g *Gateway) stated(c *call, q api.CaseRequest) cases.Case {
+func (c *call) stated(q api.CaseRequest) cases.Case {
 	stated := cases.Case{
 		No: q.No, Matter: q.Matter, Registrar: c.system.ID, Attestation: orDefault(cases.Attestation(q.Attestation), cases.Platform),
 		Accepted: q.Accepted.Time, Registered: c.now,
@@ -96,35 +111,41 @@ func (g *Gateway) caseAnswer(c *call, k cases.Case) api.CaseAnswer {
 }
 
 // ownCase loads the case in the path for somebody who may change it: its registrar, or a system permitted for its matter.
-func (g *Gateway) ownCase(ctx context.Context, c *call) (cases.Case, error) {
+// Whoever may know the case is told why not; others cannot tell it from none.
+func (g *Gateway) ownCase(ctx context.Context, c *call) (cases.Case, audit.DraftUse, error) {
 	found, err := g.usableCase(ctx, c)
+	use := aboutCase(found, nil)
 	if err != nil {
-		return found, err
+		return found, use, err
 	}
 	if found.Registrar != c.system.ID {
-		if q, d := g.may(c, c.row.right, found.Matter); !d.Allow {
-			return found, refuse("case-not-usable").because(ofPolicy(d.Reasons)).with(nil, []input{{Question: q, Decision: d}})
+		may := c.may(c.row.right, found.Matter)
+		use.Rules = notNil(may.Rules)
+		if !may.Allow {
+			use.Decision = outcomeDenied
+			return found, use, refuse("not-permitted").with(use).saying(sentences(may.Reasons)).because(ofPolicy(may.Reasons))
 		}
 	}
 	if !found.IsOpen() {
-		return found, refuse("case-closed")
+		return found, use, caseClosed(found)
 	}
-	return found, nil
+	return found, use, nil
 }
 
 // closeCase ends a case as a purpose (POST /v1/cases/{no}/close).
 func (g *Gateway) closeCase(ctx context.Context, c *call, _ api.CloseRequest) (*result, error) {
-	open, err := g.ownCase(ctx, c)
+	open, use, err := g.ownCase(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	answer := api.CloseAnswer{Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Case: open.No, Closed: api.At(c.now)}
-	return &result{answer: answer, changes: []any{cases.Close{No: open.No, Revision: open.Revision, At: c.now}}}, nil
+	change := cases.Close{No: open.No, Revision: open.Revision, At: c.now}
+	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: []any{change}}, nil
 }
 
 // receive notes what the window received instead of a reused license (POST /v1/cases/{no}/materials).
 func (g *Gateway) receive(ctx context.Context, c *call, q api.MaterialRequest) (*result, error) {
-	open, err := g.ownCase(ctx, c)
+	open, use, err := g.ownCase(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -134,21 +155,23 @@ func (g *Gateway) receive(ctx context.Context, c *call, q api.MaterialRequest) (
 	if err := cases.CheckReceived(c.config.Book, open, got); err != nil {
 		return nil, flawed("invalid-field", err)
 	}
+	use.Matter, use.Material = got.Matter, got.Material
 	answer := api.MaterialAnswer{
 		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Case: open.No, Matter: got.Matter, Material: got.Material, How: q.How,
-		Deadline: string(g.promised(c, open, got)),
+		Deadline: string(c.promised(got)),
 	}
-	return &result{answer: answer, changes: []any{cases.Receive{Received: got}}}, nil
+	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: []any{cases.Receive{Received: got}}}, nil
 }
 
-// promised is the day until which a promise must be made good; empty without one.
-func (g *Gateway) promised(c *call, open cases.Case, got cases.Received) license.Date {
+// promised is the day until which a promise must be made good, as the next check counts it: from the day of the promise;
+// empty without one.
+func (c *call) promised(got cases.Received) license.Date {
 	m, _ := c.config.Book.Matter(got.Matter)
 	material, _ := m.Material(got.Material)
 	if got.How != cases.HowPromised || material.Fallback.Days == 0 {
 		return ""
 	}
-	day, err := c.config.Calendar.Add(license.DateOf(open.Accepted), material.Fallback.Days)
+	day, err := c.config.Calendar.Add(license.DateOf(got.At), material.Fallback.Days)
 	if err != nil {
 		return ""
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
-	"time"
 
 	"oncegate/api"
 	"oncegate/audit"
@@ -22,9 +21,9 @@ func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*resu
 		return nil, err
 	}
 	if !checked.IsOpen() {
-		return nil, refuse("case-closed")
+		return nil, caseClosed(checked)
 	}
-	needs, err := g.planned(c, checked, q)
+	needs, rest, err := g.planned(c, checked, q)
 	if err != nil {
 		return nil, err
 	}
@@ -40,67 +39,82 @@ func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*resu
 		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Case: checked.No, Matter: checked.Matter,
 		Materials: make([]api.CheckedMaterial, 0, len(needs)),
 	}
+	bench := bench{c: c, checked: checked, received: received}
 	judged := make([]cases.Judgement, len(needs))
 	for i, n := range needs {
-		judged[i] = g.judge(c, n, checked, received)
-		material, err := g.checkedMaterial(ctx, work, n, judged[i])
+		material, j, err := work.material(ctx, &bench, n)
 		if err != nil {
 			return nil, err
 		}
-		answer.Materials = append(answer.Materials, material)
-		g.metrics.materials.WithLabelValues(n.outcome).Inc()
+		answer.Materials, judged[i] = append(answer.Materials, material), j
 	}
-	answer.CanProceed = cases.Conclude(judged).GoesOn
-	answer.Parts = parts(c, checked, judged)
+	all := append(slices.Clone(judged), bench.unasked(rest)...)
+	answer.CanProceed = cases.Conclude(all).GoesOn
+	answer.Parts = parts(c, checked, judged, all)
 	answer.Reuse = reuse(checked.No, license.DateOf(c.now), judged)
-	res, err := work.result(answer, needs)
-	if err != nil {
-		return nil, err
-	}
+	res := work.result(answer, needs)
 	count(res.uses, needs)
 	return res, nil
 }
 
 // usableCase loads the case in the path. Who may not use it cannot tell why.
 func (g *Gateway) usableCase(ctx context.Context, c *call) (cases.Case, error) {
-	n := &need{facts: cases.Facts{Case: c.path("no")}, question: policy.Question{Operation: c.row.ID, System: c.system.ID, Basis: policy.ByCase, Now: c.now}}
-	found, err := g.Cases.Case(ctx, c.path("no"))
+	no := c.path("no")
+	n := &need{question: policy.Question{Operation: c.row.right, System: c.system.ID, Basis: policy.ByCase, Now: c.now}}
+	said := said(api.Purpose{Case: no}, "", license.HolderID{})
+	found, err := g.Cases.Case(ctx, no)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		n.facts.Reasons = []cases.Reason{"case-unknown"}
-		return found, n.notUsable(c)
+		return found, n.notUsable(c, said)
 	case err != nil:
 		return found, err
-	case !g.entitled(c, found):
+	case !c.entitled(found):
+		n.facts = cases.Facts{Case: no, Revision: found.Revision, Registrar: found.Registrar, Reasons: []cases.Reason{"caller-not-entitled"}}
 		n.question.Matter = found.Matter
-		return found, n.notUsable(c)
+		return found, n.notUsable(c, said)
 	}
 	return found, nil
 }
 
-// planned are the needs of a check: every material of every matter of the case, or those asked for. How many there are is
-// known before any source is asked, so a check too large to record is refused here.
-func (g *Gateway) planned(c *call, checked cases.Case, q api.CheckRequest) ([]*need, error) {
-	var needs []*need
-	for _, f := range c.config.Book.Plan(checked, c.system.ID) {
-		if len(q.Matters) > 0 && !slices.Contains(q.Matters, f.Matter.Code) || len(q.Materials) > 0 && !slices.Contains(q.Materials, f.Material.Code) {
-			continue
-		}
-		needs = append(needs, g.planNeed(c, f))
-	}
-	if len(needs) == 0 {
-		return nil, refuse("unknown-material").at("/materials", "the case has no such material")
-	}
-	if len(needs) > g.Limits.Materials || !audit.Fits(g.largest(c, needs)) {
-		return nil, refuse("too-many-materials")
-	}
-	return needs, nil
+// caseClosed is what somebody who may know the case is told.
+func caseClosed(k cases.Case) *refusal {
+	use := aboutCase(k, nil)
+	use.Decision = outcomeDenied
+	return refuse("case-closed").with(use).because(ofCase(cases.CaseClosed))
 }
 
-func (g *Gateway) planNeed(c *call, f cases.Facts) *need {
+// planned are the needs of a check: every material of every matter of the case that the caller has to do with, or those
+// asked for; rest are the others. How many there are is known before any source is asked, so a check too large to record
+// is refused here.
+func (g *Gateway) planned(c *call, checked cases.Case, q api.CheckRequest) (needs, rest []*need, err error) {
+	for _, f := range c.config.Book.Plan(checked, c.system.ID) {
+		if !c.knows(checked, f.Matter.Code) {
+			continue
+		}
+		n := c.planNeed(f)
+		if len(q.Matters) > 0 && !slices.Contains(q.Matters, f.Matter.Code) || len(q.Materials) > 0 && !slices.Contains(q.Materials, f.Material.Code) {
+			rest = append(rest, n)
+			continue
+		}
+		needs = append(needs, n)
+	}
+	use := aboutCase(checked, nil)
+	use.Decision = outcomeDenied
+	if len(needs) == 0 {
+		return nil, nil, refuse("unknown-material").at("/materials", "the case has no such material").with(use)
+	}
+	if len(needs) > g.Limits.Materials || !audit.Fits(g.largest(c, needs)) {
+		return nil, nil, refuse("too-many-materials").with(use)
+	}
+	return needs, rest, nil
+}
+
+func (c *call) planNeed(f cases.Facts) *need {
 	return &need{
-		facts: f,
-		ask:   license.Question{Type: f.Material.LicenseType, Holder: f.Party.Holder.Normal()},
+		facts:    f,
+		compares: comparedFields(f.Material),
+		ask:      license.Question{Type: f.Material.LicenseType, Holder: f.Party.Holder.Normal()},
 		question: policy.Question{
 			Operation: c.row.right, System: c.system.ID, Department: c.system.Department, LicenseType: f.Material.LicenseType,
 			Provider: c.config.provider(f.Material.LicenseType), Matter: f.Matter.Code, Material: f.Material.Code, Role: f.Material.HolderRole(),
@@ -109,13 +123,15 @@ func (g *Gateway) planNeed(c *call, f cases.Facts) *need {
 	}
 }
 
-// largest is a draft as large as the record of these needs can become: every role confirmed, every field left.
+// largest is a draft as large as the record of these needs can become: every consent given, every role confirmed, every
+// field left. Nothing is decided by it.
 func (g *Gateway) largest(c *call, needs []*need) audit.Draft {
 	d := g.draft(c)
 	for _, n := range needs {
 		probe := *n
-		probe.decision = c.config.Policy.Decide(n.question)
-		probe.fields, probe.outcome = probe.decision.Fields, string(cases.Unavailable)
+		probe.question.Consent = true
+		probe.decision = c.config.Policy.Decide(probe.question)
+		probe.fields, probe.outcome = slices.Concat(probe.decision.Fields, n.compares), outcomeUnavailable
 		d.Uses = append(d.Uses, probe.use(c))
 		if n.facts.Confirm != nil {
 			d.Uses = append(d.Uses, probe.use(c))
@@ -124,96 +140,17 @@ func (g *Gateway) largest(c *call, needs []*need) audit.Draft {
 	return d
 }
 
-// judge says how one material stands.
-func (g *Gateway) judge(c *call, n *need, checked cases.Case, received []cases.Received) cases.Judgement {
-	t, _ := c.config.Catalogue.Type(n.facts.Material.LicenseType)
-	e := cases.Evidence{
-		Facts: n.facts, Type: t, Allowed: n.decision.Allow, Confirmed: n.role == nil, Role: n.role, Finding: n.finding, Received: received,
-		From: license.DateOf(checked.Accepted), Day: license.DateOf(c.now),
-	}
-	if errors.Is(n.role, errRoleNotGranted) {
-		e.Allowed, e.Role = false, nil
-	}
-	if len(n.decision.Reasons) > 0 && !e.Allowed {
-		e.Reason = cases.Reason(n.decision.Reasons[0].Code)
-	}
-	j := cases.Judge(e, c.config.Calendar)
-	n.outcome = string(j.State)
-	return j
-}
-
-// checkedMaterial is a judged material as the caller sees it; only a met one releases fields.
-func (g *Gateway) checkedMaterial(ctx context.Context, w *work, n *need, j cases.Judgement) (api.CheckedMaterial, error) {
-	m := api.CheckedMaterial{
-		Matter: j.Matter, Material: j.Material, Name: n.facts.Material.Name, NameEn: n.facts.Material.NameEN, Need: int(j.Need),
-		LicenseType: n.facts.Material.LicenseType, State: api.MaterialState(j.State), Rules: notNil(n.decision.Rules),
-	}
-	if j.Covered != "" {
-		m.State = api.MaterialStateCovered
-	}
-	if j.Reason != "" {
-		m.Reason = n.reason(j.Reason)
-	}
-	if j.Fallback.Kind != "" {
-		m.Fallback = api.Fallback{Kind: api.FallbackKind(j.Fallback.Kind), Deadline: string(j.Fallback.Deadline)}
-	}
-	if n.finding.State == "" {
-		return m, nil
-	}
-	m.Source = n.finding.Source
-	if n.finding.State != license.IsUnavailable {
-		m.Freshness, m.AsOf = w.c.config.freshness(n.finding), api.At(n.finding.AsOf)
-	}
-	if j.Record < 0 {
-		return m, nil
-	}
-	record := n.finding.Records[j.Record]
-	m.Status = api.Status(record.StatusAt(license.DateOf(w.c.now)))
-	if j.State != cases.Met {
-		return m, w.observe(ctx, record, n.finding.AsOf)
-	}
-	l, err := w.disclose(ctx, n, record)
-	if err != nil {
-		return m, withNeed(err, w.c, n)
-	}
-	m.License, m.Identifier, m.Version, m.Fields, m.Flags, m.Obligations = l.License, l.Identifier, l.Version, l.Fields, l.Flags, n.decision.Obligations
-	return m, nil
-}
-
-// reason is why a material is not met, in words: the policy's own where it refused.
-func (n *need) reason(r cases.Reason) api.Reason {
-	for _, own := range n.decision.Reasons {
-		if own.Code == string(r) {
-			return ofPolicy([]policy.Reason{own})[0]
-		}
-	}
-	return reason(string(r))
-}
-
-// observe takes over what a source says of a license that is not released: its status, if it was signed before.
-func (w *work) observe(ctx context.Context, record license.License, asOf time.Time) error {
-	changes, err := w.c.config.Register.Observe(ctx, record, asOf)
-	if err != nil {
-		return err
-	}
-	w.changes = append(w.changes, changes...)
-	return nil
-}
-
-// parts says of each matter of a chain whether it can go on.
-func parts(c *call, checked cases.Case, judged []cases.Judgement) (out []api.CheckedPart) {
+// parts says of each matter of a chain that was checked whether it can go on.
+func parts(c *call, checked cases.Case, judged, all []cases.Judgement) (out []api.CheckedPart) {
 	if m, ok := c.config.Book.Matter(checked.Matter); !ok || !m.IsChain() {
 		return nil
 	}
+	of := func(list []cases.Judgement, matter string) []cases.Judgement {
+		return slices.DeleteFunc(slices.Clone(list), func(j cases.Judgement) bool { return j.Matter != matter })
+	}
 	for _, m := range c.config.Book.MattersOf(checked) {
-		var own []cases.Judgement
-		for _, j := range judged {
-			if j.Matter == m.Code {
-				own = append(own, j)
-			}
-		}
-		if len(own) > 0 {
-			out = append(out, api.CheckedPart{Matter: m.Code, CanProceed: cases.Conclude(own).GoesOn})
+		if len(of(judged, m.Code)) > 0 {
+			out = append(out, api.CheckedPart{Matter: m.Code, CanProceed: cases.Conclude(of(all, m.Code)).GoesOn})
 		}
 	}
 	return out

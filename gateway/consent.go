@@ -8,40 +8,56 @@ import (
 	"slices"
 
 	"oncegate/api"
+	"oncegate/audit"
 	"oncegate/cases"
 	"oncegate/certs/sm"
 	"oncegate/license"
 )
 
-// giveConsent registers a holder's consent (POST /v1/consents), evidenced by an assertion that says the same.
+// giveConsent registers a holder's consent (POST /v1/consents), evidenced by an assertion that says the same. The same
+// consent again, under whatever assertion, is the same consent.
 func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest) (*result, error) {
 	given := cases.Consent{
 		ID: q.ID, Holder: license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal(), System: c.system.ID,
 		Types: slices.Sorted(slices.Values(q.Types)), Matters: slices.Sorted(slices.Values(q.Matters)), Expires: q.Expires.Time,
 		Evidence: cases.EvidenceIdentity, Digest: sm.DigestB64([]byte(q.Assertion)), Given: c.now,
 	}
+	if namesPerson(given.ID) {
+		return nil, refuse("invalid-field").at("/id", "holds the number of a person")
+	}
 	if err := cases.CheckConsent(c.config.Book, c.config.Catalogue, given, c.now); err != nil {
 		return nil, flawed("invalid-field", err)
 	}
-	said, err := c.config.asserted(q.Assertion, assertion{"consent", given.ID, given.Holder, c.system.ID}, g.Audience, g.VerifySM2, c.now)
-	if err != nil {
-		return nil, refuse("assertion-invalid").because(inside("assertion", err))
-	}
-	if !sameWords(said.Types, given.Types) || !sameWords(said.Matters, given.Matters) || said.Expires < given.Expires.Unix() {
-		return nil, refuse("assertion-invalid").because(inside("assertion", errAssertion))
+	if err := g.consentAsserted(c, q.Assertion, given); err != nil {
+		return nil, refuse("assertion-invalid").with(aboutHolder(given.Holder, "", outcomeDenied)).because(inside("assertion", err))
 	}
 	standing, err := g.Cases.Consent(ctx, given.ID)
+	use := aboutHolder(given.Holder, "", outcomeNoted)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &result{status: http.StatusCreated, answer: g.consentAnswer(c, given), changes: []any{cases.Give{Consent: given}}}, nil
+		res := &result{status: http.StatusCreated, answer: g.consentAnswer(c, given), uses: []audit.DraftUse{use}, changes: []any{cases.Give{Consent: given}}}
+		return res, nil
 	case err != nil:
 		return nil, err
-	case standing.System != c.system.ID || standing.Digest != given.Digest:
-		return nil, refuse("consent-exists")
+	case standing.System != c.system.ID || !sameConsent(standing, given):
+		return nil, refuse("consent-exists").with(aboutHolder(given.Holder, "", outcomeDenied))
 	case !standing.Withdrawn.IsZero():
-		return nil, refuse("consent-withdrawn")
+		return nil, refuse("consent-withdrawn").with(aboutHolder(given.Holder, "", outcomeDenied))
 	}
-	return &result{answer: g.consentAnswer(c, standing)}, nil
+	return &result{answer: g.consentAnswer(c, standing), uses: []audit.DraftUse{use}}, nil
+}
+
+// consentAsserted checks that somebody trusted says what is to be registered, no more and no less.
+func (g *Gateway) consentAsserted(c *call, compact string, given cases.Consent) error {
+	said, err := c.config.asserted(compact, assertion{"consent", given.ID, given.Holder, c.system.ID}, g.Audience, g.VerifySM2, c.now)
+	if err == nil && (!sameWords(said.Types, given.Types) || !sameWords(said.Matters, given.Matters) || said.Expires < given.Expires.Unix()) {
+		return errAssertion
+	}
+	return err
+}
+
+func sameConsent(a, b cases.Consent) bool {
+	return a.Holder.Normal() == b.Holder.Normal() && sameWords(a.Types, b.Types) && sameWords(a.Matters, b.Matters) && a.Expires.Equal(b.Expires)
 }
 
 // sameWords compares lists regardless of order.
@@ -49,19 +65,32 @@ func sameWords(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// withdrawConsent ends a consent at once (POST /v1/consents/{id}/withdraw).
-func (g *Gateway) withdrawConsent(ctx context.Context, c *call, _ api.WithdrawRequest) (*result, error) {
-	standing, err := g.Cases.Consent(ctx, c.path("id"))
+// withdrawConsent ends a consent at once (POST /v1/consents/{id}/withdraw). The system it was given to says so; an
+// assertion that comes along must hold.
+func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRequest) (*result, error) {
+	id := c.path("id")
+	c.note(map[string]string{"consent": impersonal(id)})
+	standing, err := g.Cases.Consent(ctx, id)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && standing.System != c.system.ID:
-		return nil, refuse("consent-not-usable")
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, refuse("consent-not-usable").because(ofCase("consent-unknown"))
 	case err != nil:
 		return nil, err
-	case !standing.Withdrawn.IsZero():
-		return &result{answer: g.consentAnswer(c, standing)}, nil
+	case standing.System != c.system.ID:
+		return nil, refuse("consent-not-usable").because(ofCase(cases.ConsentOtherSystem))
+	}
+	uses := []audit.DraftUse{aboutHolder(standing.Holder.Normal(), "", outcomeNoted)}
+	if q.Assertion != "" {
+		want := assertion{"withdrawal", id, standing.Holder.Normal(), c.system.ID}
+		if _, err := c.config.asserted(q.Assertion, want, g.Audience, g.VerifySM2, c.now); err != nil {
+			return nil, refuse("assertion-invalid").with(denied(uses)...).because(inside("assertion", err))
+		}
+	}
+	if !standing.Withdrawn.IsZero() {
+		return &result{answer: g.consentAnswer(c, standing), uses: uses}, nil
 	}
 	standing.Withdrawn = c.now
-	return &result{answer: g.consentAnswer(c, standing), changes: []any{cases.Withdraw{ID: standing.ID, At: c.now}}}, nil
+	return &result{answer: g.consentAnswer(c, standing), uses: uses, changes: []any{cases.Withdraw{ID: standing.ID, At: c.now}}}, nil
 }
 
 func (g *Gateway) consentAnswer(c *call, k cases.Consent) api.ConsentAnswer {

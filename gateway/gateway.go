@@ -39,6 +39,10 @@ type Config struct {
 	Verify     func(ctx context.Context, v api.VerifyRequest) (kind string, _ []license.Step, _ error) // of licenses, answers and receipts
 	VerifySM2  sm.VerifyFunc                                                                           // default sm.Verify
 
+	// Remote names the network a request comes from: callers who prove nothing are limited by it. Default: the address of
+	// the connection. Behind a proxy that is the proxy's, so that all callers share one limit; say here what the proxy says.
+	Remote func(*http.Request) string
+
 	Limits  Limits
 	Metrics prometheus.Registerer
 	Logger  *slog.Logger     // default: discard
@@ -57,6 +61,7 @@ type Limits struct {
 	Materials int           // materials in one check; default 64
 	Call      time.Duration // longest time of one call; default 15 s
 	InFlight  int           // calls under way at once; default 1024
+	Unproven  int           // calls per second and network that prove nobody and are still looked at; default 100
 }
 
 // A Gateway answers calls. It is safe for concurrent use.
@@ -66,6 +71,8 @@ type Gateway struct {
 	routes   map[string]http.Handler // by operation id
 	running  atomic.Pointer[running]
 	claims   *claims
+	limits   *limits
+	suspects *suspects
 	metrics  *metrics
 	security *securityLog
 	inFlight chan struct{} // one slot per call under way
@@ -74,20 +81,46 @@ type Gateway struct {
 
 // New returns a gateway that answers by a snapshot. Use replaces the snapshot later.
 func New(c Config, s *Snapshot) (*Gateway, error) {
-	switch {
-	case c.Audience == "" || c.PublicURL == "" || c.Origin == "":
-		return nil, errors.New("make gateway: audience, public URL and log origin are required")
-	case c.Cases == nil || c.Recorder == nil || c.Auditor == nil || c.Records == nil || c.View == nil:
-		return nil, errors.New("make gateway: a room is missing")
-	case c.StatusList == nil || c.Verify == nil || c.Metrics == nil:
-		return nil, errors.New("make gateway: status lists, verification and metrics are required")
+	if err := c.check(s); err != nil {
+		return nil, fmt.Errorf("make gateway: %w", err)
 	}
 	contract, err := api.NewContract()
 	if err != nil {
 		return nil, fmt.Errorf("make gateway: %w", err)
 	}
+	c = c.withDefaults()
+	g := &Gateway{
+		Config: c, contract: contract, claims: newClaims(), limits: newLimits(), suspects: newSuspects(c.Limits.Unproven), metrics: newMetrics(c.Metrics),
+		security: newSecurityLog(c.Logger, c.Now), inFlight: make(chan struct{}, c.Limits.InFlight), logger: c.Logger,
+	}
+	g.Use(s)
+	if err := g.route(); err != nil {
+		return nil, fmt.Errorf("make gateway: %w", err)
+	}
+	return g, nil
+}
+
+// check finds what is missing.
+func (c Config) check(s *Snapshot) error {
+	switch {
+	case c.Audience == "" || c.PublicURL == "" || c.Origin == "":
+		return errors.New("audience, public URL and log origin are required")
+	case c.Cases == nil || c.Recorder == nil || c.Auditor == nil || c.Records == nil || c.View == nil:
+		return errors.New("a room is missing")
+	case c.StatusList == nil || c.Verify == nil || c.Metrics == nil:
+		return errors.New("status lists, verification and metrics are required")
+	case s == nil || s.Catalogue == nil || s.Book == nil || s.Calendar == nil || s.Policy == nil || s.Register == nil:
+		return errors.New("the snapshot is not complete")
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
 	if c.VerifySM2 == nil {
 		c.VerifySM2 = sm.Verify
+	}
+	if c.Remote == nil {
+		c.Remote = remote
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -101,13 +134,8 @@ func New(c Config, s *Snapshot) (*Gateway, error) {
 	c.Limits.Materials = orDefault(c.Limits.Materials, 64)
 	c.Limits.Call = orDefault(c.Limits.Call, 15*time.Second)
 	c.Limits.InFlight = orDefault(c.Limits.InFlight, 1024)
-	g := &Gateway{Config: c, contract: contract, claims: newClaims(), metrics: newMetrics(c.Metrics), logger: c.Logger,
-		security: newSecurityLog(c.Logger, c.Now), inFlight: make(chan struct{}, c.Limits.InFlight)}
-	g.Use(s)
-	if err := g.route(); err != nil {
-		return nil, fmt.Errorf("make gateway: %w", err)
-	}
-	return g, nil
+	c.Limits.Unproven = orDefault(c.Limits.Unproven, 100)
+	return c
 }
 
 func (g *Gateway) now() time.Time { return g.Now() }
@@ -116,45 +144,14 @@ func (g *Gateway) now() time.Time { return g.Now() }
 // their breakers and their calls under way. The caller has checked the snapshot and recorded that it is in force.
 func (g *Gateway) Use(s *Snapshot) {
 	old := g.running.Load()
-	next := &running{Snapshot: s, sources: make(map[string]*guardedSource, len(s.Sources)), limits: newLimits(s.Systems)}
+	next := &running{Snapshot: s, sources: make(map[string]*guardedSource, len(s.Sources))}
 	for _, c := range s.Sources {
-		if old != nil {
-			if was := old.sources[c.ID]; was != nil && was.Source == c.Source && was.sameBounds(c) {
-				next.sources[c.ID] = was
-				continue
-			}
+		if old != nil && old.sources[c.ID] != nil && old.sources[c.ID].same(c) {
+			next.sources[c.ID] = old.sources[c.ID]
+			continue
 		}
-		next.sources[c.ID] = guardSource(c, g.metrics, g.now)
+		next.sources[c.ID] = guardSource(c, g.metrics, g.logger, g.now)
 	}
-	if old != nil {
-		next.limits.adopt(old.limits)
-	}
+	g.limits.use(s.Systems)
 	g.running.Store(next)
-}
-
-// Run does what recurs until ctx ends: once a minute, one record per system whose calls were refused by its limit.
-func (g *Gateway) Run(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			g.recordLimits(context.WithoutCancel(ctx))
-			return
-		case <-tick.C:
-			g.recordLimits(ctx)
-		}
-	}
-}
-
-func (g *Gateway) recordLimits(ctx context.Context) {
-	config := g.running.Load()
-	for system, n := range config.limits.take() {
-		_, err := g.Recorder.RecordOwn(ctx, audit.Own{
-			Operation: "limits.refused", System: system, Policy: config.Policy.Digest(), Inputs: map[string]int{"calls": n},
-		})
-		if err != nil {
-			g.logger.ErrorContext(ctx, "refused calls were not recorded", "system", system, "calls", n, "error", err.Error())
-		}
-	}
 }

@@ -1,38 +1,54 @@
 package gateway
 
 import (
+	"context"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"oncegate/audit"
 )
 
 // limits hold each system to its rate, and count what was refused so that one record per system and minute says so.
 type limits struct {
-	mu       sync.Mutex
+	mu       sync.Mutex // protects all fields below
 	bySystem map[string]*rate.Limiter
 	refused  map[string]int
 }
 
-func newLimits(systems map[string]System) *limits {
-	l := &limits{bySystem: make(map[string]*rate.Limiter, len(systems)), refused: make(map[string]int)}
+func newLimits() *limits { return &limits{refused: make(map[string]int)} }
+
+// use takes over the systems of a snapshot. A system whose rate did not change keeps what it has spent.
+func (l *limits) use(systems map[string]System) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := make(map[string]*rate.Limiter, len(systems))
 	for id, s := range systems {
-		per := orDefault(s.Rate, 100)
-		l.bySystem[id] = rate.NewLimiter(rate.Limit(per), orDefault(s.Burst, max(1, int(2*per))))
+		per := rate.Limit(orDefault(s.Rate, 100))
+		burst := orDefault(s.Burst, max(1, int(2*per)))
+		if was := l.bySystem[id]; was != nil && was.Limit() == per && was.Burst() == burst {
+			next[id] = was
+			continue
+		}
+		next[id] = rate.NewLimiter(per, burst)
 	}
-	return l
+	l.bySystem = next
 }
 
-// allow reports whether the system may make another call now.
+// allow reports whether the system may make another call now. One that is configured no more may: its refusal is recorded.
 func (l *limits) allow(system string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limiter, ok := l.bySystem[system]
-	if ok && limiter.AllowN(now, 1) {
-		return true
-	}
-	l.refused[system]++
-	return false
+	limiter := l.bySystem[system]
+	return limiter == nil || limiter.AllowN(now, 1)
+}
+
+// count notes calls of a system that were refused without a record.
+func (l *limits) count(system string, calls int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refused[system] += calls
 }
 
 // take returns the refusals counted since the last time, by system.
@@ -44,19 +60,31 @@ func (l *limits) take() map[string]int {
 	return taken
 }
 
-// adopt keeps what was counted, and the spent allowance of systems whose rate did not change, over a reload.
-func (l *limits) adopt(old *limits) {
-	if old == nil {
-		return
+// Run does what recurs until ctx ends: once a minute, one record per system whose calls were refused by its limit.
+func (g *Gateway) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			g.recordLimits(context.WithoutCancel(ctx))
+			return
+		case <-tick.C:
+			g.recordLimits(context.WithoutCancel(ctx))
+		}
 	}
-	for system, n := range old.take() {
-		l.refused[system] += n
-	}
-	old.mu.Lock()
-	defer old.mu.Unlock()
-	for id, was := range old.bySystem {
-		if now, ok := l.bySystem[id]; ok && now.Limit() == was.Limit() && now.Burst() == was.Burst() {
-			l.bySystem[id] = was
+}
+
+// recordLimits makes the summaries. What could not be recorded now is counted again for the next time.
+func (g *Gateway) recordLimits(ctx context.Context) {
+	config := g.running.Load()
+	for system, calls := range g.limits.take() {
+		_, err := g.Recorder.RecordOwn(ctx, audit.Own{
+			Operation: "limits.refused", System: system, Policy: config.Policy.Digest(), Inputs: map[string]int{"calls": calls},
+		})
+		if err != nil {
+			g.limits.count(system, calls)
+			g.logger.ErrorContext(ctx, "refused calls were not recorded", "system", system, "calls", calls, "error", err.Error())
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sony/gobreaker/v2"
+
+	"oncegate/audit"
 )
 
 // metrics are the gateway's figures. Every label has a bounded set of values: operations and sources come from tables,
@@ -38,10 +40,21 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		breakers: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oncegate_source_breaker_state",
 			Help: "0 closed, 1 half open, 2 open."}, []string{"source"}),
 		materials: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_materials_total",
-			Help: "Materials judged, by state."}, []string{"state"}),
+			Help: "Required materials judged, by state."}, []string{"state"}),
 	}
 	r.MustRegister(m.calls, m.seconds, m.replays, m.refused, m.inFlight, m.again, m.sources, m.breakers, m.materials)
 	return m
+}
+
+// call counts one call that was answered, and what became of the materials it checked.
+func (m *metrics) call(operation, code string, took time.Duration, uses []audit.DraftUse) {
+	m.calls.WithLabelValues(operation, code).Inc()
+	m.seconds.WithLabelValues(operation).Observe(took.Seconds())
+	for _, u := range uses {
+		if u.Need != 0 {
+			m.materials.WithLabelValues(u.Decision).Inc()
+		}
+	}
 }
 
 type sourceMetrics struct {

@@ -2,14 +2,8 @@ package gateway
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"slices"
-	"sync"
-	"time"
 
-	"oncegate/api"
-	"oncegate/audit"
 	"oncegate/cases"
 	"oncegate/license"
 	"oncegate/policy"
@@ -17,37 +11,58 @@ import (
 
 // A need is one license wanted for one use: the unit that is decided, found, judged and recorded.
 type need struct {
-	facts    cases.Facts     // what the case says; zero where the purpose is no case
-	question policy.Question // what is decided
-	decision policy.Decision
+	facts    cases.Facts      // what the case says; zero where the purpose is no case
+	question policy.Question  // what is decided
+	compares []string         // fields that the matter compares with what it expects
 	ask      license.Question // what the source is asked
-	consent  string           // id of the consent that stands, if one is needed
-	confirm  *need            // what must confirm the role first; nil for the applicant
-	role     error            // why the role is not confirmed; nil: it is, or need not be
-	finding  license.Finding  // what the source answered; zero if it was not asked
-	outcome  string           // for the record: "release", "met", "missing", "denied", …
-	fields   []string         // what left
+
+	consent  string             // id of the consent that stands, if one is needed
+	decision policy.Decision    //
+	in       *input             // the decision's entry in the evidence
+	confirm  *need              // what must confirm the role first; nil for the applicant
+	role     error              // why the role is not confirmed; nil: it is, or need not be
+	known    []license.HolderID // the case's parties whose roles are certain: the applicant, and those confirmed in this call
+	finding  license.Finding    // what the source answered; zero if it was not asked
+
+	outcome  string   // for the record: one of the outcomes
+	fields   []string // what left, or was compared
+	versions []string // identifiers of the signed versions that left
+	judged   *judgedInput
 }
+
+// The outcomes of a use besides the states of a judgement (cases.State).
+const (
+	outcomeRelease     = "release"     // fields left
+	outcomeStatus      = "status"      // the status left
+	outcomeConfirm     = "confirm"     // a role was confirmed
+	outcomeUnconfirmed = "unconfirmed" // and this one was not
+	outcomeMissing     = "missing"     // the source has none
+	outcomeDenied      = "denied"      // nothing left
+	outcomeUnavailable = "unavailable" // nothing is known
+	outcomeUnmatched   = "unmatched"   // the source has other licenses than the one asked about
+	outcomeNoted       = "noted"       // a case or consent changed; no license was asked for
+)
 
 // settle decides every need, confirms the roles that must be confirmed, and asks the sources: at most two waves, in each of
 // which all sources are asked at once.
 func (g *Gateway) settle(ctx context.Context, c *call, needs []*need) error {
+	c.needs = needs
 	if err := g.decide(ctx, c, needs); err != nil {
 		return err
 	}
-	first := g.confirmations(c, needs)
+	first := c.confirmations(needs)
 	if err := g.decide(ctx, c, first); err != nil {
 		return err
 	}
-	if err := g.find(ctx, c, first); err != nil {
-		return err
-	}
+	g.find(ctx, c, first)
 	for _, n := range needs {
 		if n.confirm != nil {
 			n.role = n.confirm.confirmed(c)
 		}
 	}
-	return g.find(ctx, c, needs)
+	acquaint(needs)
+	g.find(ctx, c, needs)
+	return nil
 }
 
 // decide asks the policy about each need that its case supports.
@@ -63,252 +78,70 @@ func (g *Gateway) decide(ctx context.Context, c *call, needs []*need) error {
 			}
 			n.question.Consent, n.consent = id != "", id
 		}
-		n.decision = c.config.Policy.Decide(n.question)
+		n.decision = c.weigh(n)
 	}
 	return nil
 }
 
 // standing finds a consent that covers the need; "" where none does.
 func (g *Gateway) standing(ctx context.Context, c *call, n *need) (string, error) {
-	given, err := g.Cases.Consents(ctx, n.ask.Holder, c.system.ID)
-	if err != nil {
-		return "", err
+	given, read := c.given[n.ask.Holder]
+	if !read {
+		var err error
+		if given, err = g.Cases.Consents(ctx, n.ask.Holder, c.system.ID); err != nil {
+			return "", err
+		}
+		c.given[n.ask.Holder] = given
 	}
-	asked := cases.Asked{Asker: c.system.ID, Matter: n.question.Matter, Material: n.question.Material, Holder: n.ask.Holder}
 	for _, consent := range given {
-		if consent.Covers(asked, n.question.LicenseType, c.now) == nil {
+		if consent.Covers(n.asked(c), n.question.LicenseType, c.now) == nil {
 			return consent.ID, nil
 		}
 	}
 	return "", nil
 }
 
-// confirmations are the needs that must be settled first: one for each role of each party, however many materials wait
-// for it. Each has its own decision and its own use in the record.
-func (g *Gateway) confirmations(c *call, needs []*need) []*need {
-	type role struct {
-		matter string
-		party  cases.Party
-	}
-	seen := make(map[role]*need)
-	var first []*need
-	for _, n := range needs {
-		check := n.facts.Confirm
-		if check == nil || !n.decision.Allow {
-			continue
-		}
-		key := role{check.Matter, check.Party}
-		if seen[key] == nil {
-			seen[key] = g.confirmation(c, n, check)
-			first = append(first, seen[key])
-		}
-		n.confirm = seen[key]
-	}
-	return first
+// asked is the need as a question to a consent.
+func (n *need) asked(c *call) cases.Asked {
+	return cases.Asked{Asker: c.system.ID, Matter: n.question.Matter, Material: n.question.Material, Holder: n.ask.Holder}
 }
 
-func (g *Gateway) confirmation(c *call, n *need, check *cases.RoleCheck) *need {
+// weigh decides a need as its question now stands. Comparing a field is a release (design law 3): what the matter compares
+// and the decision does not let leave must at least be granted for confirming; else nothing of the need is.
+func (c *call) weigh(n *need) policy.Decision {
+	d, in := c.decide(n.question)
+	n.in = in
+	lacking := slices.DeleteFunc(slices.Clone(n.compares), func(f string) bool { return slices.Contains(d.Fields, f) })
+	if !d.Allow || len(lacking) == 0 {
+		return d
+	}
 	q := n.question
-	q.LicenseType, q.Material, q.Role = check.Material.LicenseType, check.Material.Code, check.Material.HolderRole()
-	q.Provider, q.Purpose, q.Fields, q.Consent = c.config.provider(q.LicenseType), policy.Confirm, []string{check.Field}, false
-	facts := n.facts
-	facts.Material = check.Material
-	return &need{facts: facts, question: q, ask: license.Question{Type: q.LicenseType, Holder: check.Holder}}
-}
-
-// confirmed judges the record that a role rests on: nil, or why the role is not confirmed.
-func (n *need) confirmed(c *call) error {
-	check := n.facts.Confirm
-	if !n.decision.Allow || !slices.Contains(n.decision.Fields, check.Field) {
-		n.outcome = "denied"
-		return errRoleNotGranted
+	q.Purpose, q.Fields = policy.Confirm, lacking
+	inside, _ := c.decide(q)
+	rules := slices.Concat(d.Rules, inside.Rules)
+	slices.Sort(rules)
+	rules = slices.Compact(rules)
+	if !inside.Allow || slices.ContainsFunc(lacking, func(f string) bool { return !slices.Contains(inside.Fields, f) }) {
+		return policy.Decision{Rules: rules, Reasons: inside.Reasons}
 	}
-	t, _ := c.config.Catalogue.Type(check.Material.LicenseType)
-	err := check.ConfirmBy(t, n.finding, license.DateOf(c.now))
-	switch {
-	case err == nil:
-		n.outcome, n.fields = "confirm", []string{check.Field}
-	case errors.Is(err, cases.RoleUnavailable):
-		n.outcome = "unavailable"
-	default:
-		n.outcome, n.fields = "unconfirmed", []string{check.Field}
-	}
-	return err
+	d.Rules = rules
+	return d
 }
-
-var errRoleNotGranted = errors.New("no grant lets the role be confirmed")
 
 // wanted reports whether the source may be asked about the need.
 func (n *need) wanted() bool { return n.facts.Usable() && n.decision.Allow && n.role == nil }
 
-// find asks the sources what the needs want: each source once with all its questions, all sources at once, and nothing that
-// this call asked before.
-func (g *Gateway) find(ctx context.Context, c *call, needs []*need) error {
-	bySource := make(map[*guardedSource][]license.Question)
-	for _, n := range needs {
-		if _, known := c.asked[n.ask]; known || !n.wanted() {
-			continue
-		}
-		source := c.config.source(n.ask.Type)
-		if source == nil {
-			c.asked[n.ask] = license.Finding{State: license.IsUnavailable, Err: errNoSource, AsOf: c.now}
-			continue
-		}
-		if !slices.Contains(bySource[source], n.ask) {
-			bySource[source] = append(bySource[source], n.ask)
-		}
-	}
-	var mu sync.Mutex
-	var all sync.WaitGroup
-	for source, questions := range bySource {
-		all.Go(func() {
-			findings := source.Find(ctx, questions)
-			mu.Lock()
-			defer mu.Unlock()
-			for i, q := range questions {
-				c.asked[q] = findings[i]
-			}
-		})
-	}
-	all.Wait()
-	for _, n := range needs {
-		if !n.wanted() {
-			continue
-		}
-		n.finding = c.asked[n.ask]
-		if n.finding.State == license.IsUnavailable {
-			if err := g.fallBack(ctx, c, n); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// concerns reports whether the purpose is about this holder: the one asked about, or a party whose role is certain.
+func (n *need) concerns(holder license.HolderID) bool {
+	return holder.Normal() == n.ask.Holder || slices.Contains(n.known, holder.Normal())
 }
 
-var errNoSource = errors.New("no source serves this license type")
-
-// fallBack takes the kept copy instead of an unavailable source, where the grant allows its age. The decision is made again
-// with the age, so that guards see it.
-func (g *Gateway) fallBack(ctx context.Context, c *call, n *need) error {
-	if n.decision.MaxAge <= 0 {
-		return nil
-	}
-	copied, err := c.config.Register.LastCopy(ctx, n.ask, n.decision.MaxAge)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	}
-	question := n.question
-	question.Age = max(c.now.Sub(copied.AsOf).Truncate(time.Millisecond), time.Millisecond)
-	decision := c.config.Policy.Decide(question)
-	if !decision.Allow {
-		return nil
-	}
-	if copied.Source == "" {
-		copied.Source = n.finding.Source
-	}
-	n.question, n.decision, n.finding = question, decision, copied
-	n.finding.Stale = true
-	return nil
-}
-
-// freshness labels where a finding comes from.
-func (r *running) freshness(f license.Finding) api.Freshness {
-	if f.Stale {
-		return api.FreshnessStale
-	}
-	if s := r.sources[f.Source]; s != nil && s.Kind == "drop" {
-		return api.FreshnessDrop
-	}
-	return api.FreshnessLive
-}
-
-// use is what the record says of a need.
-func (n *need) use(c *call) audit.DraftUse {
-	u := audit.DraftUse{
-		Use: audit.Use{
-			Material: n.question.Material, Matter: n.question.Matter, Case: n.facts.Case, Basis: n.question.Basis,
-			LicenseType: n.question.LicenseType, Decision: n.outcome, Rules: n.decision.Rules, Fields: n.fields,
-		},
-		Person: n.ask.Holder,
-	}
-	if u.Rules == nil {
-		u.Rules = []string{}
-	}
-	if u.Fields == nil {
-		u.Fields = []string{}
-	}
-	if n.finding.State != "" && n.finding.Source != "" {
-		u.Source = n.finding.Source
-		u.Freshness = string(c.config.freshness(n.finding)) + " " + api.At(n.finding.AsOf).String()
-	}
-	return u
-}
-
-// An input is what one decision was made on, for the sealed evidence.
-type input struct {
-	Question policy.Question `json:"question"`
-	Decision policy.Decision `json:"decision"`
-	Facts    []cases.Reason  `json:"facts,omitempty"`   // why the case did not support it
-	Role     string          `json:"role,omitempty"`    // why the role was not confirmed
-	Found    license.Found   `json:"found,omitempty"`   //
-	Consent  string          `json:"consent,omitempty"` //
-	Revision int             `json:"revision,omitempty"`
-}
-
-func (n *need) input() input {
-	in := input{Question: n.question, Decision: n.decision, Facts: n.facts.Reasons, Found: n.finding.State, Consent: n.consent, Revision: n.facts.Revision}
-	if n.role != nil {
-		in.Role = n.role.Error()
-	}
-	return in
-}
-
-// recordOf returns uses and inputs of needs and of what confirmed their roles, confirmations first.
-func recordOf(c *call, needs []*need) (uses []audit.DraftUse, inputs []input) {
-	seen := make(map[*need]bool)
-	add := func(n *need) {
-		if n != nil && !seen[n] {
-			seen[n] = true
-			uses, inputs = append(uses, n.use(c)), append(inputs, n.input())
+// comparedFields are the fields that a material's expectations look at, each once.
+func comparedFields(m cases.Material) (fields []string) {
+	for _, e := range m.Expect {
+		if !slices.Contains(fields, e.Field) {
+			fields = append(fields, e.Field)
 		}
 	}
-	for _, n := range needs {
-		add(n.confirm)
-	}
-	for _, n := range needs {
-		add(n)
-	}
-	return uses, inputs
-}
-
-// guards are the changes that refuse the record if what the decisions rest on has changed.
-func guards(c *call, needs []*need) (changes []any) {
-	type open struct {
-		no       string
-		revision int
-	}
-	seen := make(map[any]bool)
-	for _, n := range needs {
-		if o := (open{n.facts.Case, n.facts.Revision}); o.no != "" && !seen[o] {
-			seen[o] = true
-			changes = append(changes, cases.StillOpen{No: o.no, Revision: o.revision})
-		}
-		for _, id := range []string{n.consent, n.confirmConsent()} {
-			if id != "" && !seen[id] {
-				seen[id] = true
-				changes = append(changes, cases.StillGiven{ID: id, At: c.now})
-			}
-		}
-	}
-	return changes
-}
-
-func (n *need) confirmConsent() string {
-	if n.confirm == nil {
-		return ""
-	}
-	return n.confirm.consent
+	return fields
 }

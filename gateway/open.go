@@ -32,37 +32,72 @@ func unprovenFor(code string) error { return &unproven{problem: api.NewProblem(c
 // token's signature does not cover: method, URL and body are compared with what was signed.
 func (g *Gateway) open(row *operation) func(context.Context, *http.Request) (any, error) {
 	return func(ctx context.Context, r *http.Request) (any, error) {
-		start := g.now()
-		body, err := readBody(r)
-		if err != nil {
-			return nil, err
+		address, start := g.Remote(r), g.now()
+		if !g.suspects.allow(address, start) {
+			return nil, unprovenFor("too-many-requests")
 		}
-		compact, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || len(r.Header.Values("Authorization")) != 1 {
-			return nil, unprovenFor("token-missing")
+		c, err := g.proved(ctx, row, r, start)
+		if errors.As(err, new(*unproven)) {
+			g.suspects.failed(address, g.now())
 		}
-		config := g.running.Load()
-		claims, err := token.Verify(ctx, compact, token.Expect{
-			Audience: g.Audience,
-			Method:   r.Method,
-			URL:      g.PublicURL + signedTarget(r),
-			Body:     token.BodyDigest(body),
-			Now:      start,
-			KeyOf:    func(iss, kid string) (*ecdsa.PublicKey, error) { return config.key(iss, kid, start) },
-			Verify:   g.VerifySM2,
-		})
-		if err != nil {
-			return nil, g.tokenProblem(err)
-		}
-		if !g.claims.take(claim{claims.Issuer, claims.ID}, time.Unix(claims.Expires, 0).Add(2*token.Skew), start) {
-			return nil, unprovenFor("token-replayed")
-		}
-		return &call{
-			row: row, config: config, system: config.Systems[claims.Issuer], claims: claims, token: compact, body: body,
-			params: paramsOf(r), headers: row.CheckHeaders(r),
-			start: start, now: start.UTC().Truncate(time.Millisecond), asked: answers{},
-		}, nil
+		return c, err
 	}
+}
+
+// proved makes a call of a request whose token holds. What costs nothing is looked at before what does.
+func (g *Gateway) proved(ctx context.Context, row *operation, r *http.Request, start time.Time) (*call, error) {
+	compact, err := bearer(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	config, now := g.running.Load(), g.now()
+	var key *ecdsa.PublicKey
+	claims, err := token.Verify(ctx, compact, token.Expect{
+		Audience: g.Audience,
+		Method:   r.Method,
+		URL:      g.PublicURL + signedTarget(r),
+		Body:     token.BodyDigest(body),
+		Now:      now,
+		KeyOf: func(iss, kid string) (_ *ecdsa.PublicKey, err error) {
+			key, err = config.key(iss, kid, now)
+			return key, err
+		},
+		Verify: g.VerifySM2,
+	})
+	if err != nil {
+		return nil, tokenProblem(err)
+	}
+	c := &call{
+		row: row, config: config, system: config.Systems[claims.Issuer], key: key, claims: claims, token: compact, body: body,
+		start: start, now: now.UTC().Truncate(time.Millisecond), asked: answers{},
+	}
+	if c.params, c.malformed = paramsOf(r); c.malformed == nil {
+		c.malformed = row.CheckHeaders(r)
+	}
+	if !g.claims.take(c.claim(), c.expiry().Add(token.Skew), now) {
+		return nil, unprovenFor("token-replayed")
+	}
+	return c, nil
+}
+
+// bearer returns the one token of a request; the scheme's name has no case (RFC 9110 section 11.1).
+func bearer(r *http.Request) (string, error) {
+	headers := r.Header.Values("Authorization")
+	if len(headers) != 1 {
+		return "", unprovenFor("token-missing")
+	}
+	scheme, compact, ok := strings.Cut(headers[0], " ")
+	switch {
+	case !ok || !strings.EqualFold(scheme, "Bearer"):
+		return "", unprovenFor("token-missing")
+	case len(compact) > token.MaxSize:
+		return "", unprovenFor("token-too-large")
+	}
+	return compact, nil
 }
 
 // signedTarget is the path and query as they came over the wire: the escaped path and, if there is one, the raw query. The
@@ -77,10 +112,13 @@ func signedTarget(r *http.Request) string {
 
 // readBody reads at most the limit. A body over it cannot be compared with its digest, so its caller stays unproven.
 func readBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength > api.MaxBody {
+		return nil, unprovenFor("too-large")
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, api.MaxBody+1))
 	switch {
 	case err != nil:
-		return nil, unprovenFor("malformed-json")
+		return nil, unprovenFor("body-unreadable")
 	case len(body) > api.MaxBody:
 		return nil, unprovenFor("too-large")
 	}
@@ -88,7 +126,7 @@ func readBody(r *http.Request) ([]byte, error) {
 }
 
 // tokenProblem turns a verifier's error into the code the caller may see.
-func (g *Gateway) tokenProblem(err error) error {
+func tokenProblem(err error) error {
 	switch code := token.Code(err); {
 	case code != "":
 		return unprovenFor(code)

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"time"
 
 	"oncegate/api"
+	"oncegate/audit"
 	"oncegate/cases"
+	"oncegate/certs/sm"
 	"oncegate/license"
 	"oncegate/policy"
 )
@@ -16,7 +19,7 @@ import (
 // holder's consent; it says "met" or "bring it" and nothing else, and is decided and recorded like any release.
 func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) (*result, error) {
 	holder := license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal()
-	if err := g.checkHolder(c, holder, "/holder"); err != nil {
+	if err := checkHolder(c, holder, "/holder"); err != nil {
 		return nil, err
 	}
 	if _, ok := c.config.Book.Matter(q.Matter); !ok {
@@ -26,11 +29,11 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 	if err != nil {
 		return nil, err
 	}
-	needs := g.preneeds(c, q.Matter, holder, consent)
-	if len(needs) > g.Limits.Materials {
-		return nil, refuse("too-many-materials")
-	}
+	needs := c.preneeds(q.Matter, holder, consent)
 	asked := slices.DeleteFunc(slices.Clone(needs), func(n *need) bool { return !n.askable(consent, c) })
+	if len(needs) > g.Limits.Materials || !audit.Fits(g.largest(c, asked)) {
+		return nil, refuse("too-many-materials").with(aboutHolder(holder, q.Matter, outcomeDenied))
+	}
 	if err := g.settle(ctx, c, asked); err != nil {
 		return nil, err
 	}
@@ -38,14 +41,26 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 	for _, n := range needs {
 		m := n.facts.Material
 		state := api.PrecheckStateBringIt
-		if slices.Contains(asked, n) {
-			state = n.precheckState(c)
+		if slices.Contains(asked, n) && n.prejudge(c).State == cases.Met {
+			state = api.PrecheckStateMet
 		}
 		answer.Materials = append(answer.Materials, api.PrecheckedMaterial{
 			Matter: n.facts.Matter.Code, Material: m.Code, Name: m.Name, NameEn: m.NameEN, Need: int(m.Need), State: state,
 		})
 	}
-	return g.newWork(c).result(answer, asked)
+	res := g.newWork(c).result(answer, asked)
+	if len(res.uses) == 0 { // no source was asked, but somebody was asked about
+		res.uses = []audit.DraftUse{aboutHolder(holder, q.Matter, outcomeDenied)}
+	}
+	return res, nil
+}
+
+// aboutHolder is a use about a person whose licenses nobody was asked for.
+func aboutHolder(holder license.HolderID, matter, decision string) audit.DraftUse {
+	return audit.DraftUse{
+		Use:    audit.Use{Matter: matter, Basis: policy.ByConsent, Decision: decision, Rules: []string{}, Fields: []string{}},
+		Person: holder,
+	}
 }
 
 // preconsent finds the consent that a pre-check rests on: one registered before, or an assertion made for this very call.
@@ -55,25 +70,48 @@ func (g *Gateway) preconsent(ctx context.Context, c *call, q api.PrecheckRequest
 		return cases.Consent{}, refuse("invalid-field").at("/consent", "either a consent or an assertion")
 	case q.Consent != "":
 		given, err := g.Cases.Consent(ctx, q.Consent)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && (given.System != c.system.ID || given.Holder.Normal() != holder) {
-			return given, refuse("consent-not-usable")
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return given, err
 		}
-		return given, err
+		if reason := uncovered(given, err, c, holder); reason != "" {
+			c.note(map[string]string{"consent": impersonal(q.Consent)})
+			return given, refuse("consent-not-usable").with(aboutHolder(holder, q.Matter, outcomeDenied)).because(ofCase(reason))
+		}
+		return given, nil
 	}
+	c.note(map[string]string{"assertion": sm.DigestB64([]byte(q.Assertion))})
 	said, err := c.config.asserted(q.Assertion, assertion{"precheck", q.Matter, holder, c.system.ID}, g.Audience, g.VerifySM2, c.now)
 	if err != nil {
-		return cases.Consent{}, refuse("assertion-invalid").because(inside("assertion", err))
+		return cases.Consent{}, refuse("assertion-invalid").with(aboutHolder(holder, q.Matter, outcomeDenied)).because(inside("assertion", err))
 	}
 	return cases.Consent{Holder: holder, System: c.system.ID, Types: said.Types, Matters: said.Matters, Expires: unix(said.Expires)}, nil
 }
 
+// uncovered is why a consent covers nothing of a holder's at all; what it covers of each material is looked at later.
+func uncovered(given cases.Consent, err error, c *call, holder license.HolderID) cases.Reason {
+	switch {
+	case err != nil:
+		return "consent-unknown"
+	case given.System != c.system.ID:
+		return cases.ConsentOtherSystem
+	case given.Holder.Normal() != holder:
+		return cases.ConsentOtherHolder
+	case !given.Withdrawn.IsZero():
+		return cases.ConsentWithdrawn
+	case !c.now.Before(given.Expires):
+		return cases.ConsentExpired
+	}
+	return ""
+}
+
 // preneeds are the materials of a matter, or of all matters of a chain.
-func (g *Gateway) preneeds(c *call, matter string, holder license.HolderID, consent cases.Consent) (needs []*need) {
+func (c *call) preneeds(matter string, holder license.HolderID, consent cases.Consent) (needs []*need) {
 	for _, m := range c.config.Book.MattersOf(cases.Case{Matter: matter}) {
 		for _, material := range m.Materials {
 			needs = append(needs, &need{
-				facts: cases.Facts{Matter: m, Material: material},
-				ask:   license.Question{Type: material.LicenseType, Holder: holder},
+				facts:    cases.Facts{Matter: m, Material: material},
+				compares: comparedFields(material),
+				ask:      license.Question{Type: material.LicenseType, Holder: holder},
 				question: policy.Question{
 					Operation: c.row.right, System: c.system.ID, Department: c.system.Department, LicenseType: material.LicenseType,
 					Provider: c.config.provider(material.LicenseType), Matter: m.Code, Material: material.Code, Role: cases.Applicant,
@@ -88,20 +126,23 @@ func (g *Gateway) preneeds(c *call, matter string, holder license.HolderID, cons
 
 // askable reports whether a source may be asked: the material is the holder's own, a source has it, and the consent covers it.
 func (n *need) askable(consent cases.Consent, c *call) bool {
-	asked := cases.Asked{Asker: c.system.ID, Matter: n.question.Matter, Material: n.question.Material, Holder: n.ask.Holder}
-	return n.facts.Material.FromSource() && n.facts.Material.HolderRole() == cases.Applicant && consent.Covers(asked, n.ask.Type, c.now) == nil
+	return n.facts.Material.FromSource() && n.facts.Material.HolderRole() == cases.Applicant && consent.Covers(n.asked(c), n.ask.Type, c.now) == nil
 }
 
-// precheckState is met only if a license in force says what the matter expects.
-func (n *need) precheckState(c *call) api.PrecheckState {
+// prejudge judges a material as a case of this holder would: met only if a license in force says what the matter expects.
+func (n *need) prejudge(c *call) cases.Judgement {
 	t, _ := c.config.Catalogue.Type(n.ask.Type)
 	facts := n.facts
 	facts.Party = cases.Party{Role: cases.Applicant, Holder: n.ask.Holder}
 	facts.Parties = []cases.Party{facts.Party}
-	j := cases.Judge(cases.Evidence{Facts: facts, Type: t, Allowed: n.decision.Allow, Finding: n.finding, Day: license.DateOf(c.now)}, c.config.Calendar)
+	day := license.DateOf(c.now)
+	j := cases.Judge(cases.Evidence{Facts: facts, Type: t, Allowed: n.decision.Allow, Finding: n.finding, Day: day}, c.config.Calendar)
 	n.outcome = string(j.State)
-	if j.State == cases.Met {
-		return api.PrecheckStateMet
+	n.judged = &judgedInput{State: j.State, Reason: j.Reason, Record: j.Record, Day: day}
+	if j.State == cases.Met || j.Reason == cases.NotAsExpected {
+		n.released(n.compares...)
 	}
-	return api.PrecheckStateBringIt
+	return j
 }
+
+func unix(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }

@@ -30,7 +30,8 @@ func describe(w http.ResponseWriter, r *http.Request) {
 
 // statusList serves a signed status list. It tells nothing about any license to who does not hold its position.
 func (g *Gateway) statusList(w http.ResponseWriter, r *http.Request) {
-	token, err := g.StatusList(r.Context(), paramsOf(r)["id"])
+	params, _ := paramsOf(r)
+	token, err := g.StatusList(r.Context(), params["id"])
 	if errors.Is(err, fs.ErrNotExist) {
 		api.NewProblem("not-found").Write(w)
 		return

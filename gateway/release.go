@@ -3,82 +3,64 @@ package gateway
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"oncegate/api"
-	"oncegate/cases"
 	"oncegate/license"
 	"oncegate/policy"
 	"oncegate/register"
 )
 
-// work is what one attempt at a call has signed so far, and what must commit with its record. Deciding again starts with
-// new work.
-type work struct {
-	g       *Gateway
-	c       *call
-	signed  map[string]register.Signed // by type, issuer and license number
-	kept    map[license.Question]bool
-	changes []any
-}
+// maxLicenses is how many licenses one answer holds.
+const maxLicenses = 64
 
-func (g *Gateway) newWork(c *call) *work {
-	return &work{g: g, c: c, signed: make(map[string]register.Signed), kept: make(map[license.Question]bool)}
-}
-
-// result is the outcome of an attempt: the answer, its uses, and the changes with the conditions that they rest on.
-func (w *work) result(answer any, needs []*need) (*result, error) {
-	uses, inputs := recordOf(w.c, needs)
-	for _, n := range needs {
-		w.keep(n)
-	}
-	return &result{answer: answer, uses: uses, inputs: inputs, changes: append(guards(w.c, needs), w.changes...)}, nil
-}
-
-// current returns the signed version of a license as the source states it now, signing it if its content is new.
-func (w *work) current(ctx context.Context, l license.License, asOf time.Time) (register.Signed, error) {
-	key := strings.Join([]string{l.Type, l.Issuer.Code, l.Number}, "\x00")
-	if s, ok := w.signed[key]; ok {
-		return s, nil
-	}
-	s, changes, err := w.c.config.Register.Current(ctx, l, asOf)
-	switch {
-	case errors.Is(err, register.ErrNoSigner):
-		return s, refuse("issuer-unknown").because(inside("issuer-unknown", err))
-	case errors.Is(err, register.ErrFaulty):
-		return s, refuse("source-faulty").because(inside("source-faulty", err))
-	case err != nil:
-		return s, err
-	}
-	w.signed[key] = s
-	w.changes = append(w.changes, changes...)
-	return s, nil
-}
-
-// release makes the licenses of a found need, each with its granted disclosures, and notes which fields left.
+// release makes the licenses of a found need, each with its granted disclosures, and notes which fields left. A source that
+// answers with somebody else's license, or in two ways about one, is believed in nothing.
 func (w *work) release(ctx context.Context, n *need) ([]api.License, error) {
-	out := make([]api.License, 0, len(n.finding.Records))
-	for _, record := range n.finding.Records {
+	records := n.finding.Records
+	if n.ask.Number != "" { // not every legacy system can look for one
+		records = slices.DeleteFunc(slices.Clone(records), func(l license.License) bool { return l.Number != n.ask.Number })
+	}
+	out := make([]api.License, 0, min(len(records), maxLicenses))
+	for i, record := range records {
+		switch {
+		case !belongs(record, n.ask):
+			return nil, n.unusable(w.c, "source-faulty", "record-of-other-holder")
+		case slices.ContainsFunc(records[:i], func(l license.License) bool { return reflect.DeepEqual(l, record) }):
+			continue
+		case len(out) == maxLicenses:
+			n.outcome = outcomeRelease // that there are so many
+			return nil, refuse("invalid-field").at("/number", "the holder has more licenses of this type than one answer holds: name one").with(w.c.usesOf(n)...)
+		}
 		l, err := w.disclose(ctx, n, record)
+		if code := unsignable(err); code != "" {
+			return nil, n.unusable(w.c, code, code)
+		}
 		if err != nil {
-			return nil, withNeed(err, w.c, n)
+			return nil, err
 		}
 		out = append(out, l)
 	}
 	return out, nil
 }
 
-// withNeed adds what was asked about to a refusal that came from deeper down.
-func withNeed(err error, c *call, n *need) error {
-	var ref *refusal
-	if errors.As(err, &ref) && ref.uses == nil {
-		n.outcome = "unavailable"
-		uses, inputs := recordOf(c, []*need{n})
-		ref.uses, ref.inputs = uses, inputs
+// unusable refuses a need whose source has records that cannot be released.
+func (n *need) unusable(c *call, code, why string) *refusal {
+	n.outcome, n.fields, n.versions = outcomeUnavailable, nil, nil
+	return refuse(code).with(c.usesOf(n)...).because(inside(why, nil))
+}
+
+// unsignable is the code of a lasting reason why a license has no signed version; "" for any other error.
+func unsignable(err error) string {
+	switch {
+	case errors.Is(err, register.ErrNoSigner):
+		return "issuer-unknown"
+	case errors.Is(err, register.ErrFaulty), errors.Is(err, errTwofold):
+		return "source-faulty"
 	}
-	return err
+	return ""
 }
 
 // disclose selects what the decision lets leave of one license. Claims about a holder leave only for holders whom the
@@ -88,82 +70,49 @@ func (w *work) disclose(ctx context.Context, n *need, record license.License) (a
 	if err != nil {
 		return api.License{}, err
 	}
-	var paths []string
+	var paths, left []string
 	fields := api.Fields{}
 	for _, claim := range signed.Claims {
-		if !slices.Contains(n.decision.Fields, claim.Field) || claim.Holder >= 0 && !n.concerns(record.Holders[claim.Holder].HolderID) {
-			continue
-		}
-		paths, fields[claim.Path] = append(paths, claim.Path), claim.Value
-		if !slices.Contains(n.fields, claim.Field) {
-			n.fields = append(n.fields, claim.Field)
+		if slices.Contains(n.decision.Fields, claim.Field) && (claim.Holder < 0 || n.concerns(record.Holders[claim.Holder].HolderID)) {
+			paths, left, fields[claim.Path] = append(paths, claim.Path), append(left, claim.Field), claim.Value
 		}
 	}
-	slices.Sort(n.fields)
-	token, err := signed.Present(paths)
+	presented, err := signed.Present(paths)
 	if err != nil {
 		return api.License{}, err
 	}
+	n.released(left...)
+	n.versions = append(n.versions, signed.Version.Identifier)
 	return api.License{
-		LicenseType: record.Type, License: token, Identifier: signed.Version.Identifier, Version: signed.Version.Number,
-		Status: api.Status(record.StatusAt(license.DateOf(w.c.now))), Fields: fields, Flags: flags(record, n.decision.Fields),
+		LicenseType: record.Type, License: presented, Identifier: signed.Version.Identifier, Version: signed.Version.Number,
+		Status: api.Status(w.c.standing(signed.Version, record)), Fields: fields, Flags: n.flags(record),
 		Source: n.finding.Source, Freshness: w.c.config.freshness(n.finding), AsOf: api.At(n.finding.AsOf),
 	}, nil
 }
 
-// concerns reports whether the purpose is about this holder: the one asked about, or another party of the case.
-func (n *need) concerns(holder license.HolderID) bool {
-	return holder.Normal() == n.ask.Holder ||
-		slices.ContainsFunc(n.facts.Parties, func(p cases.Party) bool { return p.Holder.Normal() == holder.Normal() })
+// standing is how a license stands now. A kept copy may be older than what the register has heard of the license since.
+func (c *call) standing(known register.Version, record license.License) license.Status {
+	record.Status = known.Status
+	return record.StatusAt(license.DateOf(c.now))
 }
 
-// flags are the faults of the released fields only: that another field is faulty is a fact about it.
-func flags(record license.License, granted []string) (out []api.Flag) {
+// flags are the faults of the granted fields only: that another field, or what the license says of somebody else, is faulty
+// is a fact about it.
+func (n *need) flags(record license.License) (out []api.Flag) {
 	for _, f := range record.Flags {
-		name, _, _ := strings.Cut(f.Field, ".")
-		if slices.Contains(granted, name) {
-			out = append(out, api.Flag{Field: f.Field, Reason: f.Reason})
+		name, place, ofHolder := strings.Cut(f.Field, ".")
+		if !slices.Contains(n.decision.Fields, name) {
+			continue
 		}
+		if ofHolder && !slices.ContainsFunc(holderAt(record, place), func(h license.Holder) bool { return n.concerns(h.HolderID) }) {
+			continue
+		}
+		out = append(out, api.Flag{Field: f.Field, Reason: f.Reason})
 	}
 	return out
-}
-
-// keep keeps the source's records for when it is down, where some grant allows a copy of some age.
-func (w *work) keep(n *need) {
-	longest := w.c.config.Policy.LongestAge(n.ask.Type, w.c.now)
-	if longest <= 0 || n.finding.Stale || n.finding.State == license.IsUnavailable || n.finding.State == "" || w.kept[n.ask] {
-		return
-	}
-	w.kept[n.ask] = true
-	change, err := w.c.config.Register.KeepCopy(n.ask, n.finding, longest)
-	if err != nil {
-		w.g.logger.Error("the copy of a source record was not kept", "source", n.finding.Source, "error", err.Error())
-		return
-	}
-	w.changes = append(w.changes, change)
 }
 
 // decided is the decision as the caller sees it.
 func decided(d policy.Decision) api.Decision {
 	return api.Decision{Rules: d.Rules, Fields: notNil(d.Fields), Obligations: d.Obligations, Reasons: ofPolicy(d.Reasons)}
-}
-
-// sentences joins what a refused decision says, in English; the problem's own texts are bilingual.
-func sentences(rs []policy.Reason) string {
-	var out []string
-	for _, r := range rs {
-		out = append(out, r.En)
-	}
-	text := strings.Join(out, " ")
-	if len(text) > 1000 {
-		text = text[:1000]
-	}
-	return text
-}
-
-func notNil[T any](s []T) []T {
-	if s == nil {
-		return []T{}
-	}
-	return s
 }

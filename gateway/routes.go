@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"oncegate/api"
@@ -56,26 +57,36 @@ func (g *Gateway) route() error {
 	return nil
 }
 
-// paramsKey carries the path's parameters from the router to open; nothing else travels in a context.
-type paramsKey struct{}
+// pathKey carries what the router found in the path to open; nothing else travels in a context.
+type pathKey struct{}
 
-func paramsOf(r *http.Request) map[string]string {
-	params, _ := r.Context().Value(paramsKey{}).(map[string]string)
-	return params
+// A pathFound is the path's parameters, or what is wrong with them.
+type pathFound struct {
+	params    map[string]string
+	malformed error
+}
+
+func paramsOf(r *http.Request) (map[string]string, error) {
+	found, _ := r.Context().Value(pathKey{}).(pathFound)
+	return found.params, found.malformed
 }
 
 // ServeHTTP finds the operation by the API description and serves it.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	op, params, err := g.contract.Match(r.Method, r.URL.EscapedPath())
-	if err != nil {
-		if allow := g.contract.Allow(r.URL.EscapedPath()); len(allow) > 0 {
-			w.Header().Set("Allow", strings.Join(allow, ", "))
-		}
-		problem := api.AsProblem(err)
-		g.metrics.refused.WithLabelValues(problem.Code).Inc()
-		problem.Write(w)
+	if op != nil && (err == nil || op.Signed) { // a caller who is known gets a record, also of a malformed path
+		found := pathFound{params, err}
+		g.routes[op.ID].ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), pathKey{}, found)))
 		return
 	}
-	g.routes[op.ID].ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), paramsKey{}, params)))
+	if allow := g.contract.Allow(r.URL.EscapedPath()); len(allow) > 0 {
+		if slices.Contains(allow, http.MethodGet) {
+			allow = append(allow, http.MethodHead)
+		}
+		w.Header().Set("Allow", strings.Join(allow, ", "))
+	}
+	problem := api.AsProblem(err)
+	g.metrics.refused.WithLabelValues(problem.Code).Inc()
+	problem.Write(w)
 }

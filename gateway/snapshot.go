@@ -50,7 +50,6 @@ type Asserter struct {
 type running struct {
 	*Snapshot
 	sources map[string]*guardedSource
-	limits  *limits
 }
 
 // key finds the key of a caller. fs.ErrNotExist: no such key.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -32,37 +34,148 @@ type SourceConfig struct {
 	Source     Source
 }
 
-// errMiscounted says that an adapter broke its contract.
-var errMiscounted = errors.New("the source answered another number of questions")
-
-// A guardedSource is a Source behind its own deadline, bulkhead and breaker, so that a sick source costs the others nothing.
-type guardedSource struct {
-	SourceConfig
-	slots   chan struct{}
-	breaker *gobreaker.CircuitBreaker[[]license.Finding]
-	metrics *sourceMetrics
-	now     func() time.Time
-}
-
-func guardSource(c SourceConfig, m *metrics, now func() time.Time) *guardedSource {
+func (c SourceConfig) withDefaults() SourceConfig {
 	c.Deadline = orDefault(c.Deadline, 3*time.Second)
 	c.Concurrent = orDefault(c.Concurrent, 32)
 	c.Failures = orDefault(c.Failures, 5)
 	c.Cooldown = orDefault(c.Cooldown, 5*time.Second)
 	c.Kind = orDefault(c.Kind, "live")
+	return c
+}
+
+// same reports whether a reloaded configuration leaves the guard as it is.
+func (c SourceConfig) same(next SourceConfig) bool {
+	next = next.withDefaults()
+	was, is := c.Source, next.Source
+	c.Source, next.Source = nil, nil
+	// A source that cannot be compared is taken for another one.
+	return c == next && was != nil && is != nil && reflect.TypeOf(was) == reflect.TypeOf(is) && reflect.TypeOf(was).Comparable() && was == is
+}
+
+// A guardedSource is a Source behind its own deadline, bulkhead and breaker, so that a sick source costs the others nothing.
+type guardedSource struct {
+	SourceConfig
+	slots   chan struct{} // one per call under way; a call that ignores its deadline keeps its own
+	breaker *gobreaker.CircuitBreaker[[]license.Finding]
+	metrics *sourceMetrics
+	now     func() time.Time
+}
+
+func guardSource(c SourceConfig, m *metrics, logger *slog.Logger, now func() time.Time) *guardedSource {
+	c = c.withDefaults()
 	s := &guardedSource{SourceConfig: c, slots: make(chan struct{}, c.Concurrent), metrics: m.source(c.ID), now: now}
 	s.metrics.state.Set(0)
 	s.breaker = gobreaker.NewCircuitBreaker[[]license.Finding](gobreaker.Settings{
-		Name:         c.ID,
-		MaxRequests:  1,
-		Timeout:      c.Cooldown,
-		ReadyToTrip:  func(n gobreaker.Counts) bool { return int(n.ConsecutiveFailures) >= c.Failures },
-		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, context.Canceled) },
-		OnStateChange: func(_ string, _, to gobreaker.State) {
+		Name:        c.ID,
+		MaxRequests: 1,
+		Timeout:     c.Cooldown,
+		ReadyToTrip: func(n gobreaker.Counts) bool { return int(n.ConsecutiveFailures) >= c.Failures },
+		IsExcluded:  func(err error) bool { return errors.As(err, new(*untold)) },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
 			s.metrics.state.Set(float64(to)) // 0 closed, 1 half open, 2 open
+			logger.Warn("source breaker", "source", c.ID, "from", from.String(), "to", to.String())
 		},
 	})
 	return s
+}
+
+// Find asks the source and always answers every question: what went wrong becomes "unavailable", never an error.
+func (s *guardedSource) Find(ctx context.Context, questions []license.Question) []license.Finding {
+	start := s.now()
+	findings, err := s.breaker.Execute(func() ([]license.Finding, error) { return s.call(ctx, questions) })
+	end := s.now()
+	s.metrics.observe(end.Sub(start), err)
+	if findings == nil {
+		findings = make([]license.Finding, len(questions))
+		for i := range findings {
+			findings[i] = license.Finding{State: license.IsUnavailable, Err: err}
+		}
+	}
+	for i := range findings {
+		s.settle(&findings[i], end)
+	}
+	return findings
+}
+
+// settle labels a finding and holds it against the contract: what is neither found, not found nor unavailable is nothing
+// that anybody may rely on. A moment in the future would keep every later state of a license from being taken over.
+func (s *guardedSource) settle(f *license.Finding, now time.Time) {
+	f.Source, f.Stale = s.ID, false
+	if f.AsOf.IsZero() || f.AsOf.After(now) {
+		f.AsOf = now
+	}
+	switch {
+	case f.State == license.IsFound && len(f.Records) > 0, f.State == license.IsNotFound && len(f.Records) == 0:
+		f.Err = nil
+	case f.State == license.IsUnavailable && f.Err != nil:
+		f.Records = nil
+	default:
+		f.State, f.Records, f.Err = license.IsUnavailable, nil, errors.Join(f.Err, errUnsound)
+	}
+}
+
+// Why an answer is worth nothing: an adapter broke its contract.
+var (
+	errMiscounted = errors.New("the source answered another number of questions")
+	errUnsound    = errors.New("the source said neither found nor not found")
+)
+
+// An untold is a call that says nothing about the source: its caller left, or it never got a turn.
+type untold struct{ error }
+
+func (u *untold) Unwrap() error { return u.error }
+
+// call makes one bounded call. Findings that are all unavailable count as a failure of the source, so that the breaker sees
+// a source that answers politely that it cannot answer; unless the question was at fault and the source is well.
+func (s *guardedSource) call(caller context.Context, questions []license.Question) ([]license.Finding, error) {
+	ctx, cancel := context.WithTimeout(caller, s.Deadline)
+	defer cancel()
+	select {
+	case s.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, &untold{fmt.Errorf("wait for source %s: %w", s.ID, ctx.Err())}
+	}
+	findings, err := s.ask(ctx, questions)
+	switch {
+	case err != nil && errors.Is(caller.Err(), context.Canceled):
+		return nil, &untold{fmt.Errorf("ask source %s: %w", s.ID, err)}
+	case err != nil:
+		return nil, fmt.Errorf("ask source %s: %w", s.ID, err)
+	case len(findings) != len(questions):
+		return nil, fmt.Errorf("ask source %s: %w", s.ID, errMiscounted)
+	}
+	for _, f := range findings {
+		if f.State != license.IsUnavailable || errors.Is(f.Err, license.ErrUnanswerable) {
+			return findings, nil
+		}
+	}
+	return findings, fmt.Errorf("source %s could answer nothing", s.ID)
+}
+
+// ask waits for the source no longer than its deadline, also for one that does not look at it: such a call goes on by
+// itself, in the slot it holds, and what it says in the end is not heard.
+func (s *guardedSource) ask(ctx context.Context, questions []license.Question) ([]license.Finding, error) {
+	type answer struct {
+		findings []license.Finding
+		err      error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		a := answer{err: errors.New("the source panicked")}
+		defer func() {
+			_ = recover() // what it says may hold anything
+			<-s.slots
+			done <- a
+		}()
+		findings, err := s.Source.Find(ctx, questions)
+		a = answer{findings, err}
+	}()
+	select {
+	case a := <-done:
+		return a.findings, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func orDefault[T comparable](v, fallback T) T {
@@ -71,70 +184,4 @@ func orDefault[T comparable](v, fallback T) T {
 		return fallback
 	}
 	return v
-}
-
-// Find asks the source and always answers every question: what went wrong becomes "unavailable", never an error.
-func (s *guardedSource) Find(ctx context.Context, questions []license.Question) []license.Finding {
-	start := s.now()
-	findings, err := s.breaker.Execute(func() ([]license.Finding, error) { return s.call(ctx, questions) })
-	s.metrics.observe(s.now().Sub(start), err)
-	if err != nil && findings == nil {
-		findings = make([]license.Finding, len(questions))
-		for i := range findings {
-			findings[i] = license.Finding{State: license.IsUnavailable, Err: err}
-		}
-	}
-	for i := range findings {
-		findings[i].Source = s.ID
-		if findings[i].AsOf.IsZero() {
-			findings[i].AsOf = s.now()
-		}
-	}
-	return findings
-}
-
-// call makes one bounded call. Findings that are all unavailable count as a failure of the source, so that the breaker sees
-// a source that answers politely that it cannot answer; unless the question was at fault and the source is well.
-func (s *guardedSource) call(ctx context.Context, questions []license.Question) (_ []license.Finding, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("source %s panicked", s.ID)
-		}
-	}()
-	ctx, cancel := context.WithTimeout(ctx, s.Deadline)
-	defer cancel()
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for source %s: %w", s.ID, ctx.Err())
-	}
-	findings, err := s.Source.Find(ctx, questions)
-	if err != nil {
-		return nil, fmt.Errorf("ask source %s: %w", s.ID, err)
-	}
-	if len(findings) != len(questions) {
-		return nil, fmt.Errorf("ask source %s: %w", s.ID, errMiscounted)
-	}
-	for _, f := range findings {
-		if f.State != license.IsUnavailable || errors.Is(f.Err, license.ErrUnanswerable) {
-			return findings, nil
-		}
-	}
-	return findings, fmt.Errorf("source %s could answer nothing: %w", s.ID, firstError(findings))
-}
-
-func firstError(findings []license.Finding) error {
-	for _, f := range findings {
-		if f.Err != nil {
-			return f.Err
-		}
-	}
-	return errors.New("no reason given")
-}
-
-// sameBounds reports whether a reloaded configuration leaves the guard as it is.
-func (s *guardedSource) sameBounds(c SourceConfig) bool {
-	return s.Department == c.Department && s.Kind == orDefault(c.Kind, "live") && s.Deadline == orDefault(c.Deadline, 3*time.Second) &&
-		s.Concurrent == orDefault(c.Concurrent, 32) && s.Failures == orDefault(c.Failures, 5) && s.Cooldown == orDefault(c.Cooldown, 5*time.Second)
 }

@@ -3,7 +3,9 @@ package gateway
 import (
 	_ "embed"
 	"errors"
+	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 
@@ -55,7 +57,7 @@ func ofCase(reasons ...cases.Reason) (out []api.Reason) {
 func inside(code string, err error) []api.Reason {
 	r := reason(code)
 	if err != nil {
-		r.En = err.Error()
+		r.En = clip(err.Error(), 500)
 	}
 	return []api.Reason{r}
 }
@@ -70,4 +72,32 @@ func reasonCode(err error) string {
 		return string(r)
 	}
 	return "invalid"
+}
+
+// sentences joins what a refused decision says, in English; the problem's own texts are bilingual.
+func sentences(rs []policy.Reason) string {
+	var out []string
+	for _, r := range rs {
+		out = append(out, r.En)
+	}
+	return clip(strings.Join(out, " "), 1000)
+}
+
+// clip cuts a text to at most so many bytes of whole characters: half a character is no JSON.
+func clip(text string, most int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most]
+}
+
+func notNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
 }

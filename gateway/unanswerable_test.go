@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func TestBreakerKnowsWhoseFaultItIs(t *testing.T) {
 		{"the source", errors.New("connection refused"), true},
 	} {
 		s := guardSource(SourceConfig{ID: "s", Failures: 3, Cooldown: time.Minute, Source: alwaysFinds{State: license.IsUnavailable, Err: c.err}},
-			newMetrics(prometheus.NewRegistry()), time.Now)
+			newMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), time.Now)
 		for range 10 {
 			s.Find(t.Context(), []license.Question{{Type: "business-license"}})
 		}

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"slices"
-	"time"
 
 	"oncegate/api"
 	"oncegate/license"
@@ -12,8 +11,11 @@ import (
 // verify checks somebody's license or answer step by step (POST /v1/licenses/verify).
 func (g *Gateway) verify(ctx context.Context, c *call, q api.VerifyRequest) (*result, error) {
 	kind, steps, err := g.Verify(ctx, q)
-	if err != nil {
-		return nil, refuse("invalid-field").because(inside("policy", err))
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil { // what it says may quote what was sent
+		return nil, refuse("invalid-field").because([]api.Reason{reason("unverifiable")})
 	}
 	answer := api.VerifyAnswer{Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Kind: kind, Verdict: api.VerdictHolds, Steps: []api.Step{}}
 	for _, s := range steps {
@@ -25,10 +27,8 @@ func (g *Gateway) verify(ctx context.Context, c *call, q api.VerifyRequest) (*re
 	switch {
 	case has(license.Failed):
 		answer.Verdict = api.VerdictFails
-	case has(license.NotCheckable):
+	case has(license.NotCheckable), len(steps) == 0:
 		answer.Verdict = api.VerdictIncomplete
 	}
 	return &result{answer: answer}, nil
 }
-
-func unix(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }

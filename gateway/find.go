@@ -1,0 +1,95 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"sync"
+	"time"
+
+	"oncegate/api"
+	"oncegate/license"
+)
+
+var errNoSource = errors.New("no source serves this license type")
+
+// find asks the sources what the needs want: each source once with all its questions, all sources at once, and nothing that
+// this call asked before.
+func (g *Gateway) find(ctx context.Context, c *call, needs []*need) {
+	bySource := make(map[*guardedSource][]license.Question)
+	for _, n := range needs {
+		if _, known := c.asked[n.ask]; known || !n.wanted() {
+			continue
+		}
+		source := c.config.source(n.ask.Type)
+		if source == nil {
+			c.asked[n.ask] = license.Finding{State: license.IsUnavailable, Err: errNoSource, AsOf: c.now}
+			continue
+		}
+		if !slices.Contains(bySource[source], n.ask) {
+			bySource[source] = append(bySource[source], n.ask)
+		}
+	}
+	var mu sync.Mutex // protects c.asked
+	var all sync.WaitGroup
+	for source, questions := range bySource {
+		all.Go(func() {
+			findings := source.Find(ctx, questions)
+			mu.Lock()
+			defer mu.Unlock()
+			for i, q := range questions {
+				c.asked[q] = findings[i]
+			}
+		})
+	}
+	all.Wait()
+	for _, n := range needs {
+		if !n.wanted() {
+			continue
+		}
+		if n.finding = c.asked[n.ask]; n.finding.State == license.IsUnavailable {
+			g.fallBack(ctx, c, n)
+		}
+	}
+}
+
+// fallBack takes the kept copy instead of an unavailable source, where the grant allows its age. The decision is made again
+// with the age, so that guards see it. A copy that cannot be read is none: the other materials do not notice.
+func (g *Gateway) fallBack(ctx context.Context, c *call, n *need) {
+	if n.decision.MaxAge <= 0 {
+		return
+	}
+	copied, err := c.config.Register.LastCopy(ctx, n.ask, n.decision.MaxAge)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			g.logger.ErrorContext(ctx, "a kept copy was not read", "source", n.finding.Source, "error", err.Error())
+		}
+		return
+	}
+	aged := *n
+	aged.question.Age = max(c.now.Sub(copied.AsOf).Truncate(time.Millisecond), time.Millisecond)
+	if aged.decision = c.weigh(&aged); !aged.decision.Allow {
+		return
+	}
+	if aged.finding = copied; copied.Source == "" {
+		aged.finding.Source = n.finding.Source
+	}
+	*n = aged
+}
+
+// freshness labels where a finding comes from.
+func (r *running) freshness(f license.Finding) api.Freshness {
+	if f.Stale {
+		return api.FreshnessStale
+	}
+	if s := r.sources[f.Source]; s != nil && s.Kind == "drop" {
+		return api.FreshnessDrop
+	}
+	return api.FreshnessLive
+}
+
+// belongs reports whether a record is an answer to a question at all: of the type and the holder asked about.
+func belongs(record license.License, q license.Question) bool {
+	return record.Type == q.Type && slices.ContainsFunc(record.Holders, func(h license.Holder) bool { return h.Code != "" && h.HolderID.Normal() == q.Holder })
+}

@@ -1,0 +1,117 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"oncegate/api"
+	"oncegate/audit"
+)
+
+// A reply is what goes over the wire. Its record, if it has one, is durable.
+type reply struct {
+	status  int
+	media   string
+	body    []byte
+	cache   string // Cache-Control; empty: no-store
+	code    string // problem code for metrics and logs; "ok" for an answer
+	problem *api.Problem
+	index   uint64           // of its record
+	uses    []audit.DraftUse // of its record, for log line and metrics
+}
+
+// record makes a result or an error durable and returns the reply that may then leave.
+func (g *Gateway) record(ctx context.Context, c *call, res *result, failed error) (*reply, error) {
+	rep, draft := g.draftOf(ctx, c, res, failed)
+	// The caller may hang up and its time may run out; what was decided is recorded all the same.
+	ctx = context.WithoutCancel(ctx)
+	recorded, err := g.Recorder.Record(ctx, draft)
+	if errors.Is(err, audit.ErrTooLarge) {
+		rep, draft = g.draftOf(ctx, c, nil, refuse("too-many-materials"))
+		recorded, err = g.Recorder.Record(ctx, draft)
+	}
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := json.Marshal(recorded.Receipt)
+	if err != nil {
+		return nil, fmt.Errorf("write the receipt: %w", err)
+	}
+	rep.index, rep.uses = recorded.Index, draft.Uses
+	switch {
+	case rep.problem != nil:
+		rep.problem.Receipt = receipt
+		rep.body = rep.problem.Body()
+	case rep.body == nil:
+		rep.body = api.Envelope{Answer: draft.Answer, Receipt: jsontext.Value(receipt)}.Bytes()
+	}
+	return rep, nil
+}
+
+// draftOf is the reply to a result or an error, still without its receipt, and what its record says.
+func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed error) (*reply, audit.Draft) {
+	rep, draft := &reply{code: "ok"}, g.draft(c)
+	if failed == nil {
+		rep.status, rep.media, rep.body, rep.cache = orDefault(res.status, 200), orDefault(res.media, "application/json"), res.raw, res.cache
+		draft.Answer, draft.Uses, draft.Changes = res.raw, res.uses, res.changes
+		if res.raw == nil {
+			draft.Answer, failed = api.Canonical(res.answer)
+		}
+		if failed == nil {
+			return rep, draft
+		}
+		rep, draft = &reply{}, g.draft(c)
+	}
+	p := api.NewProblem("internal")
+	ref := refused(failed)
+	if ref == nil { // sources may have been asked all the same
+		draft.Uses = denied(c.usesOf(c.needs...))
+		draft.Inputs = c.inputs
+	}
+	switch {
+	case ref != nil:
+		p, draft.Uses, draft.Reasons = ref.problem, ref.uses, notNil(ref.reasons)
+	case errors.Is(failed, context.DeadlineExceeded), errors.Is(failed, context.Canceled):
+		p = api.NewProblem("deadline-exceeded")
+	default:
+		g.logger.ErrorContext(ctx, "operation failed", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
+	}
+	// The nonce keeps anybody from finding the problem by guessing what its digest is of.
+	p.Nonce, p.Time, p.Operation, p.Receipt = g.nonce(), api.At(c.now), c.row.ID, nil
+	rep.status, rep.media, rep.code, rep.problem = p.Status, api.ProblemType, p.Code, p
+	draft.Answer = p.Bytes()
+	return rep, draft
+}
+
+// draft is what every record of a call says.
+func (g *Gateway) draft(c *call) audit.Draft {
+	d := audit.Draft{
+		Operation: c.row.ID,
+		System:    c.claims.Issuer,
+		Operator:  c.claims.Operator,
+		RequestID: impersonal(c.claims.Request),
+		Token:     c.token,
+		Body:      c.body,
+		Policy:    c.config.Policy.Digest(),
+		Claim:     &audit.Claim{System: c.claims.Issuer, JTI: c.claims.ID, Exp: c.expiry()},
+	}
+	if len(c.inputs) > 0 {
+		d.Inputs = c.inputs
+	}
+	return d
+}
+
+// nonce returns 128 random bits, so that nobody can find an answer by guessing its content.
+func (g *Gateway) nonce() string {
+	var b [16]byte
+	if _, err := io.ReadFull(g.Rand, b[:]); err != nil {
+		panic(fmt.Errorf("no randomness: %w", err)) // without it nothing here may be answered
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
