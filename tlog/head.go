@@ -39,7 +39,8 @@ func checkHead(h hashers, origin string, head Head) (Checkpoint, error) {
 	return c, nil
 }
 
-// checkStored reads the head a log is opened with and holds it against its tiles and the mark.
+// checkStored reads the head a log is opened with and holds it against its tiles and the mark. Only a log that was never
+// created is fs.ErrNotExist: one that has a head and lost what is under it is ErrUnproven.
 func checkStored(ctx context.Context, config Config, view *View) (Head, error) {
 	head, err := config.Storage.Head(ctx)
 	if err != nil {
@@ -49,11 +50,21 @@ func checkStored(ctx context.Context, config Config, view *View) (Head, error) {
 	if err != nil {
 		return head, err
 	}
-	// The mark first: a rolled back log must be called that.
-	if err := checkMark(ctx, config, view, c); err != nil {
+	if err := checkUnder(ctx, config, view, c); errors.Is(err, fs.ErrNotExist) {
+		return head, fmt.Errorf("%w: part of the stored log is missing: %v", ErrUnproven, err)
+	} else if err != nil {
 		return head, err
 	}
-	return head, view.checkRoots(ctx, c)
+	return head, nil
+}
+
+// checkUnder holds tiles and mark against the head's checkpoint.
+func checkUnder(ctx context.Context, config Config, view *View, c Checkpoint) error {
+	// The mark first: a rolled back log must be called that.
+	if err := checkMark(ctx, config, view, c); err != nil {
+		return err
+	}
+	return view.checkRoots(ctx, c)
 }
 
 // checkMark refuses a log that is below its high-water mark, or does not extend it.

@@ -550,6 +550,27 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// A lossy storage has lost the leaf hashes at its edge.
+type lossy struct{ *tlogtest.Memory }
+
+func (lossy) LeafHashes(context.Context, tlog.Tree, uint64, uint64) ([]byte, error) {
+	return nil, fs.ErrNotExist
+}
+
+// TestOpenLostLeaves: a log that lost entries must not be taken for one that was never created, which somebody might then create.
+func TestOpenLostLeaves(t *testing.T) {
+	b := newBench(t)
+	b.add(t, 300)
+	b.config.Storage = lossy{b.memory}
+	l, err := tlog.Open(t.Context(), b.config)
+	if err == nil {
+		l.Close(t.Context())
+	}
+	if !errors.Is(err, tlog.ErrUnproven) || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error is %v, want ErrUnproven and not fs.ErrNotExist", err)
+	}
+}
+
 // TestRolledBackWhileRunning: a log whose database is replaced under it appends nothing more.
 func TestRolledBackWhileRunning(t *testing.T) {
 	b := newBench(t)
