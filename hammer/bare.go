@@ -1,0 +1,76 @@
+package hammer
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"oncegate/certs/second"
+	"oncegate/certs/token"
+)
+
+// A bare server is the floor to compare with: it verifies the same token by the same code as the gateway and writes an answer
+// of the same length, and does nothing else.
+type bare struct {
+	address string
+	server  *http.Server
+	voices  *second.Voices
+}
+
+func (in *installation) startBare(length int) (*bare, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("start the bare server: %w", err)
+	}
+	b := &bare{address: l.Addr().String(), voices: second.New(second.Config{})}
+	text := []byte(`"` + strings.Repeat("x", max(0, length-2)) + `"`)
+	b.server = &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := in.verified(b.voices, r); err != nil {
+			http.Error(w, "unproven", http.StatusUnauthorized)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", "application/json")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Length", strconv.Itoa(len(text)))
+		w.WriteHeader(http.StatusOK)
+		w.Write(text)
+	})}
+	go b.server.Serve(l)
+	return b, nil
+}
+
+func (in *installation) verified(voices *second.Voices, r *http.Request) error {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer))
+	if err != nil {
+		return err
+	}
+	compact, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		return errors.New("no token")
+	}
+	_, err = token.Verify(r.Context(), compact, token.Expect{
+		Audience: in.setup.Gateway.ID, Method: r.Method, URL: in.publicURL() + r.URL.EscapedPath(), Body: token.BodyDigest(body), Now: time.Now(),
+		Verify: voices.Verify,
+		KeyOf: func(iss, kid string) (*ecdsa.PublicKey, error) {
+			if key, ok := in.setup.Callers[iss].Keys[kid]; ok {
+				return key.Public, nil
+			}
+			return nil, fs.ErrNotExist
+		},
+	})
+	return err
+}
+
+func (b *bare) close(ctx context.Context) error {
+	defer b.voices.Close()
+	return b.server.Shutdown(ctx)
+}
