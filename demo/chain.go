@@ -16,15 +16,15 @@ const questions = `oncegate_source_seconds_count{outcome="ok",source="market-reg
 
 // chain is step 3: eight departments' matters in one call, one fetch, eight decisions.
 func chain(ctx context.Context, s *scene) error {
-	s.chained.no = s.caseNo(3)
-	if err := s.accept(ctx, s.chained.no, "YC-INVEST-CHAIN", party("applicant", s.city.Population.Cast.Investor.Holder())); err != nil {
+	no := s.caseNo(3)
+	if err := s.accept(ctx, no, "YC-INVEST-CHAIN", party("applicant", s.city.Population.Cast.Investor.Holder())); err != nil {
 		return err
 	}
 	before, err := s.gauge(ctx, questions)
 	if err != nil {
 		return err
 	}
-	a, err := s.check(ctx, "invest-platform", s.chained.no)
+	a, err := s.check(ctx, "invest-platform", no)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func chain(ctx context.Context, s *scene) error {
 	if err != nil {
 		return err
 	}
-	s.say("办件 %s：八个部门的事项，一次调用", "case %s: the matters (事项) of eight departments, one call", s.chained.no)
+	s.say("办件 %s：八个部门的事项，一次调用", "case %s: the matters (事项) of eight departments, one call", no)
 	for _, m := range a.Answer.Materials {
 		s.use(m)
 	}
@@ -75,7 +75,6 @@ func (s *scene) eightUses(a *client.Answered[api.CheckAnswer]) error {
 	s.hold(met(a.Answer) == 8 && len(versions) == 1 && a.Answer.CanProceed, "同一份已签名证照，使用八次", "the same signed license serves all eight")
 	s.hold(len(rules) == 8 && len(fields) > 1, "八项决定各依其共享协议；%d 种字段范围", "eight decisions under eight sharing agreements, with %d different sets of fields", len(fields))
 	s.hold(len(uses) == 8 && len(matters) == 8, "一条日志记录载明八次使用的各自目的（第 %d 条）", "one record states eight uses, each with its own purpose (log entry %d)", a.Receipt.Index)
-	s.chained = kept{no: s.chained.no, index: a.Receipt.Index, raw: a.Raw}
 	s.show("1 fetch from market regulation, 8 uses with 8 decisions and %d different sets of fields, in one record", len(fields))
 	return nil
 }

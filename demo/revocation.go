@@ -5,17 +5,16 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"oncegate/api"
 	"oncegate/certs/jws"
 	"oncegate/certs/sdjwt"
 	"oncegate/client"
 	"oncegate/license"
-
-	"strings"
-
-	"github.com/go-json-experiment/json"
 )
 
 // revocation is step 5: what market regulation revokes is lapsed in the next check, and the copy that was signed before is

@@ -20,14 +20,13 @@ type story struct {
 	print   *printer
 	began   time.Time
 	callers map[string]caller
-	food    kept // what step 1 leaves behind
-	chained kept // step 3
-	refused uint64
+	food    kept                  // what step 1 leaves behind
+	refused uint64                // where the log has the refusal of step 4
 	checks  map[string]api.Counts // the last check of each case
 	reuse   api.Counts
 }
 
-// kept is an answer that later steps come back to.
+// kept is a call and its answer, to which later steps come back.
 type kept struct {
 	no    string // the case
 	index uint64 // in the log
