@@ -66,6 +66,9 @@ func newGround(t testing.TB) (_ *ground, err error) {
 	if err := g.city.Tax.Export(time.Now()); err != nil {
 		return nil, err
 	}
+	if err := open(g.path("city")); err != nil {
+		return nil, err
+	}
 	if err := deploy.WriteCity(g.path("made")); err != nil {
 		return nil, err
 	}
@@ -74,6 +77,19 @@ func newGround(t testing.TB) (_ *ground, err error) {
 	}
 	_, err = node.Prepare(t.Context(), g.path("made", node.MainFile), node.PrepareOptions{Cost: 10})
 	return g, err
+}
+
+// open lets every user read a folder.
+func open(dir string) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return os.Chmod(path, 0o755)
+		}
+		return os.Chmod(path, 0o644)
+	})
 }
 
 func (g *ground) path(parts ...string) string {
