@@ -100,7 +100,7 @@ if [ "$mode" = full ]; then
 	fi
 	say "long properties"
 	ONCEGATE_LONG=1 go test -timeout 20m -count=1 ./policy/ ./gateway/
-	go test -timeout 20m -count=1 ./license/ ./cases/ ./tlog/ -rapid.checks=2000
+	go test -timeout 20m -count=1 ./license/ ./cases/ ./api/ ./register/ ./certs/statuslist/ ./certs/sdjwt/ -rapid.checks=2000
 	say "kill runs"
 	ONCEGATE_TEST_KILLS=50 go test -timeout 20m -count=1 ./store/ ./attack/ -run 'Kill'
 fi
