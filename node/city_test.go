@@ -31,23 +31,44 @@ type city struct {
 	port int
 }
 
-// newCity makes an installation whose service has a port of its own.
+// newCity is an installation whose service has a port of its own.
 func newCity(t *testing.T) *city {
 	t.Helper()
-	c := &city{t: t, dir: t.TempDir(), port: freePort(t)}
-	c.main = filepath.Join(c.dir, MainFile)
+	base, err := firstCity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := (&city{t: t, dir: base}).copyOf(t)
+	c.port = freePort(t)
+	c.edit(MainFile, "127.0.0.1:8420", fmt.Sprintf("127.0.0.1:%d", c.port), "127.0.0.1:8421", "127.0.0.1:0")
+	return c
+}
+
+// firstCity makes an installation once; tests copy it.
+var firstCity = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "oncegate-node-")
+	if err != nil {
+		return "", err
+	}
 	write := func(dir string) error {
 		if err := WriteTemplate(dir); err != nil {
 			return err
 		}
-		c.edit(MainFile, "127.0.0.1:8420", fmt.Sprintf("127.0.0.1:%d", c.port), "127.0.0.1:8421", "127.0.0.1:0")
-		c.market()
+		if err := market(filepath.Join(dir, "sources/market.db")); err != nil {
+			return err
+		}
 		return os.Rename(filepath.Join(dir, "sources/market.yaml.example"), filepath.Join(dir, "sources/market.yaml"))
 	}
-	if _, err := Init(t.Context(), c.dir, write, PrepareOptions{Cost: 10}); err != nil {
-		t.Fatal(err)
+	_, err = Init(context.Background(), dir, write, PrepareOptions{Cost: 10})
+	return dir, err
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := firstCity(); err == nil {
+		os.RemoveAll(dir)
 	}
-	return c
+	os.Exit(code)
 }
 
 func freePort(t *testing.T) int {
@@ -80,26 +101,24 @@ func (c *city) edit(name string, pairs ...string) {
 }
 
 // market makes the legacy system's database.
-func (c *city) market() {
-	c.t.Helper()
-	c.exec(filepath.Join(c.dir, "sources/market.db"),
-		`create table licenses (no text, uscc text, name text, legal text, addr text, issued text, until text, status text)`,
+func market(path string) error {
+	return exec(path, `create table licenses (no text, uscc text, name text, legal text, addr text, issued text, until text, status text)`,
 		`insert into licenses values ('L-1', '`+company+`', '云川小面馆有限公司', '甲乙', '示例路 1 号', '2024-03-01', '', '1')`)
 }
 
 // exec changes a legacy system's database.
-func (c *city) exec(path string, statements ...string) {
-	c.t.Helper()
+func exec(path string, statements ...string) error {
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
-		c.t.Fatal(err)
+		return err
 	}
 	defer db.Close()
 	for _, text := range statements {
 		if _, err := db.Exec(text); err != nil {
-			c.t.Fatal(err)
+			return err
 		}
 	}
+	return nil
 }
 
 // A served is a running node.

@@ -22,7 +22,7 @@ import (
 const (
 	maxDocument = 32 << 20
 	maxNesting  = 64
-	maxNodes    = 4 << 20 // values of a document, each use of an alias counted
+	maxNodes    = 1 << 19 // values of a document, each use of an alias counted
 )
 
 // A place is where a value stands.
@@ -130,19 +130,15 @@ func (d *document) adopt(other *document, list string, base int) {
 	}
 }
 
-// value reads one node. Depth bounds recursion, which aliases could make endless.
+// value reads one node.
 func (d *document) value(path string, node ast.Node, into reflect.Value, depth int) {
-	if d.nodes++; d.nodes > maxNodes || depth > maxNesting {
-		if d.nodes <= maxNodes+1 {
-			d.add(path, "the file is too large or nested too deeply here")
-		}
-		d.nodes = maxNodes + 1
+	if d.spent(path, depth) {
 		return
 	}
 	if _, known := d.places[path]; !known || path == "$" {
 		d.places[path] = d.placeOf(node)
 	}
-	node = d.resolve(node, depth)
+	node = d.resolve(node)
 	if _, null := node.(*ast.NullNode); null || node == nil {
 		return
 	}
@@ -165,6 +161,19 @@ func (d *document) value(path string, node ast.Node, into reflect.Value, depth i
 	default:
 		d.leaf(path, node, into)
 	}
+}
+
+// spent counts a value, and says whether that was too much: of values, or of depth, which aliases could make endless. From
+// then on nothing more is read.
+func (d *document) spent(path string, depth int) bool {
+	if d.nodes++; d.nodes <= maxNodes && depth <= maxNesting {
+		return false
+	}
+	if d.nodes <= maxNodes+1 {
+		d.add(path, "the file is too large, or nested too deeply here")
+	}
+	d.nodes = maxNodes + 1
+	return true
 }
 
 // readsItself says whether a type has a reading of its own.
@@ -227,6 +236,9 @@ type entry struct {
 
 // entries are those of a mapping, what is merged into it ("<<") first, so that its own come after and win.
 func (d *document) entries(path string, node ast.Node, depth int) (all []entry) {
+	if d.spent(path, depth) {
+		return nil
+	}
 	var values []*ast.MappingValueNode
 	switch n := node.(type) {
 	case *ast.MappingNode:
@@ -240,11 +252,9 @@ func (d *document) entries(path string, node ast.Node, depth int) (all []entry) 
 	var own []entry
 	for _, v := range values {
 		if v.Key.IsMergeKey() {
-			if depth < maxNesting {
-				for _, merged := range d.entries(path, d.resolve(v.Value, depth), depth+1) {
-					merged.keyNode = v.Key // faults stand where it is merged
-					all = append(all, merged)
-				}
+			for _, merged := range d.entries(path, d.resolve(v.Value), depth+1) {
+				merged.keyNode = v.Key // faults stand where it is merged
+				all = append(all, merged)
 			}
 			continue
 		}
@@ -291,7 +301,7 @@ func (d *document) record(path string, node ast.Node, depth int) {
 }
 
 // resolve follows anchors and aliases to the value itself.
-func (d *document) resolve(node ast.Node, depth int) ast.Node {
+func (d *document) resolve(node ast.Node) ast.Node {
 	for range maxNesting {
 		switch n := node.(type) {
 		case *ast.AnchorNode:

@@ -181,8 +181,9 @@ func TestKeysRotateWhileServing(t *testing.T) {
 	if err := s.Reload(t.Context()); err != nil && !errors.Is(err, ErrUnchanged) {
 		t.Fatal(err)
 	}
-	db := filepath.Join(c.dir, "sources/market.db")
-	c.exec(db, "update licenses set addr = '示例路 2 号'")
+	if err := exec(filepath.Join(c.dir, "sources/market.db"), "update licenses set addr = '示例路 2 号'"); err != nil {
+		t.Fatal(err)
+	}
 	second, err := caller.Query(t.Context(), question("SP-1"))
 	if err != nil {
 		t.Fatal(err)

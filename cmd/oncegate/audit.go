@@ -94,7 +94,7 @@ type auditSearch struct {
 
 // Help gives examples.
 func (auditSearch) Help() string {
-	return "oncegate audit search -c oncegate.yaml --system audit-office --decision denied --from 2026-11-01\noncegate audit search -c oncegate.yaml --system audit-office --holder @holder.txt"
+	return examples("oncegate audit search -c oncegate.yaml --system audit-office --decision denied --from 2026-11-01", "oncegate audit search -c oncegate.yaml --system audit-office --holder @holder.txt")
 }
 
 // Run prints what is found, newest first.
@@ -157,7 +157,7 @@ type auditVerify struct {
 
 // Help gives examples.
 func (auditVerify) Help() string {
-	return "oncegate audit verify -c oncegate.yaml --system audit-office\noncegate audit verify --trust trust --store copy.db\noncegate audit verify --trust trust answer.json"
+	return examples("oncegate audit verify -c oncegate.yaml --system audit-office", "oncegate audit verify --trust trust --store copy.db", "oncegate audit verify --trust trust answer.json")
 }
 
 // Run proves that nothing in the log was changed or left out, and that every entry is a record.
@@ -263,7 +263,7 @@ type auditExport struct {
 
 // Help gives examples.
 func (auditExport) Help() string {
-	return "oncegate audit export -c oncegate.yaml --system audit-office --from 2026-11-01 --to 2026-11-30 -o report.json\noncegate verify --trust trust report.json"
+	return examples("oncegate audit export -c oncegate.yaml --system audit-office --from 2026-11-01 --to 2026-11-30 -o report.json", "oncegate verify --trust trust report.json")
 }
 
 // Run writes the report: answer and receipt as they came, so that it verifies offline.

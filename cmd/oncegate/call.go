@@ -54,10 +54,7 @@ type callCommand struct {
 
 // Help gives examples.
 func (callCommand) Help() string {
-	return `oncegate call -c oncegate.yaml --system food-approval catalog.types
-oncegate call -c oncegate.yaml --system food-approval cases.check no=SP-1 -d '{}'
-oncegate call --url https://gateway.example --gateway example-gateway --system food-approval --key food-approval-1.pem --trust trust licenses.query -d @question.json
-oncegate call -c oncegate.yaml --system food-approval --curl catalog.matters`
+	return examples("oncegate call -c oncegate.yaml --system food-approval catalog.types", `oncegate call -c oncegate.yaml --system food-approval cases.check no=SP-1 -d '{}'`, "oncegate call --url https://gateway.example --gateway example-gateway --system food-approval --key food-approval-1.pem --trust trust licenses.query -d @question.json", "oncegate call -c oncegate.yaml --system food-approval --curl catalog.matters")
 }
 
 // Run makes the call and prints the answer with its receipt as it came.

@@ -1,5 +1,7 @@
 package main
 
+import "strings"
+
 // commands is the command line. Help texts stand here in English; texts.go has their Chinese.
 type commands struct {
 	Serve  serveCommand  `cmd:"" help:"Run the gateway."`
@@ -11,4 +13,9 @@ type commands struct {
 	Keys   keysCommand   `cmd:"" help:"Look after the gateway's keys and certificates."`
 	Policy policyCommand `cmd:"" help:"Explain and test the policy."`
 	Audit  auditCommand  `cmd:"" help:"Search, verify and export the records."`
+}
+
+// examples are the lines that a command's help ends with. What is indented stays as it is written.
+func examples(lines ...string) string {
+	return "Examples:\n\n    " + strings.Join(lines, "\n    ") + "\n"
 }

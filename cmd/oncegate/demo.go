@@ -18,7 +18,7 @@ type demoCommand struct {
 
 // Help gives examples.
 func (demoCommand) Help() string {
-	return "oncegate demo\noncegate demo --once --dir /tmp/city\noncegate demo --json"
+	return examples("oncegate demo", "oncegate demo --once --dir /tmp/city", "oncegate demo --json")
 }
 
 // Run tells the story.

@@ -14,12 +14,13 @@ import (
 type initCommand struct {
 	Dir    string `arg:"" optional:"" help:"Folder of the new installation."`
 	Config string `short:"c" placeholder:"FILE" help:"Make what this configuration names instead of writing one; what is there stays."`
+	Cost   int    `hidden:"" help:"log2 of scrypt's N for the new keystores, 10 to 20; default 16."`
 	Sample string `enum:"minimal,city" default:"minimal" help:"Which configuration to write: minimal, or the sample city."`
 }
 
 // Help gives examples.
 func (initCommand) Help() string {
-	return "oncegate init /srv/oncegate\noncegate init /tmp/city --sample city\noncegate init -c oncegate.yaml"
+	return examples("oncegate init /srv/oncegate", "oncegate init /tmp/city --sample city", "oncegate init -c oncegate.yaml")
 }
 
 // Run makes an installation.
@@ -31,14 +32,14 @@ func (c *initCommand) Run(ctx context.Context, t *terminal) error {
 	var err error
 	main := c.Config
 	if c.Config != "" {
-		made, err = node.Prepare(ctx, c.Config, node.PrepareOptions{})
+		made, err = node.Prepare(ctx, c.Config, node.PrepareOptions{Cost: c.Cost})
 	} else {
 		write := node.WriteTemplate
 		if c.Sample == "city" {
 			write = deploy.WriteCity
 		}
 		main = filepath.Join(c.Dir, node.MainFile)
-		made, err = node.Init(ctx, c.Dir, write, node.PrepareOptions{})
+		made, err = node.Init(ctx, c.Dir, write, node.PrepareOptions{Cost: c.Cost})
 	}
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ type keysList struct {
 }
 
 // Help gives examples.
-func (keysList) Help() string { return "oncegate keys list -c oncegate.yaml" }
+func (keysList) Help() string { return examples("oncegate keys list -c oncegate.yaml") }
 
 // Run lists keys without anything secret.
 func (c *keysList) Run(t *terminal) error {
@@ -80,7 +80,7 @@ type keysNew struct {
 
 // Help gives examples.
 func (keysNew) Help() string {
-	return "oncegate keys new -c oncegate.yaml --usage license --owner market\noncegate keys new --file food-approval-2.pem --owner food-approval > food-approval-2.csr"
+	return examples("oncegate keys new -c oncegate.yaml --usage license --owner market", "oncegate keys new --file food-approval-2.pem --owner food-approval > food-approval-2.csr")
 }
 
 // Run makes a key.
@@ -135,7 +135,7 @@ type keysRotate struct {
 
 // Help gives examples.
 func (keysRotate) Help() string {
-	return "oncegate keys rotate -c oncegate.yaml license market\noncegate keys rotate -c oncegate.yaml envelope"
+	return examples("oncegate keys rotate -c oncegate.yaml license market", "oncegate keys rotate -c oncegate.yaml envelope")
 }
 
 // Run replaces a key.
@@ -155,7 +155,7 @@ type keysCSR struct {
 
 // Help gives examples.
 func (keysCSR) Help() string {
-	return "oncegate keys csr -c oncegate.yaml license-0123456789abcdef > license.csr"
+	return examples("oncegate keys csr -c oncegate.yaml license-0123456789abcdef > license.csr")
 }
 
 // Run prints a request.
@@ -179,7 +179,7 @@ type keysCert struct {
 
 // Help gives examples.
 func (keysCert) Help() string {
-	return "oncegate keys cert -c oncegate.yaml license-0123456789abcdef chain.pem"
+	return examples("oncegate keys cert -c oncegate.yaml license-0123456789abcdef chain.pem")
 }
 
 // Run installs a chain.
@@ -203,7 +203,7 @@ type keysSign struct {
 
 // Help gives examples.
 func (keysSign) Help() string {
-	return "oncegate keys sign -c oncegate.yaml food-approval food-approval-2.csr > certificates/food-approval-2.pem"
+	return examples("oncegate keys sign -c oncegate.yaml food-approval food-approval-2.csr > certificates/food-approval-2.pem")
 }
 
 // Run certifies a request.
@@ -232,7 +232,7 @@ type keysExport struct {
 
 // Help gives examples.
 func (keysExport) Help() string {
-	return "oncegate keys export -c oncegate.yaml log-0123456789abcdef\noncegate keys export -c oncegate.yaml --trust trust"
+	return examples("oncegate keys export -c oncegate.yaml log-0123456789abcdef", "oncegate keys export -c oncegate.yaml --trust trust")
 }
 
 // Run prints a public key, or writes the trust folder.

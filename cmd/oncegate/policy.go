@@ -36,7 +36,7 @@ type policyExplain struct {
 
 // Help gives examples.
 func (policyExplain) Help() string {
-	return "oncegate policy explain -c oncegate.yaml --system food-approval --type business-license --matter FOOD-01 --material business-license --fields name,address"
+	return examples("oncegate policy explain -c oncegate.yaml --system food-approval --type business-license --matter FOOD-01 --material business-license --fields name,address")
 }
 
 // Run explains one decision; the exit code says whether it is yes.
@@ -96,7 +96,7 @@ type policyTest struct {
 
 // Help gives examples.
 func (policyTest) Help() string {
-	return "oncegate policy test -c oncegate.yaml\noncegate policy test -c oncegate.yaml policy/new_test.yaml"
+	return examples("oncegate policy test -c oncegate.yaml", "oncegate policy test -c oncegate.yaml policy/new_test.yaml")
 }
 
 // Run runs the tables; the exit code says whether every decision was as expected.
@@ -177,7 +177,7 @@ type policyGrants struct {
 
 // Help gives examples.
 func (policyGrants) Help() string {
-	return "oncegate policy grants -c oncegate.yaml --system food-approval"
+	return examples("oncegate policy grants -c oncegate.yaml --system food-approval")
 }
 
 // Run prints every agreement as a sentence.

@@ -16,7 +16,7 @@ type serveCommand struct {
 
 // Help gives examples.
 func (serveCommand) Help() string {
-	return "oncegate serve -c oncegate.yaml\nkill -HUP PID   # reload; a changed file does it too"
+	return examples("oncegate serve -c oncegate.yaml", "kill -HUP PID   # reload; a changed file does it too")
 }
 
 // Run serves until a signal ends it.
@@ -45,7 +45,7 @@ type checkCommand struct {
 }
 
 // Help gives examples.
-func (checkCommand) Help() string { return "oncegate check -c oncegate.yaml" }
+func (checkCommand) Help() string { return examples("oncegate check -c oncegate.yaml") }
 
 // Run reports every fault, and whether the configuration can be used.
 func (c *checkCommand) Run(t *terminal) error {

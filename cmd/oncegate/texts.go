@@ -1,19 +1,46 @@
 package main
 
-import "github.com/alecthomas/kong"
+import (
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
 
 // translate puts the help into the reader's language.
 func (t *terminal) translate(app *kong.Application) {
-	if !t.zh {
-		return
+	if t.zh {
+		eachHelp(app, func(text *string) { *text = t.say(*text) })
+		for _, leaf := range app.Leaves(false) {
+			leaf.Detail = strings.Replace(leaf.Detail, "Examples:", t.say("Examples:"), 1)
+		}
 	}
-	_ = kong.Visit(app.Node, func(v kong.Visitable, next kong.Next) error {
+}
+
+// helpTexts are all help texts of the command line.
+func helpTexts(app *kong.Application) (texts []string) {
+	eachHelp(app, func(text *string) {
+		if *text != "" {
+			texts = append(texts, *text)
+		}
+	})
+	return texts
+}
+
+// eachHelp visits the help of every command, flag and argument that is shown.
+func eachHelp(app *kong.Application, visit func(text *string)) {
+	_ = kong.Visit(app, func(v kong.Visitable, next kong.Next) error {
 		switch v := v.(type) {
+		case *kong.Application:
+			visit(&v.Help)
 		case *kong.Node:
-			v.Help = t.say(v.Help)
+			visit(&v.Help)
+		case *kong.Flag:
+			if !v.Hidden {
+				visit(&v.Help)
+			}
+			return nil // its value has the same text
 		case *kong.Value:
-			v.Help = t.say(v.Help)
-			v.OrigHelp = t.say(v.OrigHelp)
+			visit(&v.Help)
 		}
 		return next(nil)
 	})
@@ -120,6 +147,7 @@ var chinese = map[string]string{
 	"Name of the log in it, where the trust names several.":                  "其中日志的名称（信任依据列有多个时）。",
 	"Verify these receipts and answers instead of the whole log.":            "只验证这些回执和答复，而不是整个日志。",
 	"Where the report goes; - is standard output. A file must not be there.": "报告写往何处；- 为标准输出。文件不得已存在。",
+	"Examples:":                           "示例：",
 	"see: oncegate --help":                "参见：oncegate --help",
 	"error:":                              "错误：",
 	"warning:":                            "警告：",

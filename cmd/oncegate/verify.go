@@ -17,7 +17,7 @@ type verifyCommand struct {
 
 // Help gives examples.
 func (verifyCommand) Help() string {
-	return "oncegate verify --trust trust answer.json\noncegate verify --trust trust license.sdjwt answer.json request.jwt request.body\ncurl -s https://gateway.example/log/checkpoint | oncegate verify --trust trust -"
+	return examples("oncegate verify --trust trust answer.json", "oncegate verify --trust trust license.sdjwt answer.json request.jwt request.body", "curl -s https://gateway.example/log/checkpoint | oncegate verify --trust trust -")
 }
 
 // Run verifies files with nothing but trust that was brought along.
