@@ -237,11 +237,25 @@ func configuration(t *testing.T) string {
 		fmt.Fprintf(&b, "**`%s`** %s\n\n| key | meaning |\n|---|---|\n", where, sentence(g.Doc))
 		for _, f := range fields.Fields.List {
 			tag, _ := strconv.Unquote(f.Tag.Value)
-			fmt.Fprintf(&b, "| `%s` | %s |\n", reflect.StructTag(tag).Get("yaml"), cell(strings.TrimSpace(f.Comment.Text())))
+			key := reflect.StructTag(tag).Get("yaml")
+			meaning := orElse(cell(f.Comment.Text()), plain[key])
+			if meaning == "" {
+				t.Errorf("%s.%s says nothing about itself in node/config.go", where, key)
+			}
+			fmt.Fprintf(&b, "| `%s` | %s |\n", key, meaning)
 		}
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// plain are the meanings of keys that the code thinks need no comment.
+var plain = map[string]string{
+	"id": "a name of your own; stands in records", "name": "for people", "name_en": "for people", "uscc": "统一社会信用代码",
+	"department": "id of the department it belongs to", "tls": "see `gateway.tls`", "certificate": "file", "key": "file",
+	"dir": "folder of the keystore", "passphrase_file": "file with the passphrase, mode 0600; or",
+	"catalogue": "license types (证照目录)", "matters": "matters (事项) with their materials", "calendar": "working days (工作日历)",
+	"sqldb": "a SQL database", "rest": "a JSON interface over HTTP", "files": "CSV files dropped into a folder",
 }
 
 // sentence is a type's comment without the name that Go wants at its beginning, on one line.
