@@ -98,9 +98,7 @@ func (s *sufferer) proven() {
 	h := newHistory(s.callers.trust)
 	log := s.callers.as("audit-office", s.wire).Log()
 	h.follow(s.t, log)
-	for _, e := range s.answered {
-		h.answered(s.t, e)
-	}
+	h.each(s.t, s.answered, 10)
 	h.whole(s.t, log)
 	s.stop()
 	again := s.in.start()

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -21,7 +22,7 @@ type load struct {
 	city    *legacy.City
 	clients map[string]*client.Client
 	cases   atomic.Int64
-	failed  atomic.Int64 // calls without an answer, or refused
+	failed  atomic.Int64 // calls without an answer, or refused, before the end
 }
 
 func newLoad(c *callers, city *legacy.City, w *wire) *load {
@@ -45,13 +46,27 @@ func (l *load) run(ctx context.Context, windows int) {
 	all.Wait()
 }
 
+// stroll works with one window, on a case every so often, until ctx ends.
+func (l *load) stroll(ctx context.Context, every time.Duration) {
+	next := time.NewTicker(every)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+			l.one(ctx)
+		}
+	}
+}
+
 // one is one case from its acceptance to its end.
 func (l *load) one(ctx context.Context) {
 	n := l.cases.Add(1)
 	no := fmt.Sprint("SP-", n)
 	c := l.city.Population.Companies[n%7]
 	did := func(err error) bool {
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			l.failed.Add(1)
 		}
 		return err == nil

@@ -152,8 +152,8 @@ func TestTwoNodes(t *testing.T) {
 	seen, total := versions{}, 0
 	for _, w := range wires {
 		answered, _ := sort(t, w.take())
+		h.each(t, answered, 5)
 		for _, e := range answered {
-			h.answered(t, e)
 			seen.take(t, e.answer)
 		}
 		total += len(answered)
@@ -257,8 +257,8 @@ func TestCutAtCommit(t *testing.T) {
 	total := 0
 	for i, exchanges := range kept {
 		answered, lost := sort(t, exchanges)
+		v.history.each(t, answered, 5)
 		for _, e := range answered {
-			v.history.answered(t, e)
 			v.versions.take(t, e.answer)
 		}
 		total += len(answered)

@@ -171,7 +171,7 @@ func (p *process) figure(name string) float64 {
 func await(t testing.TB, what string, within time.Duration, holds func() bool) time.Duration {
 	t.Helper()
 	begun := time.Now()
-	again := time.NewTicker(5 * time.Millisecond)
+	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for !holds() {
 		if time.Since(begun) > within {

@@ -1,0 +1,120 @@
+package attack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// reloads is how often TestReloads reloads; ONCEGATE_TEST_RELOADS asks for more.
+func reloads(t *testing.T) int {
+	if s := os.Getenv("ONCEGATE_TEST_RELOADS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal("ONCEGATE_TEST_RELOADS is no number")
+		}
+		return n
+	}
+	return 200
+}
+
+// TestReloads changes the configuration again and again while calls go on: none fails, memory and goroutines do not grow, and a bad
+// file changes nothing.
+func TestReloads(t *testing.T) {
+	t.Parallel()
+	in := install(t)
+	c := in.callers()
+	p := in.start()
+	l := newLoad(c, in.city, wireTo(p))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var windows sync.WaitGroup
+	for range 2 {
+		windows.Go(func() { l.stroll(ctx, 100*time.Millisecond) })
+	}
+
+	r := reloader{process: p, in: in}
+	r.read()
+	total := reloads(t)
+	for range total / 4 {
+		r.reload(false)
+	}
+	warm := p.footprint()
+	for n := range total - total/4 {
+		r.reload(n%10 == 9)
+	}
+	cancel()
+	windows.Wait()
+	p.figure("oncegate_log_size")
+	end := p.footprint()
+
+	answered, lost := sort(t, l.wire.take())
+	if l.failed.Load() > 0 || len(lost) > 2 { // each window has at most one call under way at the end
+		t.Errorf("%d calls failed, %d got no answer", l.failed.Load(), len(lost))
+	}
+	if end.heap > warm.heap+6<<20 {
+		t.Errorf("%d reloads grew the heap from %d to %d KiB", total-total/4, warm.heap>>10, end.heap>>10)
+	}
+	if end.goroutines > warm.goroutines+10 {
+		t.Errorf("%d reloads grew the goroutines from %v to %v", total-total/4, warm.goroutines, end.goroutines)
+	}
+	h := newHistory(c.trust)
+	h.follow(t, c.as("audit-office", l.wire).Log())
+	h.each(t, answered, 20)
+	t.Logf("%d reloads and %d bad files during %d answers, 0 failed; heap %d to %d KiB, goroutines %v to %v",
+		r.good, r.bad, len(answered), warm.heap>>10, end.heap>>10, warm.goroutines, end.goroutines)
+	p.stop()
+}
+
+// A reloader edits the grants and has the node read them.
+type reloader struct {
+	*process
+	in        *installation
+	grants    string // as they stood in the beginning
+	n         int
+	good, bad int
+}
+
+func (r *reloader) read() {
+	text, err := os.ReadFile(r.in.path("policy", "grants.yaml"))
+	r.in.must(err)
+	r.grants = string(text)
+}
+
+// reload writes grants that differ from those before, good or bad, and waits until the node has taken or refused them.
+func (r *reloader) reload(bad bool) {
+	r.t.Helper()
+	r.n++
+	text, result, count := r.grants+fmt.Sprintf("# %d\n", r.n), "ok", &r.good
+	if bad {
+		text, result, count = strings.Replace(text, "business-license", "no-such-license", 1), "refused", &r.bad
+	}
+	*count++
+	metric := `oncegate_config_reloads_total{result="` + result + `"}`
+	before := r.figure(metric)
+	r.in.write("policy/grants.yaml", text)
+	r.cmd.Process.Signal(syscall.SIGHUP)
+	await(r.t, "reload: "+result, soon, func() bool { return r.figure(metric) > before })
+}
+
+// A footprint is what a node holds after a garbage collection.
+type footprint struct {
+	heap       int
+	goroutines float64
+}
+
+func (p *process) footprint() footprint {
+	p.t.Helper()
+	for range 2 { // the second collection takes what finalizers have let go
+		if status, _ := p.ask("/debug/pprof/heap?gc=1&debug=1"); status != 200 {
+			p.t.Fatal("no heap profile")
+		}
+	}
+	return footprint{int(p.figure("go_memstats_heap_alloc_bytes")), p.figure("go_goroutines")}
+}
