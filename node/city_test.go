@@ -71,14 +71,23 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// freePort finds a port that no other test of this run has.
 func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		l.Close()
+		if _, taken := ports.LoadOrStore(port, true); !taken {
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
+
+var ports sync.Map
 
 // edit replaces texts in a file; each must be there.
 func (c *city) edit(name string, pairs ...string) {

@@ -116,6 +116,7 @@ func render(faults Faults) string {
 }
 
 func TestEveryMistakeIsNamed(t *testing.T) {
+	t.Parallel()
 	sound := newCity(t)
 	if _, faults := Load(sound.main, time.Now()); len(faults) > 0 {
 		t.Fatalf("the sound configuration has faults:\n%s", render(faults))
@@ -148,6 +149,7 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 }
 
 func TestCertificatesThatDoNotDo(t *testing.T) {
+	t.Parallel()
 	sound := newCity(t)
 	setup, _ := Load(sound.main, time.Now())
 	phrase, err := setup.Config.Keys.passphrase()
@@ -213,6 +215,7 @@ func (c *city) authority(t *testing.T, dir string, phrase []byte, at time.Time) 
 }
 
 func TestWrongPassphrase(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	if err := os.WriteFile(filepath.Join(c.dir, "keys.passphrase"), []byte("something else\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -222,6 +225,7 @@ func TestWrongPassphrase(t *testing.T) {
 }
 
 func TestTwoSourcesOfOneType(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	data, err := os.ReadFile(filepath.Join(c.dir, "sources/market.yaml"))
 	if err != nil {

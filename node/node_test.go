@@ -10,6 +10,7 @@ import (
 // TestRestart follows one license from an empty folder through a restart: made, served, asked for, verified, and verified
 // still when the node comes back.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	first := c.serve()
 	first.register("SP-1")

@@ -344,7 +344,11 @@ func (m *maker) log(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	m.made("the log %s, in %s", setup.Log.Origin, c.Path)
+	where := c.Path
+	if where == "" {
+		where = "the database"
+	}
+	m.made("the log %s, in %s", setup.Log.Origin, where)
 	return setup.recordCreation(ctx, config, db, sealer, m.options.Now)
 }
 

@@ -27,6 +27,7 @@ func (s *served) released(c *client.Client) []string {
 }
 
 func TestGoodFileIsTakenOverWhileServing(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	s := c.serve()
 	s.register("SP-1")
@@ -98,6 +99,7 @@ func (s *served) orderedActivations(want ...string) {
 }
 
 func TestBadFileChangesNothing(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	s := c.serve()
 	s.register("SP-1")
@@ -140,6 +142,7 @@ func (s *served) inForce(old string) {
 }
 
 func TestChangesAreSeen(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	s := c.serve()
 	s.get("/healthz") // it serves, so it watches or is about to
@@ -157,6 +160,7 @@ func TestChangesAreSeen(t *testing.T) {
 }
 
 func TestKeysRotateWhileServing(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	s := c.serve()
 	s.register("SP-1")

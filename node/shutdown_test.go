@@ -44,6 +44,7 @@ sources:
 // TestShutdownFinishesWhatItTook shuts down while a call waits for its source: the call is answered, recorded and proven,
 // nobody new gets in, and the log ends with its mark.
 func TestShutdownFinishesWhatItTook(t *testing.T) {
+	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	legacy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
@@ -115,6 +116,7 @@ func TestShutdownFinishesWhatItTook(t *testing.T) {
 }
 
 func TestAdminListener(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	s := c.serve()
 	s.register("SP-1")
@@ -142,6 +144,7 @@ func TestAdminListener(t *testing.T) {
 }
 
 func TestHistoryIsNeverBegunTwice(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	s := c.serve()
 	s.register("SP-1")
@@ -165,6 +168,7 @@ func TestHistoryIsNeverBegunTwice(t *testing.T) {
 }
 
 func TestPrepareAgainMakesNothing(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	again, err := Prepare(t.Context(), c.main, PrepareOptions{})
 	if err != nil || len(again.Made) > 0 {
@@ -176,6 +180,7 @@ func TestPrepareAgainMakesNothing(t *testing.T) {
 }
 
 func TestOldEvidenceIsErased(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	c.edit(MainFile, "\ndata:", "\nretention: {evidence: 1ns}\n\ndata:")
 	s := c.serve()

@@ -48,6 +48,7 @@ func (c *city) serverPair() *big.Int {
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	c := newCity(t)
 	c.edit(MainFile, "  # tls: {certificate: tls/gateway.pem, key: tls/gateway.key}", "  tls: {certificate: server.pem, key: server.key}", "public_url: http:", "public_url: https:")
 	if _, err := Open(t.Context(), c.main, Options{}); err == nil || !strings.Contains(err.Error(), "server.pem is not there") {
