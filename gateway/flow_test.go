@@ -30,7 +30,7 @@ func TestCaseReusesMaterials(t *testing.T) {
 	if want := []string{"confirm", "met", "met"}; !slices.Equal(decisions, want) {
 		t.Errorf("uses: got %v, want %v", decisions, want)
 	}
-	if calls := w.legacy["business-license"].calls; calls != 1 {
+	if calls := w.legacy["business-license"].asked(); calls != 1 {
 		t.Errorf("the business license was fetched %d times in one call", calls)
 	}
 	if strings.Contains(string(a.body), boss.Code) && !strings.Contains(got.Materials[1].Fields["holder_code.0"], boss.Code) {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -15,15 +16,6 @@ import (
 	"oncegate/license"
 	"oncegate/policy"
 )
-
-const queryPath = "/v1/licenses/query"
-
-// size is how many records the log holds.
-func (w *world) size() uint64 {
-	w.t.Helper()
-	head := must(w.db.Log().Head(w.t.Context()))(w.t)
-	return head.Size
-}
 
 // Law 1: a call is recorded once; the same token again is refused, by this process and by the database alone.
 func TestReplay(t *testing.T) {
@@ -169,8 +161,8 @@ func TestClaimedRole(t *testing.T) {
 		t.Fatalf("register: %d %s", a.status, a.body)
 	}
 	a = w.call("food-approval", "POST", queryPath, query("resident-id", stranger, "SP-R"))
-	if a.problem.Code != "case-not-usable" || w.legacy["resident-id"].calls != 0 {
-		t.Errorf("query: %d %s, police asked %d times", a.status, a.problem.Code, w.legacy["resident-id"].calls)
+	if a.problem.Code != "case-not-usable" || w.legacy["resident-id"].asked() != 0 {
+		t.Errorf("query: %d %s, police asked %d times", a.status, a.problem.Code, w.legacy["resident-id"].asked())
 	}
 	got := read[api.CheckAnswer](t, w.call("food-approval", "POST", "/v1/cases/SP-R/check", map[string]any{}))
 	for _, m := range got.Materials {
@@ -178,7 +170,7 @@ func TestClaimedRole(t *testing.T) {
 			t.Errorf("check: %s", m.State)
 		}
 	}
-	if w.legacy["resident-id"].calls != 0 {
+	if w.legacy["resident-id"].asked() != 0 {
 		t.Error("the police were asked about a person whose role nobody confirmed")
 	}
 }
@@ -204,23 +196,16 @@ func TestChangesDuringASlowSource(t *testing.T) {
 			w := newWorld(t)
 			w.accept("SP-1")
 			var once sync.Once
-			w.legacy["business-license"].before = func() { once.Do(func() { c.change(w) }) }
+			w.legacy["business-license"].before = func(context.Context) { once.Do(func() { c.change(w) }) }
 			a := w.call("food-approval", "POST", queryPath, query("business-license", company, "SP-1"))
 			if a.problem.Code != c.code || strings.Contains(string(a.body), "甲乙丙") {
 				t.Errorf("got %d %s", a.status, a.body)
 			}
-			if calls := w.legacy["business-license"].calls; calls != 1 {
+			if calls := w.legacy["business-license"].asked(); calls != 1 {
 				t.Errorf("deciding again asked the source %d times", calls)
 			}
 		})
 	}
-}
-
-// reload swaps a changed copy of the snapshot in.
-func (w *world) reload(change func(*Snapshot)) {
-	next := *w.gateway.running.Load().Snapshot
-	change(&next)
-	w.gateway.Use(&next)
 }
 
 // Law 6: a source that is down is an answer; the case goes on, and a kept copy leaves only where the grant allows its age.

@@ -3,10 +3,8 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
+	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -14,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/goccy/go-yaml"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -25,10 +21,7 @@ import (
 	"oncegate/certs/certstest"
 	"oncegate/certs/envelope"
 	"oncegate/certs/note"
-	"oncegate/certs/pki"
-	"oncegate/certs/sdjwt"
 	"oncegate/certs/sm"
-	"oncegate/certs/token"
 	"oncegate/license"
 	"oncegate/policy"
 	"oncegate/register"
@@ -40,77 +33,54 @@ const (
 	gatewayID = "yunchuan-gateway"
 	publicURL = "https://gateway.yunchuan.example"
 	origin    = "gateway.yunchuan.example/log"
-	samr      = "11379901MB99103773"
-	police    = "11379901MB9910748R"
-)
-
-// Synthetic: a company, its legal representative, and somebody who has nothing to do with them.
-var (
-	company  = license.HolderID{Type: "001", Code: "91379901MA9920002Q"}
-	boss     = license.HolderID{Type: "111", Code: "379901198503123015"}
-	stranger = license.HolderID{Type: "111", Code: "379901198806244025"}
 )
 
 // A world is a gateway of real parts over the sample city's rules: SQLite, log, register, policy, HTTP. Only the legacy
-// systems are made up here, so that a test can make them say and do anything.
+// systems are made up here, so that a test can make them say and do anything. When a test ends, the whole truth of its
+// world is checked.
 type world struct {
-	t       testing.TB
-	certs   *certstest.World
-	now     func() time.Time
-	gateway *Gateway
-	server  *httptest.Server
-	db      *store.DB
-	log     *tlog.Log
-	view    *tlog.View
-	auditor *audit.Auditor
-	trust   audit.Trust
-	legacy  map[string]*legacy
-	base    *Snapshot
-	files   []policy.File
+	t        testing.TB
+	certs    *certstest.World
+	now      func() time.Time
+	gateway  *Gateway
+	recorder *audit.Recorder
+	server   *httptest.Server
+	db       *store.DB
+	log      *tlog.Log
+	view     *tlog.View
+	auditor  *audit.Auditor
+	trust    audit.Trust
+	legacy   map[string]*legacy
+	base     *Snapshot
+	files    []policy.File
+	lines    *lines
+	metrics  *prometheus.Registry
+
+	mu   sync.Mutex
+	seen map[uint64]bool // records that an answer came with
 }
 
-// legacy is a department's system as a test drives it.
-type legacy struct {
-	mu      sync.Mutex
-	records map[license.Question][]license.License
-	err     error
-	before  func() // runs before an answer, outside mu
-	calls   int
+// lines is a log that may be written to and read at once.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
 }
 
-func (l *legacy) Find(ctx context.Context, questions []license.Question) ([]license.Finding, error) {
-	l.mu.Lock()
-	before, err := l.before, l.err
-	l.calls++
-	l.mu.Unlock()
-	if before != nil {
-		before()
-	}
-	if err != nil {
-		return nil, err
-	}
+func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out := make([]license.Finding, len(questions))
-	for i, q := range questions {
-		out[i] = license.Finding{State: license.IsNotFound}
-		q.Number = ""
-		if found := l.records[q]; len(found) > 0 {
-			out[i] = license.Finding{State: license.IsFound, Records: found}
-		}
-	}
-	return out, nil
+	return l.b.Write(p)
 }
 
-func (l *legacy) put(q license.Question, records ...license.License) {
+func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.records[q] = records
+	return l.b.String()
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Now, legacy: map[string]*legacy{}}
+	w := &world{t: t, now: time.Now, legacy: map[string]*legacy{}, lines: &lines{}, metrics: prometheus.NewRegistry(), seen: map[uint64]bool{}}
 	w.certs = certstest.At(t, "gateway", time.Now().Add(-time.Hour))
 	dir := t.TempDir()
 	ring := must(envelope.NewKeyring(nil, envelope.Key{ID: "e1", Secret: sm.Digest([]byte("envelope"))}))(t)
@@ -124,19 +94,27 @@ func newWorld(t testing.TB) *world {
 	config := audit.Config{
 		Self: gatewayID, Log: w.log, View: w.view, Storage: w.db.Audit(), Sealer: ring, NewSM3: sm.New, IndexKeys: [][]byte{index[:]},
 	}
-	recorder := must(audit.NewRecorder(config))(t)
+	w.recorder = must(audit.NewRecorder(config))(t)
 	w.auditor = must(audit.NewAuditor(config))(t)
 	w.base = w.snapshot(ring)
-	w.gateway = must(New(Config{
-		Audience: gatewayID, PublicURL: publicURL, Origin: origin, Cases: w.db.Cases(), Recorder: recorder, Auditor: w.auditor,
-		Records: w.db.Audit(), View: w.view, Metrics: prometheus.NewRegistry(),
+	w.activate(w.base.Policy)
+	c := Config{
+		Audience: gatewayID, PublicURL: publicURL, Origin: origin, Cases: w.db.Cases(), Recorder: w.recorder, Auditor: w.auditor,
+		Records: w.db.Audit(), View: w.view, Metrics: w.metrics, Logger: slog.New(slog.NewTextHandler(w.lines, nil)),
 		StatusList: func(context.Context, string) (string, error) { return "", fs.ErrNotExist },
 		Verify: func(context.Context, api.VerifyRequest) (string, []license.Step, error) {
 			return "license", []license.Step{{Name: "parse", State: license.OK}}, nil
 		},
-	}, w.base))(t)
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	w.gateway = must(New(c, w.base))(t)
 	w.server = httptest.NewServer(w.gateway)
-	t.Cleanup(w.server.Close)
+	t.Cleanup(func() {
+		w.server.Close()
+		w.whole()
+	})
 	return w
 }
 
@@ -186,7 +164,8 @@ func (w *world) snapshot(ring *envelope.Keyring) *Snapshot {
 	}
 	s.Policy = w.policy(w.files...)
 	for id, department := range map[string]string{
-		"acceptance": "service", "food-approval": "service", "land-approval": "land", "invest-platform": "invest", "citizen-portal": "service", "audit-office": "audit",
+		"acceptance": "service", "food-approval": "service", "land-approval": "land", "invest-platform": "invest", "citizen-portal": "service",
+		"audit-office": "audit", "court-enforcement-system": "court",
 	} {
 		s.Systems[id] = System{ID: id, Department: department, Rate: 1e6, Keys: map[string]Key{id + "-1": {Public: w.certs.Signer(id + "-1").Public()}}}
 	}
@@ -209,172 +188,50 @@ func (w *world) snapshot(ring *envelope.Keyring) *Snapshot {
 
 func (w *world) policy(files ...policy.File) *policy.Set {
 	w.t.Helper()
-	set, faults := policy.New(policy.Data{Files: files, SM3: func(b []byte) []byte { d := sm.Digest(b); return d[:] }})
+	set, faults := policy.New(policy.Data{Files: files, SM3: sm3})
 	for _, f := range faults {
 		w.t.Error(f.Path, f.Reason)
 	}
 	return set
 }
 
-// fill gives the company its license and the legal representative an identity card.
-func (w *world) fill() {
-	w.legacy["business-license"].put(license.Question{Type: "business-license", Holder: company}, businessLicense())
-	w.legacy["resident-id"].put(license.Question{Type: "resident-id", Holder: boss}, identityCard(boss, "甲乙丙"))
-	w.legacy["resident-id"].put(license.Question{Type: "resident-id", Holder: stranger}, identityCard(stranger, "丁戊己"))
-}
+func sm3(b []byte) []byte { d := sm.Digest(b); return d[:] }
 
-func businessLicense() license.License {
-	return license.License{
-		Type: "business-license", Number: company.Code, Issuer: license.Issuer{Name: "云川市市场监督管理局", Code: samr, Level: "3"},
-		Issued: "2024-03-01", ValidFrom: "2024-03-01", Status: license.Valid,
-		Holders: []license.Holder{{HolderID: company, Name: "云川市春风食品有限公司"}},
-		Fields: map[string]string{
-			"legal_representative": "甲乙丙", "legal_representative_code": boss.Code, "enterprise_type": "有限责任公司",
-			"registered_capital": "1000000.00", "address": "云川市和平路1号", "business_scope": "食品销售", "founded": "2024-03-01",
-		},
-	}
-}
-
-func identityCard(who license.HolderID, name string) license.License {
-	return license.License{
-		Type: "resident-id", Number: who.Code, Issuer: license.Issuer{Name: "云川市公安局", Code: police, Level: "3"},
-		Issued: "2020-01-01", ValidFrom: "2020-01-01", ValidTo: "2040-01-01", Status: license.Valid,
-		Holders: []license.Holder{{HolderID: who, Name: name}},
-		Fields:  map[string]string{"sex": "1", "ethnic_group": "汉", "born": "1985-03-12", "address": "云川市和平路2号"},
-	}
-}
-
-// issuer signs with a key per department, as node does with the keystore.
-type issuer struct{ certs *certstest.World }
-
-func (i issuer) Issue(ctx context.Context, department string, is register.Issuance) (string, string, error) {
-	if department != samr && department != police {
-		return "", "", register.ErrNoSigner
-	}
-	signer, chain := i.certs.Issue("license-"+department, "license", department, "云川市某局")
-	claims := make([]sdjwt.Claim, len(is.Claims))
-	for k, c := range is.Claims {
-		claims[k] = sdjwt.Claim{Name: c.Path, Value: jsontext.Value(fmt.Sprintf("%q", c.Value))}
-	}
-	jwt, _, err := sdjwt.Issue(ctx, signer, sdjwt.Issuance{
-		Typ: "license+sd-jwt", Kid: signer.KeyID(), Chain: pki.DER(chain...), Always: is.Always, Claims: claims, Digests: is.Digests, Salt: sdjwt.Salts(is.Salt),
-	})
-	return jwt, signer.KeyID(), err
-}
-
-func (i issuer) Disclose(claims []license.Claim, salt register.Salts) ([]string, error) {
-	in := make([]sdjwt.Claim, len(claims))
-	for k, c := range claims {
-		in[k] = sdjwt.Claim{Name: c.Path, Value: jsontext.Value(fmt.Sprintf("%q", c.Value))}
-	}
-	out, err := sdjwt.Disclose(in, sdjwt.Salts(salt))
-	texts := make([]string, len(out))
-	for k, d := range out {
-		texts[k] = d.Text
-	}
-	return texts, err
-}
-
-// An answered is what came back, with its proof checked.
-type answered struct {
-	status  int
-	header  http.Header
-	body    []byte
-	answer  jsontext.Value
-	problem api.Problem
-	record  audit.Record
-	index   uint64
-}
-
-// call makes a signed call as a system does and checks the receipt of whatever comes back: each answer but the few that law 1
-// lists must have one.
-func (w *world) call(system, method, path string, body any) answered {
+// activate keeps a policy set by its digest, as node does before it is in force.
+func (w *world) activate(set *policy.Set) {
 	w.t.Helper()
-	raw, ok := body.([]byte)
-	if !ok && body != nil {
-		raw = must(json.Marshal(body))(w.t)
+	var files []audit.File
+	for _, f := range set.Files() {
+		files = append(files, audit.File{Path: f.Path, Data: f.Data})
 	}
-	return w.send(method, path, raw, w.token(system, method, path, raw, nil))
+	must(w.recorder.Activate(context.Background(), files))(w.t)
 }
 
-func (w *world) token(system, method, path string, body []byte, change func(*token.Claims)) string {
+// reload swaps a changed copy of the snapshot in.
+func (w *world) reload(change func(*Snapshot)) {
 	w.t.Helper()
-	claims := token.Claims{
-		Issuer: system, Audience: gatewayID, Method: method, URL: publicURL + path, Body: token.BodyDigest(body), Operator: "clerk-7", Request: "req-" + must(token.NewID(w.now(), nil))(w.t),
+	now := w.gateway.running.Load().Snapshot
+	next := *now
+	change(&next)
+	if next.Policy != now.Policy {
+		w.activate(next.Policy)
 	}
-	if change != nil {
-		change(&claims)
-	}
-	return must(token.Sign(w.t.Context(), w.certs.Signer(system+"-1"), claims, w.now()))(w.t)
+	w.gateway.Use(&next)
 }
 
-func (w *world) send(method, path string, body []byte, compact string) answered {
+// rules reloads with one more policy file.
+func (w *world) rules(name, text string) {
 	w.t.Helper()
-	r := must(http.NewRequestWithContext(w.t.Context(), method, w.server.URL+path, bytes.NewReader(body)))(w.t)
-	r.Header.Set("Content-Type", "application/json")
-	if compact != "" {
-		r.Header.Set("Authorization", "Bearer "+compact)
-	}
-	return w.do(r, compact)
+	files := append(append([]policy.File(nil), w.files...), policy.File{Path: "policy/" + name, Data: []byte(text)})
+	w.reload(func(s *Snapshot) { s.Policy = w.policy(files...) })
 }
 
-func (w *world) do(r *http.Request, compact string) answered {
+// size is how many records the log holds.
+func (w *world) size() uint64 {
 	w.t.Helper()
-	resp := must(http.DefaultClient.Do(r))(w.t)
-	defer resp.Body.Close()
-	a := answered{status: resp.StatusCode, header: resp.Header, body: must(io.ReadAll(resp.Body))(w.t)}
-	if resp.Header.Get("Content-Type") == api.ProblemType {
-		if err := json.Unmarshal(a.body, &a.problem); err != nil {
-			w.t.Fatalf("problem document: %v", err)
-		}
-		if a.problem.Receipt == nil {
-			return a
-		}
-	}
-	a.prove(w, compact)
-	return a
+	return must(w.db.Log().Head(context.Background()))(w.t).Size
 }
 
-// prove checks the receipt offline and that the record binds these very answer bytes and this token.
-func (a *answered) prove(w *world, compact string) {
-	w.t.Helper()
-	answer, receipt, err := audit.SplitAnswer(a.body)
-	if err != nil {
-		return // public artefacts have no receipt
-	}
-	record, steps, err := audit.VerifyReceipt(audit.Proof{Receipt: receipt, Answer: answer, Token: compact}, w.trust)
-	if err != nil {
-		w.t.Fatalf("receipt: %v %v", err, steps)
-	}
-	a.answer, a.record, a.index = answer, record, receipt.Index
-}
-
-func read[T any](t testing.TB, a answered) T {
-	t.Helper()
-	var v T
-	if a.status >= 300 {
-		t.Fatalf("status %d: %s", a.status, a.problem.Code)
-	}
-	if err := json.Unmarshal(a.answer, &v); err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
-// accept registers a food case of the company and its legal representative.
-func (w *world) accept(no string) {
-	w.t.Helper()
-	a := w.call("acceptance", "POST", "/v1/cases", map[string]any{
-		"no": no, "matter": "YC-FOOD-01", "accepted": api.At(w.now().Add(-time.Minute)), "parties": []any{
-			map[string]any{"role": "applicant", "holder": company},
-			map[string]any{"role": "legal_representative", "holder": boss},
-		},
-	})
-	if a.status != http.StatusCreated {
-		w.t.Fatalf("register case: %d %s", a.status, a.body)
-	}
-}
-
-func query(licenseType string, holder license.HolderID, no string) map[string]any {
-	return map[string]any{"license_type": licenseType, "holder": holder, "purpose": map[string]any{"case": no}}
+func policyFile(name, text string) policy.File {
+	return policy.File{Path: "policy/" + name, Data: []byte(text)}
 }

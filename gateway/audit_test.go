@@ -1,0 +1,209 @@
+package gateway
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"oncegate/api"
+	"oncegate/audit"
+	"oncegate/certs/token"
+	"oncegate/tlog"
+)
+
+func (w *world) audit(path string, body any) answered {
+	w.t.Helper()
+	method := "POST"
+	if body == nil {
+		method = "GET"
+	}
+	return w.call("audit-office", method, "/v1/audit/"+path, body)
+}
+
+// story makes some history: a check, a refused query and a plain one.
+func (w *world) story() (checked, refused answered) {
+	w.t.Helper()
+	w.accept("SP-1")
+	checked = w.call("food-approval", "POST", "/v1/cases/SP-1/check", map[string]any{})
+	refused = w.call("food-approval", "POST", queryPath, query("resident-id", stranger, "SP-1"))
+	w.call("food-approval", "POST", queryPath, query("business-license", company, "SP-1"))
+	return checked, refused
+}
+
+// An auditor finds records by what they are about, persons by their code, and never sees a code that was not opened.
+func TestAuditSearch(t *testing.T) {
+	w := newWorld(t)
+	checked, refused := w.story()
+	find := func(ask map[string]any) (indexes []uint64) {
+		t.Helper()
+		a := w.audit("search", ask)
+		got := read[api.SearchAnswer](t, a)
+		for _, r := range got.Records {
+			indexes = append(indexes, r.Index)
+		}
+		w.impersonal("a search", string(a.answer))
+		return indexes
+	}
+	has := func(indexes []uint64, index uint64) bool {
+		for _, i := range indexes {
+			if i == index {
+				return true
+			}
+		}
+		return false
+	}
+	for name, ask := range map[string]map[string]any{
+		"by holder":    {"holder": boss},
+		"by case":      {"case": "SP-1", "operation": "cases.check"},
+		"by matter":    {"matter": "YC-FOOD-01", "decision": "met"},
+		"by operator":  {"operator": "clerk-7", "operation": "cases.check"},
+		"by system":    {"system": "food-approval", "license_type": "resident-id", "decision": "met"},
+		"by operation": {"operation": "cases.check", "limit": 1},
+	} {
+		if got := find(ask); !has(got, checked.index) || has(got, refused.index) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if got := find(map[string]any{"holder": stranger}); !has(got, refused.index) || len(got) != 1 {
+		t.Errorf("the refused one: %v", got)
+	}
+	// Looking for a person is an access to them: the next who asks finds it.
+	a := w.audit("search", map[string]any{"holder": stranger})
+	if u := a.record.Uses; len(u) != 1 || u[0].Decision != "searched" || u[0].Holder == "" {
+		t.Errorf("uses %+v", u)
+	}
+	if got := find(map[string]any{"holder": stranger}); len(got) != 3 {
+		t.Errorf("found %v, want the refusal and both searches", got)
+	}
+	at := api.At(w.now())
+	w.refused(w.audit("search", map[string]any{"from": at, "to": at}), "time-implausible")
+}
+
+// Evidence shows the real reasons; persons and the call only when asked for, and then the opening is recorded.
+func TestAuditEvidence(t *testing.T) {
+	w := newWorld(t)
+	_, refused := w.story()
+	path := "records/" + strconv.FormatUint(refused.index, 10)
+	a := w.audit(path, map[string]any{"why": "complaint 2026-17"})
+	got := read[api.EvidenceAnswer](t, a)
+	if len(got.Reasons) == 0 || got.Reasons[0].Code != "holder-not-a-party" || len(got.Persons) != 0 || got.Request.Token != "" || len(a.record.Uses) != 0 {
+		t.Errorf("evidence: %s, uses %v", a.answer, a.record.Uses)
+	}
+	w.impersonal("evidence that opens nobody", string(a.answer))
+	a = w.audit(path, map[string]any{"why": "complaint 2026-17", "persons": true})
+	got = read[api.EvidenceAnswer](t, a)
+	if len(got.Persons) != 2 || got.Persons[0].Code != stranger.Code || got.Persons[1].Code != "clerk-7" || got.Persons[0].Commitment != refused.record.Uses[0].Holder {
+		t.Errorf("persons: %+v", got.Persons)
+	}
+	if u := a.record.Uses; len(u) != 2 || u[0].Decision != "opened" || u[0].Holder == refused.record.Uses[0].Holder {
+		t.Errorf("the opening: %+v", u)
+	}
+	a = w.audit(path, map[string]any{"why": "complaint 2026-17", "request": true})
+	if got = read[api.EvidenceAnswer](t, a); got.Request.Token == "" || len(got.Persons) != 0 || len(a.record.Uses) != 2 {
+		t.Errorf("the call names people: %d uses", len(a.record.Uses))
+	}
+	e := must(w.auditor.Evidence(t.Context(), a.index))(t)
+	if !strings.Contains(string(e.Inputs), "complaint 2026-17") || !strings.Contains(string(e.Inputs), `"audit.search"`) {
+		t.Errorf("why it was opened: %s", e.Inputs)
+	}
+	if err := w.db.Audit().Erase(t.Context(), refused.index); err != nil {
+		t.Fatal(err)
+	}
+	got = read[api.EvidenceAnswer](t, w.audit(path, map[string]any{"why": "again", "persons": true, "request": true}))
+	if strings.Join(got.Erased, " ") != "request person" || len(got.Persons) != 0 || len(got.Reasons) == 0 {
+		t.Errorf("after erasure: %+v", got)
+	}
+	w.refused(w.audit("records/999999", map[string]any{"why": "x"}), "log-entry-not-found")
+	w.refused(w.audit("records/x", map[string]any{"why": "x"}), "invalid-field")
+}
+
+// Receipts of any record, the reuse rate and a report to file are the auditor's; nobody else gets them, and every attempt
+// is a record.
+func TestAuditReports(t *testing.T) {
+	w := newWorld(t)
+	checked, _ := w.story()
+	path := "records/" + strconv.FormatUint(checked.index, 10)
+	got := read[api.ReceiptAnswer](t, w.audit(path+"/receipt", nil))
+	receipt := must(tlog.ParseReceipt(must(marshal(got.Receipt))(t)))(t)
+	if _, _, err := audit.VerifyReceipt(audit.Proof{Receipt: receipt, Answer: checked.answer}, w.trust); err != nil {
+		t.Error(err)
+	}
+	w.refused(w.audit("records/99999/receipt", nil), "log-entry-not-found")
+	period := map[string]any{"from": api.At(w.now().Add(-time.Hour)), "to": api.At(w.now().Add(time.Hour))}
+	reuse := read[api.ReuseAnswer](t, w.audit("reuse", period))
+	if reuse.Total != (api.Counts{Numerator: 2, Denominator: 2}) || len(reuse.Matters) != 1 {
+		t.Errorf("reuse: %+v", reuse)
+	}
+	a := w.audit("export", period)
+	report := read[api.ExportAnswer](t, a)
+	if !report.Complete || report.Total < 5 || len(report.Decisions) == 0 || len(report.Reuse) != 1 {
+		t.Errorf("report: %+v", report)
+	}
+	w.impersonal("a report", string(a.answer))
+	backwards := map[string]any{"from": period["to"], "to": period["from"]}
+	w.refused(w.audit("export", backwards), "time-implausible")
+	w.refused(w.audit("reuse", backwards), "time-implausible")
+
+	for path, body := range map[string]any{"search": map[string]any{}, path: map[string]any{"why": "x"}, path + "/receipt": nil, "reuse": period, "export": period} {
+		method := "POST"
+		if body == nil {
+			method = "GET"
+		}
+		a := w.call("food-approval", method, "/v1/audit/"+path, body)
+		w.refused(a, "not-permitted")
+		w.impersonal("a refusal", string(a.body))
+	}
+}
+
+// Two records of one person share no value that derives from the person, nor with anything that anybody could compute.
+func TestRecordsOfOnePersonAreUnlinkable(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-1")
+	ask := func() string {
+		body := w.bodyOf(query("resident-id", boss, "SP-1"))
+		a := w.send("POST", queryPath, body, w.token("food-approval", "POST", queryPath, body, func(c *token.Claims) { c.Request = "same" }))
+		leaf := must(marshal(a.record))(t)
+		return string(leaf)
+	}
+	one, two := ask(), ask()
+	policy := w.gateway.running.Load().Policy.Digest()
+	digests := 0
+	for _, value := range values(t, one) {
+		if len(value) != len(policy) || value == policy { // all others are words of the configuration, or what the caller said
+			continue
+		}
+		if digests++; strings.Contains(two, value) {
+			t.Errorf("two records share %q", value)
+		}
+	}
+	if digests < 3 {
+		t.Errorf("only %d digests in %s", digests, one)
+	}
+}
+
+// values are all texts within a JSON value.
+func values(t *testing.T, text string) (out []string) {
+	t.Helper()
+	var v any
+	if err := unmarshal([]byte(text), &v); err != nil {
+		t.Fatal(err)
+	}
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case string:
+			out = append(out, v)
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		case map[string]any:
+			for _, e := range v {
+				walk(e)
+			}
+		}
+	}
+	walk(v)
+	return out
+}

@@ -1,0 +1,184 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"oncegate/api"
+	"oncegate/certs/token"
+	"oncegate/license"
+)
+
+// shape is everything of a refusal that its caller can compare: status, headers, body and the record in its receipt,
+// without what is random or a moment.
+func (a answered) shape(t testing.TB) string {
+	t.Helper()
+	p := a.problem
+	p.Nonce, p.Receipt, p.Time = "", nil, api.Time{}
+	record := a.record
+	record.Time, record.TokenDigest, record.AnswerDigest, record.Evidence, record.RequestID, record.System = "", "", "", "", "", ""
+	for i, u := range record.Uses {
+		record.Uses[i].Holder, record.Uses[i].Operator = strings.Repeat("x", len(u.Holder)), strings.Repeat("x", len(u.Operator))
+	}
+	leaf := must(marshal(record))(t)
+	var headers strings.Builder
+	for name, values := range a.header {
+		if name != "Date" && name != "Content-Length" { // the proof in the receipt grows with the log
+			headers.WriteString(name + strings.Join(values, ",") + "\n")
+		}
+	}
+	return string(p.Bytes()) + "\n" + string(leaf) + "\n" + http.StatusText(a.status) + "\n" + sorted(headers.String())
+}
+
+// Law 2: to who is no party, every cause is one: in code, body, headers, and in the record that comes with the receipt. The
+// auditor sees the real reason.
+func TestDenialsAreOne(t *testing.T) {
+	w := newWorld(t)
+	const no = "SP-2026-000003"
+	w.accept(no)
+	w.accept("SP-2026-closed")
+	read[api.CloseAnswer](t, w.call("acceptance", "POST", "/v1/cases/SP-2026-closed/close", map[string]any{}))
+	w.acceptFlat("BDC-1")
+	read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, query("business-license", company, no)))
+	w.rules("both.yaml", "permissions:\n  - {id: other, systems: [land-approval], operations: [cases.register], matters: [YC-LAND-07], basis: test}\n")
+
+	ask := func(system string, licenseType string, holder license.HolderID, no string) func() answered {
+		return func() answered { return w.call(system, "POST", queryPath, query(licenseType, holder, no)) }
+	}
+	on := func(system, no, verb string, body any) func() answered {
+		return func() answered { return w.call(system, "POST", "/v1/cases/"+no+"/"+verb, body) }
+	}
+	upload := map[string]any{"material": "business-license", "how": "waived"}
+	register := func(no string) func() answered {
+		body := w.caseOf(no, "YC-LAND-07", party("applicant", wife))
+		return func() answered { return w.call("land-approval", "POST", "/v1/cases", body) }
+	}
+	precheck := func(consent string) func() answered {
+		return func() answered {
+			return w.call("citizen-portal", "POST", "/v1/precheck", map[string]any{"matter": "YC-FOOD-01", "holder": company, "consent": consent})
+		}
+	}
+	for _, group := range []struct {
+		name   string
+		code   string
+		calls  map[string]func() answered // of who may know nothing; the case number, where it differs, is of one length
+		reason map[string]string          // that the evidence has
+	}{
+		{"query", "case-not-usable", map[string]func() answered{
+			"no party":               ask("food-approval", "resident-id", stranger, no),
+			"no such case":           ask("food-approval", "resident-id", stranger, "SP-2026-999999"),
+			"not entitled, a party":  ask("land-approval", "resident-id", boss, no),
+			"not entitled, nobody":   ask("land-approval", "resident-id", stranger, no),
+			"closed, no party":       ask("food-approval", "resident-id", stranger, "SP-2026-closed"),
+			"closed, not entitled":   ask("land-approval", "resident-id", boss, "SP-2026-closed"),
+			"for pre-checks only":    ask("citizen-portal", "resident-id", boss, no),
+			"party in another role":  ask("food-approval", "resident-id", company, no),
+			"of another city matter": ask("food-approval", "resident-id", wife, "BDC-1"),
+		}, map[string]string{
+			"no party": "holder-not-a-party", "no such case": "case-unknown", "not entitled, a party": "caller-not-entitled", "for pre-checks only": "caller-not-entitled",
+		}},
+		{"check", "case-not-usable", map[string]func() answered{
+			"no such case":        on("food-approval", "SP-2026-999999", "check", map[string]any{}),
+			"not entitled":        on("land-approval", no, "check", map[string]any{}),
+			"for pre-checks only": on("citizen-portal", no, "check", map[string]any{}),
+			"not entitled closed": on("land-approval", "SP-2026-closed", "check", map[string]any{}),
+		}, map[string]string{"not entitled": "caller-not-entitled"}},
+		{"materials", "case-not-usable", map[string]func() answered{
+			"no such case": on("food-approval", "SP-2026-999999", "materials", upload),
+			"not entitled": on("land-approval", no, "materials", upload),
+		}, nil},
+		{"close", "case-not-usable", map[string]func() answered{
+			"no such case": on("food-approval", "SP-2026-999999", "close", map[string]any{}),
+			"not entitled": on("land-approval", no, "close", map[string]any{}),
+			"closed":       on("land-approval", "SP-2026-closed", "close", map[string]any{}),
+		}, nil},
+		{"register", "case-not-usable", map[string]func() answered{
+			"another registrar's":         register("BDC-1"),
+			"another registrar's, closed": register("SP-2026-closed"),
+			"another matter's":            register(no),
+		}, map[string]string{"another registrar's": "case-of-other-registrar"}},
+		{"pre-check", "consent-not-usable", map[string]func() answered{
+			"no such consent": precheck("c-unknown-1"),
+			"withdrawn":       precheck(w.consent("c-withdraw", "citizen-portal", company, true)),
+			"another's":       precheck(w.consent("c-of-other1", "citizen-portal", wife, false)),
+		}, map[string]string{"no such consent": "consent-unknown", "withdrawn": "consent-withdrawn", "another's": "consent-of-other-holder"}},
+		{"withdraw", "consent-not-usable", map[string]func() answered{
+			"no such consent": func() answered {
+				return w.call("citizen-portal", "POST", "/v1/consents/c-unknown/withdraw", map[string]any{})
+			},
+			"another's": func() answered {
+				w.rules("consents.yaml", "permissions:\n  - {id: more, systems: [food-approval], operations: [consents.register, consents.withdraw], basis: test}\n")
+				w.consent("c-foreign", "food-approval", company, false)
+				return w.call("citizen-portal", "POST", "/v1/consents/c-foreign/withdraw", map[string]any{})
+			},
+		}, map[string]string{"another's": "consent-for-other-system"}},
+	} {
+		t.Run(group.name, func(t *testing.T) {
+			shapes := map[string]string{}
+			for cause, call := range group.calls {
+				a := call()
+				w.refused(a, group.code)
+				text := a.shape(t)
+				for _, no := range []string{no, "SP-2026-999999", "SP-2026-999998", "SP-2026-closed", "BDC-1"} {
+					text = strings.ReplaceAll(text, no, "NO") // the caller said it itself
+				}
+				// The policy in force is no secret of the case, and the loop above has changed it.
+				text = strings.ReplaceAll(text, a.record.Policy, "POLICY")
+				shapes[cause] = text
+				if want := group.reason[cause]; want != "" {
+					if e := must(w.auditor.Evidence(t.Context(), a.index))(t); !strings.Contains(string(e.Reasons), want) {
+						t.Errorf("%s: the evidence has %s, want %s", cause, e.Reasons, want)
+					}
+				}
+			}
+			var first string
+			for cause, text := range shapes {
+				if first == "" {
+					first = cause
+				} else if diff := cmp.Diff(shapes[first], text); diff != "" {
+					t.Errorf("%s can be told from %s:\n%s", cause, first, diff)
+				}
+			}
+		})
+	}
+}
+
+// Who may know the case is told why: a closed case is called closed, a missing permission is named.
+func TestThoseWhoMayKnowAreTold(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-1")
+	w.rules("check.yaml", "permissions:\n  - {id: look, systems: [land-approval], operations: [cases.check], matters: [YC-FOOD-01], basis: test}\n")
+	a := w.call("land-approval", "POST", "/v1/cases/SP-1/close", map[string]any{})
+	w.refused(a, "not-permitted")
+	if !strings.Contains(a.problem.Detail, "no permission") {
+		t.Errorf("detail: %q", a.problem.Detail)
+	}
+	read[api.CloseAnswer](t, w.call("food-approval", "POST", "/v1/cases/SP-1/close", map[string]any{}))
+	for _, call := range []answered{
+		w.call("food-approval", "POST", queryPath, query("business-license", company, "SP-1")),
+		w.call("food-approval", "POST", "/v1/cases/SP-1/check", map[string]any{}),
+		w.call("food-approval", "POST", "/v1/cases/SP-1/materials", map[string]any{"material": "business-license", "how": "waived"}),
+		w.call("food-approval", "POST", "/v1/cases/SP-1/close", map[string]any{}),
+	} {
+		w.refused(call, "case-closed")
+	}
+}
+
+// An id number where a case number belongs would stand in records that nobody can erase.
+func TestNumbersOfPeopleStandNowhere(t *testing.T) {
+	w := newWorld(t)
+	a := w.call("food-approval", "POST", queryPath, query("business-license", company, stranger.Code))
+	w.refused(a, "case-not-usable")
+	if a.record.Uses[0].Case != "withheld" {
+		t.Errorf("the record has %q", a.record.Uses[0].Case)
+	}
+	w.refused(w.call("food-approval", "POST", "/v1/cases/"+boss.Code+"/check", map[string]any{}), "case-not-usable")
+	w.refused(w.call("acceptance", "POST", "/v1/cases", w.caseOf("X"+boss.Code, "YC-FOOD-01", party("applicant", company))), "case-invalid")
+	compact := w.token("food-approval", "GET", "/v1/catalog/types", nil, func(c *token.Claims) { c.Request = "rid-" + stranger.Code })
+	if a := w.send("GET", "/v1/catalog/types", nil, compact); a.record.RequestID != "withheld" {
+		t.Errorf("request id %q", a.record.RequestID)
+	}
+}
