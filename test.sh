@@ -2,7 +2,8 @@
 # The test command. It installs what the tests need where it may, says plainly what it skipped where it may not, and fails when
 # anything fails.
 #
-#   ./test.sh         gofmt, vet, staticcheck, generated files, every test, every fuzz seed, the demo from a clean directory
+#   ./test.sh         gofmt, vet, staticcheck, generated files, every test, every fuzz seed, the demo from a clean directory,
+#                     other people's tools on the log it serves
 #   ./test.sh full    the same, and the race detector on the concurrent rooms, long properties and kill runs
 #
 # ONCEGATE_TEST_STRICT=1 makes a skip a failure. ONCEGATE_TEST_POSTGRES=URL uses that PostgreSQL instead of one of our own.
@@ -90,6 +91,14 @@ go build -o "$scratch/oncegate" ./cmd/oncegate
 "$scratch/oncegate" verify --trust "$scratch/demo/trust" "$scratch"/demo/artefacts/* >/dev/null
 "$scratch/oncegate" check -c "$scratch/demo/gateway/oncegate.yaml"
 "$scratch/oncegate" check -c deploy/city/oncegate.yaml 2>/dev/null
+
+say "other people's tools read the served log"
+(
+	cd interop # a module of its own: what they import never comes into ours
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+	ONCEGATE_BINARY="$scratch/oncegate" go test -timeout 5m -count=1 ./...
+)
 
 if [ "$mode" = full ]; then
 	if command -v gcc >/dev/null; then
