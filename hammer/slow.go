@@ -7,7 +7,12 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"oncegate/api"
 )
 
 // The matter whose eight materials come from eight systems.
@@ -146,4 +151,32 @@ func (s *slowSources) sources() string {
             holders: {code: /code, name: /name, type: {const: "001"}}
             fields: {scope: /scope}
 `, func(n int) []any { return []any{n, s.base} })
+}
+
+// slowest asks all eight at once, and says how long the slowest took.
+func (s *slowSources) slowest(ctx context.Context, company string) (time.Duration, error) {
+	errs := make([]error, eight)
+	begin := time.Now()
+	var all sync.WaitGroup
+	for n := range eight {
+		all.Go(func() { errs[n] = s.ask(ctx, n+1, company) })
+	}
+	all.Wait()
+	return time.Since(begin), errors.Join(errs...)
+}
+
+// countMet counts the materials that an answer calls met.
+func countMet(body []byte) (met int) {
+	var e struct {
+		Answer api.CheckAnswer `json:"answer"`
+	}
+	if err := json.Unmarshal(body, &e); err != nil {
+		return 0
+	}
+	for _, m := range e.Answer.Materials {
+		if m.State == api.MaterialStateMet {
+			met++
+		}
+	}
+	return met
 }

@@ -23,13 +23,31 @@ func (db *DB) Backup(ctx context.Context, path string, progress func(done, total
 	if db.write.dialect.name != SQLite {
 		return errors.New("a postgres database is backed up by its own tools")
 	}
-	if err := db.backup(ctx, path, progress); err != nil {
+	if err := backup(ctx, db.read.db, path, progress); err != nil {
 		return fmt.Errorf("backup failed: %w", db.read.dialect.explain(err))
 	}
 	return nil
 }
 
-func (db *DB) backup(ctx context.Context, path string, progress func(done, total int)) error {
+// BackupFile is Backup of the SQLite database in a file, whether another process serves it or none does. Never call it in the
+// process that has the database open: closing the file there would drop its locks.
+func BackupFile(ctx context.Context, file, path string, progress func(done, total int)) error {
+	if _, err := os.Stat(file); err != nil {
+		return fmt.Errorf("backup failed: %w", err)
+	}
+	connector, err := sqlite.NewConnector("file:" + escaped(file) + "?mode=ro&_pragma=busy_timeout(5000)")
+	if err != nil {
+		return fmt.Errorf("backup failed: %w", err)
+	}
+	db := sql.OpenDB(connector)
+	defer db.Close()
+	if err := backup(ctx, db, path, progress); err != nil {
+		return fmt.Errorf("backup failed: %w", err)
+	}
+	return nil
+}
+
+func backup(ctx context.Context, read *sql.DB, path string, progress func(done, total int)) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return err
@@ -43,7 +61,7 @@ func (db *DB) backup(ctx context.Context, path string, progress func(done, total
 	}
 	part.Close()
 	defer os.Remove(part.Name())
-	if err := db.copyPages(ctx, part.Name(), progress); err != nil {
+	if err := copyPages(ctx, read, part.Name(), progress); err != nil {
 		return err
 	}
 	if err := checkCopy(ctx, part.Name()); err != nil {
@@ -59,8 +77,8 @@ func (db *DB) backup(ctx context.Context, path string, progress func(done, total
 }
 
 // copyPages holds one read transaction over all steps: in WAL mode that is one snapshot, and the copy never starts over.
-func (db *DB) copyPages(ctx context.Context, to string, progress func(done, total int)) error {
-	conn, err := db.read.db.Conn(ctx)
+func copyPages(ctx context.Context, read *sql.DB, to string, progress func(done, total int)) error {
+	conn, err := read.Conn(ctx)
 	if err != nil {
 		return err
 	}

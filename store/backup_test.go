@@ -87,3 +87,19 @@ func TestBackupCancelled(t *testing.T) {
 	}
 	mustChange(t, b)
 }
+
+// TestBackupFile copies a file that this process has not open, as the backup of another process is.
+func TestBackupFile(t *testing.T) {
+	b := newBench(t, engine{SQLite, freshSQLite})
+	mustChange(t, b)
+	first, c := freshSQLite(t), freshSQLite(t)
+	if err := b.db.Backup(t.Context(), first.Path, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := BackupFile(t.Context(), first.Path, c.Path, nil); err != nil {
+		t.Fatal(err)
+	}
+	tlogtest.CheckLog(t, mustOpen(t, c).Log(), b.keys.Trust)
+	wantError(t, "backup onto a file", BackupFile(t.Context(), first.Path, c.Path, nil), fs.ErrExist)
+	wantError(t, "backup of nothing", BackupFile(t.Context(), first.Path+".gone", filepath.Join(t.TempDir(), "copy"), nil), fs.ErrNotExist)
+}

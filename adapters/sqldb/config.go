@@ -131,13 +131,15 @@ func (c Config) checkDSN(dsn string) error {
 	if c.Driver != "sqlite" && c.Driver != "sqlite3" {
 		return nil
 	}
-	_, query, _ := strings.Cut(dsn, "?")
+	name, query, _ := strings.Cut(dsn, "?")
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return fmt.Errorf("the part after ? is no query")
 	}
-	if values.Get("mode") != "ro" && values.Get("_query_only") != "1" && !slices.Contains(values["_pragma"], "query_only(1)") {
-		return fmt.Errorf("a SQLite source must be opened read-only: add ?mode=ro or ?_query_only=1")
+	// Without "file:" the driver takes the text for a bare path and drops SQLite's own parameters, mode among them.
+	byMode := strings.HasPrefix(name, "file:") && values.Get("mode") == "ro"
+	if !byMode && values.Get("_query_only") != "1" && !slices.Contains(values["_pragma"], "query_only(1)") {
+		return fmt.Errorf("a SQLite source must be opened read-only: write file:PATH?mode=ro, or add ?_query_only=1")
 	}
 	return nil
 }
