@@ -90,8 +90,7 @@ func prompted(t *testing.T, document string) (list []string) {
 var elsewhere = map[string]string{
 	"go run ./cmd/oncegate demo": "demo's own tests",
 	"./test.sh":                  "runs this test",
-	"go build -trimpath -o oncegate ./cmd/oncegate":                               "as the tests build it",
-	`sqlite3 city/data/oncegate.db "VACUUM INTO 'backup/oncegate-2026-11-23.db'"`: "another program",
+	"go build -trimpath -o oncegate ./cmd/oncegate": "as the tests build it",
 }
 
 // TestCommands runs the commands of the documents as they stand there: those of an installation in an empty folder, the others on a
