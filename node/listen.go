@@ -117,6 +117,11 @@ func (n *Node) guarded(body int) http.Handler {
 				api.NewProblem("internal").Write(w)
 			}
 		}()
+		if len(r.TransferEncoding) > 0 {
+			// A proxy before us may have seen another end of this body than we do: what follows on the line is not taken
+			// for a request of anybody (RFC 9112 section 6.1).
+			w.Header().Set("Connection", "close")
+		}
 		if body > 0 {
 			r.Body = http.MaxBytesReader(w, r.Body, int64(body))
 		}
