@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type mark struct {
 
 // startMark writes the checkpoint, to know at once that it can, and starts the writer.
 func startMark(config Config, checkpoint string) (*mark, error) {
+	removeUnfinished(config.Mark)
 	if err := writeMark(config.Mark, checkpoint); err != nil {
 		return nil, err
 	}
@@ -129,6 +131,24 @@ func ReadMark(path string) (string, error) {
 	return string(data), nil
 }
 
+// unfinished stands behind the mark's name, and before a random part, while it is written.
+const unfinished = ".new-"
+
+// removeUnfinished removes what processes left behind that were killed while they wrote the mark, so that many deaths do not fill
+// its folder. What cannot be removed is in nobody's way.
+func removeUnfinished(path string) {
+	dir, name := filepath.Split(path)
+	if dir == "" {
+		dir = "."
+	}
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), name+unfinished) && e.Type().IsRegular() {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
 // writeMark replaces the mark so that a crash leaves the old one or the new one, whole.
 func writeMark(path, checkpoint string) (err error) {
 	defer func() {
@@ -137,7 +157,7 @@ func writeMark(path, checkpoint string) (err error) {
 		}
 	}()
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".new-*")
+	f, err := os.CreateTemp(dir, filepath.Base(path)+unfinished+"*")
 	if err != nil {
 		return err
 	}

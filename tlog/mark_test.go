@@ -91,6 +91,29 @@ func TestMarkBehindIsFine(t *testing.T) {
 	}
 }
 
+// TestUnfinishedMarks: a process that is killed while it writes the mark leaves a file; the next start removes it, and no other.
+func TestUnfinishedMarks(t *testing.T) {
+	b := markedBench(t)
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	left, others := b.config.Mark+".new-123", []string{b.config.Mark + "2.new-123", b.config.Mark + ".old"}
+	for _, name := range append(others, left) {
+		if err := os.WriteFile(name, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	openLog(t, b.config)
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the unfinished mark is still there: %v", err)
+	}
+	for _, name := range others {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestRolledBackIsRefused(t *testing.T) {
 	b := markedBench(t)
 	b.add(t, 300)
