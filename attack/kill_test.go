@@ -154,6 +154,9 @@ func (v *victim) check(all []*exchange, whole bool) {
 	}
 	p.stop()
 	v.wire.take()
+	if left := files(v.t, v.in.path("mark")); len(left) != 1 {
+		v.t.Fatalf("%d files beside the mark", len(left)-1)
+	}
 }
 
 // replay makes some answered calls again: each is refused, and leaves no record.

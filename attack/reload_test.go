@@ -36,7 +36,7 @@ func TestReloads(t *testing.T) {
 	defer cancel()
 	var windows sync.WaitGroup
 	for range 2 {
-		windows.Go(func() { l.stroll(ctx, 100*time.Millisecond) })
+		windows.Go(func() { l.stroll(ctx, 200*time.Millisecond) })
 	}
 
 	r := reloader{process: p, in: in}

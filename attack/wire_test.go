@@ -212,7 +212,7 @@ func TestSlowPeers(t *testing.T) {
 		t.Errorf("an honest call beside slow ones: %v", err)
 	}
 	slow.Wait()
-	if os.Getenv("ONCEGATE_TEST_LONG") != "" {
+	if os.Getenv("ONCEGATE_LONG") != "" {
 		drip(t, p, "POST /v1/cases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a.b.c\r\nContent-Length: 1000\r\n\r\n", 35*time.Second)
 	}
 	p.stop()
