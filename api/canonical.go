@@ -7,8 +7,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"oncegate/api/jcs"
 )
 
 // ErrNumber says that a number is no integer that I-JSON carries exactly (|n| < 2^53).
@@ -19,9 +17,6 @@ func Canonical(v any) ([]byte, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("write JSON: %w", err)
-	}
-	if jcs.Sort(raw) {
-		return raw, nil
 	}
 	return Canonicalize(raw)
 }

@@ -12,8 +12,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	jsonv1 "github.com/go-json-experiment/json/v1"
-
-	"oncegate/api/jcs"
 )
 
 // ErrForm says that bytes are not the JSON they must be: malformed, with duplicate names, too deep, or with a number that
@@ -29,12 +27,9 @@ const (
 // Canonical returns the RFC 8785 (JCS) bytes of v, which is a Go value or a jsontext.Value. Numbers must be integers of
 // at most 53 bits (amounts are strings); anything else is ErrForm.
 func Canonical(v any) ([]byte, error) {
-	text, err := json.Marshal(v)
+	text, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		return nil, fmt.Errorf("write canonical JSON: %w", ErrForm) // the library's text may quote the value
-	}
-	if jcs.Sort(text) {
-		return text, nil
 	}
 	return canonicalize(text)
 }
@@ -82,9 +77,6 @@ func sortedJSON(v any) (jsontext.Value, error) {
 	text, err := json.Marshal(v, json.Deterministic(true), jsonv1.FormatDurationAsNano(true))
 	if err != nil {
 		return nil, ErrForm // the library's text may quote the value
-	}
-	if jcs.Sort(text) {
-		return text, nil
 	}
 	value := jsontext.Value(text)
 	if err := value.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)); err != nil {

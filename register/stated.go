@@ -8,7 +8,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"oncegate/api/jcs"
 	"oncegate/license"
 )
 
@@ -59,9 +58,6 @@ func canonical(v any) (jsontext.Value, error) {
 	text, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		return nil, errors.New("text is not UTF-8")
-	}
-	if jcs.Sort(text) {
-		return text, nil
 	}
 	value := jsontext.Value(text)
 	if err := value.Canonicalize(); err != nil {
