@@ -19,8 +19,8 @@ func (s *Source) Find(ctx context.Context, questions []license.Question) ([]lice
 	findings := make([]license.Finding, len(questions))
 	var tx *sql.Tx
 	defer func() {
-		if tx != nil {
-			tx.Rollback()
+		if tx != nil && tx.Rollback() == nil {
+			s.prepare(ctx, questions)
 		}
 	}()
 	for i, q := range questions {
@@ -63,7 +63,7 @@ func (s *Source) one(ctx context.Context, tx *sql.Tx, q license.Question) (licen
 		}
 		return asked.Number
 	})
-	rows, err := tx.QueryContext(ctx, kind.statement.text, args...)
+	rows, err := kind.run(ctx, tx, args)
 	if err != nil {
 		return license.Finding{}, cannot("run the query", err)
 	}
@@ -73,6 +73,30 @@ func (s *Source) one(ctx context.Context, tx *sql.Tx, q license.Question) (licen
 		return license.Finding{}, err
 	}
 	return kind.plan.Answer(q, read), nil
+}
+
+// run asks with the prepared statement if there is one.
+func (q *query) run(ctx context.Context, tx *sql.Tx, args []any) (*sql.Rows, error) {
+	if st := q.prepared.Load(); st != nil {
+		return tx.StmtContext(ctx, st).QueryContext(ctx, args...)
+	}
+	return tx.QueryContext(ctx, q.statement.text, args...)
+}
+
+// prepare has the statements that were asked prepared for the next time: parsing costs a database as much as a small answer. It runs
+// when the call's transaction has given its connection back, so that calls never wait for one another's, and what cannot be
+// prepared is asked as before.
+func (s *Source) prepare(ctx context.Context, questions []license.Question) {
+	for _, q := range questions {
+		kind, ok := s.queries[q.Type]
+		if !ok || kind.prepared.Load() != nil {
+			continue
+		}
+		st, err := s.db.PrepareContext(ctx, kind.statement.text)
+		if err == nil && (!kind.prepared.CompareAndSwap(nil, st) || s.closed.Load()) {
+			st.Close()
+		}
+	}
 }
 
 // read takes the rows as text. An answer cut short by an error or by the bound is no answer.

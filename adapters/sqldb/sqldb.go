@@ -34,7 +34,7 @@ type Source struct {
 	own     bool // whether Close closes db
 	options *sql.TxOptions
 	maxRows int
-	queries map[string]query // by license type
+	queries map[string]*query // by license type
 	now     func() time.Time
 	closed  atomic.Bool
 }
@@ -42,6 +42,7 @@ type Source struct {
 type query struct {
 	statement statement
 	plan      *mapping.Plan
+	prepared  atomic.Pointer[sql.Stmt] // nil until it was asked once
 }
 
 // Open checks the configuration and prepares a connection pool. It does not connect: a database that is down at start
@@ -86,7 +87,7 @@ func New(cfg Config, cat *license.Catalogue, db *sql.DB, deps Deps) (*Source, er
 		return nil, fmt.Errorf("cannot open source %s: %s: %s", cfg.ID, f[0].Path, f[0].Reason)
 	}
 	s := &Source{
-		id: cfg.ID, db: db, maxRows: cfg.MaxRows, now: deps.Now, queries: map[string]query{},
+		id: cfg.ID, db: db, maxRows: cfg.MaxRows, now: deps.Now, queries: map[string]*query{},
 		options: &sql.TxOptions{ReadOnly: cfg.Transaction != plain},
 	}
 	if cfg.form() == dollar && s.options.ReadOnly {
@@ -107,7 +108,7 @@ func New(cfg Config, cat *license.Catalogue, db *sql.DB, deps Deps) (*Source, er
 		if err != nil {
 			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
 		}
-		s.queries[q.Record.Type] = query{st, plan}
+		s.queries[q.Record.Type] = &query{statement: st, plan: plan}
 	}
 	return s, nil
 }
@@ -133,8 +134,17 @@ func (s *Source) Check(ctx context.Context) error {
 
 // Close releases the connections that Open made. Later calls of Find fail with mapping.ErrClosed.
 func (s *Source) Close() error {
-	if s.closed.Swap(true) || !s.own {
+	if s.closed.Swap(true) {
 		return nil
 	}
-	return s.db.Close()
+	var all []error
+	for _, q := range s.queries {
+		if st := q.prepared.Load(); st != nil {
+			all = append(all, st.Close())
+		}
+	}
+	if s.own {
+		all = append(all, s.db.Close())
+	}
+	return errors.Join(all...)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -159,6 +160,35 @@ func ask(t *testing.T, cfg Config, person int) license.Finding {
 		t.Fatal(err)
 	}
 	return findings[0]
+}
+
+// TestPrepared: the statement is prepared after the first call, outlives a changed table, and answers as before.
+func TestPrepared(t *testing.T) {
+	writer, dsn := sqliteFile(t)
+	src, err := Open(config("sqlite", dsn), adaptertest.Catalogue(), Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	var first []license.Finding
+	for i := range 3 {
+		if i == 2 {
+			exec(t, writer, "alter table estate add column another text")
+		}
+		findings, err := src.Find(t.Context(), []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}})
+		if err != nil || len(findings) != 1 || findings[0].State != license.IsFound {
+			t.Fatal(i, findings, err)
+		}
+		if i == 0 {
+			first = findings
+		}
+		if !reflect.DeepEqual(findings[0].Records, first[0].Records) {
+			t.Errorf("call %d: %+v", i, findings)
+		}
+		if src.queries[adaptertest.Type].prepared.Load() == nil {
+			t.Error("the statement is not prepared")
+		}
+	}
 }
 
 // TestAnswersRefused: answers that are there but cannot be trusted are unavailable.

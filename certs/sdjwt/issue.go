@@ -105,9 +105,9 @@ func Issue(ctx context.Context, signer sm.Signer, i Issuance) (jwt string, all [
 }
 
 // Disclose computes the disclosures of claims, in order: at issue, and again whenever some are to be released.
-func Disclose(claims []Claim, salt Salts) ([]Disclosure, error) {
-	seen := make(map[string]bool)
-	out := make([]Disclosure, 0, len(claims))
+func Disclose(claims []Claim, salt Salts) (out []Disclosure, err error) {
+	seen := make(map[string]bool, len(claims))
+	out = make([]Disclosure, 0, len(claims))
 	for _, c := range claims {
 		if c.Name == "" || c.Name == "..." || strings.HasPrefix(c.Name, reserved) || seen[c.Name] {
 			return nil, fmt.Errorf("%w: name %q is reserved or repeated", ErrClaim, c.Name)
@@ -123,14 +123,12 @@ func Disclose(claims []Claim, salt Salts) ([]Disclosure, error) {
 			return nil, fmt.Errorf("%w: %q", ErrSalt, c.Name)
 		}
 		d := Disclosure{Salt: sm.B64(s), Name: c.Name, Value: value}
-		b, err := json.Marshal([]any{d.Salt, d.Name, d.Value})
-		if err != nil {
-			return nil, fmt.Errorf("%w: %q is not JSON", ErrClaim, c.Name)
+		// The canonical array of three canonical values.
+		b := append(make([]byte, 0, len(d.Salt)+len(d.Name)+len(value)+16), `["`+d.Salt+`",`...)
+		if b, err = jsontext.AppendQuote(b, d.Name); err != nil {
+			return nil, fmt.Errorf("%w: a name is not UTF-8", ErrClaim)
 		}
-		if err := (*jsontext.Value)(&b).Canonicalize(); err != nil {
-			return nil, fmt.Errorf("%w: %q is not JSON", ErrClaim, c.Name)
-		}
-		d.Text = sm.B64(b)
+		d.Text = sm.B64(append(append(append(b, ','), value...), ']'))
 		out = append(out, d)
 	}
 	return out, nil
