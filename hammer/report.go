@@ -1,12 +1,12 @@
 package hammer
 
 import (
+	"debug/elf"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -223,10 +223,12 @@ func codes(counts map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// stripped says whether this program was built without symbols.
-func stripped() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool {
-		return s.Key == "-ldflags" && strings.Contains(s.Value, "-s")
-	})
+// stripped says whether a program file has no symbols; known is false where the system's files are of another form.
+func stripped(name string) (yes, known bool) {
+	f, err := elf.Open(name)
+	if err != nil {
+		return false, false
+	}
+	defer f.Close()
+	return f.Section(".symtab") == nil, true
 }

@@ -2,17 +2,31 @@ package hammer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// measureRooms measures what is not the load on one gateway. Each figure is the median of the run's rounds.
+// measureRooms measures what is not the load on one gateway. Each figure is the median of the run's rounds. What cannot be measured
+// is said, and stops nothing, unless something was lost.
 func (b *bench) measureRooms(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{b.measureEight, b.measureProcess, b.measureRecords, b.measurePostgres} {
-		if err := step(ctx); err != nil {
+	for _, step := range []struct {
+		name    string
+		measure func(context.Context) error
+	}{{"eight slow sources", b.measureEight}, {"a process of its own", b.measureProcess}, {"records", b.measureRecords}, {"PostgreSQL", b.measurePostgres}} {
+		err := step.measure(ctx)
+		switch {
+		case ctx.Err() != nil || errors.Is(err, ErrLost):
 			return err
+		case err != nil:
+			b.missing("%s: %v", step.name, err)
+		}
+		if b.gateway == nil { // the step stopped it
+			if b.gateway, err = b.open(ctx); err != nil {
+				return fmt.Errorf("start again: %w", err)
+			}
 		}
 	}
 	b.measureSize()
@@ -109,9 +123,7 @@ func (b *bench) measureProcess(ctx context.Context) error {
 	} else {
 		b.missing("memory: this system does not say")
 	}
-	var err error
-	b.gateway, err = b.open(ctx)
-	return err
+	return nil
 }
 
 // measureSize looks at this program.
@@ -121,10 +133,11 @@ func (b *bench) measureSize() {
 		return
 	}
 	info, err := os.Stat(name)
+	without, known := stripped(name)
 	switch {
-	case err != nil || filepath.Base(name) == "hammer.test":
-		b.missing("size of the program: this is none")
-	case !stripped():
+	case err != nil || !known:
+		b.missing("size of the stripped program: it cannot be told here")
+	case !without:
 		b.missing("size of the stripped program: this one has symbols (build it with -trimpath -ldflags=-s)")
 	default:
 		b.figure("size of the stripped program", "MB", "at most 40", float64(info.Size())/1e6)
@@ -157,8 +170,5 @@ func (b *bench) measurePostgres(ctx context.Context) error {
 	full := spreadOf(pick(p, func(r Round) float64 { return r.Full.Rate }))
 	p50s := spreadOf(pick(p, func(r Round) float64 { return r.Full.P50 }))
 	b.figure("full load on PostgreSQL ÷ full load on SQLite", "×", fmt.Sprintf("%s calls/s, p50 %s ms; its proof holds", full, p50s), ratios...)
-	if b.gateway, err = b.open(ctx); err != nil {
-		return fmt.Errorf("start again: %w", err)
-	}
 	return nil
 }
