@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -124,6 +125,40 @@ func TestSourceMovesMeanwhile(t *testing.T) {
 	got := read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, query("business-license", company, "SP-1")))
 	if got.Found != api.FoundNotFound || got.Source != "samr-new" || other.asked() != 1 {
 		t.Errorf("got %s from %s, the new source was asked %d times", got.Found, got.Source, other.asked())
+	}
+}
+
+// A license that is signed anew after its source had answered is asked for again: the older answer is neither released nor
+// called faulty.
+func TestLicenseChangesMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-1")
+	asked, was := w.legacy["business-license"], businessLicense()
+	q := license.Question{Type: "business-license", Holder: company}
+	read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, query(q.Type, company, "SP-1")))
+	var first atomic.Bool
+	slow := findFunc(func(ctx context.Context, questions []license.Question) ([]license.Finding, error) {
+		if !first.CompareAndSwap(false, true) {
+			return asked.Find(ctx, questions)
+		}
+		answer := []license.Finding{{State: license.IsFound, Records: []license.License{was}, AsOf: time.Now()}}
+		is := businessLicense()
+		is.Fields["address"] = "云川市和平路9号"
+		asked.put(q, is)
+		read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, query(q.Type, company, "SP-1")))
+		return answer, nil
+	})
+	w.reload(func(s *Snapshot) {
+		s.Sources = append([]SourceConfig(nil), s.Sources...)
+		for i := range s.Sources {
+			if s.Sources[i].ID == "samr-system" {
+				s.Sources[i].Source = slow
+			}
+		}
+	})
+	got := read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, query(q.Type, company, "SP-1"))).Licenses[0]
+	if got.Fields["address"] != "云川市和平路9号" || got.Version != 2 {
+		t.Errorf("version %d: %v", got.Version, got.Fields)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"oncegate/audit"
 	"oncegate/cases"
+	"oncegate/license"
 	"oncegate/register"
 )
 
@@ -20,35 +21,51 @@ type step func(ctx context.Context, c *call) (*result, error)
 
 // answer decides, records, and only then hands out the answer. What a decision was made on may change until the record is
 // durable: the configuration, the case, the consent, the license's version. The record's own transaction notices, and the
-// call is decided again on what is true then; the sources are not asked again.
+// call is decided again on what is true then; the sources are not asked again, but for a license that changed.
 func (g *Gateway) answer(ctx context.Context, c *call) (rep *reply, err error) {
 	defer func() {
 		if p := recover(); p != nil { // while recording: nothing may leave
 			rep, err = nil, g.panicked(ctx, c, p)
 		}
 	}()
-	var last []audit.DraftUse
+	var last *result
 	for range tries {
 		res, failed := g.attempt(ctx, c)
-		if res != nil {
-			last = res.uses
-		}
-		if g.running.Load() != c.config {
-			g.metrics.again.Inc()
-			continue
-		}
-		rep, err := g.record(ctx, c, res, failed)
-		switch {
-		case err == nil:
-			return rep, nil
-		case errors.Is(err, audit.ErrReplayed):
-			return nil, unprovenFor("token-replayed")
-		case !isRace(err):
-			return nil, err
+		last = res
+		if !c.overtaken(g, failed) {
+			rep, err := g.record(ctx, c, res, failed)
+			switch {
+			case err == nil:
+				return rep, nil
+			case errors.Is(err, audit.ErrReplayed):
+				return nil, unprovenFor("token-replayed")
+			case !isRace(err):
+				return nil, err
+			}
 		}
 		g.metrics.again.Inc()
 	}
-	return g.record(ctx, c, nil, refuse("changed-meanwhile").with(denied(last)...))
+	uses := c.usesOf(c.needs...)
+	if last != nil {
+		uses = last.uses
+	}
+	return g.record(ctx, c, nil, refuse("changed-meanwhile").with(denied(uses)...))
+}
+
+// An outdated error says that a license was signed anew after its source had answered this call: the source must be asked
+// again.
+type outdated struct{ question license.Question }
+
+func (o *outdated) Error() string { return "the license changed meanwhile" }
+
+// overtaken reports whether what an attempt was made on is not true any more, before anything is recorded: the snapshot, or
+// what a source said.
+func (c *call) overtaken(g *Gateway, failed error) bool {
+	if o := (*outdated)(nil); errors.As(failed, &o) {
+		delete(c.asked, o.question)
+		return true
+	}
+	return g.running.Load() != c.config
 }
 
 // attempt runs the operation once. A panic in it is a fault of ours like any other: it is answered and recorded.

@@ -55,6 +55,8 @@ func (n *need) unusable(c *call, code, why string) *refusal {
 // unsignable is the code of a lasting reason why a license has no signed version; "" for any other error.
 func unsignable(err error) string {
 	switch {
+	case errors.Is(err, register.ErrOutdated):
+		return "source-unavailable" // the kept copy is worth nothing
 	case errors.Is(err, register.ErrNoSigner):
 		return "issuer-unknown"
 	case errors.Is(err, register.ErrFaulty), errors.Is(err, errTwofold):
@@ -66,7 +68,7 @@ func unsignable(err error) string {
 // disclose selects what the decision lets leave of one license. Claims about a holder leave only for holders whom the
 // purpose is about.
 func (w *work) disclose(ctx context.Context, n *need, record license.License) (api.License, error) {
-	signed, err := w.current(ctx, record, n.finding.AsOf)
+	signed, err := w.current(ctx, n, record)
 	if err != nil {
 		return api.License{}, err
 	}

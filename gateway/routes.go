@@ -80,13 +80,14 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.routes[op.ID].ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), pathKey{}, found)))
 		return
 	}
-	if allow := g.contract.Allow(r.URL.EscapedPath()); len(allow) > 0 {
+	problem := api.AsProblem(err)
+	if problem.Status == http.StatusMethodNotAllowed {
+		allow := g.contract.Allow(r.URL.EscapedPath())
 		if slices.Contains(allow, http.MethodGet) {
 			allow = append(allow, http.MethodHead)
 		}
 		w.Header().Set("Allow", strings.Join(allow, ", "))
 	}
-	problem := api.AsProblem(err)
 	g.metrics.refused.WithLabelValues(problem.Code).Inc()
 	problem.Write(w)
 }

@@ -134,7 +134,7 @@ func (w *work) statusOf(ctx context.Context, n *need, version register.Version) 
 		if version.Number == 0 || !belongs(record, n.ask) || !w.c.config.Register.IsOf(version, record) {
 			continue
 		}
-		signed, err := w.current(ctx, record, n.finding.AsOf)
+		signed, err := w.current(ctx, n, record)
 		if code := unsignable(err); code != "" {
 			return nil, n.unusable(w.c, code, code)
 		}

@@ -43,7 +43,7 @@ func (w *work) result(answer any, needs []*need) *result {
 var errTwofold = errors.New("the source states one license in two ways")
 
 // current returns the signed version of a license as the source states it now, signing it if its content is new.
-func (w *work) current(ctx context.Context, l license.License, asOf time.Time) (register.Signed, error) {
+func (w *work) current(ctx context.Context, n *need, l license.License) (register.Signed, error) {
 	key := strings.Join([]string{l.Type, l.Issuer.Code, l.Number}, "\x00")
 	if s, ok := w.signed[key]; ok {
 		if !reflect.DeepEqual(s.record, l) {
@@ -51,7 +51,10 @@ func (w *work) current(ctx context.Context, l license.License, asOf time.Time) (
 		}
 		return s.version, nil
 	}
-	version, changes, err := w.c.config.Register.Current(ctx, l, asOf)
+	version, changes, err := w.c.config.Register.Current(ctx, l, n.finding.AsOf)
+	if errors.Is(err, register.ErrOutdated) && !n.finding.Stale {
+		return version, &outdated{n.ask}
+	}
 	if err != nil {
 		return version, err
 	}

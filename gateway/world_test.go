@@ -5,6 +5,7 @@ import (
 	"context"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -55,6 +56,8 @@ type world struct {
 	files    []policy.File
 	lines    *lines
 	metrics  *prometheus.Registry
+
+	skipWhole bool // the test checks its records itself
 
 	mu   sync.Mutex
 	seen map[uint64]bool // records that an answer came with
@@ -113,7 +116,10 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w.server = httptest.NewServer(w.gateway)
 	t.Cleanup(func() {
 		w.server.Close()
-		w.whole()
+		http.DefaultClient.CloseIdleConnections()
+		if !w.skipWhole {
+			w.whole()
+		}
 	})
 	return w
 }
@@ -215,6 +221,16 @@ func (w *world) reload(change func(*Snapshot)) {
 	change(&next)
 	if next.Policy != now.Policy {
 		w.activate(next.Policy)
+	}
+	w.gateway.Use(&next)
+}
+
+// reloadOnly swaps a policy in without keeping it for replay.
+func (w *world) reloadOnly(files []policy.File) {
+	w.t.Helper()
+	next := *w.gateway.running.Load().Snapshot
+	if next.Policy = w.policy(files...); next.Policy == nil {
+		w.t.Fatalf("%s\n%s", files[0].Data, files[1].Data)
 	}
 	w.gateway.Use(&next)
 }
