@@ -41,12 +41,20 @@ func TestKill(t *testing.T) {
 	runs := kills(t)
 	for run := range runs {
 		v.survive(run == runs-1 || run%50 == 49)
+		if run%50 == 49 {
+			v.report(run + 1)
+		}
 	}
 	if v.answers == 0 {
 		t.Fatal("nothing was answered before any kill")
 	}
-	t.Logf("%d kills, %d of them while starting: %d answers, 0 lost; %d calls without an answer, %d of them recorded; %d replays refused; log of %d entries, %d license versions",
-		runs, v.early, v.answers, v.unanswered, v.recorded, v.replays, len(v.history.leaves), len(v.versions))
+	v.report(runs)
+}
+
+// report says how it stands.
+func (v *victim) report(runs int) {
+	v.t.Logf("%d kills, %d of them while starting: %d answers, 0 lost; %d calls without an answer, %d of them recorded; %d replays refused; log of %d entries, %d license versions",
+		runs+v.early, v.early, v.answers, v.unanswered, v.recorded, v.replays, len(v.history.leaves), len(v.versions))
 }
 
 // A victim is an installation whose node is killed again and again, and all that was ever heard from it.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -212,6 +213,7 @@ func TestSlowPeers(t *testing.T) {
 		t.Errorf("an honest call beside slow ones: %v", err)
 	}
 	slow.Wait()
+	t.Logf("%d slow peers were borne for at most %s", len(longest), slices.Max(longest).Round(100*time.Millisecond))
 	if os.Getenv("ONCEGATE_LONG") != "" {
 		drip(t, p, "POST /v1/cases HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a.b.c\r\nContent-Length: 1000\r\n\r\n", 35*time.Second)
 	}

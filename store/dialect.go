@@ -18,6 +18,7 @@ type dialect struct {
 
 	explain func(error) error // says in a phrase what happened; nil stays nil
 	retry   func(error) bool  // the transaction did not happen, and may be tried again at once
+	gone    func(error) bool  // the connection was cut, as when the server moves: another one may answer
 	failed  func(error) bool  // an error of COMMIT that says for certain that nothing was committed
 }
 

@@ -37,7 +37,7 @@ func (p *pool) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	}
 	s, err := p.db.PrepareContext(ctx, p.dialect.rebind(text))
 	if err != nil {
-		return nil, p.dialect.explain(err)
+		return nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -49,19 +49,24 @@ func (p *pool) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 	return s, nil
 }
 
-func (p *pool) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	s, err := p.stmt(ctx, text)
-	if err != nil {
-		return nil, err
+// query asks again where a connection turns out to be cut: after the server has moved, each that was idle does so once.
+func (p *pool) query(ctx context.Context, text string, args ...any) (rows *sql.Rows, err error) {
+	for range p.db.Stats().MaxOpenConnections + 1 {
+		var s *sql.Stmt
+		if s, err = p.stmt(ctx, text); err == nil {
+			rows, err = s.QueryContext(ctx, args...)
+		}
+		if err == nil || ctx.Err() != nil || !p.dialect.gone(err) {
+			break
+		}
 	}
-	rows, err := s.QueryContext(ctx, args...)
 	return rows, p.dialect.explain(err)
 }
 
 func (p *pool) exec(ctx context.Context, text string, args ...any) (int64, error) {
 	s, err := p.stmt(ctx, text)
 	if err != nil {
-		return 0, err
+		return 0, p.dialect.explain(err)
 	}
 	n, err := affected(s.ExecContext(ctx, args...))
 	return n, p.dialect.explain(err)

@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -29,8 +31,9 @@ func postgresDialect() dialect {
 			case "40001", "40P01": // serialization failure, deadlock
 				return true
 			}
-			return false
+			return gonePostgres(err)
 		},
+		gone: gonePostgres,
 		failed: func(err error) bool {
 			// The server's own answer to COMMIT with class 23 or 40 is a rollback. 40003 is "completion unknown", and
 			// anything else, a lost connection first of all, leaves it open.
@@ -110,6 +113,18 @@ func sqlState(err error) string {
 		return e.Code
 	}
 	return ""
+}
+
+// gonePostgres recognises a connection that the server, or somebody between, has ended. All that were idle in the pool may be like that.
+func gonePostgres(err error) bool {
+	switch sqlState(err) {
+	case "57P01", "57P02": // shut down by an administrator, or after a crash
+		return true
+	case "":
+		var op *net.OpError
+		return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &op) && !op.Timeout()
+	}
+	return false
 }
 
 func explainPostgres(err error) error {

@@ -3,17 +3,20 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"oncegate/audit"
+	"oncegate/cases"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
@@ -225,4 +228,46 @@ func TestWarnedCommit(t *testing.T) {
 			t.Errorf("committed is %v, %v", got, err)
 		}
 	})
+}
+
+// TestCutConnections ends every connection of a store, as a server does that moves: neither readers nor writers notice.
+func TestCutConnections(t *testing.T) {
+	onPostgres(t, func(t *testing.T, e engine) {
+		b := benchOn(t, mustOpen(t, e.fresh(t)))
+		admin, err := sql.Open("pgx", b.db.config.DSN)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer admin.Close()
+		mustChange(t, b, cases.Register{Case: aCase("C-0")})
+		for i := range 3 {
+			for _, pid := range slices.Concat(backends(t, b.db.read.db), backends(t, b.db.write.db)) {
+				if _, err := admin.Exec("SELECT pg_terminate_backend($1)", pid); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := b.db.Cases().Case(t.Context(), "C-0"); err != nil {
+				t.Errorf("read after cut %d: %v", i, err)
+			}
+			mustChange(t, b, cases.Register{Case: aCase(fmt.Sprint("C-", i+1))})
+		}
+	})
+}
+
+// backends fills a pool with connections and returns the server's processes behind them.
+func backends(t *testing.T, db *sql.DB) (pids []int) {
+	t.Helper()
+	for range db.Stats().MaxOpenConnections {
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		var pid int
+		if err := conn.QueryRowContext(t.Context(), "SELECT pg_backend_pid()").Scan(&pid); err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
 }
