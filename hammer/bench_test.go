@@ -47,6 +47,7 @@ func BenchmarkQuery(b *testing.B) {
 			b.ReportMetric(p.Rate, "calls/s")
 			b.ReportMetric(p.P50, "p50-ms")
 			b.ReportMetric(p.P99, "p99-ms")
+			b.ReportMetric(p.CPU, "cpu-µs/call")
 		})
 	}
 }

@@ -26,8 +26,9 @@ type Phase struct {
 	P90     float64        `json:"p90_ms"`
 	P99     float64        `json:"p99_ms"`
 	Max     float64        `json:"max_ms"`
-	Codes   map[string]int `json:"codes"` // "ok", problem codes, and "no-answer" where the connection failed
-	Bytes   int            `json:"bytes"` // of the mean answer that was ok
+	CPU     float64        `json:"cpu_us"` // microseconds of processor time per call, the callers' own share included; 0 where the system does not say
+	Codes   map[string]int `json:"codes"`  // "ok", problem codes, and "no-answer" where the connection failed
+	Bytes   int            `json:"bytes"`  // of the mean answer that was ok
 }
 
 // A stretch is a phase to come.
@@ -99,7 +100,7 @@ func (s stretch) run(ctx context.Context) (Phase, error) {
 	}
 	runtime.GC() // what came before is not this stretch's to clean up
 	t := &tally{stretch: s, codes: map[string]int{}}
-	t.begin = time.Now()
+	t.begin, t.spent = time.Now(), cpuTime()
 	s.meter.start(s.name, &t.done, len(s.calls))
 	var group sync.WaitGroup
 	for i := range lines {
@@ -114,6 +115,7 @@ func (s stretch) run(ctx context.Context) (Phase, error) {
 type tally struct {
 	stretch
 	begin time.Time
+	spent time.Duration // processor time at begin
 	next  atomic.Int64
 	done  atomic.Int64
 
@@ -189,6 +191,9 @@ func (t *tally) phase(took time.Duration) Phase {
 	}
 	if took > 0 {
 		p.Rate = float64(p.Calls) / took.Seconds()
+	}
+	if p.Calls > 0 {
+		p.CPU = float64((cpuTime() - t.spent).Microseconds()) / float64(p.Calls)
 	}
 	if n := t.codes["ok"]; n > 0 {
 		p.Bytes = t.bytes / n

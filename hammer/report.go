@@ -25,6 +25,7 @@ type Report struct {
 	Interrupted bool      `json:"interrupted"`
 
 	Ratio  Spread  `json:"ratio"` // full durable query ÷ bare handler, calls per second; the floor is 0.5
+	CPU    Spread  `json:"cpu"`   // the same by processor time per call
 	Rounds []Round `json:"rounds"`
 	Mixed  Phase   `json:"mixed"`
 
@@ -38,7 +39,8 @@ type Round struct {
 	Bare  Phase   `json:"bare"`
 	Full  Phase   `json:"full"`
 	Half  Phase   `json:"half"`
-	Ratio float64 `json:"ratio"`
+	Ratio float64 `json:"ratio"` // of the rates
+	CPU   float64 `json:"cpu"`   // of the processor times per call, bare ÷ full: what the ratio is where nobody else uses the machine
 }
 
 // A Spread is the median of several measurements with the least and the most.
@@ -96,6 +98,7 @@ func loadAverage() (load float64) {
 // settle sums up the rounds.
 func (r *Report) settle() {
 	r.Ratio = spreadOf(pick(r.Rounds, func(x Round) float64 { return x.Ratio }))
+	r.CPU = spreadOf(pick(r.Rounds, func(x Round) float64 { return x.CPU }))
 }
 
 func pick[T any](list []T, value func(T) float64) (out []float64) {
@@ -134,7 +137,7 @@ func (p *printer) report(r Report) {
 	m := r.Machine
 	p.line("%s, %d processors %s, %s, load average %.2f before and %.2f after", m.System, m.Processors, m.Model, m.Go, m.Load, m.LoadAfter)
 	p.line("%s, %d callers, median of %d rounds (least … most)\n", r.Store, r.Callers, len(r.Rounds))
-	p.line("%-14s %18s %10s %10s %10s %10s", "", "calls/s", "p50 ms", "p90 ms", "p99 ms", "max ms")
+	p.line("%-14s %10s %10s %10s %10s %10s %10s", "", "calls/s", "p50 ms", "p90 ms", "p99 ms", "max ms", "cpu µs")
 	for _, s := range []struct {
 		name string
 		of   func(Round) Phase
@@ -151,7 +154,7 @@ func (p *printer) report(r Report) {
 		p.phase("mixed load", []Phase{r.Mixed})
 		p.line("mixed load     %s", codes(r.Mixed.Codes))
 	}
-	p.line("\nfull durable query ÷ bare handler: %s (floor 0.5)", r.Ratio)
+	p.line("\nfull durable query ÷ bare handler: %s (floor 0.5); by processor time per call: %s", r.Ratio, r.CPU)
 	for _, f := range r.Figures {
 		p.line("%s: %s %s%s", f.Name, f.Value, f.Unit, bracketed(f.Detail))
 	}
@@ -166,8 +169,8 @@ func (p *printer) phase(name string, list []Phase) {
 		return
 	}
 	of := func(value func(Phase) float64) float64 { return median(pick(list, value)) }
-	p.line("%-14s %18.0f %10.2f %10.2f %10.2f %10.2f", name, of(func(p Phase) float64 { return p.Rate }), of(func(p Phase) float64 { return p.P50 }),
-		of(func(p Phase) float64 { return p.P90 }), of(func(p Phase) float64 { return p.P99 }), of(func(p Phase) float64 { return p.Max }))
+	p.line("%-14s %10.0f %10.2f %10.2f %10.2f %10.2f %10.0f", name, of(func(p Phase) float64 { return p.Rate }), of(func(p Phase) float64 { return p.P50 }),
+		of(func(p Phase) float64 { return p.P90 }), of(func(p Phase) float64 { return p.P99 }), of(func(p Phase) float64 { return p.Max }), of(func(p Phase) float64 { return p.CPU }))
 }
 
 func (p *printer) proof(r Report) {
