@@ -2,6 +2,7 @@ package attack
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -22,11 +23,13 @@ type load struct {
 	city    *legacy.City
 	clients map[string]*client.Client
 	cases   atomic.Int64
-	failed  atomic.Int64 // calls without an answer, or refused, before the end
+
+	mu     sync.Mutex
+	failed map[string]int // calls without an answer, or refused, before the end: how, and how often
 }
 
 func newLoad(c *callers, city *legacy.City, w *wire) *load {
-	l := &load{wire: w, city: city, clients: map[string]*client.Client{}}
+	l := &load{wire: w, city: city, clients: map[string]*client.Client{}, failed: map[string]int{}}
 	for _, system := range []string{"acceptance", "food-approval", "land-approval"} {
 		l.clients[system] = c.as(system, w)
 	}
@@ -67,7 +70,7 @@ func (l *load) one(ctx context.Context) {
 	c := l.city.Population.Companies[n%7]
 	did := func(err error) bool {
 		if err != nil && ctx.Err() == nil {
-			l.failed.Add(1)
+			l.fail(err)
 		}
 		return err == nil
 	}
@@ -86,6 +89,16 @@ func (l *load) one(ctx context.Context) {
 		_, err := l.clients["acceptance"].CloseCase(ctx, no)
 		did(err)
 	}
+}
+
+func (l *load) fail(err error) {
+	how := err.Error()
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		how = p.Code
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed[how]++
 }
 
 // sort parts exchanges into those that got an answer with a receipt and those that got none. Any other answer is one that a

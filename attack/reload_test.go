@@ -55,8 +55,8 @@ func TestReloads(t *testing.T) {
 	end := p.footprint()
 
 	answered, lost := sort(t, l.wire.take())
-	if l.failed.Load() > 0 || len(lost) > 2 { // each window has at most one call under way at the end
-		t.Errorf("%d calls failed, %d got no answer", l.failed.Load(), len(lost))
+	if len(l.failed) > 0 || len(lost) > 2 { // each window has at most one call under way at the end
+		t.Errorf("calls failed: %v; %d got no answer", l.failed, len(lost))
 	}
 	if end.heap > warm.heap+6<<20 {
 		t.Errorf("%d reloads grew the heap from %d to %d KiB", total-total/4, warm.heap>>10, end.heap>>10)

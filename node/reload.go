@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"oncegate/certs/keystore"
@@ -38,8 +39,11 @@ func (n *Node) Reload(ctx context.Context) error {
 
 func (n *Node) swap(ctx context.Context) error {
 	was := n.current.Load()
-	setup, faults := Load(was.setup.File, n.Now())
-	if err := faults.err(); err != nil {
+	setup, faults, err := n.read(ctx, was.setup.File)
+	if err == nil {
+		err = faults.err()
+	}
+	if err != nil {
 		return err
 	}
 	if setup.Keys == nil {
@@ -63,6 +67,43 @@ func (n *Node) swap(ctx context.Context) error {
 		return fmt.Errorf("reload: %w", err)
 	}
 	return n.use(ctx, was, next)
+}
+
+// stillness is for how long no file may have changed before a configuration is believed. A file that is being written may be
+// sound by chance: grants without their end, or guards without the one that forbids.
+const stillness = 50 * time.Millisecond
+
+// read loads the configuration when its files lie still.
+func (n *Node) read(ctx context.Context, file string) (*Setup, Faults, error) {
+	const patience = 200 // times
+	for range patience {
+		begun := time.Now()
+		setup, faults := Load(file, n.Now())
+		if still(setup.Files, begun) {
+			return setup, faults, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case <-time.After(stillness):
+		}
+	}
+	return nil, nil, errors.New("reload: the files of the configuration do not stop changing")
+}
+
+// still says whether files had lain still before a moment, and do since. Times to come are those of another machine's clock, and
+// tell nothing.
+func still(files []string, begun time.Time) bool {
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil {
+			return false // it was there a moment ago
+		}
+		if changed := info.ModTime(); changed.After(begun.Add(-stillness)) && !changed.After(time.Now()) {
+			return false
+		}
+	}
+	return true
 }
 
 // use records the next configuration and puts it in force.
