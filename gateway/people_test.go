@@ -11,6 +11,7 @@ import (
 	"oncegate/certs/certstest"
 	"oncegate/certs/pki"
 	"oncegate/certs/sdjwt"
+	"oncegate/certs/sm"
 	"oncegate/license"
 	"oncegate/register"
 )
@@ -43,10 +44,6 @@ func resident(first17 string) license.HolderID {
 		panic(err)
 	}
 	return license.HolderID{Type: "111", Code: code}
-}
-
-func resident18(i int) license.HolderID {
-	return resident(fmt.Sprintf("3799011970%02d%02d%03d", i%12+1, i%28+1, i%1000))
 }
 
 // fill gives the company its license, everybody an identity card, and the couple a marriage and a flat.
@@ -122,19 +119,31 @@ func taxClearance(who license.HolderID) license.License {
 }
 
 // issuer signs with a key per department, as node does with the keystore.
-type issuer struct{ certs *certstest.World }
+type issuer map[string]departmentKey
+
+type departmentKey struct {
+	signer sm.Signer
+	chain  []*pki.Certificate
+}
+
+func newIssuer(certs *certstest.World) issuer {
+	i := issuer{}
+	for _, department := range []string{samr, police, land, tax, civil} {
+		signer, chain := certs.Issue("license-"+department, "license", department, "云川市某局")
+		i[department] = departmentKey{signer, chain}
+	}
+	return i
+}
 
 func (i issuer) Issue(ctx context.Context, department string, is register.Issuance) (string, string, error) {
-	switch department {
-	case samr, police, land, tax, civil:
-	default:
+	key, ok := i[department]
+	if !ok {
 		return "", "", register.ErrNoSigner
 	}
-	signer, chain := i.certs.Issue("license-"+department, "license", department, "云川市某局")
-	jwt, _, err := sdjwt.Issue(ctx, signer, sdjwt.Issuance{
-		Typ: "license+sd-jwt", Kid: signer.KeyID(), Chain: pki.DER(chain...), Always: is.Always, Claims: claimsOf(is.Claims), Digests: is.Digests, Salt: sdjwt.Salts(is.Salt),
+	jwt, _, err := sdjwt.Issue(ctx, key.signer, sdjwt.Issuance{
+		Typ: "license+sd-jwt", Kid: key.signer.KeyID(), Chain: pki.DER(key.chain...), Always: is.Always, Claims: claimsOf(is.Claims), Digests: is.Digests, Salt: sdjwt.Salts(is.Salt),
 	})
-	return jwt, signer.KeyID(), err
+	return jwt, key.signer.KeyID(), err
 }
 
 func (i issuer) Disclose(claims []license.Claim, salt register.Salts) ([]string, error) {

@@ -186,7 +186,7 @@ func (w *world) snapshot(ring *envelope.Keyring) *Snapshot {
 	s.Assertions["identity"] = Asserter{Name: "身份认证平台", Key: Key{Public: w.certs.Signer("identity").Public()}}
 	secret := sm.Digest([]byte("register"))
 	s.Register = must(register.New(register.Config{
-		Storage: w.db.Register(), Issuer: issuer{w.certs}, Sealer: ring, Catalogue: s.Catalogue, NewSM3: sm.New, Key: secret[:], BaseURL: publicURL,
+		Storage: w.db.Register(), Issuer: newIssuer(w.certs), Sealer: ring, Catalogue: s.Catalogue, NewSM3: sm.New, Key: secret[:], BaseURL: publicURL,
 	}))(w.t)
 	w.fill()
 	return s
