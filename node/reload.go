@@ -39,7 +39,7 @@ func (n *Node) Reload(ctx context.Context) error {
 
 func (n *Node) swap(ctx context.Context) error {
 	was := n.current.Load()
-	setup, faults, err := n.read(ctx, was.setup.File)
+	setup, faults, err := n.read(ctx, was.setup)
 	if err == nil {
 		err = faults.err()
 	}
@@ -74,13 +74,15 @@ func (n *Node) swap(ctx context.Context) error {
 const stillness = 50 * time.Millisecond
 
 // read loads the configuration when its files lie still.
-func (n *Node) read(ctx context.Context, file string) (*Setup, Faults, error) {
+func (n *Node) read(ctx context.Context, was *Setup) (*Setup, Faults, error) {
 	const patience = 200 // times
+	files := was.Files
 	for range patience {
-		begun := time.Now()
-		setup, faults := Load(file, n.Now())
-		if still(setup.Files, begun) {
-			return setup, faults, nil
+		if begun := time.Now(); still(files, begun) {
+			setup, faults := Load(was.File, n.Now())
+			if files = setup.Files; still(files, begun) {
+				return setup, faults, nil
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -92,12 +94,12 @@ func (n *Node) read(ctx context.Context, file string) (*Setup, Faults, error) {
 }
 
 // still says whether files had lain still before a moment, and do since. Times to come are those of another machine's clock, and
-// tell nothing.
+// tell nothing; a file that is gone changes no more.
 func still(files []string, begun time.Time) bool {
 	for _, name := range files {
 		info, err := os.Stat(name)
 		if err != nil {
-			return false // it was there a moment ago
+			continue
 		}
 		if changed := info.ModTime(); changed.After(begun.Add(-stillness)) && !changed.After(time.Now()) {
 			return false

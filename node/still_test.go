@@ -65,7 +65,7 @@ func TestStill(t *testing.T) {
 			t.Errorf("changed %s after: still is %v", c.changed, got)
 		}
 	}
-	if still([]string{name + "2"}, begun) {
-		t.Error("a file that is gone lies still")
+	if !still([]string{name + "2"}, begun) {
+		t.Error("a file that is gone is waited for")
 	}
 }
