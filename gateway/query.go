@@ -52,9 +52,8 @@ func (g *Gateway) queried(ctx context.Context, c *call, q api.QueryRequest) (*ne
 	if !ok {
 		return nil, refuse("unknown-license-type").at("/license_type", "no such type in the catalogue")
 	}
-	grantable := t.Grantable()
 	for i, field := range q.Fields {
-		if !slices.Contains(grantable, field) {
+		if m, _ := license.FindMetadatum(field); m.Always || !hasField(t, field) {
 			return nil, refuse("unknown-license-field").at("/fields/"+strconv.Itoa(i), "the type has no such field")
 		}
 	}
@@ -70,6 +69,9 @@ func (g *Gateway) queried(ctx context.Context, c *call, q api.QueryRequest) (*ne
 	}
 	return n, g.cited(ctx, c, n, q.Consent)
 }
+
+// hasField reports whether a license of the type can say something under this name.
+func hasField(t license.Type, name string) bool { _, ok := t.Field(name); return ok }
 
 func checkHolder(c *call, holder license.HolderID, pointer string) error {
 	if _, ok := c.config.Catalogue.CodeType(holder.Type); !ok {

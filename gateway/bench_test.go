@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"oncegate/certs/token"
+)
+
+// BenchmarkQuery measures the full durable query over loopback, and beside it a bare net/http handler that verifies the same
+// tokens by the same code and writes an answer of the same length. "ratio" is the bare handler's time over the query's: the
+// share of a query that is not the house's own. Both have 64 callers, made in this process too.
+func BenchmarkQuery(b *testing.B) {
+	w := newWorld(b)
+	w.skipWhole = true
+	w.accept("SP-1")
+	body := w.bodyOf(query("business-license", company, "SP-1"))
+	answer := w.send("POST", queryPath, body, w.token("food-approval", "POST", queryPath, body, nil)).body
+	bare := httptest.NewServer(bareHandler(w, answer))
+	b.Cleanup(bare.Close)
+	var ofBare float64
+	b.Run("bare", func(b *testing.B) { ofBare = callMany(b, w, bare.URL, body, len(answer)) })
+	b.Run("durable", func(b *testing.B) {
+		if took := callMany(b, w, w.server.URL, body, 0); took > 0 && ofBare > 0 {
+			b.ReportMetric(ofBare/took, "ratio")
+		}
+	})
+}
+
+// bareHandler is all that a server must do to answer a signed call at all.
+func bareHandler(w *world, answer []byte) http.Handler {
+	key := w.base.Systems["food-approval"].Keys["food-approval-1"].Public
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, err := readBody(r)
+		compact, missing := bearer(r)
+		if err == nil && missing == nil {
+			_, err = token.Verify(r.Context(), compact, token.Expect{
+				Audience: gatewayID, Method: r.Method, URL: publicURL + signedTarget(r), Body: token.BodyDigest(body), Now: time.Now(),
+				KeyOf: func(string, string) (*ecdsa.PublicKey, error) { return key, nil },
+			})
+		}
+		if err != nil || missing != nil {
+			http.Error(rw, "no", http.StatusUnauthorized)
+			return
+		}
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = rw.Write(answer)
+	})
+}
+
+// callMany makes b.N signed calls and returns the time of one in nanoseconds. Tokens are signed before.
+func callMany(b *testing.B, w *world, url string, body []byte, length int) float64 {
+	tokens := make([]string, b.N)
+	for i := range tokens {
+		tokens[i] = w.token("food-approval", "POST", queryPath, body, func(c *token.Claims) {
+			c.IssuedAt = w.now().Unix()
+			c.Expires = c.IssuedAt + 300
+		})
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	var next atomic.Int64
+	b.SetParallelism(32) // on two processors: 64 callers
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			r, _ := http.NewRequestWithContext(b.Context(), "POST", url+queryPath, bytes.NewReader(body))
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("Authorization", "Bearer "+tokens[next.Add(1)-1])
+			resp, err := client.Do(r)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			got, err := io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if err != nil || resp.StatusCode != http.StatusOK || length > 0 && int(got) != length {
+				b.Errorf("%d, %d bytes, %v", resp.StatusCode, got, err)
+				return
+			}
+		}
+	})
+	b.StopTimer()
+	return float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+}
