@@ -18,16 +18,19 @@ func Canonical(v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write JSON: %w", err)
 	}
-	return Canonicalize(raw)
+	return canonicalize(raw)
 }
 
 // Canonicalize returns the RFC 8785 bytes of a JSON value. Duplicate members, invalid UTF-8, numbers that are no integers and
 // trailing data are refused. raw is not kept.
-func Canonicalize(raw []byte) ([]byte, error) {
+func Canonicalize(raw []byte) ([]byte, error) { return canonicalize(bytes.Clone(raw)) }
+
+// canonicalize may write into raw.
+func canonicalize(raw []byte) ([]byte, error) {
 	if err := checkIntegers(raw); err != nil {
 		return nil, err
 	}
-	value := jsontext.Value(bytes.Clone(raw))
+	value := jsontext.Value(raw)
 	if err := value.Canonicalize(); err != nil {
 		return nil, errors.New("not canonicalizable JSON") // the library's error may quote the input
 	}
@@ -36,7 +39,7 @@ func Canonicalize(raw []byte) ([]byte, error) {
 
 // checkIntegers walks the value's tokens.
 func checkIntegers(raw []byte) error {
-	d := jsontext.NewDecoder(bytes.NewReader(raw))
+	d := jsontext.NewDecoder(bytes.NewBuffer(raw)) // a Buffer is read where it stands
 	for {
 		switch k := d.PeekKind(); k {
 		case jsontext.KindNumber:

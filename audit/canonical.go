@@ -31,14 +31,17 @@ func Canonical(v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write canonical JSON: %w", ErrForm) // the library's text may quote the value
 	}
-	return canonicalize(text)
+	return canonicalizeOwn(text)
 }
 
-func canonicalize(text []byte) ([]byte, error) {
+func canonicalize(text []byte) ([]byte, error) { return canonicalizeOwn(bytes.Clone(text)) }
+
+// canonicalizeOwn may write into text.
+func canonicalizeOwn(text []byte) ([]byte, error) {
 	if err := checkJSON(text); err != nil {
 		return nil, err
 	}
-	value := jsontext.Value(bytes.Clone(text))
+	value := jsontext.Value(text)
 	if err := value.Canonicalize(); err != nil {
 		return nil, fmt.Errorf("write canonical JSON: %w", ErrForm)
 	}
@@ -50,7 +53,7 @@ func checkJSON(text []byte) error {
 	if len(text) > maxJSON {
 		return fmt.Errorf("read JSON of %d bytes: %w", len(text), ErrForm)
 	}
-	decoder := jsontext.NewDecoder(bytes.NewReader(text))
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(text)) // a Buffer is read where it stands
 	for first := true; first || decoder.StackDepth() > 0; first = false {
 		token, err := decoder.ReadToken()
 		if err != nil || decoder.StackDepth() > maxDepth {

@@ -1,5 +1,7 @@
 package license
 
+import "slices"
+
 // List ids of the code lists that stand here. A code is never read against another list.
 const (
 	MetadataList   = "gb-t-36903-metadata/2018-oncegate-1"
@@ -34,7 +36,10 @@ type Metadatum struct {
 
 // Metadata returns the common dictionary (GB/T 36903, short names as in its table), in the fixed order of claims. Lengths
 // are those of the national aggregation tables. The list id is MetadataList.
-func Metadata() []Metadatum {
+func Metadata() []Metadatum { return slices.Clone(metadata) }
+
+// metadata is the dictionary, made once: every license that is read walks over it.
+var metadata = func() []Metadatum {
 	entry := func(name, short, title, titleEN, kind string, max int, required bool) Metadatum {
 		return Metadatum{Field: Field{Name: name, Short: short, Title: title, TitleEN: titleEN, Kind: kind, MaxLength: max, Required: required}}
 	}
@@ -58,11 +63,11 @@ func Metadata() []Metadatum {
 		sensitive(perHolder(entry(FieldHolderCode, "CZZTDM", "持证主体代码", "holder's code", "code", 64, true))),
 		perHolder(entry(FieldHolderCodeType, "CZZTDMLXDM", "持证主体代码类型代码", "type of the holder's code", "code", 3, true)),
 	}
-}
+}()
 
 // FindMetadatum returns the common entry with this field name or this national short name.
 func FindMetadatum(nameOrShort string) (Metadatum, bool) {
-	for _, m := range Metadata() {
+	for _, m := range metadata {
 		if nameOrShort != "" && (m.Name == nameOrShort || m.Short == nameOrShort) {
 			return m, true
 		}

@@ -65,7 +65,7 @@ func (t Type) Field(name string) (Field, bool) {
 // then the type's own, in the order of claims.
 func (t Type) Grantable() []string {
 	var names []string
-	for _, m := range Metadata() {
+	for _, m := range metadata {
 		if !m.Always {
 			names = append(names, m.Name)
 		}
