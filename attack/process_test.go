@@ -184,14 +184,47 @@ func await(t testing.TB, what string, within time.Duration, holds func() bool) t
 
 // A journal is what a node logs.
 type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
+	mu    sync.Mutex
+	text  bytes.Buffer
+	wrote chan struct{} // closed when more has come; nil while nobody waits
 }
 
 func (j *journal) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.wrote != nil {
+		close(j.wrote)
+		j.wrote = nil
+	}
 	return j.text.Write(p)
+}
+
+// mentions counts a text, and returns a channel that is closed when more has come.
+func (j *journal) mentions(text string) (int, <-chan struct{}) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.wrote == nil {
+		j.wrote = make(chan struct{})
+	}
+	return bytes.Count(j.text.Bytes(), []byte(text)), j.wrote
+}
+
+// await waits until a text has been logged more often than before.
+func (j *journal) await(t testing.TB, text string, before int) {
+	t.Helper()
+	late := time.NewTimer(soon)
+	defer late.Stop()
+	for {
+		n, more := j.mentions(text)
+		if n > before {
+			return
+		}
+		select {
+		case <-more:
+		case <-late.C:
+			t.Fatalf("%q is not logged", text)
+		}
+	}
 }
 
 func (j *journal) String() string {

@@ -51,8 +51,10 @@ func TestReloads(t *testing.T) {
 	}
 	cancel()
 	windows.Wait()
-	p.figure("oncegate_log_size")
 	end := p.footprint()
+	if ok := p.figure(`oncegate_config_reloads_total{result="ok"}`); int(ok) < r.good {
+		t.Errorf("%d reloads are counted as %v", r.good, ok)
+	}
 
 	answered, lost := sort(t, l.wire.take())
 	if len(l.failed) > 0 || len(lost) > 2 { // each window has at most one call under way at the end
@@ -91,16 +93,15 @@ func (r *reloader) read() {
 func (r *reloader) reload(bad bool) {
 	r.t.Helper()
 	r.n++
-	text, result, count := r.grants+fmt.Sprintf("# %d\n", r.n), "ok", &r.good
+	text, says, count := r.grants+fmt.Sprintf("# %d\n", r.n), "configuration in force", &r.good
 	if bad {
-		text, result, count = strings.Replace(text, "business-license", "no-such-license", 1), "refused", &r.bad
+		text, says, count = strings.Replace(text, "business-license", "no-such-license", 1), "configuration refused", &r.bad
 	}
 	*count++
-	metric := `oncegate_config_reloads_total{result="` + result + `"}`
-	before := r.figure(metric)
+	before, _ := r.logs.mentions(says)
 	r.in.write("policy/grants.yaml", text)
 	r.cmd.Process.Signal(syscall.SIGHUP)
-	await(r.t, "reload: "+result, soon, func() bool { return r.figure(metric) > before })
+	r.logs.await(r.t, says, before)
 }
 
 // A footprint is what a node holds after a garbage collection.
