@@ -33,6 +33,7 @@ func (hammerCommand) Help() string {
 
 // Run puts the load on and proves that nothing answered was lost.
 func (c *hammerCommand) Run(ctx context.Context, t *terminal) error {
+	settleMemory() // as a gateway that serves
 	o := hammer.Options{
 		Dir: c.Dir, Callers: c.Callers, Calls: c.Calls, Duration: c.Duration, Rounds: c.Rounds, Rate: c.Rate,
 		Mix:   hammer.Mix{Check: c.Check, Register: c.Register, Stranger: c.Stranger, Replay: c.Replay},
