@@ -68,7 +68,7 @@ func (g *Gateway) settle(ctx context.Context, c *call, needs []*need) error {
 // decide asks the policy about each need that its case supports.
 func (g *Gateway) decide(ctx context.Context, c *call, needs []*need) error {
 	for _, n := range needs {
-		if !n.facts.Usable() {
+		if !n.supported() {
 			continue
 		}
 		if !n.question.Consent && c.config.Policy.AsksConsent(c.system.ID, n.question.LicenseType, n.question.Matter) {
@@ -128,8 +128,14 @@ func (c *call) weigh(n *need) policy.Decision {
 	return d
 }
 
+// supported reports whether the purpose supports the need, so that it may be decided: its case does, or it cites another
+// legal basis, which is for the grants to know.
+func (n *need) supported() bool {
+	return n.facts.Usable() || n.question.Basis != policy.ByCase && n.question.Basis != policy.ByConsent
+}
+
 // wanted reports whether the source may be asked about the need.
-func (n *need) wanted() bool { return n.facts.Usable() && n.decision.Allow && n.role == nil }
+func (n *need) wanted() bool { return n.supported() && n.decision.Allow && n.role == nil }
 
 // concerns reports whether the purpose is about this holder: the one asked about, or a party whose role is certain.
 func (n *need) concerns(holder license.HolderID) bool {

@@ -66,7 +66,9 @@ func TestLabelsAreBounded(t *testing.T) {
 		"code":      func(v string) bool { _, ok := api.ByCode(v); return ok || v == "ok" },
 		"source":    func(v string) bool { return w.gateway.running.Load().sources[v] != nil },
 		"outcome":   func(v string) bool { return slices.Contains([]string{"ok", "failed", "refused"}, v) },
-		"state":     func(v string) bool { return slices.Contains([]string{"met", "missing", "lapsed", "mismatched", "denied", "unavailable"}, v) },
+		"state": func(v string) bool {
+			return slices.Contains([]string{"met", "missing", "lapsed", "mismatched", "denied", "unavailable"}, v)
+		},
 	}
 	for _, family := range must(w.metrics.Gather())(t) {
 		for _, metric := range family.GetMetric() {

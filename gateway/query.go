@@ -130,7 +130,7 @@ func (n *need) refused(c *call) error {
 // notPermitted tells a caller who may know the case, or needs none, why the rules refuse.
 func (n *need) notPermitted(c *call) *refusal {
 	n.outcome = outcomeDenied
-	return refuse(denial(n.decision)).with(c.usesOf(n)...).because(ofPolicy(n.decision.Reasons)).saying(sentences(n.decision.Reasons))
+	return refuse(n.denial()).with(c.usesOf(n)...).because(ofPolicy(n.decision.Reasons)).saying(sentences(n.decision.Reasons))
 }
 
 func (n *need) unavailable(c *call, f license.Finding) *refusal {
@@ -139,20 +139,23 @@ func (n *need) unavailable(c *call, f license.Finding) *refusal {
 }
 
 // denial is the code of a refused decision: the nearest cause that the caller can do something about.
-func denial(d policy.Decision) string {
+func (n *need) denial() string {
+	reasons := n.decision.Reasons
 	has := func(code string) bool {
-		return slices.ContainsFunc(d.Reasons, func(r policy.Reason) bool { return r.Code == code })
+		return slices.ContainsFunc(reasons, func(r policy.Reason) bool { return r.Code == code })
 	}
 	only := func(codes ...string) bool {
-		return !slices.ContainsFunc(d.Reasons, func(r policy.Reason) bool { return !slices.Contains(codes, r.Code) })
+		return !slices.ContainsFunc(reasons, func(r policy.Reason) bool { return !slices.Contains(codes, r.Code) })
 	}
 	switch {
-	case len(d.Reasons) == 0:
+	case len(reasons) == 0:
 		return "not-permitted"
 	case only(policy.FieldNotGranted, policy.FieldWithheld):
 		return "fields-not-granted"
 	case has(policy.ConsentMissing) && only(policy.NoGrant, policy.ConsentMissing, policy.FieldNotGranted, policy.FieldWithheld):
 		return "consent-missing"
+	case n.question.Basis != policy.ByCase && has(policy.BasisNotGranted) && only(policy.NoGrant, policy.BasisNotGranted):
+		return "basis-unknown"
 	}
 	return "not-permitted"
 }

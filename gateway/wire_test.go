@@ -119,7 +119,7 @@ func read[T any](t testing.TB, a answered) T {
 	t.Helper()
 	var v T
 	if a.status >= 300 {
-		t.Fatalf("status %d: %s", a.status, a.body)
+		t.Fatalf("status %d: %s", a.status, a.problem.Code+" "+a.problem.Detail)
 	}
 	if err := json.Unmarshal(a.answer, &v); err != nil {
 		t.Fatal(err)
