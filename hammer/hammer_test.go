@@ -6,13 +6,17 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"oncegate/node"
 	"oncegate/tlog"
 )
 
@@ -45,6 +49,56 @@ func TestRun(t *testing.T) {
 	}
 	if _, err := Run(t.Context(), o); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a folder in use was taken: %v", err)
+	}
+}
+
+// TestMain serves a configuration instead, where a run starts this program as its gateway.
+func TestMain(m *testing.M) {
+	if len(os.Args) != 3 || os.Args[1] != "serve" {
+		os.Exit(m.Run())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	n, err := node.Open(ctx, os.Args[2], node.Options{})
+	if err == nil {
+		err = n.Run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// The rooms are measured, on PostgreSQL too where there is one, and what was answered meanwhile is proven with the rest.
+func TestRooms(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := small(t)
+	o.All, o.Duration, o.Serve, o.DSN = true, 200*time.Millisecond, []string{self, "serve"}, os.Getenv("ONCEGATE_TEST_POSTGRES")
+	r, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names string
+	for _, f := range r.Figures {
+		names += f.Name + "\n"
+		if f.Value.Median <= 0 || f.Value.Least > f.Value.Median || f.Value.Most < f.Value.Median {
+			t.Errorf("figure: %+v", f)
+		}
+	}
+	want := []string{"8 sources", "cold start", "Recorder.Record", "records by 1 ", "records by 64 ", "records by 512 "}
+	if runtime.GOOS == "linux" {
+		want = append(want, "resident memory")
+	}
+	if o.DSN != "" {
+		want = append(want, "PostgreSQL")
+	}
+	for _, name := range want {
+		if !strings.Contains(names, name) {
+			t.Errorf("%s was not measured: %v", name, r.Missing)
+		}
 	}
 }
 

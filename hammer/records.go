@@ -118,7 +118,7 @@ func draft() (audit.Draft, error) {
 // measureRecords measures what a durable record costs: at Recorder.Record with 64 callers, and appends by 1, 64 and 512 writers
 // against the rate at which one writer can sync a file on the same disk in the same minute.
 func (b *bench) measureRecords(ctx context.Context) error {
-	const longest = 2 * time.Second
+	longest := min(2*time.Second, b.Duration)
 	var syncs, p50s []float64
 	rates, ratios := map[int][]float64{}, map[int][]float64{}
 	writers := []int{1, 64, 512}
