@@ -135,7 +135,7 @@ func TestLicenseChangesMeanwhile(t *testing.T) {
 		if !first.CompareAndSwap(false, true) {
 			return asked.Find(ctx, questions)
 		}
-		answer := []license.Finding{{State: license.IsFound, Records: []license.License{was}, AsOf: time.Now()}}
+		answer := []license.Finding{{State: license.IsFound, Records: []license.License{was}, AsOf: time.Now().Add(-10 * time.Millisecond)}}
 		is := businessLicense()
 		is.Fields["address"] = "云川市和平路9号"
 		asked.put(q, is)

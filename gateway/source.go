@@ -83,8 +83,7 @@ func guardSource(c SourceConfig, m *metrics, logger *slog.Logger, now func() tim
 func (s *guardedSource) Find(ctx context.Context, questions []license.Question) []license.Finding {
 	start := s.now()
 	findings, err := s.breaker.Execute(func() ([]license.Finding, error) { return s.call(ctx, questions) })
-	end := s.now()
-	s.metrics.observe(end.Sub(start), err)
+	s.metrics.observe(s.now().Sub(start), err)
 	if findings == nil {
 		findings = make([]license.Finding, len(questions))
 		for i := range findings {
@@ -92,17 +91,18 @@ func (s *guardedSource) Find(ctx context.Context, questions []license.Question) 
 		}
 	}
 	for i := range findings {
-		s.settle(&findings[i], end)
+		s.settle(&findings[i], start)
 	}
 	return findings
 }
 
 // settle labels a finding and holds it against the contract: what is neither found, not found nor unavailable is nothing
-// that anybody may rely on. A moment in the future would keep every later state of a license from being taken over.
-func (s *guardedSource) settle(f *license.Finding, now time.Time) {
+// that anybody may rely on. A live answer is as fresh as its question: one that was long under way is not newer than what
+// came meanwhile, and a moment in the future would keep every later state of a license from being taken over.
+func (s *guardedSource) settle(f *license.Finding, asked time.Time) {
 	f.Source, f.Stale = s.ID, false
-	if f.AsOf.IsZero() || f.AsOf.After(now) {
-		f.AsOf = now
+	if f.AsOf.IsZero() || f.AsOf.After(asked) {
+		f.AsOf = asked
 	}
 	switch {
 	case f.State == license.IsFound && len(f.Records) > 0, f.State == license.IsNotFound && len(f.Records) == 0:
