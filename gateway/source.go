@@ -137,8 +137,8 @@ func (s *guardedSource) call(caller context.Context, questions []license.Questio
 	}
 	findings, err := s.ask(ctx, questions)
 	switch {
-	case err != nil && errors.Is(caller.Err(), context.Canceled):
-		return nil, &untold{fmt.Errorf("ask source %s: %w", s.ID, err)}
+	case errors.Is(caller.Err(), context.Canceled): // also where the answer came at the same moment: nobody waits for it
+		return nil, &untold{fmt.Errorf("ask source %s: %w", s.ID, caller.Err())}
 	case err != nil:
 		return nil, fmt.Errorf("ask source %s: %w", s.ID, err)
 	case len(findings) != len(questions):
