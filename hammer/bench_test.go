@@ -1,6 +1,7 @@
 package hammer
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -48,6 +49,29 @@ func BenchmarkQuery(b *testing.B) {
 			b.ReportMetric(p.P50, "p50-ms")
 			b.ReportMetric(p.P99, "p99-ms")
 			b.ReportMetric(p.CPU, "cpu-µs/call")
+		})
+	}
+}
+
+// BenchmarkRecord is Recorder.Record over its own log and store, from 1, 64 and 512 callers.
+func BenchmarkRecord(b *testing.B) {
+	for _, callers := range []int{1, 64, 512} {
+		b.Run(fmt.Sprint("callers=", callers), func(b *testing.B) {
+			l, err := openLedger(b.Context(), b.TempDir())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer l.close()
+			spent := cpuTime()
+			b.ResetTimer()
+			took, all, err := l.work(b.Context(), callers, b.N, time.Minute)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(len(took))/all.Seconds(), "records/s")
+			b.ReportMetric(p50(took), "p50-ms")
+			b.ReportMetric(float64((cpuTime()-spent).Microseconds())/float64(len(took)), "cpu-µs/record")
+			b.ReportMetric(float64(len(took))/float64(max(1, l.log.Stats().Batches)), "records/batch")
 		})
 	}
 }

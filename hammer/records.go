@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,7 +137,7 @@ func (b *bench) measureRecords(ctx context.Context) error {
 		syncs = append(syncs, rate)
 		for _, w := range writers {
 			b.meter.say(fmt.Sprintf("records by %d writers", w))
-			took, spent, err := l.work(ctx, w, longest)
+			took, spent, err := l.work(ctx, w, math.MaxInt, longest)
 			if err != nil || ctx.Err() != nil {
 				return errors.Join(err, ctx.Err(), l.close())
 			}
@@ -159,16 +160,17 @@ func (b *bench) measureRecords(ctx context.Context) error {
 	return nil
 }
 
-// work records from so many callers for a time, and returns how long each took.
-func (l *ledger) work(ctx context.Context, callers int, longest time.Duration) (all []time.Duration, spent time.Duration, err error) {
+// work makes at most so many records from so many callers, for a time, and returns how long each took.
+func (l *ledger) work(ctx context.Context, callers, most int, longest time.Duration) (all []time.Duration, spent time.Duration, err error) {
 	var mu sync.Mutex
 	var failed atomic.Pointer[error]
+	var begun atomic.Int64
 	begin := time.Now()
 	var group sync.WaitGroup
 	for range callers {
 		group.Go(func() {
 			var own []time.Duration
-			for ctx.Err() == nil && failed.Load() == nil && time.Since(begin) < longest {
+			for ctx.Err() == nil && failed.Load() == nil && begun.Add(1) <= int64(most) && time.Since(begin) < longest {
 				d, err := draft()
 				from := time.Now()
 				if err == nil {
