@@ -1,0 +1,66 @@
+// Package sheet (版面) turns the fields of a license into a page people recognise, and draws that page.
+//
+// A [Layout] is data: which field stands where, in which font, where the seal and the QR go. Filling a layout gives a
+// [Page], a list of things to draw in millimetres; a page is drawn as PDF, PNG or SVG here and as OFD by certs/ofd, so
+// that all forms of a license show the same.
+package sheet
+
+// A Page is one page ready to be drawn. All lengths are millimetres; the origin is the top left corner, y grows
+// downward. Items are drawn in order, later ones over earlier ones.
+type Page struct {
+	Width, Height float64
+	Items         []Item
+	Seal          *Box  // where the seal is stamped; nil when the page has no place for one
+	Fonts         Fonts // what Text.Font names; each has a glyph for every character that the page draws in it
+}
+
+// A Box is a rectangle: its top left corner and its size.
+type Box struct{ X, Y, W, H float64 }
+
+// An Item is one thing drawn: a *[Text], a *[Path] or an *[Image].
+type Item interface{ isItem() }
+
+// A Text is one line of characters in one font.
+type Text struct {
+	X, Y     float64   // where the baseline of the first character begins
+	Size     float64   // height of the em square
+	Font     string    // name of a font in Page.Fonts
+	Color    Color     //
+	Alpha    float64   // 0 invisible … 1 opaque
+	Rotate   float64   // degrees clockwise about (X, Y)
+	Text     string    // never empty; no control characters
+	Advances []float64 // from each character to the next; one fewer than Text has characters
+}
+
+// A Path is an outline, filled or stroked or both.
+type Path struct {
+	Segments []Segment
+	Fill     *Color  // nil: not filled
+	Stroke   *Color  // nil: not stroked
+	Line     float64 // width of the stroke
+	Alpha    float64 // 0 invisible … 1 opaque
+}
+
+// A Segment moves the pen: Op 'M' move and 'L' line take one point, 'C' a cubic Bézier curve takes three, 'Z' closes
+// the outline and takes none.
+type Segment struct {
+	Op     byte
+	Points [3][2]float64
+}
+
+// An Image is a raster picture stretched over a box.
+type Image struct {
+	Box
+	PNG   []byte
+	Alpha float64
+}
+
+// A Color is an sRGB colour.
+type Color struct{ R, G, B uint8 }
+
+// Fonts are the TrueType fonts that a page draws with, by the name that its texts use.
+type Fonts map[string][]byte
+
+func (*Text) isItem()  {}
+func (*Path) isItem()  {}
+func (*Image) isItem() {}
