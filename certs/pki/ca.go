@@ -127,6 +127,9 @@ func (ca *CA) Issue(ctx context.Context, r Request) ([]*Certificate, error) {
 		// Licenses, seals, lists, checkpoints and attestations bind their signer (抗抵赖).
 		t.KeyUsage |= smx509.KeyUsageContentCommitment
 	}
+	if r.Usage == TimeStamp {
+		t.ExtraExtensions = append(t.ExtraExtensions, timeStamping)
+	}
 	leaf, err := ca.sign(ctx, t, ca.cert, r.Public)
 	if err != nil {
 		return nil, fmt.Errorf("issue certificate: %w", err)

@@ -31,6 +31,9 @@ const (
 	Seal    = "seal"
 	Status  = "status"
 	Attest  = "attest"
+	// TimeStamp is for a time-stamping authority (时间戳服务). Its certificate also carries the critical extended key usage of
+	// RFC 3161 section 2.3, and its key signs nothing but tokens.
+	TimeStamp = "timestamp"
 )
 
 // organizationIdentifier is the subject attribute that carries the USCC, X.520 clause 6.4.4.
