@@ -34,6 +34,8 @@ const (
 	// TimeStamp is for a time-stamping authority (时间戳服务). Its certificate also carries the critical extended key usage of
 	// RFC 3161 section 2.3, and its key signs nothing but tokens.
 	TimeStamp = "timestamp"
+	// SealMaker is for who makes electronic seals (制章者), GB/T 38540. Whoever holds such a key decides who may use which seal.
+	SealMaker = "seal-maker"
 )
 
 // organizationIdentifier is the subject attribute that carries the USCC, X.520 clause 6.4.4.

@@ -1,0 +1,131 @@
+// Package seal is the electronic seal (电子印章) of GB/T 38540-2020, version 4: seals are made, documents are sealed with
+// them, and seals and seal signatures of ours and of others are read and judged. Version 1 (GM/T 0031-2014) and the later
+// version 5 are read only.
+//
+// A seal maker (制章者) signs a seal: who may use it (签章者), how it looks, from when to when. A signer on that list signs
+// the digest of a document's Signature.xml, with the whole seal inside. What is signed is exactly [Seal.Signed] and
+// [Signature.Signed], SM2 with SM3 under the default user id; signatures are DER.
+//
+// Reading is strict DER, bounded, and keeps what the standard does not know; [Signature.Verify] names that in a step of
+// its own. The parsed values share the bytes they were read from: nobody changes those.
+package seal
+
+import (
+	"encoding/asn1"
+	"errors"
+	"time"
+
+	"oncegate/certs/pki"
+)
+
+// Bounds of what is read. Seals in use have 3–200 kB, nearly all of it picture.
+const (
+	// MaxSize bounds the DER of a signature, the seal inside it, in bytes.
+	MaxSize = 2 << 20
+	// MaxSigners bounds a seal's list of signers: a department has a handful.
+	MaxSigners = 256
+	// MaxExtensions bounds each list of extension data.
+	MaxExtensions = 64
+)
+
+// Why a seal or a signature could not be read, made or used.
+var (
+	ErrForm      = errors.New("malformed electronic seal")
+	ErrVersion   = errors.New("unknown version of an electronic seal")
+	ErrSpec      = errors.New("no seal can be made of this")
+	ErrPicture   = errors.New("not a picture for a seal")
+	ErrGlyph     = errors.New("the font has no glyph for a character of the name")
+	ErrKey       = errors.New("the key is not the certificate's")
+	ErrNotListed = errors.New("the signer is not on the seal's list")
+	ErrPeriod    = errors.New("outside the period of validity")
+)
+
+// Types of seals (印章类型). Others are in use and accepted.
+const (
+	Unit   = 1 // 单位印章
+	Person = 2 // 个人名章
+)
+
+// A Seal is an electronic seal (SESeal), read or made.
+type Seal struct {
+	Raw     []byte // the whole DER: the content of Seal.esl
+	Signed  []byte // what the maker signed: DER(eSealInfo), in version 1 a SEQUENCE of info, certificate and algorithm
+	Version int    // 1, 4 or 5
+	Vid     string // vendor id (厂商标识)
+	ID      string // esID (印章标识)
+	Type    int64  // [Unit], [Person] or another
+	Name    string // 印章名称
+
+	Signers Signers
+	Created time.Time
+	From    time.Time // validStart
+	To      time.Time // validEnd
+	Picture Picture
+
+	Extensions  []Extension
+	Certificate []byte // the maker's certificate, DER as it stands there
+	Algorithm   asn1.ObjectIdentifier
+	Signature   []byte // signedValue: SM2Signature DER
+	TimeStamp   []byte // version 5: a token; nil when there is none
+
+	oddities []string
+}
+
+// Signers are who may use a seal: certificates (certListType 1) or digests of certificates (certListType 2).
+type Signers struct {
+	ListType     int64    // 1 or 2; version 1 has no such field and counts as 1
+	Certificates [][]byte // DER
+	Digests      []CertDigest
+}
+
+// A CertDigest stands for one certificate.
+type CertDigest struct {
+	Type  string // names the digest; each vendor has its own names, ours is "SM3"
+	Value []byte
+}
+
+// A Picture is how a seal looks.
+type Picture struct {
+	Type   string // "png", "PNG", "ofd", …: as it stands there
+	Data   []byte
+	Width  int64 // mm
+	Height int64 // mm
+}
+
+// An Extension is an entry of extDatas, which the standard does not explain further.
+type Extension struct {
+	ID       asn1.ObjectIdentifier
+	Critical bool
+	Value    []byte
+}
+
+// A Signature is a document's seal signature (SES_Signature), read or made: the content of SignedValue.dat.
+type Signature struct {
+	Raw     []byte // the whole DER
+	Signed  []byte // what the signer signed: DER(toSign)
+	Version int    // of TBS_Sign: 1, 4 or 5
+	Seal    *Seal
+
+	// Time is timeInfo: when the signer says that it signed. Zero when it cannot be read as a time, as may be in version 1.
+	Time         time.Time
+	TimeInfo     []byte // its content octets
+	DataHash     []byte // SM3 of Signature.xml
+	PropertyInfo string // absolute path of Signature.xml inside the package
+
+	Extensions  []Extension
+	Certificate []byte // the signer's certificate, DER as it stands there
+	Algorithm   asn1.ObjectIdentifier
+	Signature   []byte // SM2Signature DER; what a time stamp covers
+	TimeStamp   []byte // a time-stamp token; nil when there is none
+
+	oddities []string
+}
+
+// A Party is what a certificate says about its owner. It is hearsay until the chain's step is ok.
+type Party struct {
+	Organization string
+	USCC         string // organizationIdentifier, or what trust says; may be empty
+	CommonName   string
+	Fingerprint  string // [pki.Fingerprint]; empty when the certificate cannot be read
+	Certificate  *pki.Certificate
+}
