@@ -23,6 +23,9 @@ type Config struct {
 	Now func() time.Time
 	// Confirm checks every certificate's signature before it leaves; nil means [sm.Verify]. Give it both voices.
 	Confirm sm.VerifyFunc
+	// CRL and OCSP are the http addresses of this authority's revocation list and responder; they stand in every certificate
+	// it issues. An authority made below this one begins without any.
+	CRL, OCSP []string
 }
 
 // CA issues certificates with one key.
@@ -71,7 +74,9 @@ func (ca *CA) NewIntermediate(ctx context.Context, organization, commonName stri
 	if err != nil {
 		return nil, fmt.Errorf("make intermediate authority: %w", err)
 	}
-	return &CA{ca.Config, cert, append([]*Certificate{cert}, ca.above...), signer}, nil
+	below := &CA{ca.Config, cert, append([]*Certificate{cert}, ca.above...), signer}
+	below.CRL, below.OCSP = nil, nil
+	return below, nil
 }
 
 // LoadCA continues an authority from its stored chain: its own certificate first, up to but without the root; for the
@@ -119,16 +124,16 @@ func (ca *CA) Issue(ctx context.Context, r Request) ([]*Certificate, error) {
 			ExtraNames: []pkix.AttributeTypeAndValue{{Type: organizationIdentifier, Value: r.USCC}},
 		},
 		NotBefore: now.Add(-backdate), NotAfter: now.Add(r.Valid),
-		KeyUsage:              smx509.KeyUsageDigitalSignature,
+		KeyUsage:              keyUsage(r.Usage),
 		BasicConstraintsValid: true,
 		SubjectKeyId:          keyIdentifier(r.Public),
 	}
-	if r.Usage != Call {
-		// Licenses, seals, lists, checkpoints and attestations bind their signer (抗抵赖).
-		t.KeyUsage |= smx509.KeyUsageContentCommitment
-	}
-	if r.Usage == TimeStamp {
+	switch r.Usage {
+	case TimeStamp:
 		t.ExtraExtensions = append(t.ExtraExtensions, timeStamping)
+	case OCSP:
+		t.ExtKeyUsage = []smx509.ExtKeyUsage{smx509.ExtKeyUsageOCSPSigning}
+		t.ExtraExtensions = append(t.ExtraExtensions, noCheck)
 	}
 	leaf, err := ca.sign(ctx, t, ca.cert, r.Public)
 	if err != nil {
@@ -172,6 +177,8 @@ func (ca *CA) sign(ctx context.Context, t, parent *Certificate, pub *ecdsa.Publi
 	t.SubjectKeyId = keyIdentifier(pub)
 	if t == parent {
 		t.AuthorityKeyId = t.SubjectKeyId
+	} else {
+		t.CRLDistributionPoints, t.OCSPServer = ca.CRL, ca.OCSP
 	}
 	der, err := smx509.CreateCertificate(random, t, parent, pub, sm.CryptoSigner{Ctx: ctx, Signer: ca.signer})
 	if err != nil {
@@ -199,12 +206,21 @@ func checkSignature(c *Certificate, issuer *ecdsa.PublicKey, verify sm.VerifyFun
 	if c.SignatureAlgorithm != smx509.SM2WithSM3 {
 		return fmt.Errorf("%w: not SM2 with SM3", ErrBadSignature)
 	}
-	rs, err := sm.DERToRaw(c.Signature)
+	return VerifyDER(verify, issuer, c.RawTBSCertificate, c.Signature)
+}
+
+// VerifyDER verifies a DER signature as it stands in certificates, lists and answers; the error is ErrBadSignature. The
+// caller has seen to it that the algorithm named there is SM2 with SM3.
+func VerifyDER(verify sm.VerifyFunc, pub *ecdsa.PublicKey, message, der []byte) error {
+	rs, err := sm.DERToRaw(der)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadSignature, err)
 	}
-	if err := verify(issuer, c.RawTBSCertificate, rs); err != nil {
+	if err := verify(pub, message, rs); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadSignature, err)
 	}
 	return nil
 }
+
+// PublicKey returns a certificate's SM2 key.
+func PublicKey(c *Certificate) (*ecdsa.PublicKey, error) { return publicKey(c) }

@@ -36,6 +36,12 @@ const (
 	TimeStamp = "timestamp"
 	// SealMaker is for who makes electronic seals (制章者), GB/T 38540. Whoever holds such a key decides who may use which seal.
 	SealMaker = "seal-maker"
+	// OCSP is for a delegated responder (RFC 6960 section 4.2.2.2): its certificate carries the extended key usage
+	// id-kp-OCSPSigning and id-pkix-ocsp-nocheck, and its key signs nothing but answers on revocation.
+	OCSP = "ocsp"
+	// Encryption is for the second certificate of a pair (双证书中的加密证书): keyEncipherment, dataEncipherment and
+	// keyAgreement instead of the bits that sign. The authority keeps a copy of such keys, so they never sign.
+	Encryption = "encryption"
 )
 
 // organizationIdentifier is the subject attribute that carries the USCC, X.520 clause 6.4.4.
@@ -52,6 +58,9 @@ var (
 	ErrWrongUsage    = errors.New("certificate is for another usage")
 	ErrNoUSCC        = errors.New("certificate names no organisation code")
 	ErrBadAnchor     = errors.New("not a trust anchor")
+	// ErrRevoked and ErrRevocationUnknown come from [Trust.Revocation].
+	ErrRevoked           = errors.New("certificate was revoked")
+	ErrRevocationUnknown = errors.New("nobody can say whether the certificate was revoked")
 )
 
 // Leaf is what a verified chain says about its end-entity certificate.

@@ -32,7 +32,13 @@ type Trust struct {
 	Confirm sm.VerifyFunc
 	// Cache is the number of verified chains kept; zero means 4096, negative none.
 	Cache int
+	// Revocation is asked about every certificate of a path below its anchor, each time, cached paths too: it keeps its own
+	// cache. Its errors are ErrRevoked or ErrRevocationUnknown; nil lets the certificate pass. nil asks nobody.
+	Revocation Revocation
 }
+
+// Revocation says whether issuer had revoked c at a moment. It is safe for concurrent use and bounds its own time.
+type Revocation func(c, issuer *Certificate, at time.Time) error
 
 // Known is what trust says about one certificate.
 type Known struct{ USCC, Usage string }
@@ -43,6 +49,7 @@ type Verifier struct {
 	roots   *smx509.CertPool
 	known   map[string]Known
 	verify  sm.VerifyFunc
+	revoked Revocation
 
 	size  int
 	mu    sync.Mutex // protects cache
@@ -52,6 +59,7 @@ type Verifier struct {
 // verdict of a chain that holds from one moment to another.
 type verdict struct {
 	leaf     Leaf
+	path     []*Certificate // from the leaf to its anchor
 	from, to time.Time
 }
 
@@ -60,7 +68,7 @@ type verdict struct {
 func NewVerifier(t Trust) (*Verifier, error) {
 	v := &Verifier{
 		anchors: slices.Clone(t.Anchors), roots: smx509.NewCertPool(), known: t.Known, verify: t.Verify,
-		size: t.Cache, cache: make(map[[sm.DigestSize]byte]verdict),
+		revoked: t.Revocation, size: t.Cache, cache: make(map[[sm.DigestSize]byte]verdict),
 	}
 	if v.verify == nil {
 		v.verify = sm.Verify
@@ -109,17 +117,12 @@ func (v *Verifier) ChainDER(chain [][]byte, at time.Time, usage string) (Leaf, e
 // Chain checks that leaf leads over intermediates to an anchor, that every certificate of the path is valid at the given
 // time and allowed to be where it is, and that the leaf is for usage and names a USCC. Errors are those of this package.
 func (v *Verifier) Chain(leaf *Certificate, intermediates []*Certificate, at time.Time, usage string) (Leaf, error) {
-	if len(intermediates) >= maxChain {
-		return Leaf{}, fmt.Errorf("%w: more than %d certificates", ErrConstraints, maxChain)
+	found, err := v.find(leaf, intermediates, at)
+	if err != nil {
+		return Leaf{}, err
 	}
-	key := chainKey(leaf, intermediates)
-	found, ok := v.lookup(key, at)
-	if !ok {
-		var err error
-		if found, err = v.build(leaf, intermediates, at); err != nil {
-			return Leaf{}, err
-		}
-		v.store(key, found)
+	if !allows(leaf, usage) {
+		return Leaf{}, fmt.Errorf("%w: its key usage does not allow %q", ErrConstraints, usage)
 	}
 	if found.leaf.Usage != usage {
 		return Leaf{}, fmt.Errorf("%w than %q", ErrWrongUsage, usage)
@@ -127,7 +130,37 @@ func (v *Verifier) Chain(leaf *Certificate, intermediates []*Certificate, at tim
 	if found.leaf.USCC == "" {
 		return Leaf{}, ErrNoUSCC
 	}
+	if v.revoked != nil {
+		for i, c := range found.path[:len(found.path)-1] {
+			if err := v.revoked(c, found.path[i+1], at); err != nil {
+				return Leaf{}, fmt.Errorf("%w: %s", err, place(found.path[:i+1]))
+			}
+		}
+	}
 	return found.leaf, nil
+}
+
+// Path is the way by which leaf leads to an anchor at a moment, both included, leaf first: what revocation is checked
+// along. It judges the chain as Chain does, but asks for no usage, no USCC and nobody about revocation.
+func (v *Verifier) Path(leaf *Certificate, intermediates []*Certificate, at time.Time) ([]*Certificate, error) {
+	found, err := v.find(leaf, intermediates, at)
+	return slices.Clone(found.path), err
+}
+
+// find looks a chain up, or builds and keeps it.
+func (v *Verifier) find(leaf *Certificate, intermediates []*Certificate, at time.Time) (verdict, error) {
+	if len(intermediates) >= maxChain {
+		return verdict{}, fmt.Errorf("%w: more than %d certificates", ErrConstraints, maxChain)
+	}
+	key := chainKey(leaf, intermediates)
+	if found, ok := v.lookup(key, at); ok {
+		return found, nil
+	}
+	found, err := v.build(leaf, intermediates, at)
+	if err == nil {
+		v.store(key, found)
+	}
+	return found, err
 }
 
 // build finds the path and has the library judge it once more.
@@ -136,8 +169,8 @@ func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at tim
 	if err != nil {
 		return verdict{}, err
 	}
-	if leaf.IsCA || leaf.KeyUsage&smx509.KeyUsageDigitalSignature == 0 {
-		return verdict{}, fmt.Errorf("%w: the leaf may not sign", ErrConstraints)
+	if leaf.IsCA || leaf.KeyUsage&(signs|encrypts) == 0 {
+		return verdict{}, fmt.Errorf("%w: the leaf may neither sign nor decrypt", ErrConstraints)
 	}
 	path, err := v.climb([]*Certificate{leaf}, intermediates, at)
 	if err != nil {
@@ -153,7 +186,7 @@ func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at tim
 		// Our walk is meant to be no laxer than the library's; if it is, the library is right.
 		return verdict{}, fmt.Errorf("%w: %w", ErrConstraints, err)
 	}
-	out := verdict{v.describe(leaf, pub), leaf.NotBefore, leaf.NotAfter}
+	out := verdict{v.describe(leaf, pub), path, leaf.NotBefore, leaf.NotAfter}
 	out.leaf.Anchor = Fingerprint(path[len(path)-1])
 	for _, c := range path {
 		if c.NotBefore.After(out.from) {
