@@ -8,10 +8,12 @@ package sheet
 // A Page is one page ready to be drawn. All lengths are millimetres; the origin is the top left corner, y grows
 // downward. Items are drawn in order, later ones over earlier ones.
 type Page struct {
+	Title         string // what the page is, such as 营业执照; for metadata, not drawn
 	Width, Height float64
 	Items         []Item
-	Seal          *Box  // where the seal is stamped; nil when the page has no place for one
-	Fonts         Fonts // what Text.Font names; each has a glyph for every character that the page draws in it
+	Watermark     []Item // drawn over everything else; OFD puts it into an annotation of its own; nil: none
+	Seal          *Box   // where the seal is stamped; nil when the page has no place for one
+	Fonts         Fonts  // what Text.Font names; each has a glyph for every character that the page draws in it
 }
 
 // A Box is a rectangle: its top left corner and its size.
@@ -28,6 +30,7 @@ type Text struct {
 	Color    Color     //
 	Alpha    float64   // 0 invisible … 1 opaque
 	Rotate   float64   // degrees clockwise about (X, Y)
+	Stroke   float64   // width of a line round every glyph in the same colour, which makes it bolder; 0: none
 	Text     string    // never empty; no control characters
 	Advances []float64 // from each character to the next; one fewer than Text has characters
 }
@@ -58,7 +61,8 @@ type Image struct {
 // A Color is an sRGB colour.
 type Color struct{ R, G, B uint8 }
 
-// Fonts are the TrueType fonts that a page draws with, by the name that its texts use.
+// Fonts are the TrueType fonts that a page draws with, by the name that its texts use. Each is cut down to what the page
+// draws, so that it can be embedded as it is.
 type Fonts map[string][]byte
 
 func (*Text) isItem()  {}
