@@ -1,0 +1,231 @@
+// Package ofd writes, signs, reads and judges OFD packages (版式文档, GB/T 33190-2016): a zip of XML files that any OFD
+// reader shows as pages.
+//
+// [Config.Write] draws [sheet.Page] values as a package with GB/T 36903 metadata, [Config.Sign] adds a seal (电子签章) or a
+// digital signature over every file of a package, ours or another's, and [Config.Annotate] makes an annotated copy
+// (加注件). [Open] reads a package within bounds, and [Package.Verify] judges it step by step. What a signature value is
+// made of is not known here: makers and judges of values are functions that the caller brings ([Signing], [Judges]);
+// [SealWith] and [JudgeSeal] fetch them from package seal.
+//
+// The same input gives the same bytes: entries stand in the order of writing, all with one time.
+package ofd
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"oncegate/certs/seal"
+	"oncegate/license"
+	"oncegate/sheet"
+)
+
+// Namespace is the XML namespace of every OFD element, GB/T 33190-2016 clause 7.1.
+const Namespace = "http://www.ofdspec.org/2016"
+
+// Bounds of what is read. What breaks one is refused before memory or time is spent on it.
+const (
+	// MaxPackage bounds a package in bytes: a license has some hundred kB, a scanned contract some ten MB.
+	MaxPackage = 64 << 20
+	// MaxEntries bounds the files of a package: ten thousand pages with nothing else.
+	MaxEntries = 10_000
+	// MaxUnpacked bounds all files of a package, unpacked, in bytes: they are read through, never held.
+	MaxUnpacked = 256 << 20
+	// MaxRatio bounds unpacked to packed of a file past a megabyte: text reaches 20, an empty raster 1000.
+	MaxRatio = 200
+	// MaxXML bounds an XML file that is read as a tree, in bytes.
+	MaxXML = 4 << 20
+	// MaxNodes bounds the elements of such a file: twice MaxEntries References fit.
+	MaxNodes = 50_000
+	// MaxDepth bounds the nesting of elements: the standard needs about ten.
+	MaxDepth = 64
+	// MaxSignatures bounds the signatures of a package.
+	MaxSignatures = 64
+)
+
+// Why a document could not be made.
+var (
+	// ErrDocument says that no package can be made of a document: no page, a number that is none, a font that is missing.
+	ErrDocument = errors.New("no package can be made of this document")
+	// ErrGlyph says that a font has no glyph for a character of a watermark.
+	ErrGlyph = errors.New("the font has no glyph for a character of the watermark")
+	// ErrExpired says that an annotated copy would have expired already.
+	ErrExpired = errors.New("an annotated copy cannot expire in the past")
+	// ErrSigning says that a signing does not fit the package.
+	ErrSigning = errors.New("the package cannot be signed like this")
+)
+
+// Config is what making a package needs besides the document. The zero value works.
+type Config struct {
+	// Now is the clock of creation and signing times; nil means time.Now.
+	Now func() time.Time
+	// Creator and Version name the software in DocInfo and in Provider; empty means "Oncegate" and "1.0".
+	Creator, Version string
+}
+
+// A Datum is one item of metadata by its short name of GB/T 36903 (ZZMC, ZZBH, …). Names repeat where a license has
+// several holders or issuers; the order is kept.
+type Datum struct{ Name, Value string }
+
+// A Document is what a package shows and says.
+type Document struct {
+	ID          string    // DocID, 32 hexadecimal digits; empty derives one from the content
+	Title       string    // may be empty
+	Author      string    // may be empty
+	Created     time.Time // CreationDate; zero means Config.Now
+	Data        []Datum   // OFD.xml: CustomDatas
+	Pages       []*sheet.Page
+	Watermark   *Watermark // on every page; nil for none
+	Attachments []Attachment
+}
+
+// A Watermark is text over every page, in rows that rise to the right, as an annotation of type Watermark (clause 15.2):
+// readers show it and let nobody take it off without breaking the signature.
+type Watermark struct {
+	Font  string // name of a font in every page's Fonts
+	Lines []string
+}
+
+// An Attachment (附件, clause 20) is a file that travels along and is not shown.
+type Attachment struct {
+	Name   string // shown to people, such as "license.xml"
+	Format string // extension without dot: letters and digits
+	Data   []byte
+}
+
+// A SealFunc seals: digest is the SM3 of Signature.xml, path that file's absolute path in the package. It returns the
+// content of SignedValue.dat (SES_Signature) and of Seal.esl (the seal inside).
+type SealFunc func(ctx context.Context, digest [32]byte, path string) (value, esl []byte, err error)
+
+// A SignFunc signs: it returns GB/T 35275 SignedData, DER, with content inside. Content is the SM3 of Signature.xml, as
+// GB/T 33190 clause 18.3 has it.
+type SignFunc func(ctx context.Context, content []byte) (signedData []byte, err error)
+
+// A Signing is one signature to add: a seal (Type=Seal) or a digital signature (Type=Sign); exactly one of both.
+type Signing struct {
+	Seal   SealFunc
+	Sign   SignFunc
+	Stamps []Stamp // where the seal shows; a seal has at least one, several with Clip are a riding seal (骑缝章)
+}
+
+// A Stamp is a place where a seal shows.
+type Stamp struct {
+	Page int        // from 0
+	Box  sheet.Box  // on the page, mm
+	Clip *sheet.Box // the part of the seal that shows, mm from the corner of Box; nil for all
+}
+
+// A Copy is an annotated copy (加注件) to make of a license for one use. It is drawn anew with the granted fields and
+// signed by itself; the original is only referred to, by digest.
+type Copy struct {
+	// Original is the package of the license itself.
+	Original []byte
+	// Document is the copy as it is granted: its pages and Data hold nothing else. Its Watermark is replaced, and the JZJ
+	// metadata and the digest of the original are added to its Data, which must name the license (ZZBS).
+	Document Document
+	// Notice is what the watermark says; Font draws it.
+	Notice Notice
+	Font   string
+	// Maker and Reason are JZJZZZ and JZJZZSY; empty means Notice.Provider and Notice.Matter.
+	Maker, Reason string
+	Signing       Signing
+}
+
+// A Notice says for what a copy was given out (国办函〔2016〕108号: by whom, for what, until when).
+type Notice struct {
+	Provider string // who gave it out
+	User     string // who may use it
+	Matter   string // for which matter (事项)
+	Case     string // of which case (办件号)
+	Expires  time.Time
+}
+
+// Names of metadata that an annotated copy adds, GB/T 36903; OriginalSM3 is ours: the digest of the original package, hex.
+const (
+	CopyMaker   = "JZJZZZ"
+	CopyMade    = "JZJZZSJ"
+	CopyReason  = "JZJZZSY"
+	CopyExpires = "JZJYXQJZSJ"
+	Identifier  = "ZZBS"
+	OriginalSM3 = "OriginalSM3"
+)
+
+// Steps of a document, in order. A package that is refused has one failed step, [StepPackage] … [StepDocument], and
+// nothing else.
+const (
+	StepPackage     = "ofd-package"      // a zip within bounds, with plain names and nothing hidden
+	StepUnique      = "ofd-entries"      // no two files of one name, letter case aside
+	StepXML         = "ofd-xml"          // XML without entities, within bounds
+	StepDocument    = "ofd-document"     // one document, and what it leads to is there
+	StepSigned      = "ofd-signed"       // there is a signature
+	StepCoverage    = "ofd-coverage"     // every file is under a signature that holds
+	StepList        = "ofd-list"         // GM/T 0099: the files are those of OFDEntries.xml; only when that file exists
+	StepListSigned  = "ofd-list-signed"  // GM/T 0099: OFDEntries.xml is signed; the judge's steps come after it
+	StepListContent = "ofd-list-content" // GM/T 0099: the list has names, not digests
+)
+
+// Steps of a signature, in order; the steps of the seal or of the SignedData stand after StepReferences.
+const (
+	StepForm       = "signature-form"       // Signature.xml can be read
+	StepMethod     = "signature-method"     // the digest of the References is one that still proves something
+	StepMissing    = "signature-missing"    // the files of all References are there
+	StepReferences = "signature-references" // these files are as they were signed
+	StepContent    = "signature-content"    // Type=Sign: what was signed is the digest of Signature.xml
+	StepSealFile   = "signature-seal-file"  // Type=Seal: Seal.esl is the seal that was used
+	StepStamp      = "signature-stamp"      // Type=Seal: the seal shows on pages that exist
+	StepExtent     = "signature-extent"     // it covers every file that is not of a signature
+)
+
+// A Proof is what a judge found out about a signature value.
+type Proof struct {
+	Signer   string         // who signed, for people; hearsay until the steps hold
+	SealName string         // Type=Seal
+	Time     time.Time      // at which the signature was judged
+	Seal     []byte         // Type=Seal: the seal inside the value, DER; nil when it could not be read
+	Content  []byte         // Type=Sign: the content inside the SignedData; nil when it is detached
+	Steps    []license.Step // at least one
+}
+
+// Judges judge signature values. Without a judge a value is not checkable, never ok.
+type Judges struct {
+	// Seal judges an SES_Signature over digest, the SM3 of Signature.xml at path.
+	Seal func(ctx context.Context, value, digest []byte, path string) Proof
+	// CMS judges GB/T 35275 SignedData. Content is what is signed when the SignedData has none inside.
+	CMS func(ctx context.Context, signedData, content []byte) Proof
+}
+
+// A Report is what verification found. It holds when no step failed, of the document and of every signature.
+type Report struct {
+	Steps      []license.Step
+	Signatures []Signature // in the order of Signatures.xml
+}
+
+// A Signature is one signature of a document and how it was judged.
+type Signature struct {
+	ID       string
+	Type     string // "Seal" or "Sign"
+	Provider string // the software that signed
+	Signer   string
+	SealName string
+	Time     time.Time // zero when no judge gave one
+	Steps    []license.Step
+}
+
+// A Refusal is the error of a package that is not read further.
+type Refusal struct {
+	Step   string // StepPackage, StepUnique, StepXML or StepDocument
+	Reason string // one sentence
+}
+
+func (r *Refusal) Error() string { return "refuse ofd package: " + r.Reason }
+
+// SealWith seals as holder.
+func SealWith(h seal.Holder) SealFunc {
+	return func(ctx context.Context, digest [32]byte, path string) ([]byte, []byte, error) {
+		s, err := seal.Sign(ctx, h, digest, path)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s.Raw, s.Seal.Raw, nil
+	}
+}
