@@ -55,7 +55,7 @@ func check(b []byte, depth int, values *int) ([]byte, error) {
 	if tag&constructed == 0 {
 		return rest, nil
 	}
-	if depth++; depth >= MaxDepth {
+	if depth++; depth > MaxDepth {
 		return nil, fmt.Errorf("%w: more than %d levels", ErrNotDER, MaxDepth)
 	}
 	for len(content) > 0 {

@@ -1,0 +1,99 @@
+package cms
+
+import (
+	"crypto/sha1"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
+)
+
+// errOtherCertificate says that the signer bound its signature to another certificate.
+var errOtherCertificate = errors.New("the signed attributes name another certificate")
+
+// signingCertificateV2 is SigningCertificateV2 of RFC 5035 section 3, with one certificate and SM3.
+type signingCertificateV2 struct{ Certs []essCertIDv2 }
+
+type essCertIDv2 struct {
+	HashAlgorithm pkix.AlgorithmIdentifier
+	CertHash      []byte
+}
+
+func signingCertificate(c *pki.Certificate) signingCertificateV2 {
+	d := sm.Digest(c.Raw)
+	return signingCertificateV2{[]essCertIDv2{{pkix.AlgorithmIdentifier{Algorithm: SM3}, d[:]}}}
+}
+
+// bound checks c against the attributes signingCertificate and signingCertificateV2, where they are. Only their first
+// entry matters: it is the signer's (RFC 2634 section 5.4). The SHA-1 of the older one is compared all the same: forging it
+// needs a second preimage among certificates that lead to an anchor.
+func (s *Signer) bound(c *pki.Certificate) (stated bool, err error) {
+	if v, ok := s.attribute(oidSigningCertV2); ok {
+		stated = true
+		if err := bound(v, c, sha256Algorithm); err != nil {
+			return true, err
+		}
+	}
+	if v, ok := s.attribute(oidSigningCert); ok {
+		stated = true
+		if err := bound(v, c, nil); err != nil {
+			return true, err
+		}
+	}
+	return stated, nil
+}
+
+// bound checks c against the first entry of the attribute value v. A nil standard means the older attribute: SHA-1, and no
+// algorithm stated.
+func bound(v []byte, c *pki.Certificate, standard asn1.ObjectIdentifier) error {
+	in := cryptobyte.String(v)
+	var list, certs, id, hash, issuerSerial cryptobyte.String
+	if !in.ReadASN1(&list, casn1.SEQUENCE) || !list.ReadASN1(&certs, casn1.SEQUENCE) || !certs.ReadASN1(&id, casn1.SEQUENCE) {
+		return errMember("signing certificate attribute")
+	}
+	algorithm, has := standard, false
+	if standard != nil && id.PeekASN1Tag(casn1.SEQUENCE) {
+		var err error
+		if algorithm, err = readAlgorithm(&id); err != nil {
+			return err
+		}
+	}
+	if !id.ReadASN1(&hash, casn1.OCTET_STRING) || !id.ReadOptionalASN1(&issuerSerial, &has, casn1.SEQUENCE) || !id.Empty() {
+		return errMember("signing certificate attribute")
+	}
+	var digest []byte
+	if standard == nil {
+		d := sha1.Sum(c.Raw)
+		digest = d[:]
+	} else {
+		h, err := newHash(algorithm)
+		if err != nil {
+			return err
+		}
+		h.Write(c.Raw)
+		digest = h.Sum(nil)
+	}
+	if string(digest) != string(hash) || has && !isIssuerSerial(issuerSerial, c) {
+		return errOtherCertificate
+	}
+	return nil
+}
+
+// isIssuerSerial checks IssuerSerial of RFC 5035 section 5: the issuer as one directory name, and the serial number.
+func isIssuerSerial(in cryptobyte.String, c *pki.Certificate) bool {
+	var names, name, serial cryptobyte.String
+	if !in.ReadASN1(&names, casn1.SEQUENCE) || !in.ReadASN1Element(&serial, casn1.INTEGER) || !in.Empty() ||
+		!names.ReadASN1(&name, casn1.Tag(4).ContextSpecific().Constructed()) || !names.Empty() {
+		return false
+	}
+	want, err := asn1.Marshal(c.SerialNumber)
+	return err == nil && string(name) == string(c.RawIssuer) && string(serial) == string(want)
+}
+
+func errMember(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }
