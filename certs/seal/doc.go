@@ -14,8 +14,6 @@ import (
 	"encoding/asn1"
 	"errors"
 	"time"
-
-	"oncegate/certs/pki"
 )
 
 // Bounds of what is read. Seals in use have 3–200 kB, nearly all of it picture.
@@ -119,13 +117,4 @@ type Signature struct {
 	TimeStamp   []byte // a time-stamp token; nil when there is none
 
 	oddities []string
-}
-
-// A Party is what a certificate says about its owner. It is hearsay until the chain's step is ok.
-type Party struct {
-	Organization string
-	USCC         string // organizationIdentifier, or what trust says; may be empty
-	CommonName   string
-	Fingerprint  string // [pki.Fingerprint]; empty when the certificate cannot be read
-	Certificate  *pki.Certificate
 }

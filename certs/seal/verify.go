@@ -9,7 +9,7 @@ import (
 	"oncegate/license"
 )
 
-// Steps of a verification, in order.
+// Steps of a verification, in the order in which a [Report] has them.
 const (
 	StepForm             = "seal-form"              // the DER and its version
 	StepValues           = "seal-values"            // values that the standard does not know
@@ -20,14 +20,15 @@ const (
 	StepListed           = "seal-signer-listed"     // the signer is on the seal's list
 	StepSignerChain      = "seal-signer-chain"      // the signer's certificate leads to an anchor, valid at the time
 	StepSignerUsage      = "seal-signer-usage"      // it is for sealing
-	StepSignerRevocation = "seal-signer-revocation" //
+	StepSignerRevocation = "seal-signer-revocation" // it was not revoked at the time
 	StepMakerChain       = "seal-maker-chain"       // the maker's certificate leads to an anchor, valid at the time
 	StepMakerUsage       = "seal-maker-usage"       // it is for making seals
-	StepMakerRevocation  = "seal-maker-revocation"  //
+	StepMakerRevocation  = "seal-maker-revocation"  // it was not revoked at the time
 	StepPeriod           = "seal-period"            // the seal was valid at the time
-	StepPeriodNow        = "seal-period-now"        // the seal is valid now
+	StepPeriodNow        = "seal-period-now"        // the seal is still valid
 	StepStatus           = "seal-status"            // nobody has withdrawn the seal
-	StepTime             = "seal-time"              // whether the time is proven; the hook's steps come after it
+	StepMadeTime         = "seal-made-time"         // the time stamp of the seal itself; only when it has one (version 5)
+	StepTime             = "seal-time"              // whether the time is proven; the time stamp's own steps come after it
 )
 
 // Expect is what a verifier brings. Everything it leaves out makes a step not checkable, never ok.
@@ -44,30 +45,79 @@ type Expect struct {
 	Now time.Time
 	// Verify checks SM2 signatures; nil means [sm.Verify].
 	Verify sm.VerifyFunc
-	// Revocation says whether a certificate was revoked at a time. chain is the leaf and the authorities that may be above
-	// it. The step's name is set by the caller.
+	// Revocation says whether a certificate was revoked at a time. chain is the certificate and the authorities that may be
+	// above it, at most six. The step gets its name here.
 	Revocation func(ctx context.Context, chain []*pki.Certificate, at time.Time) license.Step
-	// Status says whether the seal was withdrawn.
+	// Status says whether the seal was withdrawn. The step gets its name here.
 	Status func(ctx context.Context, s *Seal, at time.Time) license.Step
 	// TimeStamp judges a token over signature and gives its time. The time is believed when none of the steps failed and
 	// at least one is ok.
 	TimeStamp func(token, signature []byte) (time.Time, []license.Step)
 }
 
-// A Report is what a verification found.
+// A Report is what a verification found: the steps, and who, what and when apart from them.
 type Report struct {
-	Steps     []license.Step // one of each Step constant, in order, then the time stamp's
+	Steps     []license.Step // in the order of the Step constants, then the time stamp's
 	Signer    Party
 	Maker     Party
 	SealID    string
 	SealName  string
-	Time      time.Time // at which certificates and seal were judged; zero when the signature names none
+	Time      time.Time // at which certificates and seal were judged; zero when the signature names none: they were judged at present
 	Stamped   bool      // Time is from a time stamp that holds; else it is what the signer says
 	Signature *Signature
 }
 
-// Verify reads a signature and judges it. What cannot be read has a failed [StepForm] and nothing else checkable.
-func Verify(ctx context.Context, der []byte, e Expect) *Report { return &Report{} }
+// A Party is what a certificate says about its owner. It is hearsay until the steps of its chain are ok.
+type Party struct {
+	Organization string
+	USCC         string // organizationIdentifier, or what trust says; may be empty
+	CommonName   string
+	Fingerprint  string           // [pki.Fingerprint]
+	Certificate  *pki.Certificate // nil when it cannot be read; then all is empty
+}
 
-// Verify judges a signature that was read.
-func (s *Signature) Verify(ctx context.Context, e Expect) *Report { return &Report{} }
+// Verify reads a signature and judges it. What cannot be read has a failed [StepForm] and nothing else checkable.
+func Verify(ctx context.Context, der []byte, e Expect) *Report {
+	s, err := ParseSignature(der)
+	if err != nil {
+		return unreadable(err)
+	}
+	return s.Verify(ctx, e)
+}
+
+// Verify judges a signature that was read. The time comes first, because the rest is judged at it; it is reported last.
+func (s *Signature) Verify(ctx context.Context, e Expect) *Report {
+	j := newJudge(ctx, e)
+	r := &Report{SealID: s.Seal.ID, SealName: s.Seal.Name, Signature: s}
+	signer, maker := readCertificate(s.Certificate), readCertificate(s.Seal.Certificate)
+	t := j.time(s)
+	r.Time, r.Stamped = t.named, t.stamped
+
+	j.add(ok(StepForm), values(s.oddities, s.Extensions, s.Seal.Extensions))
+	j.add(j.dataHash(s), j.propertyInfo(s))
+	j.add(j.signed(StepSignature, signer, s.Algorithm, s.Signed, s.Signature))
+	j.add(j.made(s.Seal, maker), listed(s))
+	r.Signer = j.party(signer, t, asSigner)
+	r.Maker = j.party(maker, t, asMaker)
+	j.period(s.Seal, t)
+	j.add(j.status(s.Seal, t))
+	j.madeTime(s.Seal)
+	j.add(t.step)
+	j.add(t.more...)
+	r.Steps = j.steps
+	return r
+}
+
+// Verify judges a seal that lies there alone, such as a Seal.esl: the steps of the seal and its maker, at present.
+func (s *Seal) Verify(ctx context.Context, e Expect) *Report {
+	j := newJudge(ctx, e)
+	r := &Report{SealID: s.ID, SealName: s.Name, Time: j.Now}
+	maker := readCertificate(s.Certificate)
+	t := moment{at: j.Now, named: j.Now}
+	j.add(ok(StepForm), values(s.oddities, s.Extensions), j.made(s, maker))
+	r.Maker = j.party(maker, t, asMaker)
+	j.add(t.blame(StepPeriod, outside(s, t.at)), j.status(s, t))
+	j.madeTime(s)
+	r.Steps = j.steps
+	return r
+}

@@ -1,0 +1,172 @@
+package seal
+
+import (
+	"bytes"
+	"context"
+	"encoding/asn1"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
+	"oncegate/license"
+)
+
+// order is every step that a signature always has.
+var order = []string{
+	StepForm, StepValues, StepDataHash, StepPropertyInfo, StepSignature, StepMade, StepListed,
+	StepSignerChain, StepSignerUsage, StepSignerRevocation, StepMakerChain, StepMakerUsage, StepMakerRevocation,
+	StepPeriod, StepPeriodNow, StepStatus, StepTime,
+}
+
+func ok(name string) license.Step { return license.Step{Name: name, State: license.OK} }
+
+func failed(name, reason string, args ...any) license.Step {
+	return license.Step{Name: name, State: license.Failed, Reason: fmt.Sprintf(reason, args...)}
+}
+
+func open(name, reason string) license.Step {
+	return license.Step{Name: name, State: license.NotCheckable, Reason: reason}
+}
+
+// unreadable reports bytes that are no signature.
+func unreadable(err error) *Report {
+	r := &Report{Steps: []license.Step{failed(StepForm, "%v", err)}}
+	for _, name := range order[1:] {
+		r.Steps = append(r.Steps, open(name, "the signature cannot be read"))
+	}
+	return r
+}
+
+// A judge collects the steps of one verification.
+type judge struct {
+	Expect
+	ctx   context.Context
+	steps []license.Step
+}
+
+func newJudge(ctx context.Context, e Expect) *judge {
+	if e.Now.IsZero() {
+		e.Now = time.Now()
+	}
+	if e.Verify == nil {
+		e.Verify = sm.Verify
+	}
+	return &judge{Expect: e, ctx: ctx}
+}
+
+func (j *judge) add(steps ...license.Step) { j.steps = append(j.steps, steps...) }
+
+// values names what the standard does not know. A critical extension that nobody understands may change what the rest
+// means, so it fails.
+func values(oddities []string, extensions ...[]Extension) license.Step {
+	for _, x := range slices.Concat(extensions...) {
+		if x.Critical {
+			return failed(StepValues, "extension %s is critical, and unknown here", x.ID)
+		}
+	}
+	if len(oddities) == 0 {
+		return ok(StepValues)
+	}
+	const enough = 8
+	named := oddities[:min(len(oddities), enough)]
+	return open(StepValues, "values that the standard does not explain: "+strings.Join(named, ", "))
+}
+
+func (j *judge) dataHash(s *Signature) license.Step {
+	switch {
+	case j.DataHash == nil:
+		return open(StepDataHash, "there is no Signature.xml to compare with")
+	case !bytes.Equal(j.DataHash, s.DataHash):
+		return failed(StepDataHash, "another Signature.xml was signed")
+	}
+	return ok(StepDataHash)
+}
+
+func (j *judge) propertyInfo(s *Signature) license.Step {
+	switch {
+	case j.PropertyInfo == "":
+		return open(StepPropertyInfo, "there is no path of a Signature.xml to compare with")
+	case j.PropertyInfo != s.PropertyInfo:
+		return failed(StepPropertyInfo, "a Signature.xml at another path was signed")
+	}
+	return ok(StepPropertyInfo)
+}
+
+// strays are algorithm identifiers that software in use writes for SM2 with SM3.
+var strays = map[string]string{
+	"1.2.156.10197.1.301.1": "SM2 signature without a digest",
+	"1.2.156.10197.1.301":   "the curve",
+	"1.2.156.10197.501":     "a misprint",
+}
+
+// signed checks one SM2 signature.
+func (j *judge) signed(step string, by *pki.Certificate, algorithm asn1.ObjectIdentifier, message, value []byte) license.Step {
+	if by == nil {
+		return failed(step, "the certificate cannot be read")
+	}
+	stray, known := strays[algorithm.String()]
+	if !known && !algorithm.Equal(sm2WithSM3) {
+		return failed(step, "algorithm %s is not SM2 with SM3", algorithm)
+	}
+	rs, err := sm.DERToRaw(value)
+	if err == nil {
+		err = j.Verify(publicKey(by), message, rs)
+	}
+	if err != nil {
+		return failed(step, "%v", err)
+	}
+	if known {
+		return license.Step{Name: step, State: license.OK, Reason: fmt.Sprintf("the algorithm identifier %s is that of %s", algorithm, stray)}
+	}
+	return ok(step)
+}
+
+func (j *judge) made(s *Seal, maker *pki.Certificate) license.Step {
+	return j.signed(StepMade, maker, s.Algorithm, s.Signed, s.Signature)
+}
+
+func listed(s *Signature) license.Step {
+	switch {
+	case s.Seal.Signers.Has(s.Certificate):
+		return ok(StepListed)
+	case !s.Seal.Signers.known():
+		return open(StepListed, "the list has digests of a kind that is unknown here")
+	}
+	return failed(StepListed, "the signer may not use this seal")
+}
+
+// period judges the seal's validity at the signing time, and now.
+func (j *judge) period(s *Seal, t moment) {
+	j.add(t.blame(StepPeriod, outside(s, t.at)))
+	switch reason := outside(s, j.Now); {
+	case reason == "":
+		j.add(ok(StepPeriodNow))
+	case t.stamped:
+		j.add(license.Step{Name: StepPeriodNow, State: license.OK, Reason: reason + ", but was when it was used"})
+	default:
+		j.add(open(StepPeriodNow, reason+", and nothing proves when it was used"))
+	}
+}
+
+// outside says why a seal is not valid at a time; empty when it is.
+func outside(s *Seal, at time.Time) string {
+	switch {
+	case at.Before(s.From):
+		return "the seal is not valid yet"
+	case at.After(s.To):
+		return "the seal is no longer valid"
+	}
+	return ""
+}
+
+func (j *judge) status(s *Seal, t moment) license.Step {
+	if j.Status == nil {
+		return open(StepStatus, "nobody was asked whether the seal was withdrawn")
+	}
+	step := j.Status(j.ctx, s, t.at)
+	step.Name = StepStatus
+	return step
+}

@@ -1,0 +1,135 @@
+package seal
+
+import (
+	"encoding/asn1"
+	"fmt"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	tag "golang.org/x/crypto/cryptobyte/asn1"
+
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
+)
+
+// version is what we write: GB/T 38540-2020.
+const version = 4
+
+// sm2WithSM3 is the algorithm of every signature that we make.
+var sm2WithSM3 = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 501}
+
+// A builder writes DER; it has the few shapes that seals are made of.
+type builder struct{ *cryptobyte.Builder }
+
+func (b builder) in(t tag.Tag, write func(builder)) {
+	b.AddASN1(t, func(b *cryptobyte.Builder) { write(builder{b}) })
+}
+
+func (b builder) sequence(write func(builder)) { b.in(tag.SEQUENCE, write) }
+
+func (b builder) text(t tag.Tag, s string) { b.in(t, func(b builder) { b.AddBytes([]byte(s)) }) }
+
+// build returns what write writes.
+func build(write func(builder)) ([]byte, error) {
+	b := builder{new(cryptobyte.Builder)}
+	write(b)
+	der, err := b.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSpec, err)
+	}
+	return der, nil
+}
+
+// marshalInfo writes SES_SealInfo.
+func marshalInfo(vid string, s Spec, created time.Time) ([]byte, error) {
+	return build(func(b builder) {
+		b.sequence(func(b builder) {
+			b.sequence(func(b builder) {
+				b.text(tag.IA5String, "ES")
+				b.AddASN1Int64(version)
+				b.text(tag.IA5String, vid)
+			})
+			b.text(tag.IA5String, s.ID)
+			b.sequence(func(b builder) {
+				b.AddASN1Int64(s.Type)
+				b.text(tag.UTF8String, s.Name)
+				b.signers(s.Signers, s.Digests)
+				b.AddASN1GeneralizedTime(created)
+				b.AddASN1GeneralizedTime(s.From.UTC())
+				b.AddASN1GeneralizedTime(s.To.UTC())
+			})
+			b.sequence(func(b builder) {
+				b.text(tag.IA5String, s.Picture.Type)
+				b.AddASN1OctetString(s.Picture.Data)
+				b.AddASN1Int64(s.Picture.Width)
+				b.AddASN1Int64(s.Picture.Height)
+			})
+		})
+	})
+}
+
+// signers writes certListType and certList.
+func (b builder) signers(certs []*pki.Certificate, digests bool) {
+	if !digests {
+		b.AddASN1Int64(1)
+		b.sequence(func(b builder) {
+			for _, c := range certs {
+				b.AddASN1OctetString(c.Raw)
+			}
+		})
+		return
+	}
+	b.AddASN1Int64(2)
+	b.sequence(func(b builder) {
+		for _, c := range certs {
+			d := sm.Digest(c.Raw)
+			b.sequence(func(b builder) {
+				b.text(tag.PrintableString, DigestType)
+				b.AddASN1OctetString(d[:])
+			})
+		}
+	})
+}
+
+// marshalSeal writes SESeal.
+func marshalSeal(info, certificate, value []byte) ([]byte, error) {
+	return build(func(b builder) {
+		b.sequence(func(b builder) {
+			b.AddBytes(info)
+			b.signed(certificate, value)
+		})
+	})
+}
+
+// signed writes certificate, algorithm and signature value.
+func (b builder) signed(certificate, value []byte) {
+	b.AddASN1OctetString(certificate)
+	b.AddASN1ObjectIdentifier(sm2WithSM3)
+	b.AddASN1BitString(value)
+}
+
+// marshalToSign writes TBS_Sign.
+func marshalToSign(seal []byte, at time.Time, dataHash []byte, propertyInfo string) ([]byte, error) {
+	return build(func(b builder) {
+		b.sequence(func(b builder) {
+			b.AddASN1Int64(version)
+			b.AddBytes(seal)
+			b.AddASN1GeneralizedTime(at)
+			b.AddASN1BitString(dataHash)
+			b.text(tag.IA5String, propertyInfo)
+		})
+	})
+}
+
+// marshalSignature writes SES_Signature.
+func marshalSignature(toSign, certificate, value, token []byte) ([]byte, error) {
+	return build(func(b builder) {
+		b.sequence(func(b builder) {
+			b.AddBytes(toSign)
+			b.signed(certificate, value)
+			if token != nil {
+				b.in(explicit0, func(b builder) { b.AddASN1BitString(token) })
+			}
+		})
+	})
+}

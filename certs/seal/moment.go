@@ -1,0 +1,106 @@
+package seal
+
+import (
+	"time"
+
+	"oncegate/license"
+)
+
+// How far clocks and zones may be apart. Signing software is known to write Beijing time and call it UTC.
+const (
+	clockSlip = 5 * time.Minute
+	zoneSlip  = 8 * time.Hour
+)
+
+// A moment is the signing time and what is known about it.
+type moment struct {
+	at      time.Time // certificates and seal are judged at it
+	named   time.Time // the same, or zero when the signature names no time and at is the present
+	stamped bool      // a time stamp proves it
+	step    license.Step
+	more    []license.Step // the time stamp's
+}
+
+// time finds the signing time: the time stamp's if it holds, else what the signer says.
+func (j *judge) time(s *Signature) moment {
+	t := moment{at: s.Time, named: s.Time}
+	stamp, why := j.stamp(s, &t)
+	switch {
+	case t.stamped && s.Time.After(stamp.Add(zoneSlip+clockSlip)):
+		t.step = failed(StepTime, "the signer names a later time than the time stamp")
+	case t.stamped && s.Time.After(stamp.Add(clockSlip)):
+		t.step = license.Step{Name: StepTime, State: license.OK, Reason: "the signer's own time is ahead of the time stamp by a time zone"}
+	case t.stamped:
+		t.step = ok(StepTime)
+	case why != "":
+		t.step = failed(StepTime, "%s", why)
+	case s.Time.IsZero():
+		t.at = j.Now
+		t.step = open(StepTime, "the signature names no time that can be read; all is judged at present")
+	case s.Time.After(j.Now.Add(zoneSlip + clockSlip)):
+		t.step = failed(StepTime, "the signer names a time in the future")
+	case s.TimeStamp != nil:
+		t.step = open(StepTime, "there is a time stamp, and nobody to judge it")
+	default:
+		t.step = open(StepTime, "there is no time stamp: the time is what the signer says")
+	}
+	if t.at.IsZero() {
+		t.at = j.Now
+	}
+	return t
+}
+
+// stamp asks the hook about the signature's time stamp; why says that it does not hold.
+func (j *judge) stamp(s *Signature, t *moment) (at time.Time, why string) {
+	if s.TimeStamp == nil || j.TimeStamp == nil {
+		return time.Time{}, ""
+	}
+	at, t.more = j.TimeStamp(s.TimeStamp, s.Signature)
+	if !holds(at, t.more) {
+		return time.Time{}, "the time stamp does not hold"
+	}
+	t.at, t.named, t.stamped = at, at, true
+	return at, ""
+}
+
+// holds says that a time stamp's time may be believed.
+func holds(at time.Time, steps []license.Step) bool {
+	proven := false
+	for _, s := range steps {
+		if s.State == license.Failed {
+			return false
+		}
+		proven = proven || s.State == license.OK
+	}
+	return proven && !at.IsZero()
+}
+
+// blame turns a fault at the signing time into a step. When that time is unknown, a fault at present says nothing.
+func (t moment) blame(step, reason string) license.Step {
+	switch {
+	case reason == "":
+		return ok(step)
+	case t.named.IsZero():
+		return open(step, reason+" at present, and the signing time is unknown")
+	}
+	return failed(step, "%s at the signing time", reason)
+}
+
+// madeTime judges the time stamp that a seal of version 5 may carry over its own signature.
+func (j *judge) madeTime(s *Seal) {
+	if s.TimeStamp == nil {
+		return
+	}
+	if j.TimeStamp == nil {
+		j.add(open(StepMadeTime, "there is a time stamp, and nobody to judge it"))
+		return
+	}
+	switch at, steps := j.TimeStamp(s.TimeStamp, s.Signature); {
+	case !holds(at, steps):
+		j.add(failed(StepMadeTime, "the seal's time stamp does not hold"))
+	case s.Created.After(at.Add(zoneSlip + clockSlip)):
+		j.add(failed(StepMadeTime, "the seal says that it was made after its time stamp"))
+	default:
+		j.add(ok(StepMadeTime))
+	}
+}
