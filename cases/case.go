@@ -89,8 +89,8 @@ type Storage interface {
 
 // Changes that commit with a record. Store refuses the entry where the stated condition does not hold any more.
 type (
-	// Register adds a case. Refused with ErrRegistered if the number is taken by other content or another registrar.
-	// The same content again from the same registrar is not sent as a change at all.
+	// Register adds a case. Refused with ErrRegistered if the number is taken, be it by the same content: of many who register
+	// it at once, one has registered it.
 	Register struct{ Case Case }
 	// Close closes an open case at a moment. Refused with ErrChanged if it is closed or its revision differs.
 	Close struct {

@@ -179,7 +179,7 @@ func TestRevoked(t *testing.T) {
 	var off int
 	lists := must(w.db.Register().Lists(t.Context()))(t)
 	for _, list := range lists {
-		if err := w.db.Register().Statuses(t.Context(), list, func(int, license.Status) { off++ }); err != nil {
+		if err := w.db.Register().Statuses(t.Context(), list.ID, func(int, license.Status) { off++ }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -284,7 +284,7 @@ func (n *Node) prepare(_ context.Context, s *Setup, was *running) (*running, err
 	}
 	reg, err := register.New(register.Config{
 		Storage: n.db.Register(), Issuer: newIssuer(s, n.voices, n.Now), Sealer: n.ring, Catalogue: s.Catalogue, NewSM3: sm.New,
-		Key: salt.Secret[:], BaseURL: s.Gateway.PublicURL, Now: n.Now,
+		Key: salt.Secret[:], Origin: s.Log.Origin, BaseURL: s.Gateway.PublicURL, Now: n.Now,
 	})
 	if err != nil {
 		return nil, err

@@ -58,6 +58,9 @@ type Config struct {
 	// Without it no license is recognised and no disclosure made again: all would be signed anew, with new identifiers.
 	Key []byte
 
+	// Origin is the name of the log that changes commit with: lists that are begun after it was recovered are named after it.
+	Origin string
+
 	// BaseURL is the public URL that /status-lists/{id} stands under, without a slash at its end.
 	BaseURL string
 

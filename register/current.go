@@ -56,8 +56,8 @@ type Signed struct {
 }
 
 // Current returns the signed version of a license as its source stated it at asOf, and the changes that must commit with
-// the record of its release: an Issue if the content was never signed or changed, a SetStatus if only the status moved,
-// else none. A refusal of these changes with ErrTaken means that somebody was first: call Current again.
+// the record of its release: an Issue if the content was never signed, changed or was ordered to be superseded, a SetStatus if
+// only the status moved, else none. What the department ordered of the license stands in Version beside what the source states. A refusal of these changes with ErrTaken means that somebody was first: call Current again.
 //
 // A record that is older than what the register knows changes nothing: its content must be the one signed (else
 // ErrOutdated), and the status known stands in Version. The errors ErrNoSigner and ErrFaulty are lasting.
@@ -81,7 +81,8 @@ func (r *Register) current(ctx context.Context, s stated) (Signed, []any, error)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Signed{}, nil, err
 	}
-	if latest.Number > 0 && hmac.Equal(latest.Content[:], s.content[:]) && !r.config.Retired(latest.KeyID) {
+	same := latest.Number > 0 && hmac.Equal(latest.Content[:], s.content[:])
+	if same && latest.Ordered != license.Superseded && !r.config.Retired(latest.KeyID) {
 		return r.known(latest, s)
 	}
 	if s.asOf.Before(latest.StatusAt) {
@@ -98,7 +99,8 @@ func (r *Register) current(ctx context.Context, s stated) (Signed, []any, error)
 func (r *Register) known(latest Version, s stated) (Signed, []any, error) {
 	var changes []any
 	if move, ok := moveStatus(latest, s.license.Status, s.asOf); ok {
-		latest.Status, latest.StatusAt, changes = move.To, move.At, []any{move}
+		latest.Stated, latest.StatusAt, changes = move.To, move.At, []any{move}
+		latest.Status = Standing(latest.Stated, latest.Ordered)
 	}
 	return r.signed(latest, s, false), changes, nil
 }
@@ -109,10 +111,10 @@ func (r *Register) signed(v Version, s stated, fresh bool) Signed {
 
 // moveStatus is the change that takes over a status from the source, if it is news.
 func moveStatus(v Version, to license.Status, at time.Time) (SetStatus, bool) {
-	if v.Status == to || at.Before(v.StatusAt) {
+	if v.Stated == to || at.Before(v.StatusAt) {
 		return SetStatus{}, false
 	}
-	return SetStatus{Identifier: v.Identifier, From: v.Status, To: to, At: at}, true
+	return SetStatus{Identifier: v.Identifier, From: v.Stated, To: to, At: at}, true
 }
 
 // Observe takes over the status of a license that is not released: the change moves the status of its signed version.

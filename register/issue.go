@@ -11,15 +11,20 @@ import (
 
 // sign makes the version that comes after latest; the zero latest means that there is none.
 func (r *Register) sign(ctx context.Context, latest Version, s stated) (Version, error) {
-	id, err := r.identify(latest, s)
+	lists, err := r.config.Storage.Lists(ctx)
+	if err != nil {
+		return Version{}, err
+	}
+	id, err := r.identify(latest, s, lists)
 	if err != nil {
 		return Version{}, err
 	}
 	v := Version{
 		Subject: s.subject, Type: s.license.Type, Issuer: s.license.Issuer.Code, Serial: id.Serial(), Number: id.Version(),
-		Identifier: id.String(), Content: s.content, Signed: moment(r.config.Now()), Status: s.license.Status, StatusAt: s.asOf,
+		Identifier: id.String(), Content: s.content, Signed: moment(r.config.Now()),
 	}
-	if v.List, v.Slot, err = r.place(ctx); err != nil {
+	v.stand(latest, s)
+	if v.List, v.Slot, err = r.place(ctx, lists); err != nil {
 		return Version{}, err
 	}
 	always, err := r.always(v, s.license)
@@ -32,10 +37,20 @@ func (r *Register) sign(ctx context.Context, latest Version, s stated) (Version,
 	return v, err
 }
 
+// stand says how a new version stands: as its source states it, with the orders on the one before it that are of the license.
+func (v *Version) stand(before Version, s stated) {
+	v.Stated, v.StatusAt, v.Ordered, v.OrderedAt = s.license.Status, s.asOf, before.Inherited(), time.Time{}
+	if v.Ordered != "" {
+		v.OrderedAt = before.OrderedAt
+	}
+	v.Status = Standing(v.Stated, v.Ordered)
+}
+
 // identify gives a license its identifier (GB/T 36904): the next version of the one it has, or a new one with a random
-// serial, which says nothing of the holder or of how many licenses there are.
-func (r *Register) identify(latest Version, s stated) (license.Identifier, error) {
-	if latest.Number > 0 {
+// serial, which says nothing of the holder or of how many licenses there are. Where the log was recovered since the version
+// before, the serial is new too: the next version of the old one may have been signed already, and lost.
+func (r *Register) identify(latest Version, s stated, lists []List) (license.Identifier, error) {
+	if latest.Number > 0 && !closed(lists, latest.List) {
 		last, err := license.ParseIdentifier(latest.Identifier)
 		if err != nil {
 			return last, err
@@ -46,7 +61,7 @@ func (r *Register) identify(latest Version, s stated) (license.Identifier, error
 	if err != nil {
 		return license.Identifier{}, err
 	}
-	id, err := license.NewIdentifier(s.typ.Code, s.license.Issuer.Code, serial, 1)
+	id, err := license.NewIdentifier(s.typ.Code, s.license.Issuer.Code, serial, latest.Number+1)
 	if err != nil {
 		return id, fmt.Errorf("%w: %w", ErrFaulty, err)
 	}

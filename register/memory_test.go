@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,17 +25,21 @@ type memory struct {
 type state struct {
 	versions []register.Version // in the order of commits
 	copies   map[[32]byte]register.Snapshot
+	changes  map[string]int64 // by list
+	closed   map[string]bool  // lists of before a recovery
 }
 
 var _ register.Storage = (*memory)(nil)
 
-func newMemory() *memory { return &memory{state: state{copies: map[[32]byte]register.Snapshot{}}} }
+func newMemory() *memory {
+	return &memory{state: state{copies: map[[32]byte]register.Snapshot{}, changes: map[string]int64{}, closed: map[string]bool{}}}
+}
 
 // Commit applies all changes or none.
 func (m *memory) Commit(_ context.Context, changes ...any) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := state{slices.Clone(m.versions), maps.Clone(m.copies)}
+	next := state{slices.Clone(m.versions), maps.Clone(m.copies), maps.Clone(m.changes), m.closed}
 	for _, change := range changes {
 		if err := next.apply(change); err != nil {
 			return err
@@ -56,16 +61,33 @@ func (s *state) apply(change any) error {
 		if latest == nil && c.Version.Number != 1 || latest != nil && c.Version.Number != latest.Number+1 {
 			return fmt.Errorf("issue: %w", register.ErrTaken)
 		}
+		if latest != nil && c.Version.Ordered != latest.Inherited() || latest == nil && c.Version.Ordered != "" {
+			return fmt.Errorf("issue: %w", register.ErrTaken)
+		}
 		if latest != nil {
-			latest.Status, latest.StatusAt = license.Superseded, c.Version.Signed
+			latest.Status, latest.Stated, latest.StatusAt = license.Superseded, license.Superseded, c.Version.Signed
+			s.changes[latest.List]++
 		}
 		s.versions = append(s.versions, c.Version)
+		s.changes[c.Version.List]++
 	case register.SetStatus:
-		i := slices.IndexFunc(s.versions, func(v register.Version) bool { return v.Identifier == c.Identifier && v.Status == c.From })
+		i := slices.IndexFunc(s.versions, func(v register.Version) bool { return v.Identifier == c.Identifier && v.Stated == c.From })
 		if i < 0 {
 			return fmt.Errorf("set status: %w", register.ErrTaken)
 		}
-		s.versions[i].Status, s.versions[i].StatusAt = c.To, c.At
+		v := &s.versions[i]
+		v.Stated, v.StatusAt, v.Status = c.To, c.At, register.Standing(c.To, v.Ordered)
+		s.changes[v.List]++
+	case register.Order:
+		i := slices.IndexFunc(s.versions, func(v register.Version) bool {
+			return v.Identifier == c.Identifier && v.Ordered == c.From && !v.Gone()
+		})
+		if i < 0 {
+			return fmt.Errorf("order: %w", register.ErrTaken)
+		}
+		v := &s.versions[i]
+		v.Ordered, v.OrderedAt, v.Status = c.To, c.At, register.Standing(v.Stated, c.To)
+		s.changes[v.List]++
 	case register.Keep:
 		if old, ok := s.copies[c.Snapshot.Key]; !ok || c.Snapshot.AsOf.After(old.AsOf) {
 			s.copies[c.Snapshot.Key] = c.Snapshot
@@ -125,15 +147,38 @@ func (m *memory) Statuses(_ context.Context, list string, yield func(int, licens
 	return nil
 }
 
-func (m *memory) Lists(context.Context) (lists []string, _ error) {
+func (m *memory) Lists(context.Context) (lists []register.List, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, v := range m.versions {
-		if !slices.Contains(lists, v.List) {
-			lists = append(lists, v.List)
+		if !slices.ContainsFunc(lists, func(l register.List) bool { return l.ID == v.List }) {
+			lists = append(lists, register.List{ID: v.List, Closed: m.closed[v.List], Changes: m.changes[v.List]})
 		}
 	}
 	return lists, nil
+}
+
+func (m *memory) Occupied(_ context.Context, list string, yield func(int)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range m.versions {
+		if v.List == list {
+			yield(v.Slot)
+		}
+	}
+	return nil
+}
+
+func (m *memory) Versions(_ context.Context, f register.Filter) (found []register.Version, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range m.versions {
+		if v.Type == f.Type && v.Identifier > f.After && (f.Issuer == "" || v.Issuer == f.Issuer) && (f.Status == "" || v.Status == f.Status) {
+			found = append(found, v)
+		}
+	}
+	slices.SortFunc(found, func(a, b register.Version) int { return strings.Compare(a.Identifier, b.Identifier) })
+	return found[:min(len(found), f.Limit)], nil
 }
 
 func (m *memory) Taken(_ context.Context, list string, slot int) (bool, error) {

@@ -63,7 +63,7 @@ func (r *Register) reuse(ctx context.Context, latest Version, s stated, p *pendi
 	}
 	if !taken {
 		v := p.version
-		v.Status, v.StatusAt = s.license.Status, s.asOf
+		v.stand(latest, s)
 		return v, nil
 	}
 	if _, err := r.config.Storage.ByIdentifier(ctx, p.version.Identifier); err == nil {

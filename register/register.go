@@ -16,17 +16,30 @@ type Version struct {
 	Subject    [32]byte       // HMAC-SM3(key, JCS([type, issuer, license number])): which license this is, unguessable
 	Type       string         // catalogue id
 	Issuer     string         // USCC
-	Serial     string         // 流水号 of the identifier; random, the same for all versions of a license
+	Serial     string         // 流水号 of the identifier; random, the same for all versions of a license that one log has
 	Number     int            // version, from 1
 	Identifier string         // GB/T 36904, with root and check character
 	Content    [32]byte       // HMAC-SM3(key, canonical content)
 	JWT        string         // issuer-signed JWT of the SD-JWT, without disclosures
 	KeyID      string         // the signing key
 	Signed     time.Time      //
-	Status     license.Status // last status known
-	StatusAt   time.Time      //
+	Status     license.Status // what holds: Standing(Stated, Ordered)
+	Stated     license.Status // what the source stated last; Superseded once a newer version is signed
+	StatusAt   time.Time      // the moment whose truth Stated is
+	Ordered    license.Status // what the department ordered: Suspended, Expired, Revoked or Superseded; "" for nothing
+	OrderedAt  time.Time      //
 	List       string         // id of the status list
 	Slot       int            // position in it, random
+}
+
+// A List is a status list that has an occupied slot.
+type List struct {
+	ID string
+	// Closed says that it was begun before the log was recovered from an old backup. What was signed after that backup is
+	// lost: nobody knows which of its slots and versions were given away, so none is given again.
+	Closed bool
+	// Changes counts what changed in it: it rises with every commit that changes the status of a slot.
+	Changes int64
 }
 
 // A Snapshot is the last source record of a question, sealed; kept only where some grant allows its age.
@@ -48,8 +61,12 @@ type Storage interface {
 	Snapshot(ctx context.Context, key [32]byte, now time.Time) (Snapshot, error)
 	// Statuses calls yield for every occupied slot of a list whose status is not Valid, in no particular order.
 	Statuses(ctx context.Context, list string, yield func(slot int, status license.Status)) error
-	// Lists returns the ids of all lists with an occupied slot, in the order of their first version.
-	Lists(ctx context.Context) ([]string, error)
+	// Lists returns all lists with an occupied slot, in the order of their first version.
+	Lists(ctx context.Context) ([]List, error)
+	// Occupied calls yield for every occupied slot of a list, in no particular order.
+	Occupied(ctx context.Context, list string, yield func(slot int)) error
+	// Versions returns the versions that a filter names, by identifier.
+	Versions(ctx context.Context, f Filter) ([]Version, error)
 	// Taken reports whether a slot of a list is occupied.
 	Taken(ctx context.Context, list string, slot int) (bool, error)
 	// Purge deletes the kept copies that have expired at now.
@@ -58,11 +75,20 @@ type Storage interface {
 
 // Changes that commit with a record.
 type (
-	// Issue adds a version and marks the one before it superseded, at the moment the new one was signed. Refused with ErrTaken if (Subject, Number), the
-	// identifier or the slot is taken, or if Number is not the latest plus one.
+	// Issue adds a version and marks the one before it superseded, stated so at the moment the new one was signed. Refused with
+	// ErrTaken if (Subject, Number), the identifier or the slot is taken, if Number is not the latest plus one, or if it is not
+	// ordered what it inherits from the one before it.
 	Issue struct{ Version Version }
-	// SetStatus moves a version's status. Refused with ErrTaken if its status is not From any more, or the version unknown.
+	// SetStatus moves what the source states of a version. Refused with ErrTaken if that is not From any more, or the version
+	// unknown.
 	SetStatus struct {
+		Identifier string
+		From, To   license.Status
+		At         time.Time
+	}
+	// Order moves what is ordered of a version. Refused with ErrTaken if that is not From any more, the version unknown, or a
+	// newer one signed.
+	Order struct {
 		Identifier string
 		From, To   license.Status
 		At         time.Time

@@ -3,6 +3,7 @@ package register
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"math/big"
@@ -41,13 +42,9 @@ func (r *Register) serial() (string, error) {
 
 // place draws a free slot of the newest list, at random so that it tells nothing of the order of signing. Another may take
 // it first; the commit then says ErrTaken.
-func (r *Register) place(ctx context.Context) (list string, slot int, err error) {
-	lists, err := r.config.Storage.Lists(ctx)
-	if err != nil {
-		return "", 0, err
-	}
-	if len(lists) > 0 {
-		list = lists[len(lists)-1]
+func (r *Register) place(ctx context.Context, lists []List) (list string, slot int, err error) {
+	if last := len(lists) - 1; last >= 0 && !lists[last].Closed {
+		list = lists[last].ID
 		for range draws {
 			if slot, err = r.draw(); err != nil {
 				return "", 0, err
@@ -59,16 +56,29 @@ func (r *Register) place(ctx context.Context) (list string, slot int, err error)
 		}
 	}
 	slot, err = r.draw()
-	return nextList(lists), slot, err
+	return r.nextList(lists), slot, err
 }
 
-// nextList names the list after these: 1, 2, 3, …
-func nextList(lists []string) string {
-	n := len(lists) + 1
-	for slices.Contains(lists, strconv.Itoa(n)) {
-		n++
+// nextList names the list after these: 1, 2, 3, …; after a recovery with a name of the log's before the number, for lists of
+// the names that would follow may have been published, and lost.
+func (r *Register) nextList(lists []List) string {
+	series := ""
+	if slices.ContainsFunc(lists, func(l List) bool { return l.Closed }) {
+		h := r.config.NewSM3()
+		h.Write([]byte(r.config.Origin))
+		series = hex.EncodeToString(h.Sum(nil)[:8]) + "-"
 	}
-	return strconv.Itoa(n)
+	for n := len(lists) + 1; ; n++ {
+		id := series + strconv.Itoa(n)
+		if !slices.ContainsFunc(lists, func(l List) bool { return l.ID == id }) {
+			return id
+		}
+	}
+}
+
+// closed reports whether a list is closed.
+func closed(lists []List, id string) bool {
+	return slices.ContainsFunc(lists, func(l List) bool { return l.ID == id && l.Closed })
 }
 
 func (r *Register) draw() (int, error) {

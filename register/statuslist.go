@@ -51,28 +51,67 @@ func StatusOf(value int) license.Status {
 func (r *Register) ListURI(list string) string { return r.config.BaseURL + "/status-lists/" + list }
 
 // StatusList returns a list as the packed array of the Token Status List: StatusBits per slot, from the least significant
-// bit of each byte. Slots that no version has are valid. The error is fs.ErrNotExist if there is no such list.
+// bit of each byte. Slots that no version has are valid; in a closed list they are superseded, for what was signed there and
+// lost can be revoked by nobody any more. The error is fs.ErrNotExist if there is no such list.
 func (r *Register) StatusList(ctx context.Context, list string) ([]byte, error) {
-	lists, err := r.config.Storage.Lists(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("make status list: %w", err)
-	}
-	if !slices.Contains(lists, list) {
-		return nil, fmt.Errorf("make status list: %w", fs.ErrNotExist)
-	}
-	const per = 8 / StatusBits
-	packed := make([]byte, (r.config.ListSize+per-1)/per)
-	err = r.config.Storage.Statuses(ctx, list, func(slot int, status license.Status) {
-		if slot < 0 || slot >= maxList {
-			return // no version was ever put there
-		}
-		if need := slot/per + 1; need > len(packed) { // of a time when lists were larger
-			packed = append(packed, make([]byte, need-len(packed))...)
-		}
-		packed[slot/per] |= slotOf(status) << (slot % per * StatusBits)
-	})
+	packed, err := r.statusList(ctx, list)
 	if err != nil {
 		return nil, fmt.Errorf("make status list: %w", err)
 	}
 	return packed, nil
+}
+
+// ListChanges counts the changes of a list: it is another number when StatusList would return another array. The error is
+// fs.ErrNotExist if there is no such list.
+func (r *Register) ListChanges(ctx context.Context, list string) (int64, error) {
+	l, err := r.list(ctx, list)
+	if err != nil {
+		return 0, fmt.Errorf("find status list: %w", err)
+	}
+	return l.Changes, nil
+}
+
+func (r *Register) list(ctx context.Context, id string) (List, error) {
+	lists, err := r.config.Storage.Lists(ctx)
+	if err != nil {
+		return List{}, err
+	}
+	if i := slices.IndexFunc(lists, func(l List) bool { return l.ID == id }); i >= 0 {
+		return lists[i], nil
+	}
+	return List{}, fs.ErrNotExist
+}
+
+func (r *Register) statusList(ctx context.Context, id string) ([]byte, error) {
+	list, err := r.list(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	p := make(packed, (r.config.ListSize+perByte-1)/perByte)
+	if list.Closed {
+		for i := range p {
+			p[i] = 0xff // slotSuperseded throughout
+		}
+		if err := r.config.Storage.Occupied(ctx, id, func(slot int) { p.set(slot, slotValid) }); err != nil {
+			return nil, err
+		}
+	}
+	err = r.config.Storage.Statuses(ctx, id, func(slot int, status license.Status) { p.set(slot, slotOf(status)) })
+	return p, err
+}
+
+// packed is an array of slots.
+type packed []byte
+
+const perByte = 8 / StatusBits
+
+func (p *packed) set(slot int, value byte) {
+	if slot < 0 || slot >= maxList {
+		return // no version was ever put there
+	}
+	if need := slot/perByte + 1; need > len(*p) { // of a time when lists were larger
+		*p = append(*p, make([]byte, need-len(*p))...)
+	}
+	b, shift := &(*p)[slot/perByte], slot%perByte*StatusBits
+	*b = *b&^(1<<StatusBits-1<<shift) | value<<shift
 }

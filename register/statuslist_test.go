@@ -63,7 +63,7 @@ func TestListsGrow(t *testing.T) {
 	}
 	lists, _ := b.storage.Lists(t.Context())
 	for i, list := range lists {
-		if list != fmt.Sprint(i+1) {
+		if list.ID != fmt.Sprint(i+1) {
 			t.Errorf("lists are %v", lists)
 		}
 	}

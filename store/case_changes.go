@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"reflect"
 
 	"github.com/go-json-experiment/json"
 
@@ -14,8 +13,6 @@ import (
 
 // A caseRow is a case as the table has it: parties sealed.
 type caseRow struct {
-	db *DB
-
 	no, matter, parts, registrar, attestation string
 	parties                                   []byte
 	accepted, registered, closed              int64
@@ -42,7 +39,7 @@ func (db *DB) readyCase(c cases.Case) (change, error) {
 	}
 	parties, err := db.seal(c.Parties, partiesAAD(c.No))
 	return &caseRow{
-		db: db, no: c.No, matter: c.Matter, parts: string(parts), registrar: c.Registrar, attestation: string(c.Attestation), parties: parties,
+		no: c.No, matter: c.Matter, parts: string(parts), registrar: c.Registrar, attestation: string(c.Attestation), parties: parties,
 		accepted: micros(c.Accepted), registered: micros(c.Registered), closed: micros(c.Closed), revision: int64(max(c.Revision, 1)), mark: fresh,
 	}, err
 }
@@ -69,33 +66,16 @@ func (db *DB) unseal(sealed, aad []byte, v any) error {
 
 func (r *caseRow) need(w *wanted) { w.cases[r.no] = true }
 
-// judge lets the same content of the same registrar pass, unchanged: two such calls may have met.
 func (r *caseRow) judge(s *state) error {
-	there := s.cases[r.no]
-	if there == nil {
-		own := *r // a transaction that starts over must find r as it was
-		put(s, s.cases, r.no, &own)
-		return nil
+	if s.cases[r.no] != nil {
+		return cases.ErrRegistered
 	}
-	same, err := r.sameAs(there)
-	if err == nil && !same {
-		err = cases.ErrRegistered
-	}
-	return err
+	own := *r // a transaction that starts over must find r as it was
+	put(s, s.cases, r.no, &own)
+	return nil
 }
 
-func (r *caseRow) sameAs(there *caseRow) (bool, error) {
-	if r.matter != there.matter || r.parts != there.parts || r.registrar != there.registrar || r.attestation != there.attestation || r.accepted != there.accepted {
-		return false, nil
-	}
-	var mine, theirs []cases.Party
-	if err := errors.Join(r.db.unseal(r.parties, partiesAAD(r.no), &mine), r.db.unseal(there.parties, partiesAAD(r.no), &theirs)); err != nil {
-		return false, err
-	}
-	return reflect.DeepEqual(mine, theirs), nil
-}
-
-func (c closing) need(w *wanted) { w.needCase(c.No) }
+func (c closing) need(w *wanted) { w.cases[c.No] = true }
 
 func (c closing) judge(s *state) error {
 	r, err := s.openCase(c.No, c.Revision)
@@ -107,13 +87,7 @@ func (c closing) judge(s *state) error {
 	return nil
 }
 
-func (c stillOpen) need(w *wanted) { w.needCase(c.No) }
-
-// needCase asks for where a case stands, unless all of it is asked for.
-func (w *wanted) needCase(no string) {
-	whole := w.cases[no]
-	w.cases[no] = whole
-}
+func (c stillOpen) need(w *wanted) { w.cases[c.No] = true }
 
 func (c stillOpen) judge(s *state) error {
 	_, err := s.openCase(c.No, c.Revision)
@@ -135,7 +109,7 @@ type receivedRow struct {
 	entry int
 }
 
-func (c receipt) need(w *wanted) { w.needCase(c.Case) }
+func (c receipt) need(w *wanted) { w.cases[c.Case] = true }
 
 // judge does not raise the case's revision: what was received is no part of what decisions are made on.
 func (c receipt) judge(s *state) error {
@@ -147,29 +121,12 @@ func (c receipt) judge(s *state) error {
 	return nil
 }
 
+// loadCases reads where the cases stand: no change looks at more.
 func (s *state) loadCases(ctx context.Context, q querier, w *wanted) error {
-	whole, standing := map[string]bool{}, map[string]bool{}
-	for no, all := range w.cases {
-		if all {
-			whole[no] = true
-		} else {
-			standing[no] = true
-		}
-	}
-	err := readSet(ctx, q, standing, in("SELECT no, closed, revision FROM cases WHERE no"), text1, func(rows *sql.Rows) error {
+	return readSet(ctx, q, w.cases, in("SELECT no, closed, revision FROM cases WHERE no"), text1, func(rows *sql.Rows) error {
 		r := &caseRow{}
 		err := rows.Scan(&r.no, &r.closed, &r.revision)
 		s.cases[r.no] = r
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return readSet(ctx, q, whole, in(selectCase+"WHERE no"), text1, func(rows *sql.Rows) error {
-		r, err := scanCase(rows)
-		if err == nil {
-			s.cases[r.no] = r
-		}
 		return err
 	})
 }

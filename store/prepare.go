@@ -102,9 +102,11 @@ func (db *DB) ready(r *row, c any) (change, error) {
 		return stillGiven(c), text(c.ID)
 	case register.Issue:
 		v := c.Version
-		return issue(v), text(v.Type, v.Issuer, v.Serial, v.Identifier, v.JWT, v.KeyID, string(v.Status), v.List)
+		return issue(v), text(v.Type, v.Issuer, v.Serial, v.Identifier, v.JWT, v.KeyID, string(v.Status), string(v.Stated), string(v.Ordered), v.List)
 	case register.SetStatus:
 		return setStatus(c), text(c.Identifier, string(c.From), string(c.To))
+	case register.Order:
+		return order(c), text(c.Identifier, string(c.From), string(c.To))
 	case register.Keep:
 		return keep(c.Snapshot), nil
 	}

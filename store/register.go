@@ -69,17 +69,54 @@ func (v registerView) Statuses(ctx context.Context, list string, yield func(slot
 	return nil
 }
 
-func (v registerView) Lists(ctx context.Context) (lists []string, err error) {
+// Lists takes a list for closed whose first version stands in another log than the one that is written: the database was
+// restored, and the log recovered under a new name.
+func (v registerView) Lists(ctx context.Context) (lists []register.List, err error) {
 	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
-		var list string
-		err := rows.Scan(&list)
-		lists = append(lists, list)
+		var l register.List
+		var pos int64
+		err := rows.Scan(&l.ID, &pos, &l.Changes)
+		l.Closed = pos>>indexBits != v.db.number
+		lists = append(lists, l)
 		return err
-	}, "SELECT list FROM status_lists ORDER BY pos, n")
+	}, "SELECT list, pos, changes FROM status_lists ORDER BY pos, n")
 	if err != nil {
 		return nil, fmt.Errorf("status lists could not be read: %w", err)
 	}
 	return lists, nil
+}
+
+func (v registerView) Occupied(ctx context.Context, list string, yield func(slot int)) error {
+	err := each(ctx, v.db.read, func(rows *sql.Rows) error {
+		var slot int
+		if err := rows.Scan(&slot); err != nil {
+			return err
+		}
+		yield(slot)
+		return nil
+	}, "SELECT slot FROM versions WHERE list = ?", list)
+	if err != nil {
+		return fmt.Errorf("slots of a list could not be read: %w", err)
+	}
+	return nil
+}
+
+func (v registerView) Versions(ctx context.Context, f register.Filter) (list []register.Version, err error) {
+	text, args := selectVersion+"WHERE identifier > ? AND type = ?", []any{f.After, f.Type}
+	for _, c := range []struct{ column, value string }{{"issuer", f.Issuer}, {"status", string(f.Status)}} {
+		if c.value != "" {
+			text, args = text+" AND "+c.column+" = ?", append(args, c.value)
+		}
+	}
+	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+		one, err := scanVersion(rows)
+		list = append(list, one)
+		return err
+	}, text+" ORDER BY identifier LIMIT ?", append(args, f.Limit)...)
+	if err != nil {
+		return nil, fmt.Errorf("license versions could not be read: %w", err)
+	}
+	return list, nil
 }
 
 func (v registerView) Taken(ctx context.Context, list string, slot int) (bool, error) {

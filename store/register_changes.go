@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"maps"
 	"slices"
 
 	"oncegate/license"
@@ -39,12 +40,16 @@ func (c issue) judge(s *state) error {
 	if last != nil {
 		number = last.Number
 	}
-	if c.Number != number+1 || s.identifiers[c.Identifier] != nil || s.slots[slot] {
+	inherited := license.Status("")
+	if last != nil {
+		inherited = last.Inherited()
+	}
+	if c.Number != number+1 || c.Ordered != inherited || s.identifiers[c.Identifier] != nil || s.slots[slot] {
 		return register.ErrTaken
 	}
 	if last != nil {
 		revert(s, last)
-		last.Status, last.StatusAt, last.mark = license.Superseded, c.Signed, last.mark.touch()
+		last.Status, last.Stated, last.StatusAt, last.mark = license.Superseded, license.Superseded, c.Signed, last.mark.touch()
 	}
 	v := &versionRow{Version: register.Version(c), entry: s.entry, mark: fresh}
 	put(s, s.latest, c.Subject, v)
@@ -61,23 +66,38 @@ func (c setStatus) need(w *wanted) { w.identifiers[c.Identifier] = true }
 
 func (c setStatus) judge(s *state) error {
 	v := s.identifiers[c.Identifier]
-	if v == nil || v.Status != c.From {
+	if v == nil || v.Stated != c.From {
 		return register.ErrTaken
 	}
 	revert(s, v)
-	v.Status, v.StatusAt, v.mark = c.To, c.At, v.mark.touch()
+	v.Stated, v.StatusAt, v.Status, v.mark = c.To, c.At, register.Standing(c.To, v.Ordered), v.mark.touch()
 	return nil
 }
 
-const selectVersion = "SELECT subject, number, type, issuer, serial, identifier, content, jwt, key_id, signed, status, status_at, list, slot FROM versions "
+type order register.Order
+
+func (c order) need(w *wanted) { w.identifiers[c.Identifier] = true }
+
+func (c order) judge(s *state) error {
+	v := s.identifiers[c.Identifier]
+	if v == nil || v.Ordered != c.From || v.Gone() {
+		return register.ErrTaken
+	}
+	revert(s, v)
+	v.Ordered, v.OrderedAt, v.Status, v.mark = c.To, c.At, register.Standing(v.Stated, c.To), v.mark.touch()
+	return nil
+}
+
+const selectVersion = "SELECT subject, number, type, issuer, serial, identifier, content, jwt, key_id, signed, status, stated, status_at, ordered, ordered_at, list, slot FROM versions "
 
 func scanVersion(rows *sql.Rows) (v register.Version, err error) {
 	var subject, content []byte
-	var signed, statusAt int64
-	err = rows.Scan(&subject, &v.Number, &v.Type, &v.Issuer, &v.Serial, &v.Identifier, &content, &v.JWT, &v.KeyID, &signed, &v.Status, &statusAt, &v.List, &v.Slot)
+	var signed, statusAt, orderedAt int64
+	err = rows.Scan(&subject, &v.Number, &v.Type, &v.Issuer, &v.Serial, &v.Identifier, &content, &v.JWT, &v.KeyID, &signed, &v.Status, &v.Stated,
+		&statusAt, &v.Ordered, &orderedAt, &v.List, &v.Slot)
 	copy(v.Subject[:], subject)
 	copy(v.Content[:], content)
-	v.Signed, v.StatusAt = moment(signed), moment(statusAt)
+	v.Signed, v.StatusAt, v.OrderedAt = moment(signed), moment(statusAt), moment(orderedAt)
 	return v, err
 }
 
@@ -124,9 +144,9 @@ func (s *state) loadSlots(ctx context.Context, q querier, w *wanted) error {
 
 func (s *state) writeVersions(ctx context.Context, q querier, position func(entry int) int64) error {
 	err := writeSet(ctx, q, s.versions,
-		"INSERT INTO versions (subject, number, type, issuer, serial, identifier, content, jwt, key_id, signed, status, status_at, list, slot)", 14, "", func(v *versionRow) []any {
+		"INSERT INTO versions (subject, number, type, issuer, serial, identifier, content, jwt, key_id, signed, status, stated, status_at, ordered, ordered_at, list, slot)", 17, "", func(v *versionRow) []any {
 			return []any{v.Subject[:], v.Number, v.Type, v.Issuer, v.Serial, v.Identifier, v.Content[:], v.JWT, v.KeyID,
-				micros(v.Signed), string(v.Status), micros(v.StatusAt), v.List, v.Slot}
+				micros(v.Signed), string(v.Status), string(v.Stated), micros(v.StatusAt), string(v.Ordered), micros(v.OrderedAt), v.List, v.Slot}
 		})
 	if err != nil {
 		return err
@@ -141,9 +161,22 @@ func (s *state) writeVersions(ctx context.Context, q querier, position func(entr
 			return err
 		}
 	}
+	moved := map[string]bool{}
+	for _, v := range s.versions {
+		moved[v.List] = moved[v.List] || v.Status != license.Valid
+	}
 	for _, v := range marked(s.identifiers, changed) {
-		if _, err := q.exec(ctx, "UPDATE versions SET status = ?, status_at = ? WHERE identifier = ?", string(v.Status), micros(v.StatusAt), v.Identifier); err != nil {
+		moved[v.List] = true
+		if _, err := q.exec(ctx, "UPDATE versions SET status = ?, stated = ?, status_at = ?, ordered = ?, ordered_at = ? WHERE identifier = ?",
+			string(v.Status), string(v.Stated), micros(v.StatusAt), string(v.Ordered), micros(v.OrderedAt), v.Identifier); err != nil {
 			return err
+		}
+	}
+	for _, list := range slices.Sorted(maps.Keys(moved)) {
+		if moved[list] {
+			if _, err := q.exec(ctx, "UPDATE status_lists SET changes = changes + 1 WHERE list = ?", list); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

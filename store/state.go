@@ -10,7 +10,7 @@ import (
 // wanted collects the keys that a batch's changes look at, so that they are read set by set and not one by one.
 type wanted struct {
 	claims      map[claimKey]bool
-	cases       map[string]bool // true: all of it, to compare
+	cases       map[string]bool
 	consents    map[string]bool
 	subjects    map[[32]byte]bool
 	identifiers map[string]bool

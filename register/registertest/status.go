@@ -42,7 +42,7 @@ func testStatus(t *testing.T, b Bench) {
 	} {
 		at = at.Add(time.Second)
 		mustCommit(t, b, register.SetStatus{Identifier: v.Identifier, From: move.from, To: move.to, At: at})
-		v.Status, v.StatusAt = move.to, at
+		v.Status, v.Stated, v.StatusAt = move.to, move.to, at
 		wantVersion(t, b, v, true)
 
 		want := map[int]license.Status{}
@@ -103,7 +103,18 @@ func testLists(t *testing.T, b Bench) {
 	if err != nil {
 		t.Fatalf("lists: %v", err)
 	}
-	if diff := cmp.Diff([]string{"b", "a", "c"}, lists); diff != "" {
+	var ids []string
+	for _, l := range lists {
+		ids = append(ids, l.ID)
+		if l.Closed {
+			t.Errorf("list %s is closed", l.ID)
+		}
+		slots := 0
+		if err := b.Storage.Occupied(t.Context(), l.ID, func(slot int) { slots++ }); err != nil || slots != map[string]int{"b": 2, "a": 1, "c": 1}[l.ID] {
+			t.Errorf("list %s has %d slots, %v", l.ID, slots, err)
+		}
+	}
+	if diff := cmp.Diff([]string{"b", "a", "c"}, ids); diff != "" {
 		t.Errorf("lists (-want +got):\n%s", diff)
 	}
 	for _, test := range []struct {

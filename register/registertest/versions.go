@@ -56,7 +56,7 @@ func testVersions(t *testing.T, b Bench) {
 	wantVersion(t, b, second, true)
 	wantVersion(t, b, other, true)
 
-	first.Status, first.StatusAt = license.Superseded, second.Signed
+	first.Status, first.Stated, first.StatusAt = license.Superseded, license.Superseded, second.Signed
 	wantVersion(t, b, first, false)
 }
 
