@@ -21,7 +21,12 @@ var (
 	// ErrEmptyMessage says that nothing was given to sign or verify. The two SM2 libraries disagree about the empty
 	// message, so the house never signs it.
 	ErrEmptyMessage = errors.New("an empty message is never signed")
+	// ErrUserID says that a user id (用户标识) is empty or longer than MaxUserID.
+	ErrUserID = errors.New("not an sm2 user id")
 )
+
+// MaxUserID is the longest user id in bytes: its length in bits stands in two bytes of ZA (GB/T 32918.2 clause 5.5).
+const MaxUserID = 8191
 
 // VerifyFunc is the shape of [Verify]. Verifiers take it as a field, so that a second voice can listen.
 type VerifyFunc func(pub *ecdsa.PublicKey, message, rs []byte) error
@@ -29,6 +34,16 @@ type VerifyFunc func(pub *ecdsa.PublicKey, message, rs []byte) error
 // Verify reports whether rs is the SM2 signature of message under pub: nil, or an error that is ErrBadSignature,
 // ErrSignatureForm, ErrEmptyMessage or ErrBadKey. It never panics, whatever the input.
 func Verify(pub *ecdsa.PublicKey, message, rs []byte) error {
+	return VerifyAs(pub, []byte(UserID), message, rs)
+}
+
+// VerifyAs is Verify for a signature made under the given user id: for what others signed under an id of their own, which
+// the verifier must know from elsewhere. ErrUserID when it cannot be one; the empty id is refused because libraries put
+// the default in its place without saying so.
+func VerifyAs(pub *ecdsa.PublicKey, userID, message, rs []byte) error {
+	if len(userID) == 0 || len(userID) > MaxUserID {
+		return fmt.Errorf("%w: %d bytes", ErrUserID, len(userID))
+	}
 	if len(message) == 0 {
 		return ErrEmptyMessage
 	}
@@ -39,7 +54,7 @@ func Verify(pub *ecdsa.PublicKey, message, rs []byte) error {
 	if err != nil {
 		return err
 	}
-	if !sm2.VerifyASN1WithSM2(pub, []byte(UserID), message, der) {
+	if !sm2.VerifyASN1WithSM2(pub, userID, message, der) {
 		return ErrBadSignature
 	}
 	return nil
