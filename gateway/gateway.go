@@ -35,7 +35,7 @@ type Config struct {
 	Records  Records
 	View     *tlog.View
 
-	StatusList func(ctx context.Context, id string) (token string, err error)                          // signed status list; fs.ErrNotExist if there is none
+	StatusList func(ctx context.Context, id string) (SignedList, error)                                // as it stands now; fs.ErrNotExist if there is none
 	Verify     func(ctx context.Context, v api.VerifyRequest) (kind string, _ []license.Step, _ error) // of licenses, answers and receipts
 	VerifySM2  sm.VerifyFunc                                                                           // default sm.Verify
 

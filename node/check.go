@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"oncegate/api"
 	"oncegate/license"
@@ -58,6 +59,7 @@ func (l *loader) checkGateway() {
 	l.unless(idForm.MatchString(g.ID), "$.gateway.id", "the gateway's id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
 	l.checkPublicURL(g.PublicURL)
 	l.unless(l.department(g.Department) || g.Department == "", "$.gateway.department", "there is no department %q", clip(g.Department))
+	l.unless(g.StatusList == 0 || time.Duration(g.StatusList) >= time.Minute && time.Duration(g.StatusList) <= 720*time.Hour, "$.gateway.status_list", "a status list is believed for 1m to 720h")
 	l.unless(g.Nodes >= 0, "$.gateway.nodes", "the number of nodes may not be negative")
 	l.checkTLS(g)
 	if host, ok := l.address("$.gateway.listen", g.Listen); ok && g.TLS == (TLS{}) && !g.BehindTLS {

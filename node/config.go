@@ -28,16 +28,17 @@ type Config struct {
 
 // Gateway is what the gateway is called and where it listens.
 type Gateway struct {
-	ID         string   `yaml:"id"`         // the audience (aud) of signed calls
-	Department string   `yaml:"department"` // id of the department that runs it: whose code stands in the certificate of its status lists
-	PublicURL  string   `yaml:"public_url"` // what callers put before the path in htu, such as "https://gateway.example"; never taken from a Host header
-	Listen     string   `yaml:"listen"`     // host:port of the service
-	Admin      string   `yaml:"admin"`      // host:port of health, readiness, metrics and pprof; loopback unless admin_open
-	AdminOpen  bool     `yaml:"admin_open"` // allow Admin on other addresses than loopback
-	TLS        TLS      `yaml:"tls"`        //
-	BehindTLS  bool     `yaml:"behind_tls"` // a proxy terminates TLS, so plain HTTP beyond loopback is meant
-	Drain      Duration `yaml:"drain"`      // at shutdown: how long /readyz says no before the listener closes, for load balancers; default 0
-	Nodes      int      `yaml:"nodes"`      // how many nodes share the store; default 1
+	ID         string   `yaml:"id"`          // the audience (aud) of signed calls
+	Department string   `yaml:"department"`  // id of the department that runs it: whose code stands in the certificate of its status lists
+	PublicURL  string   `yaml:"public_url"`  // what callers put before the path in htu, such as "https://gateway.example"; never taken from a Host header
+	Listen     string   `yaml:"listen"`      // host:port of the service
+	Admin      string   `yaml:"admin"`       // host:port of health, readiness, metrics and pprof; loopback unless admin_open
+	AdminOpen  bool     `yaml:"admin_open"`  // allow Admin on other addresses than loopback
+	TLS        TLS      `yaml:"tls"`         //
+	BehindTLS  bool     `yaml:"behind_tls"`  // a proxy terminates TLS, so plain HTTP beyond loopback is meant
+	Drain      Duration `yaml:"drain"`       // at shutdown: how long /readyz says no before the listener closes, for load balancers; default 0
+	Nodes      int      `yaml:"nodes"`       // how many nodes share the store; default 1
+	StatusList Duration `yaml:"status_list"` // for how long a published status list is believed offline, 1m to 720h: a revocation is known everywhere after it; default 24h
 }
 
 // TLS names the server's certificate chain and key, PEM. Both empty: plain HTTP, allowed on loopback or with behind_tls.

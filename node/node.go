@@ -303,9 +303,13 @@ func (n *Node) prepare(_ context.Context, s *Setup, was *running) (*running, err
 	}}, nil
 }
 
-func (n *Node) statusList(ctx context.Context, id string) (string, error) {
+func (n *Node) statusList(ctx context.Context, id string) (gateway.SignedList, error) {
 	now := n.current.Load()
-	return n.lists.token(ctx, id, now.snapshot.Register, now.setup.Keys, n.Now())
+	expires := time.Duration(now.setup.Gateway.StatusList)
+	if expires == 0 {
+		expires = statusExpires
+	}
+	return n.lists.get(ctx, id, listMaker{now.snapshot.Register, now.setup.Keys, expires, n.Now})
 }
 
 // A ring seals with the keys of the configuration in force.

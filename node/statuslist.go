@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"sync"
 	"time"
@@ -9,59 +11,117 @@ import (
 	"oncegate/certs/jws"
 	"oncegate/certs/keystore"
 	"oncegate/certs/statuslist"
+	"oncegate/gateway"
 	"oncegate/register"
 )
 
 const (
-	statusFresh   = 15 * time.Second // how long a signed list is served again
-	statusTTL     = 5 * time.Minute  // how long others may keep it
-	statusExpires = 24 * time.Hour
+	statusFresh   = 5 * time.Minute        // how long an unchanged list is served again, so that its exp stays ahead
+	statusTTL     = time.Minute            // how long others may keep it before asking again
+	statusExpires = 24 * time.Hour         // default of gateway.status_list: for how long it is believed offline
+	statusLook    = 100 * time.Millisecond // how long a list is served again without looking whether it changed
+	statusKept    = 256                    // lists that are kept signed
 )
 
-// statusLists signs the register's status lists and keeps each for a moment, so that a crowd that asks costs one signature.
+// statusLists signs the register's status lists and keeps each until it changes, so that a crowd that asks costs one
+// signature, and a revocation is published at once.
 type statusLists struct {
-	mu   sync.Mutex // protects all below; held while signing, so that one signs and the others wait
-	made map[string]madeList
+	mu   sync.Mutex // protects made
+	made map[string]*madeList
+
+	making sync.Mutex // held while an array is built: one at a time is in memory
 }
 
+// A madeList is one list as it was signed last.
 type madeList struct {
-	token string
-	by    string // id of the key that signed it
-	until time.Time
+	mu      sync.Mutex // protects all below; held while making it, so that one makes it and the others wait
+	signed  gateway.SignedList
+	by      string // id of the key that signed it
+	changes int64  // of the register's, when it was made
+	until   time.Time
+	look    time.Time // when the register is asked again; by this process's clock, which is never set back
 }
 
-// token returns the signed list; fs.ErrNotExist if there is none of this id.
-func (l *statusLists) token(ctx context.Context, id string, r *register.Register, keys *keystore.Store, now time.Time) (string, error) {
-	key, err := currentKey(keys, keystore.Status, "")
-	if err != nil {
-		return "", fmt.Errorf("sign status list: %w", err)
-	}
+// A listMaker is what lists are made with.
+type listMaker struct {
+	register *register.Register
+	keys     *keystore.Store
+	expires  time.Duration
+	now      func() time.Time
+}
+
+// get returns the signed list; fs.ErrNotExist if there is none of this id.
+func (s *statusLists) get(ctx context.Context, id string, m listMaker) (gateway.SignedList, error) {
+	l := s.find(id)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if made, ok := l.made[id]; ok && now.Before(made.until) && made.by == key.ID {
-		return made.token, nil
-	}
-	packed, err := r.StatusList(ctx, id)
+	key, err := currentKey(m.keys, keystore.Status, "")
 	if err != nil {
-		return "", err
+		return gateway.SignedList{}, fmt.Errorf("sign status list: %w", err)
+	}
+	now := m.now()
+	usable := l.by == key.ID && now.Before(l.until)
+	if usable && time.Now().Before(l.look) {
+		return l.signed, nil
+	}
+	begun := time.Now()
+	changes, err := m.register.ListChanges(ctx, id) // before the array is read: what changes between is seen next time
+	if err != nil {
+		return gateway.SignedList{}, err
+	}
+	if !usable || changes != l.changes {
+		s.making.Lock()
+		defer s.making.Unlock()
+		if l.signed, err = m.sign(ctx, id, key, now); err != nil {
+			l.by = ""
+			return gateway.SignedList{}, err
+		}
+		l.by, l.changes, l.until = key.ID, changes, now.Add(min(statusFresh, m.expires/4))
+		s.keep(id, l)
+	}
+	// Lists that take long to make are made less often.
+	l.look = time.Now().Add(min(max(statusLook, 4*time.Since(begun)), 8*statusLook))
+	return l.signed, nil
+}
+
+// find returns the list that is kept; a new one is kept when it turns out to exist.
+func (s *statusLists) find(id string) *madeList {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.made[id]; l != nil {
+		return l
+	}
+	return &madeList{}
+}
+
+func (s *statusLists) keep(id string, l *madeList) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.made == nil || len(s.made) >= statusKept && s.made[id] == nil {
+		s.made = make(map[string]*madeList) // more lists than are asked for at once: begin anew
+	}
+	s.made[id] = l
+}
+
+// sign makes a list as it stands.
+func (m listMaker) sign(ctx context.Context, id string, key keystore.Info, now time.Time) (signed gateway.SignedList, err error) {
+	packed, err := m.register.StatusList(ctx, id)
+	if err != nil {
+		return signed, err
 	}
 	list, err := statuslist.FromBytes(register.StatusBits, packed)
 	if err != nil {
-		return "", fmt.Errorf("sign status list: %w", err)
+		return signed, fmt.Errorf("sign status list: %w", err)
 	}
-	signer, err := keys.SignerByID(key.ID)
+	signer, err := m.keys.SignerByID(key.ID)
 	if err != nil {
-		return "", fmt.Errorf("sign status list: %w", err)
+		return signed, fmt.Errorf("sign status list: %w", err)
 	}
-	token, err := statuslist.Sign(ctx, signer, jws.Header{Kid: key.ID, X5C: key.Chain}, statuslist.Token{
-		Subject: r.ListURI(id), IssuedAt: now, Expires: now.Add(statusExpires), TTL: statusTTL, List: list,
+	signed.Expires, signed.Keep = now.Add(m.expires).Truncate(time.Second), min(statusTTL, m.expires/4)
+	signed.Token, err = statuslist.Sign(ctx, signer, jws.Header{Kid: key.ID, X5C: key.Chain}, statuslist.Token{
+		Subject: m.register.ListURI(id), IssuedAt: now, Expires: signed.Expires, TTL: signed.Keep, List: list,
 	})
-	if err != nil {
-		return "", err
-	}
-	if l.made == nil {
-		l.made = make(map[string]madeList)
-	}
-	l.made[id] = madeList{token, key.ID, now.Add(statusFresh)} // ids come from the register: they are few
-	return token, nil
+	sum := sha256.Sum256([]byte(signed.Token))
+	signed.Tag = base64.RawURLEncoding.EncodeToString(sum[:16])
+	return signed, err
 }
