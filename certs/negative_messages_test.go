@@ -20,6 +20,9 @@ func messages(c *craft) {
 	e := digest(za(&key.PublicKey, house16), msg)
 	k, _ := new(big.Int).SetString("59276e27d506861a16680f3ad9c02dccef3cc1fa3cdbe4ce6d54b80deac1bc21", 16)
 	p := signWith(d, e, k)
+	if p.r.Text(16) != "f5a03b0648d2c4630eeac513e1bb81a15944da3827d5b74143ac7eaceee720b3" {
+		c.t.Errorf("r = %x is not the published one", p.r)
+	}
 	c.add("", "the published signature", "Control", "raw", msg, p.raw())
 	c.add("", "the published signature, DER", "Control", "der", msg, p.der())
 	for _, v := range []struct{ name, msg string }{

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	gmcipher "github.com/emmansun/gmsm/cipher"
 	"github.com/emmansun/gmsm/sm4"
 	"pgregory.net/rapid"
 )
@@ -33,6 +34,43 @@ func TestSM4Vector(t *testing.T) {
 	block.Encrypt(out, key)
 	if hex.EncodeToString(out) != "681edf34d206965e86b3e94f536e4246" {
 		t.Errorf("%x", out)
+	}
+	back := make([]byte, 16)
+	if block.Decrypt(back, out); !bytes.Equal(back, key) {
+		t.Errorf("decrypted %x", back)
+	}
+	// Appendix A.2: a million times.
+	for range 1_000_000 - 1 {
+		block.Encrypt(out, out)
+	}
+	if hex.EncodeToString(out) != "595298c7c6fd271f0402f804c33d3f66" {
+		t.Errorf("after a million rounds %x", out)
+	}
+}
+
+// RFC 8998 A.2: SM4-CCM, which TLS 1.3 has and the house does not use.
+func TestCCMVector(t *testing.T) {
+	block, err := sm4.NewCipher(unhex(t, "0123456789abcdeffedcba9876543210"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := gmcipher.NewCCM(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plain []byte
+	for _, b := range []byte{0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff, 0xee, 0xaa} {
+		plain = append(plain, bytes.Repeat([]byte{b}, 8)...)
+	}
+	nonce, aad := unhex(t, "00001234567800000000abcd"), unhex(t, "feedfacedeadbeeffeedfacedeadbeefabaddad2")
+	const want = "48af93501fa62adbcd414cce6034d895dda1bf8f132f042098661572e7483094fd12e518ce062c98acee28d95df4416bed31a2f04476c18bb40c84a74b97dc5b" +
+		"16842d4fa186f56ab33256971fa110f4"
+	sealed := aead.Seal(nil, nonce, plain, aad)
+	if hex.EncodeToString(sealed) != want {
+		t.Errorf("%x", sealed)
+	}
+	if got, err := aead.Open(nil, nonce, sealed, aad); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("%x, %v", got, err)
 	}
 }
 
