@@ -224,3 +224,16 @@ func VerifyDER(verify sm.VerifyFunc, pub *ecdsa.PublicKey, message, der []byte) 
 
 // PublicKey returns a certificate's SM2 key.
 func PublicKey(c *Certificate) (*ecdsa.PublicKey, error) { return publicKey(c) }
+
+// SignedBy tells whether c names issuer as its authority and carries that authority's SM2 signature; the error is
+// ErrUnknownAnchor or ErrBadSignature. Dates, constraints and the rest of the path are not looked at.
+func SignedBy(c, issuer *Certificate, verify sm.VerifyFunc) error {
+	if !names(c, issuer) {
+		return fmt.Errorf("%w: another authority issued it", ErrUnknownAnchor)
+	}
+	pub, err := publicKey(issuer)
+	if err != nil {
+		return err
+	}
+	return checkSignature(c, pub, verify)
+}

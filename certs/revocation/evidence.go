@@ -1,0 +1,176 @@
+package revocation
+
+import (
+	"bytes"
+	"context"
+	"encoding/asn1"
+	"fmt"
+	"slices"
+	"time"
+
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
+)
+
+// Limits of evidence: it travels with every document, so that lists larger than maxStapled are left to be asked for.
+const (
+	MaxEvidence = 1 << 20
+	maxItems    = 16 // lists, and answers
+	maxStapled  = 256 << 10
+)
+
+// Evidence is revocation data kept with a signature (吊销证据), so that years later it verifies without network: what the
+// authorities said when it was made. It is what they signed, unchanged, and believed only as far as their signatures go.
+// It is safe for concurrent reading.
+type Evidence struct {
+	Lists     []*List
+	Responses []*Response
+	// Verify checks signatures; nil means [sm.Verify].
+	Verify sm.VerifyFunc
+}
+
+var _ Source = (*Evidence)(nil)
+
+// revocationValues is RevocationValues of RFC 5126 section 6.3.4 (id-aa-ets-revocationValues, CAdES-X Long): what other
+// people's tools call the same thing.
+type revocationValues struct {
+	Lists     []asn1.RawValue `asn1:"explicit,tag:0,optional,omitempty"`
+	Responses []asn1.RawValue `asn1:"explicit,tag:1,optional,omitempty"`
+}
+
+// Marshal writes the evidence as one DER value: RevocationValues, RFC 5126.
+func (e *Evidence) Marshal() ([]byte, error) {
+	var v revocationValues
+	for _, l := range e.Lists {
+		v.Lists = append(v.Lists, asn1.RawValue{FullBytes: l.Raw})
+	}
+	for _, r := range e.Responses {
+		v.Responses = append(v.Responses, asn1.RawValue{FullBytes: r.Raw})
+	}
+	der, err := asn1.Marshal(v)
+	if err == nil && len(der) > MaxEvidence {
+		err = fmt.Errorf("marshal revocation evidence: more than %d bytes", MaxEvidence)
+	}
+	return der, err
+}
+
+// ParseEvidence reads what Marshal wrote: at most 1 MiB, 16 lists and 16 answers. Other kinds of values are refused.
+func ParseEvidence(der []byte) (*Evidence, error) {
+	if len(der) > MaxEvidence {
+		return nil, malformed("the evidence is larger than %d bytes", MaxEvidence)
+	}
+	var v revocationValues
+	if err := unmarshal(der, &v); err != nil {
+		return nil, err
+	}
+	e := &Evidence{}
+	for _, raw := range v.Lists {
+		if err := e.addList(raw.FullBytes); err != nil {
+			return nil, err
+		}
+	}
+	for _, raw := range v.Responses {
+		if err := e.addBasic(raw.FullBytes); err != nil {
+			return nil, err
+		}
+	}
+	if again, err := e.Marshal(); err != nil || !bytes.Equal(again, der) {
+		return nil, malformed("the evidence holds something else too")
+	}
+	return e, nil
+}
+
+func (e *Evidence) addList(der []byte) error {
+	l, err := ParseList(der)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(e.Lists, func(o *List) bool { return bytes.Equal(o.Raw, l.Raw) }) {
+		return nil
+	}
+	if len(e.Lists) == maxItems {
+		return malformed("more than %d lists", maxItems)
+	}
+	e.Lists = append(e.Lists, l)
+	return nil
+}
+
+func (e *Evidence) addBasic(der []byte) error {
+	r, err := ParseBasic(der)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(e.Responses, func(o *Response) bool { return bytes.Equal(o.Raw, r.Raw) }) {
+		return nil
+	}
+	if len(e.Responses) == maxItems {
+		return malformed("more than %d answers", maxItems)
+	}
+	e.Responses = append(e.Responses, r)
+	return nil
+}
+
+// Status says what the evidence says, without network. Data of other authorities is passed over; among several that speak
+// of the certificate a revocation counts most. ErrNoSource if none does, else the first reason why not.
+func (e *Evidence) Status(_ context.Context, c, issuer *pki.Certificate, at time.Time) (Status, error) {
+	var best Status
+	err := error(ErrNoSource)
+	take := func(s Status, failed error) {
+		if failed != nil {
+			if err == ErrNoSource {
+				err = failed
+			}
+			return
+		}
+		if best.State == "" || s.State == Revoked || best.State == Unknown && s.State == Good {
+			best = s
+		}
+	}
+	for _, r := range e.Responses {
+		if r.speaksOf(c, issuer) {
+			take(e.response(r, c, issuer, at))
+		}
+	}
+	for _, l := range e.Lists {
+		if bytes.Equal(l.issuer, c.RawIssuer) {
+			take(e.list(l, c, issuer, at))
+		}
+	}
+	if best.State != "" {
+		return best, nil
+	}
+	return Status{}, err
+}
+
+func (e *Evidence) list(l *List, c, issuer *pki.Certificate, at time.Time) (Status, error) {
+	if err := l.Verify(issuer, e.Verify); err != nil {
+		return Status{}, err
+	}
+	return l.Status(c, at)
+}
+
+func (e *Evidence) response(r *Response, c, issuer *pki.Certificate, at time.Time) (Status, error) {
+	responder, err := r.Verify(issuer, e.Verify)
+	if err != nil {
+		return Status{}, err
+	}
+	if responder != nil && !pki.NoCheck(responder) && !e.vouched(responder, issuer, r.Produced) {
+		return Status{}, fmt.Errorf("%w: nobody says that its certificate was not revoked", ErrResponder)
+	}
+	return r.Status(c, issuer, at)
+}
+
+// vouched tells whether a list says that a responder was not revoked when it answered.
+func (e *Evidence) vouched(responder, issuer *pki.Certificate, at time.Time) bool {
+	for _, l := range e.Lists {
+		if s, err := e.list(l, responder, issuer, at); err == nil && s.State == Good {
+			return true
+		}
+	}
+	return false
+}
+
+// speaksOf tells whether an answer is about the certificate.
+func (r *Response) speaksOf(c, issuer *pki.Certificate) bool {
+	return slices.ContainsFunc(r.tbs.Answers, func(a singleResponse) bool { return CertID(a.ID).of(issuer, c.SerialNumber) })
+}

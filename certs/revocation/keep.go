@@ -1,0 +1,244 @@
+package revocation
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// held is what a client keeps: a [List] or a [Response].
+type held interface {
+	this() time.Time // made
+	next() time.Time // the next is due
+	bytes() int      // memory
+}
+
+func (l *List) this() time.Time { return l.This }
+func (l *List) next() time.Time { return until(l.This, l.Next) }
+func (l *List) bytes() int      { return len(l.Raw) + 4*cap(l.starts) + 256 }
+
+func (r *Response) this() time.Time { return r.tbs.Answers[0].This }
+func (r *Response) bytes() int      { return 4*len(r.Raw) + 1024 }
+
+// next is when the first of its answers ends.
+func (r *Response) next() time.Time {
+	var first time.Time
+	for _, a := range r.tbs.Answers {
+		n := until(a.This, a.Next)
+		if first.IsZero() || n.Before(first) {
+			first = n
+		}
+	}
+	return first
+}
+
+// kept is one thing kept. The client's mutex protects it.
+type kept struct {
+	value held
+	used  time.Time
+	after time.Time // failed: not asked again before
+	err   error
+}
+
+// get returns what is kept under a key, or makes it: once for all who want it at the same time. A stranger's patience ends
+// with ctx; the making goes on for the others.
+func (c *Client) get(ctx context.Context, key string, make func(context.Context) (held, error)) (v held, stale bool, err error) {
+	if v, stale, err, ok := c.lookup(key); ok {
+		return v, stale, err
+	}
+	flight := c.flights.DoChan(key, func() (any, error) {
+		if _, _, _, ok := c.lookup(key); ok {
+			return nil, nil // somebody was faster
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Timeout)
+		defer cancel()
+		v, err := c.making(ctx, make)
+		c.keep(key, v, err)
+		return nil, nil
+	})
+	select {
+	case <-flight:
+	case <-ctx.Done():
+		return nil, false, fmt.Errorf("%w: no time left", ErrUnavailable)
+	}
+	v, stale, err, ok := c.lookup(key)
+	if !ok {
+		return nil, false, fmt.Errorf("%w: what it said was over when it came", ErrStale)
+	}
+	return v, stale, err
+}
+
+// making makes, and refuses what comes from the future. A panic in a parser below us is an error.
+func (c *Client) making(ctx context.Context, make func(context.Context) (held, error)) (v held, err error) {
+	defer func() {
+		if recover() != nil {
+			v, err = nil, ErrMalformed
+		}
+	}()
+	if v, err = make(ctx); err != nil {
+		return nil, err
+	}
+	if v.this().After(c.Now().Add(skew)) {
+		return nil, ErrNotYet
+	}
+	return v, nil
+}
+
+// lookup finds what is kept; ok tells whether it settles the matter: it still counts, or its source was asked just now.
+func (c *Client) lookup(key string) (v held, stale bool, err error, ok bool) { //nolint:staticcheck // ok last, as in maps
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.Now()
+	k := c.kept[key]
+	switch {
+	case k == nil:
+		return nil, false, nil, false
+	case k.value != nil && now.Before(k.value.next()):
+		k.used = now
+		return k.value, false, nil, true
+	case now.Before(k.after) && k.value != nil:
+		k.used = now
+		return k.value, true, nil, true
+	case now.Before(k.after):
+		return nil, false, k.err, true
+	}
+	return nil, false, nil, false
+}
+
+// keep stores what was made, or that it failed. Something older than what is kept is a replay: it is not taken.
+func (c *Client) keep(key string, v held, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.Now()
+	k := c.kept[key]
+	if k == nil {
+		k = &kept{}
+		c.kept[key] = k
+		c.size += overhead + len(key)
+	}
+	k.used = now
+	if err == nil && older(v, k.value) {
+		err = ErrReplayed
+	}
+	if err == nil && !now.Before(v.next()) {
+		// It was over when it came: no better than none, but the best there is.
+		err = fmt.Errorf("%w: its next was due", ErrStale)
+		k.after, k.err = now.Add(c.Retry), err
+	} else if k.err, k.after = err, (time.Time{}); err != nil {
+		k.after = now.Add(c.Retry)
+		return
+	}
+	if k.value != nil {
+		c.size -= k.value.bytes()
+	}
+	k.value = v
+	c.size += v.bytes()
+	c.trim(key)
+}
+
+const overhead = 256
+
+// older tells whether v was made before what is kept; of lists the number counts too.
+func older(v, than held) bool {
+	if than == nil {
+		return false
+	}
+	a, isList := v.(*List)
+	b, wasList := than.(*List)
+	if isList && wasList && a.Number != nil && b.Number != nil && a.Number.Cmp(b.Number) < 0 {
+		return true
+	}
+	return v.this().Before(than.this())
+}
+
+// trim drops what was not used for longest until the rest fits. The caller holds mu.
+func (c *Client) trim(except string) {
+	for c.size > c.Keep && len(c.kept) > 1 {
+		oldest := ""
+		for key, k := range c.kept {
+			if key != except && (oldest == "" || k.used.Before(c.kept[oldest].used)) {
+				oldest = key
+			}
+		}
+		if v := c.kept[oldest].value; v != nil {
+			c.size -= v.bytes()
+		}
+		c.size -= overhead + len(oldest)
+		delete(c.kept, oldest)
+	}
+}
+
+// fetch gets an address, or posts a question to it, and reads at most limit bytes.
+func (c *Client) fetch(ctx context.Context, address string, question []byte, limit int64) ([]byte, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || len(address) > 2048 {
+		return nil, fmt.Errorf("%w: the address is not http", ErrUnavailable)
+	}
+	if c.Allow != nil {
+		if err := c.Allow(u); err != nil {
+			return nil, fmt.Errorf("%w: the address is not allowed", ErrUnavailable)
+		}
+	}
+	method, body := http.MethodGet, io.Reader(nil)
+	if question != nil {
+		method, body = http.MethodPost, bytes.NewReader(question)
+	}
+	q, err := http.NewRequestWithContext(ctx, method, address, body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the address cannot be used", ErrUnavailable)
+	}
+	if question != nil {
+		q.Header.Set("Content-Type", "application/ocsp-request")
+	}
+	resp, err := c.HTTP.Do(q)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, plain(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%w: it answers %d", ErrUnavailable, resp.StatusCode)
+	}
+	return readAll(resp, limit)
+}
+
+// readAll reads a body without ever holding much more than it: a large list is in memory once, and a little.
+func readAll(resp *http.Response, limit int64) ([]byte, error) {
+	if resp.ContentLength > limit {
+		return nil, malformed("more than %d bytes", limit)
+	}
+	size := resp.ContentLength
+	if size < 0 {
+		size = 32 << 10
+	}
+	body := make([]byte, 0, size+1) // one more, to see the end
+	for {
+		n, err := resp.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > limit:
+			return nil, malformed("more than %d bytes", limit)
+		case errors.Is(err, io.EOF):
+			return body, nil
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, plain(err))
+		}
+		if len(body) == cap(body) {
+			more := make([]byte, len(body), min(2*len(body), int(limit)+1))
+			copy(more, body)
+			body = more
+		}
+	}
+}
+
+// plain takes the address out of an error of net/http.
+func plain(err error) error {
+	if e := (*url.Error)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}

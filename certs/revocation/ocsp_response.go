@@ -1,0 +1,267 @@
+package revocation
+
+import (
+	"bytes"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"time"
+
+	"github.com/emmansun/gmsm/smx509"
+
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
+)
+
+// maxResponse bounds an answer: one certificate's takes about 1 KB, with the responder's own certificate.
+const (
+	maxResponse   = 64 << 10
+	maxAnswers    = 64
+	maxResponders = 8 // certificates in an answer
+)
+
+// A Response is what a responder signed, RFC 6960 section 4.2; [Response.Verify] says whether to believe it.
+type Response struct {
+	Raw      []byte // BasicOCSPResponse, DER
+	Produced time.Time
+	Nonce    []byte // empty: none
+	tbs      responseData
+	sm2      bool // is signed with SM2 and SM3
+	sign     []byte
+	certs    []*pki.Certificate
+}
+
+// ErrorStatus is a responder's refusal (OCSPResponseStatus), RFC 6960 section 4.2.1.
+type ErrorStatus int
+
+// Refusals.
+const (
+	MalformedRequest ErrorStatus = 1
+	InternalError    ErrorStatus = 2
+	TryLater         ErrorStatus = 3
+	SigRequired      ErrorStatus = 5
+	Unauthorized     ErrorStatus = 6
+)
+
+func (s ErrorStatus) Error() string {
+	name, ok := map[ErrorStatus]string{
+		MalformedRequest: "malformedRequest", InternalError: "internalError", TryLater: "tryLater",
+		SigRequired: "sigRequired", Unauthorized: "unauthorized",
+	}[s]
+	if !ok {
+		name = fmt.Sprintf("status %d", int(s))
+	}
+	return "the responder refused: " + name
+}
+
+// Unwrap makes every refusal an ErrUnavailable.
+func (s ErrorStatus) Unwrap() error { return ErrUnavailable }
+
+type ocspResponse struct {
+	Status asn1.Enumerated
+	Bytes  responseBytes `asn1:"explicit,tag:0,optional"`
+}
+
+type responseBytes struct {
+	Type     asn1.ObjectIdentifier
+	Response []byte
+}
+
+type basicResponse struct {
+	TBS       responseData
+	Algorithm pkix.AlgorithmIdentifier
+	Signature asn1.BitString
+	Certs     []asn1.RawValue `asn1:"explicit,tag:0,optional"`
+}
+
+type responseData struct {
+	Raw        asn1.RawContent
+	Version    int           `asn1:"explicit,tag:0,default:0,optional"`
+	Responder  asn1.RawValue // [1] name or [2] key
+	Produced   time.Time     `asn1:"generalized"`
+	Answers    []singleResponse
+	Extensions []pkix.Extension `asn1:"explicit,tag:1,optional"`
+}
+
+type singleResponse struct {
+	ID         certID
+	Good       asn1.Flag        `asn1:"tag:0,optional"`
+	Revoked    revokedInfo      `asn1:"tag:1,optional"`
+	Unknown    asn1.Flag        `asn1:"tag:2,optional"`
+	This       time.Time        `asn1:"generalized"`
+	Next       time.Time        `asn1:"generalized,explicit,tag:0,optional"`
+	Extensions []pkix.Extension `asn1:"explicit,tag:1,optional"`
+}
+
+type revokedInfo struct {
+	Time   time.Time       `asn1:"generalized"`
+	Reason asn1.Enumerated `asn1:"explicit,tag:0,optional"`
+}
+
+// ParseResponse reads an OCSPResponse as it comes over HTTP. A refusal is an [ErrorStatus].
+func ParseResponse(der []byte) (*Response, error) {
+	if len(der) > maxResponse {
+		return nil, malformed("the answer is larger than %d bytes", maxResponse)
+	}
+	var in ocspResponse
+	if err := unmarshal(der, &in); err != nil {
+		return nil, err
+	}
+	if in.Status != 0 {
+		return nil, ErrorStatus(in.Status)
+	}
+	if !in.Bytes.Type.Equal(oidBasic) {
+		return nil, malformed("the answer is of a type that is not known")
+	}
+	return ParseBasic(in.Bytes.Response)
+}
+
+// ParseBasic reads a BasicOCSPResponse, as it is kept in [Evidence].
+func ParseBasic(der []byte) (*Response, error) {
+	if len(der) > maxResponse {
+		return nil, malformed("the answer is larger than %d bytes", maxResponse)
+	}
+	var in basicResponse
+	if err := unmarshal(der, &in); err != nil {
+		return nil, err
+	}
+	if in.TBS.Version != 0 || len(in.TBS.Answers) == 0 || len(in.TBS.Answers) > maxAnswers || len(in.Certs) > maxResponders {
+		return nil, malformed("the answer is of another version, or says nothing, or too much")
+	}
+	if err := known(in.TBS.Extensions, oidNonce); err != nil {
+		return nil, err
+	}
+	r := &Response{Raw: der, Produced: in.TBS.Produced, tbs: in.TBS, sign: in.Signature.Bytes}
+	r.sm2 = in.Algorithm.Algorithm.Equal(oidSM2SM3) && in.Signature.BitLength == 8*len(r.sign)
+	for _, a := range in.TBS.Answers {
+		if err := a.check(); err != nil {
+			return nil, err
+		}
+	}
+	for _, raw := range in.Certs {
+		c, err := pki.Parse(raw.FullBytes)
+		if err != nil {
+			return nil, malformed("a certificate in the answer")
+		}
+		r.certs = append(r.certs, c)
+	}
+	var err error
+	r.Nonce, err = nonceOf(in.TBS.Extensions)
+	return r, err
+}
+
+func (a singleResponse) check() error {
+	said := 0
+	for _, is := range []bool{bool(a.Good), bool(a.Unknown), !a.Revoked.Time.IsZero()} {
+		if is {
+			said++
+		}
+	}
+	if said != 1 || a.ID.Serial == nil || !a.Next.IsZero() && a.Next.Before(a.This) {
+		return malformed("an answer says nothing, or two things, or ends before it begins")
+	}
+	return known(a.Extensions)
+}
+
+// Verify tells whether issuer, or a responder that issuer appointed, signed the answer (RFC 6960 section 4.2.2.2). It
+// returns the appointed responder's certificate, or nil if the issuer answered itself. A certificate without
+// id-pkix-ocsp-nocheck is for the caller to check ([pki.NoCheck]).
+func (r *Response) Verify(issuer *pki.Certificate, verify sm.VerifyFunc) (*pki.Certificate, error) {
+	if !r.sm2 {
+		return nil, fmt.Errorf("%w: it is not signed with SM2 and SM3", ErrBadSignature)
+	}
+	if r.names(issuer) {
+		return nil, r.signedBy(issuer, verify)
+	}
+	reason := fmt.Errorf("%w: it is neither the authority nor shown to be appointed by it", ErrResponder)
+	for _, c := range r.certs {
+		if !r.names(c) {
+			continue
+		}
+		if err := r.appointed(c, issuer, verify); err != nil {
+			reason = err
+			continue
+		}
+		return c, r.signedBy(c, verify)
+	}
+	return nil, reason
+}
+
+// names tells whether the answer names c as its signer: by subject, or by SHA-1 over its key.
+func (r *Response) names(c *pki.Certificate) bool {
+	id := r.tbs.Responder
+	if id.Class != asn1.ClassContextSpecific || !id.IsCompound {
+		return false
+	}
+	switch id.Tag {
+	case 1:
+		return bytes.Equal(id.Bytes, c.RawSubject)
+	case 2:
+		var hash []byte
+		key := keyBits(c)
+		return key != nil && unmarshal(id.Bytes, &hash) == nil && bytes.Equal(hash, hashes[SHA1].sum(key))
+	}
+	return false
+}
+
+// appointed tells whether issuer let c answer for it, when the answer was made.
+func (r *Response) appointed(c, issuer *pki.Certificate, verify sm.VerifyFunc) error {
+	if err := pki.SignedBy(c, issuer, orDefault(verify)); err != nil {
+		return fmt.Errorf("%w: the authority did not issue its certificate", ErrResponder)
+	}
+	mayAnswer := false
+	for _, u := range c.ExtKeyUsage {
+		mayAnswer = mayAnswer || u == smx509.ExtKeyUsageOCSPSigning
+	}
+	switch {
+	case !mayAnswer:
+		return fmt.Errorf("%w: its certificate is not for answering", ErrResponder)
+	case !pki.IsSigning(c):
+		return fmt.Errorf("%w: its key may not sign", ErrResponder)
+	case len(c.UnhandledCriticalExtensions) > 0:
+		return fmt.Errorf("%w: its certificate has a critical extension that is not known", ErrResponder)
+	case r.Produced.Before(c.NotBefore) || r.Produced.After(c.NotAfter):
+		return fmt.Errorf("%w: its certificate was not valid when it answered", ErrResponder)
+	}
+	return nil
+}
+
+func (r *Response) signedBy(c *pki.Certificate, verify sm.VerifyFunc) error {
+	pub, err := pki.PublicKey(c)
+	if err != nil {
+		return fmt.Errorf("%w: the responder has no SM2 key", ErrBadSignature)
+	}
+	if err := pki.VerifyDER(orDefault(verify), pub, r.tbs.Raw, r.sign); err != nil {
+		return fmt.Errorf("%w: the answer's signature does not verify", ErrBadSignature)
+	}
+	return nil
+}
+
+// Status says what the answer says of a certificate at a moment. The caller has verified the answer under c's issuer.
+func (r *Response) Status(c, issuer *pki.Certificate, at time.Time) (Status, error) {
+	err := fmt.Errorf("%w: it answers for another one", ErrScope)
+	for _, a := range r.tbs.Answers {
+		if !CertID(a.ID).of(issuer, c.SerialNumber) {
+			continue
+		}
+		s := a.status(at)
+		if s.State == Revoked && s.Reason != pki.OnHold {
+			return s, nil // a revocation does not wear off
+		}
+		if err = speaksOf(c, a.This, a.Next, at); err == nil {
+			return s, nil
+		}
+	}
+	return Status{}, err
+}
+
+func (a singleResponse) status(at time.Time) Status {
+	s := Status{State: Good, By: OCSP, This: a.This, Next: a.Next}
+	switch {
+	case bool(a.Unknown):
+		s.State = Unknown
+	case !bool(a.Good):
+		s = s.settle(a.Revoked.Time, at, pki.Reason(a.Revoked.Reason))
+	}
+	return s
+}

@@ -1,0 +1,189 @@
+package revocation
+
+import (
+	"context"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/big"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
+)
+
+// A Responder answers questions about the certificates of one authority over HTTP (RFC 6960 appendix A: GET and POST).
+// Issuer, Signer and Lookup are required. It is safe for concurrent use once its fields stand.
+type Responder struct {
+	// Issuer is the authority whose certificates are asked about.
+	Issuer *pki.Certificate
+	// Signer signs the answers: the authority's key, or that of Certificate.
+	Signer sm.Signer
+	// Certificate appoints the signer: issued by Issuer for [pki.OCSP]. nil when the authority signs itself.
+	Certificate *pki.Certificate
+	// Lookup says what is known of a serial number: its State, and Time and Reason if it is revoked. fs.ErrNotExist for a
+	// number that was never given; the answer is then "unknown".
+	Lookup func(ctx context.Context, serial *big.Int) (Status, error)
+	// Valid is how long an answer counts; zero means one hour.
+	Valid time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Confirm checks every signature before it leaves; nil means [sm.Verify]. Give it both voices.
+	Confirm sm.VerifyFunc
+}
+
+// ServeHTTP answers one question. Mount it with http.StripPrefix where GET is wanted: the path is the question.
+func (r *Responder) ServeHTTP(w http.ResponseWriter, q *http.Request) {
+	der, err := question(w, q)
+	if err != nil {
+		w.Header().Set("Allow", "GET, POST")
+		http.Error(w, "an OCSP request by GET or POST", http.StatusMethodNotAllowed)
+		return
+	}
+	now := time.Now
+	if r.Now != nil {
+		now = r.Now
+	}
+	at := now().UTC().Truncate(time.Second)
+	answer, request, err := r.answer(q.Context(), der, at)
+	if err != nil {
+		refusal := InternalError
+		errors.As(err, &refusal)
+		answer, _ = asn1.Marshal(ocspResponse{Status: asn1.Enumerated(refusal)})
+	}
+	w.Header().Set("Content-Type", "application/ocsp-response")
+	if err == nil && q.Method == http.MethodGet && len(request.Nonce) == 0 { // RFC 5019 section 6.2
+		w.Header().Set("Cache-Control", fmt.Sprintf("max-age=%d, public, no-transform, must-revalidate", int(r.valid().Seconds())))
+		w.Header().Set("Last-Modified", at.Format(http.TimeFormat))
+		w.Header().Set("Expires", at.Add(r.valid()).Format(http.TimeFormat))
+	} else {
+		w.Header().Set("Cache-Control", "no-store")
+	}
+	_, _ = w.Write(answer) // who hung up needs no answer
+}
+
+// question takes the request out of a POST's body or a GET's path. Only a wrong method is an error; what cannot be decoded
+// is an empty question, which is malformed.
+func question(w http.ResponseWriter, q *http.Request) ([]byte, error) {
+	switch q.Method {
+	case http.MethodPost:
+		body, err := io.ReadAll(http.MaxBytesReader(w, q.Body, maxRequest))
+		if err != nil {
+			return nil, nil
+		}
+		return body, nil
+	case http.MethodGet:
+		path, err := url.PathUnescape(strings.TrimPrefix(q.URL.EscapedPath(), "/"))
+		if err != nil || len(path) > 2*maxRequest {
+			return nil, nil
+		}
+		der, _ := base64.StdEncoding.DecodeString(strings.ReplaceAll(path, " ", "+"))
+		return der, nil
+	}
+	return nil, http.ErrNotSupported
+}
+
+func (r *Responder) valid() time.Duration {
+	if r.Valid == 0 {
+		return time.Hour
+	}
+	return r.Valid
+}
+
+// answer makes an OCSPResponse; its error is an ErrorStatus, or internal.
+func (r *Responder) answer(ctx context.Context, der []byte, at time.Time) ([]byte, Request, error) {
+	request, err := ParseRequest(der)
+	if err != nil {
+		return nil, request, MalformedRequest
+	}
+	data := responseData{Produced: at}
+	for _, id := range request.IDs {
+		if !id.of(r.Issuer, id.Serial) {
+			return nil, request, Unauthorized // RFC 5019 section 2.2.3: not ours to answer
+		}
+		s, err := r.Lookup(ctx, id.Serial)
+		if errors.Is(err, fs.ErrNotExist) {
+			s, err = Status{State: Unknown}, nil
+		}
+		if err != nil {
+			return nil, request, TryLater
+		}
+		data.Answers = append(data.Answers, r.single(id, s, at))
+	}
+	if len(request.Nonce) > 0 {
+		e, err := nonceExtension(request.Nonce)
+		if err != nil {
+			return nil, request, err
+		}
+		data.Extensions = []pkix.Extension{e}
+	}
+	out, err := r.sign(ctx, data)
+	return out, request, err
+}
+
+func (r *Responder) single(id CertID, s Status, at time.Time) singleResponse {
+	a := singleResponse{ID: certID(id), This: at, Next: at.Add(r.valid())}
+	switch s.State {
+	case Good:
+		a.Good = true
+	case Revoked:
+		a.Revoked = revokedInfo{s.Time.UTC().Truncate(time.Second), asn1.Enumerated(s.Reason)}
+	default:
+		a.Unknown = true
+	}
+	return a
+}
+
+func (r *Responder) sign(ctx context.Context, data responseData) ([]byte, error) {
+	signer := r.Issuer
+	if r.Certificate != nil {
+		signer = r.Certificate
+	}
+	hash, err := asn1.Marshal(hashes[SHA1].sum(keyBits(signer)))
+	if err != nil {
+		return nil, err
+	}
+	data.Responder = asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 2, IsCompound: true, Bytes: hash}
+	if data.Raw, err = asn1.Marshal(data); err != nil {
+		return nil, err
+	}
+	rs, err := r.Signer.Sign(ctx, data.Raw)
+	if err != nil {
+		return nil, err
+	}
+	pub, err := pki.PublicKey(signer)
+	if err != nil {
+		return nil, err
+	}
+	if err := orDefault(r.Confirm)(pub, data.Raw, rs); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadSignature, err)
+	}
+	signature, err := sm.RawToDER(rs)
+	if err != nil {
+		return nil, err
+	}
+	out := basicResponse{
+		TBS: data, Algorithm: pkix.AlgorithmIdentifier{Algorithm: oidSM2SM3},
+		Signature: asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)},
+	}
+	if r.Certificate != nil {
+		out.Certs = []asn1.RawValue{{FullBytes: r.Certificate.Raw}}
+	}
+	basic, err := asn1.Marshal(out)
+	if err != nil {
+		return nil, err
+	}
+	return wrapBasic(basic)
+}
+
+// wrapBasic puts a BasicOCSPResponse into a successful OCSPResponse.
+func wrapBasic(basic []byte) ([]byte, error) {
+	return asn1.Marshal(ocspResponse{Bytes: responseBytes{oidBasic, basic}})
+}
