@@ -32,8 +32,8 @@ var (
 	errShortModulus = fmt.Errorf("%w: an RSA key shorter than 2048 bits", errAlgorithm)
 )
 
-// newHash returns the hash of a digest algorithm: SM3 or SHA-2.
-func newHash(of asn1.ObjectIdentifier) (hash.Hash, error) {
+// NewHash returns the hash of a digest algorithm: SM3, SHA-256, SHA-384 or SHA-512.
+func NewHash(of asn1.ObjectIdentifier) (hash.Hash, error) {
 	switch {
 	case of.Equal(SM3):
 		return sm.New(), nil
@@ -74,7 +74,7 @@ func (s *Signer) checkSM2(pub *ecdsa.PublicKey, message []byte, verify sm.Verify
 
 // checkForeign verifies RSA (PKCS #1 v1.5) and ECDSA with SHA-2, as authorities abroad sign.
 func (s *Signer) checkForeign(c *pki.Certificate, message []byte) error {
-	h, err := newHash(s.DigestAlgorithm)
+	h, err := NewHash(s.DigestAlgorithm)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func bound(v []byte, c *pki.Certificate, standard asn1.ObjectIdentifier) error {
 		d := sha1.Sum(c.Raw)
 		digest = d[:]
 	} else {
-		h, err := newHash(algorithm)
+		h, err := NewHash(algorithm)
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,8 @@ type Config struct {
 	// SigningCertificate adds the attribute signingCertificateV2 (RFC 5035, RFC 5816), so that the certificate cannot be
 	// exchanged for another one of the same key. Time stamps need it.
 	SigningCertificate bool
+	// OmitCertificates leaves the chains out: whoever verifies has them.
+	OmitCertificates bool
 	// Now is the clock of signingTime; nil means time.Now.
 	Now func() time.Time
 	// Confirm checks every signature before it leaves; nil means [sm.Verify]. Give it both voices.
@@ -63,6 +65,9 @@ func Sign(ctx context.Context, c Config, content []byte, by ...Identity) ([]byte
 			return nil, fmt.Errorf("sign message: %w", err)
 		}
 		m.Signers = append(m.Signers, s)
+		if c.OmitCertificates {
+			continue
+		}
 		for _, cert := range id.Chain {
 			m.add(cert)
 		}

@@ -73,14 +73,19 @@ type Verdict struct {
 	Steps       []license.Step
 }
 
-// Verify judges a message. For a detached one content is what it is about; for an attached one content is nil, or the same.
-// Certificates are judged for the time at, such as a time stamp's; zero means the signing time that the signer claims, and
-// where it claims none, now.
+// Verify reads and judges a message: [Parse], then [Verifier.Judge].
 func (v *Verifier) Verify(ctx context.Context, message, content []byte, at time.Time) Result {
 	m, err := Parse(message)
 	if err != nil {
 		return Result{Steps: []license.Step{v.step(StepParse, 0, err)}}
 	}
+	return v.Judge(ctx, m, content, at)
+}
+
+// Judge judges a message. For a detached one content is what it is about; for an attached one content is nil, or the same.
+// Certificates are judged for the time at, such as a time stamp's; zero means the signing time that the signer claims, and
+// where it claims none, now.
+func (v *Verifier) Judge(ctx context.Context, m *Message, content []byte, at time.Time) Result {
 	r := Result{Message: m, Content: m.Content}
 	if m.Detached {
 		r.Content = content
@@ -225,7 +230,7 @@ func (s *Signer) covers(m *Message, content []byte) error {
 	if rest, err := asn1.Unmarshal(v, &kind); !ok || err != nil || len(rest) > 0 || !kind.Equal(m.ContentType) {
 		return errors.New("the signed attributes are about another type of content")
 	}
-	h, err := newHash(s.DigestAlgorithm)
+	h, err := NewHash(s.DigestAlgorithm)
 	if err != nil {
 		return err
 	}
