@@ -41,14 +41,14 @@ const (
 	MaxDepth = 64
 	// MaxSignatures bounds the signatures of a package.
 	MaxSignatures = 64
+	// MaxDescriptions bounds all Signature.xml of a package together, in bytes: 60,000 References.
+	MaxDescriptions = 8 << 20
 )
 
 // Why a document could not be made.
 var (
 	// ErrDocument says that no package can be made of a document: no page, a number that is none, a font that is missing.
 	ErrDocument = errors.New("no package can be made of this document")
-	// ErrGlyph says that a font has no glyph for a character of a watermark.
-	ErrGlyph = errors.New("the font has no glyph for a character of the watermark")
 	// ErrExpired says that an annotated copy would have expired already.
 	ErrExpired = errors.New("an annotated copy cannot expire in the past")
 	// ErrSigning says that a signing does not fit the package.
@@ -69,21 +69,16 @@ type Datum struct{ Name, Value string }
 
 // A Document is what a package shows and says.
 type Document struct {
-	ID          string    // DocID, 32 hexadecimal digits; empty derives one from the content
-	Title       string    // may be empty
-	Author      string    // may be empty
-	Created     time.Time // CreationDate; zero means Config.Now
-	Data        []Datum   // OFD.xml: CustomDatas
-	Pages       []*sheet.Page
-	Watermark   *Watermark // on every page; nil for none
+	ID      string    // DocID, 32 hexadecimal digits; empty derives one from the content
+	Title   string    // may be empty
+	Author  string    // may be empty
+	Created time.Time // CreationDate; zero means Config.Now
+	Data    []Datum   // OFD.xml: CustomDatas
+	Pages   []*sheet.Page
+	// Watermark is drawn as an annotation of type Watermark, clause 15.2: readers show it over the page, and nobody takes it
+	// off without breaking the signature.
+	Watermark   *sheet.Page // over every page; nil for none
 	Attachments []Attachment
-}
-
-// A Watermark is text over every page, in rows that rise to the right, as an annotation of type Watermark (clause 15.2):
-// readers show it and let nobody take it off without breaking the signature.
-type Watermark struct {
-	Font  string // name of a font in every page's Fonts
-	Lines []string
 }
 
 // An Attachment (附件, clause 20) is a file that travels along and is not shown.
@@ -123,9 +118,9 @@ type Copy struct {
 	// Document is the copy as it is granted: its pages and Data hold nothing else. Its Watermark is replaced, and the JZJ
 	// metadata and the digest of the original are added to its Data, which must name the license (ZZBS).
 	Document Document
-	// Notice is what the watermark says; Font draws it.
+	// Notice is what the watermark says, and Draw draws its lines: a page of the same size with nothing but them.
 	Notice Notice
-	Font   string
+	Draw   func(lines []string) (*sheet.Page, error)
 	// Maker and Reason are JZJZZZ and JZJZZSY; empty means Notice.Provider and Notice.Matter.
 	Maker, Reason string
 	Signing       Signing
@@ -157,6 +152,7 @@ const (
 	StepUnique      = "ofd-entries"      // no two files of one name, letter case aside
 	StepXML         = "ofd-xml"          // XML without entities, within bounds
 	StepDocument    = "ofd-document"     // one document, and what it leads to is there
+	StepExpires     = "ofd-copy-expires" // an annotated copy may still be used; only when it names an end
 	StepSigned      = "ofd-signed"       // there is a signature
 	StepCoverage    = "ofd-coverage"     // every file is under a signature that holds
 	StepList        = "ofd-list"         // GM/T 0099: the files are those of OFDEntries.xml; only when that file exists
@@ -188,6 +184,8 @@ type Proof struct {
 
 // Judges judge signature values. Without a judge a value is not checkable, never ok.
 type Judges struct {
+	// Now is when an annotated copy is looked at; zero means time.Now.
+	Now time.Time
 	// Seal judges an SES_Signature over digest, the SM3 of Signature.xml at path.
 	Seal func(ctx context.Context, value, digest []byte, path string) Proof
 	// CMS judges GB/T 35275 SignedData. Content is what is signed when the SignedData has none inside.

@@ -1,0 +1,129 @@
+package ofd
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"oncegate/certs/sm"
+	"oncegate/license"
+)
+
+// timeLayout is how moments stand in metadata: those of GB/T 36903 are dates without separators, and so are ours.
+const timeLayout = "20060102150405"
+
+// Annotate makes an annotated copy. The original is read, so that nothing is said about a file that is no package, and
+// stays as it is. ErrExpired when the notice has expired; other errors are those of [Config.Write] and [Config.Sign].
+func (c Config) Annotate(ctx context.Context, a Copy) ([]byte, error) {
+	now := c.now()
+	switch n := a.Notice; {
+	case !n.Expires.After(now):
+		return nil, ErrExpired
+	case n.Provider == "" || n.User == "" || n.Matter == "" || n.Case == "":
+		return nil, fmt.Errorf("%w: its notice names no provider, user, matter or case", ErrDocument)
+	case a.Draw == nil:
+		return nil, fmt.Errorf("%w: nobody draws its watermark", ErrDocument)
+	case !slices.ContainsFunc(a.Document.Data, func(d Datum) bool { return d.Name == Identifier && d.Value != "" }):
+		return nil, fmt.Errorf("%w: its metadata does not name the license", ErrDocument)
+	}
+	if _, err := Open(bytes.NewReader(a.Original), int64(len(a.Original))); err != nil {
+		return nil, err
+	}
+	mark, err := a.Draw(a.Notice.Lines())
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("draw watermark: %w", err)
+	case mark == nil || len(mark.Items) == 0:
+		return nil, fmt.Errorf("%w: its watermark is empty", ErrDocument)
+	}
+	digest := sm.Digest(a.Original)
+	d := a.Document
+	d.Created = now
+	d.Watermark = mark
+	d.Data = append(slices.DeleteFunc(slices.Clone(d.Data), added),
+		Datum{CopyMaker, cmp.Or(a.Maker, a.Notice.Provider)},
+		Datum{CopyMade, now.In(china).Format(timeLayout)},
+		Datum{CopyReason, cmp.Or(a.Reason, a.Notice.Matter)},
+		Datum{CopyExpires, a.Notice.Expires.In(china).Format(timeLayout)},
+		Datum{OriginalSM3, hex.EncodeToString(digest[:])},
+	)
+	pkg, err := c.Write(d)
+	if err != nil {
+		return nil, err
+	}
+	return c.Sign(ctx, pkg, a.Signing)
+}
+
+// added says whether an item of metadata is one that Annotate adds.
+func added(d Datum) bool {
+	return slices.Contains([]string{CopyMaker, CopyMade, CopyReason, CopyExpires, OriginalSM3}, d.Name)
+}
+
+// Lines are what the watermark says. Every form of a copy, PDF too, says the same.
+func (n Notice) Lines() []string {
+	return []string{
+		n.Provider + "提供",
+		"仅供" + n.User + "办理" + n.Matter + "使用",
+		"办件号 " + n.Case,
+		"有效期至 " + n.Expires.In(china).Format("2006年1月2日 15:04"),
+	}
+}
+
+// CopyInfo is what an annotated copy says about itself; the zero value with false when the package is no such copy.
+type CopyInfo struct {
+	Maker, Reason string
+	Made, Expires time.Time // zero when they cannot be read
+	Original      []byte    // SM3 of the original package; nil when it is not named
+}
+
+// Copy reads the metadata of an annotated copy.
+func (p *Package) Copy() (CopyInfo, bool) {
+	info := CopyInfo{Maker: p.Value(CopyMaker), Reason: p.Value(CopyReason)}
+	info.Made, _ = parseTime(p.Value(CopyMade), false)
+	info.Expires, _ = parseTime(p.Value(CopyExpires), true)
+	if sum, err := hex.DecodeString(p.Value(OriginalSM3)); err == nil && len(sum) == sm.DigestSize {
+		info.Original = sum
+	}
+	return info, p.Value(CopyMaker) != ""
+}
+
+// parseTime reads a moment as vendors write it. Of a day without time it is the end, or else the begin.
+func parseTime(s string, end bool) (time.Time, bool) {
+	for _, layout := range []string{timeLayout, "2006-01-02 15:04:05", "2006-01-02T15:04:05", time.RFC3339, "200601021504"} {
+		if t, err := time.ParseInLocation(layout, s, china); err == nil {
+			return t, true
+		}
+	}
+	for _, layout := range []string{"20060102", dateLayout, "2006年1月2日"} {
+		if t, err := time.ParseInLocation(layout, s, china); err == nil {
+			if end {
+				t = t.AddDate(0, 0, 1)
+			}
+			return t, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// stepExpires says whether an annotated copy may still be used; nothing when it names no end.
+func (p *Package) stepExpires(now time.Time) []license.Step {
+	text := p.Value(CopyExpires)
+	if text == "" {
+		return nil
+	}
+	if now.IsZero() {
+		now = time.Now()
+	}
+	end, known := parseTime(text, true)
+	switch {
+	case !known:
+		return []license.Step{notCheckable(StepExpires, "Until when the copy may be used cannot be read.")}
+	case !now.Before(end):
+		return []license.Step{failed(StepExpires, "The copy was for use until "+end.In(china).Format("2006-01-02 15:04:05")+".")}
+	}
+	return []license.Step{ok(StepExpires)}
+}

@@ -1,0 +1,145 @@
+package ofd
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+)
+
+// node is an XML element. Names are local: vendors differ in prefixes and, before 2016, in the namespace.
+type node struct {
+	name     string
+	prefix   string
+	attrs    []xml.Attr
+	children []*node
+	text     string // of the element itself, trimmed
+	end      int64  // offset of its end tag
+}
+
+// frame is an element whose end tag has not come yet.
+type frame struct {
+	*node
+	text []byte
+}
+
+// parseTree reads one XML file. Document type definitions, entities, doubled attributes and whatever breaks the bounds
+// are refused: none has a place in OFD, and readers disagree on them.
+func parseTree(name string, b []byte) (*node, error) {
+	if crowded(b) {
+		return nil, refuse(StepXML, "the file %s has more than %d attributes in one element", quote(name), maxAttributes)
+	}
+	d := xml.NewDecoder(bytes.NewReader(b))
+	malformed := refuse(StepXML, "the file %s is not well-formed XML in UTF-8", quote(name))
+	top := &node{}
+	open := []frame{{node: top}}
+	count := 0
+	for {
+		before := d.InputOffset()
+		token, err := d.RawToken()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, malformed
+		}
+		here := &open[len(open)-1]
+		switch t := token.(type) {
+		case xml.Directive:
+			return nil, refuse(StepXML, "the file %s has a document type definition", quote(name))
+		case xml.CharData:
+			if here.node != top {
+				here.text = append(here.text, t...)
+			}
+		case xml.StartElement:
+			if count++; count > MaxNodes || len(open) > MaxDepth {
+				return nil, refuse(StepXML, "the file %s has more than %d elements or %d levels", quote(name), MaxNodes, MaxDepth)
+			}
+			if doubled(t.Attr) {
+				return nil, refuse(StepXML, "the file %s has an attribute twice in one element", quote(name))
+			}
+			n := &node{name: t.Name.Local, prefix: t.Name.Space, attrs: t.Attr}
+			here.children = append(here.children, n)
+			open = append(open, frame{node: n})
+		case xml.EndElement:
+			if t.Name.Local != here.name || t.Name.Space != here.prefix || here.node == top {
+				return nil, malformed
+			}
+			here.node.text, here.end = string(bytes.TrimSpace(here.text)), before
+			open = open[:len(open)-1]
+		}
+	}
+	if len(open) != 1 || len(top.children) != 1 {
+		return nil, malformed
+	}
+	return top.children[0], nil
+}
+
+// maxAttributes bounds the attributes of one element, which the decoder collects before anybody can count them.
+const maxAttributes = 256
+
+// crowded says whether some element of b may have more than maxAttributes.
+func crowded(b []byte) bool {
+	for part := range bytes.SplitSeq(b, []byte("<")) {
+		if len(part) > 2*maxAttributes && bytes.Count(part, []byte("=")) > maxAttributes {
+			return true
+		}
+	}
+	return false
+}
+
+// doubled says whether two attributes have one name, prefixes aside.
+func doubled(attrs []xml.Attr) bool {
+	for i, a := range attrs {
+		for _, b := range attrs[:i] {
+			if a.Name.Local == b.Name.Local && (a.Name.Space == "xmlns") == (b.Name.Space == "xmlns") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// child returns the first child of a name, nil when there is none. It may be called on nil.
+func (n *node) child(name string) *node {
+	for c := range n.all(name) {
+		return c
+	}
+	return nil
+}
+
+// all yields the children of a name.
+func (n *node) all(name string) func(yield func(*node) bool) {
+	return func(yield func(*node) bool) {
+		if n == nil {
+			return
+		}
+		for _, c := range n.children {
+			if c.name == name && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// value returns the text of the first child of a name.
+func (n *node) value(name string) string {
+	if c := n.child(name); c != nil {
+		return c.text
+	}
+	return ""
+}
+
+// attr returns an attribute, spaces around it cut off.
+func (n *node) attr(name string) string {
+	if n == nil {
+		return ""
+	}
+	for _, a := range n.attrs {
+		if a.Name.Local == name && a.Name.Space != "xmlns" {
+			return strings.TrimSpace(a.Value)
+		}
+	}
+	return ""
+}
