@@ -95,7 +95,7 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 		faults.addErr(fmt.Sprintf("$.delegations[%d]", i), t.addDelegation(d))
 	}
 	var err error
-	t.chains, err = pki.NewVerifier(pki.Trust{Anchors: c.Anchors, Known: c.Known, Verify: sm.Verify, Confirm: verifyTwice})
+	t.chains, err = pki.NewVerifier(pki.Trust{Anchors: c.Anchors, Known: c.Known, Verify: verifyTwice, Confirm: verifyTwice})
 	faults.addErr("$.anchors", err)
 	return t, faults.err()
 }

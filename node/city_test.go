@@ -141,11 +141,18 @@ type served struct {
 // serve opens and runs the node until the test ends, or stop.
 func (c *city) serve() *served {
 	c.t.Helper()
+	return c.serveAs(func(*Node) {})
+}
+
+// serveAs is serve of a node that is changed before it runs.
+func (c *city) serveAs(change func(*Node)) *served {
+	c.t.Helper()
 	logs := &lockedBuffer{}
 	n, err := Open(c.t.Context(), c.main, Options{Logger: slog.New(slog.NewTextHandler(logs, nil))})
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	change(n)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
