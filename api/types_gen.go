@@ -41,6 +41,23 @@ const (
 	HowWaived   How = "waived"
 )
 
+// Defines values for IssuedHolderState.
+const (
+	IssuedHolderStateFaulty  IssuedHolderState = "faulty"
+	IssuedHolderStateKnown   IssuedHolderState = "known"
+	IssuedHolderStateMissing IssuedHolderState = "missing"
+	IssuedHolderStateSigned  IssuedHolderState = "signed"
+)
+
+// Defines values for LicenseCommand.
+const (
+	LicenseCommandExpire    LicenseCommand = "expire"
+	LicenseCommandReinstate LicenseCommand = "reinstate"
+	LicenseCommandRevoke    LicenseCommand = "revoke"
+	LicenseCommandSupersede LicenseCommand = "supersede"
+	LicenseCommandSuspend   LicenseCommand = "suspend"
+)
+
 // Defines values for MaterialState.
 const (
 	MaterialStateCovered     MaterialState = "covered"
@@ -654,6 +671,41 @@ type Identifier = string
 // Index An index in the log, from 0.
 type Index = uint64
 
+// IssueAnswer defines model for IssueAnswer.
+type IssueAnswer struct {
+	Holders []IssuedHolder `json:"holders"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce    `json:"nonce"`
+	Operation string   `json:"operation"`
+	Rules     []string `json:"rules"`
+	Source    string   `json:"source"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// IssueRequest defines model for IssueRequest.
+type IssueRequest struct {
+	Holders []HolderID `json:"holders"`
+
+	// LicenseType An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	LicenseType Word `json:"license_type"`
+}
+
+// IssuedHolder What became of one holder's licenses of the type. signed: at least one is signed now; known: all were signed before; missing: the
+// source has none; faulty: a record breaks a rule that a signed license must keep, or no key signs for its issuing body.
+type IssuedHolder struct {
+	Identifiers []string          `json:"identifiers,omitempty,omitzero"`
+	Reason      string            `json:"reason,omitempty,omitzero"`
+	State       IssuedHolderState `json:"state"`
+}
+
+// IssuedHolderState defines model for IssuedHolder.State.
+type IssuedHolderState string
+
 // JWS A compact JWS.
 type JWS = string
 
@@ -681,6 +733,49 @@ type License struct {
 	// Status A license's standing, list `oncegate-license-status/1` (有效, 暂扣, 撤销或注销, 已换发, 过期).
 	Status  Status `json:"status"`
 	Version int    `json:"version"`
+}
+
+// LicenseCommand 暂停 · 到期 · 撤销、吊销或注销 · 恢复 · 换发.
+type LicenseCommand string
+
+// ListAnswer defines model for ListAnswer.
+type ListAnswer struct {
+	Licenses []SignedVersion `json:"licenses"`
+
+	// Next To be asked as `after` for the next page; absent: there is none.
+	Next string `json:"next,omitempty,omitzero"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce    `json:"nonce"`
+	Operation string   `json:"operation"`
+	Rules     []string `json:"rules"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// ListRequest Either `identifier`, or `license_type`.
+type ListRequest struct {
+	// After A license identifier (电子证照标识, GB/T 36904), with root and check character.
+	//
+	// Example: 1.2.156.3005.2.11100000MB0143028R001.11100000MB0143028R.0000000001.001.B
+	After Identifier `json:"after,omitempty,omitzero"`
+
+	// Identifier A license identifier (电子证照标识, GB/T 36904), with root and check character.
+	//
+	// Example: 1.2.156.3005.2.11100000MB0143028R001.11100000MB0143028R.0000000001.001.B
+	Identifier Identifier `json:"identifier,omitempty,omitzero"`
+
+	// LicenseType An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	LicenseType Word `json:"license_type,omitempty,omitzero"`
+
+	// Limit Default 100.
+	Limit int `json:"limit,omitempty,omitzero"`
+
+	// Status A license's standing, list `oncegate-license-status/1` (有效, 暂扣, 撤销或注销, 已换发, 过期).
+	Status Status `json:"status,omitempty,omitzero"`
 }
 
 // LostRequest defines model for LostRequest.
@@ -759,6 +854,41 @@ type Need = int
 
 // Nonce Unpadded base64url of 128 random bits.
 type Nonce = string
+
+// OrderAnswer defines model for OrderAnswer.
+type OrderAnswer struct {
+	// Changed False: it stood so already.
+	Changed bool `json:"changed"`
+
+	// License A signed version of a license and how it stands.
+	License SignedVersion `json:"license"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Rules Ids of the rules that allow it.
+	Rules []string `json:"rules"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// OrderRequest defines model for OrderRequest.
+type OrderRequest struct {
+	// Command 暂停 · 到期 · 撤销、吊销或注销 · 恢复 · 换发.
+	Command LicenseCommand `json:"command"`
+
+	// Identifier A license identifier (电子证照标识, GB/T 36904), with root and check character.
+	//
+	// Example: 1.2.156.3005.2.11100000MB0143028R001.11100000MB0143028R.0000000001.001.B
+	Identifier Identifier `json:"identifier"`
+
+	// Reference The decision it carries out (文号), for an auditor to follow up. It is kept sealed.
+	Reference string `json:"reference,omitempty,omitzero"`
+}
 
 // Party defines model for Party.
 type Party struct {
@@ -1055,6 +1185,42 @@ type Sentence struct {
 	Zh string `json:"zh"`
 }
 
+// SignedVersion A signed version of a license and how it stands.
+type SignedVersion struct {
+	// AsOf RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	AsOf        Time   `json:"as_of"`
+	Identifier  string `json:"identifier"`
+	LicenseType string `json:"license_type"`
+
+	// Ordered What was ordered; absent: nothing.
+	Ordered string `json:"ordered,omitempty,omitzero"`
+
+	// OrderedAt RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	OrderedAt Time `json:"ordered_at,omitempty,omitzero"`
+
+	// Signed RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Signed Time `json:"signed"`
+
+	// Stated What the source stated last; superseded once a newer version is signed.
+	Stated string `json:"stated"`
+
+	// Status A license's standing, list `oncegate-license-status/1` (有效, 暂扣, 撤销或注销, 已换发, 过期).
+	Status Status `json:"status"`
+
+	// StatusList URI of its status list.
+	StatusList string `json:"status_list"`
+
+	// SupersededBy The version that stands in the place of an older one.
+	SupersededBy Successor `json:"superseded_by,omitempty,omitzero"`
+	Version      int       `json:"version"`
+}
+
 // Status A license's standing, list `oncegate-license-status/1` (有效, 暂扣, 撤销或注销, 已换发, 过期).
 type Status string
 
@@ -1080,6 +1246,9 @@ type StatusAnswer struct {
 
 	// Status A license's standing, list `oncegate-license-status/1` (有效, 暂扣, 撤销或注销, 已换发, 过期).
 	Status Status `json:"status"`
+
+	// SupersededBy The version that stands in the place of an older one.
+	SupersededBy Successor `json:"superseded_by,omitempty,omitzero"`
 
 	// Time RFC 3339 in UTC with milliseconds.
 	//
@@ -1114,6 +1283,12 @@ type Step struct {
 
 // StepState defines model for StepState.
 type StepState string
+
+// Successor The version that stands in the place of an older one.
+type Successor struct {
+	Identifier string `json:"identifier"`
+	Version    int    `json:"version"`
+}
 
 // TypesAnswer defines model for TypesAnswer.
 type TypesAnswer struct {
@@ -1207,6 +1382,15 @@ type ConsentsGiveJSONRequestBody = ConsentRequest
 
 // ConsentsWithdrawJSONRequestBody defines body for ConsentsWithdraw for application/json ContentType.
 type ConsentsWithdrawJSONRequestBody = WithdrawRequest
+
+// LicensesIssueJSONRequestBody defines body for LicensesIssue for application/json ContentType.
+type LicensesIssueJSONRequestBody = IssueRequest
+
+// LicensesListJSONRequestBody defines body for LicensesList for application/json ContentType.
+type LicensesListJSONRequestBody = ListRequest
+
+// LicensesOrderJSONRequestBody defines body for LicensesOrder for application/json ContentType.
+type LicensesOrderJSONRequestBody = OrderRequest
 
 // LicensesQueryJSONRequestBody defines body for LicensesQuery for application/json ContentType.
 type LicensesQueryJSONRequestBody = QueryRequest

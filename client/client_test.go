@@ -55,6 +55,12 @@ func TestOperationsReachTheirAddress(t *testing.T) {
 			_, err := cl.Status(ctx, api.StatusRequest{Identifier: c.id, Purpose: question.Purpose})
 			return err
 		},
+		func() error {
+			_, err := cl.Order(ctx, api.OrderRequest{Identifier: c.id, Command: api.LicenseCommandRevoke})
+			return err
+		},
+		func() error { _, err := cl.List(ctx, api.ListRequest{Identifier: c.id}); return err },
+		func() error { _, err := cl.Issue(ctx, api.IssueRequest{LicenseType: "business-license"}); return err },
 		func() error { _, err := cl.RegisterCase(ctx, api.CaseRequest{No: "SP-1"}); return err },
 		func() error {
 			_, err := cl.Check(ctx, "苏-SP 1", api.CheckRequest{})

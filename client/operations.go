@@ -57,6 +57,21 @@ func (c *Client) Status(ctx context.Context, q api.StatusRequest) (*Answered[api
 	return ask[api.StatusAnswer](ctx, c, "licenses.status", nil, q)
 }
 
+// Order suspends, revokes, ends, supersedes or reinstates a license, for the department that owns its type.
+func (c *Client) Order(ctx context.Context, q api.OrderRequest) (*Answered[api.OrderAnswer], error) {
+	return ask[api.OrderAnswer](ctx, c, "licenses.order", nil, q)
+}
+
+// List lists signed versions of licenses, for the department that owns the type.
+func (c *Client) List(ctx context.Context, q api.ListRequest) (*Answered[api.ListAnswer], error) {
+	return ask[api.ListAnswer](ctx, c, "licenses.list", nil, q)
+}
+
+// Issue has the licenses of holders signed ahead of use, for the department that owns the type.
+func (c *Client) Issue(ctx context.Context, q api.IssueRequest) (*Answered[api.IssueAnswer], error) {
+	return ask[api.IssueAnswer](ctx, c, "licenses.issue", nil, q)
+}
+
 // RegisterCase registers a case; Response.Status is 200 if the same case was registered before.
 func (c *Client) RegisterCase(ctx context.Context, q api.CaseRequest) (*Answered[api.CaseAnswer], error) {
 	return ask[api.CaseAnswer](ctx, c, "cases.register", nil, q)

@@ -45,15 +45,15 @@ func (c *call) confirmation(n *need, check *cases.RoleCheck) *need {
 // errRoleNotGranted says that no grant lets anybody look whether a role holds.
 const errRoleNotGranted cases.Reason = "role-not-granted"
 
-// confirmed judges the record that a role rests on: nil, or why the role is not confirmed.
-func (n *need) confirmed(c *call) error {
+// confirmed judges the record that a role rests on, as it holds: nil, or why the role is not confirmed.
+func (n *need) confirmed(c *call, held license.Finding) error {
 	check := n.facts.Confirm
 	if !n.decision.Allow || !slices.Contains(n.decision.Fields, check.Field) {
 		n.outcome = outcomeDenied
 		return errRoleNotGranted
 	}
 	t, _ := c.config.Catalogue.Type(check.Material.LicenseType)
-	err := check.ConfirmBy(t, n.finding, license.DateOf(c.now))
+	err := check.ConfirmBy(t, held, license.DateOf(c.now))
 	switch {
 	case err == nil:
 		n.outcome, n.fields = outcomeConfirm, []string{check.Field}

@@ -57,7 +57,11 @@ func (g *Gateway) settle(ctx context.Context, c *call, needs []*need) error {
 	g.find(ctx, c, first)
 	for _, n := range needs {
 		if n.confirm != nil {
-			n.role = n.confirm.confirmed(c)
+			held, err := c.held(ctx, n.confirm.finding)
+			if err != nil {
+				return err
+			}
+			n.role = n.confirm.confirmed(c, held)
 		}
 	}
 	acquaint(needs)

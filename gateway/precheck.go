@@ -41,8 +41,14 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 	for _, n := range needs {
 		m := n.facts.Material
 		state := api.PrecheckStateBringIt
-		if slices.Contains(asked, n) && n.prejudge(c).State == cases.Met {
-			state = api.PrecheckStateMet
+		if slices.Contains(asked, n) {
+			held, err := c.held(ctx, n.finding)
+			if err != nil {
+				return nil, err
+			}
+			if n.prejudge(c, held).State == cases.Met {
+				state = api.PrecheckStateMet
+			}
 		}
 		answer.Materials = append(answer.Materials, api.PrecheckedMaterial{
 			Matter: n.facts.Matter.Code, Material: m.Code, Name: m.Name, NameEn: m.NameEN, Need: int(m.Need), State: state,
@@ -130,13 +136,13 @@ func (n *need) askable(consent cases.Consent, c *call) bool {
 }
 
 // prejudge judges a material as a case of this holder would: met only if a license in force says what the matter expects.
-func (n *need) prejudge(c *call) cases.Judgement {
+func (n *need) prejudge(c *call, held license.Finding) cases.Judgement {
 	t, _ := c.config.Catalogue.Type(n.ask.Type)
 	facts := n.facts
 	facts.Party = cases.Party{Role: cases.Applicant, Holder: n.ask.Holder}
 	facts.Parties = []cases.Party{facts.Party}
 	day := license.DateOf(c.now)
-	j := cases.Judge(cases.Evidence{Facts: facts, Type: t, Allowed: n.decision.Allow, Finding: n.finding, Day: day}, c.config.Calendar)
+	j := cases.Judge(cases.Evidence{Facts: facts, Type: t, Allowed: n.decision.Allow, Finding: held, Day: day}, c.config.Calendar)
 	n.outcome = string(j.State)
 	n.judged = &judgedInput{State: j.State, Reason: j.Reason, Record: j.Record, Day: day}
 	if j.State == cases.Met || j.Reason == cases.NotAsExpected {

@@ -141,14 +141,14 @@ func (w *work) statusOf(ctx context.Context, n *need, version register.Version) 
 		if err != nil {
 			return nil, err
 		}
-		status := w.c.standing(signed.Version, record)
+		status, next := w.c.standing(signed.Version, record), api.Successor{}
 		if signed.Version.Number > version.Number {
-			status = license.Superseded
+			status, next = license.Superseded, successor(signed.Version)
 		}
 		n.versions = []string{version.Identifier}
 		return &api.StatusAnswer{
 			Nonce: w.g.nonce(), Time: api.At(w.c.now), Operation: w.c.row.ID, Decision: decided(n.decision), Identifier: version.Identifier,
-			Version: version.Number, Status: api.Status(status), Source: n.finding.Source, Freshness: w.c.config.freshness(n.finding), AsOf: api.At(n.finding.AsOf),
+			Version: version.Number, Status: api.Status(status), SupersededBy: next, Source: n.finding.Source, Freshness: w.c.config.freshness(n.finding), AsOf: api.At(n.finding.AsOf),
 		}, nil
 	}
 	return nil, nil

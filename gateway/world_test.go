@@ -171,7 +171,7 @@ func (w *world) snapshot(ring *envelope.Keyring) *Snapshot {
 	s.Policy = w.policy(w.files...)
 	for id, department := range map[string]string{
 		"acceptance": "service", "food-approval": "service", "land-approval": "land", "invest-platform": "invest", "citizen-portal": "service",
-		"audit-office": "audit", "court-enforcement-system": "court",
+		"audit-office": "audit", "samr-licenses": "samr", "court-enforcement-system": "court",
 	} {
 		s.Systems[id] = System{ID: id, Department: department, Rate: 1e6, Keys: map[string]Key{id + "-1": {Public: w.certs.Signer(id + "-1").Public()}}}
 	}

@@ -54,7 +54,7 @@ type Permission struct {
 	Systems      []string `yaml:"systems"`       // ids of the systems; at least one, no wildcard
 	Operations   []string `yaml:"operations"`    // such as [cases.register, cases.close]; at least one
 	Matters      []string `yaml:"matters"`       // codes of the matters; needed for cases.register, else empty: any
-	LicenseTypes []string `yaml:"license_types"` // for licenses.verify and licenses.status; empty: any
+	LicenseTypes []string `yaml:"license_types"` // for licenses.verify, licenses.status and licenses.manage; empty: any
 	Basis        string   `yaml:"basis"`         // why: citation or decision
 	ValidFrom    string   `yaml:"valid_from"`    // as in a grant
 	ValidUntil   string   `yaml:"valid_until"`   // as in a grant; empty: until it is taken away

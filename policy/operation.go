@@ -20,6 +20,7 @@ var operations = map[string]opener{
 	"licenses.query":    byGrant,
 	"licenses.verify":   byGrant | byPermission | alsoTyped,
 	"licenses.status":   byGrant | byPermission | alsoTyped,
+	"licenses.manage":   byPermission | alsoTyped, // by the department that owns the type: the gateway sees to that
 	"cases.check":       byGrant | byPermission,
 	"precheck":          byGrant | byPermission,
 	"cases.register":    byPermission | needsMatter,

@@ -33,7 +33,8 @@ type Register struct {
 
 	mu      sync.Mutex // protects all fields below
 	pending map[[32]byte]*pending
-	swept   time.Time // when pending was last rid of what is old
+	drawn   map[place]time.Time
+	swept   time.Time // when both were last rid of what is old
 }
 
 // New returns a Register.
@@ -42,7 +43,7 @@ func New(config Config) (*Register, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make register: %w", err)
 	}
-	return &Register{config: config, keys: config.keys(), pending: make(map[[32]byte]*pending)}, nil
+	return &Register{config: config, keys: config.keys(), pending: make(map[[32]byte]*pending), drawn: make(map[place]time.Time)}, nil
 }
 
 // A Signed is the current version of a license with what can be disclosed of it.

@@ -24,6 +24,7 @@ var errCommitted = fmt.Errorf("read again: %w", ErrTaken)
 
 const (
 	maxPending  = 4096
+	maxDrawn    = 1 << 17
 	pendingLife = time.Minute
 
 	// signPatience bounds one signing, whoever waits for it.
@@ -84,18 +85,24 @@ func (r *Register) join(number int, s stated) (p *pending, mine bool) {
 		return p, false
 	}
 	p = &pending{number: number, content: s.content, since: now, done: make(chan struct{})}
-	if now.Sub(r.swept) >= pendingLife {
-		r.sweep(now)
-	}
+	r.sweep(now)
 	if len(r.pending) < maxPending {
 		r.pending[s.subject] = p
 	}
 	return p, true
 }
 
-// sweep forgets what is old. Callers hold mu.
+// sweep forgets what is old, now and then. Callers hold mu.
 func (r *Register) sweep(now time.Time) {
+	if now.Sub(r.swept) < pendingLife {
+		return
+	}
 	r.swept = now
+	for at, since := range r.drawn {
+		if now.Sub(since) >= pendingLife {
+			delete(r.drawn, at)
+		}
+	}
 	for subject, p := range r.pending {
 		if now.Sub(p.since) >= pendingLife {
 			delete(r.pending, subject)

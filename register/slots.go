@@ -49,14 +49,43 @@ func (r *Register) place(ctx context.Context, lists []List) (list string, slot i
 			if slot, err = r.draw(); err != nil {
 				return "", 0, err
 			}
+			if !r.reserve(list, slot) {
+				continue
+			}
 			taken, err := r.config.Storage.Taken(ctx, list, slot)
 			if err != nil || !taken {
 				return list, slot, err
 			}
 		}
 	}
-	slot, err = r.draw()
-	return r.nextList(lists), slot, err
+	list = r.nextList(lists)
+	for range draws {
+		if slot, err = r.draw(); err != nil || r.reserve(list, slot) {
+			break
+		}
+	}
+	return list, slot, err
+}
+
+// A place is a slot of a list.
+type place struct {
+	list string
+	slot int
+}
+
+// reserve notes a slot that was drawn, and reports whether it was not drawn a moment ago for a version that may not be
+// committed yet: two versions of one record would refuse it for ever.
+func (r *Register) reserve(list string, slot int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now, at := r.config.Now(), place{list, slot}
+	if since, drawn := r.drawn[at]; drawn && now.Sub(since) < pendingLife {
+		return false
+	}
+	if r.sweep(now); len(r.drawn) < maxDrawn {
+		r.drawn[at] = now
+	}
+	return true
 }
 
 // nextList names the list after these: 1, 2, 3, …; after a recovery with a name of the log's before the number, for lists of

@@ -1,0 +1,175 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+
+	"oncegate/api"
+	"oncegate/license"
+)
+
+const (
+	orderPath = "/v1/licenses/order"
+	listPath  = "/v1/licenses/list"
+	issuePath = "/v1/licenses/issue"
+)
+
+func (w *world) orderOf(identifier, command string) answered {
+	w.t.Helper()
+	return w.call("samr-licenses", "POST", orderPath, map[string]any{"identifier": identifier, "command": command, "reference": "云市监罚〔2026〕12号"})
+}
+
+// What a department orders holds at once for everybody: query, check and status, whatever the source goes on to say.
+func TestOrder(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-1")
+	identifier := w.signedLicense("SP-1")
+	expect := func(id string, want api.Status) {
+		t.Helper()
+		if got := read[api.StatusAnswer](t, w.status("food-approval", id, "SP-1")); got.Status != want {
+			t.Errorf("status %s, want %s", got.Status, want)
+		}
+		if want == api.StatusSuperseded {
+			return
+		}
+		got := read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, query("business-license", company, "SP-1"))).Licenses[0]
+		if got.Status != want || got.Identifier != id {
+			t.Errorf("query says %s of %s, want %s of %s", got.Status, got.Identifier, want, id)
+		}
+		i := slices.IndexFunc(w.check("food-approval", "SP-1", map[string]any{}).Materials, func(m api.CheckedMaterial) bool { return m.LicenseType == "business-license" })
+		if m := w.check("food-approval", "SP-1", map[string]any{}).Materials[i]; (m.State == api.MaterialStateMet) != (want == api.StatusValid) {
+			t.Errorf("check says %s of a license that is %s", m.State, want)
+		}
+	}
+	a := w.orderOf(identifier, "suspend")
+	got := read[api.OrderAnswer](t, a)
+	if !got.Changed || got.License.Status != api.StatusSuspended || got.License.Ordered != "suspended" || got.License.Stated != "valid" ||
+		len(a.record.Uses) != 1 || a.record.Uses[0].Decision != "suspend" || a.record.Uses[0].Rules[0] != "samr/licenses" {
+		t.Errorf("suspend: %+v, uses %+v", got, a.record.Uses)
+	}
+	expect(identifier, api.StatusSuspended)
+	if got := read[api.OrderAnswer](t, w.orderOf(identifier, "suspend")); got.Changed {
+		t.Errorf("the same again: %+v", got)
+	}
+	w.refused(w.orderOf(identifier, "supersede"), "order-impossible")
+	if got := read[api.OrderAnswer](t, w.orderOf(identifier, "reinstate")); !got.Changed || got.License.Status != api.StatusValid {
+		t.Errorf("reinstate: %+v", got)
+	}
+	expect(identifier, api.StatusValid)
+	w.refused(w.orderOf(identifier, "reinstate"), "order-impossible")
+
+	read[api.OrderAnswer](t, w.orderOf(identifier, "supersede"))
+	first := read[api.StatusAnswer](t, w.status("food-approval", identifier, "SP-1"))
+	if first.Status != api.StatusSuperseded || first.SupersededBy.Version != 2 || first.SupersededBy.Identifier == identifier {
+		t.Fatalf("superseded: %+v", first)
+	}
+	second := first.SupersededBy.Identifier
+	expect(second, api.StatusValid)
+	w.refused(w.orderOf(identifier, "revoke"), "order-impossible")
+
+	read[api.OrderAnswer](t, w.orderOf(second, "revoke"))
+	expect(second, api.StatusRevoked)
+	l := businessLicense()
+	l.Fields["address"] = "云川市和平路9号"
+	w.legacy["business-license"].put(license.Question{Type: "business-license", Holder: company}, l)
+	third := read[api.StatusAnswer](t, w.status("food-approval", second, "SP-1")).SupersededBy
+	if third.Version != 3 {
+		t.Fatalf("the changed license is %+v", third)
+	}
+	expect(third.Identifier, api.StatusRevoked) // a revocation is of the license
+	read[api.OrderAnswer](t, w.orderOf(third.Identifier, "reinstate"))
+	fourth := read[api.StatusAnswer](t, w.status("food-approval", third.Identifier, "SP-1"))
+	if fourth.Status != api.StatusSuperseded || fourth.SupersededBy.Version != 4 {
+		t.Fatalf("reinstated after a revocation: %+v", fourth)
+	}
+	expect(fourth.SupersededBy.Identifier, api.StatusValid)
+	read[api.OrderAnswer](t, w.orderOf(fourth.SupersededBy.Identifier, "expire"))
+	expect(fourth.SupersededBy.Identifier, api.StatusExpired)
+
+	page := read[api.ListAnswer](t, w.call("samr-licenses", "POST", listPath, map[string]any{"license_type": "business-license"}))
+	var stand []api.Status
+	for i, v := range page.Licenses {
+		stand = append(stand, v.Status)
+		if i < 3 && (v.SupersededBy.Version != 4 || v.Version != i+1) {
+			t.Errorf("version %d: %+v", i+1, v)
+		}
+	}
+	if !slices.Equal(stand, []api.Status{api.StatusSuperseded, api.StatusSuperseded, api.StatusSuperseded, api.StatusExpired}) {
+		t.Errorf("the list shows %v", stand)
+	}
+}
+
+// A suspended license confirms nobody's role, and no pre-check says that it need not be brought.
+func TestOrderBeforeRoles(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-1")
+	identifier := w.signedLicense("SP-1")
+	role := func() api.MaterialState {
+		t.Helper()
+		for _, m := range w.check("food-approval", "SP-1", map[string]any{}).Materials {
+			if m.LicenseType == "resident-id" {
+				return m.State
+			}
+		}
+		return ""
+	}
+	if got := role(); got != api.MaterialStateMet {
+		t.Fatalf("before: %s", got)
+	}
+	read[api.OrderAnswer](t, w.orderOf(identifier, "revoke"))
+	if got := role(); got == api.MaterialStateMet {
+		t.Error("the role was confirmed by a revoked license")
+	}
+}
+
+// Only systems of the department that owns the type, and only where a permission says so.
+func TestManageRefused(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-1")
+	identifier := w.signedLicense("SP-1")
+	order := map[string]any{"identifier": identifier, "command": "revoke"}
+	w.refused(w.call("food-approval", "POST", orderPath, order), "not-permitted")
+	w.rules("foreign.yaml", `permissions:
+  - {id: foreign, systems: [food-approval, samr-licenses], operations: [licenses.manage], basis: none}
+`)
+	for path, body := range map[string]any{
+		orderPath: order, listPath: map[string]any{"license_type": "business-license"},
+		issuePath: map[string]any{"license_type": "business-license", "holders": []any{company}},
+	} {
+		w.refused(w.call("food-approval", "POST", path, body), "not-permitted")
+	}
+	w.refused(w.call("samr-licenses", "POST", listPath, map[string]any{"license_type": "resident-id"}), "not-permitted")
+	parsed := must(license.ParseIdentifier(identifier))(t)
+	unknown := must(license.NewIdentifier(parsed.TypeCode(), parsed.Issuer(), "7777777", 1))(t)
+	w.refused(w.orderOf(unknown.String(), "revoke"), "license-unknown")
+	w.refused(w.call("samr-licenses", "POST", listPath, map[string]any{"identifier": unknown.String()}), "license-unknown")
+	w.refused(w.call("samr-licenses", "POST", listPath, map[string]any{"identifier": identifier, "license_type": "business-license"}), "invalid-field")
+	w.refused(w.call("samr-licenses", "POST", listPath, map[string]any{"license_type": "no-such-type"}), "unknown-license-type")
+	if got := read[api.StatusAnswer](t, w.status("food-approval", identifier, "SP-1")); got.Status != api.StatusValid {
+		t.Errorf("after refusals: %s", got.Status)
+	}
+}
+
+// Licenses are signed ahead of use once; the use finds them signed.
+func TestIssue(t *testing.T) {
+	w := newWorld(t)
+	body := map[string]any{"license_type": "business-license", "holders": []any{company, license.HolderID{Type: "001", Code: must(license.MakeUSCC("91379901MA9930001"))(t)}}}
+	a := w.call("samr-licenses", "POST", issuePath, body)
+	first := read[api.IssueAnswer](t, a)
+	if len(first.Holders) != 2 || first.Holders[0].State != api.IssuedHolderStateSigned || len(first.Holders[0].Identifiers) != 1 ||
+		first.Holders[1].State != api.IssuedHolderStateMissing || len(a.record.Uses) != 2 || a.record.Uses[0].Decision != "signed" {
+		t.Fatalf("first: %+v, uses %+v", first, a.record.Uses)
+	}
+	again := read[api.IssueAnswer](t, w.call("samr-licenses", "POST", issuePath, body))
+	if again.Holders[0].State != api.IssuedHolderStateKnown || again.Holders[0].Identifiers[0] != first.Holders[0].Identifiers[0] {
+		t.Errorf("again: %+v", again)
+	}
+	w.accept("SP-1")
+	if got := w.signedLicense("SP-1"); got != first.Holders[0].Identifiers[0] {
+		t.Errorf("used is %s, signed was %s", got, first.Holders[0].Identifiers[0])
+	}
+	w.legacy["business-license"].set(func(l *legacy) { l.err = http.ErrServerClosed })
+	w.refused(w.call("samr-licenses", "POST", issuePath, body), "source-unavailable")
+	w.refused(w.call("samr-licenses", "POST", issuePath, map[string]any{"license_type": "business-license", "holders": []any{map[string]any{"type": "001", "code": "91379901MA9920002X"}}}), "holder-code-invalid")
+}
