@@ -44,6 +44,9 @@ func ParseSignature(der []byte) (*Signature, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
+	if s.Version != s.Seal.Version {
+		c.odd("a seal of version %d in a signature of version %d", s.Seal.Version, s.Version)
+	}
 	s.oddities = c.oddities
 	return s, nil
 }

@@ -99,17 +99,23 @@ func (j *judge) revocation(r role, chain []*pki.Certificate, t moment) license.S
 	return step
 }
 
-// above picks from a pool the authorities that may be above c, by their names.
+// above picks from a pool the authorities that may be above c, by their names and key identifiers.
 func above(c *pki.Certificate, pool []*pki.Certificate) []*pki.Certificate {
 	found := []*pki.Certificate{c}
 	for i := 0; i < len(found); i++ {
 		for _, p := range pool {
-			if len(found) <= maxAbove && bytes.Equal(p.RawSubject, found[i].RawIssuer) && !slices.ContainsFunc(found, p.Equal) {
+			if len(found) <= maxAbove && names(found[i], p) && !slices.ContainsFunc(found, p.Equal) {
 				found = append(found, p)
 			}
 		}
 	}
 	return found[1:]
+}
+
+// names tells whether c says that issuer issued it.
+func names(c, issuer *pki.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, issuer.RawSubject) &&
+		(len(c.AuthorityKeyId) == 0 || len(issuer.SubjectKeyId) == 0 || bytes.Equal(c.AuthorityKeyId, issuer.SubjectKeyId))
 }
 
 // describe reads the subject.
