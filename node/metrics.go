@@ -77,6 +77,7 @@ type stateCollector struct{ node *Node }
 
 var (
 	expiresDesc = prometheus.NewDesc("oncegate_certificate_expires_timestamp_seconds", "When a registered caller's certificate expires.", []string{"system", "key"}, nil)
+	ownDesc     = prometheus.NewDesc("oncegate_own_certificate_seconds_to_expiry", "Seconds until the certificate of a key of our own expires, by usage (license, status, log, call, seal) and department; negative once it has. Of several keys the first to expire.", []string{"usage", "department"}, nil)
 	dropDesc    = prometheus.NewDesc("oncegate_drop_timestamp_seconds", "The moment whose truth the drop in use is.", []string{"source"}, nil)
 	rowsDesc    = prometheus.NewDesc("oncegate_drop_rows", "Rows of the drop in use.", []string{"source"}, nil)
 	refusedDesc = prometheus.NewDesc("oncegate_drop_refused", "1 while the newest drop is refused and an older one serves.", []string{"source"}, nil)
@@ -84,7 +85,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c stateCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{expiresDesc, dropDesc, rowsDesc, refusedDesc} {
+	for _, d := range []*prometheus.Desc{expiresDesc, ownDesc, dropDesc, rowsDesc, refusedDesc} {
 		ch <- d
 	}
 }
@@ -102,6 +103,9 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 		for kid, k := range s.Keys {
 			gauge(expiresDesc, float64(k.NotAfter.Unix()), id, kid)
 		}
+	}
+	for of, left := range now.setup.ownExpiry(c.node.Now()) {
+		gauge(ownDesc, left.Seconds(), of.usage, of.department)
 	}
 	for id, s := range now.sources {
 		if f, ok := s.adapter.(*files.Source); ok {
