@@ -216,7 +216,7 @@ func (v *Verifier) time(s *Signer, at time.Time) (time.Time, bool) {
 // covers checks that what was signed is about content.
 func (s *Signer) covers(m *Message, content []byte) error {
 	if len(s.Signed) == 0 {
-		if !m.ContentType.Equal(m.Dialect.Data()) {
+		if !m.ContentType.Equal(GM.Data()) && !m.ContentType.Equal(RFC.Data()) { // some mix the dialects
 			return errors.New("a content that is not plain octets needs signed attributes")
 		}
 		if looksSigned(content) {

@@ -1,0 +1,262 @@
+package cms
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"encoding/asn1"
+	"errors"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"oncegate/certs/certstest"
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
+	"oncegate/license"
+)
+
+// given is what a verification is given, and may be altered.
+type given struct {
+	m        *Message
+	content  []byte
+	verifier Verifier
+	at       time.Time
+	marshal  func(*Message) ([]byte, error)
+}
+
+// Whatever is altered, the step that is about it fails, and no other that could still hold.
+func TestAlterations(t *testing.T) {
+	w, stranger := certstest.New(t, "cms"), certstest.New(t, "stranger")
+	issue := func(w *certstest.World, keyID, usage string) Identity {
+		s, chain := w.Issue(keyID, usage, "11990100000001010B", "示例市政务服务局")
+		return Identity{Signer: s, Chain: chain}
+	}
+	id, twin := issue(w, "seal-1", pki.Seal), issue(w, "seal-1", pki.License)
+	tst := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 1, 4}
+	var (
+		attached = Config{SigningCertificate: true}
+		loose    = Config{} // not bound to one certificate
+		detached = Config{Detached: true}
+		bare     = Config{Bare: true}
+	)
+	value := func(g *given, of asn1.ObjectIdentifier) []byte { // of the attribute in the octets that are written
+		v, _ := g.m.Signers[0].attribute(of)
+		i := bytes.Index(g.m.Signers[0].attributes, v)
+		return g.m.Signers[0].attributes[i : i+len(v)]
+	}
+	without := func(g *given, of asn1.ObjectIdentifier) {
+		var rest []Attribute
+		for _, a := range g.m.Signers[0].Signed {
+			if !a.Type.Equal(of) {
+				rest = append(rest, a)
+			}
+		}
+		g.m.Signers[0].Signed = rest
+		g.m.Signers[0].attributes, _ = marshalAttributes(rest)
+	}
+	resign := func(g *given, message []byte) {
+		rs, err := id.Signer.Sign(t.Context(), message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.m.Signers[0].Signature, _ = sm.RawToDER(rs)
+	}
+	for _, c := range []struct {
+		name   string
+		config Config
+		alter  func(*given)
+		fails  string // steps without "cms-"
+	}{
+		{"nothing", attached, func(*given) {}, ""},
+		{"nothing, detached", detached, func(*given) {}, ""},
+		{"nothing, bare", bare, func(*given) {}, ""},
+
+		{"content inside", attached, func(g *given) { g.m.Content[0] ^= 1 }, "digest"},
+		{"content inside, bare", bare, func(g *given) { g.m.Content[0] ^= 1 }, "signature"},
+		{"content emptied", attached, func(g *given) { g.m.Content = nil }, "digest"},
+		{"content removed", attached, func(g *given) { g.m.Detached = true }, "digest"},
+		{"content removed, bare", bare, func(g *given) { g.m.Detached = true }, "digest"},
+		{"content given besides", attached, func(g *given) { g.content = []byte("other") }, "digest"},
+		{"content given, the same", attached, func(g *given) { g.content = g.m.Content }, ""},
+		{"content given, detached", detached, func(g *given) { g.content = []byte("other") }, "digest"},
+		{"content not given", detached, func(g *given) { g.content = nil }, "digest"},
+		{"content type", attached, func(g *given) { g.m.ContentType = tst }, "digest"},
+		{"content type, bare", bare, func(g *given) { g.m.ContentType = tst }, "digest"},
+		{"outer content type", attached, func(g *given) { g.m.Dialect = RFC }, ""}, // nothing signed says it
+		{"attributes become the content", attached, func(g *given) {
+			s := &g.m.Signers[0]
+			g.m.Content, s.Signed, s.attributes = tlv(tagSet, s.attributes), nil, nil
+		}, "digest"},
+
+		{"message digest", attached, func(g *given) { value(g, oidMessageDigest)[5] ^= 1 }, "digest signature"},
+		{"message digest removed and signed again", attached, func(g *given) {
+			without(g, oidMessageDigest)
+			resign(g, tlv(tagSet, g.m.Signers[0].attributes))
+		}, "digest"},
+		{"content type attribute removed and signed again", attached, func(g *given) {
+			without(g, oidContentType)
+			resign(g, tlv(tagSet, g.m.Signers[0].attributes))
+		}, "digest"},
+		{"signing time", attached, func(g *given) { value(g, oidSigningTime)[10] ^= 1 }, "signature"},
+		{"signing time removed", attached, func(g *given) { without(g, oidSigningTime) }, "signature"},
+		{"all attributes removed", attached, func(g *given) { g.m.Signers[0].Signed, g.m.Signers[0].attributes = nil, nil }, "signature"},
+		{"attributes signed as if implicit", attached, func(g *given) { resign(g, tlv(tag0, g.m.Signers[0].attributes)) }, "signature"},
+		{"content signed although there are attributes", attached, func(g *given) { resign(g, g.m.Content) }, "signature"},
+		{"octet string with its head signed", bare, func(g *given) { resign(g, tlv(4, g.m.Content)) }, "signature"},
+		{"attribute twice", attached, func(g *given) {
+			g.m.Signers[0].attributes = append(bytes.Clone(g.m.Signers[0].attributes), g.m.Signers[0].attributes...)
+		}, "parse"},
+
+		{"signature", attached, func(g *given) { g.m.Signers[0].Signature[20] ^= 1 }, "signature"},
+		{"signature of another", attached, func(g *given) {
+			g.m.Signers[0].Signature, _ = sm.RawToDER(bytes.Repeat([]byte{7}, 64))
+		}, "signature"},
+		{"signature with a byte more", attached, func(g *given) { g.m.Signers[0].Signature = append(bytes.Clone(g.m.Signers[0].Signature), 0) }, "signature"},
+		{"signature r‖s without DER", attached, func(g *given) { g.m.Signers[0].Signature, _ = sm.DERToRaw(g.m.Signers[0].Signature) }, "signature"},
+		{"signature empty", attached, func(g *given) { g.m.Signers[0].Signature = nil }, "signature"},
+		{"signature algorithm, the other name", attached, func(g *given) { g.m.Signers[0].SignatureAlgorithm = oidSM2WithSM3 }, ""},
+		{"signature algorithm, the curve", attached, func(g *given) { g.m.Signers[0].SignatureAlgorithm = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 301} }, "signature"},
+		{"signature algorithm, ECDSA", attached, func(g *given) { g.m.Signers[0].SignatureAlgorithm = append(oidECDSA[:len(oidECDSA):len(oidECDSA)], 2) }, "signature"},
+		{"digest algorithm, SHA-256", attached, func(g *given) { g.m.Signers[0].DigestAlgorithm = sha256Algorithm }, "digest signature"},
+		{"digest algorithm, HMAC", attached, func(g *given) { g.m.Signers[0].DigestAlgorithm = append(SM3[:len(SM3):len(SM3)], 2) }, "digest signature"},
+
+		{"nobody signed", attached, func(g *given) { g.m.Signers = nil }, "parse"},
+		{"certificate removed", attached, func(g *given) { g.m.Certificates = []*pki.Certificate{id.Chain[1]} }, "signer"},
+		{"all certificates removed", attached, func(g *given) { g.m.Certificates = nil }, "signer"},
+		{"serial number", attached, func(g *given) { g.m.Signers[0].Serial = big.NewInt(1) }, "signer"},
+		{"another certificate of the same key", attached, func(g *given) {
+			g.m.Certificates[0], g.m.Signers[0].Serial = twin.Chain[0], twin.Chain[0].SerialNumber
+			g.m.Certificates = append(g.m.Certificates[:1], id.Chain[1])
+		}, "signer"},
+		{"another certificate of the same key, not bound", loose, func(g *given) {
+			g.m.Certificates, g.m.Signers[0].Serial = twin.Chain, twin.Chain[0].SerialNumber
+		}, "usage"},
+		{"another's certificate", loose, func(g *given) {
+			other := issue(w, "seal-2", pki.Seal)
+			g.m.Certificates, g.m.Signers[0].Serial = other.Chain, other.Chain[0].SerialNumber
+		}, "signature"},
+		{"certificate of an authority nobody trusts", loose, func(g *given) {
+			other := issue(stranger, "seal-1", pki.Seal)
+			g.m.Certificates = other.Chain
+			g.m.Signers[0].Issuer, g.m.Signers[0].Serial = other.Chain[0].RawIssuer, other.Chain[0].SerialNumber
+		}, "signature chain"},
+		{"authority removed", attached, func(g *given) { g.m.Certificates = id.Chain[:1] }, "chain"},
+		{"anchors of others", attached, func(g *given) { g.verifier.Chain = stranger.Trust().Chain }, "chain"},
+		{"too early", attached, func(g *given) { g.at = certstest.Epoch.Add(-24 * time.Hour) }, "chain"},
+		{"too late", attached, func(g *given) { g.at = certstest.Epoch.Add(3 * 365 * 24 * time.Hour) }, "chain"},
+		{"usage", attached, func(g *given) { g.verifier.Usage = pki.License }, "usage"},
+		{"usages of its own", attached, func(g *given) {
+			g.verifier.Usages = func(*pki.Certificate) error { return errors.New("not this one") }
+		}, "usage"},
+		{"revoked", attached, func(g *given) {
+			g.verifier.Revocation = func(context.Context, Evidence) (license.StepState, string) { return license.Failed, "revoked" }
+		}, "revocation"},
+		{"a voice that disagrees", attached, func(g *given) { g.verifier.Voice = disagrees }, "signature"},
+
+		{"byte after the message", attached, func(g *given) {
+			g.marshal = func(m *Message) ([]byte, error) { b, err := m.marshal(); return append(b, 0), err }
+		}, "parse"},
+		{"indefinite length", attached, func(g *given) {
+			g.marshal = func(m *Message) ([]byte, error) { b, err := m.marshal(); b[1] = 0x80; return append(b, 0, 0), err }
+		}, "parse"},
+		{"another kind of message", attached, func(g *given) {
+			g.marshal = func(m *Message) ([]byte, error) {
+				b, err := m.marshal()
+				envelope := bytes.Clone(b) // envelopedData is .3
+				i := bytes.Index(b, []byte{0x2a, 0x81, 0x1c, 0xcf, 0x55, 6, 1, 4, 2, 2})
+				envelope[i+9] = 3
+				return envelope, err
+			}
+		}, "parse"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.config.Now = func() time.Time { return certstest.Epoch.Add(time.Hour) }
+			b, err := Sign(t.Context(), c.config, []byte("content"), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := Parse(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := &given{m: m, marshal: (*Message).marshal, verifier: Verifier{
+				Chain: w.Trust().Chain, Usage: pki.Seal, Now: c.config.Now,
+				Revocation: func(context.Context, Evidence) (license.StepState, string) { return license.OK, "" },
+			}}
+			if c.config.Detached {
+				g.content = []byte("content")
+			}
+			// The signer's certificate first: sets are sorted when written.
+			if !m.Certificates[0].Equal(id.Chain[0]) {
+				m.Certificates[0], m.Certificates[1] = m.Certificates[1], m.Certificates[0]
+			}
+			c.alter(g)
+			altered, err := g.marshal(g.m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := g.verifier.Verify(t.Context(), altered, g.content, g.at)
+			var got []string
+			for _, s := range r.Steps {
+				if s.State == license.Failed {
+					got = append(got, strings.TrimPrefix(s.Name, "cms-"))
+					if s.Reason == "" {
+						t.Errorf("%s gives no reason", s.Name)
+					}
+				}
+			}
+			if strings.Join(got, " ") != c.fails {
+				t.Errorf("failed %q, want %q\n%+v", got, c.fails, r.Steps)
+			}
+			if failed := len(got) > 0; failed && len(r.Signers) > 0 && strings.Contains("signer chain usage", c.fails) && r.Signers[0].Leaf.CommonName != "" {
+				t.Errorf("a leaf is reported although %s failed", c.fails)
+			}
+		})
+	}
+}
+
+func disagrees(*ecdsa.PublicKey, []byte, []byte) error { return sm.ErrBadSignature }
+
+// A sloppy signer's order of attributes is judged as it was sent and signed.
+func TestUnsortedAttributes(t *testing.T) {
+	w := certstest.New(t, "cms")
+	s, chain := w.Issue("seal-1", pki.Seal, "11990100000001010B", "示例市政务服务局")
+	b, err := Sign(t.Context(), Config{}, []byte("content"), Identity{Signer: s, Chain: chain})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := Parse(b)
+	g := &m.Signers[0]
+	var parts [][]byte
+	for _, a := range g.Signed {
+		one, _ := marshalAttributes([]Attribute{a})
+		parts = append([][]byte{one}, parts...)
+	}
+	g.attributes = bytes.Join(parts, nil)
+	rs, err := s.Sign(t.Context(), tlv(tagSet, g.attributes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Signature, _ = sm.RawToDER(rs)
+	altered, err := m.marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range new(Verifier).Verify(t.Context(), altered, nil, time.Time{}).Steps {
+		if step.State == license.Failed {
+			t.Errorf("%+v", step)
+		}
+	}
+}
+
+// A signer named by its key identifier is found, as version 3 has it.
+func TestKeyIdentifier(t *testing.T) {
+	w := certstest.New(t, "cms")
+	_, chain := w.Issue("seal-1", pki.Seal, "11990100000001010B", "示例市政务服务局")
+	s := Signer{KeyID: chain[0].SubjectKeyId}
+	if !s.identifies(chain[0]) || s.identifies(chain[1]) {
+		t.Error("the key identifier does not identify")
+	}
+}
