@@ -2,7 +2,9 @@ package revocation
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/asn1"
+	"encoding/binary"
 	"encoding/pem"
 	"fmt"
 	"iter"
@@ -65,10 +67,8 @@ func (l *List) Entries() iter.Seq[Entry] {
 // Lookup finds a serial number. Of several entries with it, the one that was invalid first counts.
 func (l *List) Lookup(serial *big.Int) (found Entry, ok bool) {
 	want := serialBytes(serial)
-	l.sort.Do(func() {
-		slices.SortFunc(l.starts, func(a, b uint32) int { return bytes.Compare(l.serial(a), l.serial(b)) })
-	})
-	i := sort.Search(len(l.starts), func(i int) bool { return bytes.Compare(l.serial(l.starts[i]), want) >= 0 })
+	l.sort.Do(l.sortStarts)
+	i := sort.Search(len(l.starts), func(i int) bool { return compareSerials(l.serial(l.starts[i]), want) >= 0 })
 	for ; i < len(l.starts) && bytes.Equal(l.serial(l.starts[i]), want); i++ {
 		rest := cryptobyte.String(l.entries[l.starts[i]:])
 		raw, _ := readEntry(&rest)
@@ -78,6 +78,36 @@ func (l *List) Lookup(serial *big.Int) (found Entry, ok bool) {
 		}
 	}
 	return found, ok
+}
+
+// sortStarts puts the entries in order of their serial numbers, comparing eight bytes of each where that settles it.
+func (l *List) sortStarts() {
+	type key struct {
+		first uint64
+		start uint32
+	}
+	keys := make([]key, len(l.starts))
+	for i, start := range l.starts {
+		var first [8]byte
+		serial := l.serial(start)
+		first[0] = byte(len(serial))
+		copy(first[1:], serial)
+		keys[i] = key{binary.BigEndian.Uint64(first[:]), start}
+	}
+	slices.SortFunc(keys, func(a, b key) int {
+		if a.first != b.first {
+			return cmp.Compare(a.first, b.first)
+		}
+		return compareSerials(l.serial(a.start), l.serial(b.start))
+	})
+	for i, k := range keys {
+		l.starts[i] = k.start
+	}
+}
+
+// compareSerials orders the contents of INTEGERs, the shorter first. Equal numbers have equal contents.
+func compareSerials(a, b []byte) int {
+	return cmp.Or(cmp.Compare(len(a), len(b)), bytes.Compare(a, b))
 }
 
 // since is from when on the certificate must not be believed.

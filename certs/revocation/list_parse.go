@@ -91,8 +91,10 @@ func (l *List) readEntries(entries cryptobyte.String) error {
 		if !ok {
 			return malformed("entry %d", len(l.starts))
 		}
-		if _, err := raw.entry(); err != nil {
-			return fmt.Errorf("%w, entry %d", err, len(l.starts))
+		if len(raw.extensions) > 0 {
+			if _, err := raw.entry(); err != nil {
+				return fmt.Errorf("%w, entry %d", err, len(l.starts))
+			}
 		}
 		l.starts = append(l.starts, uint32(start)) // < MaxList
 	}
@@ -211,13 +213,6 @@ func isSM2SM3(algorithm cryptobyte.String) bool {
 		return false
 	}
 	return algorithm.Empty() || string(algorithm) == string(asn1.NullBytes)
-}
-
-func readTime(s *cryptobyte.String) (t time.Time, ok bool) {
-	if s.PeekASN1Tag(tag.UTCTime) {
-		return t, s.ReadASN1UTCTime(&t)
-	}
-	return t, s.ReadASN1GeneralizedTime(&t)
 }
 
 func malformed(format string, args ...any) error {

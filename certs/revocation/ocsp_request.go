@@ -1,6 +1,7 @@
 package revocation
 
 import (
+	"bytes"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
@@ -130,6 +131,18 @@ func unmarshal(der []byte, into any) error {
 	rest, err := asn1.Unmarshal(der, into)
 	if err != nil || len(rest) > 0 {
 		return malformed("it is no DER of the right form")
+	}
+	return nil
+}
+
+// unmarshalOnly is unmarshal for bytes that must be the only encoding: encoding/asn1 passes over further members, and over
+// what an explicit tag says of its length.
+func unmarshalOnly[T any](der []byte, into *T) error {
+	if err := unmarshal(der, into); err != nil {
+		return err
+	}
+	if again, err := asn1.Marshal(*into); err != nil || !bytes.Equal(again, der) {
+		return malformed("it is not the only DER of its kind")
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func ParseResponse(der []byte) (*Response, error) {
 		return nil, malformed("the answer is larger than %d bytes", maxResponse)
 	}
 	var in ocspResponse
-	if err := unmarshal(der, &in); err != nil {
+	if err := unmarshalOnly(der, &in); err != nil {
 		return nil, err
 	}
 	if in.Status != 0 {
@@ -122,7 +122,7 @@ func ParseBasic(der []byte) (*Response, error) {
 		return nil, malformed("the answer is larger than %d bytes", maxResponse)
 	}
 	var in basicResponse
-	if err := unmarshal(der, &in); err != nil {
+	if err := unmarshalOnly(der, &in); err != nil {
 		return nil, err
 	}
 	if in.TBS.Version != 0 || len(in.TBS.Answers) == 0 || len(in.TBS.Answers) > maxAnswers || len(in.Certs) > maxResponders {

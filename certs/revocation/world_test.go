@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/emmansun/gmsm/smx509"
+
 	"oncegate/certs/certstest"
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
@@ -154,4 +156,8 @@ func (c *city) client(change func(*revocation.Config)) *revocation.Client {
 		change(&config)
 	}
 	return revocation.New(config)
+}
+
+func appointed(x *pki.Certificate) {
+	x.ExtKeyUsage = []smx509.ExtKeyUsage{smx509.ExtKeyUsageOCSPSigning}
 }
