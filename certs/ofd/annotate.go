@@ -7,10 +7,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"oncegate/certs/sm"
 	"oncegate/license"
+	"oncegate/sheet"
 )
 
 // timeLayout is how moments stand in metadata: those of GB/T 36903 are dates without separators, and so are ours.
@@ -25,25 +27,17 @@ func (c Config) Annotate(ctx context.Context, a Copy) ([]byte, error) {
 		return nil, ErrExpired
 	case n.Provider == "" || n.User == "" || n.Matter == "" || n.Case == "":
 		return nil, fmt.Errorf("%w: its notice names no provider, user, matter or case", ErrDocument)
-	case a.Draw == nil:
-		return nil, fmt.Errorf("%w: nobody draws its watermark", ErrDocument)
+	case !marked(a.Document.Pages, n):
+		return nil, fmt.Errorf("%w: the watermark of a page is not the notice", ErrDocument)
 	case !slices.ContainsFunc(a.Document.Data, func(d Datum) bool { return d.Name == Identifier && d.Value != "" }):
 		return nil, fmt.Errorf("%w: its metadata does not name the license", ErrDocument)
 	}
 	if _, err := Open(bytes.NewReader(a.Original), int64(len(a.Original))); err != nil {
 		return nil, err
 	}
-	mark, err := a.Draw(a.Notice.Lines())
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("draw watermark: %w", err)
-	case mark == nil || len(mark.Items) == 0:
-		return nil, fmt.Errorf("%w: its watermark is empty", ErrDocument)
-	}
 	digest := sm.Digest(a.Original)
 	d := a.Document
 	d.Created = now
-	d.Watermark = mark
 	d.Data = append(slices.DeleteFunc(slices.Clone(d.Data), added),
 		Datum{CopyMaker, cmp.Or(a.Maker, a.Notice.Provider)},
 		Datum{CopyMade, now.In(china).Format(timeLayout)},
@@ -56,6 +50,26 @@ func (c Config) Annotate(ctx context.Context, a Copy) ([]byte, error) {
 		return nil, err
 	}
 	return c.Sign(ctx, pkg, a.Signing)
+}
+
+// marked says whether every page has a watermark with every line of the notice. A line may be drawn in several texts, and
+// spaces may be left out.
+func marked(pages []*sheet.Page, n Notice) bool {
+	bare := func(s string) string { return strings.Join(strings.Fields(s), "") }
+	for _, p := range pages {
+		var text strings.Builder
+		for _, item := range p.Watermark {
+			if t, ok := item.(*sheet.Text); ok {
+				text.WriteString(bare(t.Text))
+			}
+		}
+		for _, line := range n.Lines() {
+			if !strings.Contains(text.String(), bare(line)) {
+				return false
+			}
+		}
+	}
+	return len(pages) > 0
 }
 
 // added says whether an item of metadata is one that Annotate adds.

@@ -56,11 +56,15 @@ func (v *verification) coverage(all []*signed, judged []Signature, list *docEntr
 			smuggled.add(f)
 		}
 	}
-	step := smuggled.step(StepCoverage, "Not covered by any signature")
-	if step.State == license.OK && !holding {
+	switch {
+	case smuggled.count == 1 && !under[rootFile]:
+		return notCheckable(StepCoverage, "OFD.xml is under no signature, as some makers leave it: its metadata prove nothing.")
+	case smuggled.count > 0:
+		return smuggled.step(StepCoverage, "Not covered by any signature")
+	case !holding:
 		return notCheckable(StepCoverage, "Every file is covered, but by no signature that holds.")
 	}
-	return step
+	return ok(StepCoverage)
 }
 
 // covered is the set of files that a signature's References name.

@@ -5,7 +5,7 @@
 // digital signature over every file of a package, ours or another's, and [Config.Annotate] makes an annotated copy
 // (加注件). [Open] reads a package within bounds, and [Package.Verify] judges it step by step. What a signature value is
 // made of is not known here: makers and judges of values are functions that the caller brings ([Signing], [Judges]);
-// [SealWith] and [JudgeSeal] fetch them from package seal.
+// [SealWith] and [JudgeSeal] take them from package seal, [SignWith] and [JudgeCMS] from package cms.
 //
 // The same input gives the same bytes: entries stand in the order of writing, all with one time.
 package ofd
@@ -15,7 +15,6 @@ import (
 	"errors"
 	"time"
 
-	"oncegate/certs/seal"
 	"oncegate/license"
 	"oncegate/sheet"
 )
@@ -69,15 +68,12 @@ type Datum struct{ Name, Value string }
 
 // A Document is what a package shows and says.
 type Document struct {
-	ID      string    // DocID, 32 hexadecimal digits; empty derives one from the content
-	Title   string    // may be empty
-	Author  string    // may be empty
-	Created time.Time // CreationDate; zero means Config.Now
-	Data    []Datum   // OFD.xml: CustomDatas
-	Pages   []*sheet.Page
-	// Watermark is drawn as an annotation of type Watermark, clause 15.2: readers show it over the page, and nobody takes it
-	// off without breaking the signature.
-	Watermark   *sheet.Page // over every page; nil for none
+	ID          string    // DocID, 32 hexadecimal digits; empty derives one from the content
+	Title       string    // may be empty
+	Author      string    // may be empty
+	Created     time.Time // CreationDate; zero means Config.Now
+	Data        []Datum   // OFD.xml: CustomDatas
+	Pages       []*sheet.Page
 	Attachments []Attachment
 }
 
@@ -115,12 +111,11 @@ type Stamp struct {
 type Copy struct {
 	// Original is the package of the license itself.
 	Original []byte
-	// Document is the copy as it is granted: its pages and Data hold nothing else. Its Watermark is replaced, and the JZJ
-	// metadata and the digest of the original are added to its Data, which must name the license (ZZBS).
+	// Document is the copy as it is granted: its pages and Data hold nothing else. The watermark of every page says
+	// Notice.Lines. The JZJ metadata and the digest of the original are added to its Data, which must name the license
+	// (ZZBS).
 	Document Document
-	// Notice is what the watermark says, and Draw draws its lines: a page of the same size with nothing but them.
-	Notice Notice
-	Draw   func(lines []string) (*sheet.Page, error)
+	Notice   Notice
 	// Maker and Reason are JZJZZZ and JZJZZSY; empty means Notice.Provider and Notice.Matter.
 	Maker, Reason string
 	Signing       Signing
@@ -216,14 +211,3 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string { return "refuse ofd package: " + r.Reason }
-
-// SealWith seals as holder.
-func SealWith(h seal.Holder) SealFunc {
-	return func(ctx context.Context, digest [32]byte, path string) ([]byte, []byte, error) {
-		s, err := seal.Sign(ctx, h, digest, path)
-		if err != nil {
-			return nil, nil, err
-		}
-		return s.Raw, s.Seal.Raw, nil
-	}
-}

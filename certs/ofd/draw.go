@@ -58,8 +58,16 @@ func (d *drawing) text(t *sheet.Text) {
 		matrix = fmt.Sprintf("%s %s", d.numbers(cos, sin, -sin, cos), d.numbers(-boundary.X, -boundary.Y))
 		boundary.X, boundary.Y = boundary.X+t.X, boundary.Y+t.Y
 	}
+	stroke, line := "", ""
+	if t.Stroke > 0 {
+		stroke, line = "true", d.number(t.Stroke)
+	}
 	d.begin("TextObject", "ID", d.resources.next(), "Boundary", d.box(boundary), "CTM", matrix,
-		"Font", d.resources.font(t.Font, data), "Size", d.number(t.Size), "Alpha", alpha(t.Alpha))
+		"Font", d.resources.font(t.Font, data), "Size", d.number(t.Size),
+		"Stroke", stroke, "LineWidth", line, "Alpha", alpha(t.Alpha))
+	if stroke != "" {
+		d.empty("StrokeColor", "Value", color(t.Color))
+	}
 	d.empty("FillColor", "Value", color(t.Color))
 	d.codes(chars, t.Advances, x, y)
 	d.end()

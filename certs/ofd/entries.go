@@ -187,11 +187,14 @@ func placeEntries(r io.ReaderAt, all []entry, directory int64) error {
 		if err := readAt(r, local, e.header); err != nil {
 			return err
 		}
-		extra, err := checkLocal(local, *e)
-		if err != nil {
+		extra := make([]byte, binary.LittleEndian.Uint16(local[28:]))
+		if err := readAt(r, extra, e.header+int64(len(local))); err != nil {
 			return err
 		}
-		e.data = e.header + int64(len(local)) + extra
+		if !agrees(local, extra, *e) {
+			return refuse(StepPackage, "the file %s is named or sized differently in two places of the zip", quote(e.name))
+		}
+		e.data = e.header + int64(len(local)+len(extra))
 		if at = e.data + e.packed; at > directory {
 			return refuse(StepPackage, "the file %s lies outside of the zip", quote(e.name))
 		}
@@ -210,19 +213,37 @@ func gap(all []entry, i int) int64 {
 	return 0
 }
 
-// checkLocal compares an entry's local header with its header in the directory and returns the length of its extra field.
-func checkLocal(b []byte, e entry) (extra int64, err error) {
+// agrees compares an entry's local header, and the extra field behind it, with its header in the directory. Sizes may come
+// later, in a data descriptor, or stand in a zip64 field although they are small: some .NET writers do that.
+func agrees(b, extra []byte, e entry) bool {
 	u16 := func(i int) uint16 { return binary.LittleEndian.Uint16(b[i:]) }
 	u32 := func(i int) int64 { return int64(binary.LittleEndian.Uint32(b[i:])) }
-	if u32(0) != localMagic {
-		return 0, refuse(StepPackage, "the file %s is not where the zip directory says", quote(e.name))
+	if u32(0) != localMagic || u16(8) != e.method || int(u16(26)) != len(e.name) || string(b[localSize:]) != e.name {
+		return false
 	}
-	sizes := u32(18) == e.packed && u32(22) == e.size && uint32(u32(14)) == e.crc
-	later := u16(6)&8 != 0 && u32(18) == 0 && u32(22) == 0 // in the data descriptor
-	if int(u16(26)) != len(e.name) || string(b[localSize:]) != e.name || u16(8) != e.method || !sizes && !later {
-		return 0, refuse(StepPackage, "the file %s is named or sized differently in two places of the zip", quote(e.name))
+	packed, size := u32(18), u32(22)
+	if u16(6)&8 != 0 && packed == 0 && size == 0 {
+		return true
 	}
-	return int64(u16(28)), nil
+	if packed == math.MaxUint32 && size == math.MaxUint32 {
+		packed, size = zip64(extra)
+	}
+	return packed == e.packed && size == e.size && uint32(u32(14)) == e.crc
+}
+
+// zip64 reads the sizes in an extra field; negative when there are none.
+func zip64(extra []byte) (packed, size int64) {
+	for len(extra) >= 4 {
+		tag, n := binary.LittleEndian.Uint16(extra), int(binary.LittleEndian.Uint16(extra[2:]))
+		if extra = extra[4:]; n > len(extra) {
+			break
+		}
+		if tag == 1 && n >= 16 {
+			return int64(binary.LittleEndian.Uint64(extra[8:])), int64(binary.LittleEndian.Uint64(extra))
+		}
+		extra = extra[n:]
+	}
+	return -1, -1
 }
 
 // files are the entries that are no folders, by name. Names that are equal but for letter case are the same file to some

@@ -30,8 +30,10 @@ type Package struct {
 	document   string // path of Document.xml
 	signatures string // path of Signatures.xml, empty when there is none
 	pages      []pageRef
-	data       []Datum
-	attached   []Datum
+
+	signaturesLost bool // OFD.xml leads to a list of signatures that is not there
+	data           []Datum
+	attached       []Datum
 }
 
 // pageRef is a page of the outline.
@@ -87,7 +89,7 @@ func (p *Package) readRoot() error {
 	}
 	if loc := body.value("Signatures"); loc != "" {
 		if p.signatures, err = p.locate(rootFile, loc); err != nil {
-			return refuse(StepDocument, "the list of signatures that OFD.xml leads to is not in the package")
+			p.signaturesLost = true
 		}
 	}
 	return nil

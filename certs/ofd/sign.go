@@ -48,6 +48,8 @@ func checkSigning(p *Package, s Signing) error {
 	switch {
 	case (s.Seal == nil) == (s.Sign == nil):
 		return fmt.Errorf("%w: a signing is by seal or by signature", ErrSigning)
+	case p.signaturesLost:
+		return fmt.Errorf("%w: its list of signatures is not there", ErrSigning)
 	case s.Seal != nil && len(s.Stamps) == 0:
 		return fmt.Errorf("%w: the seal shows on no page", ErrSigning)
 	}

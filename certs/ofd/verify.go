@@ -39,7 +39,7 @@ func (p *Package) Verify(ctx context.Context, j Judges) (Report, error) {
 	}
 	report.Steps = append(report.Steps, ok(StepXML), ok(StepDocument))
 	report.Steps = append(report.Steps, p.stepExpires(j.Now)...)
-	report.Steps = append(report.Steps, stepSigned(list))
+	report.Steps = append(report.Steps, p.stepSigned(list))
 
 	all := make([]*signed, len(list))
 	for i, l := range list {
@@ -68,8 +68,11 @@ func (p *Package) Verify(ctx context.Context, j Judges) (Report, error) {
 }
 
 // stepSigned says how many signatures there are.
-func stepSigned(list []listed) license.Step {
-	if len(list) == 0 {
+func (p *Package) stepSigned(list []listed) license.Step {
+	switch {
+	case p.signaturesLost:
+		return failed(StepSigned, "The list of signatures that OFD.xml leads to is not in the package.")
+	case len(list) == 0:
 		return failed(StepSigned, "The document has no signature.")
 	}
 	return ok(StepSigned)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,12 +76,14 @@ func (w *writer) write() ([]byte, error) {
 		data, err := w.page(p)
 		add(fmt.Sprintf("%sPages/Page_%d/Content.xml", docFolder, i), data, err)
 	}
-	if w.doc.Watermark != nil {
+	if w.marked() {
 		data, err := w.annotations()
 		add(annotsFile, data, err)
 		for i, p := range w.doc.Pages {
-			data, err := w.watermark(p)
-			add(fmt.Sprintf("%sAnnotations/Annot_%d.xml", docFolder, i), data, err)
+			if len(p.Watermark) > 0 {
+				data, err := w.watermark(p)
+				add(fmt.Sprintf("%sAnnotations/Annot_%d.xml", docFolder, i), data, err)
+			}
 		}
 	}
 	if len(w.doc.Attachments) > 0 {
@@ -130,10 +133,18 @@ func (w *writer) page(p *sheet.Page) ([]byte, error) {
 	return m.bytes()
 }
 
+// marked says whether some page has a watermark.
+func (w *writer) marked() bool {
+	return slices.ContainsFunc(w.doc.Pages, func(p *sheet.Page) bool { return len(p.Watermark) > 0 })
+}
+
 // annotations writes which page has which annotations, clause 15.1.
 func (w *writer) annotations() ([]byte, error) {
 	m := newMarkup("Annotations")
 	for i, id := range w.pages {
+		if len(w.doc.Pages[i].Watermark) == 0 {
+			continue
+		}
 		m.begin("Page", "PageID", id)
 		m.text("FileLoc", fmt.Sprintf("Annot_%d.xml", i))
 		m.end()
@@ -143,13 +154,12 @@ func (w *writer) annotations() ([]byte, error) {
 
 // watermark writes the annotation that covers a page.
 func (w *writer) watermark(p *sheet.Page) ([]byte, error) {
-	mark := w.doc.Watermark
 	m := newMarkup("PageAnnot")
 	m.begin("Annot", "ID", w.res.next(), "Type", "Watermark", "Creator", w.creator(), "LastModDate", w.date,
 		"Visible", "true", "Print", "true", "NoZoom", "false", "NoRotate", "false", "ReadOnly", "true")
 	m.begin("Appearance", "Boundary", m.numbers(0, 0, p.Width, p.Height))
-	d := drawing{m, w.res, mark.Fonts}
-	for _, item := range mark.Items {
+	d := drawing{m, w.res, p.Fonts}
+	for _, item := range p.Watermark {
 		d.draw(item)
 	}
 	return m.bytes()
@@ -197,7 +207,7 @@ func (w *writer) document() ([]byte, error) {
 		m.empty("Page", "ID", id, "BaseLoc", fmt.Sprintf("Pages/Page_%d/Content.xml", i))
 	}
 	m.end()
-	if w.doc.Watermark != nil {
+	if w.marked() {
 		m.text("Annotations", strings.TrimPrefix(annotsFile, docFolder))
 	}
 	if len(w.doc.Attachments) > 0 {
@@ -212,7 +222,7 @@ func (w *writer) root(files []file) ([]byte, error) {
 	m.begin("DocBody")
 	m.begin("DocInfo")
 	m.text("DocID", cmp.Or(w.doc.ID, w.derivedID(files)))
-	m.text("Title", w.doc.Title)
+	m.text("Title", cmp.Or(w.doc.Title, w.doc.Pages[0].Title))
 	m.text("Author", w.doc.Author)
 	m.text("CreationDate", w.date)
 	m.text("Creator", w.creator())
