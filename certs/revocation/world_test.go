@@ -2,6 +2,7 @@ package revocation_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"io/fs"
 	"math/big"
 	"net/http"
@@ -161,3 +162,6 @@ func (c *city) client(change func(*revocation.Config)) *revocation.Client {
 func appointed(x *pki.Certificate) {
 	x.ExtKeyUsage = []smx509.ExtKeyUsage{smx509.ExtKeyUsageOCSPSigning}
 }
+
+// refuse is a voice that believes nothing.
+func refuse(*ecdsa.PublicKey, []byte, []byte) error { return sm.ErrBadSignature }

@@ -1,0 +1,282 @@
+package revocation_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"oncegate/certs/certstest"
+	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
+	"oncegate/license"
+)
+
+// states gives the states of steps, by name.
+func states(steps []license.Step) map[string]license.StepState {
+	out := make(map[string]license.StepState)
+	for _, s := range steps {
+		out[s.Name] = s.State
+	}
+	return out
+}
+
+func held(leaf, sub license.StepState) map[string]license.StepState {
+	return map[string]license.StepState{"revocation-leaf": leaf, "revocation-authority-1": sub}
+}
+
+// Evidence collected at signing shows ten years later, without network, how things stood.
+func TestEvidenceOfItsTime(t *testing.T) {
+	for name, kinds := range map[string][2]bool{"lists": {true, false}, "responders": {false, true}, "both": {true, true}} {
+		t.Run(name, func(t *testing.T) {
+			c := newCity(t, "evidence", kinds[0], kinds[1])
+			e, steps := c.client(nil).Collect(t.Context(), c.path)
+			if diff := cmp.Diff(held(license.OK, license.OK), states(steps)); diff != "" {
+				t.Fatal(diff, steps)
+			}
+			der, err := e.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d bytes", len(der))
+			signed := c.clock()
+			c.revoke(signed.Add(hour), pki.KeyCompromise)
+			c.set(func() { c.broken, c.now = true, c.now.AddDate(10, 0, 0) })
+			asked := c.asked.Load()
+			read, err := revocation.ParseEvidence(der)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, test := range []struct {
+				name string
+				at   time.Time
+				want map[string]license.StepState
+			}{
+				{"when it was signed", signed, held(license.OK, license.OK)},
+				{"a little later", signed.Add(30 * time.Minute), held(license.OK, license.OK)},
+				{"after it", signed.Add(25 * hour), held(license.NotCheckable, license.NotCheckable)},
+			} {
+				if diff := cmp.Diff(test.want, states(revocation.Check(t.Context(), c.path, test.at, read))); diff != "" {
+					t.Error(test.name, diff)
+				}
+			}
+			lists, responses, err := read.Parts()
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := revocation.Gather(lists, responses).Marshal()
+			if err != nil || !bytes.Equal(again, der) {
+				t.Error("as parts of a message it is another", err)
+			}
+			if c.asked.Load() != asked {
+				t.Error("somebody was asked")
+			}
+		})
+	}
+}
+
+// Evidence that shows a revocation fails, and what is not about the path is nothing.
+func TestEvidenceShows(t *testing.T) {
+	c, other := newCity(t, "shows", true, true), newCity(t, "others", true, true)
+	mine, _ := c.client(nil).Collect(t.Context(), c.path)
+	theirs, _ := other.client(nil).Collect(t.Context(), other.path)
+	c.revoke(c.clock(), pki.PrivilegeWithdrawn)
+	late, steps := c.client(nil).Collect(t.Context(), c.path)
+	if diff := cmp.Diff(held(license.Failed, license.OK), states(steps)); diff != "" {
+		t.Error("at signing", diff)
+	}
+	if !strings.Contains(steps[0].Reason, "privilege-withdrawn") {
+		t.Errorf("%+v", steps[0])
+	}
+	both := &revocation.Evidence{Responses: slices.Concat(mine.Responses, late.Responses)}
+	for _, test := range []struct {
+		name string
+		e    *revocation.Evidence
+		want map[string]license.StepState
+	}{
+		{"good", mine, held(license.OK, license.OK)},
+		{"revoked", late, held(license.Failed, license.OK)},
+		{"one says good, a later one revoked", both, held(license.Failed, license.OK)},
+		{"of another city", theirs, held(license.NotCheckable, license.NotCheckable)},
+		{"nothing", &revocation.Evidence{}, held(license.NotCheckable, license.NotCheckable)},
+		{"the leaf's alone", &revocation.Evidence{Responses: mine.Responses[:1]}, held(license.OK, license.NotCheckable)},
+		{"with a doubting voice", &revocation.Evidence{Responses: mine.Responses, Verify: refuse}, held(license.NotCheckable, license.NotCheckable)},
+	} {
+		if diff := cmp.Diff(test.want, states(revocation.Check(t.Context(), c.path, certstest.Epoch, test.e))); diff != "" {
+			t.Error(test.name, diff)
+		}
+	}
+	if steps := revocation.Check(t.Context(), c.path[2:], certstest.Epoch, mine); steps[0].State != license.NotCheckable {
+		t.Errorf("an anchor alone: %+v", steps)
+	}
+}
+
+func TestEvidenceForms(t *testing.T) {
+	c := newCity(t, "forms", true, true)
+	e, _ := c.client(nil).Collect(t.Context(), c.path)
+	lists := c.client(nil)
+	for i := range 2 {
+		l, _, err := lists.List(t.Context(), c.path[i].CRLDistributionPoints[0], c.path[i+1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Lists = append(e.Lists, l)
+	}
+	der, err := e.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read, err := revocation.ParseEvidence(der); err != nil || len(read.Lists) != 2 || len(read.Responses) != 2 {
+		t.Fatal(err)
+	}
+	for i := range der {
+		if _, err := revocation.ParseEvidence(der[:i]); err == nil {
+			t.Errorf("cut at %d: read", i)
+		}
+	}
+	refused := func(name string, der []byte) {
+		t.Helper()
+		if _, err := revocation.ParseEvidence(der); !errors.Is(err, revocation.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	refused("a byte more", append(bytes.Clone(der), 0))
+	refused("other values", wrap(0x30, wrap(0xa2, wrap(0x30, nil))))
+	refused("too large", make([]byte, revocation.MaxEvidence+1))
+	refused("a list twice", doubled(t, e))
+	refused("no list in it", wrap(0x30, wrap(0xa0, wrap(0x30, []byte{4, 0}))))
+	if none, err := revocation.ParseEvidence([]byte{0x30, 0}); err != nil || len(none.Lists) != 0 {
+		t.Error("nothing is evidence of nothing", err)
+	}
+	if g := revocation.Gather([][]byte{{1}, nil, e.Lists[0].Raw}, [][]byte{nil, {0x30, 0}}); len(g.Lists) != 1 || len(g.Responses) != 0 {
+		t.Error("gather")
+	}
+}
+
+func doubled(t *testing.T, e *revocation.Evidence) []byte {
+	t.Helper()
+	der, err := (&revocation.Evidence{Lists: append(slices.Clone(e.Lists), e.Lists[0])}).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// A list too large to travel is not stapled, and the step says so.
+func TestCollectLeavesLargeLists(t *testing.T) {
+	c := newCity(t, "large", true, false)
+	c.set(func() { c.body = bigList(t, c.World, 9000) })
+	e, steps := c.client(nil).Collect(t.Context(), c.path[:2])
+	if len(e.Lists) != 0 || steps[0].State != license.NotCheckable || !strings.Contains(steps[0].Reason, "too many to keep") {
+		t.Errorf("%d lists, %+v", len(e.Lists), steps)
+	}
+}
+
+// The hook makes chains of verifiers fail, each time anew, whatever is cached.
+func TestHook(t *testing.T) {
+	c := newCity(t, "hook", true, true)
+	cl := c.client(nil)
+	verifier := func(hard bool, sources ...revocation.Source) *pki.Verifier {
+		v, err := pki.NewVerifier(pki.Trust{Anchors: c.path[2:], Revocation: revocation.Hook(5*time.Second, hard, sources...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	chain := func(v *pki.Verifier, at time.Time) error {
+		_, err := v.Chain(c.path[0], c.path[1:2], at, pki.License)
+		return err
+	}
+	v, soft := verifier(true, cl), verifier(false)
+	if err := chain(v, c.clock()); err != nil {
+		t.Fatal(err)
+	}
+	if err := chain(verifier(true), c.clock()); !errors.Is(err, pki.ErrRevocationUnknown) {
+		t.Errorf("nobody to ask: %v", err)
+	}
+	if err := chain(soft, c.clock()); err != nil {
+		t.Errorf("nobody to ask, and nobody minds: %v", err)
+	}
+	c.revoke(c.clock(), pki.KeyCompromise)
+	c.set(func() { c.now = c.now.Add(2 * hour) })
+	if err := chain(v, c.clock()); !errors.Is(err, pki.ErrRevoked) || !strings.Contains(err.Error(), "key-compromise") {
+		t.Errorf("revoked meanwhile: %v", err)
+	}
+	if err := chain(verifier(false, cl), c.clock()); !errors.Is(err, pki.ErrRevoked) {
+		t.Errorf("revoked, soft: %v", err)
+	}
+	if err := chain(v, certstest.Epoch.Add(-time.Minute)); err != nil {
+		t.Errorf("before it was revoked: %v", err)
+	}
+}
+
+// A judge answers verifiers that want one step.
+func TestJudge(t *testing.T) {
+	c := newCity(t, "judge", true, true)
+	e, _ := c.client(nil).Collect(t.Context(), c.path)
+	j := revocation.Judge{Path: c.Trust().Path}
+	chain, stranger := c.path[:2], newCity(t, "stranger", false, false).path[:2]
+	for _, test := range []struct {
+		name  string
+		judge revocation.Judge
+		chain []*pki.Certificate
+		want  license.StepState
+	}{
+		{"evidence", j.With(e), chain, license.OK},
+		{"nobody", j, chain, license.NotCheckable},
+		{"half", j.With(&revocation.Evidence{Responses: e.Responses[:1]}), chain, license.NotCheckable},
+		{"no path", j.With(e), stranger, license.NotCheckable},
+		{"no chain", j.With(e), nil, license.NotCheckable},
+	} {
+		if s := test.judge.Step(t.Context(), test.chain, c.clock()); s.State != test.want || s.Name != "revocation" {
+			t.Errorf("%s: %+v", test.name, s)
+		}
+	}
+	c.revoke(c.clock(), pki.KeyCompromise)
+	j.Sources = []revocation.Source{c.client(nil)}
+	if s := j.Step(t.Context(), chain, c.clock()); s.State != license.Failed {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A source that says nothing new is not believed before one that does.
+func TestCheckAsksInOrder(t *testing.T) {
+	c := newCity(t, "order", false, false)
+	say := func(s revocation.Status, err error) revocation.Source { return fixed{s, err} }
+	good := revocation.Status{State: revocation.Good, By: revocation.CRL}
+	stale := revocation.Status{State: revocation.Good, By: revocation.CRL, Stale: true}
+	revoked := revocation.Status{State: revocation.Revoked, By: revocation.CRL, Stale: true}
+	unknown := revocation.Status{State: revocation.Unknown, By: revocation.OCSP}
+	nothing := say(revocation.Status{}, revocation.ErrUnavailable)
+	for _, test := range []struct {
+		name    string
+		sources []revocation.Source
+		want    license.StepState
+	}{
+		{"none", nil, license.NotCheckable},
+		{"nobody speaks", []revocation.Source{nothing, nothing}, license.NotCheckable},
+		{"the second speaks", []revocation.Source{nothing, say(good, nil)}, license.OK},
+		{"a stale word, then a fresh one", []revocation.Source{say(stale, nil), say(good, nil)}, license.OK},
+		{"a stale word alone", []revocation.Source{say(stale, nil), nothing}, license.NotCheckable},
+		{"an old revocation", []revocation.Source{say(revoked, nil), say(good, nil)}, license.Failed},
+		{"unknown", []revocation.Source{say(unknown, nil)}, license.Failed},
+	} {
+		if s := revocation.Check(t.Context(), c.path[:2], certstest.Epoch, test.sources...); s[0].State != test.want || s[0].State != license.OK && s[0].Reason == "" {
+			t.Errorf("%s: %+v", test.name, s)
+		}
+	}
+}
+
+type fixed struct {
+	status revocation.Status
+	err    error
+}
+
+func (f fixed) Status(context.Context, *pki.Certificate, *pki.Certificate, time.Time) (revocation.Status, error) {
+	return f.status, f.err
+}
