@@ -1,0 +1,278 @@
+package sheet
+
+import (
+	"slices"
+	"strings"
+
+	"rsc.io/qr"
+)
+
+// Bounds of what a page is filled with.
+const (
+	maxValue   = 2500  // characters of one value: the longest field, a business scope, holds 2000
+	maxPage    = 20000 // characters of all values that are drawn
+	maxHolders = 64
+	maxQR      = 500 // bytes of the text of a QR code; more would need a code too fine for its place
+)
+
+// Content is what a page is filled with. The zero Content is an empty form.
+type Content struct {
+	// Values are what the license says, by dictionary name, such as "holder_name"; a field per holder has one value for each,
+	// in the order of the holders. What is missing or empty is not drawn: so a page of some granted fields shows only those.
+	Values map[string][]string
+
+	QR        string // text of the QR code; empty: none is drawn
+	Watermark string // text of the watermark, repeated over the whole page; lines end with '\n'; empty: none
+}
+
+// Shows returns the fields that the layout has a place for, sorted.
+func (l *Layout) Shows() []string {
+	var out []string
+	var walk func([]item)
+	walk = func(items []item) {
+		for _, it := range items {
+			if it.Repeat != nil {
+				walk(it.Repeat.Items)
+			}
+			if it.Field == nil {
+				continue
+			}
+			list, _ := pieces(it.Field.Value)
+			for _, p := range list {
+				if p.path != "" {
+					out = append(out, p.path)
+				}
+			}
+		}
+	}
+	walk(l.Items)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Fill lays out the page of one license. The same content gives the same page. The error is a [*Error] when a value cannot be
+// drawn whole: nothing is ever cut off or left out in silence.
+func (l *Layout) Fill(c Content) (Page, error) {
+	w, h := l.Page.size()
+	f := filling{layout: l, content: c, pen: newPen(l.faces), page: Page{Title: l.Title, Width: w, Height: h}}
+	if err := f.bounded(); err != nil {
+		return Page{}, err
+	}
+	for _, it := range l.Items {
+		if err := f.item(it, 0, 0, 0); err != nil {
+			return Page{}, err
+		}
+	}
+	if err := f.watermark(c.Watermark); err != nil {
+		return Page{}, err
+	}
+	f.page.Fonts = f.pen.fonts()
+	return f.page, nil
+}
+
+// A filling is a page in the making.
+type filling struct {
+	layout  *Layout
+	content Content
+	pen     *pen
+	page    Page
+}
+
+// bounded refuses content that is larger than any license, before anything is done with it.
+func (f *filling) bounded() error {
+	total := 0
+	for _, path := range f.layout.Shows() {
+		values := f.content.Values[path]
+		if len(values) > maxHolders {
+			return &Error{Code: TooManyValues, Field: path}
+		}
+		for _, v := range values {
+			if len(v) > 4*maxValue {
+				return &Error{Code: TooLong, Field: path}
+			}
+			total += len(v)
+		}
+	}
+	if total > 4*maxPage {
+		return &Error{Code: TooLong, Field: "all"}
+	}
+	if len(f.content.QR) > maxQR {
+		return &Error{Code: TooLong, Field: "qr"}
+	}
+	return nil
+}
+
+// item draws one item, moved by dx and dy. Holder is the one whose fields a repeat draws, counted from 1; 0 outside.
+func (f *filling) item(it item, dx, dy float64, holder int) error {
+	l := f.layout
+	switch {
+	case it.Text != nil:
+		return f.text("", it.Text.Text, boxAt(it.Text.Box, dx, dy), l.style(it.Text.Style, "text", it.Text.Look))
+	case it.Field != nil:
+		return f.field(it.Field, dx, dy, holder)
+	case it.Repeat != nil:
+		return f.repeat(it.Repeat)
+	case it.QR != nil:
+		return f.qr(it.QR)
+	case it.Seal != nil:
+		b := boxAt(it.Seal.Box, dx, dy)
+		f.page.Seal = &b
+	default:
+		f.page.Items = append(f.page.Items, l.ornament(it, dx, dy)...)
+	}
+	return nil
+}
+
+// style resolves a style: what an item differs by, over the named style (or that of its role), over "text", over the plain one.
+func (l *Layout) style(name, role string, look style) style {
+	if name == "" {
+		name = role
+	}
+	return look.over(l.Styles[name]).over(l.Styles["text"]).over(plain)
+}
+
+func (f *filling) text(field, text string, box Box, st style) error {
+	chars, err := f.pen.write(st.Font, field, maxValue, text)
+	if err != nil {
+		return err
+	}
+	lines, size, ok := fit(chars, box, st)
+	if !ok {
+		return &Error{Code: DoesNotFit, Field: field}
+	}
+	f.page.Items = append(f.page.Items, f.pen.set(lines, size, box, st)...)
+	return nil
+}
+
+func (f *filling) field(it *fieldItem, dx, dy float64, holder int) error {
+	if holder == 0 {
+		holder = it.Holder
+	}
+	path, text, err := f.value(it, holder)
+	if err != nil {
+		return err
+	}
+	if text == "" && it.Missing == "drop" {
+		return nil
+	}
+	l := f.layout
+	if it.Label != "" {
+		if err := f.text("", it.Label, boxAt(it.LabelBox, dx, dy), l.style("label", "label", it.LabelLook)); err != nil {
+			return err
+		}
+	}
+	if text == "" {
+		return nil
+	}
+	return f.text(path, text, boxAt(it.Box, dx, dy), l.style(it.Style, "value", it.Look))
+}
+
+// value writes the pattern of a field; empty if the license says nothing of it. Path names the first field of it, for errors.
+func (f *filling) value(it *fieldItem, holder int) (path, text string, err error) {
+	list, err := pieces(it.Value)
+	if err != nil {
+		return "", "", err
+	}
+	var out strings.Builder
+	said := false
+	for _, p := range list {
+		if p.path == "" {
+			out.WriteString(p.text)
+			continue
+		}
+		if path == "" {
+			path = p.path
+		}
+		value := f.said(it, p, holder)
+		if value == "" {
+			value = "　　" // a gap in a pattern that says something else
+		} else {
+			said = true
+		}
+		out.WriteString(value)
+	}
+	if !said {
+		return path, "", nil
+	}
+	return path, out.String(), nil
+}
+
+// said is what the license says in one place of a pattern.
+func (f *filling) said(it *fieldItem, p piece, holder int) string {
+	values := f.content.Values[p.path]
+	if holder > 0 {
+		if len(values) < holder {
+			return ""
+		}
+		values = values[holder-1 : holder]
+	}
+	var shown []string
+	for _, v := range values {
+		if v != "" {
+			shown = append(shown, f.layout.show(p.format, v))
+		}
+	}
+	separator := it.Join
+	if separator == "" {
+		separator = "、"
+	}
+	return strings.Join(shown, separator)
+}
+
+// repeat draws its items for each of its places. Values of more holders than that would be lost, so they are an error.
+func (f *filling) repeat(it *repeatItem) error {
+	for _, inner := range it.Items {
+		if inner.Field == nil {
+			continue
+		}
+		list, err := pieces(inner.Field.Value)
+		if err != nil {
+			return err
+		}
+		for _, p := range list {
+			if len(f.content.Values[p.path]) > it.Holders {
+				return &Error{Code: TooManyValues, Field: p.path}
+			}
+		}
+	}
+	for i := range it.Holders {
+		for _, inner := range it.Items {
+			if err := f.item(inner, float64(i)*it.Step[0], float64(i)*it.Step[1], i+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// qr draws a QR code as one outline: a rectangle for each run of dark modules.
+func (f *filling) qr(it *qrItem) error {
+	if f.content.QR == "" {
+		return nil
+	}
+	code, err := qr.Encode(f.content.QR, qr.M)
+	if err != nil {
+		return &Error{Code: TooLong, Field: "qr"}
+	}
+	box := boxAt(it.Box, 0, 0)
+	side := min(box.W, box.H)
+	unit := side / float64(code.Size)
+	x0, y0 := box.X+(box.W-side)/2, box.Y+(box.H-side)/2
+	path := &Path{Fill: &it.Color, Alpha: 1}
+	for y := range code.Size {
+		for x := 0; x < code.Size; {
+			end := x
+			for end < code.Size && code.Black(end, y) {
+				end++
+			}
+			if end > x {
+				path.Segments = append(path.Segments, rectangle(Box{x0 + float64(x)*unit, y0 + float64(y)*unit, float64(end-x) * unit, unit})...)
+			}
+			x = end + 1
+		}
+	}
+	f.page.Items = append(f.page.Items, path)
+	return nil
+}
+
+func boxAt(b []float64, dx, dy float64) Box { return Box{b[0] + dx, b[1] + dy, b[2], b[3]} }
