@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,14 +14,22 @@ import (
 // ErrNumber says that a number is no integer that I-JSON carries exactly (|n| < 2^53).
 var ErrNumber = errors.New("a number is no integer within ±(2^53 − 1)")
 
-// Canonical returns the RFC 8785 (JCS) bytes of v: what digests and receipts are over. Numbers must be integers.
+// Canonical returns the RFC 8785 (JCS) bytes of v: what digests and receipts are over. Numbers must be integers. A type
+// whose members are declared in the order of their names is written at once.
 func Canonical(v any) ([]byte, error) {
-	raw, err := json.Marshal(v)
+	raw, err := json.Marshal(v, json.Deterministic(true), exact)
 	if err != nil {
 		return nil, fmt.Errorf("write JSON: %w", err)
 	}
+	if v != nil && ordered(reflect.TypeOf(v)) && !slices.ContainsFunc(raw, beyond) {
+		return raw, nil
+	}
 	return canonicalize(raw)
 }
+
+// beyond finds the first byte of a character above U+FFFF. Only where there is one is the order of names by bytes, in which
+// maps are written, another than that by UTF-16 code units, which RFC 8785 section 3.2.3 asks for.
+func beyond(b byte) bool { return b >= 0xF0 }
 
 // Canonicalize returns the RFC 8785 bytes of a JSON value. Duplicate members, invalid UTF-8, numbers that are no integers and
 // trailing data are refused. raw is not kept.

@@ -12,6 +12,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	jsonv1 "github.com/go-json-experiment/json/v1"
+
+	"oncegate/api"
 )
 
 // ErrForm says that bytes are not the JSON they must be: malformed, with duplicate names, too deep, or with a number that
@@ -27,11 +29,11 @@ const (
 // Canonical returns the RFC 8785 (JCS) bytes of v, which is a Go value or a jsontext.Value. Numbers must be integers of
 // at most 53 bits (amounts are strings); anything else is ErrForm.
 func Canonical(v any) ([]byte, error) {
-	text, err := json.Marshal(v, json.Deterministic(true))
+	text, err := api.Canonical(v)
 	if err != nil {
 		return nil, fmt.Errorf("write canonical JSON: %w", ErrForm) // the library's text may quote the value
 	}
-	return canonicalizeOwn(text)
+	return text, nil
 }
 
 func canonicalize(text []byte) ([]byte, error) { return canonicalizeOwn(bytes.Clone(text)) }
@@ -74,18 +76,13 @@ func isExact(number string) bool {
 	return err == nil && n <= maxExact && n >= -maxExact && strconv.FormatInt(n, 10) == number
 }
 
-// sortedJSON is canonical but for numbers, which stay as written: what is sealed and replayed loses no bit. Durations are
-// nanoseconds.
-func sortedJSON(v any) (jsontext.Value, error) {
+// exactJSON writes numbers as they are, however great: what is sealed and replayed loses no bit. Durations are nanoseconds.
+func exactJSON(v any) (jsontext.Value, error) {
 	text, err := json.Marshal(v, json.Deterministic(true), jsonv1.FormatDurationAsNano(true))
 	if err != nil {
 		return nil, ErrForm // the library's text may quote the value
 	}
-	value := jsontext.Value(text)
-	if err := value.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)); err != nil {
-		return nil, ErrForm
-	}
-	return value, nil
+	return text, nil
 }
 
 func digestOf(newSM3 func() hash.Hash, data []byte) []byte {

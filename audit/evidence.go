@@ -111,17 +111,17 @@ func (c Config) seal(d Draft, persons people) ([]Sealed, error) {
 }
 
 func newInputs(d Draft) (part inputsPart, err error) {
-	if part.Inputs, err = sortedJSON(d.Inputs); err != nil {
+	if part.Inputs, err = exactJSON(d.Inputs); err != nil {
 		return part, fmt.Errorf("write decision inputs: %w", err)
 	}
-	if part.Reasons, err = sortedJSON(d.Reasons); err != nil {
+	if part.Reasons, err = exactJSON(d.Reasons); err != nil {
 		return part, fmt.Errorf("write reasons: %w", err)
 	}
 	return part, nil
 }
 
 func (c Config) sealPart(kind string, content any) (Sealed, error) {
-	text, err := sortedJSON(content)
+	text, err := exactJSON(content)
 	if err != nil {
 		return Sealed{}, fmt.Errorf("write %s part: %w", kind, err)
 	}

@@ -66,7 +66,7 @@ func (s *sheaf) call(compact string) (done steps) {
 			audience = c.Audience
 		}
 		_, err = token.Verify(context.Background(), compact, token.Expect{
-			Audience: audience, Method: c.Method, URL: c.URL, Body: s.bodyOf(c), Now: time.Unix(c.IssuedAt, 0),
+			Audience: audience, Method: c.Method, URL: c.URL, Body: token.BodyIs(s.bodyOf(c)), Now: time.Unix(c.IssuedAt, 0),
 			KeyOf: s.callerKey, Verify: verifyTwice,
 		})
 	}

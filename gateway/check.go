@@ -52,7 +52,7 @@ func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*resu
 	answer.CanProceed = cases.Conclude(all).GoesOn
 	answer.Parts = parts(c, checked, judged, all)
 	answer.Reuse = reuse(checked.No, license.DateOf(c.now), judged)
-	res := work.result(answer, needs)
+	res := work.result(ctx, answer, needs)
 	count(res.uses, needs)
 	return res, nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // caller from elsewhere does not notice, and one from the same place only while the flood lasts.
 func TestFlood(t *testing.T) {
 	var verified atomic.Int64
-	var clock atomic.Int64
+	var clock, forged atomic.Int64
 	start := time.Now()
 	w := newWorld(t, func(c *Config) {
 		c.Limits.Unproven = 10
@@ -26,11 +27,11 @@ func TestFlood(t *testing.T) {
 			return sm.Verify(pub, message, rs)
 		}
 		c.Now = func() time.Time { return start.Add(time.Duration(clock.Load())) }
-		c.Remote = func(r *http.Request) string { return r.Header.Get("X-Test-Address") }
+		c.ClientHeader = "X-Forwarded-For"
 	})
 	from := func(address, compact string) answered {
 		r := w.request("GET", "/v1/catalog/types", nil, compact)
-		r.Header.Set("X-Test-Address", address)
+		r.Header.Set("X-Forwarded-For", "198.51.100."+strconv.Itoa(int(forged.Add(1))%250)+", "+address) // what a caller adds counts for nothing
 		return w.do(r, compact)
 	}
 	bad := w.token("food-approval", "GET", "/v1/catalog/types", nil, nil)
@@ -94,8 +95,13 @@ func TestSuspectsAreBounded(t *testing.T) {
 	for address, want := range map[string]string{
 		"192.0.2.1:99": "192.0.2.1", "[2001:db8:1:2:3::4]:99": "2001:db8:1:2::/64", "[::ffff:192.0.2.1]:99": "192.0.2.1", "[fe80::1%eth0]:1": "fe80::/64", "pipe": "",
 	} {
-		if got := remote(&http.Request{RemoteAddr: address}); got != want {
+		if got := new(Gateway).client(&http.Request{RemoteAddr: address}); got != want {
 			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+		behind := &Gateway{Config: Config{ClientHeader: "X-Real-Ip"}}
+		said := http.Header{"X-Real-Ip": {"203.0.113.9", "203.0.113.8 , " + address}}
+		if got := behind.client(&http.Request{RemoteAddr: "127.0.0.1:1", Header: said}); got != want {
+			t.Errorf("behind a proxy, %s: %q, want %q", address, got, want)
 		}
 	}
 }

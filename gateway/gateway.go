@@ -39,9 +39,10 @@ type Config struct {
 	Verify     func(ctx context.Context, v api.VerifyRequest) (kind string, _ []license.Step, _ error) // of licenses, answers and receipts
 	VerifySM2  sm.VerifyFunc                                                                           // default sm.Verify
 
-	// Remote names the network a request comes from: callers who prove nothing are limited by it. Default: the address of
-	// the connection. Behind a proxy that is the proxy's, so that all callers share one limit; say here what the proxy says.
-	Remote func(*http.Request) string
+	// ClientHeader is the header in which a proxy before us says where a request comes from; its last element counts, which
+	// the proxy itself has added. Empty: the address of the connection counts. Callers who prove nothing are limited by it;
+	// behind a proxy that is not named here all of them share one limit.
+	ClientHeader string
 
 	Limits  Limits
 	Metrics prometheus.Registerer
@@ -118,9 +119,6 @@ func (c Config) check(s *Snapshot) error {
 func (c Config) withDefaults() Config {
 	if c.VerifySM2 == nil {
 		c.VerifySM2 = sm.Verify
-	}
-	if c.Remote == nil {
-		c.Remote = remote
 	}
 	if c.Now == nil {
 		c.Now = time.Now

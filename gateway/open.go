@@ -32,7 +32,7 @@ func unprovenFor(code string) error { return &unproven{problem: api.NewProblem(c
 // token's signature does not cover: method, URL and body are compared with what was signed.
 func (g *Gateway) open(row *operation) func(context.Context, *http.Request) (any, error) {
 	return func(ctx context.Context, r *http.Request) (any, error) {
-		address, start := g.Remote(r), g.now()
+		address, start := g.client(r), g.now()
 		if !g.suspects.allow(address, start) {
 			return nil, unprovenFor("too-many-requests")
 		}
@@ -44,31 +44,35 @@ func (g *Gateway) open(row *operation) func(context.Context, *http.Request) (any
 	}
 }
 
-// proved makes a call of a request whose token holds. What costs nothing is looked at before what does.
+// proved makes a call of a request whose token holds. What costs nothing is looked at before what does; the body is read
+// when everything but its digest holds.
 func (g *Gateway) proved(ctx context.Context, row *operation, r *http.Request, start time.Time) (*call, error) {
 	compact, err := bearer(r)
 	if err != nil {
 		return nil, err
 	}
-	body, err := readBody(r)
-	if err != nil {
-		return nil, err
-	}
 	config, now := g.running.Load(), g.now()
 	var key *ecdsa.PublicKey
+	var body []byte
 	claims, err := token.Verify(ctx, compact, token.Expect{
 		Audience: g.Audience,
 		Method:   r.Method,
 		URL:      g.PublicURL + signedTarget(r),
-		Body:     token.BodyDigest(body),
-		Now:      now,
+		Body: func() (_ string, err error) {
+			body, err = readBody(r)
+			return token.BodyDigest(body), err
+		},
+		Now: now,
 		KeyOf: func(iss, kid string) (_ *ecdsa.PublicKey, err error) {
 			key, err = config.key(iss, kid, now)
 			return key, err
 		},
 		Verify: g.VerifySM2,
 	})
-	if err != nil {
+	switch {
+	case errors.As(err, new(*unproven)):
+		return nil, err
+	case err != nil:
 		return nil, tokenProblem(err)
 	}
 	c := &call{
@@ -117,10 +121,10 @@ func readBody(r *http.Request) ([]byte, error) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, api.MaxBody+1))
 	switch {
+	case errors.As(err, new(*http.MaxBytesError)), len(body) > api.MaxBody:
+		return nil, unprovenFor("too-large")
 	case err != nil:
 		return nil, unprovenFor("body-unreadable")
-	case len(body) > api.MaxBody:
-		return nil, unprovenFor("too-large")
 	}
 	return body, nil
 }

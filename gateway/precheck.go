@@ -54,7 +54,7 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 			Matter: n.facts.Matter.Code, Material: m.Code, Name: m.Name, NameEn: m.NameEN, Need: int(m.Need), State: state,
 		})
 	}
-	res := g.newWork(c).result(answer, asked)
+	res := g.newWork(c).result(ctx, answer, asked)
 	if len(res.uses) == 0 { // no source was asked, but somebody was asked about
 		res.uses = []audit.DraftUse{aboutHolder(holder, q.Matter, outcomeDenied)}
 	}

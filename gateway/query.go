@@ -39,7 +39,7 @@ func (g *Gateway) query(ctx context.Context, c *call, q api.QueryRequest) (*resu
 		n.outcome = outcomeMissing
 		answer.Source, answer.Freshness, answer.AsOf = n.finding.Source, c.config.freshness(n.finding), api.At(n.finding.AsOf)
 	}
-	return work.result(answer, []*need{n}), nil
+	return work.result(ctx, answer, []*need{n}), nil
 }
 
 // queried turns the question into a need, or refuses what is wrong with it.

@@ -45,7 +45,7 @@ func (g *Gateway) status(ctx context.Context, c *call, q api.StatusRequest) (*re
 		}
 		if answer != nil {
 			n.outcome = outcomeStatus
-			return work.result(*answer, needs), nil
+			return work.result(ctx, *answer, needs), nil
 		}
 	}
 	return nil, statusRefused(c, needs)

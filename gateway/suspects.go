@@ -1,9 +1,9 @@
 package gateway
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,13 +68,18 @@ func (s *suspects) forget(now time.Time) {
 	}
 }
 
-// remote is the network that a request comes from: an IPv4 address, or the /64 of an IPv6 address, which is one customer.
-func remote(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
+// client is the network that a request comes from: an IPv4 address, or the /64 of an IPv6 address, which is one customer;
+// empty where nobody says.
+func (g *Gateway) client(r *http.Request) string {
+	text := r.RemoteAddr
+	if g.ClientHeader != "" {
+		said := strings.Join(r.Header.Values(g.ClientHeader), ",")
+		text = strings.TrimSpace(said[strings.LastIndexByte(said, ',')+1:])
 	}
-	address, err := netip.ParseAddr(host)
+	address, err := netip.ParseAddr(text)
+	if pair, paired := netip.ParseAddrPort(text); paired == nil {
+		address, err = pair.Addr(), nil
+	}
 	if err != nil {
 		return ""
 	}

@@ -33,9 +33,9 @@ func (g *Gateway) newWork(c *call) *work {
 }
 
 // result is the outcome of an attempt: the answer, its uses, and the changes with the conditions that they rest on.
-func (w *work) result(answer any, needs []*need) *result {
+func (w *work) result(ctx context.Context, answer any, needs []*need) *result {
 	uses := w.c.usesOf(needs...)
-	w.keep(needs)
+	w.keep(ctx, needs)
 	return &result{answer: answer, uses: uses, changes: append(guards(w.c, needs), w.changes...)}
 }
 
@@ -76,16 +76,16 @@ func (w *work) observe(ctx context.Context, record license.License, asOf time.Ti
 
 // keep keeps what the sources said for when they are down, that they have nothing too, where some grant allows a copy of
 // some age.
-func (w *work) keep(needs []*need) {
+func (w *work) keep(ctx context.Context, needs []*need) {
 	for _, n := range needs {
-		w.keepOne(n)
+		w.keepOne(ctx, n)
 		if n.confirm != nil {
-			w.keepOne(n.confirm)
+			w.keepOne(ctx, n.confirm)
 		}
 	}
 }
 
-func (w *work) keepOne(n *need) {
+func (w *work) keepOne(ctx context.Context, n *need) {
 	fresh := !n.finding.Stale && (n.finding.State == license.IsFound || n.finding.State == license.IsNotFound)
 	longest := w.c.config.Policy.LongestAge(n.ask.Type, w.c.now)
 	if !fresh || longest <= 0 || w.kept[n.ask] {
@@ -97,12 +97,12 @@ func (w *work) keepOne(n *need) {
 		}
 	}
 	w.kept[n.ask] = true
-	change, err := w.c.config.Register.KeepCopy(n.ask, n.finding, longest)
+	changes, err := w.c.config.Register.KeepCopy(ctx, n.ask, n.finding, longest)
 	if err != nil {
 		w.g.logger.Error("the copy of a source record was not kept", "source", n.finding.Source, "error", err.Error())
 		return
 	}
-	w.changes = append(w.changes, change)
+	w.changes = append(w.changes, changes...)
 }
 
 // holderAt is the holder in a place of a license's list, if there is one.

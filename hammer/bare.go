@@ -49,17 +49,16 @@ func (in *installation) startBare(length int) (*bare, error) {
 }
 
 func (in *installation) verified(voices *second.Voices, r *http.Request) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer))
-	if err != nil {
-		return err
-	}
 	compact, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return errors.New("no token")
 	}
-	_, err = token.Verify(r.Context(), compact, token.Expect{
-		Audience: in.setup.Gateway.ID, Method: r.Method, URL: in.publicURL() + r.URL.EscapedPath(), Body: token.BodyDigest(body), Now: time.Now(),
-		Verify: voices.Verify,
+	_, err := token.Verify(r.Context(), compact, token.Expect{
+		Audience: in.setup.Gateway.ID, Method: r.Method, URL: in.publicURL() + r.URL.EscapedPath(), Now: time.Now(), Verify: voices.Verify,
+		Body: func() (string, error) {
+			body, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer))
+			return token.BodyDigest(body), err
+		},
 		KeyOf: func(iss, kid string) (*ecdsa.PublicKey, error) {
 			if key, ok := in.setup.Callers[iss].Keys[kid]; ok {
 				return key.Public, nil

@@ -124,9 +124,15 @@ func Content(typeID string, claims []Claim) ([]byte, error) {
 	if len(said) != len(claims) {
 		return nil, fmt.Errorf("write license content: a claim stands twice")
 	}
-	content, err := json.Marshal(map[string]any{"type": typeID, "claims": said})
+	content, err := json.Marshal(struct { // in the order of the names
+		Claims map[string]string `json:"claims"`
+		Type   string            `json:"type"`
+	}{said, typeID}, json.Deterministic(true))
 	if err != nil {
 		return nil, fmt.Errorf("write license content: %w", WrongText)
+	}
+	if !slices.ContainsFunc(content, func(b byte) bool { return b >= 0xF0 }) {
+		return content, nil // no character above U+FFFF: sorted by bytes is sorted by UTF-16 code units
 	}
 	value := jsontext.Value(content)
 	if err := value.Canonicalize(); err != nil {

@@ -18,6 +18,7 @@ import (
 
 var (
 	idForm     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+	headerForm = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 	originForm = regexp.MustCompile(`^[^\s+]{1,255}$`)
 )
 
@@ -62,6 +63,8 @@ func (l *loader) checkGateway() {
 	l.unless(g.StatusList == 0 || time.Duration(g.StatusList) >= time.Minute && time.Duration(g.StatusList) <= 720*time.Hour, "$.gateway.status_list", "a status list is believed for 1m to 720h")
 	l.unless(g.Nodes >= 0, "$.gateway.nodes", "the number of nodes may not be negative")
 	l.checkTLS(g)
+	l.unless(g.ClientFrom == "" || g.BehindTLS, "$.gateway.client_from", "only a proxy that terminates TLS (behind_tls) is believed where calls come from")
+	l.unless(g.ClientFrom == "" || headerForm.MatchString(g.ClientFrom), "$.gateway.client_from", "the name of a header is expected, such as X-Forwarded-For")
 	if host, ok := l.address("$.gateway.listen", g.Listen); ok && g.TLS == (TLS{}) && !g.BehindTLS {
 		l.unless(isLoopback(host), "$.gateway.listen", "plain HTTP is served on loopback only: name a certificate under tls, or say behind_tls if a proxy terminates TLS")
 	}
@@ -173,4 +176,5 @@ func (l *loader) checkLimits() {
 	l.unless(m.Body >= 0 && m.Body <= api.MaxBody, "$.limits.body", "bytes of a body, at most %d", api.MaxBody)
 	l.unless(m.Materials >= 0 && m.Materials <= 1000, "$.limits.materials", "materials of a check, at most 1000")
 	l.unless(m.InFlight >= 0, "$.limits.in_flight", "calls under way may not be negative")
+	l.unless(m.Unproven >= 0, "$.limits.unproven", "calls that prove nobody may not be negative")
 }

@@ -36,6 +36,7 @@ type Gateway struct {
 	AdminOpen  bool     `yaml:"admin_open"`  // allow Admin on other addresses than loopback
 	TLS        TLS      `yaml:"tls"`         //
 	BehindTLS  bool     `yaml:"behind_tls"`  // a proxy terminates TLS, so plain HTTP beyond loopback is meant
+	ClientFrom string   `yaml:"client_from"` // header in which that proxy says where a call comes from, such as X-Forwarded-For: its last element; callers who prove nothing are limited by it
 	Drain      Duration `yaml:"drain"`       // at shutdown: how long /readyz says no before the listener closes, for load balancers; default 0
 	Nodes      int      `yaml:"nodes"`       // how many nodes share the store; default 1
 	StatusList Duration `yaml:"status_list"` // for how long a published status list is believed offline, 1m to 720h: a revocation is known everywhere after it; default 24h
@@ -141,10 +142,11 @@ type Data struct {
 
 // Limits bound what one call may cost.
 type Limits struct {
-	Body      int      `yaml:"body"`      // bytes of a request body; default 262144
+	Body      int      `yaml:"body"`      // bytes of a request body; default and most 524288
 	Materials int      `yaml:"materials"` // materials in one check; default 64
 	Call      Duration `yaml:"call"`      // longest time of one call; default 15s
 	InFlight  int      `yaml:"in_flight"` // calls under way at once; default 1024
+	Unproven  int      `yaml:"unproven"`  // calls per second and network that prove nobody and are still looked at; default 100
 }
 
 // Retention says how long what is kept. Access records themselves stay as long as the log.

@@ -257,8 +257,9 @@ func (n *Node) openGateway(ctx context.Context, s *Setup) error {
 		Audience: s.Gateway.ID, PublicURL: s.Gateway.PublicURL, Origin: s.Log.Origin,
 		Cases: n.db.Cases(), Recorder: n.recorder, Auditor: n.auditor, Records: audits, View: n.log.View,
 		StatusList: n.statusList, Verify: n.verify, VerifySM2: n.voices.Verify,
-		Limits:  gateway.Limits{Materials: s.Limits.Materials, Call: time.Duration(s.Limits.Call), InFlight: s.Limits.InFlight},
-		Metrics: n.Registry, Logger: n.Logger, Now: n.Now,
+		Limits:       gateway.Limits{Materials: s.Limits.Materials, Call: time.Duration(s.Limits.Call), InFlight: s.Limits.InFlight, Unproven: s.Limits.Unproven},
+		ClientHeader: s.Gateway.ClientFrom,
+		Metrics:      n.Registry, Logger: n.Logger, Now: n.Now,
 	}, next.snapshot)
 	return err
 }

@@ -20,26 +20,73 @@ type copyContent struct {
 	Records []license.License `json:"records"`
 }
 
-// KeepCopy returns the change that keeps what a source said, for when it is unavailable. longest is the longest age that
-// any grant allows of this type: after it the copy is gone, and where it is 0 nothing may be kept. That a source has no
-// record is kept too, so that an older copy cannot come back. A finding that is stale or unavailable is no news.
-func (r *Register) KeepCopy(q license.Question, f license.Finding, longest time.Duration) (Keep, error) {
+// copyRest is how long a kept copy is left alone while its source says the same: a license that many ask for is not written
+// anew each time. Its age is then overstated by this much at most.
+const copyRest = time.Minute
+
+// KeepCopy returns the change that keeps what a source said, for when it is unavailable; none if an equal copy was kept
+// within the last minute. longest is the longest age that any grant allows of this type: after it the copy is gone, and
+// where it is 0 nothing may be kept. That a source has no record is kept too, so that an older copy cannot come back. A
+// finding that is stale or unavailable is no news.
+func (r *Register) KeepCopy(ctx context.Context, q license.Question, f license.Finding, longest time.Duration) ([]any, error) {
 	if longest <= 0 || f.Stale || f.State == license.IsUnavailable {
-		return Keep{}, errors.New("keep copy: there is nothing that may be kept")
+		return nil, errors.New("keep copy: there is nothing that may be kept")
 	}
 	key, err := r.copyKey(q.Type, q.Holder, q.Number)
 	if err != nil {
-		return Keep{}, fmt.Errorf("keep copy: %w", err)
+		return nil, fmt.Errorf("keep copy: %w", err)
 	}
 	text, err := json.Marshal(copyContent{f.Source, f.Records}, json.Deterministic(true), json.FormatNilSliceAsNull(true), json.FormatNilMapAsNull(true))
 	if err != nil {
-		return Keep{}, errors.New("keep copy: a record cannot be written") // the library's text may quote it
+		return nil, errors.New("keep copy: a record cannot be written") // the library's text may quote it
 	}
 	s := Snapshot{Key: key, AsOf: moment(f.AsOf), Expires: moment(f.AsOf).Add(longest)}
-	if s.Sealed, err = r.config.Sealer.Seal(text, copyContext(s)); err != nil {
-		return Keep{}, fmt.Errorf("keep copy: %w", err)
+	digest := r.keys.copy.sum(string(text))
+	if r.rests(ctx, s, digest) {
+		return nil, nil
 	}
-	return Keep{s}, nil
+	if s.Sealed, err = r.config.Sealer.Seal(text, copyContext(s)); err != nil {
+		return nil, fmt.Errorf("keep copy: %w", err)
+	}
+	r.noteCopy(s, digest)
+	return []any{Keep{s}}, nil
+}
+
+// A keptCopy is what was lately to be kept for a question; whether it was committed, the storage knows.
+type keptCopy struct {
+	digest        [32]byte
+	tail          string // last bytes of the sealed blob, which no other has
+	asOf, expires time.Time
+}
+
+func tail(sealed []byte) string { return string(sealed[max(0, len(sealed)-16):]) }
+
+// rests reports whether an equal copy that lives as long stands already and is not older than copyRest.
+func (r *Register) rests(ctx context.Context, s Snapshot, digest [32]byte) bool {
+	r.mu.Lock()
+	last, ok := r.copies[s.Key]
+	r.mu.Unlock()
+	age := s.AsOf.Sub(last.asOf)
+	if !ok || last.digest != digest || age < 0 || age >= copyRest || s.Expires.Sub(last.expires) != age {
+		return false
+	}
+	stands, err := r.config.Storage.Snapshot(ctx, s.Key, moment(r.config.Now()))
+	return err == nil && tail(stands.Sealed) == last.tail
+}
+
+// maxCopies bounds what is noted of copies.
+const maxCopies = 4096
+
+func (r *Register) noteCopy(s Snapshot, digest [32]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key := range r.copies {
+		if len(r.copies) < maxCopies {
+			break
+		}
+		delete(r.copies, key)
+	}
+	r.copies[s.Key] = keptCopy{digest, tail(s.Sealed), s.AsOf, s.Expires}
 }
 
 // LastCopy returns what was kept for a question, marked stale and with the moment whose truth it is, if it is not older
@@ -116,7 +163,7 @@ func (r *Register) copyKey(typ string, holder license.HolderID, number string) (
 	if number != "" {
 		parts = append(parts, number)
 	}
-	return r.config.macList(r.keys.copy, parts...)
+	return r.keys.copy.list(parts...)
 }
 
 // copyContext binds a blob to its question and its moment: an old one cannot be put in the place of a new one.

@@ -25,11 +25,11 @@ func found(asOf time.Time, records ...license.License) license.Finding {
 // keep commits a copy.
 func (b *bench) keep(t *testing.T, q license.Question, f license.Finding, longest time.Duration) {
 	t.Helper()
-	change, err := b.KeepCopy(q, f, longest)
+	changes, err := b.KeepCopy(t.Context(), q, f, longest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.storage.Commit(t.Context(), change); err != nil {
+	if err := b.storage.Commit(t.Context(), changes...); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -119,8 +119,8 @@ func TestWhatIsNotKept(t *testing.T) {
 		"stale":                  {stale, time.Hour},
 		"unavailable":            {license.Finding{State: license.IsUnavailable, AsOf: noon}, time.Hour},
 	} {
-		if change, err := b.KeepCopy(question(l), test.finding, test.longest); err == nil || cmp.Diff(register.Keep{}, change) != "" {
-			t.Errorf("%s: %+v, %v", name, change, err)
+		if changes, err := b.KeepCopy(t.Context(), question(l), test.finding, test.longest); err == nil || len(changes) > 0 {
+			t.Errorf("%s: %+v, %v", name, changes, err)
 		}
 	}
 	b.keep(t, question(l), found(noon.Add(-time.Hour), l), 24*time.Hour)
@@ -168,6 +168,44 @@ func TestConfig(t *testing.T) {
 		change(&c)
 		if _, err := register.New(c); err == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// A copy rests while its source says the same, and for no other reason.
+func TestCopyRests(t *testing.T) {
+	b := newBench(t)
+	l, other := company(t, 1), company(t, 1)
+	other.Fields = map[string]string{}
+	at := func(seconds int, records ...license.License) license.Finding {
+		return found(noon.Add(time.Duration(seconds)*time.Second), records...)
+	}
+	for i, step := range []struct {
+		why     string
+		finding license.Finding
+		longest time.Duration
+		commit  bool
+		news    bool
+	}{
+		{"it is the first", at(0, l), 24 * time.Hour, false, true},
+		{"the first was never committed", at(1, l), 24 * time.Hour, true, true},
+		{"nothing happened", at(2, l), 24 * time.Hour, true, false},
+		{"it may live longer", at(3, l), 48 * time.Hour, true, true},
+		{"nothing happened", at(4, l), 48 * time.Hour, true, false},
+		{"the source says something else", at(5, other), 48 * time.Hour, true, true},
+		{"the source says the old again", at(6, l), 48 * time.Hour, true, true},
+		{"it is older", at(5, l), 48 * time.Hour, true, true}, // for the storage to refuse
+		{"a minute is over", at(66, l), 48 * time.Hour, true, true},
+		{"nothing happened", at(66, l), 48 * time.Hour, true, false},
+	} {
+		changes, err := b.KeepCopy(t.Context(), question(l), step.finding, step.longest)
+		if err != nil || len(changes) > 0 != step.news {
+			t.Fatalf("step %d, %s: %d changes, %v", i, step.why, len(changes), err)
+		}
+		if step.commit {
+			if err := b.storage.Commit(t.Context(), changes...); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

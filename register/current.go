@@ -35,6 +35,7 @@ type Register struct {
 	pending map[[32]byte]*pending
 	drawn   map[place]time.Time
 	swept   time.Time // when both were last rid of what is old
+	copies  map[[32]byte]keptCopy
 }
 
 // New returns a Register.
@@ -43,7 +44,9 @@ func New(config Config) (*Register, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make register: %w", err)
 	}
-	return &Register{config: config, keys: config.keys(), pending: make(map[[32]byte]*pending), drawn: make(map[place]time.Time)}, nil
+	return &Register{
+		config: config, keys: config.keys(), pending: make(map[[32]byte]*pending), drawn: make(map[place]time.Time), copies: make(map[[32]byte]keptCopy),
+	}, nil
 }
 
 // A Signed is the current version of a license with what can be disclosed of it.

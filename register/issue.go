@@ -146,7 +146,7 @@ func digests(t license.Type, holders int) int {
 func (r *Register) salts(v Version) Salts {
 	prefix := fmt.Sprintf("%s%03d", v.Identifier, v.Number)
 	return func(path string) []byte {
-		salt := r.config.mac(r.keys.salt, []byte(prefix+path))
+		salt := r.keys.salt.sum(prefix, path)
 		return salt[:]
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"oncegate/api"
 	"oncegate/license"
 )
 
@@ -36,14 +36,14 @@ func (r *Register) read(l license.License, asOf time.Time) (stated, error) {
 	if err != nil {
 		return stated{}, fmt.Errorf("%w: %w", ErrFaulty, err)
 	}
-	s.content = r.config.mac(r.keys.content, content)
+	s.content = r.keys.content.sum(string(content))
 	s.subject, err = r.subject(l)
 	return s, err
 }
 
 // subject says which license a record is of, over all its versions.
 func (r *Register) subject(l license.License) ([32]byte, error) {
-	subject, err := r.config.macList(r.keys.subject, l.Type, l.Issuer.Code, l.Number)
+	subject, err := r.keys.subject.list(l.Type, l.Issuer.Code, l.Number)
 	if err != nil {
 		return subject, fmt.Errorf("%w: %w", ErrFaulty, err)
 	}
@@ -55,13 +55,9 @@ func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // canonical returns RFC 8785 bytes. Its error quotes nothing of the value.
 func canonical(v any) (jsontext.Value, error) {
-	text, err := json.Marshal(v, json.Deterministic(true))
+	text, err := api.Canonical(v)
 	if err != nil {
 		return nil, errors.New("text is not UTF-8")
 	}
-	value := jsontext.Value(text)
-	if err := value.Canonicalize(); err != nil {
-		return nil, errors.New("text is no JSON")
-	}
-	return value, nil
+	return text, nil
 }

@@ -17,7 +17,11 @@ type casesView struct{ db *DB }
 var _ cases.Storage = casesView{}
 
 // Case returns the case. Its parties are opened; a row that was moved or altered is an error.
-func (v casesView) Case(ctx context.Context, no string) (c cases.Case, err error) {
+func (v casesView) Case(ctx context.Context, no string) (cases.Case, error) {
+	return v.db.cases.get(no, func() (cases.Case, error) { return v.read(ctx, no) })
+}
+
+func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error) {
 	var r *caseRow
 	err = each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
 		r, err = scanCase(rows)

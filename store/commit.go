@@ -16,6 +16,12 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 		rows[i] = db.prepare(e)
 	}
 	wanted := want(rows)
+	var held []func() // by each time that the transaction was begun
+	defer func() {
+		for _, release := range held {
+			release()
+		}
+	}()
 	err = db.transact(ctx, func(ctx context.Context, t *tx) error {
 		head, err := db.head(ctx, t, t.pool.dialect.lock)
 		if err != nil {
@@ -45,6 +51,7 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 		if err := db.writeBatch(ctx, t, b.ID, rows, accepted, head, update, s); err != nil {
 			return fmt.Errorf("batch could not be written: %w", err)
 		}
+		held = append(held, db.hold(s))
 		return nil
 	})
 	return verdicts, err

@@ -29,7 +29,19 @@ type DB struct {
 	warnings atomic.Int64 // of the server, PostgreSQL only
 	lock     *os.File     // held while open, SQLite only
 	follow   sync.Mutex   // one Follow at a time
+
+	// What was read before, SQLite only: nobody else writes there while this process holds the lock.
+	cases  *known[string, cases.Case]
+	latest *known[[32]byte, register.Version]
+	copies *known[[32]byte, register.Snapshot]
 }
+
+// How many rows are remembered: some megabytes of each.
+const (
+	knownCases  = 4096
+	knownLatest = 8192
+	knownCopies = 2048
+)
 
 // Open opens the database, creates or migrates its schema, and refuses what it cannot trust: unsafe settings, a schema
 // newer than the program (ErrNewer), an SQLite file that another process has (ErrInUse).
@@ -66,6 +78,8 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 		if db.write, db.read, err = openSQLite(ctx, db.config, wrap); err != nil {
 			return err
 		}
+		db.cases, db.latest = newKnown[string, cases.Case](knownCases), newKnown[[32]byte, register.Version](knownLatest)
+		db.copies = newKnown[[32]byte, register.Snapshot](knownCopies)
 	}
 	if err := db.migrate(ctx); err != nil {
 		return err

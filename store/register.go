@@ -16,7 +16,9 @@ type registerView struct{ db *DB }
 var _ register.Storage = registerView{}
 
 func (v registerView) Latest(ctx context.Context, subject [32]byte) (register.Version, error) {
-	return v.version(ctx, selectVersion+"WHERE subject = ? ORDER BY number DESC LIMIT 1", subject[:])
+	return v.db.latest.get(subject, func() (register.Version, error) {
+		return v.version(ctx, selectVersion+"WHERE subject = ? ORDER BY number DESC LIMIT 1", subject[:])
+	})
 }
 
 func (v registerView) ByIdentifier(ctx context.Context, identifier string) (register.Version, error) {
@@ -40,16 +42,29 @@ func (v registerView) version(ctx context.Context, text string, key any) (found 
 }
 
 func (v registerView) Snapshot(ctx context.Context, key [32]byte, now time.Time) (register.Snapshot, error) {
+	s, err := v.db.copies.get(key, func() (register.Snapshot, error) { return v.snapshot(ctx, key) })
+	if err == nil && !now.Before(s.Expires) {
+		err = errNoCopy
+	}
+	if err != nil {
+		return register.Snapshot{}, err
+	}
+	return s, nil
+}
+
+var errNoCopy = fmt.Errorf("no copy is kept: %w", fs.ErrNotExist)
+
+func (v registerView) snapshot(ctx context.Context, key [32]byte) (register.Snapshot, error) {
 	s := register.Snapshot{Key: key}
 	var asOf, expires int64
 	found, err := one(ctx, v.db.read, []any{&s.Sealed, &asOf, &expires}, "SELECT sealed, as_of, expires FROM snapshots WHERE key = ?", key[:])
 	if err != nil {
-		return register.Snapshot{}, fmt.Errorf("kept copy could not be read: %w", err)
+		return s, fmt.Errorf("kept copy could not be read: %w", err)
+	}
+	if !found {
+		return s, errNoCopy
 	}
 	s.AsOf, s.Expires = moment(asOf), moment(expires)
-	if !found || !now.Before(s.Expires) {
-		return register.Snapshot{}, fmt.Errorf("no copy is kept: %w", fs.ErrNotExist)
-	}
 	return s, nil
 }
 

@@ -3,9 +3,11 @@
 //
 //	blob = version (1 byte, 0x01) ‖ n (1 byte) ‖ key id (n bytes) ‖ nonce (24 bytes) ‖ ciphertext ‖ tag (16 bytes)
 //
-// Each blob has its own SM4 key, HMAC-SM3(secret, label ‖ nonce[:12])[:16], and nonce[12:] is the GCM nonce. A bare
-// 96-bit random nonce would allow 2^32 blobs per key, which a busy gateway reaches in two days; so one secret serves for
-// as long as anybody wishes. Everything before the ciphertext is authenticated, followed by the caller's aad.
+// The SM4 key of a blob is HMAC-SM3(secret, label ‖ nonce[:12])[:16], and nonce[12:] is the GCM nonce. A bare 96-bit random
+// nonce would allow 2^32 blobs per key, which a busy gateway reaches in two days; so a ring draws a new nonce[:12], and with
+// it a new SM4 key, after every 2^16 blobs, and one secret serves for as long as anybody wishes. Both halves are random: a
+// counter would repeat itself in a machine that is set back to a snapshot. Everything before the ciphertext is
+// authenticated, followed by the caller's aad.
 package envelope
 
 import (
@@ -14,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/emmansun/gmsm/sm4"
 
@@ -45,13 +48,24 @@ type Key struct {
 	Secret [SecretSize]byte
 }
 
-// Keyring seals with its current key and opens with any of its keys. It never changes and is safe for concurrent use;
-// rotation makes a new one.
+// Keyring seals with its current key and opens with any of its keys. Its keys never change and it is safe for concurrent
+// use; rotation makes a new one.
 type Keyring struct {
 	current string
 	secrets map[string][SecretSize]byte
 	rand    io.Reader
+	stint   atomic.Pointer[stint]
 }
+
+// A stint is a number of blobs whose nonces begin alike, so that they share one SM4 key.
+type stint struct {
+	start [nonceSize / 2]byte
+	aead  cipher.AEAD
+	taken atomic.Uint32
+}
+
+// stintLength bounds the blobs of a stint: two of them draw the same rest of a nonce with a chance of 2^-65.
+const stintLength = 1 << 16
 
 // NewKeyring makes a ring. A nil random means crypto/rand.
 func NewKeyring(random io.Reader, current Key, older ...Key) (*Keyring, error) {
@@ -82,14 +96,32 @@ func (k *Keyring) Seal(plaintext, aad []byte) ([]byte, error) {
 	blob = blob[:len(blob)+nonceSize]
 	header := blob
 	nonce := header[len(header)-nonceSize:]
-	if _, err := io.ReadFull(k.rand, nonce); err != nil {
-		return nil, fmt.Errorf("seal: read randomness: %w", err)
-	}
-	aead, err := k.aead(k.current, nonce)
+	s, err := k.begin()
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	return aead.Seal(blob, nonce[12:], plaintext, context(header, aad)), nil
+	if _, err := io.ReadFull(k.rand, nonce[copy(nonce, s.start[:]):]); err != nil {
+		return nil, fmt.Errorf("seal: read randomness: %w", err)
+	}
+	return s.aead.Seal(blob, nonce[len(s.start):], plaintext, context(header, aad)), nil
+}
+
+// begin returns the stint that one more blob belongs to.
+func (k *Keyring) begin() (*stint, error) {
+	if s := k.stint.Load(); s != nil && s.taken.Add(1) <= stintLength {
+		return s, nil
+	}
+	s := &stint{}
+	if _, err := io.ReadFull(k.rand, s.start[:]); err != nil {
+		return nil, fmt.Errorf("read randomness: %w", err)
+	}
+	var err error
+	if s.aead, err = k.aead(k.current, s.start[:]); err != nil {
+		return nil, err
+	}
+	s.taken.Store(1)
+	k.stint.Store(s) // where several begin at once, one stays and the others seal one blob each
+	return s, nil
 }
 
 // Open returns what was sealed. Errors are ErrForm, ErrUnknownKey or ErrTampered.

@@ -253,3 +253,34 @@ func BenchmarkSeal1K(b *testing.B) {
 		}
 	}
 }
+
+// Blobs of one stint share a key and no nonce; after a stint comes another key.
+func TestStints(t *testing.T) {
+	k := ring(t, key("k1"))
+	nonces, starts := map[string]bool{}, map[string]int{}
+	for n := range stintLength + 10 {
+		blob, err := k.Seal([]byte("x"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nonce := string(blob[4 : 4+nonceSize])
+		nonces[nonce] = true
+		starts[nonce[:nonceSize/2]]++
+		if n%4096 == 0 || n >= stintLength {
+			if text, err := k.Open(blob, nil); err != nil || string(text) != "x" {
+				t.Fatal(string(text), err)
+			}
+		}
+	}
+	if len(nonces) != stintLength+10 {
+		t.Errorf("%d nonces are repeated", stintLength+10-len(nonces))
+	}
+	if len(starts) != 2 {
+		t.Fatalf("%d keys for one blob more than one stint", len(starts))
+	}
+	for _, n := range starts {
+		if n > stintLength {
+			t.Errorf("%d blobs share a key", n)
+		}
+	}
+}

@@ -54,6 +54,11 @@ type Claims struct {
 // BodyDigest is the sm3 claim of a request body; an empty body is the SM3 of nothing.
 func BodyDigest(body []byte) string { return sm.DigestB64(body) }
 
+// BodyIs is an [Expect.Body] for a digest that is known already.
+func BodyIs(digest string) func() (string, error) {
+	return func() (string, error) { return digest, nil }
+}
+
 // NewID returns a UUIDv7 (RFC 9562 section 5.7) for jti: 48 bits of time in milliseconds, then 74 random bits.
 // A nil random means crypto/rand.
 func NewID(now time.Time, random io.Reader) (string, error) {
@@ -109,8 +114,9 @@ type Expect struct {
 	Audience string // our gateway id
 	Method   string
 	URL      string // configured public base URL + escaped path + query; never built from the Host header
-	// Body is [BodyDigest] of the exact bytes received.
-	Body string
+	// Body gives the [BodyDigest] of the exact bytes received. It is called last, when everything else holds: nobody reads
+	// the body of a stranger. Its error is returned as it is.
+	Body func() (string, error)
 	Now  time.Time
 	// KeyOf returns the registered key of a system. An error that is fs.ErrNotExist makes the token ErrUnknownKey; any
 	// other error is ours, not the caller's, and is returned as it is.

@@ -155,7 +155,11 @@ func check(c *Claims, e Expect) error {
 	if c.URL != e.URL {
 		return ErrURL
 	}
-	if subtle.ConstantTimeCompare([]byte(c.Body), []byte(e.Body)) != 1 {
+	digest, err := e.Body()
+	if err != nil {
+		return err
+	}
+	if subtle.ConstantTimeCompare([]byte(c.Body), []byte(digest)) != 1 {
 		return ErrBody
 	}
 	return nil
