@@ -1,6 +1,6 @@
 // Package seal is the electronic seal (电子印章) of GB/T 38540-2020, version 4: seals are made, documents are sealed with
-// them, and seals and seal signatures of ours and of others are read and judged. Version 1 (GM/T 0031-2014) and the later
-// version 5 are read only.
+// them, and seals and seal signatures of ours and of others are read and judged. Version 1 (GM/T 0031-2014) and
+// version 5 (GM/T 0031-2025) are read only.
 //
 // A seal maker (制章者) signs a seal: who may use it (签章者), how it looks, from when to when. A signer on that list signs
 // the digest of a document's Signature.xml, with the whole seal inside. What is signed is exactly [Seal.Signed] and

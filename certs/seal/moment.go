@@ -16,6 +16,7 @@ const (
 type moment struct {
 	at      time.Time // certificates and seal are judged at it
 	named   time.Time // the same, or zero when the signature names no time and at is the present
+	present bool      // it is not a signing time: a seal alone is judged at present
 	stamped bool      // a time stamp proves it
 	step    license.Step
 	more    []license.Step // the time stamp's
@@ -82,6 +83,8 @@ func (t moment) blame(step, reason string) license.Step {
 		return ok(step)
 	case t.named.IsZero():
 		return open(step, reason+" at present, and the signing time is unknown")
+	case t.present:
+		return failed(step, "%s", reason)
 	}
 	return failed(step, "%s at the signing time", reason)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/crypto/cryptobyte"
 	tag "golang.org/x/crypto/cryptobyte/asn1"
 )
 
@@ -129,7 +130,7 @@ func (c *cursor) signers(l *Signers) {
 			return
 		}
 		if l.ListType == 1 {
-			l.Certificates = append(l.Certificates, c.octets("certificate"))
+			l.Certificates = append(l.Certificates, c.listed())
 			continue
 		}
 		o := c.sequence("certDigest")
@@ -140,6 +141,21 @@ func (c *cursor) signers(l *Signers) {
 		}
 		l.Digests = append(l.Digests, d)
 	}
+}
+
+// listed reads a certificate of the list. Seals are in use with a placeholder in its stead, which is nobody's certificate.
+func (c *cursor) listed() []byte {
+	if c.is(tag.OCTET_STRING) || c.err != nil {
+		return c.octets("certificate")
+	}
+	var other cryptobyte.String
+	var t tag.Tag
+	if !c.rest.ReadAnyASN1(&other, &t) {
+		c.fail("certificate")
+		return nil
+	}
+	c.odd("a list entry that is no certificate")
+	return other
 }
 
 func (c *cursor) picture() Picture {
@@ -185,7 +201,11 @@ func (c *cursor) extension() (x Extension) {
 		c.fail("critical")
 	}
 	x.Value = c.octets("extnValue")
-	if c.err == nil && !x.Critical {
+	switch {
+	case c.err != nil:
+	case x.Critical:
+		c.odd("critical extension %s", x.ID)
+	default:
 		c.odd("extension %s", x.ID)
 	}
 	return x

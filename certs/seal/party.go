@@ -2,7 +2,6 @@ package seal
 
 import (
 	"bytes"
-	"crypto/ecdsa"
 	"errors"
 	"slices"
 
@@ -22,7 +21,7 @@ var (
 )
 
 // ours are the usages that a certificate of ours can name. Whoever names another one than his role's has no business here.
-var ours = []string{pki.Call, pki.License, pki.Log, pki.Seal, pki.Status, pki.Attest, pki.TimeStamp, pki.SealMaker}
+var ours = []string{pki.Call, pki.License, pki.Log, pki.Seal, pki.Status, pki.Attest, pki.TimeStamp, pki.SealMaker, pki.OCSP, pki.Encryption}
 
 // readCertificate returns nil for what is no certificate; a panic of the library is that, too.
 func readCertificate(der []byte) (c *pki.Certificate) {
@@ -31,17 +30,11 @@ func readCertificate(der []byte) (c *pki.Certificate) {
 			c = nil
 		}
 	}()
-	c, err := pki.Parse(der)
+	c, err := pki.ParseForeign(der)
 	if err != nil {
 		return nil
 	}
 	return c
-}
-
-// publicKey is the certificate's SM2 key; nil for any other, which no signature verifies under.
-func publicKey(c *pki.Certificate) *ecdsa.PublicKey {
-	pub, _ := c.PublicKey.(*ecdsa.PublicKey)
-	return pub
 }
 
 // party judges a certificate in its role and says whose it is.

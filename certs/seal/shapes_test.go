@@ -48,7 +48,7 @@ type derProperty4 struct {
 type derProperty1 struct {
 	Type    int
 	Name    string `asn1:"utf8"`
-	List    [][]byte
+	List    asn1.RawValue
 	Created time.Time `asn1:"utc"`
 	From    time.Time `asn1:"utc"`
 	To      time.Time `asn1:"utc"`
@@ -166,6 +166,8 @@ type document struct {
 	sealExt, signExt []byte
 	algorithm        asn1.ObjectIdentifier
 	sealToken        []byte
+	bare             bool // the signature value is r‖s
+	placeholder      bool // version 1: the list has a text in place of a certificate
 	token            bool
 }
 
@@ -189,7 +191,11 @@ func (d document) der() []byte {
 	}
 	var property []byte
 	if d.version == 1 {
-		property = der(tb, derProperty1{d.typ, d.c.spec.Name, certs, d.created, d.from, d.to})
+		list := der(tb, certs)
+		if d.placeholder {
+			list = []byte{0x30, 3, 0x16, 1, '1'}
+		}
+		property = der(tb, derProperty1{d.typ, d.c.spec.Name, raw(list), d.created, d.from, d.to})
 	} else {
 		p := derProperty4{d.typ, d.c.spec.Name, 1, raw(der(tb, certs)), d.created, d.from, d.to}
 		if d.list != nil {
@@ -235,6 +241,13 @@ func (d document) signed() []byte {
 	}
 	toSign := der(tb, derToSign4{d.version, raw(d.der()), d.time, bits(hash[:]), path, raw(d.signExt)})
 	s := derSignature4{ToSign: raw(toSign), Certificate: d.signer.cert.Raw, Algorithm: d.algorithm, Value: d.c.value(d.signer.key, toSign)}
+	if d.bare {
+		rs, err := sm.DERToRaw(s.Value.Bytes)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		s.Value = bits(rs)
+	}
 	if d.token {
 		token, err := stamp(tb.Context(), s.Value.Bytes)
 		if err != nil {

@@ -93,7 +93,7 @@ func (s *Signature) Verify(ctx context.Context, e Expect) *Report {
 	t := j.time(s)
 	r.Time, r.Stamped = t.named, t.stamped
 
-	j.add(ok(StepForm), values(s.oddities, s.Extensions, s.Seal.Extensions))
+	j.add(ok(StepForm), values(s.oddities))
 	j.add(j.dataHash(s), j.propertyInfo(s))
 	j.add(j.signed(StepSignature, signer, s.Algorithm, s.Signed, s.Signature))
 	j.add(j.made(s.Seal, maker), listed(s))
@@ -113,8 +113,8 @@ func (s *Seal) Verify(ctx context.Context, e Expect) *Report {
 	j := newJudge(ctx, e)
 	r := &Report{SealID: s.ID, SealName: s.Name, Time: j.Now}
 	maker := readCertificate(s.Certificate)
-	t := moment{at: j.Now, named: j.Now}
-	j.add(ok(StepForm), values(s.oddities, s.Extensions), j.made(s, maker))
+	t := moment{at: j.Now, named: j.Now, present: true}
+	j.add(ok(StepForm), values(s.oddities), j.made(s, maker))
 	r.Maker = j.party(maker, t, asMaker)
 	j.add(t.blame(StepPeriod, outside(s, t.at)), j.status(s, t))
 	j.madeTime(s)

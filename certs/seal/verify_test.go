@@ -55,6 +55,12 @@ func TestOneFault(t *testing.T) {
 			d.listed = []*pki.Certificate{d.signer.cert}
 		}, want: []string{seal.StepSignerChain}},
 		"maker of elsewhere": {document: func(d *document) { d.maker = issue(elsewhere, "maker-1", pki.SealMaker) }, want: []string{seal.StepMakerChain}},
+		"signer's certificate is none": {document: func(d *document) {
+			d.signer.cert = &pki.Certificate{Raw: []byte("none")}
+			d.listed = []*pki.Certificate{d.signer.cert}
+		}, want: []string{seal.StepSignature, seal.StepSignerChain}},
+		"maker's certificate is none": {document: func(d *document) { d.maker.cert = &pki.Certificate{Raw: []byte{}} },
+			want: []string{seal.StepMade, seal.StepMakerChain}},
 		"signer is a caller": {document: func(d *document) {
 			d.signer = issue(c.World, "call-1", pki.Call)
 			d.listed = []*pki.Certificate{d.signer.cert}
@@ -71,11 +77,7 @@ func TestOneFault(t *testing.T) {
 		"seal had expired": {document: func(d *document) { d.to = certstest.Epoch }, want: []string{seal.StepPeriod}},
 		"seal too early": {document: func(d *document) { d.from = certstest.Epoch.Add(30 * time.Minute) },
 			want: []string{seal.StepPeriod}},
-		"another algorithm":        {document: func(d *document) { d.algorithm = asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2} }, want: []string{seal.StepSignature, seal.StepMade}},
-		"critical extension, seal": {document: func(d *document) { d.sealExt = exts(t, derExt{asn1.ObjectIdentifier{1, 2, 3}, true, []byte{5}}) }, want: []string{seal.StepValues}},
-		"critical extension, sign": {document: func(d *document) {
-			d.signExt = explicit(exts(t, derExt{asn1.ObjectIdentifier{1, 2, 3}, true, []byte{5}}))
-		}, want: []string{seal.StepValues}},
+		"another algorithm":         {document: func(d *document) { d.algorithm = asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2} }, want: []string{seal.StepSignature, seal.StepMade}},
 		"time after its time stamp": {document: func(d *document) { d.time = stamped.Add(9 * time.Hour) }, want: []string{seal.StepTime}},
 		"time in the future": {document: func(d *document) { d.time, d.token = certstest.Epoch.Add(10*time.Hour), false },
 			want: []string{seal.StepTime}},
@@ -144,6 +146,13 @@ func TestOddities(t *testing.T) {
 		"seal extension, tagged":   {func(d *document) { d.sealExt = explicit(plain) }, seal.StepValues, "extension 1.2.156.7"},
 		"signature extension":      {func(d *document) { d.signExt = explicit(plain) }, seal.StepValues, "extension 1.2.156.7"},
 		"signature extension bare": {func(d *document) { d.signExt = plain }, seal.StepValues, "extension 1.2.156.7"},
+		"critical extension, seal": {func(d *document) {
+			d.sealExt = exts(t, derExt{asn1.ObjectIdentifier{1, 2, 3}, true, []byte{5}})
+		}, seal.StepValues, "critical extension 1.2.3"},
+		"critical extension, sign": {func(d *document) {
+			d.signExt = explicit(exts(t, derExt{asn1.ObjectIdentifier{1, 2, 3}, true, []byte{5}}))
+		}, seal.StepValues, "critical extension 1.2.3"},
+		"bare r‖s":                 {func(d *document) { d.bare = true }, seal.StepSignature, "bare"},
 		"FALSE in full":            {func(d *document) { d.sealExt = written }, seal.StepValues, "extension 1.2.3"},
 		"digests":                  {func(d *document) { d.list = []any{digest("SM3", self[:])} }, seal.StepListed, ""},
 		"digests, named otherwise": {func(d *document) { d.list = []any{digest("dianzi", self[:])} }, seal.StepListed, ""},
@@ -188,6 +197,7 @@ func TestVersion1(t *testing.T) {
 		"BIT STRING of UTC text":  {der(t, bits([]byte("261123040100Z"))), true},
 		"OCTET STRING":            {der(t, element), true},
 		"UTCTime":                 {element, true},
+		"BIT STRING of RFC 3339":  {der(t, bits([]byte("2026-11-23T04:01:00.000Z"))), true},
 		"BIT STRING of something": {der(t, bits([]byte{0x30, 0})), false},
 		"empty BIT STRING":        {der(t, bits(nil)), false},
 	} {
@@ -211,6 +221,18 @@ func TestVersion1(t *testing.T) {
 				t.Errorf("expired now, unknown then: %+v", r.Steps)
 			}
 		})
+	}
+}
+
+// A seal in use lists a text in place of a certificate: it is read, and nobody is on its list.
+func TestPlaceholder(t *testing.T) {
+	c := newCity(t)
+	d := c.document(1)
+	d.placeholder = true
+	r := seal.Verify(t.Context(), d.signed(), c.expect())
+	wantFailed(t, r, seal.StepListed)
+	if s := step(t, r, seal.StepValues); !strings.Contains(s.Reason, "no certificate") {
+		t.Errorf("%+v", s)
 	}
 }
 
@@ -254,6 +276,7 @@ func TestExpiredSince(t *testing.T) {
 	c := newCity(t)
 	e := c.expect()
 	e.Now = certstest.Epoch.AddDate(10, 0, 0)
+	wantFailed(t, c.holder.Seal.Verify(t.Context(), e), seal.StepPeriod, seal.StepMakerChain)
 	r := c.sign().Verify(t.Context(), e)
 	wantFailed(t, r)
 	if s := step(t, r, seal.StepPeriodNow); s.State != license.OK || s.Reason == "" {

@@ -69,5 +69,8 @@ func timeInside(b []byte) time.Time {
 			return at
 		}
 	}
+	if at, err := time.Parse("2006-01-02T15:04:05Z", string(b)); err == nil {
+		return at
+	}
 	return time.Time{}
 }
