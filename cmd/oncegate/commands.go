@@ -13,6 +13,7 @@ type commands struct {
 	Keys    keysCommand    `cmd:"" help:"Look after the gateway's keys and certificates."`
 	Policy  policyCommand  `cmd:"" help:"Explain and test the policy."`
 	Audit   auditCommand   `cmd:"" help:"Search, verify and export the records."`
+	License licenseCommand `cmd:"" help:"Suspend, revoke, supersede, list and sign licenses, for the department that owns them."`
 	Backup  backupCommand  `cmd:"" help:"Copy the SQLite database to a file, while a node serves it or not."`
 	Recover recoverCommand `cmd:"" help:"Open a new log origin after an old backup was restored."`
 	Hammer  hammerCommand  `cmd:"" help:"Put bounded load on a gateway of its own, on loopback only, and prove that nothing answered was lost."`

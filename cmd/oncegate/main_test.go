@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"edit": edit, "await": await, "status": status, "mode": mode, "retry": retry},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"edit": edit, "await": await, "status": status, "mode": mode, "retry": retry, "pick": pick},
 	})
 }
 
@@ -106,6 +107,15 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	if got := strconv.FormatInt(int64(info.Mode().Perm()), 8); got != args[0] {
 		ts.Fatalf("%s has mode %s", args[1], got)
 	}
+}
+
+// pick sets a variable to the first match of an expression in a file: pick NAME FILE EXPRESSION.
+func pick(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile(args[2]).FindString(ts.ReadFile(args[1]))
+	if found == "" {
+		ts.Fatalf("%s has no %s", args[1], args[2])
+	}
+	ts.Setenv(args[0], found)
 }
 
 // TestEveryTextHasItsChinese keeps the two languages together: every help text of the command line has a translation.
