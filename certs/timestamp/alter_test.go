@@ -77,7 +77,9 @@ func TestAlterations(t *testing.T) {
 	insert := func(i int, member ...[]byte) func(*given) {
 		return func(g *given) { g.members = slices.Insert(g.members, i, member...) }
 	}
-	at := func(s string) []byte { return marshalled(t, asn1.RawValue{Tag: asn1.TagGeneralizedTime, Bytes: []byte(s)}) }
+	at := func(s string) []byte {
+		return marshalled(t, asn1.RawValue{Tag: asn1.TagGeneralizedTime, Bytes: []byte(s)})
+	}
 	flip := func(needle []byte) func(*given) {
 		return func(g *given) {
 			g.after = func(b []byte) []byte { b[bytes.LastIndex(b, needle)+len(needle)-1] ^= 1; return b }
