@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"strings"
 	"time"
 
 	"oncegate/license"
@@ -25,7 +26,7 @@ type moment struct {
 // time finds the signing time: the time stamp's if it holds, else what the signer says.
 func (j *judge) time(s *Signature) moment {
 	t := moment{at: s.Time, named: s.Time}
-	stamp, why := j.stamp(s, &t)
+	stamp, disbelieved := j.stamp(s, &t)
 	switch {
 	case t.stamped && s.Time.After(stamp.Add(zoneSlip+clockSlip)):
 		t.step = failed(StepTime, "the signer names a later time than the time stamp")
@@ -33,13 +34,15 @@ func (j *judge) time(s *Signature) moment {
 		t.step = license.Step{Name: StepTime, State: license.OK, Reason: "the signer's own time is ahead of the time stamp by a time zone"}
 	case t.stamped:
 		t.step = ok(StepTime)
-	case why != "":
-		t.step = failed(StepTime, "%s", why)
+	case disbelieved.State == license.Failed:
+		t.step = disbelieved
 	case s.Time.IsZero():
 		t.at = j.Now
 		t.step = open(StepTime, "the signature names no time that can be read; all is judged at present")
 	case s.Time.After(j.Now.Add(zoneSlip + clockSlip)):
 		t.step = failed(StepTime, "the signer names a time in the future")
+	case disbelieved.Name != "":
+		t.step = disbelieved
 	case s.TimeStamp != nil:
 		t.step = open(StepTime, "there is a time stamp, and nobody to judge it")
 	default:
@@ -51,29 +54,45 @@ func (j *judge) time(s *Signature) moment {
 	return t
 }
 
-// stamp asks the hook about the signature's time stamp; why says that it does not hold.
-func (j *judge) stamp(s *Signature, t *moment) (at time.Time, why string) {
+// stamp asks the hook about the signature's time stamp. The step says why it is not believed; it is empty when it is, or
+// when nobody was asked.
+func (j *judge) stamp(s *Signature, t *moment) (time.Time, license.Step) {
 	if s.TimeStamp == nil || j.TimeStamp == nil {
-		return time.Time{}, ""
+		return time.Time{}, license.Step{}
 	}
-	at, t.more = j.TimeStamp(s.TimeStamp, s.Signature)
-	if !holds(at, t.more) {
-		return time.Time{}, "the time stamp does not hold"
+	at, steps := j.TimeStamp(s.TimeStamp, s.Signature)
+	t.more = steps
+	state := believe(at, steps)
+	if state == license.OK {
+		t.at, t.named, t.stamped = at, at, true
+		return at, license.Step{}
 	}
-	t.at, t.named, t.stamped = at, at, true
-	return at, ""
+	return time.Time{}, disbelief(StepTime, state)
 }
 
-// holds says that a time stamp's time may be believed.
-func holds(at time.Time, steps []license.Step) bool {
-	proven := false
-	for _, s := range steps {
-		if s.State == license.Failed {
-			return false
-		}
-		proven = proven || s.State == license.OK
+// believe sums up what was found about a time stamp. All of it must hold: a token whose authority nobody vouches for says
+// nothing about time. Only whether that authority's certificate was revoked may remain open.
+func believe(at time.Time, steps []license.Step) license.StepState {
+	sum := license.OK
+	if at.IsZero() || len(steps) == 0 {
+		sum = license.NotCheckable
 	}
-	return proven && !at.IsZero()
+	for _, s := range steps {
+		switch {
+		case s.State == license.Failed:
+			return license.Failed
+		case s.State != license.OK && !strings.HasSuffix(s.Name, "revocation"):
+			sum = license.NotCheckable
+		}
+	}
+	return sum
+}
+
+func disbelief(step string, state license.StepState) license.Step {
+	if state == license.Failed {
+		return failed(step, "the time stamp does not hold")
+	}
+	return open(step, "there is a time stamp that could not be checked to its end")
 }
 
 // blame turns a fault at the signing time into a step. When that time is unknown, a fault at present says nothing.
@@ -98,9 +117,10 @@ func (j *judge) madeTime(s *Seal) {
 		j.add(open(StepMadeTime, "there is a time stamp, and nobody to judge it"))
 		return
 	}
-	switch at, steps := j.TimeStamp(s.TimeStamp, s.Signature); {
-	case !holds(at, steps):
-		j.add(failed(StepMadeTime, "the seal's time stamp does not hold"))
+	at, steps := j.TimeStamp(s.TimeStamp, s.Signature)
+	switch state := believe(at, steps); {
+	case state != license.OK:
+		j.add(disbelief(StepMadeTime, state))
 	case s.Created.After(at.Add(zoneSlip + clockSlip)):
 		j.add(failed(StepMadeTime, "the seal says that it was made after its time stamp"))
 	default:

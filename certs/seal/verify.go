@@ -50,8 +50,8 @@ type Expect struct {
 	Revocation func(ctx context.Context, chain []*pki.Certificate, at time.Time) license.Step
 	// Status says whether the seal was withdrawn. The step gets its name here.
 	Status func(ctx context.Context, s *Seal, at time.Time) license.Step
-	// TimeStamp judges a token over signature and gives its time. The time is believed when none of the steps failed and
-	// at least one is ok.
+	// TimeStamp judges a token over signature and gives its time, as timestamp.Verifier.Check does. The time is believed
+	// when all of the steps are ok; only one whose name ends in "revocation" may be not checkable.
 	TimeStamp func(token, signature []byte) (time.Time, []license.Step)
 }
 
