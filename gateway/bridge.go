@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/go-kit/kit/endpoint"
 	kithttp "github.com/go-kit/kit/transport/http"
@@ -55,7 +56,7 @@ func (g *Gateway) handler(row *operation) http.Handler {
 	answer := func(ctx context.Context, request any) (any, error) {
 		return g.answer(ctx, request.(*call))
 	}
-	chain := endpoint.Chain(g.observe, g.hold, g.limit, g.deadline)
+	chain := endpoint.Chain(g.even, g.observe, g.hold, g.limit, g.deadline)
 	return kithttp.NewServer(chain(answer), g.open(row), write, kithttp.ServerErrorEncoder(g.writeError))
 }
 
@@ -65,6 +66,28 @@ func (g *Gateway) hold(next endpoint.Endpoint) endpoint.Endpoint {
 		response, err := next(ctx, request)
 		if err != nil && !errors.As(err, new(*unproven)) { // a replay stays one
 			g.claims.release(request.(*call).claim())
+		}
+		return response, err
+	}
+}
+
+// beat is the step of time on which refusals leave that must not be told apart. What their causes cost differs by some
+// microseconds of reading and deciding; a beat is longer than that and shorter than anybody notices.
+const beat = 20 * time.Millisecond
+
+// even lets a refusal that says nothing of its cause say nothing by its time either: it leaves on the next beat after the
+// call came (design law 2).
+func (g *Gateway) even(next endpoint.Endpoint) endpoint.Endpoint {
+	return func(ctx context.Context, request any) (any, error) {
+		came := time.Now()
+		response, err := next(ctx, request)
+		if rep, ok := response.(*reply); ok && err == nil && rep.code == "case-not-usable" {
+			rest := time.NewTimer(beat - time.Since(came)%beat)
+			defer rest.Stop()
+			select {
+			case <-rest.C:
+			case <-ctx.Done():
+			}
 		}
 		return response, err
 	}

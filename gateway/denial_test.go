@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -180,5 +181,31 @@ func TestNumbersOfPeopleStandNowhere(t *testing.T) {
 	compact := w.token("food-approval", "GET", "/v1/catalog/types", nil, func(c *token.Claims) { c.Request = "rid-" + stranger.Code })
 	if a := w.send("GET", "/v1/catalog/types", nil, compact); a.record.RequestID != "withheld" {
 		t.Errorf("request id %q", a.record.RequestID)
+	}
+}
+
+// Law 2: the time of a refusal says nothing of its cause. None leaves before the beat, whatever it cost to find out.
+func TestDenialsLeaveOnTheBeat(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-2026-000003")
+	for name, ask := range map[string]func() answered{
+		"no such case": func() answered {
+			return w.call("food-approval", "POST", queryPath, query("resident-id", stranger, "SP-2026-999999"))
+		},
+		"no party": func() answered {
+			return w.call("food-approval", "POST", queryPath, query("resident-id", stranger, "SP-2026-000003"))
+		},
+		"not entitled": func() answered {
+			return w.call("land-approval", "POST", queryPath, query("resident-id", boss, "SP-2026-000003"))
+		},
+		"a check": func() answered {
+			return w.call("land-approval", "POST", "/v1/cases/SP-2026-000003/check", map[string]any{})
+		},
+	} {
+		asked := time.Now()
+		a := ask()
+		if took := time.Since(asked); a.problem.Code != "case-not-usable" || took < beat {
+			t.Errorf("%s: %s after %v", name, a.problem.Code, took)
+		}
 	}
 }

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,10 +20,11 @@ import (
 	"oncegate/license"
 )
 
-// The full numbers of the work order are 1000 and 100.
+// The full numbers of the work order are 1000, 100 and 2000.
 var (
 	leakPolicies  = flag.Int("leak.policies", 300, "random policies of the leak test")
 	leakQuestions = flag.Int("leak.questions", 30, "random questions to each")
+	leakOverHTTP  = flag.Int("leak.http", 300, "how many of them go over HTTP")
 )
 
 // A leakCase is a case of the leak test with what is true of it.
@@ -38,6 +42,8 @@ type leak struct {
 	sharing  *sharing
 	consents map[string]bool // "system holder type matter" that stand
 	rows     map[string]operation
+
+	overHTTP atomic.Int64 // how many questions may still go over HTTP
 
 	mu      sync.Mutex
 	left    int               // licenses that left
@@ -59,6 +65,8 @@ func TestNothingLeaks(t *testing.T) {
 	for _, given := range []string{"food-approval " + company.Code + " business-license", "food-approval " + company.Code + " resident-id", "land-approval " + wife.Code + " business-license", "land-approval " + wife.Code + " resident-id"} {
 		l.consents[given] = true
 	}
+	l.overHTTP.Store(int64(*leakOverHTTP))
+	everyNth := max(1, *leakPolicies**leakQuestions/max(1, *leakOverHTTP))
 	from := w.size()
 	for seed := range uint64(*leakPolicies) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -69,9 +77,9 @@ func TestNothingLeaks(t *testing.T) {
 			source.set(func(s *legacy) { s.err = map[bool]error{true: errors.New("down " + name)}[down] })
 		}
 		var all sync.WaitGroup
-		for range *leakQuestions {
-			q := rand.New(rand.NewPCG(r.Uint64(), seed))
-			all.Go(func() { l.ask(seed, q, one(q, cases...)) })
+		for i := range *leakQuestions {
+			q, wire := rand.New(rand.NewPCG(r.Uint64(), seed)), (int(seed)**leakQuestions+i)%everyNth == 0
+			all.Go(func() { l.ask(seed, q, one(q, cases...), wire) })
 		}
 		if all.Wait(); t.Failed() {
 			t.Fatalf("seed %d", seed)
@@ -82,6 +90,9 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	w.impersonal("a log line", w.lines.String())
 	w.impersonal("a metric", w.exposition())
+	if l.overHTTP.Load() > 0 {
+		t.Errorf("%d questions too few went over HTTP", l.overHTTP.Load())
+	}
 	if n := *leakPolicies * *leakQuestions; len(l.denials) < 2 || l.left < n/10 {
 		t.Errorf("of %d questions %d licenses left, and %d kinds of denials were seen: the test sees too little", n, l.left, len(l.denials))
 	}
@@ -107,8 +118,8 @@ func (w *world) leakCases() []leakCase {
 	}
 }
 
-// ask makes one random call in process, past the token and the wire only.
-func (l *leak) ask(seed uint64, r *rand.Rand, k leakCase) {
+// ask makes one random call, in process, past the token and the wire only, or over both.
+func (l *leak) ask(seed uint64, r *rand.Rand, k leakCase, wire bool) {
 	system, operation := one(r, leakSystems...), one(r, "licenses.query", "licenses.query", "licenses.query", "cases.check")
 	var body any = map[string]any{}
 	licenseType, holder, matter := one(r, leakTypes...), one(r, company, boss, wife, husband, stranger), ""
@@ -135,7 +146,10 @@ func (l *leak) ask(seed uint64, r *rand.Rand, k leakCase) {
 		}
 		body = q
 	}
-	rep, c := l.run(system, operation, k.no, body)
+	if wire {
+		l.overHTTP.Add(-1)
+	}
+	rep := l.run(system, operation, k.no, body, wire)
 	if rep == nil {
 		return
 	}
@@ -147,7 +161,7 @@ func (l *leak) ask(seed uint64, r *rand.Rand, k leakCase) {
 	_, isParty := k.parties[holder]
 	claimed := k.no == "L-false" && holder == stranger
 	if !entitled || k.no == "L-none" || operation == "licenses.query" && !isParty && !claimed {
-		l.denial(where, operation, rep, c)
+		l.denial(where, fmt.Sprint(operation, wire), rep)
 		return
 	}
 	switch operation {
@@ -181,30 +195,29 @@ func holderOf(k leakCase, m api.CheckedMaterial) license.HolderID {
 	return license.HolderID{}
 }
 
-// run answers a call in process and checks its record and receipt.
-func (l *leak) run(system, operation, no string, body any) (*reply, *call) {
-	row := l.rows[operation]
-	row.Operation = l.gateway.contract.Operation(operation)
-	config := l.gateway.running.Load()
-	id, _ := token.NewID(time.Now(), nil)
-	raw, _ := marshal(body)
-	c := &call{
-		row: &row, config: config, system: config.Systems[system], key: config.Systems[system].Keys[system+"-1"].Public, token: "token of " + id, body: raw,
-		claims: &token.Claims{Issuer: system, KeyID: system + "-1", ID: id, Operator: "clerk-7", Request: "r", Expires: time.Now().Add(time.Minute).Unix()},
-		params: map[string]string{"no": no}, start: time.Now(), now: time.Now().UTC().Truncate(time.Millisecond), asked: answers{},
-	}
-	rep, err := l.gateway.answer(l.t.Context(), c)
+// run answers a call and checks its record and receipt.
+func (l *leak) run(system, operation, no string, body any, wire bool) (rep *reply) {
+	raw, err := marshal(body)
 	if err != nil {
-		l.t.Errorf("nothing answered: %v", err)
-		return nil, nil
+		l.t.Error(err)
+		return nil
+	}
+	compact := ""
+	if wire {
+		rep, compact = l.send(system, operation, no, raw)
+	} else {
+		rep, compact = l.inside(system, operation, no, raw)
+	}
+	if rep == nil {
+		return nil
 	}
 	answer, receipt, err := audit.SplitAnswer(rep.body)
 	if err != nil {
 		l.t.Error(err)
-		return nil, nil
+		return nil
 	}
-	if receipt.Index%16 == 0 {
-		if _, _, err := audit.VerifyReceipt(audit.Proof{Receipt: receipt, Answer: answer, Token: c.token}, l.trust); err != nil {
+	if wire || receipt.Index%16 == 0 {
+		if _, _, err := audit.VerifyReceipt(audit.Proof{Receipt: receipt, Answer: answer, Token: compact}, l.trust); err != nil {
 			l.t.Error(err)
 		}
 	}
@@ -214,7 +227,55 @@ func (l *leak) run(system, operation, no string, body any) (*reply, *call) {
 			l.t.Errorf("a source's error left: %s", rep.body)
 		}
 	}
-	return rep, c
+	return rep
+}
+
+// send makes a call over HTTP. What a caller may see of it goes into the reply, its headers with the code.
+func (l *leak) send(system, operation, no string, raw []byte) (*reply, string) {
+	path := map[string]string{"licenses.query": queryPath, "cases.check": "/v1/cases/" + no + "/check"}[operation]
+	compact := l.token(system, "POST", path, raw, nil)
+	resp, err := http.DefaultClient.Do(l.request("POST", path, raw, compact))
+	if err != nil {
+		l.t.Error(err)
+		return nil, ""
+	}
+	defer resp.Body.Close()
+	rep := &reply{status: resp.StatusCode, media: resp.Header.Get("Content-Type"), code: "ok"}
+	if rep.body, err = io.ReadAll(resp.Body); err != nil {
+		l.t.Error(err)
+		return nil, ""
+	}
+	for name, values := range resp.Header {
+		l.impersonal("a header", name+strings.Join(values, ","))
+	}
+	if rep.media == api.ProblemType {
+		rep.problem = &api.Problem{}
+		if err := unmarshal(rep.body, rep.problem); err != nil {
+			l.t.Error(err)
+			return nil, ""
+		}
+		rep.code = rep.problem.Code
+	}
+	return rep, compact
+}
+
+// inside answers a call in process.
+func (l *leak) inside(system, operation, no string, raw []byte) (*reply, string) {
+	row := l.rows[operation]
+	row.Operation = l.gateway.contract.Operation(operation)
+	config := l.gateway.running.Load()
+	id, _ := token.NewID(time.Now(), nil)
+	c := &call{
+		row: &row, config: config, system: config.Systems[system], key: config.Systems[system].Keys[system+"-1"].Public, token: "token of " + id, body: raw,
+		claims: &token.Claims{Issuer: system, KeyID: system + "-1", ID: id, Operator: "clerk-7", Request: "r", Expires: time.Now().Add(time.Minute).Unix()},
+		params: map[string]string{"no": no}, start: time.Now(), now: time.Now().UTC().Truncate(time.Millisecond), asked: answers{},
+	}
+	rep, err := l.gateway.answer(l.t.Context(), c)
+	if err != nil {
+		l.t.Errorf("nothing answered: %v", err)
+		return nil, ""
+	}
+	return rep, c.token
 }
 
 func (l *leak) unmarshal(rep *reply, into any) bool {
@@ -263,7 +324,7 @@ func licenseHolder(code string) license.HolderID {
 
 // denial checks that who may know nothing gets the one refusal, byte for byte but for its nonce and moment, and a record
 // with nothing but what was said.
-func (l *leak) denial(where, operation string, rep *reply, c *call) {
+func (l *leak) denial(where, operation string, rep *reply) {
 	if rep.code != "case-not-usable" {
 		l.t.Errorf("want case-not-usable: %s", where)
 		return
