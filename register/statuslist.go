@@ -103,7 +103,10 @@ func (r *Register) statusList(ctx context.Context, id string) ([]byte, error) {
 // packed is an array of slots.
 type packed []byte
 
-const perByte = 8 / StatusBits
+const (
+	perByte  = 8 / StatusBits
+	slotMask = 1<<StatusBits - 1
+)
 
 func (p *packed) set(slot int, value byte) {
 	if slot < 0 || slot >= maxList {
@@ -113,5 +116,5 @@ func (p *packed) set(slot int, value byte) {
 		*p = append(*p, make([]byte, need-len(*p))...)
 	}
 	b, shift := &(*p)[slot/perByte], slot%perByte*StatusBits
-	*b = *b&^(1<<StatusBits-1<<shift) | value<<shift
+	*b = *b&^(slotMask<<shift) | value<<shift
 }

@@ -37,7 +37,7 @@ func TestVectors(t *testing.T) {
 	if err := json.Unmarshal(b, &v); err != nil {
 		t.Fatal(err)
 	}
-	if len(v.Vectors) != 5 {
+	if len(v.Vectors) != 6 {
 		t.Fatalf("%d vectors", len(v.Vectors))
 	}
 	for _, c := range v.Vectors {
