@@ -36,6 +36,9 @@ const (
 	Index    = "index"    // keys the search columns
 	Envelope = "envelope" // seals data at rest
 	Salt     = "salt"     // derives the salts of disclosures
+	// Encryption opens what others encrypted to it: the second key of a pair (双证书), which an authority made and delivered.
+	// It never signs.
+	Encryption = "encryption"
 )
 
 // Algorithm says what kind of key a file holds.
@@ -64,6 +67,10 @@ var (
 	ErrExists = errors.New("the purpose has a current key")
 	// ErrPermissions says that others than the owner may read a key file.
 	ErrPermissions = errors.New("key file is readable by others")
+	// ErrKeyUse says that a signing key was to decrypt, or an encryption key to sign.
+	ErrKeyUse = errors.New("the key is for another use")
+	// ErrMismatch says that a certificate is not of the key it came with, or does not allow what the key is for.
+	ErrMismatch = errors.New("the certificate does not fit the key")
 )
 
 // Purpose is what a key is for. Owner is a USCC or system id, empty for the house's own keys.
@@ -215,13 +222,18 @@ func (s *Store) Rotate(p Purpose) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("rotate: %w", err)
 	}
+	return info, s.retire(old)
+}
+
+// retire marks a key that a newer one has followed. The caller holds mu.
+func (s *Store) retire(old *entry) error {
 	retired := *old
 	retired.State = Retired
 	if err := s.write(&retired); err != nil {
 		// The new key is on disk and newer: it is the current one now and after a restart.
-		return info, fmt.Errorf("rotate: retire old key: %w", err)
+		return fmt.Errorf("retire old key: %w", err)
 	}
-	return info, nil
+	return nil
 }
 
 var (
@@ -231,8 +243,8 @@ var (
 
 // generate makes a key created after the given time and writes it. The caller holds mu.
 func (s *Store) generate(p Purpose, after time.Time) (Info, error) {
-	if !usageForm.MatchString(p.Usage) || !ownerForm.MatchString(p.Owner) {
-		return Info{}, fmt.Errorf("generate key: usage %q or owner %q is not of the allowed form", p.Usage, p.Owner)
+	if err := p.check(); err != nil {
+		return Info{}, fmt.Errorf("generate key: %w", err)
 	}
 	e := &entry{Info: Info{Purpose: p, State: Current, Created: s.now().UTC().Truncate(time.Millisecond)}}
 	if !e.Created.After(after) {
@@ -288,6 +300,9 @@ func (e *entry) derive() error {
 		}
 		e.SM2 = &priv.PublicKey
 		e.ID = id(sm.MarshalPoint(e.SM2))
+		if e.Usage == Encryption {
+			return nil // no signer: its certificate allows none, and the authority has a copy
+		}
 		e.signer, err = sm.NewSigner(e.ID, priv, nil)
 		return err
 	case Ed25519:
@@ -310,7 +325,7 @@ func (s *Store) current(p Purpose) (*entry, error) {
 	return nil, fmt.Errorf("find %s key %s of %q: %w", p.Algorithm, p.Usage, p.Owner, fs.ErrNotExist)
 }
 
-// Signer returns the current SM2 signer of usage and owner; fs.ErrNotExist when there is none.
+// Signer returns the current SM2 signer of usage and owner; fs.ErrNotExist when there is none, ErrKeyUse for [Encryption].
 func (s *Store) Signer(usage, owner string) (sm.Signer, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -318,15 +333,21 @@ func (s *Store) Signer(usage, owner string) (sm.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.signer == nil {
+		return nil, fmt.Errorf("sign: %w", ErrKeyUse)
+	}
 	return e.signer, nil
 }
 
-// SignerByID returns the signer of an SM2 key, current or retired; fs.ErrNotExist when there is none.
+// SignerByID returns the signer of an SM2 key, current or retired; fs.ErrNotExist when there is none, ErrKeyUse for an
+// encryption key.
 func (s *Store) SignerByID(id string) (sm.Signer, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if e := s.keys[id]; e != nil && e.signer != nil {
 		return e.signer, nil
+	} else if e != nil && e.Usage == Encryption {
+		return nil, fmt.Errorf("sign: %w", ErrKeyUse)
 	}
 	return nil, fmt.Errorf("find sm2 key %q: %w", id, fs.ErrNotExist)
 }
