@@ -110,10 +110,12 @@ func judgeStamp(token, signature []byte) (time.Time, []license.Step) {
 	return stamped, []license.Step{{Name: "stamp", State: license.OK}}
 }
 
-func dot(tb testing.TB, side int) []byte {
+func dot(tb testing.TB, side int) []byte { return picture(tb, side, side) }
+
+func picture(tb testing.TB, width, height int) []byte {
 	tb.Helper()
 	var b bytes.Buffer
-	if err := png.Encode(&b, image.NewAlpha(image.Rect(0, 0, side, side))); err != nil {
+	if err := png.Encode(&b, image.NewAlpha(image.Rect(0, 0, width, height))); err != nil {
 		tb.Fatal(err)
 	}
 	return b.Bytes()
@@ -242,7 +244,7 @@ func TestMakeRefuses(t *testing.T) {
 		"authority signs":    {func(_ *seal.Maker, s *seal.Spec) { s.Signers = c.Intermediate.Chain() }, seal.ErrSpec},
 		"odd vid":            {func(m *seal.Maker, s *seal.Spec) { m.Vid = "a b" }, seal.ErrSpec},
 		"no picture":         {func(_ *seal.Maker, s *seal.Spec) { s.Picture.Data = nil }, seal.ErrPicture},
-		"huge picture":       {func(_ *seal.Maker, s *seal.Spec) { s.Picture.Data = dot(t, 4097) }, seal.ErrPicture},
+		"huge picture":       {func(_ *seal.Maker, s *seal.Spec) { s.Picture.Data = picture(t, 4097, 1) }, seal.ErrPicture},
 		"flat picture":       {func(_ *seal.Maker, s *seal.Spec) { s.Picture.Height = 0 }, seal.ErrPicture},
 		"picture is a GIF":   {func(_ *seal.Maker, s *seal.Spec) { s.Picture.Type = "gif" }, seal.ErrPicture},
 		"another's key":      {func(m *seal.Maker, s *seal.Spec) { m.Signer = c.another }, seal.ErrKey},
@@ -302,7 +304,7 @@ func TestSignRefuses(t *testing.T) {
 func TestParseOfMake(t *testing.T) {
 	c := newCity(t)
 	certs := []*pki.Certificate{c.holder.Certificate, c.anotherCA[0]}
-	picture := dot(t, 8)
+	data := dot(t, 8)
 	word := rapid.StringMatching(`[!-~]{1,128}`)
 	rapid.Check(t, func(t *rapid.T) {
 		from := certstest.Epoch.Add(time.Duration(rapid.IntRange(-1e9, 1e9).Draw(t, "from")) * time.Second)
@@ -313,7 +315,7 @@ func TestParseOfMake(t *testing.T) {
 			From: from, To: from.Add(time.Duration(rapid.IntRange(1, 1e9).Draw(t, "length")) * time.Second),
 			Signers: certs[:rapid.IntRange(1, 2).Draw(t, "signers")], Digests: rapid.Bool().Draw(t, "digests"),
 			Picture: seal.Picture{
-				Type: rapid.SampledFrom([]string{"png", "PNG"}).Draw(t, "picture"), Data: picture,
+				Type: rapid.SampledFrom([]string{"png", "PNG"}).Draw(t, "picture"), Data: data,
 				Width: rapid.Int64Range(1, 200).Draw(t, "width"), Height: rapid.Int64Range(1, 200).Draw(t, "height"),
 			},
 		}

@@ -7,8 +7,8 @@ id=distid:1234567812345678
 
 # part FILE DEPTH TYPE: the first value of a type at a depth of the DER: a SEQUENCE whole, of strings the content
 part() {
-    offset=$(openssl asn1parse -inform DER -in "$1" |
-        awk -F: -v depth="d=$2 " -v type="$3" 'index($2, depth) == 1 && index($0, type) { print $1 + 0; exit }')
+    test -e "$1.list" || openssl asn1parse -inform DER -in "$1" >"$1.list"
+    offset=$(awk -F: -v depth="d=$2 " -v type="$3" 'index($2, depth) == 1 && index($0, type) { print $1 + 0; exit }' "$1.list")
     openssl asn1parse -inform DER -in "$1" -strparse "$offset" -noout -out "$1.part"
     cat "$1.part"
 }
