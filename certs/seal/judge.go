@@ -151,14 +151,15 @@ func listed(s *Signature) license.Step {
 
 // period judges the seal's validity at the signing time, and now.
 func (j *judge) period(s *Seal, t moment) {
-	j.add(t.blame(StepPeriod, outside(s, t.at)))
-	switch reason := outside(s, j.Now); {
+	then, reason := outside(s, t.at), outside(s, j.Now)
+	j.add(t.blame(StepPeriod, then))
+	switch {
 	case reason == "":
 		j.add(ok(StepPeriodNow))
-	case t.stamped:
+	case t.stamped && then == "":
 		j.add(license.Step{Name: StepPeriodNow, State: license.OK, Reason: reason + ", but was when it was used"})
 	default:
-		j.add(open(StepPeriodNow, reason+", and nothing proves when it was used"))
+		j.add(open(StepPeriodNow, reason+", and nothing proves that it was when it was used"))
 	}
 }
 
