@@ -245,7 +245,7 @@ func (f *filling) repeat(it *repeatItem) error {
 	return nil
 }
 
-// qr draws a QR code as one outline: a rectangle for each run of dark modules.
+// qr draws a QR code on white as one outline: a rectangle for each run of dark modules.
 func (f *filling) qr(it *qrItem) error {
 	if f.content.QR == "" {
 		return nil
@@ -258,6 +258,8 @@ func (f *filling) qr(it *qrItem) error {
 	side := min(box.W, box.H)
 	unit := side / float64(code.Size)
 	x0, y0 := box.X+(box.W-side)/2, box.Y+(box.H-side)/2
+	quiet := 4 * unit // the code needs a light margin of four modules
+	ground := &Path{Segments: rectangle(Box{x0 - quiet, y0 - quiet, side + 2*quiet, side + 2*quiet}), Fill: &Color{255, 255, 255}, Alpha: 1}
 	path := &Path{Fill: &it.Color, Alpha: 1}
 	for y := range code.Size {
 		for x := 0; x < code.Size; {
@@ -271,7 +273,7 @@ func (f *filling) qr(it *qrItem) error {
 			x = end + 1
 		}
 	}
-	f.page.Items = append(f.page.Items, path)
+	f.page.Items = append(f.page.Items, ground, path)
 	return nil
 }
 

@@ -2,6 +2,11 @@ package sheet
 
 import (
 	"bytes"
+	"flag"
+	"image"
+	"image/color"
+	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -77,32 +82,68 @@ var samples = map[string]map[string][]string{
 	},
 }
 
-func TestLook(t *testing.T) {
-	dir := os.Getenv("ONCEGATE_SHEET_DIR")
-	if dir == "" {
-		return
-	}
+var pages = flag.String("pages", "", "a folder into which every page is drawn in every form, for people to look at")
+
+// TestPages draws every layout with a seal and a watermark; people look at what -pages leaves.
+func TestPages(t *testing.T) {
 	layouts := city(t)
 	for typ, values := range samples {
-		l, ok := layouts.For(typ)
-		if !ok {
-			t.Fatal(typ)
+		layout, _ := layouts.For(typ)
+		p, err := layout.Fill(Content{Values: values, QR: sampleQR, Watermark: sampleMark})
+		if err == nil {
+			p, err = p.Stamp(roundSeal(t))
 		}
-		p, err := l.Fill(Content{Values: values, QR: "https://verify.yunchuan.example/v/1.2.156.3005.2.11100000MB0143028R001", Watermark: os.Getenv("MARK")})
 		if err != nil {
-			t.Errorf("%s: %v", typ, err)
-			continue
+			t.Fatalf("%s: %v", typ, err)
 		}
-		for ext, draw := range map[string]func() ([]byte, error){
-			"png": func() ([]byte, error) { var b bytes.Buffer; err := PNG(&b, p, 110); return b.Bytes(), err },
-			"pdf": func() ([]byte, error) { var b bytes.Buffer; err := PDF(&b, p); return b.Bytes(), err },
-			"svg": func() ([]byte, error) { var b bytes.Buffer; err := SVG(&b, p); return b.Bytes(), err },
-		} {
-			data, err := draw()
-			if err != nil {
-				t.Errorf("%s %s: %v", typ, ext, err)
+		for form := range forms {
+			data := drawn(t, form, p)
+			if *pages == "" {
+				continue
 			}
-			os.WriteFile(filepath.Join(dir, typ+"."+ext), data, 0o600)
+			if err := os.WriteFile(filepath.Join(*pages, typ+"."+form), data, 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }
+
+// roundSeal is a red ring with a star, drawn by this room's own raster.
+func roundSeal(t testing.TB) []byte {
+	t.Helper()
+	red := Color{0xD3, 0x1F, 0x1F}
+	star := &Path{Fill: &red, Alpha: 1}
+	for i := range 5 {
+		a := (float64(i)*144 - 90) * math.Pi / 180
+		op := byte('L')
+		if i == 0 {
+			op = 'M'
+		}
+		star.Segments = append(star.Segments, to(op, 21+7*math.Cos(a), 21+7*math.Sin(a)))
+	}
+	var b bytes.Buffer
+	if err := PNG(&b, Page{Width: 42, Height: 42, Items: []Item{&Path{Segments: circle(21, 21, 19.5), Stroke: &red, Line: 1.2, Alpha: 1}, star}}, 150); err != nil {
+		t.Fatal(err)
+	}
+	picture, err := png.Decode(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear := image.NewNRGBA(picture.Bounds())
+	for y := range picture.Bounds().Dy() {
+		for x := range picture.Bounds().Dx() {
+			_, g, _, _ := picture.At(x, y).RGBA()
+			clear.SetNRGBA(x, y, color.NRGBA{red.R, red.G, red.B, 255 - uint8(g>>8)})
+		}
+	}
+	var out bytes.Buffer
+	if err := png.Encode(&out, clear); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+const (
+	sampleQR   = "https://verify.yunchuan.example/v/1.2.156.3005.2.11100000MB0143028R001"
+	sampleMark = "仅供云川市行政审批服务局\n办理食品经营许可使用\n有效期至2026年12月23日"
+)

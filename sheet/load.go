@@ -1,8 +1,11 @@
 package sheet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -43,7 +46,7 @@ func (l *Layouts) For(licenseType string) (*Layout, bool) {
 	return layout, ok
 }
 
-// Load reads layouts strictly. All faults come at once; the layouts are nil if there is any.
+// Load reads layouts strictly. All faults come at once, in the order of the files; the layouts are nil if there is any.
 func Load(c Config) (*Layouts, []Fault) {
 	r := &reading{config: c, shapes: map[string]shape{}, layouts: map[string]*Layout{}}
 	r.faces, r.faults = openFaces(c.Fonts)
@@ -54,9 +57,26 @@ func Load(c Config) (*Layouts, []Fault) {
 		check()
 	}
 	if len(r.faults) > 0 {
+		slices.SortStableFunc(r.faults, inOrder)
 		return nil, r.faults
 	}
 	return &Layouts{byType: r.layouts}, nil
+}
+
+// inOrder compares faults by file, line and column.
+func inOrder(a, b Fault) int {
+	place := func(f Fault) (file string, line, column int) {
+		parts := strings.Split(f.Path, ":")
+		if n := len(parts); n >= 3 {
+			file = strings.Join(parts[:n-2], ":")
+			line, _ = strconv.Atoi(parts[n-2])
+			column, _ = strconv.Atoi(parts[n-1])
+		}
+		return file, line, column
+	}
+	fileA, lineA, columnA := place(a)
+	fileB, lineB, columnB := place(b)
+	return cmp.Or(cmp.Compare(fileA, fileB), lineA-lineB, columnA-columnB)
 }
 
 // A reading collects layouts, shapes and faults of all files.

@@ -115,6 +115,9 @@ func trace(c curve, n int) []Segment {
 	return out
 }
 
+// piecesOfWave is how many cubic pieces draw one wave: with three nobody sees that it is none.
+const piecesOfWave = 3
+
 // wave is a sine along a straight line: whole waves count, and phase is a part of a wave.
 func wave(from, along, across [2]float64, count, phase float64) curve {
 	return func(t float64) (at, slope [2]float64) {
@@ -138,7 +141,7 @@ func (w *wavesItem) draw(dx, dy float64) Item {
 			y += room * float64(i) / float64(w.Strands-1)
 		}
 		c := wave([2]float64{b.X, y}, [2]float64{b.W, 0}, [2]float64{0, w.Height / 2}, count, w.Drift*float64(i))
-		path.Segments = append(path.Segments, trace(c, int(math.Ceil(count*4)))...)
+		path.Segments = append(path.Segments, trace(c, int(math.Ceil(count*piecesOfWave)))...)
 	}
 	return path
 }
@@ -169,7 +172,7 @@ func (l *Layout) frame(f *frameItem) (out []Item) {
 			{[2]float64{b.X + b.W - mid, b.Y}, [2]float64{0, b.H}, [2]float64{half, 0}},
 		} {
 			count := max(1, math.Round((side.along[0]+side.along[1])/f.Length))
-			plait.Segments = append(plait.Segments, trace(wave(side.from, side.along, side.across, count, phase), int(count)*4)...)
+			plait.Segments = append(plait.Segments, trace(wave(side.from, side.along, side.across, count, phase), int(count)*piecesOfWave)...)
 		}
 	}
 	out = append(out, plait)
