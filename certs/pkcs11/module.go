@@ -10,16 +10,16 @@ import (
 
 // functionList is CK_FUNCTION_LIST as 64-bit Unix lays it out: the version, six bytes of padding, the pointers.
 type functionList struct {
-	major, minor byte
-	_            [6]byte
-	fn           [functions]uintptr
+	major byte
+	_     [7]byte // minor version and padding
+	fn    [functions]uintptr
 }
 
-// initArgs is CK_C_INITIALIZE_ARGS.
+// initArgs is CK_C_INITIALIZE_ARGS: no functions for locking, because the library may use those of the system.
 type initArgs struct {
-	create, destroy, lock, unlock uintptr
-	flags                         uint64
-	reserved                      uintptr
+	_     [4]uintptr
+	flags uint64
+	_     uintptr
 }
 
 // Module is a vendor's library in this process. Load it once: the standard knows no second initialisation. It is safe for

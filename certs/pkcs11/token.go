@@ -186,15 +186,13 @@ func (s *session) call(name function, args ...uintptr) error {
 	return s.token.module.call(name, append([]uintptr{uintptr(s.handle)}, args...)...)
 }
 
-// tokenInfo is CK_TOKEN_INFO: texts padded with blanks, then numbers that nobody here reads.
+// tokenInfo is CK_TOKEN_INFO. Texts are padded with blanks.
 type tokenInfo struct {
-	label, manufacturer [32]byte
-	model, serial       [16]byte
-	flags               uint64
-	numbers             [10]uint64
-	versions            [4]byte
-	utc                 [16]byte
-	_                   [4]byte
+	label  [32]byte
+	_      [48]byte // manufacturer and model
+	serial [16]byte
+	_      [11]uint64 // flags, and numbers that nobody here reads
+	_      [24]byte   // versions, time, padding
 }
 
 // slot finds where the token is now: fs.ErrNotExist when it is nowhere.
