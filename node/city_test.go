@@ -25,14 +25,14 @@ const company = "91379901MA9920002Q" // made up
 
 // A city is an installation in a folder of its own, with a legacy system that answers by SQL.
 type city struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	main string
 	port int
 }
 
 // newCity is an installation whose service has a port of its own.
-func newCity(t *testing.T) *city {
+func newCity(t testing.TB) *city {
 	t.Helper()
 	base, err := firstCity()
 	if err != nil {
@@ -72,7 +72,7 @@ func TestMain(m *testing.M) {
 }
 
 // freePort finds a port that no other test of this run has.
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	for {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -133,7 +133,7 @@ func exec(path string, statements ...string) error {
 // A served is a running node.
 type served struct {
 	*Node
-	t    *testing.T
+	t    testing.TB
 	stop func() error // shuts down and waits
 	logs *lockedBuffer
 }

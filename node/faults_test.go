@@ -58,7 +58,7 @@ var mistakes = []mistake{
 }
 
 // copyOf makes a copy of a prepared city, to be spoilt.
-func (c *city) copyOf(t *testing.T) *city {
+func (c *city) copyOf(t testing.TB) *city {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(c.dir)); err != nil {
@@ -205,7 +205,7 @@ func TestCertificatesThatDoNotDo(t *testing.T) {
 	})
 }
 
-func (c *city) authority(t *testing.T, dir string, phrase []byte, at time.Time) *Authority {
+func (c *city) authority(t testing.TB, dir string, phrase []byte, at time.Time) *Authority {
 	t.Helper()
 	a, err := NewAuthority(context.Background(), AuthorityConfig{Dir: dir, Passphrase: phrase, Cost: 10, Now: func() time.Time { return at }})
 	if err != nil {
