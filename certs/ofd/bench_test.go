@@ -8,14 +8,13 @@ import (
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
 	"oncegate/license"
+	"oncegate/sheet"
 )
 
-// benchmarkPackage is a sealed license with a font of 60 kB, as a cut one has, and its bureau.
+// benchmarkPackage is a sealed business license of the sample city, and its bureau.
 func benchmarkPackage(b *testing.B) (*bureau, []byte) {
-	bu := newBureau(b)
-	d := document(b)
-	d.Pages[0].Fonts["song"] = []byte(noise(60_000))
-	return bu, bu.sign(b, bu.write(b, d), bu.sealing())
+	bu, p := newBureau(b), cityPage(b, "")
+	return bu, bu.sign(b, bu.write(b, ofd.Document{Pages: []*sheet.Page{&p}}), ofd.Signing{Seal: ofd.SealWith(bu.holder), Stamps: ofd.Stamps(&p)})
 }
 
 // BenchmarkVerify is a sealed license whole, with every SM2 operation.
@@ -53,7 +52,8 @@ func BenchmarkVerifyWithoutSM2(b *testing.B) {
 
 // BenchmarkWrite draws a license.
 func BenchmarkWrite(b *testing.B) {
-	bu, d := newBureau(b), document(b)
+	bu, p := newBureau(b), cityPage(b, "")
+	d := ofd.Document{Pages: []*sheet.Page{&p}}
 	b.ReportAllocs()
 	for b.Loop() {
 		bu.write(b, d)
@@ -62,8 +62,8 @@ func BenchmarkWrite(b *testing.B) {
 
 // BenchmarkSeal seals a license that is drawn.
 func BenchmarkSeal(b *testing.B) {
-	bu := newBureau(b)
-	pkg := bu.write(b, document(b))
+	bu, p := newBureau(b), cityPage(b, "")
+	pkg := bu.write(b, ofd.Document{Pages: []*sheet.Page{&p}})
 	b.ReportAllocs()
 	for b.Loop() {
 		bu.sign(b, pkg, bu.sealing())

@@ -14,6 +14,19 @@ type drawing struct {
 	*markup
 	resources *resources
 	fonts     sheet.Fonts
+	fontIDs   map[string]string // of fonts that were used
+}
+
+func newDrawing(m *markup, r *resources, fonts sheet.Fonts) *drawing {
+	return &drawing{m, r, fonts, make(map[string]string)}
+}
+
+// font returns the ID of a font.
+func (d *drawing) font(name string, data []byte) string {
+	if d.fontIDs[name] == "" {
+		d.fontIDs[name] = d.resources.font(name, data)
+	}
+	return d.fontIDs[name]
 }
 
 // draw writes one item.
@@ -30,7 +43,7 @@ func (d *drawing) draw(item sheet.Item) {
 	}
 }
 
-// text writes a TextObject, clause 11.2.
+// text writes TextObjects, clause 11.2.
 func (d *drawing) text(t *sheet.Text) {
 	chars := []rune(t.Text)
 	data, known := d.fonts[t.Font]
@@ -42,6 +55,30 @@ func (d *drawing) text(t *sheet.Text) {
 		d.fail("a text has %d characters and %d advances", len(chars), len(t.Advances))
 		return
 	}
+	sin, cos := math.Sincos(t.Rotate * math.Pi / 180)
+	along := 0.0
+	for from := 0; from < len(chars); {
+		to := from + 1
+		for basic(chars[from]) && to < len(chars) && basic(chars[to]) {
+			to++
+		}
+		run := *t
+		run.X, run.Y = t.X+along*cos, t.Y+along*sin
+		run.Text, run.Advances = string(chars[from:to]), t.Advances[from:to-1]
+		d.run(&run, data, sin, cos)
+		for _, a := range t.Advances[from:min(to, len(t.Advances))] {
+			along += a
+		}
+		from = to
+	}
+}
+
+// basic says whether a character is in the basic plane. Many readers are written in UTF-16: they count a character beyond it
+// as two and find no glyph for the halves. So each such character is an object of its own, with its glyph named.
+func basic(r rune) bool { return r <= 0xFFFF }
+
+// run writes one TextObject.
+func (d *drawing) run(t *sheet.Text, font []byte, sin, cos float64) {
 	width := 0.0
 	for _, a := range t.Advances {
 		width += a
@@ -52,7 +89,6 @@ func (d *drawing) text(t *sheet.Text) {
 	boundary := sheet.Box{X: t.X + room.X, Y: t.Y + room.Y, W: room.W, H: room.H}
 	matrix := ""
 	if t.Rotate != 0 {
-		sin, cos := math.Sincos(t.Rotate * math.Pi / 180)
 		boundary = turned(room, sin, cos)
 		x, y = 0, 0
 		matrix = fmt.Sprintf("%s %s", d.numbers(cos, sin, -sin, cos), d.numbers(-boundary.X, -boundary.Y))
@@ -63,31 +99,29 @@ func (d *drawing) text(t *sheet.Text) {
 		stroke, line = "true", d.number(t.Stroke)
 	}
 	d.begin("TextObject", "ID", d.resources.next(), "Boundary", d.box(boundary), "CTM", matrix,
-		"Font", d.resources.font(t.Font, data), "Size", d.number(t.Size),
+		"Font", d.font(t.Font, font), "Size", d.number(t.Size),
 		"Stroke", stroke, "LineWidth", line, "Alpha", alpha(t.Alpha))
+	d.empty("FillColor", "Value", color(t.Color))
 	if stroke != "" {
 		d.empty("StrokeColor", "Value", color(t.Color))
 	}
-	d.empty("FillColor", "Value", color(t.Color))
-	d.codes(chars, t.Advances, x, y)
+	d.glyph([]rune(t.Text)[0], font)
+	d.markup.text("TextCode", t.Text, "X", d.number(x), "Y", d.number(y), "DeltaX", d.numbers(t.Advances...))
 	d.end()
 }
 
-// codes writes TextCodes. Readers count the characters of DeltaX in UTF-16 or not, so a character beyond the basic plane
-// gets a TextCode of its own.
-func (d *drawing) codes(chars []rune, advances []float64, x, y float64) {
-	for from := 0; from < len(chars); {
-		to := from + 1
-		for chars[from] <= 0xFFFF && to < len(chars) && chars[to] <= 0xFFFF {
-			to++
-		}
-		delta := advances[from : to-1]
-		d.markup.text("TextCode", string(chars[from:to]), "X", d.number(x), "Y", d.number(y), "DeltaX", d.numbers(delta...))
-		for _, a := range advances[from:min(to, len(advances))] {
-			x += a
-		}
-		from = to
+// glyph names the glyph of a character beyond the basic plane (CGTransform, clause 11.4), in UTF-16 units as readers count.
+func (d *drawing) glyph(r rune, font []byte) {
+	if basic(r) {
+		return
 	}
+	index := d.resources.glyph(font, r)
+	if index == 0 {
+		return // as the text stands, it is left to the reader
+	}
+	d.begin("CGTransform", "CodePosition", "0", "CodeCount", "2", "GlyphCount", "1")
+	d.markup.text("Glyphs", strconv.Itoa(index))
+	d.end()
 }
 
 // turned is the box around a box that was turned about the origin.
@@ -128,26 +162,26 @@ func (d *drawing) path(p *sheet.Path) {
 	if p.Fill != nil {
 		d.empty("FillColor", "Value", color(*p.Fill))
 	}
-	data := ""
-	for _, s := range p.Segments {
-		if data != "" {
-			data += " "
+	d.begin("AbbreviatedData")
+	for i, s := range p.Segments {
+		if i > 0 {
+			d.b.WriteByte(' ')
 		}
 		switch s.Op {
 		case 'M', 'L':
-			data += string(s.Op)
+			d.b.WriteByte(s.Op)
 		case 'C':
-			data += "B" // cubic Bézier curve; C closes
+			d.b.WriteByte('B') // cubic Bézier curve; C closes
 		case 'Z':
-			data += "C"
+			d.b.WriteByte('C')
 		default:
 			d.fail("a path has an unknown step")
 		}
 		for _, point := range s.Points[:points(s.Op)] {
-			data += " " + d.numbers(point[0]-b.X, point[1]-b.Y)
+			d.point([2]float64{point[0] - b.X, point[1] - b.Y})
 		}
 	}
-	d.markup.text("AbbreviatedData", data)
+	d.end()
 	d.end()
 }
 

@@ -94,11 +94,26 @@ func (m *markup) number(v float64) string {
 		m.fail("a length is no number")
 		return "0"
 	}
-	v = math.Round(v*1e4) / 1e4
+	return round(v, 1e4)
+}
+
+// round writes a number to one part in parts.
+func round(v, parts float64) string {
+	v = math.Round(v*parts) / parts
 	if v == 0 {
 		v = 0 // no minus
 	}
 	return strconv.FormatFloat(v, 'f', -1, 64)
+}
+
+// point writes a point of an outline to 10 micrometres, a dot of 2540 dpi: patterns have thousands, and every digit of them
+// is packed, unpacked and digested.
+func (m *markup) point(p [2]float64) {
+	for _, v := range p {
+		m.number(v) // is one
+		m.b.WriteByte(' ')
+		m.b.WriteString(round(v, 100))
+	}
 }
 
 // numbers writes lengths with spaces between.

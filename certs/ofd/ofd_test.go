@@ -68,7 +68,8 @@ func TestDrawing(t *testing.T) {
 	for _, want := range []string{
 		`<ofd:PhysicalBox>0 0 297 210</ofd:PhysicalBox>`,
 		`<ofd:TextCode X="6" Y="15" DeltaX="12 12 12">营业执照</ofd:TextCode>`,
-		`<ofd:TextCode X="2.5" Y="6.25">张</ofd:TextCode><ofd:TextCode X="7.5" Y="6.25">𠮷</ofd:TextCode><ofd:TextCode X="12.5" Y="6.25">三</ofd:TextCode>`,
+		`Boundary="27.5 73.75 10 8.75"`, `<ofd:TextCode X="2.5" Y="6.25">张</ofd:TextCode>`,
+		`Boundary="32.5 73.75 10 8.75"`, `<ofd:TextCode X="2.5" Y="6.25">𠮷</ofd:TextCode>`,
 		`<ofd:AbbreviatedData>M 1.1 1.1 L 278.1 1.1 B 278.1 71.1 281.1 81.1 278.1 191.1 C</ofd:AbbreviatedData>`,
 		`Stroke="true" Fill="false"><ofd:StrokeColor Value="200 0 0"/>`,
 		`Boundary="20 150 30 30" CTM="30 0 0 30 0 0"`,

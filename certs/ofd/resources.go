@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"golang.org/x/image/font/sfnt"
+
 	"oncegate/certs/sm"
 )
 
@@ -32,6 +34,19 @@ func (r *resources) next() string {
 // font returns the ID of a font.
 func (r *resources) font(name string, data []byte) string {
 	return r.keep(&r.fonts, name, "font_%s.ttf", data)
+}
+
+// glyph returns the number of a character's glyph in a TrueType font; zero when there is none.
+func (r *resources) glyph(font []byte, char rune) int {
+	f, err := sfnt.Parse(font)
+	if err != nil {
+		return 0
+	}
+	index, err := f.GlyphIndex(nil, char)
+	if err != nil {
+		return 0
+	}
+	return int(index)
 }
 
 // image returns the ID of an image.

@@ -123,7 +123,7 @@ func (w *writer) page(p *sheet.Page) ([]byte, error) {
 	m.end()
 	m.begin("Content")
 	m.begin("Layer", "ID", w.res.next(), "Type", "Body")
-	d := drawing{m, w.res, p.Fonts}
+	d := newDrawing(m, w.res, p.Fonts)
 	for _, item := range p.Items {
 		d.draw(item)
 	}
@@ -158,7 +158,7 @@ func (w *writer) watermark(p *sheet.Page) ([]byte, error) {
 	m.begin("Annot", "ID", w.res.next(), "Type", "Watermark", "Creator", w.creator(), "LastModDate", w.date,
 		"Visible", "true", "Print", "true", "NoZoom", "false", "NoRotate", "false", "ReadOnly", "true")
 	m.begin("Appearance", "Boundary", m.numbers(0, 0, p.Width, p.Height))
-	d := drawing{m, w.res, p.Fonts}
+	d := newDrawing(m, w.res, p.Fonts)
 	for _, item := range p.Watermark {
 		d.draw(item)
 	}
