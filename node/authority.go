@@ -28,7 +28,10 @@ type AuthorityConfig struct {
 // Where the city has one, its certificates are named in the configuration instead.
 type Authority struct {
 	root    *pki.Certificate
+	rootCA  *pki.CA
 	issuing *pki.CA
+	dir     string
+	now     func() time.Time
 }
 
 // Owners of the authority's two keys.
@@ -75,7 +78,10 @@ func (c AuthorityConfig) open(ctx context.Context) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Authority{root.Certificate(), issuing}, nil
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Authority{root.Certificate(), root, issuing, c.Dir, c.Now}, nil
 }
 
 // level continues one level of the authority, or makes it.

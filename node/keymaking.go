@@ -170,18 +170,13 @@ func (r *KeyRing) Install(id string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	v, err := pki.NewVerifier(pki.Trust{Anchors: r.setup.Anchors, Known: r.setup.Known, Confirm: confirm})
-	if err != nil {
-		return err
-	}
-	leaf, err := v.Chain(chain[0], chain[1:], r.now(), k.Usage)
-	switch {
-	case err != nil:
+	leaf := chain[0]
+	if chain, err = r.anchored(chain, k.Usage); err != nil {
 		return fmt.Errorf("install certificate of %s: %w", id, err)
-	case k.SM2 == nil || !leaf.Public.Equal(k.SM2):
+	}
+	if k.SM2 == nil || !k.SM2.Equal(leaf.PublicKey) {
 		return fmt.Errorf("install certificate of %s: the certificate is of another key", id)
 	}
-	chain = slices.DeleteFunc(chain, func(c *pki.Certificate) bool { return slices.ContainsFunc(r.setup.Anchors, c.Equal) })
 	return r.keys.SetChain(id, pki.DER(chain...))
 }
 

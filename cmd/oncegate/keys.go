@@ -21,6 +21,9 @@ type keysCommand struct {
 	Cert   keysCert   `cmd:"" help:"Install a certificate chain beside its key."`
 	Sign   keysSign   `cmd:"" help:"Certify a system's request with the installation's own authority."`
 	Export keysExport `cmd:"" help:"Print what is public of a key."`
+	Import keysImport `cmd:"" help:"Take in a key that a certificate authority delivered, with its certificates."`
+	Revoke keysRevoke `cmd:"" help:"Revoke a certificate of the installation's own authority."`
+	CRL    keysCRL    `cmd:"" name:"crl" help:"Sign and print the revocation lists of the installation's own authority."`
 }
 
 type ofConfig struct {

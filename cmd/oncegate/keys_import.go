@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+
+	"oncegate/certs/keystore"
+	"oncegate/certs/keystore/pkcs12"
+	"oncegate/certs/pki"
+	"oncegate/node"
+)
+
+type keysImport struct {
+	ofConfig
+	File      string `arg:"" help:"PKCS#12 file, PEM file with key and chain, or SM2EnvelopedKey (GB/T 35276) as DER, base64 or PEM."`
+	Usage     string `enum:"call,license,status,seal,attest" default:"license" help:"What the signing key is for; an encryption certificate is recognised by itself."`
+	Owner     string `placeholder:"ID" help:"Department (id or code) it belongs to; empty: the gateway."`
+	Password  string `placeholder:"FILE" help:"File with the password of a PKCS#12 file."`
+	Chain     string `placeholder:"FILE" help:"PEM file with the certificate chain, leaf first, where the key comes without it."`
+	WrappedTo string `placeholder:"KEY" help:"Id of the signing key to which an SM2EnvelopedKey is wrapped."`
+	Replace   bool   `help:"Retire the current key of the same purpose."`
+}
+
+// Help gives examples.
+func (keysImport) Help() string {
+	return examples("oncegate keys import -c oncegate.yaml --usage license --owner market --password p12.pass market.p12",
+		"oncegate keys import -c oncegate.yaml --wrapped-to license-0123456789abcdef --chain encryption.pem encryption.key")
+}
+
+// Run takes in keys that a certificate authority delivered.
+func (c *keysImport) Run(ctx context.Context, t *terminal) error {
+	ring, err := c.ring()
+	if err != nil {
+		return err
+	}
+	in := node.KeyImport{Usage: c.Usage, Owner: c.Owner, WrappedTo: c.WrappedTo, Replace: c.Replace}
+	if in.File, err = t.readAll(c.File, pkcs12.MaxSize); err != nil {
+		return err
+	}
+	if c.Chain != "" {
+		if in.Chain, err = t.readAll(c.Chain, pkcs12.MaxSize); err != nil {
+			return err
+		}
+	}
+	if c.Password != "" {
+		text, err := os.ReadFile(c.Password)
+		if err != nil {
+			return misuse{err}
+		}
+		in.Password = strings.TrimRight(string(text), "\r\n")
+	}
+	keys, err := ring.Import(ctx, in)
+	for _, k := range keys {
+		t.println("%s", k.ID)
+		if k.Usage == keystore.Encryption {
+			t.tell("%s decrypts and never signs: the authority that made it has a copy", k.ID)
+		}
+	}
+	return err
+}
+
+type keysRevoke struct {
+	ofConfig
+	Certificate string `arg:"" help:"PEM file with the certificate."`
+	Reason      string `enum:"unspecified,key-compromise,affiliation-changed,superseded,cessation-of-operation,certificate-hold,privilege-withdrawn" default:"unspecified" help:"Why, as revocation lists say it (RFC 5280)."`
+}
+
+// Help gives examples.
+func (keysRevoke) Help() string {
+	return examples("oncegate keys revoke -c oncegate.yaml --reason key-compromise certificates/food-approval-1.pem", "oncegate keys crl -c oncegate.yaml > crl.pem")
+}
+
+// Run revokes a certificate of the installation's own authority.
+func (c *keysRevoke) Run(ctx context.Context, t *terminal) error {
+	reason, err := pki.ParseReason(c.Reason)
+	if err != nil {
+		return misuse{err}
+	}
+	ring, err := c.ring()
+	if err != nil {
+		return err
+	}
+	text, err := t.readAll(c.Certificate, 64<<10)
+	if err != nil {
+		return err
+	}
+	if err := ring.Revoke(ctx, text, reason); err != nil {
+		return err
+	}
+	t.tell("Revoked. Others learn of it from the next list: oncegate keys crl")
+	return nil
+}
+
+type keysCRL struct {
+	ofConfig
+}
+
+// Help gives examples.
+func (keysCRL) Help() string { return examples("oncegate keys crl -c oncegate.yaml > crl.pem") }
+
+// Run signs and prints the revocation lists of the installation's own authority.
+func (c *keysCRL) Run(ctx context.Context, t *terminal) error {
+	ring, err := c.ring()
+	if err != nil {
+		return err
+	}
+	text, err := ring.Lists(ctx)
+	if err == nil {
+		_, err = t.out.Write(text)
+	}
+	return err
+}
