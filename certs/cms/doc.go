@@ -62,7 +62,7 @@ func (d Dialect) signedData() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 2, 156, 10197, 6, 1, 4, 2, 2}
 }
 
-// Object identifiers GM/T 0006, RFC 5652 section 11, RFC 5035, RFC 5816, RFC 5940.
+// Object identifiers GM/T 0006, RFC 5652 section 11, RFC 5035, RFC 5816, RFC 5126, RFC 5940.
 var (
 	// SM3 is the digest algorithm, GM/T 0006.
 	SM3 = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 401}
@@ -75,7 +75,8 @@ var (
 	oidSigningTime   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 5}
 	oidSigningCert   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 12}
 	oidSigningCertV2 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 47}
-	oidOCSPResponse  = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 16, 2} // id-ri-ocsp-response
+	oidTimeStamp     = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 14} // signatureTimeStampToken, RFC 5126 section 6.1.1
+	oidOCSPResponse  = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 16, 2}         // id-ri-ocsp-response
 )
 
 // An Attribute is one attribute of a signer, signed or not.

@@ -96,6 +96,10 @@ func (m *Message) version() int64 {
 }
 
 func (s *Signer) marshal() ([]byte, error) {
+	unsigned, err := marshalAttributes(s.Unsigned)
+	if err != nil {
+		return nil, err
+	}
 	var b cryptobyte.Builder
 	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(int64(s.Version))
@@ -109,6 +113,9 @@ func (s *Signer) marshal() ([]byte, error) {
 		}
 		addAlgorithm(b, s.SignatureAlgorithm)
 		b.AddASN1OctetString(s.Signature)
+		if len(unsigned) > 0 {
+			b.AddBytes(tlv(tag1, unsigned))
+		}
 	})
 	return b.Bytes()
 }

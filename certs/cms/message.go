@@ -59,6 +59,16 @@ func (s *Signer) SigningTime() (time.Time, bool) {
 	return at.UTC(), true
 }
 
+// TimeStamp is the token over the signature that stands beside it, nil if there is none. Nothing in it is verified.
+func (s *Signer) TimeStamp() []byte {
+	for _, a := range s.Unsigned {
+		if a.Type.Equal(oidTimeStamp) {
+			return a.Value
+		}
+	}
+	return nil
+}
+
 // identifies tells whether the signer says that c is its certificate.
 func (s *Signer) identifies(c *pki.Certificate) bool {
 	if s.KeyID != nil {

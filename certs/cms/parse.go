@@ -124,7 +124,7 @@ func (m *Message) readCertificates(in cryptobyte.String) error {
 		if tag != casn1.SEQUENCE {
 			continue
 		}
-		c, err := pki.Parse(raw)
+		c, err := pki.ParseForeign(raw)
 		if err != nil {
 			return fmt.Errorf("%w: certificate %d: %w", ErrMalformed, n+1, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"oncegate/certs/pki"
@@ -28,6 +29,9 @@ type Config struct {
 	SigningCertificate bool
 	// OmitCertificates leaves the chains out: whoever verifies has them.
 	OmitCertificates bool
+	// TimeStamp returns a time-stamp token over the value of a signature, such as timestamp.Client.Stamp; it becomes the
+	// unsigned attribute signatureTimeStampToken (RFC 5126 section 6.1.1, CAdES-T). nil: none.
+	TimeStamp func(ctx context.Context, signature []byte) (token []byte, err error)
 	// Now is the clock of signingTime; nil means time.Now.
 	Now func() time.Time
 	// Confirm checks every signature before it leaves; nil means [sm.Verify]. Give it both voices.
@@ -44,6 +48,8 @@ type Identity struct {
 	Chain []*pki.Certificate
 	// Attributes are signed besides those that Config asks for.
 	Attributes []Attribute
+	// Unsigned attributes stand beside the signature, such as evidence that nobody needs to vouch for.
+	Unsigned []Attribute
 }
 
 // Sign returns content as a SignedData in DER, signed by each identity. An empty content cannot be signed without
@@ -131,8 +137,24 @@ func (c Config) sign(ctx context.Context, content []byte, id Identity) (Signer, 
 	if err := confirm(pub, message, rs); err != nil {
 		return Signer{}, fmt.Errorf("confirm signature: %w", err)
 	}
-	s.Signature, err = sm.RawToDER(rs)
-	return s, err
+	if s.Signature, err = sm.RawToDER(rs); err != nil {
+		return Signer{}, err
+	}
+	s.Unsigned = slices.Clone(id.Unsigned)
+	return s, c.stamp(ctx, &s)
+}
+
+// stamp adds a time stamp over the signature.
+func (c Config) stamp(ctx context.Context, s *Signer) error {
+	if c.TimeStamp == nil {
+		return nil
+	}
+	token, err := c.TimeStamp(ctx, s.Signature)
+	if err != nil {
+		return fmt.Errorf("have signature stamped: %w", err)
+	}
+	s.Unsigned = append(s.Unsigned, Attribute{oidTimeStamp, token})
+	return nil
 }
 
 // attributes of one signer, in no particular order.
