@@ -1,10 +1,12 @@
 package keystore
 
 import (
+	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 
 	"github.com/emmansun/gmsm/sm2"
@@ -50,6 +52,22 @@ func OpenEnveloped(signing *sm.PrivateKey, enveloped []byte) (key *sm.PrivateKey
 		return nil, fmt.Errorf("%w: it holds the signing key", ErrEnveloped)
 	}
 	return key, nil
+}
+
+// SealEnveloped wraps an encryption key to the signing key of its holder: an SM2EnvelopedKey. It is the authority's part; nil
+// random means crypto/rand.
+func SealEnveloped(random io.Reader, signing *ecdsa.PublicKey, key *sm.PrivateKey) ([]byte, error) {
+	if err := sm.CheckPublicKey(signing); err != nil {
+		return nil, fmt.Errorf("envelop key: %w", err)
+	}
+	if random == nil {
+		random = rand.Reader
+	}
+	enveloped, err := sm2.MarshalEnvelopedPrivateKey(random, signing, key)
+	if err != nil {
+		return nil, errors.New("envelop key: it cannot be wrapped")
+	}
+	return enveloped, nil
 }
 
 // plainAlgorithm tells whether the cipher's parameters are absent or NULL, as they are for SM4 in ECB mode. The library passes

@@ -69,7 +69,7 @@ func TestPair(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enveloped, err := sm2.MarshalEnvelopedPrivateKey(rand.Reader, &p.signing.PublicKey, p.encryption)
+	enveloped, err := keystore.SealEnveloped(nil, &p.signing.PublicKey, p.encryption)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestImportReplaces(t *testing.T) {
 func TestOpenEnveloped(t *testing.T) {
 	w := certstest.New(t, "enveloped")
 	p := newPair(t, w)
-	enveloped, err := sm2.MarshalEnvelopedPrivateKey(rand.Reader, &p.signing.PublicKey, p.encryption)
+	enveloped, err := keystore.SealEnveloped(nil, &p.signing.PublicKey, p.encryption)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestOpenEnveloped(t *testing.T) {
 			t.Errorf("cut at %d: %v", i, err)
 		}
 	}
-	itself, err := sm2.MarshalEnvelopedPrivateKey(rand.Reader, &p.signing.PublicKey, p.signing)
+	itself, err := keystore.SealEnveloped(nil, &p.signing.PublicKey, p.signing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +249,7 @@ func TestOpenEnveloped(t *testing.T) {
 
 func FuzzOpenEnveloped(f *testing.F) {
 	signing, encryption := newKey(f), newKey(f)
-	enveloped, err := sm2.MarshalEnvelopedPrivateKey(rand.Reader, &signing.PublicKey, encryption)
+	enveloped, err := keystore.SealEnveloped(nil, &signing.PublicKey, encryption)
 	if err != nil {
 		f.Fatal(err)
 	}
