@@ -10,7 +10,9 @@
 //	statuslist  token status lists
 //	note        the two signature lines of a checkpoint (design 5.6)
 //	second      the second, independent verifier and when it is asked
+//	pkcs11      keys in devices (密码机), by PKCS#11; not part of the standard binary
 //	certstest   throw-away keys and certificates for tests
 //
-// Every private key is used by emmansun/gmsm only. tjfoc/gmsm only verifies. Nothing here knows what a license is.
+// Every private key that is in this process is used by emmansun/gmsm only. tjfoc/gmsm only verifies. Nothing here knows what a
+// license is. testdata/sm2-negative holds signatures that everybody must refuse, for others to use too.
 package certs

@@ -106,7 +106,7 @@ func TestCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(map[string]bool)
-	for _, document := range []string{"../README.md", "../README.zh-CN.md", "api.md", "verify.md", "operations.md"} {
+	for _, document := range []string{"../README.md", "../README.zh-CN.md", "api.md", "verify.md", "operations.md", "keys.md"} {
 		for _, command := range prompted(t, document) {
 			if elsewhere[command] != "" || done[command] {
 				continue
