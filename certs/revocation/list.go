@@ -3,6 +3,7 @@ package revocation
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/asn1"
 	"encoding/binary"
 	"encoding/pem"
@@ -174,6 +175,14 @@ func (l *List) Status(c *pki.Certificate, at time.Time) (Status, error) {
 		}
 	}
 	return s, speaksOf(c, l.This, l.Next, at)
+}
+
+// Answer is a [Responder]'s Lookup from a list, for an authority that keeps no other record: what is not in it is good.
+func (l *List) Answer(_ context.Context, serial *big.Int) (Status, error) {
+	if e, found := l.Lookup(serial); found {
+		return Status{State: Revoked, Time: e.Time, Reason: e.Reason, By: CRL, This: l.This, Next: l.Next}, nil
+	}
+	return Status{State: Good, By: CRL, This: l.This, Next: l.Next}, nil
 }
 
 func orDefault(verify sm.VerifyFunc) sm.VerifyFunc {

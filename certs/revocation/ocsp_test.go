@@ -114,6 +114,32 @@ func TestResponderSignsItself(t *testing.T) {
 	}
 }
 
+// A responder can answer from a list.
+func TestResponderFromList(t *testing.T) {
+	c := newCity(t, "from-list", false, false)
+	c.revoke(certstest.Epoch.Add(-hour), pki.Superseded)
+	l, err := revocation.ParseList(c.list(c.Intermediate, 1, c.revoked))
+	if err != nil {
+		t.Fatal(err)
+	}
+	responder := c.responder(c.Intermediate, "ca-sub")
+	responder.Lookup = l.Answer
+	for _, test := range []struct {
+		serial *big.Int
+		want   revocation.State
+	}{{c.path[0].SerialNumber, revocation.Revoked}, {big.NewInt(9), revocation.Good}} {
+		of := *c.path[0]
+		of.SerialNumber = test.serial
+		r, err := revocation.ParseResponse(ask(t, responder, about(t, c.path[1], test.serial, revocation.SM3)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := r.Status(&of, c.path[1], certstest.Epoch); err != nil || s.State != test.want {
+			t.Errorf("%+v, %v", s, err)
+		}
+	}
+}
+
 // Who may not answer for the authority is named, whatever the signature.
 func TestResponderNotAppointed(t *testing.T) {
 	c, stranger := newCity(t, "appointed", false, false), newCity(t, "stranger", false, false)
