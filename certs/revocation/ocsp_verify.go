@@ -1,0 +1,86 @@
+package revocation
+
+import (
+	"bytes"
+	"encoding/asn1"
+	"fmt"
+
+	"github.com/emmansun/gmsm/smx509"
+
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
+)
+
+// Verify tells whether issuer, or a responder that issuer appointed, signed the answer (RFC 6960 section 4.2.2.2). It
+// returns the appointed responder's certificate, or nil if the issuer answered itself. A certificate without
+// id-pkix-ocsp-nocheck is for the caller to check ([pki.NoCheck]).
+func (r *Response) Verify(issuer *pki.Certificate, verify sm.VerifyFunc) (*pki.Certificate, error) {
+	if !r.sm2 {
+		return nil, fmt.Errorf("%w: it is not signed with SM2 and SM3", ErrBadSignature)
+	}
+	if r.names(issuer) {
+		return nil, r.signedBy(issuer, verify)
+	}
+	reason := fmt.Errorf("%w: it is neither the authority nor shown to be appointed by it", ErrResponder)
+	for _, c := range r.certs {
+		if !r.names(c) {
+			continue
+		}
+		if err := r.appointed(c, issuer, verify); err != nil {
+			reason = err
+			continue
+		}
+		return c, r.signedBy(c, verify)
+	}
+	return nil, reason
+}
+
+// names tells whether the answer names c as its signer: by subject, or by SHA-1 over its key.
+func (r *Response) names(c *pki.Certificate) bool {
+	id := r.tbs.Responder
+	if id.Class != asn1.ClassContextSpecific || !id.IsCompound {
+		return false
+	}
+	switch id.Tag {
+	case 1:
+		return bytes.Equal(id.Bytes, c.RawSubject)
+	case 2:
+		var hash []byte
+		key := keyBits(c)
+		return key != nil && unmarshal(id.Bytes, &hash) == nil && bytes.Equal(hash, hashes[SHA1].sum(key))
+	}
+	return false
+}
+
+// appointed tells whether issuer let c answer for it, when the answer was made.
+func (r *Response) appointed(c, issuer *pki.Certificate, verify sm.VerifyFunc) error {
+	if err := pki.SignedBy(c, issuer, orDefault(verify)); err != nil {
+		return fmt.Errorf("%w: the authority did not issue its certificate", ErrResponder)
+	}
+	mayAnswer := false
+	for _, u := range c.ExtKeyUsage {
+		mayAnswer = mayAnswer || u == smx509.ExtKeyUsageOCSPSigning
+	}
+	switch {
+	case !mayAnswer:
+		return fmt.Errorf("%w: its certificate is not for answering", ErrResponder)
+	case !pki.IsSigning(c):
+		return fmt.Errorf("%w: its key may not sign", ErrResponder)
+	case len(c.UnhandledCriticalExtensions) > 0:
+		return fmt.Errorf("%w: its certificate has a critical extension that is not known", ErrResponder)
+	case r.Produced.Before(c.NotBefore) || r.Produced.After(c.NotAfter):
+		return fmt.Errorf("%w: its certificate was not valid when it answered", ErrResponder)
+	}
+	return nil
+}
+
+func (r *Response) signedBy(c *pki.Certificate, verify sm.VerifyFunc) error {
+	pub, err := pki.PublicKey(c)
+	if err != nil {
+		return fmt.Errorf("%w: the responder has no SM2 key", ErrBadSignature)
+	}
+	if err := pki.VerifyDER(orDefault(verify), pub, r.tbs.Raw, r.sign); err != nil {
+		return fmt.Errorf("%w: the answer's signature does not verify", ErrBadSignature)
+	}
+	return nil
+}
