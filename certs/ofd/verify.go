@@ -1,20 +1,13 @@
 package ofd
 
 import (
-	"bytes"
 	"context"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 
-	"oncegate/certs/sm"
 	"oncegate/license"
 )
-
-// MaxValue bounds a SignedValue.dat or Seal.esl in bytes: a seal in use has 3–200 kB.
-const MaxValue = 2 << 20
 
 // verification is the work of one [Package.Verify].
 type verification struct {
@@ -158,76 +151,6 @@ func (v *verification) references(s *signed) ([]license.Step, error) {
 	return []license.Step{method, missing.step(StepMissing, "Signed, but not in the package"), references}, nil
 }
 
-// value has the signature value judged.
-func (v *verification) value(ctx context.Context, s *signed, one *Signature) error {
-	value, err := v.read(s.value, MaxValue)
-	var refusal *Refusal
-	switch {
-	case errors.As(err, &refusal):
-		one.Steps = append(one.Steps, failed(StepForm, sentence(refusal.Reason)))
-		return nil
-	case err != nil:
-		return err
-	}
-	digest := sm.Digest(s.raw)
-	var proof Proof
-	switch {
-	case s.kind == typeSeal && v.judges.Seal != nil:
-		proof = v.judges.Seal(ctx, value, digest[:], s.path)
-	case s.kind == typeSign && v.judges.CMS != nil:
-		proof = v.judges.CMS(ctx, value, digest[:])
-	default:
-		proof.Steps = []license.Step{notCheckable(StepContent, "Nobody here can judge the signature value.")}
-	}
-	one.Signer, one.SealName, one.Time = proof.Signer, proof.SealName, proof.Time
-	one.Steps = append(one.Steps, proof.Steps...)
-	switch s.kind {
-	case typeSign:
-		if v.judges.CMS != nil {
-			one.Steps = append(one.Steps, stepContent(proof.Content, digest[:], s.raw))
-		}
-	case typeSeal:
-		step, err := v.sealFile(s, proof.Seal)
-		if err != nil {
-			return err
-		}
-		one.Steps = append(one.Steps, step)
-	}
-	return nil
-}
-
-// stepContent says whether what SignedData carries is the signature's description. The standard has its digest; vendors
-// also sign the digest in base64, or the file itself. Without content inside, the judge was given the digest.
-func stepContent(content, digest, raw []byte) license.Step {
-	if content == nil || bytes.Equal(content, digest) || bytes.Equal(content, raw) ||
-		string(content) == base64.StdEncoding.EncodeToString(digest) {
-		return ok(StepContent)
-	}
-	return failed(StepContent, "What was signed is not the Signature.xml of the package.")
-}
-
-// sealFile compares Seal.esl with the seal inside the value.
-func (v *verification) sealFile(s *signed, inside []byte) (license.Step, error) {
-	if s.sealFile == "" {
-		return license.Step{Name: StepSealFile, State: license.OK, Reason: "The package has no Seal.esl, as the standard allows; the seal inside the signature value counts."}, nil
-	}
-	file, err := v.read(s.sealFile, MaxValue)
-	var refusal *Refusal
-	switch {
-	case errors.Is(err, errMissing):
-		return notCheckable(StepSealFile, "The Seal.esl that the signature names is not in the package; the seal inside the signature value counts."), nil
-	case errors.As(err, &refusal):
-		return failed(StepSealFile, sentence(refusal.Reason)), nil
-	case err != nil:
-		return license.Step{}, err
-	case inside == nil:
-		return notCheckable(StepSealFile, "The seal inside the signature value is not known."), nil
-	case !bytes.Equal(file, inside):
-		return failed(StepSealFile, "Seal.esl is not the seal inside the signature value."), nil
-	}
-	return ok(StepSealFile), nil
-}
-
 // stamps looks whether the seal shows on pages of the document.
 func (v *verification) stamps(s *signed) license.Step {
 	if len(s.stamps) == 0 {
@@ -249,49 +172,4 @@ func (v *verification) stamps(s *signed) license.Step {
 		return license.Step{Name: StepStamp, State: license.OK, Reason: fmt.Sprintf("The seal shows in %d places.", len(s.stamps))}
 	}
 	return ok(StepStamp)
-}
-
-func ok(name string) license.Step { return license.Step{Name: name, State: license.OK} }
-
-func failed(name, reason string) license.Step {
-	return license.Step{Name: name, State: license.Failed, Reason: sentence(reason)}
-}
-
-func notCheckable(name, reason string) license.Step {
-	return license.Step{Name: name, State: license.NotCheckable, Reason: reason}
-}
-
-// sentence begins with a capital and ends with a full stop.
-func sentence(reason string) string {
-	if reason == "" {
-		return ""
-	}
-	return strings.ToUpper(reason[:1]) + strings.TrimSuffix(reason[1:], ".") + "."
-}
-
-// names collects file names for a reason: the first few, and how many.
-type names struct {
-	first []string
-	count int
-}
-
-// maxNamed bounds the files that a reason names.
-const maxNamed = 5
-
-func (n *names) add(name string) {
-	if n.count++; len(n.first) < maxNamed {
-		n.first = append(n.first, quote(name))
-	}
-}
-
-// step is ok when nothing was added; else it fails with what is wrong with the names.
-func (n *names) step(step, what string) license.Step {
-	if n.count == 0 {
-		return ok(step)
-	}
-	reason := what + ": " + strings.Join(n.first, ", ")
-	if more := n.count - len(n.first); more > 0 {
-		reason += fmt.Sprintf(" and %d more", more)
-	}
-	return failed(step, reason)
 }
