@@ -152,18 +152,19 @@ func TestRevocationSeen(t *testing.T) {
 		t.Errorf("an unchanged list answers %d with %d bytes", again.code, len(again.token))
 	}
 
+	asker := s.as("food-approval")
 	s.order(l.Identifier, api.LicenseCommandRevoke)
 	revoked := time.Now()
-	status, err := s.as("food-approval").Status(t.Context(), api.StatusRequest{Identifier: l.Identifier, Purpose: api.Purpose{Case: "SP-1"}})
-	if err != nil || status.Answer.Status != api.StatusRevoked {
-		t.Errorf("status: %+v, %v", status, err)
-	}
 	after := fetch(t, at.URI, before.header.Get("ETag"))
 	for after.code == http.StatusNotModified && time.Since(revoked) < 5*time.Second {
 		after = fetch(t, at.URI, before.header.Get("ETag"))
 	}
 	if took := time.Since(revoked); after.code != http.StatusOK || after.status(t, at) != license.Revoked || took > time.Second {
 		t.Errorf("the list answers %d after %s", after.code, took)
+	}
+	status, err := asker.Status(t.Context(), api.StatusRequest{Identifier: l.Identifier, Purpose: api.Purpose{Case: "SP-1"}})
+	if err != nil || status.Answer.Status != api.StatusRevoked {
+		t.Errorf("status: %+v, %v", status, err)
 	}
 	for name, f := range map[string]fetched{"before": before, "after": after} {
 		var age int
