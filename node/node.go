@@ -310,7 +310,7 @@ func (n *Node) statusList(ctx context.Context, id string) (gateway.SignedList, e
 	if expires == 0 {
 		expires = statusExpires
 	}
-	return n.lists.get(ctx, id, listMaker{now.snapshot.Register, now.setup.Keys, expires, n.Now})
+	return n.lists.get(ctx, id, listMaker{now.snapshot.Register, now.setup.Keys, n.voices, expires, n.Now})
 }
 
 // A ring seals with the keys of the configuration in force.

@@ -10,6 +10,7 @@ import (
 
 	"oncegate/certs/jws"
 	"oncegate/certs/keystore"
+	"oncegate/certs/second"
 	"oncegate/certs/statuslist"
 	"oncegate/gateway"
 	"oncegate/register"
@@ -46,6 +47,7 @@ type madeList struct {
 type listMaker struct {
 	register *register.Register
 	keys     *keystore.Store
+	voices   *second.Voices // both confirm a list before it is published
 	expires  time.Duration
 	now      func() time.Time
 }
@@ -118,7 +120,7 @@ func (m listMaker) sign(ctx context.Context, id string, key keystore.Info, now t
 		return signed, fmt.Errorf("sign status list: %w", err)
 	}
 	signed.Expires, signed.Keep = now.Add(m.expires).Truncate(time.Second), min(statusTTL, m.expires/4)
-	signed.Token, err = statuslist.Sign(ctx, signer, jws.Header{Kid: key.ID, X5C: key.Chain}, statuslist.Token{
+	signed.Token, err = statuslist.Sign(ctx, m.voices.Signer(signer), jws.Header{Kid: key.ID, X5C: key.Chain}, statuslist.Token{
 		Subject: m.register.ListURI(id), IssuedAt: now, Expires: signed.Expires, TTL: signed.Keep, List: list,
 	})
 	sum := sha256.Sum256([]byte(signed.Token))
