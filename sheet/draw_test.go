@@ -105,7 +105,14 @@ func TestPDFLooksLikePNG(t *testing.T) {
 	if _, err := exec.LookPath("pdftoppm"); err != nil {
 		t.Skip("pdftoppm (poppler-utils) is not installed")
 	}
-	p := filled(t, city(t), "tax-clearance")
+	layout, _ := city(t).For("tax-clearance")
+	p, err := layout.Fill(Content{Values: samples["tax-clearance"], QR: sampleQR, Watermark: sampleMark})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, it := range p.Watermark {
+		it.(*Text).Alpha = 1 // so that its place is seen
+	}
 	file := filepath.Join(t.TempDir(), "page.pdf")
 	if err := os.WriteFile(file, drawn(t, "pdf", p), 0o600); err != nil {
 		t.Fatal(err)
@@ -180,10 +187,12 @@ func TestPNGIsNotBlank(t *testing.T) {
 
 // An SVG is well-formed, carries no script and refers to nothing outside itself; the text stands in its labels.
 func TestSVG(t *testing.T) {
-	p := filled(t, city(t), "business-license")
-	p.Title = `<script>"&'`
-	p, err := p.Stamp(roundSeal(t))
+	p, err := fill(t, "business-license", func(v map[string][]string) { v["holder_name"] = []string{`A&B<script>"'`} })
 	if err != nil {
+		t.Fatal(err)
+	}
+	p.Title = `<script>"&'`
+	if p, err = p.Stamp(roundSeal(t)); err != nil {
 		t.Fatal(err)
 	}
 	labels := ""

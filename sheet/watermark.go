@@ -12,8 +12,8 @@ const (
 	markSize     = 11 * point // height of its characters
 	markTurn     = -30        // degrees
 	markAlpha    = 0.22
-	markGapX     = 22.0 // between repetitions, along the text
-	markGapY     = 26.0 // and across it
+	markGapX     = 14.0 // between repetitions, along the text
+	markGapY     = 18.0 // and across it
 	maxWatermark = 200  // characters
 	maxMarkLines = 6
 )
