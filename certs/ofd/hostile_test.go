@@ -283,7 +283,7 @@ func (f *failing) ReadAt(b []byte, at int64) (int, error) {
 }
 
 // TestManyFiles verifies the largest packages within the memory bound: 10,000 files under one signature, and a file of
-// 40 MB.
+// 12 MB.
 func TestManyFiles(t *testing.T) {
 	b := newBureau(t)
 	files := []string{}
@@ -291,7 +291,7 @@ func TestManyFiles(t *testing.T) {
 		files = append(files, "Doc_0/Res/"+time.Duration(i).String(), "x")
 	}
 	many := b.sign(t, edit(t, b.write(t, document(t)), same, files...), b.sealing())
-	large := b.sign(t, edit(t, b.write(t, document(t)), same, "Doc_0/Res/video.bin", noise(40<<20)), b.sealing())
+	large := b.sign(t, edit(t, b.write(t, document(t)), same, "Doc_0/Res/video.bin", noise(12<<20)), b.sealing())
 	for name, pkg := range map[string][]byte{"many": many, "large": large} {
 		runtime.GC()
 		start, before := time.Now(), allocated()

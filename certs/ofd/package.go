@@ -21,9 +21,9 @@ type Package struct {
 	// ID, Title and Version are DocID, Title and Version as they stand in OFD.xml.
 	ID, Title, Version string
 
-	r         io.ReaderAt
-	entries   []entry   // by name
-	inflaters sync.Pool // of flate readers, 40 kB each
+	r       io.ReaderAt
+	entries []entry // by name
+	idle    inflaters
 
 	root       *node  // OFD.xml
 	rootEnd    int64  // offset of the end tag of DocBody in OFD.xml
@@ -173,14 +173,11 @@ func (p *Package) copyTo(w io.Writer, e *entry) error {
 	}
 	content := packed
 	if e.method == deflated {
-		inflate, ok := p.inflaters.Get().(io.ReadCloser)
-		if !ok {
-			inflate = flate.NewReader(nil)
-		}
-		defer p.inflaters.Put(inflate)
-		if err := inflate.(flate.Resetter).Reset(packed, nil); err != nil {
+		inflate, err := p.idle.take(packed)
+		if err != nil {
 			return fmt.Errorf("read ofd package: %w", err)
 		}
+		defer p.idle.put(inflate)
 		content = inflate
 	}
 	sum := crc32.NewIEEE()
@@ -193,6 +190,30 @@ func (p *Package) copyTo(w io.Writer, e *entry) error {
 		return fmt.Errorf("read ofd package: %w", err)
 	}
 	return nil
+}
+
+// inflaters are flate readers that wait for the next file: one has 40 kB, and a package has thousands of files.
+type inflaters struct {
+	mu   sync.Mutex // protects free
+	free []io.ReadCloser
+}
+
+func (i *inflaters) take(packed io.Reader) (io.ReadCloser, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	last := len(i.free) - 1
+	if last < 0 {
+		return flate.NewReader(packed), nil
+	}
+	inflate := i.free[last]
+	i.free = i.free[:last]
+	return inflate, inflate.(flate.Resetter).Reset(packed, nil)
+}
+
+func (i *inflaters) put(inflate io.ReadCloser) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.free = append(i.free, inflate)
 }
 
 // read returns the content of a file of at most limit bytes.
