@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
+	"crypto/sha256"
 	"encoding/asn1"
 	"errors"
 	"math/big"
@@ -108,6 +109,17 @@ func TestAlterations(t *testing.T) {
 		{"attribute twice", attached, func(g *given) {
 			g.m.Signers[0].attributes = append(bytes.Clone(g.m.Signers[0].attributes), g.m.Signers[0].attributes...)
 		}, "parse"},
+
+		{"attribute of two values", attached, func(g *given) {
+			two := tlv(0x30, append(tlv(6, []byte{0x2a, 3}), tlv(tagSet, []byte{5, 0, 5, 0})...))
+			g.m.Signers[0].attributes = append(bytes.Clone(g.m.Signers[0].attributes), two...)
+		}, "parse"},
+		{"key identifier", loose, func(g *given) { g.m.Signers[0].KeyID, g.m.Signers[0].Version = id.Chain[0].SubjectKeyId, 3 }, ""},
+		{"another's key identifier", loose, func(g *given) { g.m.Signers[0].KeyID, g.m.Signers[0].Version = id.Chain[1].SubjectKeyId, 3 }, "signature chain"},
+		{"nobody's key identifier", loose, func(g *given) { g.m.Signers[0].KeyID, g.m.Signers[0].Version = []byte{1}, 3 }, "signer"},
+		{"key identifier of no bytes", loose, func(g *given) { g.m.Signers[0].KeyID, g.m.Signers[0].Version = []byte{}, 3 }, "parse"},
+		{"key identifier in version 1", loose, func(g *given) { g.m.Signers[0].KeyID = id.Chain[0].SubjectKeyId }, "parse"},
+		{"serial number in version 3", loose, func(g *given) { g.m.Signers[0].Version = 3 }, "parse"},
 
 		{"signature", attached, func(g *given) { g.m.Signers[0].Signature[20] ^= 1 }, "signature"},
 		{"signature of another", attached, func(g *given) {
@@ -251,12 +263,54 @@ func TestUnsortedAttributes(t *testing.T) {
 	}
 }
 
-// A signer named by its key identifier is found, as version 3 has it.
-func TestKeyIdentifier(t *testing.T) {
+// The attribute signingCertificate may name issuer and serial number besides the hash; they are held to it.
+func TestIssuerSerial(t *testing.T) {
 	w := certstest.New(t, "cms")
 	_, chain := w.Issue("seal-1", pki.Seal, "11990100000001010B", "示例市政务服务局")
-	s := Signer{KeyID: chain[0].SubjectKeyId}
-	if !s.identifies(chain[0]) || s.identifies(chain[1]) {
-		t.Error("the key identifier does not identify")
+	c := chain[0]
+	hash := sha256.Sum256(c.Raw)
+	serial, err := asn1.Marshal(c.SerialNumber)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attribute := func(issuer, serial []byte) []byte {
+		names := tlv(0x30, tlv(0xa4, issuer))
+		id := append(tlv(4, hash[:]), tlv(0x30, append(names, serial...))...)
+		return tlv(0x30, tlv(0x30, tlv(0x30, id)))
+	}
+	if err := bound(attribute(c.RawIssuer, serial), c, sha256Algorithm); err != nil {
+		t.Error(err)
+	}
+	if err := bound(attribute(c.RawSubject, serial), c, sha256Algorithm); !errors.Is(err, errOtherCertificate) {
+		t.Errorf("another issuer: %v", err)
+	}
+	if err := bound(attribute(c.RawIssuer, []byte{2, 1, 1}), c, sha256Algorithm); !errors.Is(err, errOtherCertificate) {
+		t.Errorf("another serial number: %v", err)
+	}
+	if err := bound([]byte{0x30, 0}, c, sha256Algorithm); !errors.Is(err, ErrMalformed) {
+		t.Errorf("no certificate: %v", err)
+	}
+}
+
+// Authorities of the right name and another key do not hide the one that is meant.
+func TestDecoys(t *testing.T) {
+	w := certstest.New(t, "cms")
+	s, chain := w.Issue("seal-1", pki.Seal, "11990100000001010B", "示例市政务服务局")
+	id := Identity{Signer: s, Chain: chain[:1:1]}
+	for i := range 10 {
+		decoy, err := w.Root.NewIntermediate(t.Context(), "示例市政务服务局", "示例市签发 CA", w.Signer("decoy-"+string(rune('a'+i))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		id.Chain = append(id.Chain, decoy.Certificate())
+	}
+	id.Chain = append(id.Chain, chain[1])
+	b, err := Sign(t.Context(), Config{Now: func() time.Time { return certstest.Epoch }}, []byte("content"), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := (&Verifier{Chain: w.Trust().Chain, Usage: pki.Seal}).Verify(t.Context(), b, nil, time.Time{})
+	if r.Signers[0].Leaf.CommonName != "seal-1" {
+		t.Errorf("%+v", r.Steps)
 	}
 }

@@ -111,11 +111,40 @@ func TestRevokedByChain(t *testing.T) {
 			t.Fatal(err)
 		}
 		v := verifier(w)
-		v.Chain = trust.Chain
+		v.Chain = func(leaf *pki.Certificate, above []*pki.Certificate, at time.Time, usage string) (pki.Leaf, error) {
+			_, err := trust.Chain(leaf, above, at, usage)
+			return pki.Leaf{CommonName: "not to be believed"}, err
+		}
 		r := v.Verify(t.Context(), b, nil, time.Time{})
 		if failed(r.Steps) != "cms-revocation" || r.Signers[0].Leaf.CommonName != "" {
 			t.Errorf("%+v", r.Steps)
 		}
+	}
+}
+
+// The caller's time goes before the token's, and a hook that says nothing proves no time.
+func TestWhoseTime(t *testing.T) {
+	w := certstest.New(t, "cms")
+	stamp := func(context.Context, []byte) ([]byte, error) { return []byte{0x30, 0}, nil }
+	b := sign(t, cms.Config{TimeStamp: stamp}, identity(w, "seal-1", pki.Seal))
+	v := verifier(w)
+	stamped, given := clock().Add(time.Hour), clock().Add(2*time.Hour)
+	ok := []license.Step{{Name: "timestamp-parse", State: license.OK}, {Name: "timestamp-revocation", State: license.NotCheckable}}
+	v.TimeStamp = func([]byte, []byte) (time.Time, []license.Step) { return stamped, ok }
+	if d := v.Verify(t.Context(), b, nil, time.Time{}).Signers[0]; !d.Time.Equal(stamped) || !d.Stamped {
+		t.Errorf("%v", d.Time)
+	}
+	if d := v.Verify(t.Context(), b, nil, given).Signers[0]; !d.Time.Equal(given) || d.Stamped || d.Claimed {
+		t.Errorf("%v", d.Time)
+	}
+	v.TimeStamp = func([]byte, []byte) (time.Time, []license.Step) { return time.Time{}, ok }
+	if d := v.Verify(t.Context(), b, nil, time.Time{}).Signers[0]; !d.Claimed || d.Stamped {
+		t.Errorf("%+v", d)
+	}
+	v.TimeStamp = nil
+	r := v.Verify(t.Context(), b, nil, time.Time{})
+	if d := r.Signers[0]; !d.Claimed || r.Steps[4].Name != "cms-timestamp" || r.Steps[4].State != license.NotCheckable {
+		t.Errorf("%+v", r.Steps)
 	}
 }
 

@@ -103,10 +103,14 @@ func (s *Signer) marshal() ([]byte, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(int64(s.Version))
-		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddBytes(s.Issuer)
-			b.AddASN1BigInt(s.Serial)
-		})
+		if s.KeyID != nil {
+			b.AddASN1(casn1.Tag(0).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(s.KeyID) })
+		} else {
+			b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddBytes(s.Issuer)
+				b.AddASN1BigInt(s.Serial)
+			})
+		}
 		addAlgorithm(b, s.DigestAlgorithm)
 		if len(s.Signed) > 0 {
 			b.AddBytes(tlv(tag0, s.attributes))

@@ -76,7 +76,7 @@ func above(c *pki.Certificate, certs []*pki.Certificate) []*pki.Certificate {
 	taken := map[*pki.Certificate]bool{c: true}
 	for next := []*pki.Certificate{c}; len(next) > 0; next = next[1:] {
 		for _, issuer := range certs {
-			if taken[issuer] || !bytes.Equal(next[0].RawIssuer, issuer.RawSubject) || bytes.Equal(issuer.RawIssuer, issuer.RawSubject) {
+			if taken[issuer] || !names(next[0], issuer) || bytes.Equal(issuer.RawIssuer, issuer.RawSubject) {
 				continue
 			}
 			if len(out) == maxAbove {
@@ -87,4 +87,10 @@ func above(c *pki.Certificate, certs []*pki.Certificate) []*pki.Certificate {
 		}
 	}
 	return out
+}
+
+// names tells whether c says that issuer issued it: by name, and by key identifier where both have one.
+func names(c, issuer *pki.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, issuer.RawSubject) &&
+		(len(c.AuthorityKeyId) == 0 || len(issuer.SubjectKeyId) == 0 || bytes.Equal(c.AuthorityKeyId, issuer.SubjectKeyId))
 }

@@ -155,6 +155,34 @@ func TestClientBadServers(t *testing.T) {
 	})
 }
 
+// A token with the right nonce may still answer another question than the one asked.
+func TestClientAnotherQuestion(t *testing.T) {
+	w := certstest.New(t, "tsa")
+	good := authority(t, config(w))
+	for name, twist := range map[string]func(*timestamp.Request){
+		"another digest": func(r *timestamp.Request) { r.Imprint = imprint(t, timestamp.SHA256) },
+		"another policy": func(r *timestamp.Request) { r.Policy = other },
+	} {
+		c := client(w, serve(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			body, err := io.ReadAll(q.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			r, err := timestamp.ParseRequest(body)
+			if err != nil {
+				t.Error(err)
+			}
+			twist(&r)
+			q.Body = io.NopCloser(bytes.NewReader(marshal(t, r)))
+			good.ServeHTTP(w, q)
+		})))
+		c.Policy = policy
+		if _, err := c.Stamp(t.Context(), signature); err == nil || !strings.Contains(err.Error(), "another question") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // After a failure the next try may do; each try has a nonce of its own.
 func TestClientTriesAgain(t *testing.T) {
 	w := certstest.New(t, "tsa")

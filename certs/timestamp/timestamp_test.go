@@ -3,6 +3,7 @@ package timestamp_test
 import (
 	"context"
 	"encoding/asn1"
+	"encoding/hex"
 	"errors"
 	"math/big"
 	"strings"
@@ -298,6 +299,15 @@ func TestResponse(t *testing.T) {
 			if _, err := timestamp.ParseResponse(b[:i]); !errors.Is(err, timestamp.ErrMalformed) {
 				t.Fatalf("cut at %d: %v", i, err)
 			}
+		}
+	}
+	for failure, want := range map[timestamp.Failure]string{ // a named bit list has no zeros at its end
+		timestamp.BadAlgorithm: "300930070201020302" + "0780", timestamp.UnacceptedPolicy: "300a30080201020303" + "000001",
+		timestamp.SystemFailure: "300c300a0201020305" + "0600000040",
+	} {
+		b, err := timestamp.Response{Refusal: &timestamp.Refusal{Status: 2, Failure: failure}}.Marshal()
+		if got := hex.EncodeToString(b); err != nil || got != want {
+			t.Errorf("%v: %s, %v", failure, got, err)
 		}
 	}
 	for name, b := range map[string][]byte{

@@ -124,7 +124,7 @@ func (i *Info) readRest(in cryptobyte.String) error {
 		var of asn1.ObjectIdentifier
 		critical := false
 		if !extensions.ReadASN1(&extension, casn1.SEQUENCE) || !extension.ReadASN1ObjectIdentifier(&of) ||
-			!extension.ReadOptionalASN1Boolean(&critical, casn1.BOOLEAN, false) || !extension.ReadASN1(&value, casn1.OCTET_STRING) || !extension.Empty() {
+			extension.PeekASN1Tag(casn1.BOOLEAN) && !extension.ReadASN1Boolean(&critical) || !extension.ReadASN1(&value, casn1.OCTET_STRING) || !extension.Empty() {
 			return errMember("extensions")
 		}
 		if critical {
