@@ -17,6 +17,8 @@ import (
 var (
 	// ErrNoSigner says that no key signs for the body that issued the license.
 	ErrNoSigner = errors.New("no key signs for the issuing body")
+	// ErrNoSeal says that no seal stands for the issuing body: its licenses have no document form.
+	ErrNoSeal = errors.New("no seal stands for the issuing body")
 	// ErrFaulty says that the source's record breaks a rule that a signed license must keep; the error wraps the
 	// license.Reasons. Signing is strict where import only flags.
 	ErrFaulty = errors.New("the source's record cannot be signed")

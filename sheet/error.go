@@ -12,6 +12,7 @@ const (
 	ForbiddenCharacter Code = "forbidden-character" // one that cannot be drawn by itself: control, bidirectional, combining, …
 	TooLong            Code = "too-long"            // more than any field may hold
 	TooManyValues      Code = "too-many-values"     // more holders than the layout has places for
+	NoLayout           Code = "no-layout"           // no layout of the license type; for who looks one up
 	NoSealPlace        Code = "no-seal-place"       // the page has no place for a seal
 	BadPicture         Code = "bad-picture"         // not a PNG, or too large a one
 )

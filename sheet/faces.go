@@ -42,16 +42,25 @@ var builtin = []struct {
 
 func once(name string) func() (*typeface, error) {
 	return sync.OnceValues(func() (*typeface, error) {
-		packed, err := shipped.ReadFile("fonts/" + name + ".ttf.bz2")
+		data, err := Font(name)
 		if err != nil {
-			return nil, fmt.Errorf("open font %q: %w", name, err)
-		}
-		data, err := io.ReadAll(bzip2.NewReader(bytes.NewReader(packed)))
-		if err != nil {
-			return nil, fmt.Errorf("open font %q: %w", name, err)
+			return nil, err
 		}
 		return openTypeface(name, data)
 	})
+}
+
+// Font returns a font of the program, whole: [Song] or [Hei]. The error is fs.ErrNotExist for another name.
+func Font(name string) ([]byte, error) {
+	packed, err := shipped.ReadFile("fonts/" + name + ".ttf.bz2")
+	if err != nil {
+		return nil, fmt.Errorf("open font %q: %w", name, err)
+	}
+	data, err := io.ReadAll(bzip2.NewReader(bytes.NewReader(packed)))
+	if err != nil {
+		return nil, fmt.Errorf("open font %q: %w", name, err)
+	}
+	return data, nil
 }
 
 // A FontFile is a font that the configuration brings: TrueType outlines (.ttf, or the first of a .ttc).

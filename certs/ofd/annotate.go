@@ -18,8 +18,8 @@ import (
 // timeLayout is how moments stand in metadata: those of GB/T 36903 are dates without separators, and so are ours.
 const timeLayout = "20060102150405"
 
-// Annotate makes an annotated copy. The original is read, so that nothing is said about a file that is no package, and
-// stays as it is. ErrExpired when the notice has expired; other errors are those of [Config.Write] and [Config.Sign].
+// Annotate makes an annotated copy. The original, where it is given, is read, so that nothing is said about a file that is no
+// package, and stays as it is. ErrExpired when the notice has expired; other errors are those of [Config.Write] and [Config.Sign].
 func (c Config) Annotate(ctx context.Context, a Copy) ([]byte, error) {
 	now := c.now()
 	switch n := a.Notice; {
@@ -32,10 +32,10 @@ func (c Config) Annotate(ctx context.Context, a Copy) ([]byte, error) {
 	case !slices.ContainsFunc(a.Document.Data, func(d Datum) bool { return d.Name == Identifier && d.Value != "" }):
 		return nil, fmt.Errorf("%w: its metadata does not name the license", ErrDocument)
 	}
-	if _, err := Open(bytes.NewReader(a.Original), int64(len(a.Original))); err != nil {
+	digest, err := a.digest()
+	if err != nil {
 		return nil, err
 	}
-	digest := sm.Digest(a.Original)
 	d := a.Document
 	d.Created = now
 	d.Data = append(slices.DeleteFunc(slices.Clone(d.Data), added),
@@ -43,13 +43,25 @@ func (c Config) Annotate(ctx context.Context, a Copy) ([]byte, error) {
 		Datum{CopyMade, now.In(china).Format(timeLayout)},
 		Datum{CopyReason, cmp.Or(a.Reason, a.Notice.Matter)},
 		Datum{CopyExpires, a.Notice.Expires.In(china).Format(timeLayout)},
-		Datum{OriginalSM3, hex.EncodeToString(digest[:])},
+		Datum{OriginalSM3, hex.EncodeToString(digest)},
 	)
 	pkg, err := c.Write(d)
 	if err != nil {
 		return nil, err
 	}
 	return c.Sign(ctx, pkg, a.Signing)
+}
+
+// digest is the SM3 of the original.
+func (a Copy) digest() ([]byte, error) {
+	if a.Original == nil && len(a.OriginalSM3) == sm.DigestSize {
+		return a.OriginalSM3, nil
+	}
+	if _, err := Open(bytes.NewReader(a.Original), int64(len(a.Original))); err != nil {
+		return nil, err
+	}
+	digest := sm.Digest(a.Original)
+	return digest[:], nil
 }
 
 // marked says whether every page has a watermark with every line of the notice. A line may be drawn in several texts, and

@@ -109,8 +109,9 @@ type Stamp struct {
 // A Copy is an annotated copy (加注件) to make of a license for one use. It is drawn anew with the granted fields and
 // signed by itself; the original is only referred to, by digest.
 type Copy struct {
-	// Original is the package of the license itself.
-	Original []byte
+	// Original is the package of the license itself. Who made it and knows its SM3 may give that instead: OriginalSM3.
+	Original    []byte
+	OriginalSM3 []byte
 	// Document is the copy as it is granted: its pages and Data hold nothing else. The watermark of every page says
 	// Notice.Lines. The JZJ metadata and the digest of the original are added to its Data, which must name the license
 	// (ZZBS).

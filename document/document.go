@@ -1,0 +1,186 @@
+// Package document makes the document form (证照文件, GB/T 36905) of licenses: it composes what a license says, its layout and
+// its department's seal into the bytes of a file.
+//
+// The original is the whole license, sealed with the issuing department's electronic seal (GB/T 38540, Type=Seal), once for
+// each version; the register keeps it. An annotated copy (加注件) is drawn for one use from the granted claims alone. It is
+// signed by itself with the department's license key (Type=Sign, GB/T 35275): the key that vouches for what a release says.
+// It shows no seal, neither as a signature nor as a picture, because the seal stands for the whole license.
+package document
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"oncegate/certs/cms"
+	"oncegate/certs/ofd"
+	"oncegate/certs/seal"
+	"oncegate/certs/sm"
+	"oncegate/license"
+	"oncegate/register"
+	"oncegate/sheet"
+)
+
+// Forms of a document.
+const (
+	OFD = "ofd"
+	PDF = "pdf"
+	PNG = "png" // for people, never released as a copy
+	SVG = "svg" // the same
+)
+
+// ErrForm says that there is no such form.
+var ErrForm = errors.New("there is no such form of a document")
+
+// Config is what documents are made of. Catalogue and Layouts are required.
+type Config struct {
+	Catalogue *license.Catalogue
+	Layouts   *sheet.Layouts
+
+	// Seal finds the seal of a body by its USCC, with a key that may use it; register.ErrNoSeal if it has none. Nil: nobody
+	// has one.
+	Seal func(issuer string) (seal.Holder, error)
+	// Signer finds who signs for a body; register.ErrNoSigner if nobody does. Nil: nobody does.
+	Signer func(issuer string) (cms.Identity, error)
+
+	// Unstamped hears why an original was sealed without a time stamp, although Seal says where to get one. The signature
+	// then has no proven time, and verification says so. Nil: nobody hears.
+	Unstamped func(error)
+
+	Confirm sm.VerifyFunc    // checks signatures of copies before they leave; nil means sm.Verify
+	Now     func() time.Time // nil means time.Now
+}
+
+// A Maker makes documents. It is safe for concurrent use.
+type Maker struct{ config Config }
+
+// New returns a Maker.
+func New(c Config) (*Maker, error) {
+	if c.Catalogue == nil || c.Layouts == nil {
+		return nil, errors.New("make documents: catalogue and layouts are required")
+	}
+	if c.Seal == nil {
+		c.Seal = func(string) (seal.Holder, error) { return seal.Holder{}, register.ErrNoSeal }
+	}
+	if c.Signer == nil {
+		c.Signer = func(string) (cms.Identity, error) { return cms.Identity{}, register.ErrNoSigner }
+	}
+	if c.Unstamped == nil {
+		c.Unstamped = func(error) {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Maker{c}, nil
+}
+
+// Original draws a whole license and seals it with its issuer's seal. claims are all that the version says. The error is
+// register.ErrNoSeal, or a *sheet.Error where the page cannot be drawn.
+func (m *Maker) Original(ctx context.Context, v register.Version, claims []license.Claim) ([]byte, error) {
+	pkg, err := m.original(ctx, v, claims)
+	if err != nil {
+		return nil, fmt.Errorf("make original: %w", err)
+	}
+	return pkg, nil
+}
+
+func (m *Maker) original(ctx context.Context, v register.Version, claims []license.Claim) ([]byte, error) {
+	holder, err := m.config.Seal(v.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	page, err := m.page(v, claims, "")
+	if err != nil {
+		return nil, err
+	}
+	if page.Seal == nil {
+		return nil, &sheet.Error{Code: sheet.NoSealPlace, Field: "seal"}
+	}
+	c := m.ofd()
+	pkg, err := c.Write(ofd.Document{Title: page.Title, Data: m.data(v, claims), Pages: []*sheet.Page{&page}})
+	if err != nil {
+		return nil, err
+	}
+	return c.Sign(ctx, pkg, ofd.Signing{Seal: m.sealing(holder), Stamps: ofd.Stamps(&page)})
+}
+
+// sealing seals with a time stamp where one can be had.
+func (m *Maker) sealing(h seal.Holder) ofd.SealFunc {
+	return func(ctx context.Context, digest [32]byte, path string) (value, esl []byte, err error) {
+		var unstamped error
+		if get := h.TimeStamp; get != nil {
+			h.TimeStamp = func(ctx context.Context, signature []byte) ([]byte, error) {
+				token, err := get(ctx, signature)
+				unstamped = err
+				return token, err
+			}
+		}
+		value, esl, err = ofd.SealWith(h)(ctx, digest, path)
+		if err != nil && unstamped != nil && ctx.Err() == nil {
+			m.config.Unstamped(unstamped)
+			h.TimeStamp = nil
+			value, esl, err = ofd.SealWith(h)(ctx, digest, path)
+		}
+		if errors.Is(err, seal.ErrPeriod) || errors.Is(err, seal.ErrNotListed) || errors.Is(err, seal.ErrKey) {
+			err = fmt.Errorf("%w: %w", register.ErrNoSeal, err)
+		}
+		return value, esl, err
+	}
+}
+
+// Copy makes an annotated copy for one use, as OFD or PDF: granted are the claims that may leave, and nothing else of the
+// license is drawn or said. original is the SM3 of the original. The PDF has the same page and watermark, and no signature:
+// the record of its release binds it. The error is register.ErrNoSigner, or a *sheet.Error where the page cannot be drawn.
+func (m *Maker) Copy(ctx context.Context, form string, v register.Version, granted []license.Claim, n ofd.Notice, original [32]byte) ([]byte, error) {
+	made, err := m.copy(ctx, form, v, granted, n, original)
+	if err != nil {
+		return nil, fmt.Errorf("make annotated copy: %w", err)
+	}
+	return made, nil
+}
+
+func (m *Maker) copy(ctx context.Context, form string, v register.Version, granted []license.Claim, n ofd.Notice, original [32]byte) ([]byte, error) {
+	page, err := m.page(v, granted, watermark(n))
+	if err != nil {
+		return nil, err
+	}
+	switch form {
+	case OFD:
+		identity, err := m.config.Signer(v.Issuer)
+		if err != nil {
+			return nil, err
+		}
+		by := ofd.SignWith(cms.Config{Bare: true, Now: m.config.Now, Confirm: m.config.Confirm}, identity)
+		return m.ofd().Annotate(ctx, ofd.Copy{
+			OriginalSM3: original[:], Notice: n, Signing: ofd.Signing{Sign: by},
+			Document: ofd.Document{Title: page.Title, Data: m.data(v, granted), Pages: []*sheet.Page{&page}},
+		})
+	case PDF:
+		return drawn(form, page)
+	}
+	return nil, ErrForm
+}
+
+// Show draws a whole license as PDF, PNG or SVG, with a picture of its issuer's seal, for the department that issued it. It
+// is a picture and proves nothing. Errors are those of [Maker.Original].
+func (m *Maker) Show(_ context.Context, form string, v register.Version, claims []license.Claim) ([]byte, error) {
+	holder, err := m.config.Seal(v.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("show license: %w", err)
+	}
+	page, err := m.page(v, claims, "")
+	if err == nil {
+		page, err = page.Stamp(holder.Seal.Picture.Data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("show license: %w", err)
+	}
+	made, err := drawn(form, page)
+	if err != nil {
+		return nil, fmt.Errorf("show license: %w", err)
+	}
+	return made, nil
+}
+
+func (m *Maker) ofd() ofd.Config { return ofd.Config{Now: m.config.Now} }
