@@ -197,6 +197,9 @@ func (f *filling) value(it *fieldItem, holder int) (path, text string, err error
 	return path, out.String(), nil
 }
 
+// layoutSpace makes the line ends and tabulators that notes of several lines bring into what can be laid out.
+var layoutSpace = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\t", " ")
+
 // said is what the license says in one place of a pattern.
 func (f *filling) said(it *fieldItem, p piece, holder int) string {
 	values := f.content.Values[p.path]
@@ -209,7 +212,7 @@ func (f *filling) said(it *fieldItem, p piece, holder int) string {
 	var shown []string
 	for _, v := range values {
 		if v != "" {
-			shown = append(shown, f.layout.show(p.format, v))
+			shown = append(shown, f.layout.show(p.format, layoutSpace.Replace(v)))
 		}
 	}
 	separator := it.Join

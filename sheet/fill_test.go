@@ -2,9 +2,11 @@ package sheet
 
 import (
 	"errors"
+	"io"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/image/font/sfnt"
@@ -125,7 +127,7 @@ func TestHostileValues(t *testing.T) {
 	}{
 		{"NUL", "云\x00川", ForbiddenCharacter, 0},
 		{"escape", "云\x1b[31m川", ForbiddenCharacter, 0x1b},
-		{"tabulator", "云\t川", ForbiddenCharacter, '\t'},
+		{"form feed", "云\f川", ForbiddenCharacter, '\f'},
 		{"right-to-left override", "云\u202e川", ForbiddenCharacter, 0x202e},
 		{"isolate", "云\u2066川", ForbiddenCharacter, 0x2066},
 		{"zero width joiner", "云\u200d川", ForbiddenCharacter, 0x200d},
@@ -246,4 +248,43 @@ func TestStamp(t *testing.T) {
 	p.Seal = nil
 	_, err = p.Stamp(roundSeal(t))
 	wantError(t, err, NoSealPlace, "seal", 0)
+}
+
+// Notes of several lines keep them, whoever wrote them.
+func TestLinesOfAValue(t *testing.T) {
+	p, err := fill(t, "business-license", func(v map[string][]string) { v["address"] = []string{"云路\r\n川路\t1号"} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, it := range p.Items {
+		if text, ok := it.(*Text); ok && (strings.HasPrefix(text.Text, "云路") || strings.HasPrefix(text.Text, "川路")) {
+			lines = append(lines, text.Text)
+		}
+	}
+	if !slices.Equal(lines, []string{"云路", "川路 1号"}) {
+		t.Errorf("got %q", lines)
+	}
+}
+
+// Layouts and fonts are shared: many pages are made at once.
+func TestManyAtOnce(t *testing.T) {
+	layouts := city(t)
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for typ, values := range samples {
+				layout, _ := layouts.For(typ)
+				p, err := layout.Fill(Content{Values: values, Watermark: sampleMark})
+				if err != nil {
+					t.Errorf("%s: %v", typ, err)
+					continue
+				}
+				if err := PDF(io.Discard, p); err != nil {
+					t.Errorf("%s: %v", typ, err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }

@@ -2,7 +2,11 @@
 //
 // A [Layout] is data: which field stands where, in which font, where the seal and the QR go. Filling a layout gives a
 // [Page], a list of things to draw in millimetres; a page is drawn as PDF, PNG or SVG here and as OFD by certs/ofd, so
-// that all forms of a license show the same.
+// that all forms of a license show the same: the same glyphs of the same fonts in the same places.
+//
+// A page shows what it was given, whole, or there is no page: a value that does not fit, a character that no font has or that
+// cannot be drawn by itself is an [*Error] that names the field. It shows nothing else either: its fonts are cut down to the
+// characters on it. Whether a page is genuine is not this room's question; signatures are made and checked in certs.
 package sheet
 
 // A Page is one page ready to be drawn. All lengths are millimetres; the origin is the top left corner, y grows

@@ -119,11 +119,11 @@ func (m mark) at(p *pen, x, y float64, turn func(x, y float64) (float64, float64
 // Bounds of a picture.
 const (
 	maxPicture     = 4 << 20 // bytes
-	maxPictureSide = 4096    // pixels
+	maxPictureSide = 2048    // pixels: 16 MiB when decoded
 )
 
 // Stamp returns the page with a picture of the seal in its place. It is a picture for people and no signature. The error is a
-// [*Error] when the page has no place for a seal, or the picture is no PNG of at most 4096 × 4096 pixels and 4 MiB.
+// [*Error] when the page has no place for a seal, or the picture is no PNG of at most 2048 × 2048 pixels and 4 MiB.
 func (p Page) Stamp(picture []byte) (Page, error) {
 	if p.Seal == nil {
 		return Page{}, &Error{Code: NoSealPlace, Field: "seal"}
