@@ -235,6 +235,13 @@ func TestWatermark(t *testing.T) {
 	if err != nil || len(long.Watermark) == 0 {
 		t.Errorf("a long watermark is not drawn: %v", err)
 	}
+	small, faults := Load(Config{Files: []File{{"a.yaml", []byte("layouts: [{type: small, title: small, page: {size: ID-1}, items: []}]")}}})
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	card, _ := small.For("small")
+	_, err = card.Fill(Content{Watermark: strings.Repeat("仅供办理", 45)})
+	wantError(t, err, DoesNotFit, "watermark", 0)
 }
 
 func TestStamp(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 // How a watermark looks: light, across the page, repeated, so that no part of the page can be cut out without it.
 const (
 	markSize     = 11 * point // height of its characters
+	markLeast    = 4 * point  // to which they shrink
 	markTurn     = -30        // degrees
 	markAlpha    = 0.22
 	markGapX     = 14.0 // between repetitions, along the text
@@ -21,7 +22,7 @@ const (
 var markColor = Color{0x3A, 0x4A, 0x6B}
 
 // watermark lays the lines of a text over the whole page, again and again. Only repetitions that lie on the page whole are
-// drawn; lines that are too long for that stand in the middle, smaller.
+// drawn; lines too long for that shrink until there is one.
 func (f *filling) watermark(text string) error {
 	if text == "" {
 		return nil
@@ -42,11 +43,13 @@ func (f *filling) watermark(text string) error {
 	if longest == 0 {
 		return nil
 	}
-	diagonal := 0.8 * min(f.page.Width/math.Cos(-markTurn*math.Pi/180), f.page.Height/math.Sin(-markTurn*math.Pi/180))
-	size := min(markSize, diagonal/longest)
-	m := mark{lines: lines, size: size, w: longest * size, h: float64(len(lines)) * size * 1.3}
-	f.page.Watermark = m.over(f.pen, f.page.Width, f.page.Height)
-	return nil
+	for size := markSize; size >= markLeast; size *= 0.95 {
+		m := mark{lines: lines, size: size, w: longest * size, h: float64(len(lines)) * size * 1.3}
+		if f.page.Watermark = m.over(f.pen, f.page.Width, f.page.Height); len(f.page.Watermark) > 0 {
+			return nil
+		}
+	}
+	return &Error{Code: DoesNotFit, Field: "watermark"}
 }
 
 // split divides a text at its line ends.
