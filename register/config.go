@@ -68,6 +68,10 @@ type Config struct {
 	// ListSize is the number of slots of a status list. Default 131,072; at most 4,194,304.
 	ListSize int
 
+	// Originals is how long the original of a version is kept. Default 26,280 h: three years. A longer life of the license has
+	// another one made.
+	Originals time.Duration
+
 	// Retired says that what a key signed is to be signed anew, as after its loss; nil: none is.
 	Retired func(keyID string) bool
 
@@ -82,6 +86,8 @@ const (
 	keySize     = 32
 	defaultList = 1 << 17
 	maxList     = 4 << 20
+
+	defaultOriginals = 26280 * time.Hour
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -92,11 +98,16 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("the key is not %d bytes long", keySize)
 	case c.BaseURL == "" || strings.HasSuffix(c.BaseURL, "/"):
 		return c, errors.New("the base URL is empty or ends in a slash")
+	case c.Originals < 0:
+		return c, errors.New("originals cannot be kept for less than nothing")
 	case c.ListSize < 0 || c.ListSize > maxList:
 		return c, fmt.Errorf("a status list cannot have %d slots", c.ListSize)
 	}
 	if c.ListSize == 0 {
 		c.ListSize = defaultList
+	}
+	if c.Originals == 0 {
+		c.Originals = defaultOriginals
 	}
 	if c.Retired == nil {
 		c.Retired = func(string) bool { return false }

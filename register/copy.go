@@ -172,7 +172,7 @@ func copyContext(s Snapshot) []byte {
 	return binary.BigEndian.AppendUint64(aad, uint64(s.AsOf.UnixMilli()))
 }
 
-// Purge deletes the kept copies that have expired.
+// Purge deletes the kept copies and originals that have expired.
 func (r *Register) Purge(ctx context.Context) error {
 	if err := r.config.Storage.Purge(ctx, moment(r.config.Now())); err != nil {
 		return fmt.Errorf("purge kept copies: %w", err)

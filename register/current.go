@@ -38,6 +38,8 @@ type Register struct {
 	drawn   map[place]time.Time
 	swept   time.Time // when both were last rid of what is old
 	copies  map[[32]byte]keptCopy
+
+	originals map[string]*pendingOriginal // by identifier
 }
 
 // New returns a Register.
@@ -48,6 +50,7 @@ func New(config Config) (*Register, error) {
 	}
 	return &Register{
 		config: config, keys: config.keys(), pending: make(map[[32]byte]*pending), drawn: make(map[place]time.Time), copies: make(map[[32]byte]keptCopy),
+		originals: make(map[string]*pendingOriginal),
 	}, nil
 }
 

@@ -23,23 +23,24 @@ type memory struct {
 }
 
 type state struct {
-	versions []register.Version // in the order of commits
-	copies   map[[32]byte]register.Snapshot
-	changes  map[string]int64 // by list
-	closed   map[string]bool  // lists of before a recovery
+	versions  []register.Version // in the order of commits
+	copies    map[[32]byte]register.Snapshot
+	originals map[string]register.Original
+	changes   map[string]int64 // by list
+	closed    map[string]bool  // lists of before a recovery
 }
 
 var _ register.Storage = (*memory)(nil)
 
 func newMemory() *memory {
-	return &memory{state: state{copies: map[[32]byte]register.Snapshot{}, changes: map[string]int64{}, closed: map[string]bool{}}}
+	return &memory{state: state{copies: map[[32]byte]register.Snapshot{}, originals: map[string]register.Original{}, changes: map[string]int64{}, closed: map[string]bool{}}}
 }
 
 // Commit applies all changes or none.
 func (m *memory) Commit(_ context.Context, changes ...any) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := state{slices.Clone(m.versions), maps.Clone(m.copies), maps.Clone(m.changes), m.closed}
+	next := state{slices.Clone(m.versions), maps.Clone(m.copies), maps.Clone(m.originals), maps.Clone(m.changes), m.closed}
 	for _, change := range changes {
 		if err := next.apply(change); err != nil {
 			return err
@@ -92,6 +93,16 @@ func (s *state) apply(change any) error {
 		if old, ok := s.copies[c.Snapshot.Key]; !ok || c.Snapshot.AsOf.After(old.AsOf) {
 			s.copies[c.Snapshot.Key] = c.Snapshot
 		}
+	case register.KeepOriginal:
+		known := slices.ContainsFunc(s.versions, func(v register.Version) bool { return v.Identifier == c.Original.Identifier })
+		old, there := s.originals[c.Original.Identifier]
+		there = there && c.Original.Made.Before(old.Expires)
+		if !known || there && old.Digest != c.Original.Digest {
+			return fmt.Errorf("keep original: %w", register.ErrTaken)
+		}
+		if !there {
+			s.originals[c.Original.Identifier] = c.Original
+		}
 	default:
 		return fmt.Errorf("unknown change %T", change)
 	}
@@ -134,6 +145,15 @@ func (m *memory) Snapshot(_ context.Context, key [32]byte, now time.Time) (regis
 		return s, nil
 	}
 	return register.Snapshot{}, fs.ErrNotExist
+}
+
+func (m *memory) Original(_ context.Context, identifier string, now time.Time) (register.Original, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if o, ok := m.originals[identifier]; ok && now.Before(o.Expires) {
+		return o, nil
+	}
+	return register.Original{}, fs.ErrNotExist
 }
 
 func (m *memory) Statuses(_ context.Context, list string, yield func(int, license.Status)) error {
@@ -191,6 +211,7 @@ func (m *memory) Purge(_ context.Context, now time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	maps.DeleteFunc(m.copies, func(_ [32]byte, s register.Snapshot) bool { return !now.Before(s.Expires) })
+	maps.DeleteFunc(m.originals, func(_ string, o register.Original) bool { return !now.Before(o.Expires) })
 	return nil
 }
 

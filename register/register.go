@@ -69,7 +69,9 @@ type Storage interface {
 	Versions(ctx context.Context, f Filter) ([]Version, error)
 	// Taken reports whether a slot of a list is occupied.
 	Taken(ctx context.Context, list string, slot int) (bool, error)
-	// Purge deletes the kept copies that have expired at now.
+	// Original returns the original of a version; fs.ErrNotExist if there is none or it has expired at now.
+	Original(ctx context.Context, identifier string, now time.Time) (Original, error)
+	// Purge deletes the kept copies and originals that have expired at now.
 	Purge(ctx context.Context, now time.Time) error
 }
 

@@ -121,7 +121,10 @@ func (s *state) write(ctx context.Context, q querier, at func(entry int) int64) 
 	if err := s.writeVersions(ctx, q, at); err != nil {
 		return err
 	}
-	return s.writeSnapshots(ctx, q)
+	if err := s.writeSnapshots(ctx, q); err != nil {
+		return err
+	}
+	return s.writeOriginals(ctx, q)
 }
 
 func flag(b bool) int64 {

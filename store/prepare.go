@@ -109,6 +109,8 @@ func (db *DB) ready(r *row, c any) (change, error) {
 		return order(c), text(c.Identifier, string(c.From), string(c.To))
 	case register.Keep:
 		return keep(c.Snapshot), nil
+	case register.KeepOriginal:
+		return keepOriginal(c.Original), text(c.Original.Identifier)
 	}
 	return nil, fmt.Errorf("unknown change %T", c)
 }

@@ -16,6 +16,7 @@ type wanted struct {
 	identifiers map[string]bool
 	slots       map[slotKey]bool
 	snapshots   map[[32]byte]bool
+	originals   map[string]bool
 	policySets  map[string]bool
 }
 
@@ -30,6 +31,7 @@ type state struct {
 	identifiers map[string]*versionRow
 	slots       map[slotKey]bool
 	snapshots   map[[32]byte]*snapshotRow
+	originals   map[string]*originalRow
 	policySets  map[string]*policySetRow
 	received    []receivedRow
 	versions    []*versionRow // issued here, in order
@@ -59,6 +61,7 @@ func want(rows []*row) *wanted {
 	w := &wanted{
 		claims: map[claimKey]bool{}, cases: map[string]bool{}, consents: map[string]bool{}, subjects: map[[32]byte]bool{},
 		identifiers: map[string]bool{}, slots: map[slotKey]bool{}, snapshots: map[[32]byte]bool{}, policySets: map[string]bool{},
+		originals: map[string]bool{},
 	}
 	for _, r := range rows {
 		if r.refused != nil {
@@ -76,9 +79,10 @@ func (db *DB) load(ctx context.Context, q querier, w *wanted) (*state, error) {
 	s := &state{
 		claims: map[claimKey]bool{}, cases: map[string]*caseRow{}, consents: map[string]*consentRow{}, latest: map[[32]byte]*versionRow{},
 		identifiers: map[string]*versionRow{}, slots: map[slotKey]bool{}, snapshots: map[[32]byte]*snapshotRow{}, policySets: map[string]*policySetRow{},
+		originals: map[string]*originalRow{},
 	}
 	for _, read := range []func(context.Context, querier, *wanted) error{
-		s.loadClaims, s.loadCases, s.loadConsents, s.loadVersions, s.loadSlots, s.loadSnapshots, s.loadPolicySets,
+		s.loadClaims, s.loadCases, s.loadConsents, s.loadVersions, s.loadSlots, s.loadSnapshots, s.loadOriginals, s.loadPolicySets,
 	} {
 		if err := read(ctx, q, w); err != nil {
 			return nil, err

@@ -43,6 +43,8 @@ func Test(t *testing.T, open func(t *testing.T) Bench) {
 		{"lists", testLists},
 		{"kept copies", testCopies},
 		{"purge copies", testPurge},
+		{"originals", testOriginals},
+		{"original race", testOriginalRace},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
