@@ -44,7 +44,7 @@ func cityFiles(t testing.TB) (files []File) {
 // samples are made-up licenses, one of each type.
 var samples = map[string]map[string][]string{
 	"business-license": {
-		"holder_name": {"云川市青禾餐饮管理有限公司"}, "holder_code": {"91379901MA9K3T7X2B"}, "number": {"37990100012026"},
+		"holder_name": {"云川市青禾餐饮管理有限公司"}, "holder_code": {"91379901MA9K3T7X1Q"}, "number": {"37990100012026"},
 		"issuer_name": {"云川市市场监督管理局"}, "issued": {"2026-11-23"}, "valid_from": {"2026-11-23"}, "valid_to": {"长期"},
 		"legal_representative": {"柏承禾"}, "enterprise_type": {"有限责任公司（自然人投资或控股）"}, "registered_capital": {"5000000"},
 		"address": {"云川市临江区望云路188号云川创新中心3号楼（A座）1206室"}, "founded": {"2026-11-23"},
@@ -56,21 +56,21 @@ var samples = map[string]map[string][]string{
 		"unit_number": {"379901 003012 GB00088 F00050037"}, "right_type": {"国有建设用地使用权／房屋所有权"}, "use": {"城镇住宅用地／住宅"}, "area": {"128.65"}, "share": {"60%", "40%"},
 	},
 	"marriage-certificate": {
-		"holder_name": {"柏承禾", "闻人语冰"}, "holder_code": {"379901199001011234", "379901199202022345"}, "sex": {"1", "2"},
+		"holder_name": {"柏承禾", "闻人语冰"}, "holder_code": {"379901199001011237", "379901199202022346"}, "sex": {"1", "2"},
 		"number": {"J379901-2026-001234"}, "issuer_name": {"云川市民政局"}, "issued": {"2026-11-23"}, "registered_on": {"2026-11-23"},
 	},
 	"tax-clearance": {
-		"holder_name": {"柏承禾"}, "holder_code": {"379901199001011234"}, "number": {"379000261123000088"}, "issuer_name": {"国家税务总局云川市税务局"},
+		"holder_name": {"柏承禾"}, "holder_code": {"379901199001011237"}, "number": {"379000261123000088"}, "issuer_name": {"国家税务总局云川市税务局"},
 		"issued": {"2026-11-23"}, "valid_from": {"2026-11-23"}, "valid_to": {"2027-11-22"}, "tax_kind": {"契税"}, "amount": {"38520.05"},
 		"object": {"云川市临江区望云路66号栖云苑5幢2单元1801室"},
 	},
 	"resident-id": {
-		"holder_name": {"柏承禾"}, "holder_code": {"379901199001011234"}, "sex": {"1"}, "ethnic_group": {"汉"}, "born": {"1990-01-01"},
+		"holder_name": {"柏承禾"}, "holder_code": {"379901199001011237"}, "sex": {"1"}, "ethnic_group": {"汉"}, "born": {"1990-01-01"},
 		"address": {"云川市临江区望云路66号栖云苑5幢2单元1801室"}, "issuer_name": {"云川市公安局临江分局"}, "issued": {"2020-06-01"},
-		"valid_from": {"2020-06-01"}, "valid_to": {"2040-06-01"}, "number": {"379901199001011234"},
+		"valid_from": {"2020-06-01"}, "valid_to": {"2040-06-01"}, "number": {"379901199001011237"},
 	},
 	"food-business-license": {
-		"holder_name": {"云川市青禾餐饮管理有限公司"}, "holder_code": {"91379901MA9K3T7X2B"}, "number": {"JY23799010012347"}, "legal_representative": {"柏承禾"},
+		"holder_name": {"云川市青禾餐饮管理有限公司"}, "holder_code": {"91379901MA9K3T7X1Q"}, "number": {"JY23799010012347"}, "legal_representative": {"柏承禾"},
 		"address": {"云川市临江区望云路188号云川创新中心3号楼1206室"}, "premises": {"云川市临江区滨江步行街12号一层"}, "business_kind": {"餐饮服务经营者（小型餐馆）"},
 		"business_items": {"热食类食品制售，冷食类食品制售，自制饮品制售"}, "supervisor": {"临江区市场监督管理所"}, "complaints_phone": {"12315"},
 		"issuer_name": {"云川市市场监督管理局"}, "signed_by": {"陆望舒"}, "issued": {"2026-11-23"}, "valid_to": {"2031-11-22"},
