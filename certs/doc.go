@@ -11,6 +11,9 @@
 //	note        the two signature lines of a checkpoint (design 5.6)
 //	second      the second, independent verifier and when it is asked
 //	pkcs11      keys in devices (密码机), by PKCS#11; not part of the standard binary
+//	der         strict DER, checked before anything is parsed
+//	cms         signed messages: GB/T 35275 and RFC 5652
+//	timestamp   time stamps: RFC 3161 and GB/T 20520, client, authority and verifier
 //	certstest   throw-away keys and certificates for tests
 //
 // Every private key that is in this process is used by emmansun/gmsm only. tjfoc/gmsm only verifies. Nothing here knows what a
