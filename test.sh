@@ -3,7 +3,7 @@
 # anything fails.
 #
 #   ./test.sh         gofmt, vet, staticcheck, generated files, every test, every fuzz seed, the demo from a clean directory,
-#                     other people's tools on the log it serves
+#                     other people's tools on the log it serves and on what it signs (docs/interop.md)
 #   ./test.sh full    the same, and the race detector on the concurrent rooms, long properties and kill runs
 #
 # ONCEGATE_TEST_STRICT=1 makes a skip a failure. ONCEGATE_TEST_POSTGRES=URL uses that PostgreSQL instead of one of our own.
@@ -41,6 +41,29 @@ command -v go >/dev/null || { echo "Go is missing: install the version that go.m
 go version
 command -v openssl >/dev/null || install openssl || true
 if command -v openssl >/dev/null; then openssl version; else skip "OpenSSL as an independent verifier"; fi
+
+# What reads our documents, keys and signatures as strangers do. The variables make the tests demand what was found here.
+command -v unzip >/dev/null || install unzip || true
+command -v unzip >/dev/null || skip "unzip: packages were not opened by hand"
+command -v pdftotext >/dev/null || install poppler-utils || true
+command -v pdftotext >/dev/null || skip "poppler: what drawn pages say was not read"
+softhsm() { command -v softhsm2-util >/dev/null && ls /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so 2>/dev/null | head -n 1; }
+lib=$(softhsm || true)
+[ -n "$lib" ] || { install softhsm2 || true; lib=$(softhsm || true); }
+if [ -n "$lib" ]; then export ONCEGATE_TEST_SOFTHSM=$lib; else skip "SoftHSM: keys in devices were not tried"; fi
+bouncycastle() { # its class path; bcutil is part of bcprov in older versions
+	command -v javac >/dev/null || return 1
+	local jars=/usr/share/java
+	[ -e $jars/bcprov.jar ] && [ -e $jars/bcpkix.jar ] || return 1
+	echo "$jars/bcprov.jar:$jars/bcpkix.jar:$jars/bcutil.jar"
+}
+if [ -z "${ONCEGATE_TEST_BOUNCYCASTLE:-}" ]; then
+	command -v javac >/dev/null || install default-jdk-headless || true
+	bouncycastle >/dev/null || install libbcprov-java libbcpkix-java libbcutil-java || install libbcprov-java libbcpkix-java || true
+	if jars=$(bouncycastle); then export ONCEGATE_TEST_BOUNCYCASTLE=$jars; else skip "Bouncy Castle as an independent verifier"; fi
+fi
+if [ -n "${ONCEGATE_TEST_BOUNCYCASTLE:-}" ]; then javac -version; echo "Bouncy Castle at $ONCEGATE_TEST_BOUNCYCASTLE"; fi
+
 if [ "$mode" = full ] && ! command -v gcc >/dev/null; then install gcc libc6-dev || true; fi
 
 # PostgreSQL refuses to run as root: it runs as the user its package made, or as nobody.
@@ -85,6 +108,9 @@ cmp api/types_gen.go "$scratch/types_gen.go"
 say "tests"
 go test -timeout 10m ./...
 
+say "the fast verifier without its assembly"
+go test -tags purego -timeout 5m -count=1 ./certs ./certs/sm ./certs/second ./certs/envelope ./certs/pki ./certs/sdjwt
+
 say "the two commands, from a clean directory"
 go build -o "$scratch/oncegate" ./cmd/oncegate
 "$scratch/oncegate" demo --once --json --dir "$scratch/demo"
@@ -92,7 +118,7 @@ go build -o "$scratch/oncegate" ./cmd/oncegate
 "$scratch/oncegate" check -c "$scratch/demo/gateway/oncegate.yaml"
 "$scratch/oncegate" check -c deploy/city/oncegate.yaml 2>/dev/null
 
-say "other people's tools read the served log"
+say "other people's tools: on the served log, and the matrix of signatures, certificates and documents"
 (
 	cd interop # a module of its own: what they import never comes into ours
 	go vet ./...
@@ -103,7 +129,7 @@ say "other people's tools read the served log"
 if [ "$mode" = full ]; then
 	if command -v gcc >/dev/null; then
 		say "race detector"
-		CGO_ENABLED=1 go test -race -timeout 20m ./tlog/... ./store/... ./audit/... ./register/... ./gateway/... ./client/... ./adapters/... ./node/... ./certs/second/... ./certs/pki/...
+		CGO_ENABLED=1 go test -race -timeout 20m ./tlog/... ./store/... ./audit/... ./register/... ./gateway/... ./client/... ./adapters/... ./node/... ./certs/second/... ./certs/pki/... ./certs/pkcs11/... ./certs/revocation/... ./certs/timestamp/...
 	else
 		skip "the race detector: no C compiler"
 	fi
