@@ -37,7 +37,16 @@ const (
 	Certificate Kind = "certificate" // PEM, one or a chain
 	Key         Kind = "key"         // SPKI PEM or C2SP vkey line
 	StatusList  Kind = "status-list" // status list token
-	Unknown     Kind = "unknown"     //
+
+	Document      Kind = "ofd"             // OFD package, GB/T 33190
+	SignedMessage Kind = "cms"             // SignedData, GB/T 35275 or RFC 5652, DER or PEM
+	Seal          Kind = "seal"            // SESeal alone, GB/T 38540: Seal.esl
+	SealSignature Kind = "seal-signature"  // SES_Signature alone, GB/T 38540: SignedValue.dat
+	TimeStamp     Kind = "time-stamp"      // token or reply, RFC 3161
+	Revocations   Kind = "revocation-list" // CRL, PEM or DER
+	OCSPAnswer    Kind = "ocsp-answer"     // OCSPResponse
+	Content       Kind = "content"         // what another artefact signs, stamps or was made of
+	Unknown       Kind = "unknown"         //
 )
 
 // kindOf looks at an artefact. JSON without a receipt is taken for a body.
@@ -46,6 +55,14 @@ func kindOf(data []byte) Kind {
 	switch {
 	case len(data) > MaxArtefact:
 		return Unknown
+	case bytes.HasPrefix(data, []byte("PK\x03\x04")) || bytes.HasPrefix(data, []byte("PK\x05\x06")):
+		return Document
+	case kindOfDER(data) != Unknown:
+		return kindOfDER(data)
+	case bytes.HasPrefix(text, []byte("-----BEGIN X509 CRL-----")):
+		return Revocations
+	case bytes.HasPrefix(text, []byte("-----BEGIN PKCS7-----")) || bytes.HasPrefix(text, []byte("-----BEGIN CMS-----")):
+		return SignedMessage
 	case bytes.HasPrefix(text, []byte("-----BEGIN CERTIFICATE-----")):
 		return Certificate
 	case bytes.HasPrefix(text, []byte("-----BEGIN PUBLIC KEY-----")):

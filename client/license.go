@@ -112,6 +112,11 @@ func (s *sheaf) license(presentation string, in *answered) (done steps) {
 		}
 	}
 	leaf := s.licenseChain(&done, parts, c, in, at)
+	signedAt, proven := at, in != nil && in.proven
+	if !proven && c.IssuedAt > 0 {
+		signedAt = time.Unix(c.IssuedAt, 0)
+	}
+	s.licenseRevocation(&done, parts, signedAt, proven)
 	done.result("identifier", c.identifier())
 	s.authority(&done, c, leaf)
 	s.validity(&done, c, in, presentation, at)
@@ -279,7 +284,12 @@ func (s *sheaf) status(done *steps, c licenseClaims, in *answered, presentation 
 		return
 	}
 	asOf := api.At(list.token.IssuedAt).String()
-	switch is := register.StatusOf(value); {
+	is := register.StatusOf(value)
+	if list.err != nil && (is == license.Valid || is == license.Suspended) {
+		done.unknown("status", fmt.Sprintf("%s as of %s, and the list has expired since: ask for a new one", is, asOf))
+		return
+	}
+	switch {
 	case is == license.Valid:
 		done.ok("status", "valid as of "+asOf)
 	case in != nil && in.status(presentation) == string(is):

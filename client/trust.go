@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,13 +23,22 @@ import (
 // TrustConfig is what a verifier believes before it looks at anything. Nothing of it comes from what is verified.
 type TrustConfig struct {
 	Logs        []Log
-	Anchors     []*pki.Certificate // self-signed roots of license, status and other keys
+	Anchors     []*pki.Certificate // self-signed roots of license, status and other keys, of seals and time stamps too
 	Callers     []Caller           // keys that sign calls
 	Gateway     string             // id of the gateway: the audience of calls; "" leaves audiences unchecked
 	Delegations []Delegation
 	Witnesses   []string // C2SP vkey lines of witnesses' Ed25519 keys
 	// Known gives code and usage of certificates of other authorities, by pki.Fingerprint.
 	Known map[string]pki.Known
+	// SealAnchors are roots besides Anchors for those who make seals and who seal or sign documents, and for nothing else;
+	// TimeStampAnchors are so for time-stamping authorities.
+	SealAnchors, TimeStampAnchors []*pki.Certificate
+	// Authorities stand between an anchor and certificates that come without them, as those in seals do. They count as far
+	// as an anchor signed them.
+	Authorities []*pki.Certificate
+	// Evidence are revocation lists, OCSP answers and status lists that were kept. They count as far as an authority signed
+	// them.
+	Evidence []Artefact
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -56,8 +66,13 @@ type Delegation struct {
 // Trust verifies artefacts. It is immutable and safe for concurrent use.
 type Trust struct {
 	logs        map[string]audit.Trust // by origin
-	anchors     []*pki.Certificate
-	chains      *pki.Verifier
+	anchors     []*pki.Certificate     // all of them
+	chains      *pki.Verifier          // by Anchors
+	seals       *pki.Verifier          // by Anchors and SealAnchors
+	stamps      *pki.Verifier          // by Anchors and TimeStampAnchors
+	known       map[string]pki.Known
+	authorities []*pki.Certificate
+	kept        []Artefact // evidence that can be read
 	callers     map[[2]string]*ecdsa.PublicKey
 	gateway     string
 	delegations map[Delegation]bool
@@ -77,7 +92,8 @@ func verifyTwice(pub *ecdsa.PublicKey, message, rs []byte) error {
 // NewTrust checks the configuration and reports all its faults at once, as [Faults].
 func NewTrust(c TrustConfig) (*Trust, error) {
 	t := &Trust{
-		logs: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey), anchors: c.Anchors,
+		logs: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey),
+		anchors: slices.Concat(c.Anchors, c.SealAnchors, c.TimeStampAnchors), authorities: c.Authorities, known: c.Known,
 		delegations: make(map[Delegation]bool), gateway: c.Gateway, keys: make(map[string]string), now: c.Now,
 	}
 	if t.now == nil {
@@ -94,10 +110,22 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 	for i, d := range c.Delegations {
 		faults.addErr(fmt.Sprintf("$.delegations[%d]", i), t.addDelegation(d))
 	}
-	var err error
-	t.chains, err = pki.NewVerifier(pki.Trust{Anchors: c.Anchors, Known: c.Known, Verify: verifyTwice, Confirm: verifyTwice})
-	faults.addErr("$.anchors", err)
+	t.chains = faults.verifier("$.anchors", c, nil)
+	t.seals = faults.verifier("$.seal_anchors", c, c.SealAnchors)
+	t.stamps = faults.verifier("$.timestamp_anchors", c, c.TimeStampAnchors)
+	for i, a := range c.Evidence {
+		faults.addErr(fmt.Sprintf("$.evidence[%d]", i), t.keep(a))
+	}
 	return t, faults.err()
+}
+
+// verifier installs the anchors for one purpose. What is wrong with those for all purposes is told once.
+func (f *Faults) verifier(path string, c TrustConfig, more []*pki.Certificate) *pki.Verifier {
+	v, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(c.Anchors, more), Known: c.Known, Verify: verifyTwice, Confirm: verifyTwice})
+	if path == "$.anchors" || len(more) > 0 && !slices.ContainsFunc(*f, func(old license.Fault) bool { return old.Path == "$.anchors" }) {
+		f.addErr(path, err)
+	}
+	return v
 }
 
 func (f *Faults) witnesses(lines []string) (list []note.Verifier) {

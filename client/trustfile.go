@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,7 +47,20 @@ type trustFile struct {
 		USCC        string `json:"uscc"`
 		Usage       string `json:"usage"`
 	} `json:"certificates,omitzero"` // of other authorities (design 5.5)
+	SealAnchors      []string `json:"seal_anchors,omitzero"`      // PEM certificate files, for seals and signed documents only
+	TimeStampAnchors []string `json:"timestamp_anchors,omitzero"` // PEM certificate files, for time stamps only
+	Authorities      []string `json:"authorities,omitzero"`       // PEM certificate files of authorities below the anchors
 }
+
+// EvidenceDir is the folder beside trust.json whose files are all taken for evidence: revocation lists, OCSP answers and
+// status lists, as they were fetched. It may be missing.
+const EvidenceDir = "evidence"
+
+// Bounds of the evidence beside trust.json.
+const (
+	maxEvidence      = 256
+	maxEvidenceBytes = 64 << 20
+)
 
 // LoadTrust reads trust.json and the files it names. It reports all faults at once, as [Faults]; a trust.json that cannot be
 // read at all is an error of its own.
@@ -85,6 +99,7 @@ func ReadTrust(file string) (TrustConfig, error) {
 	}
 	r := trustReader{dir: filepath.Dir(file)}
 	c := r.config(t)
+	c.Evidence = r.evidence()
 	return c, r.faults.err()
 }
 
@@ -100,9 +115,16 @@ func (r *trustReader) config(t trustFile) TrustConfig {
 		path := fmt.Sprintf("$.logs[%d]", i)
 		c.Logs = append(c.Logs, Log{Origin: l.Origin, SM2: r.key(path+".sm2", l.SM2), Ed25519: r.vkey(path+".ed25519", l.Ed25519)})
 	}
-	for i, name := range t.Anchors {
-		c.Anchors = append(c.Anchors, r.certificates(fmt.Sprintf("$.anchors[%d]", i), name)...)
+	pems := func(member string, names []string) (list []*pki.Certificate) {
+		for i, name := range names {
+			list = append(list, r.certificates(fmt.Sprintf("$.%s[%d]", member, i), name)...)
+		}
+		return list
 	}
+	c.Anchors = pems("anchors", t.Anchors)
+	c.SealAnchors = pems("seal_anchors", t.SealAnchors)
+	c.TimeStampAnchors = pems("timestamp_anchors", t.TimeStampAnchors)
+	c.Authorities = pems("authorities", t.Authorities)
 	for i, k := range t.Callers {
 		c.Callers = append(c.Callers, Caller{k.System, k.KeyID, r.key(fmt.Sprintf("$.callers[%d].key", i), k.Key)})
 	}
@@ -173,7 +195,34 @@ func (r *trustReader) certificates(path, name string) []*pki.Certificate {
 	return certs
 }
 
-func readBounded(name string) ([]byte, error) {
+// evidence reads the folder of evidence, by name. Which of its files cannot be read as evidence, NewTrust says.
+func (r *trustReader) evidence() (list []Artefact) {
+	entries, err := os.ReadDir(filepath.Join(r.dir, EvidenceDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	r.faults.addErr("$.evidence", err)
+	left := maxEvidenceBytes
+	for _, e := range entries {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		data, err := readLimited(filepath.Join(r.dir, EvidenceDir, e.Name()), left)
+		if left -= len(data); err == nil && len(list) == maxEvidence {
+			err = fmt.Errorf("the folder %s has more than %d files", EvidenceDir, maxEvidence)
+		}
+		if err != nil {
+			r.faults.addErr("$.evidence", err)
+			break
+		}
+		list = append(list, Artefact{e.Name(), data})
+	}
+	return list
+}
+
+func readBounded(name string) ([]byte, error) { return readLimited(name, maxTrustFile) }
+
+func readLimited(name string, limit int) ([]byte, error) {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: not a regular file", name)
 	}
@@ -182,9 +231,9 @@ func readBounded(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxTrustFile+1))
-	if err == nil && len(data) > maxTrustFile {
-		err = fmt.Errorf("%s: larger than %d bytes", name, maxTrustFile)
+	data, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err == nil && len(data) > limit {
+		err = fmt.Errorf("%s: larger than %d bytes", name, limit)
 	}
 	return data, err
 }

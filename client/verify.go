@@ -1,10 +1,13 @@
 package client
 
 import (
+	"context"
 	"slices"
 	"strings"
 
 	"oncegate/audit"
+	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
 	"oncegate/certs/statuslist"
 	"oncegate/license"
@@ -16,6 +19,8 @@ type Verified struct {
 	Name  string         `json:"name"`
 	Kind  Kind           `json:"kind"`
 	Steps []license.Step `json:"steps"`
+	// Signatures say who signed what is not ours alone: documents, messages, seals, time stamps.
+	Signatures []Signature `json:"signatures,omitempty"`
 }
 
 // Err is nil if no step failed, else ErrUnproven with the first that did.
@@ -26,14 +31,29 @@ func (v Verified) Err() error { return Failure(v.Steps) }
 // Results come in the order given, each with at least one step.
 func (t *Trust) Verify(artefacts ...Artefact) []Verified {
 	s := t.gather(artefacts)
+	_ = s.signatures(context.Background()) // bytes at hand are read without an error
 	out := make([]Verified, len(artefacts))
 	for i, a := range artefacts {
-		out[i] = Verified{Name: a.Name, Kind: s.kinds[i], Steps: s.verify(a, s.kinds[i])}
-		if len(out[i].Steps) == 0 {
-			out[i].Steps = []license.Step{{Name: "recognised", State: license.Failed, Reason: errNoSteps.Error()}}
-		}
+		out[i] = s.verified(i)
+		out[i].Name = a.Name
 	}
 	return out
+}
+
+// verified is the result of one artefact: at least one step.
+func (s *sheaf) verified(i int) (v Verified) {
+	if done, ok := s.signed[i]; ok {
+		v = done
+	} else {
+		v.Steps = s.verify(s.all[i], s.kinds[i])
+	}
+	if matches, is := s.contents[i]; is && (s.kinds[i] == Unknown || s.kinds[i] == Body && len(s.calls) == 0) {
+		s.kinds[i], v.Steps = Content, s.content(matches)
+	}
+	if v.Kind = s.kinds[i]; len(v.Steps) == 0 {
+		v.Steps = []license.Step{{Name: "recognised", State: license.Failed, Reason: errNoSteps.Error()}}
+	}
+	return v
 }
 
 // A sheaf is all that is verified together.
@@ -47,6 +67,14 @@ type sheaf struct {
 	read    map[string]answered    // every document read so far, by its digest
 	lists   map[string]*listStatus // status lists that hold, by the URI they are published under
 	extra   []Artefact             // certificates, for the chains of others
+
+	all      []Artefact
+	evidence *revocation.Evidence
+	between  []*pki.Certificate // authorities of the trust and among the artefacts
+	loose509 []*pki.Certificate // other certificates among the artefacts: messages may name them without holding them
+	values   [][]byte           // signature values of seals in documents: what time stamps are about
+	contents map[int]bool       // artefacts that others are about, and whether they are what was meant
+	signed   map[int]Verified   // documents, messages, seals and time stamps
 }
 
 // listStatus is a status list and what was found about it.
@@ -66,19 +94,24 @@ type answered struct {
 
 // gather looks at everything once, so that verify can hold one artefact against the others.
 func (t *Trust) gather(artefacts []Artefact) *sheaf {
-	s := &sheaf{Trust: t, bodies: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered)}
+	s := &sheaf{
+		Trust: t, bodies: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered), all: artefacts,
+		evidence: &revocation.Evidence{Verify: verifyTwice}, between: slices.Clone(t.authorities),
+		contents: make(map[int]bool), signed: make(map[int]Verified),
+	}
+	for _, a := range t.kept {
+		s.gatherEvidence(kindOf(a.Data), a.Data)
+	}
 	for _, a := range artefacts {
 		kind := kindOf(a.Data)
 		s.kinds = append(s.kinds, kind)
+		s.gatherEvidence(kind, a.Data)
 		switch kind {
 		case Call:
 			s.calls = append(s.calls, strings.TrimSpace(string(a.Data)))
 		case Certificate:
 			s.extra = append(s.extra, a)
-		case StatusList:
-			if list, uri := s.readList(a.Data); uri != "" && list.err == nil {
-				s.lists[uri] = list
-			}
+			s.gatherCertificates(a.Data)
 		}
 		if len(a.Data) <= MaxArtefact {
 			digest := sm.DigestB64(a.Data)
@@ -103,6 +136,67 @@ func (t *Trust) gather(artefacts []Artefact) *sheaf {
 	return s
 }
 
+// gatherCertificates takes certificates that others may need.
+func (s *sheaf) gatherCertificates(data []byte) {
+	certs, _ := readCertificates(data)
+	for _, c := range certs {
+		switch {
+		case len(s.between)+len(s.loose509) >= maxCertificates:
+			return
+		case c.IsCA:
+			s.between = append(s.between, c)
+		default:
+			s.loose509 = append(s.loose509, c)
+		}
+	}
+}
+
+// maxCertificates bounds the certificates of a sheaf, so that looking for an authority costs little.
+const maxCertificates = 256
+
+// signatures verifies what is signed in the ways of documents, before what they are about. Time stamps go last: they may be
+// over a signature in a document.
+func (s *sheaf) signatures(ctx context.Context) error {
+	for _, late := range []bool{false, true} {
+		for i := range s.all {
+			if late != (s.kinds[i] == TimeStamp) {
+				continue
+			}
+			if err := s.signature(ctx, i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// signature verifies one such artefact. The libraries that read it were not all written with strangers in mind: a panic is a
+// file that cannot be read.
+func (s *sheaf) signature(ctx context.Context, i int) (err error) {
+	var v Verified
+	defer func() {
+		if p := recover(); p != nil {
+			v.Steps = []license.Step{{Name: "readable", State: license.Failed, Reason: "its reader gave up"}}
+		}
+		if v.Steps != nil {
+			s.signed[i] = v
+		}
+	}()
+	switch s.kinds[i] {
+	case Document:
+		v.Steps, v.Signatures, err = s.document(ctx, i)
+	case SignedMessage:
+		v.Steps, v.Signatures = s.signedMessage(i)
+	case Seal:
+		v.Steps, v.Signatures = s.sealAlone(s.all[i].Data)
+	case SealSignature:
+		v.Steps, v.Signatures = s.sealSignature(i)
+	case TimeStamp:
+		v.Steps, v.Signatures = s.timeStamp(i)
+	}
+	return err
+}
+
 func (s *sheaf) verify(a Artefact, kind Kind) (done steps) {
 	switch kind {
 	case License:
@@ -123,6 +217,10 @@ func (s *sheaf) verify(a Artefact, kind Kind) (done steps) {
 		return s.key(a.Data)
 	case StatusList:
 		return s.statusList(a.Data)
+	case Revocations:
+		return s.revocations(a.Data)
+	case OCSPAnswer:
+		return s.ocspAnswer(a.Data)
 	}
 	if len(a.Data) > MaxArtefact {
 		done.fail("recognised", "it is larger than anything that is verified")

@@ -126,7 +126,7 @@ func (s *sheaf) body(data []byte) (done steps) {
 
 // certificate verifies a chain, leaf first, with the help of other certificates among the artefacts.
 func (s *sheaf) certificate(data []byte) (done steps) {
-	certs, err := pki.ParsePEM(data)
+	certs, err := readCertificates(data)
 	if err != nil {
 		done.fail("certificate-form", err.Error())
 		return done
@@ -143,20 +143,49 @@ func (s *sheaf) certificate(data []byte) (done steps) {
 		return done
 	}
 	usage := strings.Join(leaf.Subject.OrganizationalUnit, "+")
-	_, err = s.chains.Chain(leaf, above[:min(len(above), 5)], s.now(), usage)
+	if known, ok := s.known[pki.Fingerprint(leaf)]; ok {
+		usage = known.Usage
+	}
+	by, chain := s.verifierFor(usage), s.chainOf(leaf, above)
+	_, err = by.Chain(leaf, chain[1:], s.now(), usage)
 	done.result("chain-now", pathError(err))
 	if err == nil {
 		done.ok("key-usage", usage)
 	} else if pathError(err) == nil {
 		done.fail("key-usage", err.Error())
 	}
-	return done
+	stood := s.stood(context.Background(), by, nil, chain, s.now()).Step
+	stood.Name = "key-revocation"
+	return append(done, stood)
+}
+
+// verifierFor is the verifier whose anchors count for a usage.
+func (s *sheaf) verifierFor(usage string) *pki.Verifier {
+	switch usage {
+	case pki.Seal, pki.SealMaker:
+		return s.seals
+	case pki.TimeStamp:
+		return s.stamps
+	}
+	return s.chains
+}
+
+// readCertificates reads PEM, or one certificate in DER.
+func readCertificates(data []byte) ([]*pki.Certificate, error) {
+	if len(data) > 0 && data[0] == tagSequence {
+		c, err := pki.ParseForeign(data)
+		if err != nil {
+			return nil, err
+		}
+		return []*pki.Certificate{c}, nil
+	}
+	return pki.ParsePEM(data)
 }
 
 // others are the authorities among the artefacts that c may have come from.
 func (s *sheaf) others(c *pki.Certificate) (list []*pki.Certificate) {
 	for _, a := range s.extra {
-		certs, err := pki.ParsePEM(a.Data)
+		certs, err := readCertificates(a.Data)
 		if err != nil {
 			continue
 		}
@@ -214,20 +243,32 @@ func (s *sheaf) readList(data []byte) (list *listStatus, uri string) {
 		return &listStatus{err: err}, ""
 	}
 	var c struct {
-		Subject string `json:"sub"`
+		Subject  string `json:"sub"`
+		IssuedAt int64  `json:"iat"`
 	}
 	if err := json.Unmarshal(parts.Payload, &c); err != nil || c.Subject == "" {
 		return &listStatus{err: statuslist.ErrToken}, ""
 	}
 	list = new(listStatus)
-	list.token, list.err = statuslist.Verify(compact, c.Subject, s.now(), func(p *jws.Parts) error {
-		leaf, err := s.chains.ChainDER(p.Header.X5C, s.now(), pki.Status)
+	list.token, list.err = statuslist.Verify(compact, c.Subject, s.now(), s.listSigner(s.now()))
+	if errors.Is(list.err, statuslist.ErrExpired) || errors.Is(list.err, statuslist.ErrSignature) && time.Unix(c.IssuedAt, 0).Before(s.now()) {
+		// Years later it still says what was true in its time.
+		if then, err := statuslist.Verify(compact, c.Subject, time.Unix(c.IssuedAt, 0), s.listSigner(time.Unix(c.IssuedAt, 0))); err == nil {
+			list.token, list.err = then, statuslist.ErrExpired
+		}
+	}
+	return list, c.Subject
+}
+
+// listSigner finds the key of a status list as of a moment.
+func (s *sheaf) listSigner(at time.Time) func(*jws.Parts) error {
+	return func(p *jws.Parts) error {
+		leaf, err := s.chains.ChainDER(p.Header.X5C, at, pki.Status)
 		if err != nil {
 			return err
 		}
 		return p.Verify(leaf.Public, verifyTwice)
-	})
-	return list, c.Subject
+	}
 }
 
 // statusList verifies a status list alone.

@@ -171,8 +171,10 @@ const (
 // A Proof is what a judge found out about a signature value.
 type Proof struct {
 	Signer   string         // who signed, for people; hearsay until the steps hold
+	USCC     string         // of who signed, from a certificate that leads to an anchor; empty when it names none
 	SealName string         // Type=Seal
 	Time     time.Time      // at which the signature was judged
+	Proven   bool           // Time is a time stamp's that holds; else it is what the signer says
 	Seal     []byte         // Type=Seal: the seal inside the value, DER; nil when it could not be read
 	Content  []byte         // Type=Sign: the content inside the SignedData; nil when it is detached
 	Steps    []license.Step // at least one
@@ -200,8 +202,10 @@ type Signature struct {
 	Type     string // "Seal" or "Sign"
 	Provider string // the software that signed
 	Signer   string
+	USCC     string // as in Proof
 	SealName string
 	Time     time.Time // zero when no judge gave one
+	Proven   bool      // as in Proof
 	Steps    []license.Step
 }
 

@@ -46,7 +46,7 @@ func JudgeSeal(e seal.Expect) func(ctx context.Context, value, digest []byte, pa
 		e := e
 		e.DataHash, e.PropertyInfo = digest, path
 		r := seal.Verify(ctx, value, e)
-		p := Proof{Signer: r.Signer.Organization, SealName: r.SealName, Time: r.Time, Steps: r.Steps}
+		p := Proof{Signer: r.Signer.Organization, USCC: r.Signer.USCC, SealName: r.SealName, Time: r.Time, Proven: r.Stamped, Steps: r.Steps}
 		if r.Signature != nil && r.Signature.Seal != nil {
 			p.Seal = r.Signature.Seal.Raw
 		}
@@ -72,7 +72,7 @@ func JudgeCMS(v *cms.Verifier) func(ctx context.Context, signedData, content []b
 		var signers []string
 		for i, s := range r.Signers {
 			if i == 0 {
-				p.Time = s.Time
+				p.Time, p.USCC = s.Time, s.Leaf.USCC
 			}
 			if s.Certificate != nil && len(s.Certificate.Subject.Organization) > 0 {
 				signers = append(signers, s.Certificate.Subject.Organization[0])

@@ -34,7 +34,7 @@ func (v *verification) value(ctx context.Context, s *signed, one *Signature) err
 	default:
 		proof.Steps = []license.Step{notCheckable(StepContent, "Nobody here can judge the signature value.")}
 	}
-	one.Signer, one.SealName, one.Time = proof.Signer, proof.SealName, proof.Time
+	one.Signer, one.USCC, one.SealName, one.Time, one.Proven = proof.Signer, proof.USCC, proof.SealName, proof.Time, proof.Proven
 	one.Steps = append(one.Steps, proof.Steps...)
 	switch s.kind {
 	case typeSign:

@@ -8,7 +8,7 @@ type commands struct {
 	Check   checkCommand   `cmd:"" help:"Check a configuration and everything it names; report all faults at once."`
 	Init    initCommand    `cmd:"" help:"Make a new installation: configuration, keys, certificates, log."`
 	Demo    demoCommand    `cmd:"" help:"Start a small city, tell its story, and serve until Ctrl-C."`
-	Verify  verifyCommand  `cmd:"" help:"Verify what a gateway handed out, offline: licenses, answers, receipts, checkpoints, calls, certificates."`
+	Verify  verifyCommand  `cmd:"" help:"Verify what a gateway or somebody else handed out, offline: licenses, sealed documents, answers, receipts, time stamps, lists, and more."`
 	Call    callCommand    `cmd:"" help:"Make a signed call by hand."`
 	Keys    keysCommand    `cmd:"" help:"Look after the gateway's keys and certificates."`
 	Policy  policyCommand  `cmd:"" help:"Explain and test the policy."`

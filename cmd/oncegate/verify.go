@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"strings"
+	"unicode"
 
 	"oncegate/client"
 	"oncegate/license"
@@ -17,7 +19,7 @@ type verifyCommand struct {
 
 // Help gives examples.
 func (verifyCommand) Help() string {
-	return examples("oncegate verify --trust trust answer.json", "oncegate verify --trust trust license.sdjwt answer.json request.jwt request.body", "curl -s https://gateway.example/log/checkpoint | oncegate verify --trust trust -")
+	return examples("oncegate verify --trust trust answer.json", "oncegate verify --trust trust license.ofd", "oncegate verify --trust trust copy.ofd original.ofd authority.crl", "oncegate verify --trust trust license.sdjwt answer.json request.jwt request.body", "curl -s https://gateway.example/log/checkpoint | oncegate verify --trust trust -")
 }
 
 // Run verifies files with nothing but trust that was brought along.
@@ -75,7 +77,47 @@ func (t *terminal) verified(v client.Verified, quiet bool) {
 		verdict += t.paint(faint, t.say(" (%d steps could not be checked)", open))
 	}
 	fmt.Fprintf(t.out, "%s (%s): %s\n", t.paint(bold, v.Name), v.Kind, verdict)
+	for _, s := range v.Signatures {
+		t.signature(s)
+	}
 	t.steps(v.Steps, quiet)
+}
+
+// signature prints who signed, with which seal and when, as the signature says.
+func (t *terminal) signature(s client.Signature) {
+	parts := []string{s.Type}
+	if s.Place != "" {
+		parts = []string{s.Place, s.Type}
+	}
+	add := func(what, value string) {
+		if value != "" {
+			parts = append(parts, t.say(what)+" "+printable(value))
+		}
+	}
+	signer := s.Signer
+	if s.USCC != "" {
+		signer += " (" + s.USCC + ")"
+	}
+	add("by", signer)
+	add("seal", s.SealName)
+	switch {
+	case s.Time.IsZero():
+	case s.Proven:
+		add("at", s.Time.String()+t.say(" (proven)"))
+	default:
+		add("at", s.Time.String()+t.say(" (not proven)"))
+	}
+	fmt.Fprintf(t.out, "  %s\n", strings.Join(parts, ", "))
+}
+
+// printable is text of strangers' making without what a terminal would obey.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // steps prints steps, one a line.
@@ -95,6 +137,6 @@ func (t *terminal) steps(list []license.Step, quiet bool) {
 			fmt.Fprintf(t.out, "  %s %s\n", mark, s.Name)
 			continue
 		}
-		fmt.Fprintf(t.out, "  %s %s  %s\n", mark, s.Name, t.paint(faint, s.Reason))
+		fmt.Fprintf(t.out, "  %s %s  %s\n", mark, s.Name, t.paint(faint, printable(s.Reason)))
 	}
 }

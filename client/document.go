@@ -1,0 +1,203 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"oncegate/certs/ofd"
+	"oncegate/license"
+)
+
+// Names of GB/T 36903 metadata that documents are held to.
+const (
+	issuerCode = "ZZBFJGDM"
+	validFrom  = "ZZYXQQSRQ"
+	validTo    = "ZZYXQJZRQ"
+)
+
+// outline are the steps of a document that come before its signatures; the others come after.
+var outline = []string{ofd.StepPackage, ofd.StepUnique, ofd.StepXML, ofd.StepDocument}
+
+// document verifies an OFD package in the order of standards: the package, each signature, what the package is as a whole,
+// and what the license in it says of itself.
+func (s *sheaf) document(ctx context.Context, self int) (done steps, by []Signature, err error) {
+	data := s.all[self].Data
+	p, err := ofd.Open(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		refusal, ok := errors.AsType[*ofd.Refusal](err)
+		if !ok {
+			return nil, nil, err
+		}
+		done.fail(refusal.Step, refusal.Reason)
+		return done, nil, nil
+	}
+	r, err := p.Verify(ctx, ofd.Judges{Now: s.now(), Seal: s.judgeSeal, CMS: s.judgeCMS})
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, step := range r.Steps {
+		if slices.Contains(outline, step.Name) {
+			done = append(done, step)
+		}
+	}
+	for i, one := range r.Signatures {
+		place := fmt.Sprintf("signature[%d]", i)
+		done.under(place, one.Steps)
+		by = append(by, Signature{
+			Place: place, Type: one.Type, Signer: one.Signer, USCC: one.USCC, SealName: one.SealName,
+			Provider: one.Provider, Time: at(one.Time), Proven: one.Proven,
+		})
+	}
+	for _, step := range r.Steps {
+		if !slices.Contains(outline, step.Name) {
+			done = append(done, step)
+		}
+	}
+	s.documentCopy(&done, self, p)
+	s.documentLicense(&done, p, r.Signatures)
+	return done, by, nil
+}
+
+// documentCopy compares the original that an annotated copy (加注件) names with the one at hand.
+func (s *sheaf) documentCopy(done *steps, self int, p *ofd.Package) {
+	const name = "copy-original"
+	info, ok := p.Copy()
+	switch {
+	case !ok:
+		return
+	case info.Original == nil:
+		done.unknown(name, "the copy does not say which document it was made of")
+		return
+	}
+	var others []int
+	for i, a := range s.all {
+		if i == self || s.kinds[i] != Document {
+			continue
+		}
+		if s.sm3Is(info.Original)(a.Data) {
+			done.ok(name, "the original is among the files")
+			return
+		}
+		if s.mayBeOriginal(a.Data, p.Value(ofd.Identifier)) {
+			others = append(others, i)
+		}
+	}
+	if len(others) > 0 {
+		done.fail(name, "the copy was made of another document than the one among the files")
+		return
+	}
+	done.unknown(name, "the original is not among the files")
+}
+
+// mayBeOriginal tells whether somebody could mean a document as the original of a copy of a license: it is no copy, and not of
+// another license.
+func (s *sheaf) mayBeOriginal(data []byte, identifier string) bool {
+	p, err := ofd.Open(bytes.NewReader(data), int64(len(data)))
+	if err != nil {
+		return true // broken; as a copy of its own it would be, too
+	}
+	_, isCopy := p.Copy()
+	own := p.Value(ofd.Identifier)
+	return !isCopy && (own == identifier || own == "")
+}
+
+// documentLicense checks what the metadata says of the license: its identifier, who issued it, its validity.
+func (s *sheaf) documentLicense(done *steps, p *ofd.Package, all []ofd.Signature) {
+	text := p.Value(ofd.Identifier)
+	if text == "" {
+		done.unknown("identifier", "the document names no license (ZZBS)")
+		done.unknown("issuer-authority", "the document names no license (ZZBS)")
+		return
+	}
+	id, err := license.ParseIdentifier(text)
+	if err != nil {
+		done.fail("identifier", err.Error())
+		done.unknown("issuer-authority", "the license's identifier does not say who issued it")
+	} else {
+		done.result("identifier", sameIssuer(p, id.Issuer()))
+		s.documentAuthority(done, id, all)
+	}
+	s.documentValidity(done, p)
+	done.unknown("status", "a document does not say whether the license still stands: ask for its status by its identifier")
+}
+
+// sameIssuer holds the issuing body that the metadata names against the one of the identifier.
+func sameIssuer(p *ofd.Package, issuer string) error {
+	var named []string
+	for _, d := range p.Data() {
+		if d.Name == issuerCode && d.Value != "" {
+			named = append(named, d.Value)
+		}
+	}
+	if len(named) > 0 && !slices.Contains(named, issuer) {
+		return errors.New("the identifier is of another issuing body than the metadata (ZZBFJGDM)")
+	}
+	return nil
+}
+
+// documentAuthority asks whether a signature that holds is the issuing body's, or a delegate's.
+func (s *sheaf) documentAuthority(done *steps, id license.Identifier, all []ofd.Signature) {
+	const name = "issuer-authority"
+	held, known := false, false
+	for _, one := range all {
+		if Failure(one.Steps) != nil {
+			continue
+		}
+		held, known = true, known || one.USCC != ""
+		switch {
+		case one.USCC == "":
+		case one.USCC == id.Issuer():
+			done.ok(name, "signed by the issuing body itself")
+			return
+		case s.delegations[Delegation{id.TypeCode(), id.Issuer(), one.USCC}]:
+			done.ok(name, "signed by a body that the trust names as the issuer's delegate")
+			return
+		}
+	}
+	// A signature that fails for another reason may still tell whose it is: a foreign seal is named as such.
+	foreign := slices.ContainsFunc(all, func(one ofd.Signature) bool { return one.USCC != "" && one.USCC != id.Issuer() })
+	switch {
+	case known || !held && foreign:
+		done.fail(name, "nobody who signed is the issuing body of the license or a delegate that the trust names")
+	case held:
+		done.unknown(name, "the certificates of those who signed name no organisation code")
+	default:
+		done.unknown(name, "no signature holds")
+	}
+}
+
+// documentValidity holds the validity that the metadata names against today.
+func (s *sheaf) documentValidity(done *steps, p *ofd.Package) {
+	now := license.DateOf(s.now())
+	from, fromOK := metadataDate(p.Value(validFrom))
+	to, toOK := metadataDate(p.Value(validTo))
+	switch {
+	case !fromOK || !toOK:
+		done.unknown("validity", "from when to when the license is valid cannot be read")
+	case from != "" && now < from:
+		done.fail("validity", "the license is not valid yet")
+	case to != "" && now > to:
+		done.fail("validity", "the license has expired")
+	default:
+		done.ok("validity", "on "+string(now))
+	}
+}
+
+// metadataDate reads a date as GB/T 36903 and vendors write it; empty for one that is not stated, and for 长期.
+func metadataDate(text string) (license.Date, bool) {
+	text = strings.TrimSpace(text)
+	if text == "" || strings.Contains(text, "长期") {
+		return "", true
+	}
+	for _, layout := range []string{"20060102", "2006-01-02", "2006年1月2日", "2006年01月02日", "20060102150405", "2006-01-02 15:04:05", "2006/01/02"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return license.Date(t.Format("2006-01-02")), true
+		}
+	}
+	return "", false
+}

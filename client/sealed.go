@@ -1,0 +1,132 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"oncegate/api"
+	"oncegate/certs/ofd"
+	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
+	"oncegate/certs/seal"
+	"oncegate/certs/sm"
+	"oncegate/license"
+)
+
+// A Signature says who signed an artefact, with which seal and when: hearsay until the steps of the same place hold.
+type Signature struct {
+	Place    string   `json:"place,omitzero"`     // of its steps, such as "signature[0]"; empty: the artefact is this one signature
+	Type     string   `json:"type"`               // "Seal" (电子签章), "Sign" (数字签名) or "TimeStamp" (时间戳)
+	Signer   string   `json:"signer,omitzero"`    // organisation, or common name
+	USCC     string   `json:"uscc,omitzero"`      // its code, only from a certificate that leads to an anchor
+	SealName string   `json:"seal_name,omitzero"` //
+	Provider string   `json:"provider,omitzero"`  // the software that signed
+	Time     api.Time `json:"time,omitzero"`      // for which it was judged
+	Proven   bool     `json:"proven"`             // the time is a time stamp's that holds; else it is what the signer says
+}
+
+// at is a time that may be missing.
+func at(t time.Time) (out api.Time) {
+	if !t.IsZero() {
+		out = api.At(t)
+	}
+	return out
+}
+
+// expect is what seals are held against, and a function that corrects the steps when the time turned out to be unproven.
+func (s *sheaf) expect(ctx context.Context, stapled *revocation.Evidence) (seal.Expect, func(*seal.Report)) {
+	var signer standing
+	asked := false
+	e := seal.Expect{
+		Trust: s.seals, Intermediates: s.between, Now: s.now(), Verify: verifyTwice, TimeStamp: s.stampCheck(ctx),
+		Revocation: func(ctx context.Context, chain []*pki.Certificate, at time.Time) license.Step {
+			st := s.stood(ctx, s.seals, stapled, chain, at)
+			if !asked {
+				signer, asked = st, true
+			}
+			return st.Step
+		},
+	}
+	return e, func(r *seal.Report) {
+		for i, step := range r.Steps {
+			if step.Name == seal.StepSignerRevocation && asked && step.State == license.OK {
+				r.Steps[i] = signer.unproven(r.Stamped)
+				r.Steps[i].Name = seal.StepSignerRevocation
+			}
+		}
+	}
+}
+
+// sealValue judges an SES_Signature over the digest of a Signature.xml; digest and path may be unknown.
+func (s *sheaf) sealValue(ctx context.Context, value, digest []byte, path string) *seal.Report {
+	parsed, err := seal.ParseSignature(value)
+	if err != nil {
+		return seal.Verify(ctx, value, seal.Expect{})
+	}
+	e, settle := s.expect(ctx, stapledIn(parsed))
+	e.DataHash, e.PropertyInfo = digest, path
+	r := parsed.Verify(ctx, e)
+	settle(r)
+	return r
+}
+
+// stapledIn is the evidence that was kept with a signature, nil if there is none that can be read.
+func stapledIn(s *seal.Signature) *revocation.Evidence {
+	for _, x := range s.Extensions {
+		if x.ID.Equal(revocation.OIDRevocationValues) {
+			if e, err := revocation.ParseEvidence(x.Value); err == nil {
+				return e
+			}
+		}
+	}
+	return nil
+}
+
+// judgeSeal judges the seals of a document, and keeps their signature values for time stamps that lie beside it.
+func (s *sheaf) judgeSeal(ctx context.Context, value, digest []byte, path string) ofd.Proof {
+	r := s.sealValue(ctx, value, digest, path)
+	p := ofd.Proof{Signer: nameOf(r.Signer), USCC: r.Signer.USCC, SealName: r.SealName, Time: r.Time, Proven: r.Stamped, Steps: r.Steps}
+	if r.Signature != nil {
+		s.values = append(s.values, r.Signature.Signature)
+		p.Seal = r.Signature.Seal.Raw
+	}
+	return p
+}
+
+func nameOf(p seal.Party) string {
+	if p.Organization == "" {
+		return p.CommonName
+	}
+	return p.Organization
+}
+
+// sealAlone verifies a Seal.esl.
+func (s *sheaf) sealAlone(data []byte) (done steps, by []Signature) {
+	parsed, err := seal.ParseSeal(derOf(data))
+	if err != nil {
+		done.fail(seal.StepForm, err.Error())
+		return done, nil
+	}
+	e, _ := s.expect(context.Background(), nil)
+	r := parsed.Verify(context.Background(), e)
+	return r.Steps, []Signature{{Type: "Seal", Signer: nameOf(r.Maker), USCC: r.Maker.USCC, SealName: r.SealName, Time: at(r.Time)}}
+}
+
+// sealSignature verifies a SignedValue.dat, against its Signature.xml where that is at hand.
+func (s *sheaf) sealSignature(self int) (done steps, by []Signature) {
+	data := derOf(s.all[self].Data)
+	var digest []byte
+	if parsed, err := seal.ParseSignature(data); err == nil {
+		if i := s.contentOf(self, s.sm3Is(parsed.DataHash)); i >= 0 {
+			sum := sm.Digest(s.all[i].Data)
+			digest = sum[:]
+		}
+	}
+	r := s.sealValue(context.Background(), data, digest, "")
+	if r.Signature == nil {
+		return r.Steps, nil
+	}
+	return r.Steps, []Signature{{
+		Type: "Seal", Signer: nameOf(r.Signer), USCC: r.Signer.USCC, SealName: r.SealName, Time: at(r.Time), Proven: r.Stamped,
+	}}
+}

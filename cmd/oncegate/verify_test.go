@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"oncegate/certs/certstest/office"
+	"oncegate/license"
+)
+
+// verify runs the command on files, the first of which is judged, and returns its exit code and that file's failed steps.
+func verify(t *testing.T, trust string, files map[string][]byte, more ...string) (code int, failed, open []string, text string) {
+	t.Helper()
+	dir := t.TempDir()
+	args := append([]string{"verify", "--trust", trust, "--json"}, more...)
+	names := []string{office.First}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if name != office.First {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		args = append(args, filepath.Join(dir, name))
+	}
+	var out, stderr bytes.Buffer
+	code = run(t.Context(), args, &terminal{in: strings.NewReader(""), out: &out, err: &stderr})
+	var found struct {
+		OK        bool `json:"ok"`
+		Artefacts []struct {
+			Kind  string         `json:"kind"`
+			Steps []license.Step `json:"steps"`
+		} `json:"artefacts"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &found); err != nil || len(found.Artefacts) == 0 {
+		t.Fatalf("%v: %s %s", err, out.Bytes(), stderr.Bytes())
+	}
+	if found.OK != (code == exitOK) {
+		t.Errorf("ok is %v and the exit code %d", found.OK, code)
+	}
+	for _, s := range found.Artefacts[0].Steps {
+		switch s.State {
+		case license.Failed:
+			failed = append(failed, s.Name)
+		case license.NotCheckable:
+			open = append(open, s.Name)
+		}
+	}
+	return code, failed, open, found.Artefacts[0].Kind
+}
+
+// The command names what is wrong with a document by its own step, and exits 0 only for one that holds.
+func TestVerifyDocuments(t *testing.T) {
+	o := office.New(t, "command", time.Now())
+	trust := t.TempDir()
+	o.WriteTrust(trust, nil, nil)
+	for _, c := range o.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			code, failed, open, kind := verify(t, trust, c.Files)
+			named := strings.Join(failed, " ")
+			switch {
+			case kind != "ofd":
+				t.Errorf("kind %s", kind)
+			case c.State == license.NotCheckable || c.Step == "":
+				if code != exitOK || !strings.Contains(strings.Join(open, " "), c.Step) {
+					t.Errorf("exit %d, failed %s, open %v", code, named, open)
+				}
+			case code != exitNo || !strings.Contains(" "+named+" ", " "+c.Step+" "):
+				t.Errorf("exit %d, failed %s, want %s", code, named, c.Step)
+			}
+		})
+	}
+}
+
+// People read who signed, with which seal and when; a name cannot write on their terminal.
+func TestVerifyPrints(t *testing.T) {
+	o := office.New(t, "command", time.Now())
+	dir := t.TempDir()
+	o.WriteTrust(dir, nil, nil)
+	file := filepath.Join(dir, "license.ofd")
+	if err := os.WriteFile(file, o.License(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"verify", "--trust", dir, file}, &terminal{out: &out, err: &out}); code != exitOK {
+		t.Fatalf("exit %d: %s", code, out.Bytes())
+	}
+	for _, want := range []string{"license.ofd (ofd): holds", office.Name + " (" + office.USCC + ")", office.SealName, "(proven)", "✓ ofd-coverage"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, out.Bytes())
+		}
+	}
+	if got := printable("a\x1b[2Jb\n"); strings.ContainsAny(got, "\x1b\n") {
+		t.Errorf("%q", got)
+	}
+}
