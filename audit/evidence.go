@@ -29,6 +29,10 @@ type (
 		Inputs  jsontext.Value `json:"inputs"`
 		Reasons jsontext.Value `json:"reasons"`
 	}
+	inputsDraft struct { // as it is written
+		Inputs  any `json:"inputs"`
+		Reasons any `json:"reasons"`
+	}
 	personPart struct {
 		Code string `json:"code"`
 		R    string `json:"r"` // base64url
@@ -95,11 +99,7 @@ func (c Config) seal(d Draft, persons people) ([]Sealed, error) {
 			return nil, err
 		}
 	}
-	inputs, err := newInputs(d)
-	if err != nil {
-		return nil, err
-	}
-	if err := add(KindInputs, inputs); err != nil {
+	if err := add(KindInputs, inputsDraft{d.Inputs, d.Reasons}); err != nil {
 		return nil, err
 	}
 	for _, p := range persons {
@@ -108,16 +108,6 @@ func (c Config) seal(d Draft, persons people) ([]Sealed, error) {
 		}
 	}
 	return parts, nil
-}
-
-func newInputs(d Draft) (part inputsPart, err error) {
-	if part.Inputs, err = exactJSON(d.Inputs); err != nil {
-		return part, fmt.Errorf("write decision inputs: %w", err)
-	}
-	if part.Reasons, err = exactJSON(d.Reasons); err != nil {
-		return part, fmt.Errorf("write reasons: %w", err)
-	}
-	return part, nil
 }
 
 func (c Config) sealPart(kind string, content any) (Sealed, error) {

@@ -15,7 +15,10 @@ const indexBits = 40
 // logView is the log Config.Log.
 type logView struct{ db *DB }
 
-var _ tlog.Storage = logView{}
+var (
+	_ tlog.Storage = logView{}
+	_ tlog.Readier = logView{}
+)
 
 func (l logView) reader() reader { return reader{l.db.read, l.db.number} }
 

@@ -36,8 +36,14 @@ type change interface {
 	judge(s *state) error
 }
 
+// Ready makes an entry ready to be stored.
+func (l logView) Ready(e tlog.Entry) any { return l.db.prepare(e) }
+
 // prepare never fails: an entry that cannot be stored is one that is refused.
 func (db *DB) prepare(e tlog.Entry) *row {
+	if ready, ok := e.Attached.(*row); ok {
+		return ready
+	}
 	r := &row{leaf: e.Leaf, search: []byte{}, evidence: []byte{}}
 	switch a := e.Attached.(type) {
 	case nil:

@@ -112,6 +112,9 @@ func (l *Log) Append(ctx context.Context, leaf []byte, attached any) (Receipt, e
 		return Receipt{}, ErrLeafSize
 	}
 	leaf = bytes.Clone(leaf) // a caller who gives up may reuse it
+	if s, ok := l.config.Storage.(Readier); ok {
+		attached = s.Ready(Entry{Leaf: leaf, Attached: attached})
+	}
 	p := &pending{leaf: leaf, hash: l.nodes.leaf(leaf), attached: attached, done: make(chan struct{})}
 	if err := l.accept(ctx, p); err != nil {
 		return Receipt{}, err
