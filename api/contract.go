@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -37,8 +38,12 @@ type segment struct {
 	rest    bool // takes everything that is left, slashes too
 }
 
-// NewContract reads and checks the embedded document.
-func NewContract() (*Contract, error) {
+// NewContract returns the embedded document, checked. It is read once for all.
+func NewContract() (*Contract, error) { return theContract() }
+
+var theContract = sync.OnceValues(readContract)
+
+func readContract() (*Contract, error) {
 	loader := openapi3.NewLoader()
 	doc, err := loader.LoadFromData(Document)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -138,11 +137,6 @@ func parseBox(s string) *sheet.Box {
 		v[i] = f
 	}
 	return &sheet.Box{X: v[0], Y: v[1], W: v[2], H: v[3]}
-}
-
-// covers says whether a Reference names the file.
-func (s *signed) covers(file string) bool {
-	return slices.ContainsFunc(s.references, func(r reference) bool { return r.path == file })
 }
 
 // own says whether the file is part of the signature: bound by the value itself, or judged apart.

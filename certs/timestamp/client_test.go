@@ -117,7 +117,7 @@ func TestClientBadServers(t *testing.T) {
 		{"an authority nobody trusts", authority(t, config(stranger)), "timestamp-chain", 1},
 		{"another content type", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(replayed) }), "something else", 1},
 		{"not found", status(404), "404", 1},
-		{"a redirect", http.RedirectHandler("http://127.0.0.1:1/", 307), "307", 1},
+		{"a redirect", http.RedirectHandler("http://127.0.0.1:1/", http.StatusTemporaryRedirect), "307", 1},
 		{"overload", status(503), "503", 3},
 		{"too many requests", status(429), "429", 3},
 		{"a body that breaks off", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
