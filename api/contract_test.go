@@ -61,6 +61,7 @@ func TestOperations(t *testing.T) {
 		"licenses.list POST /v1/licenses/list signed=true body=true",
 		"licenses.order POST /v1/licenses/order signed=true body=true",
 		"licenses.query POST /v1/licenses/query signed=true body=true",
+		"licenses.render POST /v1/licenses/render signed=true body=true",
 		"licenses.status POST /v1/licenses/status signed=true body=true",
 		"licenses.verify POST /v1/licenses/verify signed=true body=true",
 		"log.checkpoint GET /log/checkpoint signed=false body=false",

@@ -14,6 +14,12 @@ const (
 	AttestationSelf     Attestation = "self"
 )
 
+// Defines values for DocumentForm.
+const (
+	DocumentFormOfd DocumentForm = "ofd"
+	DocumentFormPdf DocumentForm = "pdf"
+)
+
 // Defines values for FallbackKind.
 const (
 	FallbackKindPromise  FallbackKind = "promise"
@@ -58,6 +64,14 @@ const (
 	LicenseCommandSuspend   LicenseCommand = "suspend"
 )
 
+// Defines values for LicenseDocumentForm.
+const (
+	LicenseDocumentFormOfd LicenseDocumentForm = "ofd"
+	LicenseDocumentFormPdf LicenseDocumentForm = "pdf"
+	LicenseDocumentFormPng LicenseDocumentForm = "png"
+	LicenseDocumentFormSvg LicenseDocumentForm = "svg"
+)
+
 // Defines values for MaterialState.
 const (
 	MaterialStateCovered     MaterialState = "covered"
@@ -73,6 +87,14 @@ const (
 const (
 	PrecheckStateBringIt PrecheckState = "bring-it"
 	PrecheckStateMet     PrecheckState = "met"
+)
+
+// Defines values for RenderRequestForm.
+const (
+	RenderRequestFormOfd RenderRequestForm = "ofd"
+	RenderRequestFormPdf RenderRequestForm = "pdf"
+	RenderRequestFormPng RenderRequestForm = "png"
+	RenderRequestFormSvg RenderRequestForm = "svg"
 )
 
 // Defines values for Status.
@@ -270,6 +292,9 @@ type CheckAnswer struct {
 
 // CheckRequest defines model for CheckRequest.
 type CheckRequest struct {
+	// Documents Materials of which an annotated copy (加注件) is wanted too, where they are met.
+	Documents []DocumentWanted `json:"documents,omitempty,omitzero"`
+
 	// Materials Only these; absent: all.
 	Materials []Word `json:"materials,omitempty,omitzero"`
 
@@ -283,6 +308,9 @@ type CheckedMaterial struct {
 	//
 	// Example: 2026-11-23T01:00:00.000Z
 	AsOf Time `json:"as_of,omitempty,omitzero"`
+
+	// Document A license as a file.
+	Document LicenseDocument `json:"document,omitempty,omitzero"`
 
 	// Fallback What to do where a material is not met.
 	Fallback Fallback `json:"fallback,omitempty,omitzero"`
@@ -318,7 +346,10 @@ type CheckedMaterial struct {
 	State MaterialState `json:"state"`
 
 	// Status A license's standing, list `oncegate-license-status/1` (有效, 暂扣, 撤销或注销, 已换发, 过期).
-	Status  Status `json:"status,omitempty,omitzero"`
+	Status Status `json:"status,omitempty,omitzero"`
+
+	// Undrawn One reason of a decision or a judgement.
+	Undrawn Reason `json:"undrawn,omitempty,omitzero"`
 	Version int    `json:"version,omitempty,omitzero"`
 }
 
@@ -439,6 +470,25 @@ type DecisionCount struct {
 //
 // Example: 1qqKZ1dJ3mCkHXhDcYh2nJ8o2m4dA0e6m0n3o8t3v9M
 type Digest = string
+
+// DocumentForm Ask for an annotated copy (加注件) besides the license: its page with the granted fields alone, and a watermark that says by whom,
+// to whom, for which matter and case and until when it was given out. `ofd` is signed by itself with the issuing department's license
+// key (GB/T 33190 Type=Sign); `pdf` has no signature of its own: the receipt of its answer proves it.
+type DocumentForm string
+
+// DocumentWanted defines model for DocumentWanted.
+type DocumentWanted struct {
+	// Form Ask for an annotated copy (加注件) besides the license: its page with the granted fields alone, and a watermark that says by whom,
+	// to whom, for which matter and case and until when it was given out. `ofd` is signed by itself with the issuing department's license
+	// key (GB/T 33190 Type=Sign); `pdf` has no signature of its own: the receipt of its answer proves it.
+	Form DocumentForm `json:"form"`
+
+	// Material An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	Material Word `json:"material"`
+
+	// Matter An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	Matter Word `json:"matter,omitempty,omitzero"`
+}
 
 // EvidenceAnswer defines model for EvidenceAnswer.
 type EvidenceAnswer struct {
@@ -716,6 +766,9 @@ type License struct {
 	// Example: 2026-11-23T01:00:00.000Z
 	AsOf Time `json:"as_of"`
 
+	// Document A license as a file.
+	Document LicenseDocument `json:"document,omitempty,omitzero"`
+
 	// Fields The granted fields and their values, as the disclosures state them.
 	Fields Fields `json:"fields"`
 	Flags  []Flag `json:"flags,omitempty,omitzero"`
@@ -737,6 +790,33 @@ type License struct {
 
 // LicenseCommand 暂停 · 到期 · 撤销、吊销或注销 · 恢复 · 换发.
 type LicenseCommand string
+
+// LicenseDocument A license as a file.
+type LicenseDocument struct {
+	// Content The file, base64url without padding.
+	Content string `json:"content"`
+
+	// Expires RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Expires Time                `json:"expires,omitempty,omitzero"`
+	Form    LicenseDocumentForm `json:"form"`
+
+	// MediaType application/ofd, application/pdf, image/png or image/svg+xml.
+	MediaType string `json:"media_type"`
+
+	// Name Name of the file: the license's identifier (GB/T 36905).
+	Name string `json:"name"`
+
+	// OriginalSM3 Of a copy: SM3 of the original, which is sealed once for each version.
+	OriginalSM3 string `json:"original_sm3,omitempty,omitzero"`
+
+	// SM3 SM3 of the file, base64url.
+	SM3 string `json:"sm3"`
+}
+
+// LicenseDocumentForm defines model for LicenseDocument.Form.
+type LicenseDocumentForm string
 
 // ListAnswer defines model for ListAnswer.
 type ListAnswer struct {
@@ -1012,6 +1092,11 @@ type QueryRequest struct {
 	// Fields Fields asked for; absent: whatever is granted.
 	Fields []FieldName `json:"fields,omitempty,omitzero"`
 
+	// Form Ask for an annotated copy (加注件) besides the license: its page with the granted fields alone, and a watermark that says by whom,
+	// to whom, for which matter and case and until when it was given out. `ofd` is signed by itself with the issuing department's license
+	// key (GB/T 33190 Type=Sign); `pdf` has no signature of its own: the receipt of its answer proves it.
+	Form DocumentForm `json:"form,omitempty,omitzero"`
+
 	// Holder A holder (持证主体), by a code and the type of that code.
 	//
 	// Example: {"code":"91379901MA9920002Q","type":"001"}
@@ -1068,6 +1153,56 @@ type ReceiptAnswer struct {
 	// Example: 2026-11-23T01:00:00.000Z
 	Time Time `json:"time"`
 }
+
+// RenderAnswer defines model for RenderAnswer.
+type RenderAnswer struct {
+	// AsOf RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	AsOf Time `json:"as_of"`
+
+	// Document A license as a file.
+	Document LicenseDocument `json:"document"`
+
+	// Freshness Where the facts come from: asked live; a drop of files at `as_of`; or a kept copy of `as_of`, because the source could not
+	// be reached and the grant allows this age.
+	Freshness  Freshness `json:"freshness"`
+	Identifier string    `json:"identifier"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce    `json:"nonce"`
+	Operation string   `json:"operation"`
+	Rules     []string `json:"rules"`
+	Source    string   `json:"source"`
+
+	// Status A license's standing, list `oncegate-license-status/1` (有效, 暂扣, 撤销或注销, 已换发, 过期).
+	Status Status `json:"status"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time    Time `json:"time"`
+	Version int  `json:"version"`
+}
+
+// RenderRequest defines model for RenderRequest.
+type RenderRequest struct {
+	Form RenderRequestForm `json:"form"`
+
+	// Holder A holder (持证主体), by a code and the type of that code.
+	//
+	// Example: {"code":"91379901MA9920002Q","type":"001"}
+	Holder HolderID `json:"holder"`
+
+	// LicenseType An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	LicenseType Word `json:"license_type"`
+
+	// Number 证照编号, where the holder has several.
+	Number string `json:"number,omitempty,omitzero"`
+}
+
+// RenderRequestForm defines model for RenderRequest.Form.
+type RenderRequestForm string
 
 // ReuseAnswer defines model for ReuseAnswer.
 type ReuseAnswer struct {
@@ -1394,6 +1529,9 @@ type LicensesOrderJSONRequestBody = OrderRequest
 
 // LicensesQueryJSONRequestBody defines body for LicensesQuery for application/json ContentType.
 type LicensesQueryJSONRequestBody = QueryRequest
+
+// LicensesRenderJSONRequestBody defines body for LicensesRender for application/json ContentType.
+type LicensesRenderJSONRequestBody = RenderRequest
 
 // LicensesStatusJSONRequestBody defines body for LicensesStatus for application/json ContentType.
 type LicensesStatusJSONRequestBody = StatusRequest

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"oncegate/certs/cms"
@@ -48,12 +49,19 @@ type Config struct {
 	// then has no proven time, and verification says so. Nil: nobody hears.
 	Unstamped func(error)
 
+	// AtOnce is how many documents are drawn at once: drawing is work for a processor, and queries that want none must not wait
+	// for it. Default: half of the processors, at least one.
+	AtOnce int
+
 	Confirm sm.VerifyFunc    // checks signatures of copies before they leave; nil means sm.Verify
 	Now     func() time.Time // nil means time.Now
 }
 
 // A Maker makes documents. It is safe for concurrent use.
-type Maker struct{ config Config }
+type Maker struct {
+	config Config
+	turns  chan struct{} // one slot per document that is being drawn
+}
 
 // New returns a Maker.
 func New(c Config) (*Maker, error) {
@@ -72,7 +80,10 @@ func New(c Config) (*Maker, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Maker{c}, nil
+	if c.AtOnce <= 0 {
+		c.AtOnce = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	return &Maker{c, make(chan struct{}, c.AtOnce)}, nil
 }
 
 // Original draws a whole license and seals it with its issuer's seal. claims are all that the version says. The error is
@@ -90,19 +101,38 @@ func (m *Maker) original(ctx context.Context, v register.Version, claims []licen
 	if err != nil {
 		return nil, err
 	}
-	page, err := m.page(v, claims, "")
+	page, pkg, err := m.unsealed(ctx, v, claims)
 	if err != nil {
 		return nil, err
+	}
+	return m.ofd().Sign(ctx, pkg, ofd.Signing{Seal: m.sealing(holder), Stamps: ofd.Stamps(&page)})
+}
+
+// unsealed is the package of a whole license without its seal. Sealing may wait for a time stamp, and keeps nobody's turn.
+func (m *Maker) unsealed(ctx context.Context, v register.Version, claims []license.Claim) (page sheet.Page, pkg []byte, err error) {
+	done, err := m.turn(ctx)
+	if err != nil {
+		return page, nil, err
+	}
+	defer done()
+	if page, err = m.page(v, claims, ""); err != nil {
+		return page, nil, err
 	}
 	if page.Seal == nil {
-		return nil, &sheet.Error{Code: sheet.NoSealPlace, Field: "seal"}
+		return page, nil, &sheet.Error{Code: sheet.NoSealPlace, Field: "seal"}
 	}
-	c := m.ofd()
-	pkg, err := c.Write(ofd.Document{Title: page.Title, Data: m.data(v, claims), Pages: []*sheet.Page{&page}})
-	if err != nil {
-		return nil, err
+	pkg, err = m.ofd().Write(ofd.Document{Title: page.Title, Data: m.data(v, claims), Pages: []*sheet.Page{&page}})
+	return page, pkg, err
+}
+
+// turn waits for a turn to draw; done ends it.
+func (m *Maker) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case m.turns <- struct{}{}:
+		return func() { <-m.turns }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
-	return c.Sign(ctx, pkg, ofd.Signing{Seal: m.sealing(holder), Stamps: ofd.Stamps(&page)})
 }
 
 // sealing seals with a time stamp where one can be had.
@@ -141,6 +171,11 @@ func (m *Maker) Copy(ctx context.Context, form string, v register.Version, grant
 }
 
 func (m *Maker) copy(ctx context.Context, form string, v register.Version, granted []license.Claim, n ofd.Notice, original [32]byte) ([]byte, error) {
+	done, err := m.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	page, err := m.page(v, granted, watermark(n))
 	if err != nil {
 		return nil, err
@@ -164,23 +199,32 @@ func (m *Maker) copy(ctx context.Context, form string, v register.Version, grant
 
 // Show draws a whole license as PDF, PNG or SVG, with a picture of its issuer's seal, for the department that issued it. It
 // is a picture and proves nothing. Errors are those of [Maker.Original].
-func (m *Maker) Show(_ context.Context, form string, v register.Version, claims []license.Claim) ([]byte, error) {
-	holder, err := m.config.Seal(v.Issuer)
-	if err != nil {
-		return nil, fmt.Errorf("show license: %w", err)
-	}
-	page, err := m.page(v, claims, "")
-	if err == nil {
-		page, err = page.Stamp(holder.Seal.Picture.Data)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("show license: %w", err)
-	}
-	made, err := drawn(form, page)
+func (m *Maker) Show(ctx context.Context, form string, v register.Version, claims []license.Claim) ([]byte, error) {
+	made, err := m.show(ctx, form, v, claims)
 	if err != nil {
 		return nil, fmt.Errorf("show license: %w", err)
 	}
 	return made, nil
+}
+
+func (m *Maker) show(ctx context.Context, form string, v register.Version, claims []license.Claim) ([]byte, error) {
+	holder, err := m.config.Seal(v.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	done, err := m.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	page, err := m.page(v, claims, "")
+	if err != nil {
+		return nil, err
+	}
+	if page, err = page.Stamp(holder.Seal.Picture.Data); err != nil {
+		return nil, err
+	}
+	return drawn(form, page)
 }
 
 func (m *Maker) ofd() ofd.Config { return ofd.Config{Now: m.config.Now} }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strconv"
 
 	"oncegate/api"
 	"oncegate/audit"
@@ -101,6 +102,9 @@ func (g *Gateway) planned(c *call, checked cases.Case, q api.CheckRequest) (need
 	}
 	use := aboutCase(checked, nil)
 	use.Decision = outcomeDenied
+	if at, ok := wantDocuments(needs, q.Documents); !ok {
+		return nil, nil, refuse("unknown-material").at("/documents/"+strconv.Itoa(at), "no such material is checked").with(use)
+	}
 	if len(needs) == 0 {
 		return nil, nil, refuse("unknown-material").at("/materials", "the case has no such material").with(use)
 	}

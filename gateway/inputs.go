@@ -39,6 +39,7 @@ type foundInput struct {
 	Records  int           `json:"records,omitempty"`
 	Error    string        `json:"error,omitempty"`    // why it is unavailable
 	Versions []string      `json:"versions,omitempty"` // identifiers of the signed versions that left
+	Form     string        `json:"form,omitempty"`     // in which an annotated copy was wanted besides
 }
 
 // A judgedInput is how a material was judged.
@@ -75,7 +76,7 @@ func (n *need) explain(c *call) {
 		n.in.Role = reasonCode(n.role)
 	}
 	if f := n.finding; f.State != "" {
-		n.in.Found = &foundInput{State: f.State, Source: f.Source, AsOf: api.At(f.AsOf), Stale: f.Stale, Records: len(f.Records), Versions: n.versions}
+		n.in.Found = &foundInput{State: f.State, Source: f.Source, AsOf: api.At(f.AsOf), Stale: f.Stale, Records: len(f.Records), Versions: n.versions, Form: string(n.form)}
 		if f.Err != nil {
 			n.in.Found.Error = f.Err.Error()
 		}

@@ -59,9 +59,10 @@ func (b *bench) unasked(rest []*need) []cases.Judgement {
 func (w *work) material(ctx context.Context, b *bench, n *need) (api.CheckedMaterial, cases.Judgement, error) {
 	j := b.judge(n)
 	var l api.License
+	var d disclosure
 	if j.State == cases.Met {
 		var err error
-		l, err = w.disclose(ctx, n, n.finding.Records[j.Record])
+		l, d, err = w.disclose(ctx, n, n.finding.Records[j.Record])
 		code := unsignable(err)
 		switch {
 		case code != "":
@@ -99,7 +100,15 @@ func (w *work) material(ctx context.Context, b *bench, n *need) (api.CheckedMate
 		return m, j, w.observe(ctx, record, n.finding.AsOf)
 	}
 	m.License, m.Identifier, m.Version, m.Fields, m.Flags, m.Obligations = l.License, l.Identifier, l.Version, l.Fields, l.Flags, n.decision.Obligations
-	return m, j, nil
+	if n.form == "" {
+		return m, j, nil
+	}
+	var err error
+	m.Document, err = w.annotated(ctx, n, d)
+	if code := undrawable(err); code != "" { // the license stands all the same
+		m.Undrawn, err = problemReason(code), nil
+	}
+	return m, j, err
 }
 
 func describeMaterial(n *need, j cases.Judgement) api.CheckedMaterial {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"oncegate/api"
 	"oncegate/cases"
 	"oncegate/license"
 	"oncegate/policy"
@@ -15,6 +16,8 @@ type need struct {
 	question policy.Question  // what is decided
 	compares []string         // fields that the matter compares with what it expects
 	ask      license.Question // what the source is asked
+	form     api.DocumentForm // in which an annotated copy is wanted; "" for none
+	cites    string           // reference of a legal basis other than a case
 
 	consent  string             // id of the consent that stands, if one is needed
 	decision policy.Decision    //

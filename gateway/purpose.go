@@ -22,7 +22,7 @@ func (g *Gateway) purpose(ctx context.Context, c *call, n *need, p api.Purpose) 
 		if p.Basis == policy.ByCase || p.Basis == policy.ByConsent {
 			return refuse("purpose-invalid").at("/purpose/basis", "a case is cited by its number, a consent by its id")
 		}
-		n.question.Basis = p.Basis
+		n.question.Basis, n.cites = p.Basis, p.Reference
 		return nil
 	}
 	return refuse("purpose-invalid").at("/purpose", "either a case, or a basis with a reference")

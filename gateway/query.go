@@ -58,7 +58,8 @@ func (g *Gateway) queried(ctx context.Context, c *call, q api.QueryRequest) (*ne
 		}
 	}
 	n := &need{
-		ask: license.Question{Type: t.ID, Holder: holder, Number: q.Number},
+		ask:  license.Question{Type: t.ID, Holder: holder, Number: q.Number},
+		form: q.Form,
 		question: policy.Question{
 			Operation: c.row.right, System: c.system.ID, Department: c.system.Department, LicenseType: t.ID,
 			Provider: c.config.provider(t.ID), Role: cases.Applicant, Fields: slices.Clone(q.Fields), Purpose: policy.Answer, Now: c.now,

@@ -23,6 +23,10 @@ func (w *work) release(ctx context.Context, n *need) ([]api.License, error) {
 	if n.ask.Number != "" { // not every legacy system can look for one
 		records = slices.DeleteFunc(slices.Clone(records), func(l license.License) bool { return l.Number != n.ask.Number })
 	}
+	if n.form != "" && len(records) > maxDocuments {
+		n.outcome = outcomeRelease // that there are so many
+		return nil, refuse("document-too-many").with(w.c.usesOf(n)...)
+	}
 	out := make([]api.License, 0, min(len(records), maxLicenses))
 	for i, record := range records {
 		switch {
@@ -34,8 +38,11 @@ func (w *work) release(ctx context.Context, n *need) ([]api.License, error) {
 			n.outcome = outcomeRelease // that there are so many
 			return nil, refuse("invalid-field").at("/number", "the holder has more licenses of this type than one answer holds: name one").with(w.c.usesOf(n)...)
 		}
-		l, err := w.disclose(ctx, n, record)
-		if code := unsignable(err); code != "" {
+		l, d, err := w.disclose(ctx, n, record)
+		if err == nil && n.form != "" {
+			l.Document, err = w.annotated(ctx, n, d)
+		}
+		if code := orDefault(unsignable(err), undrawable(err)); code != "" {
 			return nil, n.unusable(w.c, code, code)
 		}
 		if err != nil {
@@ -67,21 +74,23 @@ func unsignable(err error) string {
 
 // disclose selects what the decision lets leave of one license. Claims about a holder leave only for holders whom the
 // purpose is about.
-func (w *work) disclose(ctx context.Context, n *need, record license.License) (api.License, error) {
+func (w *work) disclose(ctx context.Context, n *need, record license.License) (api.License, disclosure, error) {
 	signed, err := w.current(ctx, n, record)
 	if err != nil {
-		return api.License{}, err
+		return api.License{}, disclosure{}, err
 	}
 	var paths, left []string
+	var granted []license.Claim
 	fields := api.Fields{}
 	for _, claim := range signed.Claims {
 		if slices.Contains(n.decision.Fields, claim.Field) && (claim.Holder < 0 || n.concerns(record.Holders[claim.Holder].HolderID)) {
 			paths, left, fields[claim.Path] = append(paths, claim.Path), append(left, claim.Field), claim.Value
+			granted = append(granted, claim)
 		}
 	}
 	presented, err := signed.Present(paths)
 	if err != nil {
-		return api.License{}, err
+		return api.License{}, disclosure{}, err
 	}
 	n.released(left...)
 	n.versions = append(n.versions, signed.Version.Identifier)
@@ -89,7 +98,13 @@ func (w *work) disclose(ctx context.Context, n *need, record license.License) (a
 		LicenseType: record.Type, License: presented, Identifier: signed.Version.Identifier, Version: signed.Version.Number,
 		Status: api.Status(w.c.standing(signed.Version, record)), Fields: fields, Flags: n.flags(record),
 		Source: n.finding.Source, Freshness: w.c.config.freshness(n.finding), AsOf: api.At(n.finding.AsOf),
-	}, nil
+	}, disclosure{signed, granted}, nil
+}
+
+// A disclosure is a signed version with the claims of it that leave.
+type disclosure struct {
+	signed  register.Signed
+	granted []license.Claim
 }
 
 // standing is how a license stands now. A kept copy may be older than what the register has heard of the license since.

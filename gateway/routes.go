@@ -19,6 +19,7 @@ func (g *Gateway) table() map[string]operation {
 		"licenses.order":    {right: "licenses.manage", run: typed(g, g.order)},
 		"licenses.list":     {right: "licenses.manage", run: typed(g, g.list)},
 		"licenses.issue":    {right: "licenses.manage", run: typed(g, g.issue)},
+		"licenses.render":   {right: "licenses.render", run: typed(g, g.render)},
 		"cases.register":    {right: "cases.register", run: typed(g, g.registerCase)},
 		"cases.check":       {right: "cases.check", run: typed(g, g.check)},
 		"cases.materials":   {right: "cases.materials", run: typed(g, g.receive)},

@@ -24,6 +24,8 @@ type Snapshot struct {
 	Serves      map[string]string   // license type → id of the source that has it
 	Assertions  map[string]Asserter // issuer of identity assertions → its key
 	Register    *register.Register  // signs by this catalogue and with the departments' keys of this configuration
+	Documents   Documents           // nil: no license has a document form
+	CopyLife    time.Duration       // how long an annotated copy may be used; 0: 30 days
 }
 
 // A System is a caller (业务系统).

@@ -19,6 +19,7 @@ type work struct {
 	c       *call
 	signed  map[string]signed // by type, issuer and license number
 	kept    map[license.Question]bool
+	sealed  map[string]register.Original // by identifier
 	changes []any
 }
 
@@ -29,7 +30,7 @@ type signed struct {
 }
 
 func (g *Gateway) newWork(c *call) *work {
-	return &work{g: g, c: c, signed: make(map[string]signed), kept: make(map[license.Question]bool)}
+	return &work{g: g, c: c, signed: make(map[string]signed), kept: make(map[license.Question]bool), sealed: make(map[string]register.Original)}
 }
 
 // result is the outcome of an attempt: the answer, its uses, and the changes with the conditions that they rest on.

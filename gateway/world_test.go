@@ -56,6 +56,7 @@ type world struct {
 	files    []policy.File
 	lines    *lines
 	metrics  *prometheus.Registry
+	ring     *envelope.Keyring
 
 	skipWhole bool // the test checks its records itself
 
@@ -87,6 +88,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	w.certs = certstest.At(t, "gateway", time.Now().Add(-time.Hour))
 	dir := t.TempDir()
 	ring := must(envelope.NewKeyring(nil, envelope.Key{ID: "e1", Secret: sm.Digest([]byte("envelope"))}))(t)
+	w.ring = ring
 	index := sm.Digest([]byte("index"))
 	w.db = must(store.Open(t.Context(), store.Config{
 		Path: filepath.Join(dir, "oncegate.db"), Log: origin, Sealer: ring,

@@ -49,3 +49,9 @@ func (s *Set) indexNames() {
 func ofCases(operation string) bool {
 	return strings.HasPrefix(operation, "cases.") || strings.HasPrefix(operation, "licenses.")
 }
+
+// Basis returns one of the set's legal bases other than a case or a consent.
+func (s *Set) Basis(id string) (Basis, bool) {
+	b, ok := s.bases[id]
+	return b, ok
+}

@@ -48,13 +48,14 @@ type Grant struct {
 }
 
 // A Permission lets systems do what releases no field of a license: register cases of a matter, search the audit, read
-// log entries, register consents, ask a status, pre-check, close a case.
+// log entries, register consents, ask a status, pre-check, close a case. The one exception releases a department's own licenses
+// to that department: licenses.render.
 type Permission struct {
 	ID           string   `yaml:"id"`            // unique in the set
 	Systems      []string `yaml:"systems"`       // ids of the systems; at least one, no wildcard
 	Operations   []string `yaml:"operations"`    // such as [cases.register, cases.close]; at least one
 	Matters      []string `yaml:"matters"`       // codes of the matters; needed for cases.register, else empty: any
-	LicenseTypes []string `yaml:"license_types"` // for licenses.verify, licenses.status and licenses.manage; empty: any
+	LicenseTypes []string `yaml:"license_types"` // for licenses.verify, licenses.status, licenses.manage and licenses.render; empty: any
 	Basis        string   `yaml:"basis"`         // why: citation or decision
 	ValidFrom    string   `yaml:"valid_from"`    // as in a grant
 	ValidUntil   string   `yaml:"valid_until"`   // as in a grant; empty: until it is taken away

@@ -21,6 +21,7 @@ var operations = map[string]opener{
 	"licenses.verify":   byGrant | byPermission | alsoTyped,
 	"licenses.status":   byGrant | byPermission | alsoTyped,
 	"licenses.manage":   byPermission | alsoTyped, // by the department that owns the type: the gateway sees to that
+	"licenses.render":   byPermission | alsoTyped, // the same: the whole license, to the department whose own it is
 	"cases.check":       byGrant | byPermission,
 	"precheck":          byGrant | byPermission,
 	"cases.register":    byPermission | needsMatter,

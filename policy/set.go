@@ -40,6 +40,7 @@ type Set struct {
 	suspensions []*suspension
 	shares      map[string]Share
 	systems     map[string]System
+	bases       map[string]Basis
 
 	// The indexes. Every decision through them equals one that looks at every rule.
 	byScope      map[scope][]*grant
@@ -66,7 +67,7 @@ type duty struct{ system, operation string }
 // set.
 func New(data Data) (*Set, []license.Fault) {
 	c := &checker{known: data.Known, bases: map[string]bool{}, ids: map[string]string{}, rules: map[string]bool{}}
-	s := &Set{shares: map[string]Share{}, systems: map[string]System{}}
+	s := &Set{shares: map[string]Share{}, systems: map[string]System{}, bases: map[string]Basis{}}
 	s.files = slices.Clone(data.Files)
 	slices.SortFunc(s.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	if data.SM3 == nil {
@@ -120,6 +121,7 @@ func (c *checker) sound(files []File) (fit []File) {
 func (s *Set) compile(c *checker, r *rules) {
 	for i := range r.bases {
 		c.compileBasis(&r.bases[i])
+		s.bases[r.bases[i].value.ID] = r.bases[i].value
 	}
 	for i := range r.systems {
 		c.compileSystem(&r.systems[i], s.systems)

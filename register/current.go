@@ -39,7 +39,7 @@ type Register struct {
 	swept   time.Time // when both were last rid of what is old
 	copies  map[[32]byte]keptCopy
 
-	originals map[string]*pendingOriginal // by identifier
+	originals map[signedContent]*pendingOriginal
 }
 
 // New returns a Register.
@@ -50,7 +50,7 @@ func New(config Config) (*Register, error) {
 	}
 	return &Register{
 		config: config, keys: config.keys(), pending: make(map[[32]byte]*pending), drawn: make(map[place]time.Time), copies: make(map[[32]byte]keptCopy),
-		originals: make(map[string]*pendingOriginal),
+		originals: make(map[signedContent]*pendingOriginal),
 	}, nil
 }
 

@@ -44,7 +44,7 @@ func (r *Register) original(ctx context.Context, v Version, make func(context.Co
 	if !errors.Is(err, fs.ErrNotExist) {
 		return o, nil, err
 	}
-	p, mine := r.joinOriginal(v.Identifier)
+	p, mine := r.joinOriginal(v)
 	if mine {
 		// Others wait for it, so it must not end with this caller.
 		making, cancel := context.WithTimeout(context.WithoutCancel(ctx), signPatience)
@@ -60,7 +60,7 @@ func (r *Register) original(ctx context.Context, v Version, make func(context.Co
 		}
 	}
 	if p.err != nil {
-		r.dropOriginal(v.Identifier, p)
+		r.dropOriginal(v, p)
 		return o, nil, p.err
 	}
 	return p.original, []any{KeepOriginal{p.original}}, nil
@@ -102,31 +102,38 @@ type pendingOriginal struct {
 	err      error
 }
 
+// A signedContent names what an original is of. A version that was never committed may leave its identifier to another one.
+type signedContent struct {
+	identifier string
+	content    [32]byte
+}
+
 // joinOriginal finds the pending original of a version, or begins one, which is then the caller's to make.
-func (r *Register) joinOriginal(identifier string) (p *pendingOriginal, mine bool) {
+func (r *Register) joinOriginal(v Version) (p *pendingOriginal, mine bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.config.Now()
-	for id, p := range r.originals {
+	for of, p := range r.originals {
 		if now.Sub(p.since) >= pendingLife {
-			delete(r.originals, id)
+			delete(r.originals, of)
 		}
 	}
-	if p, ok := r.originals[identifier]; ok {
+	of := signedContent{v.Identifier, v.Content}
+	if p, ok := r.originals[of]; ok {
 		return p, false
 	}
 	p = &pendingOriginal{since: now, done: make(chan struct{})}
 	if len(r.originals) < maxOriginals {
-		r.originals[identifier] = p
+		r.originals[of] = p
 	}
 	return p, true
 }
 
 // dropOriginal forgets one that could not be made, so that the next caller tries again.
-func (r *Register) dropOriginal(identifier string, p *pendingOriginal) {
+func (r *Register) dropOriginal(v Version, p *pendingOriginal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.originals[identifier] == p {
-		delete(r.originals, identifier)
+	if of := (signedContent{v.Identifier, v.Content}); r.originals[of] == p {
+		delete(r.originals, of)
 	}
 }

@@ -80,6 +80,24 @@ func TestOriginalIsMadeOnce(t *testing.T) {
 	}
 }
 
+// A version that was not committed may leave its identifier to another content, and never its original.
+func TestOriginalOfWhatWasNeverCommitted(t *testing.T) {
+	b := newBench(t)
+	v := b.release(t, company(t, 1), noon).Version
+	lost, kept := v, v
+	lost.Content[0]++
+	if _, _, err := b.Original(t.Context(), lost, func(context.Context) ([]byte, error) { return []byte("lost"), nil }); err != nil {
+		t.Fatal(err)
+	}
+	o, _, err := b.Original(t.Context(), kept, func(context.Context) ([]byte, error) { return []byte("kept"), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := b.OpenOriginal(o); string(got) != "kept" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 // One that cannot be made fails its callers, and is tried again.
 func TestOriginalFails(t *testing.T) {
 	b := newBench(t)
