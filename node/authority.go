@@ -30,6 +30,7 @@ type Authority struct {
 	root    *pki.Certificate
 	rootCA  *pki.CA
 	issuing *pki.CA
+	keys    *keystore.Store
 	dir     string
 	now     func() time.Time
 }
@@ -81,7 +82,7 @@ func (c AuthorityConfig) open(ctx context.Context) (*Authority, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Authority{root.Certificate(), root, issuing, c.Dir, c.Now}, nil
+	return &Authority{root.Certificate(), root, issuing, keys, c.Dir, c.Now}, nil
 }
 
 // level continues one level of the authority, or makes it.

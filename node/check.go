@@ -53,6 +53,7 @@ func (l *loader) checkMain() {
 	l.checkDepartments()
 	l.checkSystems()
 	l.checkLimits()
+	l.checkDocuments()
 }
 
 func (l *loader) checkGateway() {

@@ -17,6 +17,7 @@ type Config struct {
 	Log         Log          `yaml:"log"`
 	Keys        Keys         `yaml:"keys"`
 	Trust       Trust        `yaml:"trust"`
+	Timestamp   Timestamp    `yaml:"timestamp"`
 	Departments []Department `yaml:"departments"`
 	Systems     []System     `yaml:"systems"`
 	Sources     []Source     `yaml:"sources"`
@@ -40,6 +41,7 @@ type Gateway struct {
 	Drain      Duration `yaml:"drain"`       // at shutdown: how long /readyz says no before the listener closes, for load balancers; default 0
 	Nodes      int      `yaml:"nodes"`       // how many nodes share the store; default 1
 	StatusList Duration `yaml:"status_list"` // for how long a published status list is believed offline, 1m to 720h: a revocation is known everywhere after it; default 24h
+	CopyLife   Duration `yaml:"copy_life"`   // how long an annotated copy (加注件) may be used, 1h to 8784h; default 720h, 30 days
 }
 
 // TLS names the server's certificate chain and key, PEM. Both empty: plain HTTP, allowed on loopback or with behind_tls.
@@ -91,13 +93,27 @@ type Delegation struct {
 	Delegate string `yaml:"delegate"` // USCC of the signing certificate
 }
 
+// Timestamp is a time-stamping authority (时间戳服务器, RFC 3161). Originals are sealed with its stamp. While it is down they are sealed
+// without one, and verification says that their time is not proven.
+type Timestamp struct {
+	URL  string   `yaml:"url"`  // of the authority, whose certificate leads to an anchor; empty: nothing is stamped
+	Wait Duration `yaml:"wait"` // longest wait for one stamp, at most 10s; default 2s
+}
+
 // A Department (部门) owns sources, systems and matters.
 type Department struct {
-	ID         string `yaml:"id"`
-	Name       string `yaml:"name"`
-	NameEN     string `yaml:"name_en"`
-	USCC       string `yaml:"uscc"`
-	LicenseKey string `yaml:"license_key"` // keystore key that signs its licenses: "current" (the newest of its own, by its USCC) or a key's id; empty: it issues none here
+	ID         string         `yaml:"id"`
+	Name       string         `yaml:"name"`
+	NameEN     string         `yaml:"name_en"`
+	USCC       string         `yaml:"uscc"`
+	LicenseKey string         `yaml:"license_key"` // keystore key that signs its licenses: "current" (the newest of its own, by its USCC) or a key's id; empty: it issues none here
+	Seal       DepartmentSeal `yaml:"seal"`        // seals the documents of its licenses; empty: they have no document form
+}
+
+// A DepartmentSeal is an electronic seal (电子印章, GB/T 38540) and who uses it.
+type DepartmentSeal struct {
+	Key string `yaml:"key"` // keystore key of usage seal that uses it: "current" (the newest of the department's own, by its USCC) or a key's id
+	ESL string `yaml:"esl"` // the seal, as the seal maker (制章者) made it for that key's certificate: seal.esl; where it is missing init makes a throw-away one
 }
 
 // A System (业务系统) calls the gateway.
@@ -135,9 +151,17 @@ type Data struct {
 	Catalogue string   `yaml:"catalogue"`
 	Matters   []string `yaml:"matters"`
 	Calendar  string   `yaml:"calendar"`
+	Layouts   []string `yaml:"layouts"`   // how the documents of license types look; a type without one has no document form
+	Fonts     []Font   `yaml:"fonts"`     // looked in for characters before the program's own, such as a city's rare characters
 	Grants    []string `yaml:"grants"`    // grants, permissions, shares and suspensions
 	Guards    []string `yaml:"guards"`    // Cedar
 	Decisions []string `yaml:"decisions"` // tables of expected decisions (*_test.yaml), for "policy test"; "check" runs them too
+}
+
+// A Font is a TrueType font for documents.
+type Font struct {
+	Name string `yaml:"name"` // by which layouts may ask for it
+	File string `yaml:"file"` // .ttf or .ttc, at most 32 MiB
 }
 
 // Limits bound what one call may cost.
@@ -151,5 +175,6 @@ type Limits struct {
 
 // Retention says how long what is kept. Access records themselves stay as long as the log.
 type Retention struct {
-	Evidence Duration `yaml:"evidence"` // sealed requests and persons; default 3 years (26280h)
+	Evidence  Duration `yaml:"evidence"`  // sealed requests and persons; default 3 years (26280h)
+	Originals Duration `yaml:"originals"` // sealed originals of licenses, for later copies; another one is sealed after it; default 3 years (26280h)
 }

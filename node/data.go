@@ -177,17 +177,23 @@ func (l *loader) known() *policy.Known {
 // placed reads the places that policy writes, "file:line:column" with the file relative to the main one.
 func (l *loader) placed(list []license.Fault, warning bool) (faults Faults) {
 	for _, f := range list {
-		fault := Fault{File: f.Path, Reason: f.Reason, Warning: warning}
-		parts := strings.Split(f.Path, ":")
-		if n := len(parts); n >= 3 {
-			fault.File = strings.Join(parts[:n-2], ":")
-			fault.Line, _ = strconv.Atoi(parts[n-2])
-			fault.Column, _ = strconv.Atoi(parts[n-1])
-		}
-		fault.File = l.absolute(fault.File)
+		fault := l.placedOne(f.Path, f.Reason)
+		fault.Warning = warning
 		faults = append(faults, fault)
 	}
 	return faults
+}
+
+func (l *loader) placedOne(path, reason string) Fault {
+	fault := Fault{File: path, Reason: reason}
+	parts := strings.Split(path, ":")
+	if n := len(parts); n >= 3 {
+		fault.File = strings.Join(parts[:n-2], ":")
+		fault.Line, _ = strconv.Atoi(parts[n-2])
+		fault.Column, _ = strconv.Atoi(parts[n-1])
+	}
+	fault.File = l.absolute(fault.File)
+	return fault
 }
 
 // absolute undoes relative.

@@ -49,10 +49,10 @@ func (r *KeyRing) Find(id string) (keystore.Info, error) {
 	return keystore.Info{}, fmt.Errorf("find key %s: %w", id, fs.ErrNotExist)
 }
 
-// owner turns a department's id into its code, under which license keys stand.
+// owner turns a department's id into its code, under which license and seal keys stand.
 func (r *KeyRing) owner(usage, owner string) string {
 	for _, d := range r.setup.Departments {
-		if usage == keystore.License && d.ID == owner {
+		if (usage == keystore.License || usage == keystore.Seal) && d.ID == owner {
 			return d.USCC
 		}
 	}

@@ -115,6 +115,7 @@ func (l *loader) checkOwnKeys() {
 		return
 	}
 	for i, d := range l.setup.Departments {
+		l.checkSeal(fmt.Sprintf("$.departments[%d].seal", i), d)
 		at := fmt.Sprintf("$.departments[%d].license_key", i)
 		if d.LicenseKey == "" {
 			continue

@@ -12,10 +12,12 @@ import (
 	"oncegate/cases"
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
+	"oncegate/certs/seal"
 	"oncegate/certs/sm"
 	"oncegate/gateway"
 	"oncegate/license"
 	"oncegate/policy"
+	"oncegate/sheet"
 )
 
 // A Setup is a configuration that was read and checked as a whole: everything that differs between cities. It never changes.
@@ -35,7 +37,9 @@ type Setup struct {
 	Asserters map[string]gateway.Asserter // by issuer
 	Serves    map[string]string           // license type → id of the source that has it
 	Anchors   []*pki.Certificate
-	Known     map[string]pki.Known // by fingerprint
+	Known     map[string]pki.Known  // by fingerprint
+	Layouts   *sheet.Layouts        // nil where there are none
+	Seals     map[string]*seal.Seal // by USCC; those that may be used
 
 	// Keys is the keystore; nil where it is not there yet, or could not be opened (KeysErr).
 	Keys    *keystore.Store
@@ -47,7 +51,7 @@ type Setup struct {
 // Load reads a configuration and everything it names, and reports every fault at once, warnings among them. The Setup is
 // complete only where no fault is fatal (Faults.Fatal). Load changes nothing and opens no source.
 func Load(path string, now time.Time) (*Setup, Faults) {
-	l := &loader{setup: &Setup{File: path, Known: map[string]pki.Known{}}, dir: filepath.Dir(path), now: now}
+	l := &loader{setup: &Setup{File: path, Known: map[string]pki.Known{}, Seals: map[string]*seal.Seal{}}, dir: filepath.Dir(path), now: now}
 	l.main()
 	if l.doc == nil {
 		return l.setup, l.faults.sorted()
@@ -55,6 +59,7 @@ func Load(path string, now time.Time) (*Setup, Faults) {
 	l.keystore()
 	l.checkMain()
 	l.data()
+	l.layouts()
 	l.checkSources()
 	l.anchors()
 	l.checkCertificates()

@@ -286,7 +286,12 @@ func (n *Node) prepare(_ context.Context, s *Setup, was *running) (*running, err
 	reg, err := register.New(register.Config{
 		Storage: n.db.Register(), Issuer: newIssuer(s, n.voices, n.Now), Sealer: n.ring, Catalogue: s.Catalogue, NewSM3: sm.New,
 		Key: salt.Secret[:], Origin: s.Log.Origin, BaseURL: s.Gateway.PublicURL, Now: n.Now,
+		Originals: time.Duration(s.Retention.Originals),
 	})
+	if err != nil {
+		return nil, err
+	}
+	documents, err := n.documents(s)
 	if err != nil {
 		return nil, err
 	}
@@ -301,6 +306,7 @@ func (n *Node) prepare(_ context.Context, s *Setup, was *running) (*running, err
 	return &running{setup: s, sources: opened, trust: trust, snapshot: &gateway.Snapshot{
 		Catalogue: s.Catalogue, Book: s.Book, Calendar: s.Calendar, Policy: s.Policy, Systems: s.Callers, Departments: departments,
 		Sources: opened.configs(s), Serves: s.Serves, Assertions: s.Asserters, Register: reg,
+		Documents: documents, CopyLife: time.Duration(s.Gateway.CopyLife),
 	}}, nil
 }
 

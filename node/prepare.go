@@ -190,12 +190,15 @@ func (m *maker) certificates(ctx context.Context) error {
 // complete says whether no certificate is missing, so that no authority is needed.
 func (m *maker) complete() bool {
 	for _, k := range m.store.List() {
-		if (k.Usage == keystore.Status || k.Usage == keystore.License || k.Usage == keystore.Call) && k.State == keystore.Current && len(k.Chain) == 0 {
+		if (k.Usage == keystore.Status || k.Usage == keystore.License || k.Usage == keystore.Seal || k.Usage == keystore.Call) && k.State == keystore.Current && len(k.Chain) == 0 {
 			return false
 		}
 	}
 	for _, d := range m.setup.Departments {
 		if _, err := licenseKey(m.store, d); d.LicenseKey == CurrentKey && err != nil {
+			return false
+		}
+		if m.lacksSeal(d) {
 			return false
 		}
 	}
@@ -268,7 +271,47 @@ func (m *maker) houseCertificates(ctx context.Context, operator Department) erro
 			return err
 		}
 	}
+	for _, d := range m.setup.Departments {
+		if err := m.seal(ctx, operator, d); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// lacksSeal says whether a department's seal, or its current key, is to be made.
+func (m *maker) lacksSeal(d Department) bool {
+	if d.Seal.ESL == "" {
+		return false
+	}
+	_, missing := os.Stat(d.Seal.ESL)
+	_, keyless := sealKey(m.store, d)
+	return missing != nil || d.Seal.Key == CurrentKey && keyless != nil
+}
+
+// seal makes a department's seal and the key that uses it, where they are missing.
+func (m *maker) seal(ctx context.Context, operator, d Department) error {
+	if !m.lacksSeal(d) {
+		return nil
+	}
+	if d.Seal.Key == CurrentKey {
+		if _, err := m.authority.IssueSeal(ctx, m.store, d); err != nil {
+			return err
+		}
+	}
+	k, err := sealKey(m.store, d)
+	if err != nil {
+		return fmt.Errorf("make seal of %s: the keystore has no key %s", d.ID, d.Seal.Key)
+	}
+	made, err := m.authority.MakeSeal(ctx, operator, d, k.Chain)
+	if err != nil {
+		return err
+	}
+	done, err := writeMissing(d.Seal.ESL, made.Raw)
+	if done {
+		m.made("a throw-away seal of %s (%s), in %s: put the one of the licensed seal maker there", d.ID, d.Name, d.Seal.ESL)
+	}
+	return err
 }
 
 // callerCertificates makes keys and certificates for systems and identity services that have none. Only the first of a

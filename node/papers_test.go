@@ -1,0 +1,169 @@
+package node
+
+import (
+	"bytes"
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"oncegate/api"
+	"oncegate/certs/ofd"
+	"oncegate/certs/seal"
+)
+
+// newSealedCity is a city whose licenses have a document form.
+func newSealedCity(t *testing.T) *city {
+	t.Helper()
+	c := newCity(t)
+	c.write("layouts/business-license.yaml", []byte(`layouts:
+  - type: business-license
+    title: 营业执照
+    page: {size: A4}
+    items:
+      - text: {box: [20, 20, 170, 12], text: 营业执照}
+      - field: {value: "{holder_name}", box: [20, 40, 170, 8]}
+      - field: {value: "{legal_representative}", box: [20, 50, 170, 8]}
+      - field: {value: "{issued:date}", box: [20, 60, 170, 8]}
+      - seal: {box: [130, 200, 42, 42]}
+`))
+	c.edit(MainFile, "uscc: 11379901MB99103773, license_key: current", "uscc: 11379901MB99103773, license_key: current, seal: {key: current, esl: seals/market.esl}",
+		"  calendar: calendar.yaml\n", "  calendar: calendar.yaml\n  layouts: [layouts/*.yaml]\n")
+	return c
+}
+
+func (c *city) write(name string, data []byte) {
+	c.t.Helper()
+	path := filepath.Join(c.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *city) prepare() []string {
+	c.t.Helper()
+	made, err := Prepare(c.t.Context(), c.main, PrepareOptions{Cost: 10})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return made.Made
+}
+
+// init makes what a seal needs, once; the node gives out copies and keeps the original across a restart.
+func TestDocuments(t *testing.T) {
+	t.Parallel()
+	c := newSealedCity(t)
+	if made := strings.Join(c.prepare(), "\n"); !strings.Contains(made, "a throw-away seal of market") {
+		t.Errorf("made %s", made)
+	}
+	if again := c.prepare(); len(again) != 0 {
+		t.Errorf("made again: %q", again)
+	}
+	if _, faults := Load(c.main, time.Now()); len(faults) > 0 {
+		t.Errorf("%v", faults)
+	}
+	s := c.serve()
+	s.register("SP-1")
+	first := s.document("SP-1")
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	second := c.serve().document("SP-1")
+	if first.OriginalSM3 == "" || first.OriginalSM3 != second.OriginalSM3 {
+		t.Errorf("the original is %q, and after a restart %q", first.OriginalSM3, second.OriginalSM3)
+	}
+	pkg, err := base64.RawURLEncoding.DecodeString(second.Content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ofd.Open(bytes.NewReader(pkg), int64(len(pkg)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, ok := p.Copy(); !ok || !strings.Contains(info.Maker, "市场监督管理局") {
+		t.Errorf("%+v", info)
+	}
+}
+
+// document asks for an annotated copy.
+func (s *served) document(no string) api.LicenseDocument {
+	s.t.Helper()
+	q := question(no)
+	q.Form = api.DocumentFormOfd
+	answer, err := s.as("food-approval").Query(s.t.Context(), q)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer.Answer.Licenses[0].Document
+}
+
+// A seal that is not for its key, or is no seal, is a fault with its place.
+func TestSealFaults(t *testing.T) {
+	t.Parallel()
+	c := newSealedCity(t)
+	if _, faults := Load(c.main, time.Now()); !strings.Contains(faults.Error(), `no seal key "current"`) {
+		t.Errorf("without a key: %v", faults)
+	}
+	c.prepare()
+	good, err := os.ReadFile(filepath.Join(c.dir, "seals/market.esl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := newSealedCity(t)
+	if err := os.RemoveAll(filepath.Join(other.dir, "keys")); err != nil {
+		t.Fatal(err)
+	}
+	other.prepare()
+	foreign, err := os.ReadFile(filepath.Join(other.dir, "seals/market.esl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, k := range map[string]struct {
+		esl  []byte
+		want string
+	}{
+		"no seal":     {[]byte("no seal"), "malformed"},
+		"another key": {foreign, "not for the key"},
+		"altered":     {bytes.Replace(good, []byte("电子证照专用章"), []byte("电子证照专用件"), 1), "does not hold: " + seal.StepMade},
+	} {
+		c.write("seals/market.esl", k.esl)
+		if _, faults := Load(c.main, time.Now()); !strings.Contains(faults.Error(), k.want) || !strings.Contains(faults.Error(), "oncegate.yaml:") {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+	if err := os.Remove(filepath.Join(c.dir, "seals/market.esl")); err != nil {
+		t.Fatal(err)
+	}
+	if _, faults := Load(c.main, time.Now()); len(faults.Fatal()) > 0 || len(faults) != 1 || !strings.Contains(faults[0].String(), "have no document form") {
+		t.Errorf("a seal that is not there: %v", faults)
+	}
+}
+
+// A time-stamping authority that is down costs its stamp and one bounded wait, not the document.
+func TestStampingAuthorityDown(t *testing.T) {
+	t.Parallel()
+	c := newSealedCity(t)
+	asked := make(chan struct{}, 9)
+	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		http.Error(w, "down", http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(down.Close)
+	c.edit(MainFile, "keys:\n", "timestamp: {url: \""+down.URL+"\", wait: 1s}\nkeys:\n")
+	c.prepare()
+	s := c.serve()
+	s.register("SP-1")
+	if d := s.document("SP-1"); d.Content == "" || len(asked) != 1 {
+		t.Errorf("asked %d times", len(asked))
+	}
+	if _, metrics := s.get("/metrics"); !strings.Contains(metrics, "oncegate_unstamped_originals_total 1\n") {
+		t.Error("it is not counted")
+	}
+}
