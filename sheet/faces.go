@@ -50,17 +50,30 @@ func once(name string) func() (*typeface, error) {
 	})
 }
 
-// Font returns a font of the program, whole: [Song] or [Hei]. The error is fs.ErrNotExist for another name.
+// Font returns a font of the program, whole: [Song] or [Hei]. Nobody changes it. The error is fs.ErrNotExist for another name.
 func Font(name string) ([]byte, error) {
-	packed, err := shipped.ReadFile("fonts/" + name + ".ttf.bz2")
-	if err != nil {
-		return nil, fmt.Errorf("open font %q: %w", name, err)
+	unpacked, ok := fonts[name]
+	if !ok {
+		return nil, fmt.Errorf("open font %q: %w", name, fs.ErrNotExist)
 	}
-	data, err := io.ReadAll(bzip2.NewReader(bytes.NewReader(packed)))
-	if err != nil {
-		return nil, fmt.Errorf("open font %q: %w", name, err)
-	}
-	return data, nil
+	return unpacked()
+}
+
+// fonts are the fonts of the program, each unpacked once, when it is first needed.
+var fonts = map[string]func() ([]byte, error){Song: unpack(Song), Hei: unpack(Hei), "rare-a": unpack("rare-a"), "rare-b": unpack("rare-b")}
+
+func unpack(name string) func() ([]byte, error) {
+	return sync.OnceValues(func() ([]byte, error) {
+		packed, err := shipped.ReadFile("fonts/" + name + ".ttf.bz2")
+		if err != nil {
+			return nil, fmt.Errorf("open font %q: %w", name, err)
+		}
+		data, err := io.ReadAll(bzip2.NewReader(bytes.NewReader(packed)))
+		if err != nil {
+			return nil, fmt.Errorf("open font %q: %w", name, err)
+		}
+		return data, nil
+	})
 }
 
 // A FontFile is a font that the configuration brings: TrueType outlines (.ttf, or the first of a .ttc).
