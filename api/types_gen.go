@@ -784,7 +784,10 @@ type License struct {
 	Source      string `json:"source"`
 
 	// Status A license's standing, list `oncegate-license-status/1` (有效, 暂扣, 撤销或注销, 已换发, 过期).
-	Status  Status `json:"status"`
+	Status Status `json:"status"`
+
+	// Undrawn One reason of a decision or a judgement.
+	Undrawn Reason `json:"undrawn,omitempty,omitzero"`
 	Version int    `json:"version"`
 }
 

@@ -283,6 +283,21 @@ func TestNoDocument(t *testing.T) {
 	w.refused(ask(), "document-no-layout")
 }
 
+// Of a license that is not in force there is no copy, because a copy outlives what its answer says.
+func TestNoCopyOfWhatIsNotInForce(t *testing.T) {
+	w, b := documented(t)
+	w.accept("SP-1")
+	for _, status := range []license.Status{license.Suspended, license.Revoked, license.Expired} {
+		l := businessLicense()
+		l.Status = status
+		w.legacy["business-license"].put(license.Question{Type: "business-license", Holder: company}, l)
+		got := read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, asForm(query("business-license", company, "SP-1"), "pdf"))).Licenses[0]
+		if got.Document.Form != "" || got.Undrawn.Code != "document-not-in-force" || got.License == "" || b.Sealed.Load() != 0 {
+			t.Errorf("%s: document %q, %s", status, got.Document.Form, got.Undrawn.Code)
+		}
+	}
+}
+
 // A check brings copies of the materials that it is asked for, and of those alone.
 func TestCheckWithDocuments(t *testing.T) {
 	w, b := documented(t)
