@@ -25,6 +25,7 @@ type Operation struct {
 	Path   string // as the document has it, such as "/v1/cases/{no}/check"
 	Signed bool   // needs a call token; false for public artefacts
 	Body   bool   // takes a JSON body
+	Most   int    // bytes of its longest body: MaxBody, or what the document says in x-max-body
 
 	segments []segment
 	schema   *openapi3.Schema
@@ -69,7 +70,10 @@ func readContract() (*Contract, error) {
 }
 
 func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*Operation, error) {
-	op := &Operation{ID: o.OperationID, Method: method, Path: path, Signed: o.Security == nil || len(*o.Security) > 0}
+	op := &Operation{ID: o.OperationID, Method: method, Path: path, Signed: o.Security == nil || len(*o.Security) > 0, Most: MaxBody}
+	if most, ok := o.Extensions["x-max-body"].(float64); ok {
+		op.Most = int(most)
+	}
 	if o.RequestBody != nil {
 		op.Body, op.schema = true, o.RequestBody.Value.Content["application/json"].Schema.Value
 	}

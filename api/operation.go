@@ -69,7 +69,7 @@ func (o *Operation) CheckHeaders(r *http.Request) error {
 		return NewProblem("content-encoding-refused")
 	case r.URL.RawQuery != "" || r.URL.ForceQuery:
 		return NewProblem("query-refused")
-	case r.ContentLength > MaxBody:
+	case r.ContentLength > int64(o.Most):
 		return NewProblem("too-large")
 	case !o.Body:
 		return nil
@@ -82,11 +82,11 @@ func (o *Operation) CheckHeaders(r *http.Request) error {
 	return nil
 }
 
-// ReadBody reads a request's body, at most MaxBody bytes. The error is a *Problem.
+// ReadBody reads a request's body, at most Most bytes. The error is a *Problem.
 func (o *Operation) ReadBody(r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(o.Most)+1))
 	switch {
-	case errors.As(err, new(*http.MaxBytesError)) || len(body) > MaxBody:
+	case errors.As(err, new(*http.MaxBytesError)) || len(body) > o.Most:
 		return nil, NewProblem("too-large")
 	case err != nil:
 		return nil, NewProblem("body-unreadable")
@@ -105,7 +105,7 @@ func (o *Operation) Check(body []byte) error {
 		}
 		return nil
 	}
-	if err := CheckJSON(body); err != nil {
+	if err := checkJSON(body, o.Most); err != nil {
 		return err
 	}
 	return o.checkSchema(body)

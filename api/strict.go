@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// MaxBody is the length in bytes of the longest request body.
+	// MaxBody is the length in bytes of the longest request body, where an operation does not say otherwise.
 	MaxBody = 512 << 10
 	// MaxDepth is how deeply a body may be nested; its outermost object is level 1.
 	MaxDepth = 16
@@ -19,9 +19,11 @@ const (
 
 // CheckJSON reports what is wrong with body as I-JSON (RFC 7493): its size, encoding, syntax, depth, duplicate members and
 // numbers. Every error is a *Problem that repeats nothing of the body but the names of its members.
-func CheckJSON(body []byte) error {
+func CheckJSON(body []byte) error { return checkJSON(body, MaxBody) }
+
+func checkJSON(body []byte, most int) error {
 	switch {
-	case len(body) > MaxBody:
+	case len(body) > most:
 		return NewProblem("too-large")
 	case len(bytes.TrimLeft(body, " \t\r\n")) == 0:
 		return NewProblem("empty-body")

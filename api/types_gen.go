@@ -476,6 +476,31 @@ type Digest = string
 // key (GB/T 33190 Type=Sign); `pdf` has no signature of its own: the receipt of its answer proves it.
 type DocumentForm string
 
+// DocumentSignature Who signed, with which seal and when, as the document says; to be believed as far as the steps of the same place hold.
+type DocumentSignature struct {
+	// Place How the names of its steps begin, such as signature[0]; missing: the document is this one signature.
+	Place string `json:"place,omitempty,omitzero"`
+
+	// Proven The time is that of a time stamp that holds; else it is what the signer says.
+	Proven bool `json:"proven"`
+
+	// Provider The software that signed.
+	Provider string `json:"provider,omitempty,omitzero"`
+	SealName string `json:"seal_name,omitempty,omitzero"`
+	Signer   string `json:"signer,omitempty,omitzero"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time,omitempty,omitzero"`
+
+	// Type Seal (电子签章), Sign (数字签名) or TimeStamp (时间戳).
+	Type string `json:"type"`
+
+	// USCC 统一社会信用代码 of the signer, from a certificate that leads to an anchor.
+	USCC string `json:"uscc,omitempty,omitzero"`
+}
+
 // DocumentWanted defines model for DocumentWanted.
 type DocumentWanted struct {
 	// Form Ask for an annotated copy (加注件) besides the license: its page with the granted fields alone, and a watermark that says by whom,
@@ -1449,13 +1474,14 @@ type Verdict string
 
 // VerifyAnswer defines model for VerifyAnswer.
 type VerifyAnswer struct {
-	// Kind What was verified: license, answer, receipt.
+	// Kind What was verified: license, answer, receipt, ofd, cms, seal, seal-signature, time-stamp, revocation-list, ocsp-answer, status-list.
 	Kind string `json:"kind"`
 
 	// Nonce Unpadded base64url of 128 random bits.
-	Nonce     Nonce  `json:"nonce"`
-	Operation string `json:"operation"`
-	Steps     []Step `json:"steps"`
+	Nonce      Nonce               `json:"nonce"`
+	Operation  string              `json:"operation"`
+	Signatures []DocumentSignature `json:"signatures,omitempty,omitzero"`
+	Steps      []Step              `json:"steps"`
 
 	// Time RFC 3339 in UTC with milliseconds.
 	//
@@ -1466,10 +1492,16 @@ type VerifyAnswer struct {
 	Verdict Verdict `json:"verdict"`
 }
 
-// VerifyRequest Either `license`, or `answer` with its `receipt`, or `receipt` alone.
+// VerifyRequest Either `license`, or `document`, or `answer` with its `receipt`, or `receipt` alone.
 type VerifyRequest struct {
 	// Answer The answer member of a response, as it came.
 	Answer jsontext.Value `json:"answer,omitempty,omitzero"`
+
+	// Beside With `document`: base64url of files that belong to it: what a detached signature or a time stamp is about, the original of an annotated copy (加注件), revocation lists, OCSP answers, status lists, certificates. They prove something about the document and are not reported themselves.
+	Beside []string `json:"beside,omitempty,omitzero"`
+
+	// Document base64url of a file, known by its bytes: OFD, signed message (GB/T 35275), seal, seal signature, time stamp, revocation list, OCSP answer, status list, license.
+	Document string `json:"document,omitempty,omitzero"`
 
 	// License An SD-JWT with all or some disclosures.
 	License string `json:"license,omitempty,omitzero"`

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"context"
+	"encoding/base64"
 	"os"
 	"path/filepath"
 	"slices"
@@ -8,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"oncegate/api"
 	"oncegate/certs/certstest/office"
+	"oncegate/certs/pki"
+	"oncegate/certs/sm"
 	"oncegate/license"
 )
 
@@ -125,5 +130,44 @@ func TestKeptEvidence(t *testing.T) {
 	}
 	if _, err := LoadTrust(filepath.Join(dir, "trust.json")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A call to licenses.verify gets the same steps as the command, and learns nothing of what the gateway knows besides.
+func TestDocumentRequests(t *testing.T) {
+	o := office.New(t, "client", time.Now())
+	trust := trustOf(t, o, nil, nil)
+	encode := base64.RawURLEncoding.EncodeToString
+	for _, c := range o.Cases() {
+		list := artefactsOf(c)
+		q := api.VerifyRequest{Document: encode(list[0].Data)}
+		for _, a := range list[1:] {
+			q.Beside = append(q.Beside, encode(a.Data))
+		}
+		a, err := trust.VerifyRequest(t.Context(), q)
+		want := trust.Verify(list...)[0]
+		if err != nil || a.Kind != "ofd" || len(a.Steps) != len(want.Steps) || len(a.Signatures) != len(want.Signatures) {
+			t.Fatalf("%s: %v %+v", c.Name, err, a)
+		}
+		for i, s := range want.Steps {
+			if got := a.Steps[i]; got.Name != s.Name || string(got.State) != string(s.State) || got.Reason != s.Reason {
+				t.Errorf("%s: %+v, want %+v", c.Name, got, s)
+			}
+		}
+	}
+	key, err := sm.MarshalPEM(o.Holder.Signer.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range [][]byte{key, []byte("{}"), []byte("anything"), pki.MarshalPEM(o.Root.Certificate())} {
+		a, err := trust.VerifyRequest(t.Context(), api.VerifyRequest{Document: encode(other)})
+		if err != nil || a.Kind != "unknown" || len(a.Steps) != 1 || a.Steps[0].State != api.StepStateFailed {
+			t.Errorf("%.30s: %v %+v", other, err, a)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := trust.VerifyRequest(ended, api.VerifyRequest{Document: encode(o.License())}); err == nil {
+		t.Error("verified for a caller who is gone")
 	}
 }

@@ -14,16 +14,7 @@ import (
 )
 
 // A Signature says who signed an artefact, with which seal and when: hearsay until the steps of the same place hold.
-type Signature struct {
-	Place    string   `json:"place,omitzero"`     // of its steps, such as "signature[0]"; empty: the artefact is this one signature
-	Type     string   `json:"type"`               // "Seal" (电子签章), "Sign" (数字签名) or "TimeStamp" (时间戳)
-	Signer   string   `json:"signer,omitzero"`    // organisation, or common name
-	USCC     string   `json:"uscc,omitzero"`      // its code, only from a certificate that leads to an anchor
-	SealName string   `json:"seal_name,omitzero"` //
-	Provider string   `json:"provider,omitzero"`  // the software that signed
-	Time     api.Time `json:"time,omitzero"`      // for which it was judged
-	Proven   bool     `json:"proven"`             // the time is a time stamp's that holds; else it is what the signer says
-}
+type Signature = api.DocumentSignature
 
 // at is a time that may be missing.
 func at(t time.Time) (out api.Time) {

@@ -2,10 +2,12 @@ package client
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -359,10 +361,15 @@ func TestVerifyRequest(t *testing.T) {
 		{"nothing", api.VerifyRequest{}, ""},
 		{"an answer alone", api.VerifyRequest{Answer: parts.Answer}, ""},
 		{"too much", api.VerifyRequest{License: r.license(), Receipt: e.Receipt}, ""},
+		{"a license as a document", api.VerifyRequest{Document: base64.RawURLEncoding.EncodeToString([]byte(r.license()))}, License},
+		{"no base64url", api.VerifyRequest{Document: "a+b="}, ""},
+		{"no base64url beside", api.VerifyRequest{Document: "aaaa", Beside: []string{"="}}, ""},
+		{"a license with something beside", api.VerifyRequest{License: r.license(), Beside: []string{"aaaa"}}, ""},
+		{"a license and a document", api.VerifyRequest{License: r.license(), Document: "aaaa"}, ""},
 	} {
-		kind, steps, err := r.trust.VerifyRequest(t.Context(), tt.q)
-		if kind != string(tt.kind) || (err == nil) != (tt.kind != "") || Failure(steps) != nil {
-			t.Errorf("%s: %s, %v, %v", tt.name, kind, steps, err)
+		a, err := r.trust.VerifyRequest(t.Context(), tt.q)
+		if a.Kind != string(tt.kind) || (err == nil) != (tt.kind != "") || slices.ContainsFunc(a.Steps, func(s api.Step) bool { return s.State == api.StepStateFailed }) {
+			t.Errorf("%s: %+v, %v", tt.name, a, err)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"oncegate/api"
 	"oncegate/certs/token"
 )
 
@@ -42,7 +43,7 @@ func bareHandler(w *world, answer []byte) http.Handler {
 			_, err = token.Verify(r.Context(), compact, token.Expect{
 				Audience: gatewayID, Method: r.Method, URL: publicURL + signedTarget(r), Now: time.Now(),
 				Body: func() (string, error) {
-					body, err := readBody(r)
+					body, err := readBody(r, api.MaxBody)
 					return token.BodyDigest(body), err
 				},
 				KeyOf: func(string, string) (*ecdsa.PublicKey, error) { return key, nil },

@@ -57,7 +57,11 @@ func (g *Gateway) handler(row *operation) http.Handler {
 		return g.answer(ctx, request.(*call))
 	}
 	chain := endpoint.Chain(g.even, g.observe, g.hold, g.limit, g.deadline)
-	return kithttp.NewServer(chain(answer), g.open(row), write, kithttp.ServerErrorEncoder(g.writeError))
+	server := kithttp.NewServer(chain(answer), g.open(row), write, kithttp.ServerErrorEncoder(g.writeError))
+	if row.Most <= api.MaxBody {
+		return server
+	}
+	return g.large.held(server)
 }
 
 // hold gives the call's id back where nothing was recorded, so that the same token may come again.

@@ -19,7 +19,6 @@ import (
 	"oncegate/audit"
 	"oncegate/cases"
 	"oncegate/certs/sm"
-	"oncegate/license"
 	"oncegate/tlog"
 )
 
@@ -35,9 +34,9 @@ type Config struct {
 	Records  Records
 	View     *tlog.View
 
-	StatusList func(ctx context.Context, id string) (SignedList, error)                                // as it stands now; fs.ErrNotExist if there is none
-	Verify     func(ctx context.Context, v api.VerifyRequest) (kind string, _ []license.Step, _ error) // of licenses, answers and receipts
-	VerifySM2  sm.VerifyFunc                                                                           // default sm.Verify
+	StatusList func(ctx context.Context, id string) (SignedList, error)                 // as it stands now; fs.ErrNotExist if there is none
+	Verify     func(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) // kind, steps and signatures of licenses, documents, answers and receipts
+	VerifySM2  sm.VerifyFunc                                                            // default sm.Verify
 
 	// ClientHeader is the header in which a proxy before us says where a request comes from; its last element counts, which
 	// the proxy itself has added. Empty: the address of the connection counts. Callers who prove nothing are limited by it;
@@ -77,6 +76,7 @@ type Gateway struct {
 	metrics  *metrics
 	security *securityLog
 	inFlight chan struct{} // one slot per call under way
+	large    *pool         // memory for bodies past api.MaxBody
 	logger   *slog.Logger
 }
 
@@ -92,7 +92,7 @@ func New(c Config, s *Snapshot) (*Gateway, error) {
 	c = c.withDefaults()
 	g := &Gateway{
 		Config: c, contract: contract, claims: newClaims(), limits: newLimits(), suspects: newSuspects(c.Limits.Unproven), metrics: newMetrics(c.Metrics),
-		security: newSecurityLog(c.Logger, c.Now), inFlight: make(chan struct{}, c.Limits.InFlight), logger: c.Logger,
+		security: newSecurityLog(c.Logger, c.Now), inFlight: make(chan struct{}, c.Limits.InFlight), large: &pool{left: largeBodies}, logger: c.Logger,
 	}
 	g.Use(s)
 	if err := g.route(); err != nil {

@@ -59,7 +59,7 @@ func (g *Gateway) proved(ctx context.Context, row *operation, r *http.Request, s
 		Method:   r.Method,
 		URL:      g.PublicURL + signedTarget(r),
 		Body: func() (_ string, err error) {
-			body, err = readBody(r)
+			body, err = readBody(r, row.Most)
 			return token.BodyDigest(body), err
 		},
 		Now: now,
@@ -115,13 +115,15 @@ func signedTarget(r *http.Request) string {
 }
 
 // readBody reads at most the limit. A body over it cannot be compared with its digest, so its caller stays unproven.
-func readBody(r *http.Request) ([]byte, error) {
-	if r.ContentLength > api.MaxBody {
+func readBody(r *http.Request, most int) ([]byte, error) {
+	if r.ContentLength > int64(most) {
 		return nil, unprovenFor("too-large")
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, api.MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
 	switch {
-	case errors.As(err, new(*http.MaxBytesError)), len(body) > api.MaxBody:
+	case errors.Is(err, errCrowded):
+		return nil, unprovenFor("too-many-requests")
+	case errors.As(err, new(*http.MaxBytesError)), len(body) > most:
 		return nil, unprovenFor("too-large")
 	case err != nil:
 		return nil, unprovenFor("body-unreadable")

@@ -97,7 +97,7 @@ func (g *Gateway) draft(c *call) audit.Draft {
 		Operator:  c.claims.Operator,
 		RequestID: impersonal(c.claims.Request),
 		Token:     c.token,
-		Body:      c.body,
+		Body:      c.kept(),
 		Policy:    c.config.Policy.Digest(),
 		Claim:     &audit.Claim{System: c.claims.Issuer, JTI: c.claims.ID, Exp: c.expiry()},
 	}

@@ -107,8 +107,8 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 		Audience: gatewayID, PublicURL: publicURL, Origin: origin, Cases: w.db.Cases(), Recorder: w.recorder, Auditor: w.auditor,
 		Records: w.db.Audit(), View: w.view, Metrics: w.metrics, Logger: slog.New(slog.NewTextHandler(w.lines, nil)),
 		StatusList: func(context.Context, string) (SignedList, error) { return SignedList{}, fs.ErrNotExist },
-		Verify: func(context.Context, api.VerifyRequest) (string, []license.Step, error) {
-			return "license", []license.Step{{Name: "parse", State: license.OK}}, nil
+		Verify: func(context.Context, api.VerifyRequest) (api.VerifyAnswer, error) {
+			return api.VerifyAnswer{Kind: "license", Steps: []api.Step{{Name: "parse", State: api.StepStateOk}}}, nil
 		},
 	}
 	for _, f := range change {

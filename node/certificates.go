@@ -11,6 +11,7 @@ import (
 
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
+	"oncegate/client"
 	"oncegate/gateway"
 	"oncegate/license"
 )
@@ -19,12 +20,11 @@ import (
 func (l *loader) anchors() {
 	t := l.setup.Trust
 	l.unless(len(t.Anchors) > 0, "$.trust.anchors", "there is no anchor: no certificate could be believed")
-	for i, name := range t.Anchors {
-		at := fmt.Sprintf("$.trust.anchors[%d]", i)
-		if certs, ok := l.certificates(at, name); ok {
-			l.setup.Anchors = append(l.setup.Anchors, certs...)
-		}
-	}
+	l.setup.Anchors = l.pems("anchors", t.Anchors)
+	l.setup.SealAnchors = l.pems("seal_anchors", t.Seals)
+	l.setup.TimeStampAnchors = l.pems("timestamp_anchors", t.TimeStamps)
+	l.setup.Authorities = l.pems("authorities", t.Authorities)
+	l.evidence(t.Evidence)
 	for i, c := range t.Certificates {
 		at := fmt.Sprintf("$.trust.certificates[%d]", i)
 		l.unless(len(c.Fingerprint) == 64 && strings.Trim(c.Fingerprint, "0123456789abcdef") == "", at+".fingerprint", "the SM3 of the DER is required, 64 lower-case hex digits")
@@ -45,6 +45,30 @@ func (l *loader) anchors() {
 	var err error
 	if l.chains, err = pki.NewVerifier(pki.Trust{Anchors: l.setup.Anchors, Known: l.setup.Known, Confirm: confirm}); err != nil {
 		l.doc.add("$.trust.anchors", "%v", err)
+	}
+}
+
+// pems reads the certificates in a list of files of the trust.
+func (l *loader) pems(list string, names []string) (all []*pki.Certificate) {
+	for i, name := range names {
+		if certs, ok := l.certificates(fmt.Sprintf("$.trust.%s[%d]", list, i), name); ok {
+			all = append(all, certs...)
+		}
+	}
+	return all
+}
+
+// evidence reads what was kept of what authorities said; client says what it is.
+func (l *loader) evidence(patterns []string) {
+	for i, pattern := range patterns {
+		at := fmt.Sprintf("$.trust.evidence[%d]", i)
+		names, err := filepath.Glob(pattern)
+		l.unless(err == nil, at, "is no pattern of file names")
+		for _, name := range names {
+			if data, ok := l.bytes(at, name); ok {
+				l.setup.Evidence = append(l.setup.Evidence, client.Artefact{Name: l.relative(name), Data: data})
+			}
+		}
 	}
 }
 

@@ -175,7 +175,11 @@ func (l *loader) checkSystems() {
 func (l *loader) checkLimits() {
 	m := l.setup.Limits
 	l.unless(m.Body >= 0 && m.Body <= api.MaxBody, "$.limits.body", "bytes of a body, at most %d", api.MaxBody)
+	l.unless(m.Documents >= 0 && m.Documents <= maxDocuments, "$.limits.documents", "bytes of a body, at most %d", maxDocuments)
 	l.unless(m.Materials >= 0 && m.Materials <= 1000, "$.limits.materials", "materials of a check, at most 1000")
 	l.unless(m.InFlight >= 0, "$.limits.in_flight", "calls under way may not be negative")
 	l.unless(m.Unproven >= 0, "$.limits.unproven", "calls that prove nobody may not be negative")
 }
+
+// maxDocuments is the length in bytes of the longest body of licenses.verify: its x-max-body in the contract.
+const maxDocuments = 8 << 20

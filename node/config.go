@@ -73,10 +73,14 @@ type Keys struct {
 
 // Trust is whom the gateway believes, and what it tells verifiers to believe.
 type Trust struct {
-	Anchors      []string      `yaml:"anchors"`      // PEM certificates of CAs
-	Certificates []Certificate `yaml:"certificates"` // code and usage of certificates of other CAs
-	Delegations  []Delegation  `yaml:"delegations"`  // bodies that sign others' licenses
-	Witnesses    []string      `yaml:"witnesses"`    // C2SP vkey lines of the log's witnesses
+	Anchors      []string      `yaml:"anchors"`           // PEM certificates of CAs
+	Seals        []string      `yaml:"seal_anchors"`      // PEM certificates of CAs, for those who make seals and who seal or sign documents only
+	TimeStamps   []string      `yaml:"timestamp_anchors"` // PEM certificates of CAs, for time-stamping authorities only
+	Authorities  []string      `yaml:"authorities"`       // PEM certificates of CAs below an anchor, for certificates that come without them, as in seals
+	Evidence     []string      `yaml:"evidence"`          // revocation lists, OCSP answers and status lists that were kept; patterns are allowed
+	Certificates []Certificate `yaml:"certificates"`      // code and usage of certificates of other CAs
+	Delegations  []Delegation  `yaml:"delegations"`       // bodies that sign others' licenses
+	Witnesses    []string      `yaml:"witnesses"`         // C2SP vkey lines of the log's witnesses
 }
 
 // A Certificate says about a certificate of another CA what ours say in their subjects.
@@ -167,6 +171,7 @@ type Font struct {
 // Limits bound what one call may cost.
 type Limits struct {
 	Body      int      `yaml:"body"`      // bytes of a request body; default and most 524288
+	Documents int      `yaml:"documents"` // bytes of a request body of licenses.verify, which brings documents; default and most 8388608
 	Materials int      `yaml:"materials"` // materials in one check; default 64
 	Call      Duration `yaml:"call"`      // longest time of one call; default 15s
 	InFlight  int      `yaml:"in_flight"` // calls under way at once; default 1024

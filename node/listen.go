@@ -52,7 +52,7 @@ func (n *Node) listen(ctx context.Context, s *Setup) (err error) {
 		return err
 	}
 	n.settleURL(s)
-	n.service.server.Handler = n.guarded(s.Limits.Body)
+	n.service.server.Handler = n.guarded(s.Limits.Body, s.Limits.Documents)
 	n.admin.server.Handler = n.adminHandler()
 	return nil
 }
@@ -109,7 +109,7 @@ func (n *Node) PublicURL() string { return n.current.Load().setup.Gateway.Public
 
 // guarded is the gateway behind the bound of bodies, with a last resort for a fault of ours. Nothing of a panic's value is
 // logged: it could quote what a caller sent.
-func (n *Node) guarded(body int) http.Handler {
+func (n *Node) guarded(body, documents int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
@@ -122,8 +122,12 @@ func (n *Node) guarded(body int) http.Handler {
 			// for a request of anybody (RFC 9112 section 6.1).
 			w.Header().Set("Connection", "close")
 		}
-		if body > 0 {
-			r.Body = http.MaxBytesReader(w, r.Body, int64(body))
+		limit := body
+		if r.URL.Path == "/v1/licenses/verify" {
+			limit = documents
+		}
+		if limit > 0 {
+			r.Body = http.MaxBytesReader(w, r.Body, int64(limit))
 		}
 		n.gateway.ServeHTTP(w, r)
 	})

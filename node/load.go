@@ -14,6 +14,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
+	"oncegate/client"
 	"oncegate/gateway"
 	"oncegate/license"
 	"oncegate/policy"
@@ -40,6 +41,10 @@ type Setup struct {
 	Known     map[string]pki.Known  // by fingerprint
 	Layouts   *sheet.Layouts        // nil where there are none
 	Seals     map[string]*seal.Seal // by USCC; those that may be used
+
+	// What documents of others are verified by.
+	SealAnchors, TimeStampAnchors, Authorities []*pki.Certificate
+	Evidence                                   []client.Artefact
 
 	// Keys is the keystore; nil where it is not there yet, or could not be opened (KeysErr).
 	Keys    *keystore.Store

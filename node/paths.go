@@ -28,7 +28,7 @@ func (c *Config) settle(dir string) {
 	}
 	from(&c.Gateway.TLS.Certificate, &c.Gateway.TLS.Key, &c.Store.Path, &c.Store.DSNFile, &c.Log.Mark, &c.Keys.Dir, &c.Keys.PassphraseFile)
 	from(&c.Data.Catalogue, &c.Data.Calendar)
-	all(c.Include, c.Trust.Anchors, c.Data.Matters, c.Data.Layouts, c.Data.Grants, c.Data.Guards, c.Data.Decisions)
+	all(c.Include, c.Trust.Anchors, c.Trust.Seals, c.Trust.TimeStamps, c.Trust.Authorities, c.Trust.Evidence, c.Data.Matters, c.Data.Layouts, c.Data.Grants, c.Data.Guards, c.Data.Decisions)
 	for i := range c.Data.Fonts {
 		from(&c.Data.Fonts[i].File)
 	}

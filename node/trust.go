@@ -31,6 +31,10 @@ type trustFile struct {
 	Delegations  []trustDelegation  `json:"delegations"`
 	Witnesses    []string           `json:"witnesses"`
 	Certificates []trustCertificate `json:"certificates,omitempty"`
+
+	SealAnchors      []string `json:"seal_anchors,omitempty"`
+	TimeStampAnchors []string `json:"timestamp_anchors,omitempty"`
+	Authorities      []string `json:"authorities,omitempty"`
 }
 
 type trustLog struct {
@@ -90,12 +94,12 @@ func (s *Setup) writeTrust(dir string) error {
 	for _, l := range t.Logs {
 		out.Logs = append(out.Logs, trustLog{l.Origin, w.key(LogSM2File, l.SM2), w.file(LogEdFile, []byte(l.Ed25519+"\n"))})
 	}
-	for i, a := range s.Anchors {
-		name := AnchorFile
-		if i > 0 {
-			name = fmt.Sprintf("ca-%d.cert.pem", i+1)
-		}
-		out.Anchors = append(out.Anchors, w.file(name, pki.MarshalPEM(a)))
+	out.Anchors = w.certificates("ca", s.Anchors)
+	out.SealAnchors = w.certificates("seal-ca", s.SealAnchors)
+	out.TimeStampAnchors = w.certificates("timestamp-ca", s.TimeStampAnchors)
+	out.Authorities = w.certificates("authority", t.Authorities)
+	for i, e := range s.Evidence {
+		w.file(fmt.Sprintf("%s/%d-%s", client.EvidenceDir, i+1, filepath.Base(e.Name)), e.Data)
 	}
 	for _, c := range t.Callers {
 		out.Callers = append(out.Callers, trustCaller{c.System, c.KeyID, w.key("callers/"+c.System+"."+c.KeyID+".pub.pem", c.Key)})
@@ -126,6 +130,18 @@ func (w *trustWriter) key(name string, pub *ecdsa.PublicKey) string {
 		w.err = err
 	}
 	return w.file(name, text)
+}
+
+// certificates writes ca.cert.pem, ca-2.cert.pem, ….
+func (w *trustWriter) certificates(stem string, list []*pki.Certificate) (names []string) {
+	for i, c := range list {
+		name := stem + ".cert.pem"
+		if i > 0 {
+			name = fmt.Sprintf("%s-%d.cert.pem", stem, i+1)
+		}
+		names = append(names, w.file(name, pki.MarshalPEM(c)))
+	}
+	return names
 }
 
 func (w *trustWriter) file(name string, data []byte) string {

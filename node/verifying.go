@@ -2,17 +2,14 @@ package node
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"time"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/api"
 	"oncegate/certs/keystore"
 	lognote "oncegate/certs/note"
+	"oncegate/certs/pki"
 	"oncegate/client"
-	"oncegate/license"
 )
 
 // trust is what the gateway itself believes of what it handed out: its log, its anchors, its callers.
@@ -32,6 +29,7 @@ func (s *Setup) trust(now func() time.Time) (client.TrustConfig, error) {
 	t := client.TrustConfig{
 		Logs:    []client.Log{{Origin: s.Log.Origin, SM2: signer.Public(), Ed25519: vkey}},
 		Anchors: s.Anchors, Gateway: s.Gateway.ID, Witnesses: s.Trust.Witnesses, Known: s.Known, Now: now,
+		SealAnchors: s.SealAnchors, TimeStampAnchors: s.TimeStampAnchors, Authorities: s.authorities(), Evidence: s.Evidence,
 	}
 	for _, id := range sortedKeys(s.Callers) {
 		for _, kid := range sortedKeys(s.Callers[id].Keys) {
@@ -40,43 +38,29 @@ func (s *Setup) trust(now func() time.Time) (client.TrustConfig, error) {
 	}
 	for _, d := range s.Trust.Delegations {
 		t.Delegations = append(t.Delegations, client.Delegation(d))
+		if kind, ok := s.Catalogue.Type(d.Type); ok && kind.Code != "" { // documents name their type by its code
+			t.Delegations = append(t.Delegations, client.Delegation{Type: kind.Code, Issuer: d.Issuer, Delegate: d.Delegate})
+		}
 	}
 	return t, nil
 }
 
-// verify answers POST /v1/licenses/verify: the same steps as the command's, from the gateway's own trust.
-func verify(t *client.Trust, v api.VerifyRequest) (string, []license.Step, error) {
-	var all []client.Artefact
-	switch {
-	case v.License != "" && v.Answer != nil:
-		return "", nil, errors.New("say either license or answer")
-	case v.License != "":
-		all = append(all, client.Artefact{Name: "license", Data: []byte(v.License)})
-	case v.Answer != nil && v.Receipt.Checkpoint == "":
-		return "", nil, errors.New("an answer is verified with its receipt")
-	case v.Answer != nil:
-		data, err := json.Marshal(struct {
-			Answer  jsontext.Value `json:"answer"`
-			Receipt api.Receipt    `json:"receipt"`
-		}{v.Answer, v.Receipt})
-		if err != nil {
-			return "", nil, err
+// authorities are those that the configuration names and those above our own keys: what certificates in seals need, which come
+// alone.
+func (s *Setup) authorities() []*pki.Certificate {
+	all := slices.Clone(s.Authorities)
+	for _, k := range s.Keys.List() {
+		for _, der := range k.Chain[min(1, len(k.Chain)):] {
+			c, err := pki.Parse(der)
+			if err == nil && !slices.ContainsFunc(all, c.Equal) {
+				all = append(all, c)
+			}
 		}
-		all = append(all, client.Artefact{Name: "answer", Data: data})
-	case v.Receipt.Checkpoint != "":
-		data, err := json.Marshal(v.Receipt)
-		if err != nil {
-			return "", nil, err
-		}
-		all = append(all, client.Artefact{Name: "receipt", Data: data})
-	default:
-		return "", nil, errors.New("say license, answer or receipt")
 	}
-	done := t.Verify(all...)[0]
-	return string(done.Kind), done.Steps, nil
+	return all
 }
 
 // verify verifies with what the configuration believes now.
-func (n *Node) verify(_ context.Context, v api.VerifyRequest) (string, []license.Step, error) {
-	return verify(n.current.Load().trust, v)
+func (n *Node) verify(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) {
+	return n.current.Load().trust.VerifyRequest(ctx, v)
 }
