@@ -115,14 +115,13 @@ func (s *sheaf) judgeCMS(ctx context.Context, data, content []byte) ofd.Proof {
 }
 
 // message verifies a signed message alone, or over another artefact when it is detached.
-func (s *sheaf) signedMessage(self int) (steps, []Signature) {
+func (s *sheaf) signedMessage(ctx context.Context, self int) (steps, []Signature) {
 	data := derOf(s.all[self].Data)
 	m, err := cms.Parse(data)
 	if err != nil || !m.Detached {
-		r := s.judgeMessage(context.Background(), data, nil)
+		r := s.judgeMessage(ctx, data, nil)
 		return r.steps, r.by
 	}
-	ctx := context.Background()
 	quick := cms.Verifier{Certificates: s.loose509} // digest and signature only
 	i := s.contentOf(self, func(content []byte) bool {
 		r := quick.Judge(ctx, m, notNil(content), time.Time{})

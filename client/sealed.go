@@ -92,19 +92,19 @@ func nameOf(p seal.Party) string {
 }
 
 // sealAlone verifies a Seal.esl.
-func (s *sheaf) sealAlone(data []byte) (done steps, by []Signature) {
+func (s *sheaf) sealAlone(ctx context.Context, data []byte) (done steps, by []Signature) {
 	parsed, err := seal.ParseSeal(derOf(data))
 	if err != nil {
 		done.fail(seal.StepForm, err.Error())
 		return done, nil
 	}
-	e, _ := s.expect(context.Background(), nil)
-	r := parsed.Verify(context.Background(), e)
+	e, _ := s.expect(ctx, nil)
+	r := parsed.Verify(ctx, e)
 	return r.Steps, []Signature{{Type: "Seal", Signer: nameOf(r.Maker), USCC: r.Maker.USCC, SealName: r.SealName, Time: at(r.Time)}}
 }
 
 // sealSignature verifies a SignedValue.dat, against its Signature.xml where that is at hand.
-func (s *sheaf) sealSignature(self int) (done steps, by []Signature) {
+func (s *sheaf) sealSignature(ctx context.Context, self int) (done steps, by []Signature) {
 	data := derOf(s.all[self].Data)
 	var digest []byte
 	if parsed, err := seal.ParseSignature(data); err == nil {
@@ -113,7 +113,7 @@ func (s *sheaf) sealSignature(self int) (done steps, by []Signature) {
 			digest = sum[:]
 		}
 	}
-	r := s.sealValue(context.Background(), data, digest, "")
+	r := s.sealValue(ctx, data, digest, "")
 	if r.Signature == nil {
 		return r.Steps, nil
 	}

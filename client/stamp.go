@@ -31,7 +31,7 @@ func (s *sheaf) stampCheck(ctx context.Context) func(token, signature []byte) (t
 }
 
 // timeStamp verifies a token or a reply, over whatever artefact, or signature in one, it is about.
-func (s *sheaf) timeStamp(self int) (done steps, by []Signature) {
+func (s *sheaf) timeStamp(ctx context.Context, self int) (done steps, by []Signature) {
 	der := derOf(s.all[self].Data)
 	if r, err := timestamp.ParseResponse(der); err == nil {
 		if r.Refusal != nil {
@@ -46,7 +46,7 @@ func (s *sheaf) timeStamp(self int) (done steps, by []Signature) {
 		return done, nil
 	}
 	data, found := s.stamped(self, token.Imprint)
-	r := s.stampVerifier().Verify(context.Background(), der, data, nil)
+	r := s.stampVerifier().Verify(ctx, der, data, nil)
 	for i, step := range r.Steps {
 		if step.Name == timestamp.StepImprint && !found {
 			r.Steps[i] = license.Step{Name: step.Name, State: license.NotCheckable, Reason: "what was stamped is not among the files"}

@@ -31,7 +31,7 @@ func (v Verified) Err() error { return Failure(v.Steps) }
 // Results come in the order given, each with at least one step.
 func (t *Trust) Verify(artefacts ...Artefact) []Verified {
 	s := t.gather(artefacts)
-	_ = s.signatures(context.Background()) // bytes at hand are read without an error
+	_ = s.signatures(context.Background(), func(int) bool { return true }) // bytes at hand are read without an error
 	out := make([]Verified, len(artefacts))
 	for i, a := range artefacts {
 		out[i] = s.verified(i)
@@ -156,11 +156,14 @@ const maxCertificates = 256
 
 // signatures verifies what is signed in the ways of documents, before what they are about. Time stamps go last: they may be
 // over a signature in a document.
-func (s *sheaf) signatures(ctx context.Context) error {
+func (s *sheaf) signatures(ctx context.Context, wanted func(i int) bool) error {
 	for _, late := range []bool{false, true} {
 		for i := range s.all {
-			if late != (s.kinds[i] == TimeStamp) {
+			if late != (s.kinds[i] == TimeStamp) || !wanted(i) {
 				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
 			}
 			if err := s.signature(ctx, i); err != nil {
 				return err
@@ -186,13 +189,13 @@ func (s *sheaf) signature(ctx context.Context, i int) (err error) {
 	case Document:
 		v.Steps, v.Signatures, err = s.document(ctx, i)
 	case SignedMessage:
-		v.Steps, v.Signatures = s.signedMessage(i)
+		v.Steps, v.Signatures = s.signedMessage(ctx, i)
 	case Seal:
-		v.Steps, v.Signatures = s.sealAlone(s.all[i].Data)
+		v.Steps, v.Signatures = s.sealAlone(ctx, s.all[i].Data)
 	case SealSignature:
-		v.Steps, v.Signatures = s.sealSignature(i)
+		v.Steps, v.Signatures = s.sealSignature(ctx, i)
 	case TimeStamp:
-		v.Steps, v.Signatures = s.timeStamp(i)
+		v.Steps, v.Signatures = s.timeStamp(ctx, i)
 	}
 	return err
 }

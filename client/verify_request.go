@@ -72,7 +72,9 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 		done.fail("recognised", "it is no document of a known kind")
 		return verifyAnswer(Verified{Kind: Unknown, Steps: done}), nil
 	}
-	if err := s.signatures(ctx); err != nil {
+	// What lies beside is looked at as far as the document needs it: a time stamp may be over a signature in another one.
+	wanted := func(i int) bool { return i == 0 || s.kinds[0] == TimeStamp && s.kinds[i] == Document }
+	if err := s.signatures(ctx, wanted); err != nil {
 		return api.VerifyAnswer{}, err
 	}
 	return verifyAnswer(s.verified(0)), nil

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,5 +101,25 @@ func TestVerifyPrints(t *testing.T) {
 	}
 	if got := printable("a\x1b[2Jb\n"); strings.ContainsAny(got, "\x1b\n") {
 		t.Errorf("%q", got)
+	}
+}
+
+// Hostile files cost the command little time and memory, and end in a step that says what is wrong.
+func TestVerifyHostile(t *testing.T) {
+	o := office.New(t, "command", time.Now())
+	trust := t.TempDir()
+	o.WriteTrust(trust, nil, nil)
+	for _, c := range o.Hostile() {
+		var code int
+		var failed []string
+		start := time.Now()
+		runtime.GC()
+		used := office.Peak(func() { code, failed, _, _ = verify(t, trust, c.Files) })
+		if code != exitNo || len(failed) == 0 || c.Step != "" && !slices.Contains(failed, c.Step) {
+			t.Errorf("%s: exit %d, failed %v, want %s", c.Name, code, failed, c.Step)
+		}
+		if took := time.Since(start); used > 64<<20 || took > 5*time.Second {
+			t.Errorf("%s (%d bytes): %d MB, %v", c.Name, len(c.Files[office.First]), used>>20, took)
+		}
 	}
 }

@@ -1,0 +1,111 @@
+package node
+
+import (
+	"encoding/base64"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"oncegate/api"
+	"oncegate/certs/certstest/office"
+	"oncegate/certs/pki"
+	"oncegate/client"
+	"oncegate/license"
+)
+
+// verifier is a node that also believes an office, by its configuration.
+func verifier(t *testing.T, o *office.Office) *client.Client {
+	t.Helper()
+	c := newCity(t)
+	for name, data := range map[string][]byte{"office-ca.pem": pki.MarshalPEM(o.Root.Certificate()), "office-sub.pem": pki.MarshalPEM(o.Intermediate.Chain()...)} {
+		if err := os.WriteFile(filepath.Join(c.dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.edit(MainFile, "  anchors:", "  seal_anchors: [office-ca.pem]\n  timestamp_anchors: [office-ca.pem]\n  authorities: [office-sub.pem]\n  anchors:")
+	return c.serve().as("food-approval")
+}
+
+// ask has a case verified over HTTP.
+func ask(t *testing.T, caller *client.Client, c office.Case) (api.VerifyAnswer, error) {
+	t.Helper()
+	q := api.VerifyRequest{Document: base64.RawURLEncoding.EncodeToString(c.Files[office.First])}
+	for name, data := range c.Files {
+		if name != office.First {
+			q.Beside = append(q.Beside, base64.RawURLEncoding.EncodeToString(data))
+		}
+	}
+	a, err := caller.VerifyLicense(t.Context(), q)
+	if err != nil {
+		return api.VerifyAnswer{}, err
+	}
+	return a.Answer, nil
+}
+
+func failedOf(a api.VerifyAnswer) (names []string) {
+	for _, s := range a.Steps {
+		if s.State == api.StepStateFailed {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// Over HTTP, too, whatever is wrong with a document is named by its own step.
+func TestVerifyDocuments(t *testing.T) {
+	t.Parallel()
+	o := office.New(t, "node", time.Now())
+	caller := verifier(t, o)
+	for _, c := range slices.Concat(o.Cases(), o.Vendors()) {
+		a, err := ask(t, caller, c)
+		if err != nil {
+			t.Fatalf("%s: %v", c.Name, err)
+		}
+		failed := failedOf(a)
+		switch {
+		case a.Kind != "ofd" || a.Operation != "licenses.verify":
+			t.Errorf("%s: %+v", c.Name, a)
+		case c.State == license.NotCheckable:
+			if a.Verdict != api.VerdictIncomplete || !slices.ContainsFunc(a.Steps, func(s api.Step) bool { return s.Name == c.Step && s.State == api.StepStateNotCheckable }) {
+				t.Errorf("%s: %s %v", c.Name, a.Verdict, failed)
+			}
+		case c.Step == "" && (failed != nil || a.Verdict == api.VerdictFails), c.Step != "" && (!slices.Contains(failed, c.Step) || a.Verdict != api.VerdictFails):
+			t.Errorf("%s: %s, failed %v, want %s", c.Name, a.Verdict, failed, c.Step)
+		}
+	}
+	a, err := ask(t, caller, office.Case{Files: map[string][]byte{office.First: o.License()}})
+	if err != nil || len(a.Signatures) != 1 || a.Signatures[0].Signer != office.Name || a.Signatures[0].SealName != office.SealName || !a.Signatures[0].Proven {
+		t.Errorf("%v %+v", err, a.Signatures)
+	}
+}
+
+// Hostile documents cost a node little and are answered like others: with steps, or with the refusal of a body that is too
+// large.
+func TestVerifyHostile(t *testing.T) {
+	o := office.New(t, "node", time.Now())
+	caller := verifier(t, o)
+	for _, c := range o.Hostile() {
+		if strings.Contains(c.Name, " cut at ") && !strings.HasPrefix(c.Name, "a document") {
+			continue // by the command
+		}
+		var a api.VerifyAnswer
+		var err error
+		runtime.GC()
+		start := time.Now()
+		used := office.Peak(func() { a, err = ask(t, caller, c) })
+		if p, refused := errors.AsType[*api.Problem](err); refused && p.Code == "too-large" && len(c.Files[office.First]) > 6<<20 {
+			continue
+		}
+		if failed := failedOf(a); err != nil || len(failed) == 0 || c.Step != "" && !slices.Contains(failed, c.Step) {
+			t.Errorf("%s: %v, failed %v, want %s", c.Name, err, failed, c.Step)
+		}
+		if took := time.Since(start); used > 64<<20 || took > 5*time.Second {
+			t.Errorf("%s (%d bytes): %d MB, %v", c.Name, len(c.Files[office.First]), used>>20, took)
+		}
+	}
+}
