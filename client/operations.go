@@ -72,6 +72,11 @@ func (c *Client) Issue(ctx context.Context, q api.IssueRequest) (*Answered[api.I
 	return ask[api.IssueAnswer](ctx, c, "licenses.issue", nil, q)
 }
 
+// Render has a license drawn as a document, whole, for the department whose own it is.
+func (c *Client) Render(ctx context.Context, q api.RenderRequest) (*Answered[api.RenderAnswer], error) {
+	return ask[api.RenderAnswer](ctx, c, "licenses.render", nil, q)
+}
+
 // RegisterCase registers a case; Response.Status is 200 if the same case was registered before.
 func (c *Client) RegisterCase(ctx context.Context, q api.CaseRequest) (*Answered[api.CaseAnswer], error) {
 	return ask[api.CaseAnswer](ctx, c, "cases.register", nil, q)

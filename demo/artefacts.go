@@ -3,9 +3,7 @@ package demo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -54,9 +52,14 @@ func (s *story) file(ctx context.Context, auditor caller, report []byte) (held i
 		}
 		all = append(all, client.Artefact{Name: name, Data: data})
 	}
+	papers, err := s.papers(ctx, presentation)
+	if err != nil {
+		return 0, err
+	}
+	all = append(all, papers...)
 	for _, a := range all {
-		if err := os.WriteFile(filepath.Join(s.path("artefacts"), a.Name), a.Data, 0o600); err != nil {
-			return 0, fmt.Errorf("write artefact: %w", err)
+		if err := s.keepFile(a); err != nil {
+			return 0, err
 		}
 	}
 	return s.proven(all...)

@@ -24,8 +24,11 @@ func foodShop(ctx context.Context, s *scene) error {
 	}
 	s.hold(a.Answer.CanProceed && met(a.Answer) == 2, "两份材料均来自源头，申请人无需提交", "both materials come from the source; the applicant brings nothing")
 	token, body := s.callers["food-approval"].sent.last()
-	s.food = kept{s.food.no, a.Receipt.Index, a.Raw, token, body}
+	s.food = kept{no: s.food.no, index: a.Receipt.Index, raw: a.Raw, token: token, body: body}
 	if err := s.roleConfirmed(a); err != nil {
+		return err
+	}
+	if err := s.annotatedCopy(ctx); err != nil {
 		return err
 	}
 	return s.proofOf(a)

@@ -54,15 +54,7 @@ func revocation(ctx context.Context, s *scene) error {
 
 // worthless holds the signed copy against the public status list.
 func (s *scene) worthless(ctx context.Context, presentation string) error {
-	auditor, err := s.as("audit-office")
-	if err != nil {
-		return err
-	}
-	uri, err := statusListOf(presentation)
-	if err != nil {
-		return err
-	}
-	list, err := auditor.Public(ctx, "status-lists", map[string]string{"id": path.Base(uri)})
+	list, err := s.statusList(ctx, presentation)
 	if err != nil {
 		return err
 	}
@@ -70,6 +62,19 @@ func (s *scene) worthless(ctx context.Context, presentation string) error {
 	revoked := slices.ContainsFunc(verified[0].Steps, func(step license.Step) bool { return step.Name == "status" && step.State == license.Failed })
 	s.hold(revoked && verified[1].Err() == nil, "此前签发的副本也经不起公开状态列表的核对", "the copy signed before fails too, held against the public status list (状态列表)")
 	return nil
+}
+
+// statusList fetches the public list that a license's status stands in.
+func (s *story) statusList(ctx context.Context, presentation string) ([]byte, error) {
+	auditor, err := s.as("audit-office")
+	if err != nil {
+		return nil, err
+	}
+	uri, err := statusListOf(presentation)
+	if err != nil {
+		return nil, err
+	}
+	return auditor.Public(ctx, "status-lists", map[string]string{"id": path.Base(uri)})
 }
 
 // statusListOf reads where a license's status is published.

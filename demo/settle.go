@@ -23,6 +23,7 @@ type settled struct {
 	dir                    string
 	police, civil          string // host:port in the configuration
 	policeToken, civilCode string
+	stamping               string // host:port of the time-stamping authority
 }
 
 // settle writes the sample configuration into a folder, unless it is there, and makes what stands beside it: secrets for the
@@ -48,6 +49,9 @@ func settle(dir string, now time.Time) (*settled, error) {
 		return nil, err
 	}
 	if err := freePorts(filepath.Join(dir, node.MainFile)); err != nil {
+		return nil, err
+	}
+	if s.stamping, err = stampingAddress(filepath.Join(dir, node.MainFile)); err != nil {
 		return nil, err
 	}
 	return s, extendCalendar(filepath.Join(dir, "calendar.yaml"), now)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +31,10 @@ type stage struct {
 	callers *keystore.Store
 	trust   *client.Trust
 	journal *os.File // of the gateway
+
+	stamping string       // host:port of the time-stamping authority
+	stamper  *http.Server //
+
 	failed  chan error
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -57,7 +62,7 @@ func open(ctx context.Context, dir string) (_ *stage, err error) {
 			return nil, err
 		}
 	}
-	for _, step := range []func(context.Context) error{st.openCity, st.prepareGateway, st.openGateway} {
+	for _, step := range []func(context.Context) error{st.openCity, st.prepareGateway, st.openStamping, st.openGateway} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -81,6 +86,7 @@ func (st *stage) openCity(context.Context) error {
 	if err != nil {
 		return err
 	}
+	st.stamping = c.stamping
 	st.city, err = legacy.Start(legacy.Config{
 		Dir: st.path("city"), Police: c.police, PoliceToken: c.policeToken, Civil: c.civil, CivilCode: c.civilCode,
 	})
@@ -157,6 +163,9 @@ func (st *stage) close() error {
 			all = append(all, err)
 		default:
 		}
+	}
+	if st.stamper != nil {
+		all = append(all, st.stamper.Close())
 	}
 	if st.journal != nil {
 		all = append(all, st.journal.Close())

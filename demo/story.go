@@ -33,11 +33,14 @@ type kept struct {
 	raw   []byte
 	token string
 	body  []byte
+
+	copied []byte // the annotated copy of the business license
 }
 
 // Who acts in each system. Operators' codes are the departments' own.
 var operators = map[string]string{
 	"acceptance": "ZHCK-07", "food-approval": "SPXK-12", "land-approval": "BDC-31", "invest-platform": "TZXM-02", "audit-office": "SJ-01",
+	"samr-licenses": "ZZGL-03",
 }
 
 func newStory(st *stage, p *printer) *story {

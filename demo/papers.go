@@ -1,0 +1,156 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+
+	"oncegate/api"
+	"oncegate/certs/ofd"
+	"oncegate/certs/seal"
+	"oncegate/certs/timestamp"
+	"oncegate/client"
+	"oncegate/node"
+)
+
+// annotatedCopy asks for the food company's license in the document form, for this case.
+func (s *scene) annotatedCopy(ctx context.Context) error {
+	food, err := s.as("food-approval")
+	if err != nil {
+		return err
+	}
+	who := s.city.Population.Cast.FoodShop.Holder()
+	a, err := food.Query(ctx, api.QueryRequest{
+		LicenseType: "business-license", Holder: api.HolderID{Type: who.Type, Code: who.Code}, Purpose: api.Purpose{Case: s.food.no}, Form: api.DocumentFormOfd,
+	})
+	if err != nil {
+		return err
+	}
+	if len(a.Answer.Licenses) != 1 {
+		return fmt.Errorf("%d licenses were answered", len(a.Answer.Licenses))
+	}
+	s.food.copied, err = fileOf(a.Answer.Licenses[0].Document)
+	if err != nil {
+		return err
+	}
+	held, err := s.proven(client.Artefact{Name: "annotated.ofd", Data: s.food.copied})
+	if err != nil {
+		return err
+	}
+	p, err := ofd.Open(bytes.NewReader(s.food.copied), int64(len(s.food.copied)))
+	if err != nil {
+		return err
+	}
+	info, isCopy := p.Copy()
+	s.hold(isCopy && info.Maker != "" && info.Expires.After(s.began), "同一执照的加注件（OFD）：仅含授权字段，标明由%s提供、用于%s，%s 到期；%d 步成立",
+		"the same license as an annotated copy (加注件, OFD): granted fields only, from %s for %s, to be used until %s; %d steps hold",
+		info.Maker, info.Reason, info.Expires.Format("2006-01-02"), held)
+	return nil
+}
+
+func fileOf(d api.LicenseDocument) ([]byte, error) {
+	data, err := base64.RawURLEncoding.DecodeString(d.Content)
+	if err == nil && len(data) == 0 {
+		err = errors.New("there is none")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read document: %w", err)
+	}
+	return data, nil
+}
+
+// papers are the artefacts around the document form: the food company's license as its own department draws it, the copy of
+// step 1, the seal, the time stamp in its signature, and what says whether license and certificates still stand.
+func (s *story) papers(ctx context.Context, presentation string) (all []client.Artefact, err error) {
+	add := func(name string, data []byte, err2 error) {
+		if err = errors.Join(err, err2); err == nil {
+			all = append(all, client.Artefact{Name: name, Data: data})
+		}
+	}
+	add("annotated.ofd", s.food.copied, nil)
+	var original []byte
+	for _, form := range []api.RenderRequestForm{api.RenderRequestFormOfd, api.RenderRequestFormPdf, api.RenderRequestFormPng} {
+		data, err := s.rendered(ctx, form)
+		add("license."+string(form), data, err)
+		if form == api.RenderRequestFormOfd {
+			original = data
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	esl, stamp, err := sealOf(original)
+	if err != nil {
+		return nil, err
+	}
+	add("seal.esl", esl, nil)
+	add("timestamp.tsr", stamp, nil)
+	list, err := s.statusList(ctx, presentation)
+	add("status-list.jwt", list, err)
+	revoked, err := s.revocationList(ctx)
+	add("crl.pem", revoked, err)
+	return all, err
+}
+
+// rendered has the department draw the food company's license.
+func (s *story) rendered(ctx context.Context, form api.RenderRequestForm) ([]byte, error) {
+	department, err := s.as("samr-licenses")
+	if err != nil {
+		return nil, err
+	}
+	who := s.city.Population.Cast.FoodShop.Holder()
+	a, err := department.Render(ctx, api.RenderRequest{LicenseType: "business-license", Holder: api.HolderID{Type: who.Type, Code: who.Code}, Form: form})
+	if err != nil {
+		return nil, err
+	}
+	return fileOf(a.Answer.Document)
+}
+
+// sealOf takes the seal and the time stamp, as a reply (RFC 3161), out of a sealed package.
+func sealOf(pkg []byte) (esl, reply []byte, err error) {
+	var value []byte
+	_, err = ofd.Verify(context.Background(), bytes.NewReader(pkg), int64(len(pkg)), ofd.Judges{
+		Seal: func(_ context.Context, found, _ []byte, _ string) (p ofd.Proof) { value = found; return p },
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	signature, err := seal.ParseSignature(value)
+	if err != nil {
+		return nil, nil, err
+	}
+	if signature.TimeStamp == nil {
+		return nil, nil, errors.New("the license was sealed without a time stamp")
+	}
+	reply, err = timestamp.Response{Token: signature.TimeStamp}.Marshal()
+	return signature.Seal.Raw, reply, err
+}
+
+// revocationList has the demo's authority sign its list.
+func (s *story) revocationList(ctx context.Context) ([]byte, error) {
+	ring, err := node.OpenKeyRing(s.mainFile(), nil)
+	if err != nil {
+		return nil, err
+	}
+	lists, err := ring.Lists(ctx)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(lists) // the first: the root above has revoked nothing
+	if block == nil {
+		return nil, errors.New("the authority's list is no PEM")
+	}
+	return pem.EncodeToMemory(block), nil
+}
+
+// keepFile writes one artefact.
+func (s *story) keepFile(a client.Artefact) error {
+	if err := os.WriteFile(s.path("artefacts", a.Name), a.Data, 0o600); err != nil {
+		return fmt.Errorf("write artefact: %w", err)
+	}
+	return nil
+}
