@@ -45,6 +45,7 @@ const (
 	TimeStamp     Kind = "time-stamp"      // token or reply, RFC 3161
 	Revocations   Kind = "revocation-list" // CRL, PEM or DER
 	OCSPAnswer    Kind = "ocsp-answer"     // OCSPResponse
+	Picture       Kind = "picture"         // PDF, PNG or SVG, which nobody signs
 	Content       Kind = "content"         // what another artefact signs, stamps or was made of
 	Unknown       Kind = "unknown"         //
 )
@@ -59,6 +60,8 @@ func kindOf(data []byte) Kind {
 		return Document
 	case kindOfDER(data) != Unknown:
 		return kindOfDER(data)
+	case isPicture(data):
+		return Picture
 	case bytes.HasPrefix(text, []byte("-----BEGIN X509 CRL-----")):
 		return Revocations
 	case bytes.HasPrefix(text, []byte("-----BEGIN PKCS7-----")) || bytes.HasPrefix(text, []byte("-----BEGIN CMS-----")):

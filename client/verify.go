@@ -218,6 +218,8 @@ func (s *sheaf) verify(a Artefact, kind Kind) (done steps) {
 		return s.certificate(a.Data)
 	case Key:
 		return s.key(a.Data)
+	case Picture:
+		return s.picture(a.Data)
 	case StatusList:
 		return s.statusList(a.Data)
 	case Revocations:

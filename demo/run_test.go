@@ -67,6 +67,7 @@ func keptArtefacts(t *testing.T, dir string) {
 	var all []client.Artefact
 	for _, name := range []string{
 		"license.sdjwt", "answer.json", "checkpoint", "log.sm2.pub.pem", "log.ed25519.pub", "issuer.cert.pem", "ca.cert.pem", "request.jwt", "request.body", "report.json",
+		"license.ofd", "annotated.ofd", "license.pdf", "license.png", "seal.esl", "status-list.jwt", "crl.pem", "timestamp.tsr",
 	} {
 		data, err := os.ReadFile(dir + "/artefacts/" + name)
 		if err != nil {
@@ -88,7 +89,9 @@ func keptArtefacts(t *testing.T, dir string) {
 			t.Errorf("%s alone: %v", v.Name, v.Err())
 		}
 	}
-	for _, name := range []string{"answer.json", "report.json", "request.jwt", "request.body", "checkpoint"} {
+	for _, name := range []string{
+		"answer.json", "report.json", "request.jwt", "request.body", "checkpoint", "license.ofd", "annotated.ofd", "seal.esl", "status-list.jwt", "crl.pem", "timestamp.tsr",
+	} {
 		changed := make([]client.Artefact, len(all))
 		copy(changed, all)
 		for i, a := range changed {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -149,12 +150,12 @@ func (n *Node) stamp(s *Setup) (func(ctx context.Context, signature []byte) ([]b
 	if s.Timestamp.URL == "" {
 		return nil, nil
 	}
-	chains, err := pki.NewVerifier(pki.Trust{Anchors: s.Anchors, Known: s.Known, Confirm: confirm})
+	chains, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(s.Anchors, s.TimeStampAnchors), Known: s.Known, Confirm: confirm})
 	if err != nil {
 		return nil, err
 	}
 	client := &timestamp.Client{
-		URL: s.Timestamp.URL, Verifier: &timestamp.Verifier{Chain: chains.Chain, Voice: confirm, Now: n.Now}, Tries: 1, Timeout: stampWait,
+		URL: s.Timestamp.URL, Verifier: &timestamp.Verifier{Chain: chains.Chain, Certificates: s.Authorities, Voice: confirm, Now: n.Now}, Tries: 1, Timeout: stampWait,
 	}
 	if s.Timestamp.Wait > 0 {
 		client.Timeout = time.Duration(s.Timestamp.Wait)

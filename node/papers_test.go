@@ -14,6 +14,8 @@ import (
 	"oncegate/api"
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
+	"oncegate/client"
+	"oncegate/license"
 )
 
 // newSealedCity is a city whose licenses have a document form.
@@ -72,6 +74,7 @@ func TestDocuments(t *testing.T) {
 	s := c.serve()
 	s.register("SP-1")
 	first := s.document("SP-1")
+	s.picture("SP-1")
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +92,29 @@ func TestDocuments(t *testing.T) {
 	}
 	if info, ok := p.Copy(); !ok || !strings.Contains(info.Maker, "市场监督管理局") {
 		t.Errorf("%+v", info)
+	}
+}
+
+// picture asks for a PDF, which nothing proves but the answer that released it.
+func (s *served) picture(no string) {
+	s.t.Helper()
+	q := question(no)
+	q.Form = api.DocumentFormPdf
+	answer, err := s.as("food-approval").Query(s.t.Context(), q)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	pdf, err := base64.RawURLEncoding.DecodeString(answer.Answer.Licenses[0].Document.Content)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	files := []client.Artefact{{Name: "copy.pdf", Data: pdf}, {Name: "answer.json", Data: answer.Raw}}
+	for _, want := range []license.StepState{license.OK, license.NotCheckable} {
+		done := s.trusted().Verify(files...)[0]
+		if done.Kind != client.Picture || len(done.Steps) != 1 || done.Steps[0].State != want {
+			s.t.Errorf("%s: %+v, want %s", done.Kind, done.Steps, want)
+		}
+		files[0].Data = append(bytes.Clone(pdf), '\n') // another one
 	}
 }
 

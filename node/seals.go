@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"oncegate/certs/keystore"
@@ -68,11 +69,14 @@ func (l *loader) sealHolds(at string, s *seal.Seal, chain []*pki.Certificate) bo
 		l.doc.add(at, "the seal is not for the key that is to use it: its list of signers has another certificate")
 		return false
 	}
-	if l.chains == nil {
-		return true
+	trust, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(l.setup.Anchors, l.setup.SealAnchors), Known: l.setup.Known, Confirm: confirm})
+	if err != nil {
+		return true // the anchors have their own faults
 	}
 	holds := true
-	report := s.Verify(context.Background(), seal.Expect{Trust: l.chains, Intermediates: append(chain[1:len(chain):len(chain)], l.setup.Anchors...), Now: l.now, Verify: confirm})
+	report := s.Verify(context.Background(), seal.Expect{
+		Trust: trust, Intermediates: slices.Concat(chain[1:], l.setup.Authorities), Now: l.now, Verify: confirm,
+	})
 	for _, step := range report.Steps {
 		if step.State != license.Failed {
 			continue
