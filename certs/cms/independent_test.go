@@ -166,6 +166,7 @@ func attributes(t *testing.T, list []node, data string) {
 var forms = []cms.Config{
 	{}, {Detached: true}, {Bare: true}, {Bare: true, Detached: true},
 	{Dialect: cms.RFC}, {Dialect: cms.RFC, Detached: true}, {Dialect: cms.RFC, Bare: true},
+	{Dialect: cms.RFC, Bare: true, Detached: true},
 }
 
 // A hand-written reader, another SM2 library and OpenSSL agree about what is signed and by whom. OpenSSL 3.0 verifies the

@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"testing"
+	"time"
 
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
@@ -27,7 +28,10 @@ func (c *city) chain() row {
 				if err != nil {
 					return err
 				}
-				leaf, err := v.ChainDER(w[:2], at, pki.License)
+				anchor, err := pki.Parse(w[2])
+				must(t, err)
+				when := anchor.NotBefore.Add(time.Hour) // OpenSSL certifies from the present on
+				leaf, err := v.ChainDER(w[:2], when, pki.License)
 				if err == nil && leaf.USCC != uscc {
 					err = fmt.Errorf("code %q", leaf.USCC)
 				}
@@ -36,7 +40,11 @@ func (c *city) chain() row {
 		},
 		theirs: map[string]side{
 			openSSL: {
-				maker{by: "certs/revocation/openssl_test.go TestOpenSSLMakesTheirs", with: code("openssl ca")},
+				maker{with: code("openssl x509 -req -vfyopt distid:… -sigopt distid:…"), run: func(t *testing.T) work {
+					w := newWorkshop(t)
+					must(t, w.run(opensslChain))
+					return work{w.read(t, "leaf.der"), w.read(t, "sub.der"), w.read(t, "root.der")}
+				}},
 				checker{by: "certs/certstest/openssl_test.go TestOpenSSL", with: code("openssl verify -vfyopt distid:…") + " link by link"},
 			},
 			bouncyCastle: {
@@ -53,6 +61,35 @@ func (c *city) chain() row {
 		},
 	}
 }
+
+// opensslChain is an authority of two levels with one certificate below, by OpenSSL 3.
+const opensslChain = `
+for k in root sub leaf; do openssl genpkey -algorithm SM2 -out $k.key; done
+cat >config <<'END'
+[root]
+basicConstraints = critical,CA:true
+keyUsage = critical,keyCertSign,cRLSign
+subjectKeyIdentifier = hash
+[sub]
+basicConstraints = critical,CA:true,pathlen:0
+keyUsage = critical,keyCertSign,cRLSign
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+[leaf]
+keyUsage = critical,digitalSignature,nonRepudiation
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+END
+certify() { # NAME SUBJECT OPTION...
+	name=$1 subject=$2; shift 2
+	openssl req -config /dev/null -new -key $name.key -sm3 -sigopt $id -subj "$subject" -out $name.csr
+	openssl x509 -req -in $name.csr -vfyopt $id -sm3 -sigopt $id -days 30 -extfile config -extensions $name "$@" -out $name.pem
+	openssl x509 -in $name.pem -outform DER -out $name.der
+}
+certify root /C=CN/O=city/CN=root -signkey root.key
+certify sub /C=CN/O=city/CN=sub -CA root.pem -CAkey root.key -set_serial 2
+certify leaf /C=CN/O=city/OU=license/organizationIdentifier=11330000MB0000001X/CN=leaf -CA sub.pem -CAkey sub.key -set_serial 3
+`
 
 // request: a work is a CSR and the point that it is for.
 func (c *city) request() row {

@@ -35,7 +35,7 @@ func (c *city) logs() []row {
 			name: "Log: tiles, receipts, growth (C2SP tlog-tiles)",
 			ours: side{maker{with: "the running gateway", run: nothing}, checker{why: noReader}},
 			theirs: map[string]side{
-				openSSL:      {none.make, checker{by: "docs/verify_test.go TestVerifyDocument", with: "receipts only, by " + code("openssl dgst")}},
+				openSSL:      {none.make, checker{by: "docs/verify_test.go TestVerifyDocument", with: code("openssl dgst"), partly: "receipts"}},
 				bouncyCastle: {none.make, checker{why: "Hashes are all that is in it."}},
 				logTools:     {none.make, checker{by: publicTest, with: code("tlog.CheckRecord", "tlog.CheckTree", "tessera/client", "tessera/fsck")}},
 			},

@@ -86,7 +86,7 @@ func (c *city) signature(user, form string) row {
 	return r
 }
 
-const noSM2Why = "They know no SM2 and SM3."
+const noSM2Why = "these tools know no SM2, SM3 and SM4, and read logs only."
 
 var noSM2 = side{maker{why: noSM2Why}, checker{why: noSM2Why}}
 

@@ -32,8 +32,8 @@ func table(rows []row, verdicts map[string]map[string]verdict) string {
 const preface = `# Who else checks what Oncegate makes, and whom Oncegate checks
 
 Every ✓ below is tried by the test command, in the direction its column names, and once more with something changed, which must be
-refused. The table is written by ` + "`go test ./matrix -update`" + ` in the folder [interop](../interop), and compared on every run. What
-is empty says why. *Own test* names a test that stood before the matrix did and does the same.
+refused. Where *own test* stands, that test beside the package does it in its own way, and it is not done twice. What is empty says why.
+The table is written by ` + "`go test ./matrix -update`" + ` in the folder [interop](../interop), and compared on every run.
 
 The tools: OpenSSL 3.0 as Debian 12 has it; Bouncy Castle 1.72 from Debian's packages libbcprov-java and libbcpkix-java, driven by the
 small Java program in [interop/java](../interop/java), which knows the standards and nothing of Oncegate; and the public tools for
@@ -49,7 +49,7 @@ The [negative vectors](../certs/testdata/sm2-negative/README.md) for SM2 are run
 func document(rows []row) string {
 	var b strings.Builder
 	b.WriteString(preface)
-	b.WriteString("## In one look\n\n✓ both ways, → they check ours, ← we check theirs.\n\n| |")
+	b.WriteString("## In one look\n\n✓ both ways, → they check ours, ← we check theirs; in brackets: a part of it.\n\n| |")
 	for _, c := range columns {
 		b.WriteString(" " + c + " |")
 	}
@@ -58,7 +58,7 @@ func document(rows []row) string {
 		b.WriteString("| " + r.name + " |")
 		for _, c := range columns {
 			s := r.theirs[c]
-			b.WriteString(" " + mark(full(r.ours.make, s.check), full(s.make, r.ours.check)) + " |")
+			b.WriteString(" " + mark(full(r.ours.make, s.check), full(s.make, r.ours.check), s.check.partly, s.make.partly) + " |")
 		}
 		b.WriteString("\n")
 	}
@@ -66,6 +66,9 @@ func document(rows []row) string {
 		b.WriteString("\n## " + c + "\n\n| | checks ours with | makes what we check with | ours |\n|---|---|---|---|\n")
 		for _, l := range lines(rows, c) {
 			fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(l.names, "<br>"), l.cells)
+		}
+		if c == logTools {
+			b.WriteString("\nEverything else in the list above is empty here: " + noSM2Why + "\n")
 		}
 	}
 	return b.String()
@@ -80,6 +83,9 @@ type line struct {
 func lines(rows []row, column string) (all []line) {
 	for _, r := range rows {
 		s := r.theirs[column]
+		if s.make.why == noSM2Why && s.check.why == noSM2Why {
+			continue // one sentence says it
+		}
 		cells := words(r.ours.make, s.check, s.check.with) + " | " + words(s.make, r.ours.check, s.make.with) + " | " + joined(", ", r.ours.make.with, r.ours.check.with)
 		if n := len(all); n > 0 && all[n-1].cells == cells {
 			all[n-1].names = append(all[n-1].names, r.name)
@@ -92,21 +98,32 @@ func lines(rows []row, column string) (all []line) {
 
 func full(m maker, c checker) bool { return m.by+c.by != "" || m.run != nil && c.run != nil }
 
-func mark(theyCheck, weCheck bool) string {
+func mark(theyCheck, weCheck bool, partly ...string) string {
+	sign := ""
 	switch {
+	case theyCheck && weCheck && (partly[0] == "") == (partly[1] == ""):
+		sign = "✓"
+	case theyCheck && weCheck && partly[0] != "":
+		return "(→) ←"
 	case theyCheck && weCheck:
-		return "✓"
+		return "→ (←)"
 	case theyCheck:
-		return "→"
+		sign = "→"
 	case weCheck:
-		return "←"
+		sign = "←"
 	}
-	return ""
+	if strings.Join(partly, "") != "" {
+		sign = "(" + sign + ")"
+	}
+	return sign
 }
 
 // words say what a cell is done with, or why it is empty.
 func words(m maker, c checker, with string) string {
 	if by := m.by + c.by; by != "" {
+		if partly := m.partly + c.partly; partly != "" {
+			return joined(", ", "(✓) "+partly, with, "own test `"+by+"`")
+		}
 		return "✓ " + joined(", ", with, "own test `"+by+"`")
 	}
 	if m.run == nil || c.run == nil {
