@@ -6,7 +6,8 @@
 #                     other people's tools on the log it serves and on what it signs (docs/interop.md)
 #   ./test.sh full    the same, and the race detector on the concurrent rooms, long properties and kill runs
 #
-# ONCEGATE_TEST_STRICT=1 makes a skip a failure. ONCEGATE_TEST_POSTGRES=URL uses that PostgreSQL instead of one of our own.
+# ONCEGATE_TEST_STRICT=1 makes a skip a failure. ONCEGATE_TEST_POSTGRES=URL uses that PostgreSQL instead of one of our own,
+# ONCEGATE_TEST_BOUNCYCASTLE=CLASSPATH that Bouncy Castle instead of Debian's.
 set -euo pipefail
 cd "$(dirname "$0")"
 mode=${1:-plain}
@@ -43,8 +44,6 @@ command -v openssl >/dev/null || install openssl || true
 if command -v openssl >/dev/null; then openssl version; else skip "OpenSSL as an independent verifier"; fi
 
 # What reads our documents, keys and signatures as strangers do. The variables make the tests demand what was found here.
-command -v unzip >/dev/null || install unzip || true
-command -v unzip >/dev/null || skip "unzip: packages were not opened by hand"
 command -v pdftotext >/dev/null || install poppler-utils || true
 command -v pdftotext >/dev/null || skip "poppler: what drawn pages say was not read"
 softhsm() { command -v softhsm2-util >/dev/null && ls /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so 2>/dev/null | head -n 1; }
