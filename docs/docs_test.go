@@ -230,6 +230,10 @@ func configuration(t *testing.T) string {
 		switch spec.Name.Name {
 		case "TLS":
 			where = "gateway.tls"
+		case "DepartmentSeal":
+			where = "departments[].seal"
+		case "Font":
+			where = "data.fonts[]"
 		case "Certificate":
 			where = "trust.certificates[]"
 		case "Delegation":

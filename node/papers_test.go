@@ -18,26 +18,6 @@ import (
 	"oncegate/license"
 )
 
-// newSealedCity is a city whose licenses have a document form.
-func newSealedCity(t *testing.T) *city {
-	t.Helper()
-	c := newCity(t)
-	c.write("layouts/business-license.yaml", []byte(`layouts:
-  - type: business-license
-    title: 营业执照
-    page: {size: A4}
-    items:
-      - text: {box: [20, 20, 170, 12], text: 营业执照}
-      - field: {value: "{holder_name}", box: [20, 40, 170, 8]}
-      - field: {value: "{legal_representative}", box: [20, 50, 170, 8]}
-      - field: {value: "{issued:date}", box: [20, 60, 170, 8]}
-      - seal: {box: [130, 200, 42, 42]}
-`))
-	c.edit(MainFile, "uscc: 11379901MB99103773, license_key: current", "uscc: 11379901MB99103773, license_key: current, seal: {key: current, esl: seals/market.esl}",
-		"  calendar: calendar.yaml\n", "  calendar: calendar.yaml\n  layouts: [layouts/*.yaml]\n")
-	return c
-}
-
 func (c *city) write(name string, data []byte) {
 	c.t.Helper()
 	path := filepath.Join(c.dir, name)
@@ -61,7 +41,10 @@ func (c *city) prepare() []string {
 // init makes what a seal needs, once; the node gives out copies and keeps the original across a restart.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
-	c := newSealedCity(t)
+	c := newCity(t)
+	if err := os.Remove(filepath.Join(c.dir, "seals/market.esl")); err != nil {
+		t.Fatal(err)
+	}
 	if made := strings.Join(c.prepare(), "\n"); !strings.Contains(made, "a throw-away seal of market") {
 		t.Errorf("made %s", made)
 	}
@@ -133,18 +116,16 @@ func (s *served) document(no string) api.LicenseDocument {
 // A seal that is not for its key, or is no seal, is a fault with its place.
 func TestSealFaults(t *testing.T) {
 	t.Parallel()
-	c := newSealedCity(t)
-	if _, faults := Load(c.main, time.Now()); !strings.Contains(faults.Error(), `no seal key "current"`) {
-		t.Errorf("without a key: %v", faults)
-	}
-	c.prepare()
+	c := newCity(t)
 	good, err := os.ReadFile(filepath.Join(c.dir, "seals/market.esl"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := newSealedCity(t)
-	if err := os.RemoveAll(filepath.Join(other.dir, "keys")); err != nil {
-		t.Fatal(err)
+	other := newCity(t)
+	for _, name := range []string{"keys", "seals"} {
+		if err := os.RemoveAll(filepath.Join(other.dir, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	other.prepare()
 	foreign, err := os.ReadFile(filepath.Join(other.dir, "seals/market.esl"))
@@ -164,6 +145,12 @@ func TestSealFaults(t *testing.T) {
 			t.Errorf("%s: %v", name, faults)
 		}
 	}
+	c.write("seals/market.esl", good)
+	c.edit(MainFile, "seal: {key: current", "seal: {key: seal-0123456789abcdef")
+	if _, faults := Load(c.main, time.Now()); !strings.Contains(faults.Error(), `no seal key "seal-0123456789abcdef"`) {
+		t.Errorf("without a key: %v", faults)
+	}
+	c.edit(MainFile, "seal: {key: seal-0123456789abcdef", "seal: {key: current")
 	if err := os.Remove(filepath.Join(c.dir, "seals/market.esl")); err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +162,7 @@ func TestSealFaults(t *testing.T) {
 // A time-stamping authority that is down costs its stamp and one bounded wait, not the document.
 func TestStampingAuthorityDown(t *testing.T) {
 	t.Parallel()
-	c := newSealedCity(t)
+	c := newCity(t)
 	asked := make(chan struct{}, 9)
 	down := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked <- struct{}{}
@@ -183,7 +170,6 @@ func TestStampingAuthorityDown(t *testing.T) {
 	}))
 	t.Cleanup(down.Close)
 	c.edit(MainFile, "keys:\n", "timestamp: {url: \""+down.URL+"\", wait: 1s}\nkeys:\n")
-	c.prepare()
 	s := c.serve()
 	s.register("SP-1")
 	if d := s.document("SP-1"); d.Content == "" || len(asked) != 1 {

@@ -2,7 +2,7 @@ package sheet
 
 import (
 	"bytes"
-	"compress/bzip2"
+	"compress/gzip"
 	"embed"
 	"fmt"
 	"io"
@@ -64,11 +64,15 @@ var fonts = map[string]func() ([]byte, error){Song: unpack(Song), Hei: unpack(He
 
 func unpack(name string) func() ([]byte, error) {
 	return sync.OnceValues(func() ([]byte, error) {
-		packed, err := shipped.ReadFile("fonts/" + name + ".ttf.bz2")
+		packed, err := shipped.ReadFile("fonts/" + name + ".ttf.gz")
 		if err != nil {
 			return nil, fmt.Errorf("open font %q: %w", name, err)
 		}
-		data, err := io.ReadAll(bzip2.NewReader(bytes.NewReader(packed)))
+		unpacking, err := gzip.NewReader(bytes.NewReader(packed))
+		if err != nil {
+			return nil, fmt.Errorf("open font %q: %w", name, err)
+		}
+		data, err := io.ReadAll(unpacking)
 		if err != nil {
 			return nil, fmt.Errorf("open font %q: %w", name, err)
 		}

@@ -18,6 +18,7 @@ type licenseCommand struct {
 	Expire    licenseExpire    `cmd:"" help:"End versions before their time; a changed license is valid again."`
 	Reinstate licenseReinstate `cmd:"" help:"Lift a suspension; of what was revoked or ended, have the next version signed."`
 	Supersede licenseSupersede `cmd:"" help:"End versions and have the next ones signed (换发) when their source is read next."`
+	Render    licenseRender    `cmd:"" help:"Draw a license as a document: the sealed original, or a picture of it."`
 	Issue     licenseIssue     `cmd:"" help:"Sign the licenses of many holders ahead of use."`
 }
 

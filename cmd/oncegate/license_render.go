@@ -1,0 +1,103 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"oncegate/api"
+	"oncegate/license"
+)
+
+type licenseRender struct {
+	calling
+	Type   string `required:"" placeholder:"ID" help:"License type."`
+	Holder string `required:"" placeholder:"TYPE:CODE" help:"Whose license, such as 001:91379901MA9920002Q; - reads it from standard input, which keeps it out of the shell's history."`
+	Number string `placeholder:"TEXT" help:"Number of the license (证照编号), where the holder has several."`
+	Form   string `enum:"ofd,pdf,png,svg" default:"ofd" help:"ofd is the sealed original; pdf, png and svg are pictures of it."`
+	Output string `short:"o" placeholder:"FILE" help:"File to write, - for standard output; default: the license's identifier with the form as its ending."`
+	JSON   bool   `help:"Print the answer with its receipt as it came, and write no file."`
+}
+
+// Help gives examples.
+func (licenseRender) Help() string {
+	return renderHelp + examples("oncegate license render -c oncegate.yaml --system market-licenses --type business-license --holder 001:91379901MA9920002Q",
+		"oncegate license render -c oncegate.yaml --system market-licenses --type business-license --holder - --form pdf -o license.pdf")
+}
+
+const renderHelp = `The whole license is drawn as its department's layout has it. Only the department that owns the type may do this, by the right
+licenses.render, and each call is recorded like any release.
+
+`
+
+// Run draws a license.
+func (c *licenseRender) Run(ctx context.Context, t *terminal) error {
+	holder, err := c.holder(t.in)
+	if err != nil {
+		return misuse{err}
+	}
+	caller, err := c.client()
+	if err != nil {
+		return err
+	}
+	done, err := caller.Render(ctx, api.RenderRequest{LicenseType: c.Type, Holder: holder, Number: c.Number, Form: api.RenderRequestForm(c.Form)})
+	if err != nil {
+		return t.refused(err)
+	}
+	if c.JSON {
+		return t.answer(&done.Response)
+	}
+	data, err := base64.RawURLEncoding.DecodeString(done.Answer.Document.Content)
+	if err != nil {
+		return fmt.Errorf("read document: %w", err)
+	}
+	return c.write(t, done.Answer, data)
+}
+
+// holder is whom --holder names.
+func (c *licenseRender) holder(in io.Reader) (api.HolderID, error) {
+	text := c.Holder
+	if text == "-" {
+		line, err := bufio.NewReader(io.LimitReader(in, 256)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return api.HolderID{}, err
+		}
+		text = line
+	}
+	kind, code, ok := strings.Cut(strings.TrimSpace(text), ":")
+	if !ok {
+		return api.HolderID{}, errors.New("a holder is written TYPE:CODE, such as 001:…")
+	}
+	h := license.HolderID{Type: kind, Code: code}.Normal()
+	return api.HolderID{Type: h.Type, Code: h.Code}, nil
+}
+
+// write keeps the document, for its owner alone. A file of the default name is never replaced.
+func (c *licenseRender) write(t *terminal, a api.RenderAnswer, data []byte) error {
+	switch c.Output {
+	case "-":
+		_, err := t.out.Write(data)
+		return err
+	case "":
+		f, err := os.OpenFile(a.Identifier+"."+c.Form, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(data)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		c.Output = f.Name()
+	default:
+		if err := os.WriteFile(c.Output, data, 0o600); err != nil {
+			return err
+		}
+	}
+	t.println("%s, version %d, %s: %s (%d bytes)", a.Identifier, a.Version, a.Status, c.Output, len(data))
+	return nil
+}
