@@ -41,6 +41,7 @@ say "what the tests need"
 command -v go >/dev/null || { echo "Go is missing: install the version that go.mod names" >&2; exit 1; }
 go version
 command -v openssl >/dev/null || install openssl || true
+command -v unzip >/dev/null || install unzip || true # docs/verify.md opens documents with it
 if command -v openssl >/dev/null; then openssl version; else skip "OpenSSL as an independent verifier"; fi
 
 # What reads our documents, keys and signatures as strangers do. The variables make the tests demand what was found here.

@@ -21,7 +21,7 @@ func (s *sheaf) contentOf(self int, is func(data []byte) bool) int {
 			s.contents[i] = true
 			return i
 		}
-		if s.kinds[i] == Unknown || s.kinds[i] == Body {
+		if k := s.kinds[i]; k == Unknown || k == Body || k == Picture {
 			loose = append(loose, i)
 		}
 	}

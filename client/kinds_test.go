@@ -102,6 +102,7 @@ func TestKinds(t *testing.T) {
 		{"a detached bare message alone", SignedMessage, []string{string(message(cms.Config{Detached: true, Bare: true}))}, "cms-signature", ""},
 		{"a detached message over something else", SignedMessage, []string{string(message(cms.Config{Detached: true})), "something else"}, "", "cms-digest"},
 		{"a detached bare message over something else", SignedMessage, []string{string(message(cms.Config{Detached: true, Bare: true})), "something else"}, "", "cms-signature"},
+		{"a detached message over a picture", SignedMessage, []string{string(message(cms.Config{Detached: true})), "%PDF-1.7 something else"}, "", "cms-digest"},
 		{"a seal", Seal, []string{string(esl)}, "", ""},
 		{"a seal, changed", Seal, []string{strings.Replace(string(esl), "示例市", "示例乡", 1)}, "", seal.StepMade},
 		{"a seal's signature", SealSignature, []string{string(value), string(xml)}, "", ""},

@@ -71,7 +71,11 @@ func (s *sheaf) stood(ctx context.Context, by *pki.Verifier, stapled *revocation
 		stapled.Verify = verifyTwice
 		sources = append(sources, stapled)
 	}
-	st.Step = revocation.Sum(revocation.Check(ctx, path, at, sources...))
+	all := revocation.Check(ctx, path, at, sources...)
+	st.Step = revocation.Sum(all)
+	if own := all[0]; own.State == license.OK && st.State == license.NotCheckable {
+		st.Reason = own.Reason + "; of an authority above it: " + st.Reason
+	}
 	for _, source := range sources {
 		if status, err := source.Status(ctx, path[0], path[1], at); err == nil && status.State == revocation.Good && !status.Time.IsZero() {
 			st.since = status.Time

@@ -100,7 +100,7 @@ func (s *sheaf) sealAlone(ctx context.Context, data []byte) (done steps, by []Si
 	}
 	e, _ := s.expect(ctx, nil)
 	r := parsed.Verify(ctx, e)
-	return r.Steps, []Signature{{Type: "Seal", Signer: nameOf(r.Maker), USCC: r.Maker.USCC, SealName: r.SealName, Time: at(r.Time)}}
+	return r.Steps, []Signature{{Type: "Seal", Signer: nameOf(r.Maker), USCC: r.Maker.USCC, SealName: r.SealName}}
 }
 
 // sealSignature verifies a SignedValue.dat, against its Signature.xml where that is at hand.

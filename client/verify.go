@@ -47,7 +47,7 @@ func (s *sheaf) verified(i int) (v Verified) {
 	} else {
 		v.Steps = s.verify(s.all[i], s.kinds[i])
 	}
-	if matches, is := s.contents[i]; is && (s.kinds[i] == Unknown || s.kinds[i] == Body && len(s.calls) == 0) {
+	if matches, is := s.contents[i]; is && (s.kinds[i] == Unknown || s.kinds[i] == Picture || s.kinds[i] == Body && len(s.calls) == 0) {
 		s.kinds[i], v.Steps = Content, s.content(matches)
 	}
 	if v.Kind = s.kinds[i]; len(v.Steps) == 0 {

@@ -2,6 +2,7 @@ package docs_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,8 +60,28 @@ func TestVerifyDocument(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Skip("openssl is not installed: NOT TESTED whether docs/verify.md holds")
 	}
+	if _, err := exec.LookPath("unzip"); err != nil {
+		t.Skip("unzip is not installed: NOT TESTED whether docs/verify.md holds")
+	}
 	tools, checks := blocks(t, "verify.md")
-	dir := theDemo(t)
+	papers := subject(checks, "document", true)
+	walk(t, theDemo(t), tools, subject(checks, "document", false), spoils)
+	walk(t, theDemo(t), tools, papers, paperSpoils)
+}
+
+// subject are the blocks of a subject, or all others.
+func subject(checks []block, name string, of bool) (list []block) {
+	for _, c := range checks {
+		if strings.HasPrefix(c.name, name+":") == of {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// walk runs blocks in a folder, and each again on every change that it must notice.
+func walk(t *testing.T, dir, tools string, checks []block, spoils map[string][]func(*testing.T, string)) {
+	t.Helper()
 	if out, err := shell(dir, tools+all(checks)); err != nil {
 		t.Fatalf("all blocks one after the other: %v\n%s", err, out)
 	}
@@ -99,7 +120,9 @@ func TestVerifyCommand(t *testing.T) {
 	if out, err := program(t, filepath.Join(dir, "artefacts"), command); err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)
 	}
-	for name, list := range spoils {
+	all := maps.Clone(spoils)
+	maps.Copy(all, paperSpoils)
+	for name, list := range all {
 		copied := copyOf(t, dir)
 		list[0](t, copied)
 		if out, err := program(t, filepath.Join(copied, "artefacts"), command); err == nil {
