@@ -215,7 +215,7 @@ func (r *trustReader) evidence() (list []Artefact) {
 			r.faults.addErr("$.evidence", err)
 			break
 		}
-		list = append(list, Artefact{e.Name(), data})
+		list = append(list, Artefact{e.Name(), data}.Parts()...)
 	}
 	return list
 }

@@ -16,6 +16,8 @@ import (
 
 	"oncegate/certs/cms"
 	"oncegate/certs/ofd"
+	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
 	"oncegate/license"
@@ -49,6 +51,12 @@ type Config struct {
 	// then has no proven time, and verification says so. Nil: nobody hears.
 	Unstamped func(error)
 
+	// Evidence collects what shows now that a certificate that signs is not revoked, to travel with the signature; an error
+	// that is pki.ErrRevoked keeps it from signing, any other is heard by Unstapled. Nil: none travels.
+	Evidence func(ctx context.Context, certificate *pki.Certificate) (*revocation.Evidence, error)
+	// Unstapled hears why a document was signed without evidence. Nil: nobody hears.
+	Unstapled func(error)
+
 	// AtOnce is how many documents are drawn at once: drawing is work for a processor, and queries that want none must not wait
 	// for it. Default: half of the processors, at least one.
 	AtOnce int
@@ -77,6 +85,12 @@ func New(c Config) (*Maker, error) {
 	if c.Unstamped == nil {
 		c.Unstamped = func(error) {}
 	}
+	if c.Evidence == nil {
+		c.Evidence = func(context.Context, *pki.Certificate) (*revocation.Evidence, error) { return nil, nil }
+	}
+	if c.Unstapled == nil {
+		c.Unstapled = func(error) {}
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -101,11 +115,26 @@ func (m *Maker) original(ctx context.Context, v register.Version, claims []licen
 	if err != nil {
 		return nil, err
 	}
+	if holder.Evidence, err = m.evidence(ctx, holder.Certificate, register.ErrNoSeal); err != nil {
+		return nil, err
+	}
 	page, pkg, err := m.unsealed(ctx, v, claims)
 	if err != nil {
 		return nil, err
 	}
 	return m.ofd().Sign(ctx, pkg, ofd.Signing{Seal: m.sealing(holder), Stamps: ofd.Stamps(&page)})
+}
+
+// evidence collects what travels with a signature. A certificate that is revoked signs nothing: it is none.
+func (m *Maker) evidence(ctx context.Context, c *pki.Certificate, none error) (*revocation.Evidence, error) {
+	e, err := m.config.Evidence(ctx, c)
+	switch {
+	case errors.Is(err, pki.ErrRevoked):
+		return nil, fmt.Errorf("%w: %w", none, err)
+	case err != nil:
+		m.config.Unstapled(err) // and what there is travels all the same
+	}
+	return e, nil
 }
 
 // unsealed is the package of a whole license without its seal. Sealing may wait for a time stamp, and keeps nobody's turn.
@@ -171,6 +200,13 @@ func (m *Maker) Copy(ctx context.Context, form string, v register.Version, grant
 }
 
 func (m *Maker) copy(ctx context.Context, form string, v register.Version, granted []license.Claim, n ofd.Notice, original [32]byte) ([]byte, error) {
+	var sign ofd.SignFunc
+	if form == OFD { // evidence may have to be fetched, and keeps nobody's turn
+		var err error
+		if sign, err = m.signing(ctx, v.Issuer); err != nil {
+			return nil, err
+		}
+	}
 	done, err := m.turn(ctx)
 	if err != nil {
 		return nil, err
@@ -182,19 +218,33 @@ func (m *Maker) copy(ctx context.Context, form string, v register.Version, grant
 	}
 	switch form {
 	case OFD:
-		identity, err := m.config.Signer(v.Issuer)
-		if err != nil {
-			return nil, err
-		}
-		by := ofd.SignWith(cms.Config{Bare: true, Now: m.config.Now, Confirm: m.config.Confirm}, identity)
 		return m.ofd().Annotate(ctx, ofd.Copy{
-			OriginalSM3: original[:], Notice: n, Signing: ofd.Signing{Sign: by},
+			OriginalSM3: original[:], Notice: n, Signing: ofd.Signing{Sign: sign},
 			Document: ofd.Document{Title: page.Title, Data: m.data(v, granted), Pages: []*sheet.Page{&page}},
 		})
 	case PDF:
 		return drawn(form, page)
 	}
 	return nil, ErrForm
+}
+
+// signing signs copies for a body, with evidence that its certificate stands.
+func (m *Maker) signing(ctx context.Context, issuer string) (ofd.SignFunc, error) {
+	identity, err := m.config.Signer(issuer)
+	if err != nil {
+		return nil, err
+	}
+	message := cms.Config{Bare: true, Now: m.config.Now, Confirm: m.config.Confirm}
+	if len(identity.Chain) > 0 {
+		e, err := m.evidence(ctx, identity.Chain[0], register.ErrNoSigner)
+		if err == nil && e != nil {
+			message.CRLs, message.OCSP, err = e.Parts()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return ofd.SignWith(message, identity), nil
 }
 
 // Show draws a whole license as PDF, PNG or SVG, with a picture of its issuer's seal, for the department that issued it. It

@@ -66,7 +66,7 @@ func (l *loader) evidence(patterns []string) {
 		l.unless(err == nil, at, "is no pattern of file names")
 		for _, name := range names {
 			if data, ok := l.bytes(at, name); ok {
-				l.setup.Evidence = append(l.setup.Evidence, client.Artefact{Name: l.relative(name), Data: data})
+				l.setup.Evidence = append(l.setup.Evidence, client.Artefact{Name: l.relative(name), Data: data}.Parts()...)
 			}
 		}
 	}

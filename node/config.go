@@ -77,7 +77,8 @@ type Trust struct {
 	Seals        []string      `yaml:"seal_anchors"`      // PEM certificates of CAs, for those who make seals and who seal or sign documents only
 	TimeStamps   []string      `yaml:"timestamp_anchors"` // PEM certificates of CAs, for time-stamping authorities only
 	Authorities  []string      `yaml:"authorities"`       // PEM certificates of CAs below an anchor, for certificates that come without them, as in seals
-	Evidence     []string      `yaml:"evidence"`          // revocation lists, OCSP answers and status lists that were kept; patterns are allowed
+	Evidence     []string      `yaml:"evidence"`          // revocation lists, OCSP answers and status lists that were kept; patterns are allowed; what speaks of our own certificates travels with the documents that they sign
+	Fetch        bool          `yaml:"fetch"`             // ask the addresses in our own certificates too, for lists and OCSP answers that travel with documents
 	Certificates []Certificate `yaml:"certificates"`      // code and usage of certificates of other CAs
 	Delegations  []Delegation  `yaml:"delegations"`       // bodies that sign others' licenses
 	Witnesses    []string      `yaml:"witnesses"`         // C2SP vkey lines of the log's witnesses

@@ -19,6 +19,7 @@ type metrics struct {
 	covered, size prometheus.Gauge
 	erased        prometheus.Counter
 	unstamped     prometheus.Counter
+	unstapled     prometheus.Counter
 	loops         *prometheus.CounterVec // loop: failures
 }
 
@@ -32,9 +33,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		size:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_projection_log_records", Help: "Records there were when the projection was last followed."}),
 		erased:        prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_evidence_erased_total", Help: "Records whose evidence was erased at the end of its retention."}),
 		unstamped:     prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_unstamped_originals_total", Help: "Licenses that were sealed without a time stamp because the authority did not give one."}),
+		unstapled:     prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_unstapled_documents_total", Help: "Documents that were signed without evidence that the signer's certificate is not revoked, although there should be some."}),
 		loops:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_upkeep_failures_total", Help: "Failures of recurring work, by kind."}, []string{"kind"}),
 	}
-	r.MustRegister(m.disagreements, m.reloads, m.loaded, m.covered, m.size, m.erased, m.unstamped, m.loops,
+	r.MustRegister(m.disagreements, m.reloads, m.loaded, m.covered, m.size, m.erased, m.unstamped, m.unstapled, m.loops,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	for _, result := range []string{"ok", "unchanged", "refused", "failed"} {
 		m.reloads.WithLabelValues(result)

@@ -10,6 +10,7 @@ import (
 
 	"oncegate/certs/cms"
 	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
 	"oncegate/certs/seal"
 	"oncegate/certs/timestamp"
 	papers "oncegate/document"
@@ -78,6 +79,10 @@ func (n *Node) documents(s *Setup) (gateway.Documents, error) {
 	if err != nil {
 		return nil, err
 	}
+	evidence, err := n.evidence(s)
+	if err != nil {
+		return nil, err
+	}
 	departments := make(map[string]Department, len(s.Departments))
 	for _, d := range s.Departments {
 		departments[d.USCC] = d
@@ -89,7 +94,12 @@ func (n *Node) documents(s *Setup) (gateway.Documents, error) {
 			h.Now, h.Confirm, h.TimeStamp = n.Now, confirm, stamp
 			return h, err
 		},
-		Signer: func(issuer string) (cms.Identity, error) { return s.copySigner(departments[issuer]) },
+		Signer:   func(issuer string) (cms.Identity, error) { return s.copySigner(departments[issuer]) },
+		Evidence: evidence,
+		Unstapled: func(err error) {
+			n.metrics.unstapled.Inc()
+			n.Logger.Warn("a document was signed without evidence that its signer's certificate stands", "error", err.Error())
+		},
 		Unstamped: func(err error) {
 			n.metrics.unstamped.Inc()
 			n.Logger.Warn("a license was sealed without a time stamp", "error", err.Error())
@@ -99,6 +109,15 @@ func (n *Node) documents(s *Setup) (gateway.Documents, error) {
 		return nil, err // not a *Maker that is nil
 	}
 	return maker, nil
+}
+
+// evidence collects what travels with documents; nil where there is nothing.
+func (n *Node) evidence(s *Setup) (func(context.Context, *pki.Certificate) (*revocation.Evidence, error), error) {
+	c, err := n.stapler(s)
+	if c == nil || err != nil {
+		return nil, err
+	}
+	return c.collect, nil
 }
 
 // sealHolder is a department with its seal.

@@ -109,7 +109,7 @@ func (b builder) signed(certificate, value []byte) {
 }
 
 // marshalToSign writes TBS_Sign.
-func marshalToSign(seal []byte, at time.Time, dataHash []byte, propertyInfo string) ([]byte, error) {
+func marshalToSign(seal []byte, at time.Time, dataHash []byte, propertyInfo string, extensions []Extension) ([]byte, error) {
 	return build(func(b builder) {
 		b.sequence(func(b builder) {
 			b.AddASN1Int64(version)
@@ -117,7 +117,25 @@ func marshalToSign(seal []byte, at time.Time, dataHash []byte, propertyInfo stri
 			b.AddASN1GeneralizedTime(at)
 			b.AddASN1BitString(dataHash)
 			b.text(tag.IA5String, propertyInfo)
+			if len(extensions) > 0 {
+				b.in(explicit0, func(b builder) { b.extensions(extensions) })
+			}
 		})
+	})
+}
+
+// extensions writes ExtensionDatas.
+func (b builder) extensions(list []Extension) {
+	b.sequence(func(b builder) {
+		for _, x := range list {
+			b.sequence(func(b builder) {
+				b.AddASN1ObjectIdentifier(x.ID)
+				if x.Critical {
+					b.AddASN1Boolean(true)
+				}
+				b.AddASN1OctetString(x.Value)
+			})
+		}
 	})
 }
 

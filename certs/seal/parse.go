@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/crypto/cryptobyte"
 	tag "golang.org/x/crypto/cryptobyte/asn1"
+
+	"oncegate/certs/revocation"
 )
 
 // ParseSeal reads an SESeal of version 1, 4 or 5, strict DER, nothing after it. Errors are ErrForm or ErrVersion.
@@ -205,6 +207,7 @@ func (c *cursor) extension() (x Extension) {
 	case c.err != nil:
 	case x.Critical:
 		c.odd("critical extension %s", x.ID)
+	case x.ID.Equal(revocation.OIDRevocationValues): // ours, and whoever else keeps evidence
 	default:
 		c.odd("extension %s", x.ID)
 	}

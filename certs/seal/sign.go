@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
 )
 
@@ -25,6 +26,9 @@ type Holder struct {
 	// TimeStamp gets a time-stamp token over signature, which is the content of the BIT STRING (SM2Signature DER). Nil
 	// means no time stamp. When it fails, signing fails.
 	TimeStamp func(ctx context.Context, signature []byte) (token []byte, err error)
+	// Evidence shows that the certificate was not revoked when it signed; it travels under the signature, so that the
+	// document verifies without network years later. Nil means none.
+	Evidence *revocation.Evidence
 }
 
 // Sign seals a document: dataHash is the SM3 of its Signature.xml, propertyInfo the absolute path of that file in the
@@ -46,7 +50,11 @@ func (h Holder) sign(ctx context.Context, dataHash []byte, propertyInfo string) 
 	if !strings.HasPrefix(propertyInfo, "/") || !ascii(propertyInfo) {
 		return nil, fmt.Errorf("%w: propertyInfo is not an absolute path in ASCII", ErrSpec)
 	}
-	toSign, err := marshalToSign(h.Seal.Raw, now, dataHash, propertyInfo)
+	extensions, err := h.extensions()
+	if err != nil {
+		return nil, err
+	}
+	toSign, err := marshalToSign(h.Seal.Raw, now, dataHash, propertyInfo, extensions)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +71,14 @@ func (h Holder) sign(ctx context.Context, dataHash []byte, propertyInfo string) 
 		return nil, err
 	}
 	return ParseSignature(der)
+}
+
+func (h Holder) extensions() ([]Extension, error) {
+	if h.Evidence == nil || len(h.Evidence.Lists)+len(h.Evidence.Responses) == 0 {
+		return nil, nil
+	}
+	der, err := h.Evidence.Marshal()
+	return []Extension{{ID: revocation.OIDRevocationValues, Value: der}}, err
 }
 
 // check says whether the holder may use the seal now.

@@ -1,0 +1,107 @@
+package node
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"oncegate/api"
+	"oncegate/certs/keystore"
+	"oncegate/certs/pki"
+	"oncegate/client"
+	"oncegate/license"
+)
+
+// lists signs what the installation's authority has revoked and puts it where the configuration looks for it.
+func (c *city) lists(r *KeyRing) {
+	c.t.Helper()
+	data, err := r.Lists(c.t.Context())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.write("evidence/ca.crl.pem", data)
+}
+
+// What an authority said travels with the documents that its certificates sign: they verify without it. Once it says that a
+// certificate is revoked, that certificate signs none.
+func TestEvidenceTravels(t *testing.T) {
+	t.Parallel()
+	c := newCity(t)
+	c.edit(MainFile, "anchors: [certificates/ca.pem]", "anchors: [certificates/ca.pem]\n  evidence: [evidence/*.pem]")
+	c.prepare()
+	ring, err := OpenKeyRing(c.main, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.lists(ring)
+	s := c.serve()
+	s.register("SP-1")
+	if step := revocationOf(t, c, s.document("SP-1")); step.State != license.OK {
+		t.Errorf("%+v", step)
+	}
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	for _, k := range ring.List() {
+		if k.Usage == keystore.License && k.State == keystore.Current {
+			chain, err := pki.ParseChain(k.Chain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := ring.Revoke(t.Context(), pki.MarshalPEM(chain[0]), pki.KeyCompromise); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c.lists(ring)
+	s = c.serve()
+	q := question("SP-1")
+	q.Form = api.DocumentFormOfd
+	if answer, err := s.as("food-approval").Query(t.Context(), q); err == nil {
+		t.Errorf("a revoked certificate signs: %+v", answer.Answer.Licenses[0].Document)
+	}
+}
+
+// Without evidence a document says so when it is verified; that is no fault of the document.
+func TestNoEvidence(t *testing.T) {
+	t.Parallel()
+	c := newCity(t)
+	c.prepare()
+	s := c.serve()
+	s.register("SP-1")
+	if step := revocationOf(t, c, s.document("SP-1")); step.State != license.NotCheckable {
+		t.Errorf("%+v", step)
+	}
+}
+
+// revocationOf verifies a document with the trust of its city and nothing that authorities said.
+func revocationOf(t *testing.T, c *city, d api.LicenseDocument) license.Step {
+	t.Helper()
+	pkg, err := base64.RawURLEncoding.DecodeString(d.Content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	setup, faults := Load(c.main, time.Now())
+	if len(faults.Fatal()) > 0 {
+		t.Fatal(faults)
+	}
+	config, err := setup.trust(time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Evidence = nil
+	trust, err := client.NewTrust(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verified := trust.Verify(client.Artefact{Name: "copy.ofd", Data: pkg})[0]
+	for _, step := range verified.Steps {
+		if strings.HasSuffix(step.Name, "revocation") {
+			return step
+		}
+	}
+	t.Fatalf("nobody speaks of revocation: %+v", verified)
+	return license.Step{}
+}
