@@ -17,6 +17,8 @@ func (s *Source) Holders() ([]license.HolderID, error) {
 	for h := range d.byHolder {
 		list = append(list, h)
 	}
-	slices.SortFunc(list, func(a, b license.HolderID) int { return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Code, b.Code)) })
+	slices.SortFunc(list, func(a, b license.HolderID) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Code, b.Code))
+	})
 	return list, nil
 }
