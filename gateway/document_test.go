@@ -338,7 +338,7 @@ func TestRender(t *testing.T) {
 	w.refused(w.call("food-approval", "POST", renderPath, renderOf("ofd")), "not-permitted")
 	nobody := renderOf("pdf")
 	nobody["number"] = "none"
-	w.refused(w.call("samr-licenses", "POST", renderPath, nobody), "license-unknown")
+	w.refused(w.call("samr-licenses", "POST", renderPath, nobody), "license-missing")
 	second := businessLicense()
 	second.Number += "-2"
 	w.put(second)

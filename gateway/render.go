@@ -84,7 +84,7 @@ func theOne(ask license.Question, records []license.License) (license.License, e
 	}
 	switch len(found) {
 	case 0:
-		return license.License{}, refuse("license-unknown")
+		return license.License{}, refuse("license-missing")
 	case 1:
 		return found[0], nil
 	}

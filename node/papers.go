@@ -126,7 +126,7 @@ func (s *Setup) sealHolder(d Department) (seal.Holder, error) {
 	if made == nil {
 		return seal.Holder{}, register.ErrNoSeal
 	}
-	k, err := sealKey(s.Keys, d)
+	k, err := sealKey(s.Keys, d, made)
 	if err != nil {
 		return seal.Holder{}, fmt.Errorf("%w: the keystore has no key %s", register.ErrNoSeal, d.Seal.Key)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"oncegate/api"
+	"oncegate/certs/keystore"
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
 	"oncegate/client"
@@ -146,6 +147,18 @@ func TestSealFaults(t *testing.T) {
 		}
 	}
 	c.write("seals/market.esl", good)
+	ring, err := OpenKeyRing(c.main, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.Rotate(t.Context(), keystore.Purpose{Usage: keystore.Seal, Owner: "market", Algorithm: keystore.SM2}); err != nil {
+		t.Fatal(err)
+	}
+	if setup, faults := Load(c.main, time.Now()); len(faults.Fatal()) > 0 || len(faults) != 1 || !strings.Contains(faults[0].String(), "a key that was rotated") {
+		t.Errorf("a rotated key: %v", faults)
+	} else if d := setup.Departments[1]; setup.Seals[d.USCC] == nil {
+		t.Error("the seal is not used until there is a new one")
+	}
 	c.edit(MainFile, "seal: {key: current", "seal: {key: seal-0123456789abcdef")
 	if _, faults := Load(c.main, time.Now()); !strings.Contains(faults.Error(), `no seal key "seal-0123456789abcdef"`) {
 		t.Errorf("without a key: %v", faults)

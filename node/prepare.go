@@ -285,7 +285,7 @@ func (m *maker) lacksSeal(d Department) bool {
 		return false
 	}
 	_, missing := os.Stat(d.Seal.ESL)
-	_, keyless := sealKey(m.store, d)
+	_, keyless := sealKey(m.store, d, nil)
 	return missing != nil || d.Seal.Key == CurrentKey && keyless != nil
 }
 
@@ -299,7 +299,7 @@ func (m *maker) seal(ctx context.Context, operator, d Department) error {
 			return err
 		}
 	}
-	k, err := sealKey(m.store, d)
+	k, err := sealKey(m.store, d, nil)
 	if err != nil {
 		return fmt.Errorf("make seal of %s: the keystore has no key %s", d.ID, d.Seal.Key)
 	}

@@ -16,17 +16,22 @@ import (
 	"oncegate/sheet"
 )
 
-// sealKey finds the key that uses a department's seal.
-func sealKey(keys *keystore.Store, d Department) (keystore.Info, error) {
-	for _, k := range keys.List() {
+// sealKey finds the key that uses a department's seal: of the keys that the configuration means, the newest on the seal's list of
+// signers, so that a key which was rotated serves until the seal maker has made a seal for the new one. Without a seal it is the
+// key that the next seal is to be made for.
+func sealKey(keys *keystore.Store, d Department, made *seal.Seal) (found keystore.Info, err error) {
+	err = fs.ErrNotExist
+	for _, k := range keys.List() { // oldest first
 		if k.Usage != keystore.Seal || k.Algorithm != keystore.SM2 {
 			continue
 		}
-		if d.Seal.Key == CurrentKey && k.Owner == d.USCC && k.State == keystore.Current || d.Seal.Key == k.ID {
-			return k, nil
+		own := d.Seal.Key == CurrentKey && k.Owner == d.USCC && (made != nil || k.State == keystore.Current)
+		listed := made == nil || len(k.Chain) > 0 && made.Signers.Has(k.Chain[0])
+		if (own || d.Seal.Key == k.ID) && listed {
+			found, err = k, nil
 		}
 	}
-	return keystore.Info{}, fs.ErrNotExist
+	return found, err
 }
 
 // checkSeal holds a department's seal against its key, the anchors and the calendar.
@@ -38,12 +43,10 @@ func (l *loader) checkSeal(at string, d Department) {
 		l.doc.add(at, "a seal has a key that uses it and a file (esl)")
 		return
 	}
-	k, err := sealKey(l.setup.Keys, d)
-	if err != nil {
+	if _, err := sealKey(l.setup.Keys, d, nil); err != nil {
 		l.doc.add(at+".key", "the keystore has no seal key %q for department %s; oncegate init makes what is missing", clip(d.Seal.Key), d.ID)
 		return
 	}
-	l.checkOwnChain(at+".key", k, pki.Seal, d.USCC)
 	if _, err := os.Stat(d.Seal.ESL); errors.Is(err, fs.ErrNotExist) {
 		l.doc.warn(at+".esl", "%s is not there: licenses of %s have no document form; oncegate init makes a seal for trying things out", l.relative(d.Seal.ESL), d.ID)
 		return
@@ -57,6 +60,15 @@ func (l *loader) checkSeal(at string, d Department) {
 		l.doc.add(at+".esl", "%s: %v", l.relative(d.Seal.ESL), err)
 		return
 	}
+	k, err := sealKey(l.setup.Keys, d, s)
+	if err != nil {
+		l.doc.add(at+".esl", "the seal is not for the key that is to use it: its list of signers has another certificate")
+		return
+	}
+	if d.Seal.Key == CurrentKey && k.State != keystore.Current {
+		l.doc.warn(at+".esl", "the seal is for a key that was rotated, %s: ask the seal maker for one for the new key", k.ID)
+	}
+	l.checkOwnChain(at+".key", k, pki.Seal, d.USCC)
 	if certs, err := pki.ParseChain(k.Chain); err == nil && len(certs) > 0 && l.sealHolds(at+".esl", s, certs) {
 		l.setup.Seals[d.USCC] = s
 	}
@@ -65,10 +77,6 @@ func (l *loader) checkSeal(at string, d Department) {
 // sealHolds judges a seal that the key of a chain is to use. One that is out of its dates is a warning: its department's
 // licenses have no document form until there is a new one.
 func (l *loader) sealHolds(at string, s *seal.Seal, chain []*pki.Certificate) bool {
-	if !s.Signers.Has(chain[0].Raw) {
-		l.doc.add(at, "the seal is not for the key that is to use it: its list of signers has another certificate")
-		return false
-	}
 	trust, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(l.setup.Anchors, l.setup.SealAnchors), Known: l.setup.Known, Confirm: confirm})
 	if err != nil {
 		return true // the anchors have their own faults
