@@ -30,7 +30,7 @@ func (s *sheaf) messageVerifier(proven bool) *cms.Verifier {
 			}
 			return found, err
 		},
-		Usage: pki.Seal, Certificates: s.loose509, Voice: verifyTwice, Now: s.now,
+		Usage: pki.Seal, Certificates: s.loose509, Voice: s.voice, Now: s.now,
 		Revocation: s.messageRevocation(s.seals, proven),
 	}
 }

@@ -68,7 +68,7 @@ func (s *sheaf) stood(ctx context.Context, by *pki.Verifier, stapled *revocation
 	}
 	sources := []revocation.Source{s.evidence}
 	if stapled != nil {
-		stapled.Verify = verifyTwice
+		stapled.Verify = s.voice
 		sources = append(sources, stapled)
 	}
 	all := revocation.Check(ctx, path, at, sources...)
@@ -143,7 +143,7 @@ func (s *sheaf) revocations(data []byte) (done steps) {
 		return done
 	}
 	done.ok("revocation-list-form", fmt.Sprintf("%d revoked certificates", l.Len()))
-	s.authorityOf(&done, "revocation-list", func(c *pki.Certificate) error { return l.Verify(c, verifyTwice) })
+	s.authorityOf(&done, "revocation-list", func(c *pki.Certificate) error { return l.Verify(c, s.voice) })
 	s.spoken(&done, "revocation-list-time", l.This, l.Next)
 	return done
 }
@@ -156,7 +156,7 @@ func (s *sheaf) ocspAnswer(data []byte) (done steps) {
 		return done
 	}
 	done.ok("ocsp-answer-form", "")
-	s.authorityOf(&done, "ocsp-answer", func(c *pki.Certificate) error { _, err := r.Verify(c, verifyTwice); return err })
+	s.authorityOf(&done, "ocsp-answer", func(c *pki.Certificate) error { _, err := r.Verify(c, s.voice); return err })
 	s.spoken(&done, "ocsp-answer-time", r.Produced, time.Time{})
 	return done
 }

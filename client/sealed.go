@@ -29,7 +29,7 @@ func (s *sheaf) expect(ctx context.Context, stapled *revocation.Evidence) (seal.
 	var signer standing
 	asked := false
 	e := seal.Expect{
-		Trust: s.seals, Intermediates: s.between, Now: s.now(), Verify: verifyTwice, TimeStamp: s.stampCheck(ctx),
+		Trust: s.seals, Intermediates: s.between, Now: s.now(), Verify: s.voice, TimeStamp: s.stampCheck(ctx),
 		Revocation: func(ctx context.Context, chain []*pki.Certificate, at time.Time) license.Step {
 			st := s.stood(ctx, s.seals, stapled, chain, at)
 			if !asked {

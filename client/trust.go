@@ -78,6 +78,7 @@ type Trust struct {
 	delegations map[Delegation]bool
 	keys        map[string]string // what a key file in this trust is for, by its point or vkey line
 	now         func() time.Time
+	voice       sm.VerifyFunc // verifyTwice, of everything but licenses and calls
 }
 
 // verifyTwice is the verdict of both voices on a signature; nothing is in a hurry here.
@@ -94,7 +95,7 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 	t := &Trust{
 		logs: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey),
 		anchors: slices.Concat(c.Anchors, c.SealAnchors, c.TimeStampAnchors), authorities: c.Authorities, known: c.Known,
-		delegations: make(map[Delegation]bool), gateway: c.Gateway, keys: make(map[string]string), now: c.Now,
+		delegations: make(map[Delegation]bool), gateway: c.Gateway, keys: make(map[string]string), now: c.Now, voice: verifyTwice,
 	}
 	if t.now == nil {
 		t.now = time.Now

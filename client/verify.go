@@ -96,7 +96,7 @@ type answered struct {
 func (t *Trust) gather(artefacts []Artefact) *sheaf {
 	s := &sheaf{
 		Trust: t, bodies: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered), all: artefacts,
-		evidence: &revocation.Evidence{Verify: verifyTwice}, between: slices.Clone(t.authorities),
+		evidence: &revocation.Evidence{Verify: t.voice}, between: slices.Clone(t.authorities),
 		contents: make(map[int]bool), signed: make(map[int]Verified),
 	}
 	for _, a := range t.kept {

@@ -49,8 +49,6 @@ type Parts struct {
 	Signature []byte
 	// SigningInput is what the signature covers: the first two segments with the dot between.
 	SigningInput string
-
-	compact string
 }
 
 // wire is the header as it stands on the wire. Unknown members are refused: what we do not understand we do not obey.
@@ -88,7 +86,7 @@ func Split(compact string, limit int) (*Parts, error) {
 	}
 	return &Parts{
 		Header: h, Payload: raw[1], Signature: raw[2],
-		SigningInput: compact[:len(seg[0])+1+len(seg[1])], compact: compact,
+		SigningInput: compact[:len(seg[0])+1+len(seg[1])],
 	}, nil
 }
 
@@ -152,5 +150,5 @@ func (p *Parts) verifyAs(alg string, key crypto.PublicKey) error {
 	if p.Header.Alg != alg {
 		return fmt.Errorf("%w than %s", ErrAlgorithm, alg)
 	}
-	return verify(p.compact, alg, key)
+	return verify(alg, p.SigningInput, p.Signature, key)
 }

@@ -107,6 +107,11 @@ func VerifyChain(leaf *Certificate, intermediates, anchors []*Certificate, at ti
 
 // ChainDER is Chain for the DER certificates of an x5c header, leaf first.
 func (v *Verifier) ChainDER(chain [][]byte, at time.Time, usage string) (Leaf, error) {
+	if len(chain) > 0 && len(chain) <= maxChain {
+		if found, ok := v.lookup(chainKey(chain...), at); ok { // a chain that is known need not be read again
+			return v.judge(found, at, usage)
+		}
+	}
 	certs, err := ParseChain(chain)
 	if err != nil {
 		return Leaf{}, err
@@ -121,7 +126,12 @@ func (v *Verifier) Chain(leaf *Certificate, intermediates []*Certificate, at tim
 	if err != nil {
 		return Leaf{}, err
 	}
-	if !allows(leaf, usage) {
+	return v.judge(found, at, usage)
+}
+
+// judge says whether the leaf of a path that holds is for a usage, and asks about revocation.
+func (v *Verifier) judge(found verdict, at time.Time, usage string) (Leaf, error) {
+	if !allows(found.path[0], usage) {
 		return Leaf{}, fmt.Errorf("%w: its key usage does not allow %q", ErrConstraints, usage)
 	}
 	if found.leaf.Usage != usage {
@@ -152,7 +162,7 @@ func (v *Verifier) find(leaf *Certificate, intermediates []*Certificate, at time
 	if len(intermediates) >= maxChain {
 		return verdict{}, fmt.Errorf("%w: more than %d certificates", ErrConstraints, maxChain)
 	}
-	key := chainKey(leaf, intermediates)
+	key := chainKey(DER(append([]*Certificate{leaf}, intermediates...)...)...)
 	if found, ok := v.lookup(key, at); ok {
 		return found, nil
 	}
@@ -299,13 +309,14 @@ func place(path []*Certificate) string {
 	return "an authority above it"
 }
 
-func chainKey(leaf *Certificate, intermediates []*Certificate) [sm.DigestSize]byte {
+// chainKey is the name under which a chain is kept.
+func chainKey(chain ...[]byte) [sm.DigestSize]byte {
 	h := sm.New()
 	var n [4]byte
-	for _, c := range append([]*Certificate{leaf}, intermediates...) {
-		binary.BigEndian.PutUint32(n[:], uint32(len(c.Raw)))
+	for _, der := range chain {
+		binary.BigEndian.PutUint32(n[:], uint32(len(der)))
 		h.Write(n[:])
-		h.Write(c.Raw)
+		h.Write(der)
 	}
 	return [sm.DigestSize]byte(h.Sum(nil))
 }
