@@ -91,8 +91,9 @@ func (s *story) papers(ctx context.Context, presentation string) (all []client.A
 	add("timestamp.tsr", stamp, nil)
 	list, err := s.statusList(ctx, presentation)
 	add("status-list.jwt", list, err)
-	revoked, err := s.revocationList(ctx)
+	revoked, root, err := s.revocationLists(ctx)
 	add("crl.pem", revoked, err)
+	add("crl-root.pem", root, err)
 	return all, err
 }
 
@@ -130,21 +131,22 @@ func sealOf(pkg []byte) (esl, reply []byte, err error) {
 	return signature.Seal.Raw, reply, err
 }
 
-// revocationList has the demo's authority sign its list.
-func (s *story) revocationList(ctx context.Context) ([]byte, error) {
+// revocationLists has the demo's authority sign its list, and the root above it sign its own.
+func (s *story) revocationLists(ctx context.Context) (own, root []byte, err error) {
 	ring, err := node.OpenKeyRing(s.mainFile(), nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	lists, err := ring.Lists(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	block, _ := pem.Decode(lists) // the first: the root above has revoked nothing
-	if block == nil {
-		return nil, errors.New("the authority's list is no PEM")
+	first, rest := pem.Decode(lists)
+	second, _ := pem.Decode(rest)
+	if first == nil || second == nil {
+		return nil, nil, errors.New("the authority's lists are no PEM")
 	}
-	return pem.EncodeToMemory(block), nil
+	return pem.EncodeToMemory(first), pem.EncodeToMemory(second), nil
 }
 
 // keepFile writes one artefact.

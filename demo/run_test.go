@@ -67,7 +67,7 @@ func keptArtefacts(t *testing.T, dir string) {
 	var all []client.Artefact
 	for _, name := range []string{
 		"license.sdjwt", "answer.json", "checkpoint", "log.sm2.pub.pem", "log.ed25519.pub", "issuer.cert.pem", "ca.cert.pem", "request.jwt", "request.body", "report.json",
-		"license.ofd", "annotated.ofd", "license.pdf", "license.png", "seal.esl", "status-list.jwt", "crl.pem", "timestamp.tsr",
+		"license.ofd", "annotated.ofd", "license.pdf", "license.png", "seal.esl", "status-list.jwt", "crl.pem", "crl-root.pem", "timestamp.tsr",
 	} {
 		data, err := os.ReadFile(dir + "/artefacts/" + name)
 		if err != nil {
@@ -90,7 +90,7 @@ func keptArtefacts(t *testing.T, dir string) {
 		}
 	}
 	for _, name := range []string{
-		"answer.json", "report.json", "request.jwt", "request.body", "checkpoint", "license.ofd", "annotated.ofd", "seal.esl", "status-list.jwt", "crl.pem", "timestamp.tsr",
+		"answer.json", "report.json", "request.jwt", "request.body", "checkpoint", "license.ofd", "annotated.ofd", "seal.esl", "status-list.jwt", "crl.pem", "crl-root.pem", "timestamp.tsr",
 	} {
 		changed := make([]client.Artefact, len(all))
 		copy(changed, all)
