@@ -116,6 +116,8 @@ func TestKinds(t *testing.T) {
 		{"a refusal", TimeStamp, []string{string(refusal)}, "", timestamp.StepParse},
 		{"a revocation list", Revocations, []string{string(crl)}, "", ""},
 		{"a revocation list in DER", Revocations, []string{string(block.Bytes)}, "", ""},
+		{"two revocation lists", Revocations, []string{string(crl) + string(o.RootList())}, "", ""},
+		{"two revocation lists, one broken", Revocations, []string{string(crl) + strings.Replace(string(o.RootList()), "M", "N", 1)}, "", "list[1]/revocation-list-form"},
 		{"a certificate in DER", Certificate, []string{string(o.Holder.Certificate.Raw)}, "", ""},
 		{"a seal maker's certificate", Certificate, []string{string(pki.MarshalPEM(old.Intermediate.Certificate()))}, "", ""},
 	} {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,8 +38,13 @@ func (t *Trust) keep(a Artefact) (err error) {
 func (s *sheaf) gatherEvidence(kind Kind, data []byte) {
 	switch kind {
 	case Revocations:
-		if l, err := revocation.ParseList(data); err == nil {
-			s.evidence.Lists = append(s.evidence.Lists, l)
+		if bytes.Count(data, pemBegin) > maxLists {
+			return
+		}
+		for _, part := range (Artefact{Data: data}).Parts() {
+			if l, err := revocation.ParseList(part.Data); err == nil {
+				s.evidence.Lists = append(s.evidence.Lists, l)
+			}
 		}
 	case OCSPAnswer:
 		if r, err := revocation.ParseResponse(data); err == nil {
@@ -135,8 +141,29 @@ func (s *sheaf) licenseRevocation(done *steps, p *jws.Parts, at time.Time, prove
 	*done = append(*done, step)
 }
 
-// revocations verifies a revocation list alone.
-func (s *sheaf) revocations(data []byte) (done steps) {
+// maxLists bounds the revocation lists of one file.
+const maxLists = 16
+
+var pemBegin = []byte("\n-----BEGIN ")
+
+// revocations verifies a file of revocation lists.
+func (s *sheaf) revocations(a Artefact) (done steps) {
+	if bytes.Count(a.Data, pemBegin) > maxLists {
+		done.fail("revocation-list-form", fmt.Sprintf("the file has more than %d lists", maxLists))
+		return done
+	}
+	parts := a.Parts()
+	if len(parts) == 1 {
+		return s.revocationList(a.Data)
+	}
+	for i, part := range parts {
+		done.under(fmt.Sprintf("list[%d]", i), s.revocationList(part.Data))
+	}
+	return done
+}
+
+// revocationList verifies one revocation list alone.
+func (s *sheaf) revocationList(data []byte) (done steps) {
 	l, err := revocation.ParseList(data)
 	if err != nil {
 		done.fail("revocation-list-form", err.Error())

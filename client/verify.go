@@ -223,7 +223,7 @@ func (s *sheaf) verify(a Artefact, kind Kind) (done steps) {
 	case StatusList:
 		return s.statusList(a.Data)
 	case Revocations:
-		return s.revocations(a.Data)
+		return s.revocations(a)
 	case OCSPAnswer:
 		return s.ocspAnswer(a.Data)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -119,7 +120,7 @@ func readBody(r *http.Request, most int) ([]byte, error) {
 	if r.ContentLength > int64(most) {
 		return nil, unprovenFor("too-large")
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
+	body, err := readAll(io.LimitReader(r.Body, int64(most)+1))
 	switch {
 	case errors.Is(err, errCrowded):
 		return nil, unprovenFor("too-many-requests")
@@ -129,6 +130,27 @@ func readBody(r *http.Request, most int) ([]byte, error) {
 		return nil, unprovenFor("body-unreadable")
 	}
 	return body, nil
+}
+
+// readAll is io.ReadAll for what may be large: what was read is copied once, not each time that a buffer is full. A body that
+// is cut off may end without an error; its digest tells.
+func readAll(r io.Reader) ([]byte, error) {
+	first, err := io.ReadAll(io.LimitReader(r, api.MaxBody))
+	if err != nil || len(first) < api.MaxBody {
+		return first, err
+	}
+	chunks := [][]byte{first}
+	for {
+		chunk := make([]byte, 64<<10)
+		n, err := io.ReadFull(r, chunk)
+		chunks = append(chunks, chunk[:n])
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return slices.Concat(chunks...), nil
+		case err != nil:
+			return nil, err
+		}
+	}
 }
 
 // tokenProblem turns a verifier's error into the code the caller may see.

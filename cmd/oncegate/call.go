@@ -91,11 +91,15 @@ func (c *callCommand) Run(ctx context.Context, t *terminal) error {
 }
 
 func (c *callCommand) body(t *terminal) ([]byte, error) {
+	most := int64(api.MaxBody)
+	if contract, err := api.NewContract(); err == nil && contract.Operation(c.Operation) != nil {
+		most = int64(contract.Operation(c.Operation).Most)
+	}
 	switch {
 	case c.Data == "-":
-		return t.readAll("-", api.MaxBody+1)
+		return t.readAll("-", most+1)
 	case strings.HasPrefix(c.Data, "@"):
-		return t.readAll(c.Data[1:], api.MaxBody+1)
+		return t.readAll(c.Data[1:], most+1)
 	}
 	return []byte(c.Data), nil
 }

@@ -57,6 +57,7 @@ func (o *Office) Hostile() []Case {
 		one("10,000 levels", replace("OFD.xml", []byte(strings.Repeat("<a>", 10_000)+strings.Repeat("</a>", 10_000))), "ofd-xml"),
 		one("10,000 levels of a page list", replace("Document.xml", []byte(strings.Repeat("<a>", 10_000))), "ofd-xml"),
 		one("an entity", replace("OFD.xml", []byte(`<!DOCTYPE a [<!ENTITY b "`+strings.Repeat("c", 1000)+`">]><a>&b;</a>`)), "ofd-xml"),
+		one("100,000 lists", bytes.Repeat([]byte("-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n"), 100_000), "revocation-list-form"),
 		one("a seal of 10,000 levels", replace("SignedValue.dat", levels), "signature[0]/seal-form"),
 		one("a seal of 4 GB", replace("SignedValue.dat", append([]byte{0x30, 0x84, 0xff, 0xff, 0xff, 0xff}, value[4:]...)), "signature[0]/seal-form"),
 	}
