@@ -63,6 +63,18 @@ func (w *work) annotated(ctx context.Context, n *need, d disclosure) (api.Licens
 	return doc, nil
 }
 
+// notToCopy is the code of why no copy is made of a license that is released: a file outlives its answer, and would say neither
+// that the license is not in force, nor that its source is down and this is a kept copy (design law 6).
+func (n *need) notToCopy(status api.Status) string {
+	switch {
+	case status != api.StatusValid:
+		return "document-not-in-force"
+	case n.finding.Stale:
+		return "source-unavailable"
+	}
+	return ""
+}
+
 // original finds the original of a version, sealing it if it is needed for the first time. It commits with the record.
 func (w *work) original(ctx context.Context, s register.Signed) (register.Original, error) {
 	if o, ok := w.sealed[s.Version.Identifier]; ok {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"net/http/httptest"
@@ -295,6 +296,25 @@ func TestNoCopyOfWhatIsNotInForce(t *testing.T) {
 		if got.Document.Form != "" || got.Undrawn.Code != "document-not-in-force" || got.License == "" || b.Sealed.Load() != 0 {
 			t.Errorf("%s: document %q, %s", status, got.Document.Form, got.Undrawn.Code)
 		}
+	}
+}
+
+// While a source is down its kept copies are released with their age, which a file would not say.
+func TestNoCopyOfWhatIsStale(t *testing.T) {
+	w, _ := documented(t)
+	w.accept("SP-1")
+	q := asForm(query("business-license", company, "SP-1"), "pdf")
+	if got := read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, q)).Licenses[0]; got.Document.Form != "pdf" {
+		t.Fatalf("no document: %s", got.Undrawn.Code)
+	}
+	w.legacy["business-license"].set(func(l *legacy) { l.err = errors.New("down") })
+	got := read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, q)).Licenses[0]
+	if got.Freshness != api.FreshnessStale || got.Document.Form != "" || got.Undrawn.Code != "source-unavailable" {
+		t.Errorf("%s: document %q, %s", got.Freshness, got.Document.Form, got.Undrawn.Code)
+	}
+	m := material(t, w.check("food-approval", "SP-1", map[string]any{"documents": []any{map[string]any{"material": "business-license", "form": "pdf"}}}), "business-license")
+	if m.License == "" || m.Document.Form != "" || m.Undrawn.Code != "source-unavailable" {
+		t.Errorf("%s: document %q, %s", m.State, m.Document.Form, m.Undrawn.Code)
 	}
 }
 

@@ -103,6 +103,10 @@ func (w *work) material(ctx context.Context, b *bench, n *need) (api.CheckedMate
 	if n.form == "" {
 		return m, j, nil
 	}
+	if code := n.notToCopy(m.Status); code != "" {
+		m.Undrawn = problemReason(code)
+		return m, j, nil
+	}
 	var err error
 	m.Document, err = w.annotated(ctx, n, d)
 	if code := undrawable(err); code != "" { // the license stands all the same

@@ -39,12 +39,12 @@ func (w *work) release(ctx context.Context, n *need) ([]api.License, error) {
 			return nil, refuse("invalid-field").at("/number", "the holder has more licenses of this type than one answer holds: name one").with(w.c.usesOf(n)...)
 		}
 		l, d, err := w.disclose(ctx, n, record)
-		switch {
-		case err != nil || n.form == "":
-		case l.Status == api.StatusValid:
-			l.Document, err = w.annotated(ctx, n, d)
-		default: // a copy would not say so
-			l.Undrawn = problemReason("document-not-in-force")
+		if err == nil && n.form != "" {
+			if code := n.notToCopy(l.Status); code != "" {
+				l.Undrawn = problemReason(code)
+			} else {
+				l.Document, err = w.annotated(ctx, n, d)
+			}
 		}
 		if code := orDefault(unsignable(err), undrawable(err)); code != "" {
 			return nil, n.unusable(w.c, code, code)
