@@ -40,6 +40,7 @@ type Setup struct {
 	Anchors   []*pki.Certificate
 	Known     map[string]pki.Known  // by fingerprint
 	Layouts   *sheet.Layouts        // nil where there are none
+	layoutsOf [sm.DigestSize]byte   // what Layouts were made of
 	Seals     map[string]*seal.Seal // by USCC; those that may be used
 
 	// What documents of others are verified by.
@@ -55,8 +56,11 @@ type Setup struct {
 
 // Load reads a configuration and everything it names, and reports every fault at once, warnings among them. The Setup is
 // complete only where no fault is fatal (Faults.Fatal). Load changes nothing and opens no source.
-func Load(path string, now time.Time) (*Setup, Faults) {
-	l := &loader{setup: &Setup{File: path, Known: map[string]pki.Known{}, Seals: map[string]*seal.Seal{}}, dir: filepath.Dir(path), now: now}
+func Load(path string, now time.Time) (*Setup, Faults) { return load(path, now, nil) }
+
+// load takes over from the setup before, which may be nil, what would come out the same.
+func load(path string, now time.Time, was *Setup) (*Setup, Faults) {
+	l := &loader{setup: &Setup{File: path, Known: map[string]pki.Known{}, Seals: map[string]*seal.Seal{}}, was: was, dir: filepath.Dir(path), now: now}
 	l.main()
 	if l.doc == nil {
 		return l.setup, l.faults.sorted()
@@ -76,6 +80,7 @@ func Load(path string, now time.Time) (*Setup, Faults) {
 // A loader is a Load under way.
 type loader struct {
 	setup  *Setup
+	was    *Setup // before; may be nil
 	dir    string // of the main file
 	now    time.Time
 	doc    *document // the main file with its includes

@@ -12,9 +12,11 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
 	"oncegate/certs/seal"
+	"oncegate/certs/sm"
 	"oncegate/certs/timestamp"
 	papers "oncegate/document"
 	"oncegate/gateway"
+	"oncegate/license"
 	"oncegate/register"
 	"oncegate/sheet"
 )
@@ -48,6 +50,11 @@ func (l *loader) layouts() {
 		_, has := t.Field(field)
 		return !ok || has // of types that no catalogue of this city has, nothing is known
 	}
+	l.setup.layoutsOf = layoutsOf(c, catalogue)
+	if l.was != nil && l.was.Layouts != nil && l.was.layoutsOf == l.setup.layoutsOf {
+		l.setup.Layouts = l.was.Layouts // unpacking fonts and laying out takes half of a reload
+		return
+	}
 	layouts, faults := sheet.Load(c)
 	for _, f := range faults {
 		if at, ok := where[f.Path]; ok {
@@ -57,6 +64,19 @@ func (l *loader) layouts() {
 		l.faults = append(l.faults, l.placedOne(f.Path, f.Reason))
 	}
 	l.setup.Layouts = layouts
+}
+
+// layoutsOf is a digest of all that layouts are made of.
+func layoutsOf(c sheet.Config, catalogue *license.Catalogue) [sm.DigestSize]byte {
+	h := sm.New()
+	for _, f := range c.Files {
+		fmt.Fprintf(h, "%q %d %s", f.Path, len(f.Data), f.Data)
+	}
+	for _, f := range c.Fonts {
+		fmt.Fprintf(h, "%q %d %s", f.Name, len(f.Data), f.Data)
+	}
+	fmt.Fprintf(h, "%+v", catalogue.Types)
+	return [sm.DigestSize]byte(h.Sum(nil))
 }
 
 // checkDocuments looks at what documents need besides.

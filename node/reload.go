@@ -79,7 +79,7 @@ func (n *Node) read(ctx context.Context, was *Setup) (*Setup, Faults, error) {
 	files := was.Files
 	for range patience {
 		if begun := time.Now(); still(files, begun) {
-			setup, faults := Load(was.File, n.Now())
+			setup, faults := load(was.File, n.Now(), was)
 			if files = setup.Files; still(files, begun) {
 				return setup, faults, nil
 			}
