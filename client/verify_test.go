@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
@@ -498,6 +499,39 @@ func BenchmarkVerifyAnswer(b *testing.B) {
 	for b.Loop() {
 		if err := r.trust.Verify(Artefact{Data: r.answer})[0].Err(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A license whose key was revoked before it signed does not hold; one of a key that was revoked later holds where a receipt
+// proves when it was released.
+func TestLicenseRevocation(t *testing.T) {
+	r := newRun(t)
+	list := func(revoked ...pki.Revoked) Artefact {
+		own, err := r.world.Intermediate.RevocationList(t.Context(), big.NewInt(2), time.Hour, revoked)
+		r.must(err)
+		above, err := r.world.Root.RevocationList(t.Context(), big.NewInt(1), time.Hour, nil)
+		r.must(err)
+		return Artefact{"lists.pem", append(pki.MarshalCRL(own), pki.MarshalCRL(above)...)}
+	}
+	at := func(d time.Duration) Artefact {
+		return list(pki.Revoked{Serial: r.chain[0].SerialNumber, Time: certstest.Epoch.Add(d), Reason: pki.KeyCompromise})
+	}
+	alone, answer := Artefact{"license", []byte(r.license())}, Artefact{"answer", r.answer}
+	for _, x := range []struct {
+		name          string
+		list          Artefact
+		alone, answer license.StepState
+	}{
+		{"not revoked", list(), license.OK, license.OK},
+		{"before", at(-time.Minute), license.Failed, license.Failed},
+		{"after", at(time.Minute), license.NotCheckable, license.OK},
+	} {
+		if s := stepNamed(r.trust.Verify(alone, x.list)[0].Steps, "key-revocation"); s.State != x.alone {
+			t.Errorf("%s, the license alone: %+v", x.name, s)
+		}
+		if s := stepNamed(r.trust.Verify(answer, x.list)[0].Steps, "license[0]/key-revocation"); s.State != x.answer {
+			t.Errorf("%s, in its answer: %+v", x.name, s)
 		}
 	}
 }
