@@ -18,6 +18,9 @@ const (
 	// draws is how many random slots of a list are tried before it counts as full: at 70 % of its slots one license in
 	// seventeen opens the next list.
 	draws = 8
+
+	// patientDraws is how many are tried of a list that nothing is committed in: only versions of this moment stand in it.
+	patientDraws = 1024
 )
 
 // serial draws the serial number (流水号) of a new license.
@@ -59,12 +62,12 @@ func (r *Register) place(ctx context.Context, lists []List) (list string, slot i
 		}
 	}
 	list = r.nextList(lists)
-	for range draws {
+	for range patientDraws {
 		if slot, err = r.draw(); err != nil || r.reserve(list, slot) {
-			break
+			return list, slot, err
 		}
 	}
-	return list, slot, err
+	return "", 0, fmt.Errorf("draw a slot of new list %s: %w", list, ErrTaken)
 }
 
 // A place is a slot of a list.
