@@ -64,10 +64,10 @@ func (r *Register) place(ctx context.Context, lists []List) (list string, slot i
 	list = r.nextList(lists)
 	for range patientDraws {
 		if slot, err = r.draw(); err != nil || r.reserve(list, slot) {
-			return list, slot, err
+			break
 		}
 	}
-	return "", 0, fmt.Errorf("draw a slot of new list %s: %w", list, ErrTaken)
+	return list, slot, err // at worst one whose version was never committed
 }
 
 // A place is a slot of a list.
