@@ -38,9 +38,9 @@ type DB struct {
 
 // How many rows are remembered: some megabytes of each.
 const (
-	knownCases  = 4096
-	knownLatest = 8192
-	knownCopies = 2048
+	knownCases  = 2048
+	knownLatest = 2048
+	knownCopies = 1024
 )
 
 // Open opens the database, creates or migrates its schema, and refuses what it cannot trust: unsafe settings, a schema

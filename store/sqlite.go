@@ -45,7 +45,7 @@ func sqliteSource(path string, write bool) string {
 	if write {
 		// A bigger WAL makes one checkpoint pay for more batches; the cache holds the hot ends of the trees; a page takes
 		// several wide rows.
-		q["_pragma"] = append(q["_pragma"], "wal_autocheckpoint(4000)", "cache_size(-16384)", "page_size(8192)")
+		q["_pragma"] = append(q["_pragma"], "wal_autocheckpoint(4000)", "cache_size(-8192)", "page_size(8192)")
 		q.Set("_txlock", "immediate")
 	} else {
 		q["_pragma"] = append(q["_pragma"], "query_only(1)")

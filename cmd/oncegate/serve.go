@@ -28,16 +28,15 @@ func (c *serveCommand) Run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	debug.FreeOSMemory() // unsealing the keystore took 64 MiB that nobody needs again
 	t.tell("service %s, admin %s, public URL %s", n.Addr(), n.AdminAddr(), n.PublicURL())
 	return n.Run(ctx)
 }
 
-// settleMemory lets garbage grow to thrice the live heap: the heap of a gateway is small, and collecting it at every doubling costs a
+// settleMemory lets garbage grow to twice the live heap: the heap of a gateway is small, and collecting it at every doubling costs a
 // fifth of its processor time under load. GOGC and GOMEMLIMIT say otherwise where they are set.
 func settleMemory() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(300)
+		debug.SetGCPercent(200)
 	}
 }
 
