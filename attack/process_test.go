@@ -222,7 +222,8 @@ func (j *journal) await(t testing.TB, text string, before int) {
 		select {
 		case <-more:
 		case <-late.C:
-			t.Fatalf("%q is not logged", text)
+			all := j.String()
+			t.Fatalf("%q is not logged; the last of what is:\n%s", text, all[max(0, len(all)-4000):])
 		}
 	}
 }

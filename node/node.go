@@ -67,6 +67,7 @@ type Node struct {
 	ready   readiness
 
 	closers []func(context.Context) error // in the order of opening
+	changes *lookout
 }
 
 // running is what a reload replaces as a whole.
@@ -102,6 +103,8 @@ func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 			return nil, fmt.Errorf("open node: %w", err)
 		}
 	}
+	n.changes = n.lookOut() // before anybody is told where the node listens
+	n.later(func(context.Context) error { n.changes.close(); return nil })
 	return n, nil
 }
 

@@ -15,22 +15,41 @@ import (
 // settle is how long files must lie unchanged before they are read: editors and copies write in steps.
 const settle = 500 * time.Millisecond
 
+// A lookout hears of changes: SIGHUP, and events of folders where the system reports them.
+type lookout struct {
+	hup     chan os.Signal
+	folders *fsnotify.Watcher // nil where nothing is reported
+}
+
+// lookOut begins to listen. From when it returns no change is missed, and no SIGHUP ends the process.
+func (n *Node) lookOut() *lookout {
+	l := &lookout{hup: make(chan os.Signal, 1)}
+	signal.Notify(l.hup, syscall.SIGHUP)
+	var err error
+	if l.folders, err = fsnotify.NewWatcher(); err != nil {
+		l.folders = nil
+		n.Logger.Warn("files are not watched; send SIGHUP to reload", "error", err.Error())
+	}
+	n.watchFolders(l.folders)
+	return l
+}
+
+func (l *lookout) close() {
+	signal.Stop(l.hup)
+	if l.folders != nil {
+		l.folders.Close()
+	}
+}
+
 // watch reloads on SIGHUP and when a file of the configuration, or a key, changes. Folders are watched, not files, so that
 // files that are replaced by renaming are seen; where the system reports nothing, SIGHUP alone does.
 func (n *Node) watch(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	w, err := fsnotify.NewWatcher()
+	hup, w := n.changes.hup, n.changes.folders
 	var events chan fsnotify.Event
 	var lost chan error
-	if err != nil {
-		n.Logger.Warn("files are not watched; send SIGHUP to reload", "error", err.Error())
-	} else {
-		defer w.Close()
+	if w != nil {
 		events, lost = w.Events, w.Errors
 	}
-	n.watchFolders(w)
 	quiet := time.NewTimer(time.Hour)
 	quiet.Stop()
 	for {

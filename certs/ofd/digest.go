@@ -5,7 +5,11 @@ import (
 	"crypto/sha1" // likewise
 	"crypto/sha256"
 	"hash"
+	"runtime"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"oncegate/certs/sm"
 )
@@ -40,6 +44,33 @@ type digests struct {
 }
 
 type digestKey struct{ path, method string }
+
+// ahead takes the digests of files that will be asked for, several at once. What cannot be read is left for of to say.
+func (d *digests) ahead(paths []string, m method) {
+	var mu sync.Mutex // protects d.done
+	var readers errgroup.Group
+	readers.SetLimit(min(runtime.GOMAXPROCS(0), maxReaders))
+	for _, at := range paths {
+		e, key := d.p.find(at), digestKey{at, m.name}
+		readers.Go(func() error {
+			mu.Lock()
+			_, known := d.done[key]
+			mu.Unlock()
+			h := m.make()
+			if known || e == nil || d.p.copyTo(h, e) != nil {
+				return nil
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			d.done[key] = h.Sum(nil)
+			return nil
+		})
+	}
+	_ = readers.Wait()
+}
+
+// maxReaders bounds the files that are read at once: each takes some 100 kB.
+const maxReaders = 8
 
 // of returns the digest of a file.
 func (d *digests) of(at string, m method) ([]byte, error) {

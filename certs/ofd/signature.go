@@ -139,6 +139,18 @@ func parseBox(s string) *sheet.Box {
 	return &sheet.Box{X: v[0], Y: v[1], W: v[2], H: v[3]}
 }
 
+// paths are the files that References name, each once.
+func (s *signed) paths() (paths []string) {
+	seen := make(map[string]bool, len(s.references))
+	for _, r := range s.references {
+		if r.path != "" && !seen[r.path] {
+			seen[r.path] = true
+			paths = append(paths, r.path)
+		}
+	}
+	return paths
+}
+
 // own says whether the file is part of the signature: bound by the value itself, or judged apart.
 func (s *signed) own(file string) bool {
 	return file == s.path || file == s.value || s.kind == typeSeal && file == s.sealFile

@@ -127,6 +127,7 @@ func (v *verification) references(s *signed) ([]license.Step, error) {
 	if m.weak {
 		method = failed(StepMethod, "The References use "+m.name+", which no longer proves that a file is unchanged.")
 	}
+	v.digests.ahead(s.paths(), m)
 	var missing, changed names
 	for _, r := range s.references {
 		if r.path == "" {
