@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	"oncegate/certs/cms"
@@ -48,7 +49,7 @@ func (st *stage) openStamping(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start time-stamping authority: %w", err)
 	}
-	listener, err := net.Listen("tcp", st.stamping)
+	listener, err := st.listenForStamping()
 	if err != nil {
 		return fmt.Errorf("start time-stamping authority: %w", err)
 	}
@@ -59,6 +60,20 @@ func (st *stage) openStamping(ctx context.Context) error {
 		}
 	}()
 	return nil
+}
+
+// listenForStamping listens where the configuration says. Somebody else may take a port after it was found to be free: then
+// others are tried, and the configuration says so.
+func (st *stage) listenForStamping() (l net.Listener, err error) {
+	for range 5 {
+		if l, err = net.Listen("tcp", st.stamping); !errors.Is(err, syscall.EADDRINUSE) {
+			return l, err
+		}
+		if st.stamping, err = stampingAddress(st.mainFile()); err != nil {
+			return nil, err
+		}
+	}
+	return nil, err
 }
 
 func (st *stage) stampingAuthority(ctx context.Context) (*timestamp.Authority, error) {
