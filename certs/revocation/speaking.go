@@ -37,3 +37,17 @@ func (e *Evidence) newest(c, issuer *pki.Certificate, at time.Time) (best *List)
 	}
 	return best
 }
+
+// With returns the evidence together with another's, each item once, within the bounds of what travels.
+func (e *Evidence) With(other *Evidence) *Evidence {
+	out := &Evidence{Verify: e.Verify}
+	for _, from := range []*Evidence{e, other} {
+		for _, l := range from.Lists {
+			_ = out.addList(l.Raw) // was read before; beyond the bounds less is kept
+		}
+		for _, r := range from.Responses {
+			_ = out.addBasic(r.Raw)
+		}
+	}
+	return out
+}
