@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
@@ -88,7 +88,7 @@ func (i *issuer) Disclose(list []license.Claim, salt register.Salts) ([]string, 
 func claimsOf(list []license.Claim) ([]sdjwt.Claim, error) {
 	claims := make([]sdjwt.Claim, len(list))
 	for n, c := range list {
-		value, err := json.Marshal(c.Value)
+		value, err := jsontext.AppendQuote(nil, c.Value)
 		if err != nil {
 			return nil, fmt.Errorf("claim %s is not UTF-8", c.Path)
 		}

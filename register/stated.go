@@ -53,11 +53,13 @@ func (r *Register) subject(l license.License) ([32]byte, error) {
 // moment is a time as it is kept: UTC, milliseconds.
 func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
+var errNotUTF8 = errors.New("text is not UTF-8")
+
 // canonical returns RFC 8785 bytes. Its error quotes nothing of the value.
 func canonical(v any) (jsontext.Value, error) {
 	text, err := api.Canonical(v)
 	if err != nil {
-		return nil, errors.New("text is not UTF-8")
+		return nil, errNotUTF8
 	}
 	return text, nil
 }

@@ -7,6 +7,7 @@
 package sdjwt
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -108,13 +110,14 @@ func Issue(ctx context.Context, signer sm.Signer, i Issuance) (jwt string, all [
 func Disclose(claims []Claim, salt Salts) (out []Disclosure, err error) {
 	seen := make(map[string]bool, len(claims))
 	out = make([]Disclosure, 0, len(claims))
+	var text []byte // of one disclosure
 	for _, c := range claims {
 		if c.Name == "" || c.Name == "..." || strings.HasPrefix(c.Name, reserved) || seen[c.Name] {
 			return nil, fmt.Errorf("%w: name %q is reserved or repeated", ErrClaim, c.Name)
 		}
 		seen[c.Name] = true
-		value := c.Value.Clone()
-		if err := value.Canonicalize(); err != nil {
+		d := Disclosure{Name: c.Name}
+		if d.Value, err = canonical(c.Value); err != nil {
 			// The library's text could quote the value.
 			return nil, fmt.Errorf("%w: %q is not JSON", ErrClaim, c.Name)
 		}
@@ -122,16 +125,27 @@ func Disclose(claims []Claim, salt Salts) (out []Disclosure, err error) {
 		if len(s) < 16 {
 			return nil, fmt.Errorf("%w: %q", ErrSalt, c.Name)
 		}
-		d := Disclosure{Salt: sm.B64(s), Name: c.Name, Value: value}
+		d.Salt = sm.B64(s)
 		// The canonical array of three canonical values.
-		b := append(make([]byte, 0, len(d.Salt)+len(d.Name)+len(value)+16), `["`+d.Salt+`",`...)
-		if b, err = jsontext.AppendQuote(b, d.Name); err != nil {
+		text = append(append(append(text[:0], `["`...), d.Salt...), `",`...)
+		if text, err = jsontext.AppendQuote(text, d.Name); err != nil {
 			return nil, fmt.Errorf("%w: a name is not UTF-8", ErrClaim)
 		}
-		d.Text = sm.B64(append(append(append(b, ','), value...), ']'))
+		text = append(append(append(text, ','), d.Value...), ']')
+		d.Text = sm.B64(text)
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+// canonical returns a value in canonical form. A text in which nothing is escaped is in that form already.
+func canonical(value jsontext.Value) (jsontext.Value, error) {
+	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' && utf8.Valid(value) &&
+		!bytes.ContainsFunc(value[1:n-1], func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }) {
+		return value, nil
+	}
+	value = value.Clone()
+	return value, value.Canonicalize()
 }
 
 // payload is Always with _sd and _sd_alg, canonical.
