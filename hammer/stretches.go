@@ -15,7 +15,7 @@ func (b *bench) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	floor, err := b.startBare(length)
+	floor, err := b.startBare(length, nil)
 	if err != nil {
 		return err
 	}
