@@ -16,24 +16,36 @@ import (
 	"oncegate/tlog"
 )
 
-type auditCommand struct {
-	Search auditSearch `cmd:"" help:"Search the records, with an auditor's key."`
-	Verify auditVerify `cmd:"" help:"Verify the whole log, over HTTP or in the store of a stopped node, or receipts."`
-	Export auditExport `cmd:"" help:"Write a signed report of a period to a file."`
+func newAudit(t *terminal) *command {
+	return t.group("audit", "Search, verify and export the records.", newAuditSearch(t), newAuditVerify(t), newAuditExport(t))
 }
 
 // asking are the flags that say which records are meant.
 type asking struct {
-	From        string `placeholder:"TIME" help:"From this day or moment (RFC 3339)."`
-	To          string `placeholder:"TIME" help:"Up to this day, included, or this moment (RFC 3339)."`
-	Of          string `placeholder:"ID" help:"Records of this system."`
-	ByOperator  string `placeholder:"CODE" help:"Records of calls of this operator (经办人)."`
-	Operation   string `placeholder:"NAME" help:"Records of this operation."`
-	Matter      string `placeholder:"CODE" help:"Records for this matter (事项)."`
-	Case        string `placeholder:"NO" help:"Records for this case (办件)."`
-	LicenseType string `name:"type" placeholder:"ID" help:"Records about this license type."`
-	Holder      string `placeholder:"TYPE:CODE" help:"Records about this holder, such as 001:91379901MA9920002Q; @FILE or - keeps the code out of the shell's history."`
-	Decision    string `placeholder:"WORD" help:"Records with this decision, such as release or denied."`
+	From        string
+	To          string
+	Of          string
+	ByOperator  string
+	Operation   string
+	Matter      string
+	Case        string
+	LicenseType string
+	Holder      string
+	Decision    string
+}
+
+func (a *asking) declare(cmd *command) {
+	cmd.section("Which records:")
+	cmd.text(&a.From, "from", "TIME", "From this day or moment (RFC 3339).")
+	cmd.text(&a.To, "to", "TIME", "Up to this day, included, or this moment (RFC 3339).")
+	cmd.text(&a.Of, "of", "ID", "Records of this system.")
+	cmd.text(&a.ByOperator, "by-operator", "CODE", "Records of calls of this operator (经办人).")
+	cmd.text(&a.Operation, "operation", "NAME", "Records of this operation.")
+	cmd.text(&a.Matter, "matter", "CODE", "Records for this matter (事项).")
+	cmd.text(&a.Case, "case", "NO", "Records for this case (办件).")
+	cmd.text(&a.LicenseType, "type", "ID", "Records about this license type.")
+	cmd.text(&a.Holder, "holder", "TYPE:CODE", "Records about this holder, such as 001:91379901MA9920002Q; @FILE or - keeps the code out of the shell's history.")
+	cmd.text(&a.Decision, "decision", "WORD", "Records with this decision, such as release or denied.")
 }
 
 func (a asking) request(t *terminal) (q api.SearchRequest, err error) {
@@ -88,17 +100,24 @@ func momentOf(text string, end bool) (api.Time, error) {
 type auditSearch struct {
 	calling
 	asking
-	Limit int  `default:"50" help:"Most records shown."`
-	JSON  bool `help:"Print the answers with their receipts as they came, one a line."`
+	Limit int
+	JSON  bool
 }
 
-// Help gives examples.
-func (auditSearch) Help() string {
-	return examples("oncegate audit search -c oncegate.yaml --system audit-office --decision denied --from 2026-11-01", "oncegate audit search -c oncegate.yaml --system audit-office --holder @holder.txt")
+func newAuditSearch(t *terminal) *command {
+	c := &auditSearch{Limit: 50}
+	cmd := t.command("search", "Search the records, with an auditor's key.", c.run)
+	cmd.number(&c.Limit, "limit", "Most records shown.")
+	cmd.yes(&c.JSON, "json", "Print the answers with their receipts as they came, one a line.")
+	c.asking.declare(cmd)
+	c.calling.declare(cmd)
+	cmd.examples("oncegate audit search -c oncegate.yaml --system audit-office --decision denied --from 2026-11-01",
+		"oncegate audit search -c oncegate.yaml --system audit-office --holder @holder.txt")
+	return cmd
 }
 
-// Run prints what is found, newest first.
-func (c *auditSearch) Run(ctx context.Context, t *terminal) error {
+// run prints what is found, newest first.
+func (c *auditSearch) run(ctx context.Context, t *terminal) error {
 	caller, err := c.client()
 	if err != nil {
 		return err
@@ -149,24 +168,31 @@ func printRecords(w *tabwriter.Writer, records []api.AuditRecord) {
 
 type auditVerify struct {
 	calling
-	Store  string   `placeholder:"FILE" help:"SQLite database of a stopped node, or a copy, instead of HTTP."`
-	Origin string   `placeholder:"NAME" help:"Name of the log in it, where the trust names several."`
-	JSON   bool     `help:"Print the steps as JSON."`
-	Files  []string `arg:"" optional:"" name:"file" help:"Verify these receipts and answers instead of the whole log."`
+	Store  string
+	Origin string
+	JSON   bool
+	Files  []string
 }
 
-// Help gives examples.
-func (auditVerify) Help() string {
-	return examples("oncegate audit verify -c oncegate.yaml --system audit-office", "oncegate audit verify --trust trust --store copy.db", "oncegate audit verify --trust trust answer.json")
+func newAuditVerify(t *terminal) *command {
+	c := &auditVerify{}
+	cmd := t.command("verify", "Verify the whole log, over HTTP or in the store of a stopped node, or receipts.", c.run)
+	cmd.arguments = []argument{{name: "file", help: "Verify these receipts and answers instead of the whole log.", kind: "FILE", many: &c.Files, optional: true}}
+	cmd.text(&c.Store, "store", "FILE", "SQLite database of a stopped node, or a copy, instead of HTTP.")
+	cmd.text(&c.Origin, "origin", "NAME", "Name of the log in it, where the trust names several.")
+	cmd.yes(&c.JSON, "json", "Print the steps as JSON.")
+	c.declare(cmd)
+	cmd.examples("oncegate audit verify -c oncegate.yaml --system audit-office", "oncegate audit verify --trust trust --store copy.db", "oncegate audit verify --trust trust answer.json")
+	return cmd
 }
 
-// Run proves that nothing in the log was changed or left out, and that every entry is a record.
-func (c *auditVerify) Run(ctx context.Context, t *terminal) error {
+// run proves that nothing in the log was changed or left out, and that every entry is a record.
+func (c *auditVerify) run(ctx context.Context, t *terminal) error {
 	if len(c.Files) > 0 {
 		if c.Trust == "" {
 			return misuse{errors.New("--trust is required: what is believed?")}
 		}
-		return (&verifyCommand{Trust: c.Trust, JSON: c.JSON, Files: c.Files}).Run(t)
+		return (&verifyCommand{Trust: c.Trust, JSON: c.JSON, Files: c.Files}).run(ctx, t)
 	}
 	if c.Store != "" {
 		return c.stored(ctx, t)
@@ -258,16 +284,21 @@ func (c *auditVerify) verify(ctx context.Context, t *terminal, trust *client.Tru
 type auditExport struct {
 	calling
 	asking
-	Out string `short:"o" default:"-" placeholder:"FILE" help:"Where the report goes; - is standard output. A file must not be there."`
+	Out string
 }
 
-// Help gives examples.
-func (auditExport) Help() string {
-	return examples("oncegate audit export -c oncegate.yaml --system audit-office --from 2026-11-01 --to 2026-11-30 -o report.json", "oncegate verify --trust trust report.json")
+func newAuditExport(t *terminal) *command {
+	c := &auditExport{Out: "-"}
+	cmd := t.command("export", "Write a signed report of a period to a file.", c.run)
+	cmd.text(&c.Out, "o,out", "FILE", "Where the report goes; - is standard output. A file must not be there.")
+	c.asking.declare(cmd)
+	c.calling.declare(cmd)
+	cmd.examples("oncegate audit export -c oncegate.yaml --system audit-office --from 2026-11-01 --to 2026-11-30 -o report.json", "oncegate verify --trust trust report.json")
+	return cmd
 }
 
-// Run writes the report: answer and receipt as they came, so that it verifies offline.
-func (c *auditExport) Run(ctx context.Context, t *terminal) error {
+// run writes the report: answer and receipt as they came, so that it verifies offline.
+func (c *auditExport) run(ctx context.Context, t *terminal) error {
 	if c.From == "" || c.To == "" {
 		return misuse{errors.New("a report is of a period: say --from and --to")}
 	}

@@ -2,23 +2,29 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 
 	"oncegate/node"
 )
 
 type backupCommand struct {
-	Config string `short:"c" required:"" placeholder:"FILE" help:"The configuration."`
-	To     string `arg:"" help:"File to write; it must not exist."`
+	Config string
+	To     string
 }
 
-// Help gives examples.
-func (backupCommand) Help() string {
-	return examples("oncegate backup -c oncegate.yaml /backup/oncegate-2026-11-23.db")
+func newBackup(t *terminal) *command {
+	c := &backupCommand{}
+	cmd := t.command("backup", "Copy the SQLite database to a file, while a node serves it or not.", c.run)
+	cmd.config(&c.Config)
+	cmd.arguments = []argument{{name: "to", help: "File to write; it must not exist.", kind: "FILE", one: &c.To}}
+	cmd.examples("oncegate backup -c oncegate.yaml /backup/oncegate-2026-11-23.db")
+	return cmd
 }
 
-// Run copies the database while it serves.
-func (c *backupCommand) Run(ctx context.Context, t *terminal) error {
+// run copies the database while it serves.
+func (c *backupCommand) run(ctx context.Context, t *terminal) error {
 	bar := t.progress("pages")
 	if err := node.Backup(ctx, c.Config, c.To, func(done, total int) { bar(uint64(done), uint64(total)) }); err != nil {
 		return err
@@ -28,25 +34,30 @@ func (c *backupCommand) Run(ctx context.Context, t *terminal) error {
 }
 
 type recoverCommand struct {
-	Config     string `short:"c" required:"" placeholder:"FILE" help:"The configuration, with a new log.origin."`
-	Checkpoint string `placeholder:"FILE" type:"existingfile" help:"The last checkpoint known of the old log; default: the one in the high-water mark."`
+	Config     string
+	Checkpoint string
 }
 
-// Help says when.
-func (recoverCommand) Help() string {
-	return recoverHelp + examples("oncegate recover -c oncegate.yaml", "oncegate recover -c oncegate.yaml --checkpoint last-known.checkpoint")
+func newRecover(t *terminal) *command {
+	c := &recoverCommand{}
+	cmd := t.command("recover", "Open a new log origin after an old backup was restored.", c.run)
+	cmd.Long = t.say(recoverHelp)
+	cmd.text(&c.Config, "c,config", "FILE", "The configuration, with a new log.origin.")
+	cmd.required("config")
+	cmd.text(&c.Checkpoint, "checkpoint", "FILE", "The last checkpoint known of the old log; default: the one in the high-water mark.")
+	cmd.examples("oncegate recover -c oncegate.yaml", "oncegate recover -c oncegate.yaml --checkpoint last-known.checkpoint")
+	return cmd
 }
 
-const recoverHelp = `After an old backup was restored the gateway refuses to start, because the database is behind what was committed before. Stop
-every node, give log.origin a new name in the configuration, and recover: the new log begins with the last known checkpoint of the
-old one, so that anybody can prove what is missing.
+const recoverHelp = "After an old backup was restored the gateway refuses to start, because the database is behind what was committed before. Stop every node, give log.origin a new name in the configuration, and recover: the new log begins with the last known checkpoint of the old one, so that anybody can prove what is missing."
 
-`
-
-// Run opens a new origin.
-func (c *recoverCommand) Run(ctx context.Context, t *terminal) error {
+// run opens a new origin.
+func (c *recoverCommand) run(ctx context.Context, t *terminal) error {
 	var o node.RecoverOptions
 	if c.Checkpoint != "" {
+		if info, err := os.Stat(c.Checkpoint); c.Checkpoint != "-" && (err != nil || info.IsDir()) {
+			return usage{errors.New(t.say("--checkpoint must be a file that is there, not %q", c.Checkpoint))}
+		}
 		text, err := t.readAll(c.Checkpoint, 1<<16)
 		if err != nil {
 			return err

@@ -16,18 +16,35 @@ import (
 
 // calling are the flags of every command that calls a gateway.
 type calling struct {
-	Config         string `short:"c" placeholder:"FILE" help:"The gateway's configuration, on its own machine: URL, id, keys and trust come from it."`
-	URL            string `placeholder:"URL" help:"The gateway's public base URL."`
-	Gateway        string `placeholder:"ID" help:"The gateway's id."`
-	System         string `placeholder:"ID" help:"The system that calls."`
-	Operator       string `default:"oncegate" placeholder:"CODE" help:"Who acts (经办人)."`
-	Keys           string `placeholder:"DIR" help:"Keystore with the system's call key."`
-	PassphraseFile string `placeholder:"FILE" help:"File with the keystore's passphrase."`
-	PassphraseEnv  string `placeholder:"NAME" help:"Environment variable with the keystore's passphrase."`
-	Key            string `placeholder:"FILE" help:"PEM file with the system's private key, instead of a keystore."`
-	Kid            string `placeholder:"ID" help:"Key id, where it is not the file's or key's own name."`
-	Trust          string `placeholder:"DIR" help:"What is believed: receipts of answers are verified with it."`
-	Connect        string `placeholder:"HOST:PORT" help:"Connect there instead of to the URL's address."`
+	Config         string
+	URL            string
+	Gateway        string
+	System         string
+	Operator       string
+	Keys           string
+	PassphraseFile string
+	PassphraseEnv  string
+	Key            string
+	Kid            string
+	Trust          string
+	Connect        string
+}
+
+func (c *calling) declare(cmd *command) {
+	c.Operator = "oncegate"
+	cmd.section("Which gateway, and who calls:")
+	cmd.text(&c.Config, "c,config", "FILE", "The gateway's configuration, on its own machine: URL, id, keys and trust come from it.")
+	cmd.text(&c.URL, "url", "URL", "The gateway's public base URL.")
+	cmd.text(&c.Gateway, "gateway", "ID", "The gateway's id.")
+	cmd.text(&c.System, "system", "ID", "The system that calls.")
+	cmd.text(&c.Operator, "operator", "CODE", "Who acts (经办人).")
+	cmd.text(&c.Keys, "keys", "DIR", "Keystore with the system's call key.")
+	cmd.text(&c.PassphraseFile, "passphrase-file", "FILE", "File with the keystore's passphrase.")
+	cmd.text(&c.PassphraseEnv, "passphrase-env", "NAME", "Environment variable with the keystore's passphrase.")
+	cmd.text(&c.Key, "key", "FILE", "PEM file with the system's private key, instead of a keystore.")
+	cmd.text(&c.Kid, "kid", "ID", "Key id, where it is not the file's or key's own name.")
+	cmd.text(&c.Trust, "trust", "DIR", "What is believed: receipts of answers are verified with it.")
+	cmd.text(&c.Connect, "connect", "HOST:PORT", "Connect there instead of to the URL's address.")
 }
 
 func (c calling) client() (*client.Client, error) {
@@ -46,24 +63,35 @@ func (c calling) client() (*client.Client, error) {
 
 type callCommand struct {
 	calling
-	Data      string   `short:"d" placeholder:"JSON" help:"The body: JSON, @FILE, or - for standard input. Its bytes are signed as they are."`
-	Curl      bool     `help:"Print a curl command that makes the call once within five minutes, instead of making it."`
-	Operation string   `arg:"" help:"Operation, such as licenses.query or cases.check; docs/api.md lists them."`
-	Values    []string `arg:"" optional:"" name:"name=value" help:"Values of the path's parameters, such as no=SP-2026-000123."`
+	Data      string
+	Curl      bool
+	Operation string
+	Values    []string
 }
 
-// Help gives examples.
-func (callCommand) Help() string {
-	return examples("oncegate call -c oncegate.yaml --system food-approval catalog.types", `oncegate call -c oncegate.yaml --system food-approval cases.check no=SP-1 -d '{}'`, "oncegate call --url https://gateway.example --gateway example-gateway --system food-approval --key food-approval-1.pem --trust trust licenses.query -d @question.json", "oncegate call -c oncegate.yaml --system food-approval --curl catalog.matters")
+func newCall(t *terminal) *command {
+	c := &callCommand{}
+	cmd := t.command("call", "Make a signed call by hand.", c.run)
+	cmd.arguments = []argument{
+		{name: "operation", help: "Operation, such as licenses.query or cases.check; docs/api.md lists them.", one: &c.Operation},
+		{name: "name=value", help: "Values of the path's parameters, such as no=SP-2026-000123.", many: &c.Values, optional: true},
+	}
+	cmd.text(&c.Data, "d,data", "JSON", "The body: JSON, @FILE, or - for standard input. Its bytes are signed as they are.")
+	cmd.yes(&c.Curl, "curl", "Print a curl command that makes the call once within five minutes, instead of making it.")
+	c.declare(cmd)
+	cmd.examples("oncegate call -c oncegate.yaml --system food-approval catalog.types", "oncegate call -c oncegate.yaml --system food-approval cases.check no=SP-1 -d '{}'",
+		"oncegate call --url https://gateway.example --gateway example-gateway --system food-approval --key food-approval-1.pem --trust trust licenses.query -d @question.json",
+		"oncegate call -c oncegate.yaml --system food-approval --curl catalog.matters")
+	return cmd
 }
 
-// Run makes the call and prints the answer with its receipt as it came.
-func (c *callCommand) Run(ctx context.Context, t *terminal) error {
+// run makes the call and prints the answer with its receipt as it came.
+func (c *callCommand) run(ctx context.Context, t *terminal) error {
 	values := map[string]string{}
 	for _, v := range c.Values {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok {
-			return misuse{fmt.Errorf("%q is no name=value", v)}
+			return misuse{errors.New(t.say("%q is no name=value", v))}
 		}
 		values[name] = value
 	}

@@ -11,18 +11,23 @@ import (
 )
 
 type demoCommand struct {
-	Once bool   `help:"End after the story; the exit code says whether every step held."`
-	JSON bool   `help:"Print the result as JSON and end."`
-	Dir  string `placeholder:"DIR" help:"Keep everything here: city, gateway, trust, artefacts."`
+	Once bool
+	JSON bool
+	Dir  string
 }
 
-// Help gives examples.
-func (demoCommand) Help() string {
-	return examples("oncegate demo", "oncegate demo --once --dir /tmp/city", "oncegate demo --json")
+func newDemo(t *terminal) *command {
+	c := &demoCommand{}
+	cmd := t.command("demo", "Start a small city, tell its story, and serve until Ctrl-C.", c.run)
+	cmd.yes(&c.Once, "once", "End after the story; the exit code says whether every step held.")
+	cmd.yes(&c.JSON, "json", "Print the result as JSON and end.")
+	cmd.text(&c.Dir, "dir", "DIR", "Keep everything here: city, gateway, trust, artefacts.")
+	cmd.examples("oncegate demo", "oncegate demo --once --dir /tmp/city", "oncegate demo --json")
+	return cmd
 }
 
-// Run tells the story.
-func (c *demoCommand) Run(ctx context.Context, t *terminal) error {
+// run tells the story.
+func (c *demoCommand) run(ctx context.Context, t *terminal) error {
 	o := demo.Options{Dir: c.Dir, Once: c.Once, JSON: c.JSON, Out: t.out, Lang: t.lang(), Color: t.colour}
 	if f, ok := t.out.(*os.File); ok {
 		o.Width, _, _ = term.GetSize(int(f.Fd())) // 0: no terminal

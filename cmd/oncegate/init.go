@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -12,21 +13,27 @@ import (
 )
 
 type initCommand struct {
-	Dir    string `arg:"" optional:"" help:"Folder of the new installation."`
-	Config string `short:"c" placeholder:"FILE" help:"Make what this configuration names instead of writing one; what is there stays."`
-	Cost   int    `hidden:"" help:"log2 of scrypt's N for the new keystores, 10 to 20; default 16."`
-	Sample string `enum:"minimal,city" default:"minimal" help:"Which configuration to write: minimal, or the sample city."`
+	Dir    string
+	Config string
+	Cost   int
+	Sample string
 }
 
-// Help gives examples.
-func (initCommand) Help() string {
-	return examples("oncegate init /srv/oncegate", "oncegate init /tmp/city --sample city", "oncegate init -c oncegate.yaml")
+func newInit(t *terminal) *command {
+	c := &initCommand{Sample: "minimal"}
+	cmd := t.command("init", "Make a new installation: configuration, keys, certificates, log.", c.run)
+	cmd.arguments = []argument{{name: "dir", help: "Folder of the new installation.", kind: "DIR", one: &c.Dir, optional: true}}
+	cmd.text(&c.Config, "c,config", "FILE", "Make what this configuration names instead of writing one; what is there stays.")
+	cmd.number(&c.Cost, "cost", "log2 of scrypt's N for the new keystores, 10 to 20; default 16.").Hidden = true
+	cmd.text(&c.Sample, "sample", "WORD", "Which configuration to write; city is the sample city.", "minimal", "city")
+	cmd.examples("oncegate init /srv/oncegate", "oncegate init /tmp/city --sample city", "oncegate init -c oncegate.yaml")
+	return cmd
 }
 
-// Run makes an installation.
-func (c *initCommand) Run(ctx context.Context, t *terminal) error {
+// run makes an installation.
+func (c *initCommand) run(ctx context.Context, t *terminal) error {
 	if (c.Dir == "") == (c.Config == "") {
-		return misuse{fmt.Errorf("%s", t.say("say either a folder or -c FILE"))}
+		return misuse{errors.New("say either a folder or -c FILE")}
 	}
 	var made *node.Prepared
 	var err error

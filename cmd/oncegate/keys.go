@@ -13,35 +13,33 @@ import (
 	"oncegate/node"
 )
 
-type keysCommand struct {
-	List   keysList   `cmd:"" help:"List the gateway's keys."`
-	New    keysNew    `cmd:"" help:"Make a key: the first of a purpose in the keystore, or a system's call key in a file."`
-	Rotate keysRotate `cmd:"" help:"Replace a key by a new one; the old one still verifies and opens."`
-	CSR    keysCSR    `cmd:"" name:"csr" help:"Print a certificate request (PKCS#10) of a key."`
-	Cert   keysCert   `cmd:"" help:"Install a certificate chain beside its key."`
-	Sign   keysSign   `cmd:"" help:"Certify a system's request with the installation's own authority."`
-	Export keysExport `cmd:"" help:"Print what is public of a key."`
-	Import keysImport `cmd:"" help:"Take in a key that a certificate authority delivered, with its certificates."`
-	Revoke keysRevoke `cmd:"" help:"Revoke a certificate of the installation's own authority."`
-	CRL    keysCRL    `cmd:"" name:"crl" help:"Sign and print the revocation lists of the installation's own authority."`
+func newKeys(t *terminal) *command {
+	return t.group("keys", "Look after the gateway's keys and certificates.", newKeysList(t), newKeysNew(t), newKeysRotate(t), newKeysCSR(t), newKeysCert(t),
+		newKeysSign(t), newKeysExport(t), newKeysImport(t), newKeysRevoke(t), newKeysCRL(t))
 }
 
 type ofConfig struct {
-	Config string `short:"c" required:"" placeholder:"FILE" help:"The configuration."`
+	Config string
 }
 
 func (c ofConfig) ring() (*node.KeyRing, error) { return node.OpenKeyRing(c.Config, nil) }
 
 type keysList struct {
 	ofConfig
-	JSON bool `help:"Print as JSON."`
+	JSON bool
 }
 
-// Help gives examples.
-func (keysList) Help() string { return examples("oncegate keys list -c oncegate.yaml") }
+func newKeysList(t *terminal) *command {
+	c := &keysList{}
+	cmd := t.command("list", "List the gateway's keys.", c.run)
+	cmd.config(&c.Config)
+	cmd.yes(&c.JSON, "json", "Print as JSON.")
+	cmd.examples("oncegate keys list -c oncegate.yaml")
+	return cmd
+}
 
-// Run lists keys without anything secret.
-func (c *keysList) Run(t *terminal) error {
+// run lists keys without anything secret.
+func (c *keysList) run(_ context.Context, t *terminal) error {
 	ring, err := c.ring()
 	if err != nil {
 		return err
@@ -75,19 +73,25 @@ func (c *keysList) Run(t *terminal) error {
 }
 
 type keysNew struct {
-	Config string `short:"c" placeholder:"FILE" help:"The configuration whose keystore gets the key."`
-	Usage  string `enum:"call,license,status,seal,attest,envelope,index" default:"call" help:"What the key is for."`
-	Owner  string `placeholder:"ID" help:"Department (id or code) or system it belongs to; empty: the gateway."`
-	File   string `placeholder:"FILE" help:"Write a system's call key to this new PEM file instead, and print its certificate request."`
+	Config string
+	Usage  string
+	Owner  string
+	File   string
 }
 
-// Help gives examples.
-func (keysNew) Help() string {
-	return examples("oncegate keys new -c oncegate.yaml --usage license --owner market", "oncegate keys new --file food-approval-2.pem --owner food-approval > food-approval-2.csr")
+func newKeysNew(t *terminal) *command {
+	c := &keysNew{Usage: "call"}
+	cmd := t.command("new", "Make a key: the first of a purpose in the keystore, or a system's call key in a file.", c.run)
+	cmd.text(&c.Config, "c,config", "FILE", "The configuration whose keystore gets the key.")
+	cmd.text(&c.Usage, "usage", "WORD", "What the key is for.", "call", "license", "status", "seal", "attest", "envelope", "index")
+	cmd.text(&c.Owner, "owner", "ID", "Department (id or code) or system it belongs to; empty: the gateway.")
+	cmd.text(&c.File, "file", "FILE", "Write a system's call key to this new PEM file instead, and print its certificate request.")
+	cmd.examples("oncegate keys new -c oncegate.yaml --usage license --owner market", "oncegate keys new --file food-approval-2.pem --owner food-approval > food-approval-2.csr")
+	return cmd
 }
 
-// Run makes a key.
-func (c *keysNew) Run(ctx context.Context, t *terminal) error {
+// run makes a key.
+func (c *keysNew) run(ctx context.Context, t *terminal) error {
 	if c.File != "" {
 		if c.Owner == "" {
 			return misuse{errors.New("--owner is required: the system whose key it is")}
@@ -132,17 +136,24 @@ func (t *terminal) madeKey(k keystore.Info, err error) error {
 
 type keysRotate struct {
 	ofConfig
-	Usage string `arg:"" enum:"call,license,status,seal,attest,envelope,index,log,salt" help:"What the key is for: license, status, envelope, index, call, seal or attest."`
-	Owner string `arg:"" optional:"" help:"Department (id or code) it belongs to; empty: the gateway."`
+	Usage string
+	Owner string
 }
 
-// Help gives examples.
-func (keysRotate) Help() string {
-	return examples("oncegate keys rotate -c oncegate.yaml license market", "oncegate keys rotate -c oncegate.yaml envelope")
+func newKeysRotate(t *terminal) *command {
+	c := &keysRotate{}
+	cmd := t.command("rotate", "Replace a key by a new one; the old one still verifies and opens.", c.run)
+	cmd.config(&c.Config)
+	cmd.arguments = []argument{
+		{name: "usage", help: "What the key is for; log and salt are never replaced.", one: &c.Usage, words: []string{"call", "license", "status", "seal", "attest", "envelope", "index", "log", "salt"}},
+		{name: "owner", help: "Department (id or code) it belongs to; empty: the gateway.", one: &c.Owner, optional: true},
+	}
+	cmd.examples("oncegate keys rotate -c oncegate.yaml license market", "oncegate keys rotate -c oncegate.yaml envelope")
+	return cmd
 }
 
-// Run replaces a key.
-func (c *keysRotate) Run(ctx context.Context, t *terminal) error {
+// run replaces a key.
+func (c *keysRotate) run(ctx context.Context, t *terminal) error {
 	ring, err := c.ring()
 	if err != nil {
 		return err
@@ -153,16 +164,20 @@ func (c *keysRotate) Run(ctx context.Context, t *terminal) error {
 
 type keysCSR struct {
 	ofConfig
-	ID string `arg:"" help:"Key id."`
+	ID string
 }
 
-// Help gives examples.
-func (keysCSR) Help() string {
-	return examples("oncegate keys csr -c oncegate.yaml license-0123456789abcdef > license.csr")
+func newKeysCSR(t *terminal) *command {
+	c := &keysCSR{}
+	cmd := t.command("csr", "Print a certificate request (PKCS#10) of a key.", c.run)
+	cmd.config(&c.Config)
+	cmd.arguments = []argument{{name: "id", help: "Key id.", one: &c.ID}}
+	cmd.examples("oncegate keys csr -c oncegate.yaml license-0123456789abcdef > license.csr")
+	return cmd
 }
 
-// Run prints a request.
-func (c *keysCSR) Run(ctx context.Context, t *terminal) error {
+// run prints a request.
+func (c *keysCSR) run(ctx context.Context, t *terminal) error {
 	ring, err := c.ring()
 	if err != nil {
 		return err
@@ -176,17 +191,24 @@ func (c *keysCSR) Run(ctx context.Context, t *terminal) error {
 
 type keysCert struct {
 	ofConfig
-	ID   string `arg:"" help:"Key id."`
-	File string `arg:"" help:"PEM file with the certificate chain, leaf first."`
+	ID   string
+	File string
 }
 
-// Help gives examples.
-func (keysCert) Help() string {
-	return examples("oncegate keys cert -c oncegate.yaml license-0123456789abcdef chain.pem")
+func newKeysCert(t *terminal) *command {
+	c := &keysCert{}
+	cmd := t.command("cert", "Install a certificate chain beside its key.", c.run)
+	cmd.config(&c.Config)
+	cmd.arguments = []argument{
+		{name: "id", help: "Key id.", one: &c.ID},
+		{name: "file", help: "PEM file with the certificate chain, leaf first.", kind: "FILE", one: &c.File},
+	}
+	cmd.examples("oncegate keys cert -c oncegate.yaml license-0123456789abcdef chain.pem")
+	return cmd
 }
 
-// Run installs a chain.
-func (c *keysCert) Run(t *terminal) error {
+// run installs a chain.
+func (c *keysCert) run(_ context.Context, t *terminal) error {
 	ring, err := c.ring()
 	if err != nil {
 		return err
@@ -200,17 +222,24 @@ func (c *keysCert) Run(t *terminal) error {
 
 type keysSign struct {
 	ofConfig
-	System  string `arg:"" help:"System of the configuration whose request it is."`
-	Request string `arg:"" help:"File with the certificate request; - is standard input."`
+	System  string
+	Request string
 }
 
-// Help gives examples.
-func (keysSign) Help() string {
-	return examples("oncegate keys sign -c oncegate.yaml food-approval food-approval-2.csr > certificates/food-approval-2.pem")
+func newKeysSign(t *terminal) *command {
+	c := &keysSign{}
+	cmd := t.command("sign", "Certify a system's request with the installation's own authority.", c.run)
+	cmd.config(&c.Config)
+	cmd.arguments = []argument{
+		{name: "system", help: "System of the configuration whose request it is.", one: &c.System},
+		{name: "request", help: "File with the certificate request; - is standard input.", kind: "FILE", one: &c.Request},
+	}
+	cmd.examples("oncegate keys sign -c oncegate.yaml food-approval food-approval-2.csr > certificates/food-approval-2.pem")
+	return cmd
 }
 
-// Run certifies a request.
-func (c *keysSign) Run(ctx context.Context, t *terminal) error {
+// run certifies a request.
+func (c *keysSign) run(ctx context.Context, t *terminal) error {
 	ring, err := c.ring()
 	if err != nil {
 		return err
@@ -228,18 +257,24 @@ func (c *keysSign) Run(ctx context.Context, t *terminal) error {
 
 type keysExport struct {
 	ofConfig
-	ID          string `arg:"" optional:"" help:"Key id."`
-	Certificate bool   `help:"The certificate chain instead of the bare key."`
-	Trust       string `placeholder:"DIR" help:"Instead: write everything that verifiers must believe into this folder."`
+	ID          string
+	Certificate bool
+	Trust       string
 }
 
-// Help gives examples.
-func (keysExport) Help() string {
-	return examples("oncegate keys export -c oncegate.yaml log-0123456789abcdef", "oncegate keys export -c oncegate.yaml --trust trust")
+func newKeysExport(t *terminal) *command {
+	c := &keysExport{}
+	cmd := t.command("export", "Print what is public of a key.", c.run)
+	cmd.config(&c.Config)
+	cmd.arguments = []argument{{name: "id", help: "Key id.", one: &c.ID, optional: true}}
+	cmd.yes(&c.Certificate, "certificate", "The certificate chain instead of the bare key.")
+	cmd.text(&c.Trust, "trust", "DIR", "Instead: write everything that verifiers must believe into this folder.")
+	cmd.examples("oncegate keys export -c oncegate.yaml log-0123456789abcdef", "oncegate keys export -c oncegate.yaml --trust trust")
+	return cmd
 }
 
-// Run prints a public key, or writes the trust folder.
-func (c *keysExport) Run(t *terminal) error {
+// run prints a public key, or writes the trust folder.
+func (c *keysExport) run(_ context.Context, t *terminal) error {
 	if (c.ID == "") == (c.Trust == "") {
 		return misuse{errors.New("say either a key id or --trust DIR")}
 	}

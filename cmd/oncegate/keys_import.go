@@ -13,23 +13,33 @@ import (
 
 type keysImport struct {
 	ofConfig
-	File      string `arg:"" help:"PKCS#12 file, PEM file with key and chain, or SM2EnvelopedKey (GB/T 35276) as DER, base64 or PEM."`
-	Usage     string `enum:"call,license,status,seal,attest" default:"license" help:"What the signing key is for; an encryption certificate is recognised by itself."`
-	Owner     string `placeholder:"ID" help:"Department (id or code) it belongs to; empty: the gateway."`
-	Password  string `placeholder:"FILE" help:"File with the password of a PKCS#12 file."`
-	Chain     string `placeholder:"FILE" help:"PEM file with the certificate chain, leaf first, where the key comes without it."`
-	WrappedTo string `placeholder:"KEY" help:"Id of the signing key to which an SM2EnvelopedKey is wrapped."`
-	Replace   bool   `help:"Retire the current key of the same purpose."`
+	File      string
+	Usage     string
+	Owner     string
+	Password  string
+	Chain     string
+	WrappedTo string
+	Replace   bool
 }
 
-// Help gives examples.
-func (keysImport) Help() string {
-	return examples("oncegate keys import -c oncegate.yaml --usage license --owner market --password p12.pass market.p12",
+func newKeysImport(t *terminal) *command {
+	c := &keysImport{Usage: "license"}
+	cmd := t.command("import", "Take in a key that a certificate authority delivered, with its certificates.", c.run)
+	cmd.config(&c.Config)
+	cmd.arguments = []argument{{name: "file", help: "PKCS#12 file, PEM file with key and chain, or SM2EnvelopedKey (GB/T 35276) as DER, base64 or PEM.", kind: "FILE", one: &c.File}}
+	cmd.text(&c.Usage, "usage", "WORD", "What the signing key is for; an encryption certificate is recognised by itself.", "call", "license", "status", "seal", "attest")
+	cmd.text(&c.Owner, "owner", "ID", "Department (id or code) it belongs to; empty: the gateway.")
+	cmd.text(&c.Password, "password", "FILE", "File with the password of a PKCS#12 file.")
+	cmd.text(&c.Chain, "chain", "FILE", "PEM file with the certificate chain, leaf first, where the key comes without it.")
+	cmd.text(&c.WrappedTo, "wrapped-to", "KEY", "Id of the signing key to which an SM2EnvelopedKey is wrapped.")
+	cmd.yes(&c.Replace, "replace", "Retire the current key of the same purpose.")
+	cmd.examples("oncegate keys import -c oncegate.yaml --usage license --owner market --password p12.pass market.p12",
 		"oncegate keys import -c oncegate.yaml --wrapped-to license-0123456789abcdef --chain encryption.pem encryption.key")
+	return cmd
 }
 
-// Run takes in keys that a certificate authority delivered.
-func (c *keysImport) Run(ctx context.Context, t *terminal) error {
+// run takes in keys that a certificate authority delivered.
+func (c *keysImport) run(ctx context.Context, t *terminal) error {
 	ring, err := c.ring()
 	if err != nil {
 		return err
@@ -62,17 +72,23 @@ func (c *keysImport) Run(ctx context.Context, t *terminal) error {
 
 type keysRevoke struct {
 	ofConfig
-	Certificate string `arg:"" help:"PEM file with the certificate."`
-	Reason      string `enum:"unspecified,key-compromise,affiliation-changed,superseded,cessation-of-operation,certificate-hold,privilege-withdrawn" default:"unspecified" help:"Why, as revocation lists say it (RFC 5280)."`
+	Certificate string
+	Reason      string
 }
 
-// Help gives examples.
-func (keysRevoke) Help() string {
-	return examples("oncegate keys revoke -c oncegate.yaml --reason key-compromise certificates/food-approval-1.pem", "oncegate keys crl -c oncegate.yaml > crl.pem")
+func newKeysRevoke(t *terminal) *command {
+	c := &keysRevoke{Reason: "unspecified"}
+	cmd := t.command("revoke", "Revoke a certificate of the installation's own authority.", c.run)
+	cmd.config(&c.Config)
+	cmd.arguments = []argument{{name: "certificate", help: "PEM file with the certificate.", kind: "FILE", one: &c.Certificate}}
+	cmd.text(&c.Reason, "reason", "WORD", "Why, as revocation lists say it (RFC 5280).", "unspecified", "key-compromise", "affiliation-changed", "superseded",
+		"cessation-of-operation", "certificate-hold", "privilege-withdrawn")
+	cmd.examples("oncegate keys revoke -c oncegate.yaml --reason key-compromise certificates/food-approval-1.pem", "oncegate keys crl -c oncegate.yaml > crl.pem")
+	return cmd
 }
 
-// Run revokes a certificate of the installation's own authority.
-func (c *keysRevoke) Run(ctx context.Context, t *terminal) error {
+// run revokes a certificate of the installation's own authority.
+func (c *keysRevoke) run(ctx context.Context, t *terminal) error {
 	reason, err := pki.ParseReason(c.Reason)
 	if err != nil {
 		return misuse{err}
@@ -96,11 +112,16 @@ type keysCRL struct {
 	ofConfig
 }
 
-// Help gives examples.
-func (keysCRL) Help() string { return examples("oncegate keys crl -c oncegate.yaml > crl.pem") }
+func newKeysCRL(t *terminal) *command {
+	c := &keysCRL{}
+	cmd := t.command("crl", "Sign and print the revocation lists of the installation's own authority.", c.run)
+	cmd.config(&c.Config)
+	cmd.examples("oncegate keys crl -c oncegate.yaml > crl.pem")
+	return cmd
+}
 
-// Run signs and prints the revocation lists of the installation's own authority.
-func (c *keysCRL) Run(ctx context.Context, t *terminal) error {
+// run signs and prints the revocation lists of the installation's own authority.
+func (c *keysCRL) run(ctx context.Context, t *terminal) error {
 	ring, err := c.ring()
 	if err != nil {
 		return err

@@ -10,51 +10,58 @@ import (
 	"oncegate/license"
 )
 
-type licenseCommand struct {
-	Status    licenseStatus    `cmd:"" help:"Show how a signed license stands."`
-	List      licenseList      `cmd:"" help:"List the signed licenses of a type and how they stand."`
-	Suspend   licenseSuspend   `cmd:"" help:"Suspend licenses (暂停), whatever their source says, until they are reinstated."`
-	Revoke    licenseRevoke    `cmd:"" help:"Revoke licenses (吊销, 注销), their next versions too."`
-	Expire    licenseExpire    `cmd:"" help:"End versions before their time; a changed license is valid again."`
-	Reinstate licenseReinstate `cmd:"" help:"Lift a suspension; of what was revoked or ended, have the next version signed."`
-	Supersede licenseSupersede `cmd:"" help:"End versions and have the next ones signed (换发) when their source is read next."`
-	Render    licenseRender    `cmd:"" help:"Draw a license as a document: the sealed original, or a picture of it."`
-	Issue     licenseIssue     `cmd:"" help:"Sign the licenses of many holders ahead of use."`
+func newLicense(t *terminal) *command {
+	return t.group("license", "Suspend, revoke, supersede, list and sign licenses, for the department that owns them.",
+		newLicenseStatus(t), newLicenseList(t),
+		newLicenseOrder(t, "suspend", "Suspend licenses (暂停), whatever their source says, until they are reinstated.", api.LicenseCommandSuspend),
+		newLicenseOrder(t, "revoke", "Revoke licenses (吊销, 注销), their next versions too.", api.LicenseCommandRevoke),
+		newLicenseOrder(t, "expire", "End versions before their time; a changed license is valid again.", api.LicenseCommandExpire),
+		newLicenseOrder(t, "reinstate", "Lift a suspension; of what was revoked or ended, have the next version signed.", api.LicenseCommandReinstate),
+		newLicenseOrder(t, "supersede", "End versions and have the next ones signed (换发) when their source is read next.", api.LicenseCommandSupersede),
+		newLicenseRender(t), newLicenseIssue(t))
 }
 
 // licenseExample is an identifier for examples.
 const licenseExample = "1.2.156.3005.2.11100000MB0143028R001.11100000MB0143028R.0000000001.001.B"
 
-func orderExample(verb string) string {
-	return examples("oncegate license "+verb+" -c oncegate.yaml --system market-licenses "+licenseExample,
-		"oncegate license "+verb+" -c oncegate.yaml --system market-licenses --reference 云市监罚〔2026〕12号 "+licenseExample)
-}
-
-// ordering are the flags of the commands that order something. Each order is a signed call, so that it is recorded before it
-// holds.
-type ordering struct {
+// A licenseOrder orders something about licenses. Each order is a signed call, so that it is recorded before it holds.
+type licenseOrder struct {
 	calling
-	Reference   string   `placeholder:"TEXT" help:"Number of the decision that is carried out (文号); it is kept sealed."`
-	JSON        bool     `help:"Print the answers with their receipts as they came, one a line."`
-	Identifiers []string `arg:"" name:"identifier" help:"Identifiers of the licenses (电子证照标识)."`
+	command     api.LicenseCommand
+	Reference   string
+	JSON        bool
+	Identifiers []string
 }
 
-func (o ordering) run(ctx context.Context, t *terminal, command api.LicenseCommand) error {
-	caller, err := o.client()
+func newLicenseOrder(t *terminal, name, help string, order api.LicenseCommand) *command {
+	c := &licenseOrder{command: order}
+	cmd := t.command(name, help, c.run)
+	cmd.arguments = []argument{{name: "identifier", help: "Identifiers of the licenses (电子证照标识).", many: &c.Identifiers}}
+	cmd.text(&c.Reference, "reference", "TEXT", "Number of the decision that is carried out (文号); it is kept sealed.")
+	cmd.yes(&c.JSON, "json", "Print the answers with their receipts as they came, one a line.")
+	c.declare(cmd)
+	cmd.examples("oncegate license "+name+" -c oncegate.yaml --system market-licenses "+licenseExample,
+		"oncegate license "+name+" -c oncegate.yaml --system market-licenses --reference 云市监罚〔2026〕12号 "+licenseExample)
+	return cmd
+}
+
+// run gives the order for each license.
+func (c *licenseOrder) run(ctx context.Context, t *terminal) error {
+	caller, err := c.client()
 	if err != nil {
 		return err
 	}
-	w := t.versions(!o.JSON)
+	w := t.versions(!c.JSON)
 	refused := error(nil)
-	for _, id := range o.Identifiers {
-		done, err := caller.Order(ctx, api.OrderRequest{Identifier: id, Command: command, Reference: o.Reference})
+	for _, id := range c.Identifiers {
+		done, err := caller.Order(ctx, api.OrderRequest{Identifier: id, Command: c.command, Reference: c.Reference})
 		if _, known := errors.AsType[*api.Problem](err); err != nil && !known {
 			return errors.Join(err, w.Flush())
 		}
 		switch {
 		case err != nil:
 			refused = t.refused(err) // the others are ordered all the same
-		case o.JSON:
+		case c.JSON:
 			fmt.Fprintf(t.out, "%s\n", done.Raw)
 		default:
 			printVersion(w, done.Answer.License)
@@ -63,69 +70,24 @@ func (o ordering) run(ctx context.Context, t *terminal, command api.LicenseComma
 	return errors.Join(w.Flush(), refused)
 }
 
-type licenseSuspend struct{ ordering }
-
-// Help gives examples.
-func (licenseSuspend) Help() string { return orderExample("suspend") }
-
-// Run suspends.
-func (c *licenseSuspend) Run(ctx context.Context, t *terminal) error {
-	return c.run(ctx, t, api.LicenseCommandSuspend)
-}
-
-type licenseRevoke struct{ ordering }
-
-// Help gives examples.
-func (licenseRevoke) Help() string { return orderExample("revoke") }
-
-// Run revokes.
-func (c *licenseRevoke) Run(ctx context.Context, t *terminal) error {
-	return c.run(ctx, t, api.LicenseCommandRevoke)
-}
-
-type licenseExpire struct{ ordering }
-
-// Help gives examples.
-func (licenseExpire) Help() string { return orderExample("expire") }
-
-// Run ends versions.
-func (c *licenseExpire) Run(ctx context.Context, t *terminal) error {
-	return c.run(ctx, t, api.LicenseCommandExpire)
-}
-
-type licenseReinstate struct{ ordering }
-
-// Help gives examples.
-func (licenseReinstate) Help() string { return orderExample("reinstate") }
-
-// Run reinstates.
-func (c *licenseReinstate) Run(ctx context.Context, t *terminal) error {
-	return c.run(ctx, t, api.LicenseCommandReinstate)
-}
-
-type licenseSupersede struct{ ordering }
-
-// Help gives examples.
-func (licenseSupersede) Help() string { return orderExample("supersede") }
-
-// Run supersedes.
-func (c *licenseSupersede) Run(ctx context.Context, t *terminal) error {
-	return c.run(ctx, t, api.LicenseCommandSupersede)
-}
-
 type licenseStatus struct {
 	calling
-	JSON       bool   `help:"Print the answer with its receipt as it came."`
-	Identifier string `arg:"" help:"Identifier of the license (电子证照标识)."`
+	JSON       bool
+	Identifier string
 }
 
-// Help gives examples.
-func (licenseStatus) Help() string {
-	return examples("oncegate license status -c oncegate.yaml --system market-licenses " + licenseExample)
+func newLicenseStatus(t *terminal) *command {
+	c := &licenseStatus{}
+	cmd := t.command("status", "Show how a signed license stands.", c.run)
+	cmd.arguments = []argument{{name: "identifier", help: "Identifier of the license (电子证照标识).", one: &c.Identifier}}
+	cmd.yes(&c.JSON, "json", "Print the answer with its receipt as it came.")
+	c.declare(cmd)
+	cmd.examples("oncegate license status -c oncegate.yaml --system market-licenses " + licenseExample)
+	return cmd
 }
 
-// Run shows one version.
-func (c *licenseStatus) Run(ctx context.Context, t *terminal) error {
+// run shows one version.
+func (c *licenseStatus) run(ctx context.Context, t *terminal) error {
 	caller, err := c.client()
 	if err != nil {
 		return err
@@ -146,19 +108,27 @@ func (c *licenseStatus) Run(ctx context.Context, t *terminal) error {
 
 type licenseList struct {
 	calling
-	Type   string `required:"" placeholder:"ID" help:"License type."`
-	Status string `placeholder:"WORD" enum:",valid,suspended,revoked,superseded,expired" default:"" help:"Only those that stand so: valid, suspended, revoked, superseded or expired."`
-	Limit  int    `default:"100" help:"Most licenses shown; 0 is all."`
-	JSON   bool   `help:"Print the answers with their receipts as they came, one a line."`
+	Type   string
+	Status string
+	Limit  int
+	JSON   bool
 }
 
-// Help gives examples.
-func (licenseList) Help() string {
-	return examples("oncegate license list -c oncegate.yaml --system market-licenses --type business-license --status suspended")
+func newLicenseList(t *terminal) *command {
+	c := &licenseList{Limit: 100}
+	cmd := t.command("list", "List the signed licenses of a type and how they stand.", c.run)
+	cmd.text(&c.Type, "type", "ID", "License type.")
+	cmd.required("type")
+	cmd.text(&c.Status, "status", "WORD", "Only those that stand so.", "valid", "suspended", "revoked", "superseded", "expired")
+	cmd.number(&c.Limit, "limit", "Most licenses shown; 0 is all.")
+	cmd.yes(&c.JSON, "json", "Print the answers with their receipts as they came, one a line.")
+	c.declare(cmd)
+	cmd.examples("oncegate license list -c oncegate.yaml --system market-licenses --type business-license --status suspended")
+	return cmd
 }
 
-// Run lists versions, in the order of their identifiers.
-func (c *licenseList) Run(ctx context.Context, t *terminal) error {
+// run lists versions, in the order of their identifiers.
+func (c *licenseList) run(ctx context.Context, t *terminal) error {
 	caller, err := c.client()
 	if err != nil {
 		return err

@@ -18,30 +18,38 @@ import (
 
 type licenseIssue struct {
 	calling
-	Type    string `required:"" placeholder:"ID" help:"License type."`
-	Holders string `placeholder:"FILE" help:"The holders, one a line as TYPE:CODE, such as 001:91379901MA9920002Q; - is standard input."`
-	From    string `placeholder:"SOURCE" help:"Instead: all holders that this source of the configuration has in its newest drop."`
-	Skip    int    `placeholder:"N" help:"Leave out the first N holders, as when a run was broken off."`
-	Jobs    int    `default:"4" help:"Calls at once, to 16."`
-	JSON    bool   `help:"Print the counts as JSON."`
+	Type    string
+	Holders string
+	From    string
+	Skip    int
+	Jobs    int
+	JSON    bool
 }
 
-// Help gives examples.
-func (licenseIssue) Help() string {
-	return issueHelp + examples("oncegate license issue -c oncegate.yaml --system market-licenses --type business-license --holders holders.txt",
+func newLicenseIssue(t *terminal) *command {
+	c := &licenseIssue{Jobs: 4}
+	cmd := t.command("issue", "Sign the licenses of many holders ahead of use.", c.run)
+	cmd.Long = t.say(issueHelp)
+	cmd.text(&c.Type, "type", "ID", "License type.")
+	cmd.required("type")
+	cmd.text(&c.Holders, "holders", "FILE", "The holders, one a line as TYPE:CODE, such as 001:91379901MA9920002Q; - is standard input.")
+	cmd.text(&c.From, "from", "SOURCE", "Instead: all holders that this source of the configuration has in its newest drop.")
+	cmd.number(&c.Skip, "skip", "Leave out the first N holders, as when a run was broken off.")
+	cmd.number(&c.Jobs, "jobs", "Calls at once, to 16.")
+	cmd.yes(&c.JSON, "json", "Print the counts as JSON.")
+	c.declare(cmd)
+	cmd.examples("oncegate license issue -c oncegate.yaml --system market-licenses --type business-license --holders holders.txt",
 		"oncegate license issue -c oncegate.yaml --system tax-licenses --type tax-clearance --from tax-drop")
+	return cmd
 }
 
-const issueHelp = `Each license is signed once for each state that its source has of it, when it is asked for first. This signs them ahead, so that
-nobody waits for it. What is signed already stays as it is: a run that was broken off may begin again, or go on with --skip.
-
-`
+const issueHelp = "Each license is signed once for each state that its source has of it, when it is asked for first. This signs them ahead, so that nobody waits for it. What is signed already stays as it is: a run that was broken off may begin again, or go on with --skip."
 
 // issueBatch is how many holders stand in one call: what one answer may hold.
 const issueBatch = 64
 
-// Run signs, showing how far it is.
-func (c *licenseIssue) Run(ctx context.Context, t *terminal) error {
+// run signs, showing how far it is.
+func (c *licenseIssue) run(ctx context.Context, t *terminal) error {
 	if (c.Holders == "") == (c.From == "") {
 		return misuse{errors.New("say either --holders FILE or --from SOURCE")}
 	}

@@ -16,27 +16,35 @@ import (
 
 type licenseRender struct {
 	calling
-	Type   string `required:"" placeholder:"ID" help:"License type."`
-	Holder string `required:"" placeholder:"TYPE:CODE" help:"Whose license, such as 001:91379901MA9920002Q; - reads it from standard input, which keeps it out of the shell's history."`
-	Number string `placeholder:"TEXT" help:"Number of the license (证照编号), where the holder has several."`
-	Form   string `enum:"ofd,pdf,png,svg" default:"ofd" help:"ofd is the sealed original; pdf, png and svg are pictures of it."`
-	Output string `short:"o" placeholder:"FILE" help:"File to write, - for standard output; default: the license's identifier with the form as its ending."`
-	JSON   bool   `help:"Print the answer with its receipt as it came, and write no file."`
+	Type   string
+	Holder string
+	Number string
+	Form   string
+	Output string
+	JSON   bool
 }
 
-// Help gives examples.
-func (licenseRender) Help() string {
-	return renderHelp + examples("oncegate license render -c oncegate.yaml --system market-licenses --type business-license --holder 001:91379901MA9920002Q",
+func newLicenseRender(t *terminal) *command {
+	c := &licenseRender{Form: "ofd"}
+	cmd := t.command("render", "Draw a license as a document: the sealed original, or a picture of it.", c.run)
+	cmd.Long = t.say(renderHelp)
+	cmd.text(&c.Type, "type", "ID", "License type.")
+	cmd.text(&c.Holder, "holder", "TYPE:CODE", "Whose license, such as 001:91379901MA9920002Q; - reads it from standard input, which keeps it out of the shell's history.")
+	cmd.required("type", "holder")
+	cmd.text(&c.Number, "number", "TEXT", "Number of the license (证照编号), where the holder has several.")
+	cmd.text(&c.Form, "form", "WORD", "ofd is the sealed original; pdf, png and svg are pictures of it.", "ofd", "pdf", "png", "svg")
+	cmd.text(&c.Output, "o,output", "FILE", "File to write, - for standard output; default: the license's identifier with the form as its ending.")
+	cmd.yes(&c.JSON, "json", "Print the answer with its receipt as it came, and write no file.")
+	c.declare(cmd)
+	cmd.examples("oncegate license render -c oncegate.yaml --system market-licenses --type business-license --holder 001:91379901MA9920002Q",
 		"oncegate license render -c oncegate.yaml --system market-licenses --type business-license --holder - --form pdf -o license.pdf")
+	return cmd
 }
 
-const renderHelp = `The whole license is drawn as its department's layout has it. Only the department that owns the type may do this, by the right
-licenses.render, and each call is recorded like any release.
+const renderHelp = "The whole license is drawn as its department's layout has it. Only the department that owns the type may do this, by the right licenses.render, and each call is recorded like any release."
 
-`
-
-// Run draws a license.
-func (c *licenseRender) Run(ctx context.Context, t *terminal) error {
+// run draws a license.
+func (c *licenseRender) run(ctx context.Context, t *terminal) error {
 	holder, err := c.holder(t.in)
 	if err != nil {
 		return misuse{err}

@@ -13,8 +13,6 @@ import (
 	"syscall"
 	_ "time/tzdata" // legal days are China's, wherever the program runs
 
-	"github.com/alecthomas/kong"
-
 	"oncegate/client"
 	"oncegate/node"
 )
@@ -32,52 +30,14 @@ const (
 	exitMisused = 2 // wrong usage, or a configuration that cannot be used
 )
 
-// misuse is an error of whoever called the command.
-type misuse struct{ error }
-
-func (m misuse) Unwrap() error { return m.error }
-
 // errNo is an outcome that was printed already: it only sets the exit code.
 var errNo = errors.New("it does not hold")
 
-// leave is how kong leaves after printing help.
-type leave int
-
 // run is the program; it returns the exit code.
-func run(ctx context.Context, args []string, t *terminal) (code int) {
-	defer func() {
-		switch p := recover().(type) {
-		case nil:
-		case leave:
-			code = int(p)
-		default:
-			panic(p)
-		}
-	}()
-	parser, err := newParser(t)
-	if err != nil {
-		fmt.Fprintln(t.err, err)
-		return exitMisused
-	}
-	chosen, err := parser.Parse(args)
-	if err != nil {
-		t.complain(err)
-		fmt.Fprintln(t.err, t.say("see: oncegate --help"))
-		return exitMisused
-	}
-	chosen.BindTo(ctx, (*context.Context)(nil))
-	return t.codeOf(chosen.Run(t))
-}
-
-func newParser(t *terminal) (*kong.Kong, error) {
-	parser, err := kong.New(&commands{}, kong.Name("oncegate"), kong.UsageOnError(),
-		kong.Description("A data-sharing gateway and electronic-license exchange: ask once, prove it."),
-		kong.Writers(t.out, t.err), kong.Exit(func(code int) { panic(leave(code)) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}))
-	if err == nil {
-		t.translate(parser.Model)
-	}
-	return parser, err
+func run(ctx context.Context, args []string, t *terminal) int {
+	program := newProgram(t)
+	program.SetArgs(args)
+	return t.codeOf(program.ExecuteContext(ctx))
 }
 
 // codeOf prints what went wrong and says how the program ends.
@@ -92,6 +52,10 @@ func (t *terminal) codeOf(err error) int {
 		return exitMisused
 	case errors.As(err, new(misuse)) && errors.Is(err, errNo):
 		return exitMisused
+	case errors.As(err, new(usage)):
+		t.complain(err)
+		t.tell("see: oncegate --help")
+		return exitMisused
 	case errors.As(err, &trust), errors.As(err, new(misuse)):
 		t.complain(err)
 		return exitMisused
@@ -104,7 +68,7 @@ func (t *terminal) codeOf(err error) int {
 
 // complain prints an error as one line, or a few, without a trace.
 func (t *terminal) complain(err error) {
-	fmt.Fprintf(t.err, "%s %s\n", t.paint(red, "oncegate:"), err)
+	fmt.Fprintf(t.err, "%s %s\n", t.paint(red, "oncegate:"), t.say(err.Error()))
 }
 
 // faults prints every fault on a line of its own, as editors read them.

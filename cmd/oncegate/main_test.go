@@ -118,20 +118,6 @@ func pick(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], found)
 }
 
-// TestEveryTextHasItsChinese keeps the two languages together: every help text of the command line has a translation.
-func TestEveryTextHasItsChinese(t *testing.T) {
-	english := &terminal{out: os.Stdout, err: os.Stderr}
-	parser, err := newParser(english)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, text := range helpTexts(parser.Model) {
-		if _, ok := chinese[text]; !ok {
-			t.Errorf("no Chinese for %q", text)
-		}
-	}
-}
-
 func TestLocale(t *testing.T) {
 	for _, test := range []struct {
 		env  map[string]string

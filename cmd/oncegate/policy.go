@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,36 +12,51 @@ import (
 	"oncegate/policy"
 )
 
-type policyCommand struct {
-	Explain policyExplain `cmd:"" help:"Say in sentences why a question is answered as it is."`
-	Test    policyTest    `cmd:"" help:"Run tables of expected decisions."`
-	Grants  policyGrants  `cmd:"" help:"Read the sharing agreements aloud."`
+func newPolicy(t *terminal) *command {
+	return t.group("policy", "Explain and test the policy.", newPolicyExplain(t), newPolicyTest(t), newPolicyGrants(t))
 }
 
 type policyExplain struct {
-	Config      string   `short:"c" required:"" placeholder:"FILE" help:"The configuration."`
-	Operation   string   `default:"licenses.query" help:"Operation that is asked for."`
-	System      string   `required:"" help:"The system that asks."`
-	LicenseType string   `name:"type" help:"License type asked for."`
-	Matter      string   `help:"Matter (事项) the case is of."`
-	Material    string   `help:"Material (材料) asked for."`
-	Role        string   `default:"applicant" help:"Role of the holder in the case."`
-	Attestation string   `default:"platform" help:"How the case is attested: self, holder or platform."`
-	Basis       string   `default:"case" help:"Legal basis: case, consent, or another that a grant names."`
-	Consent     bool     `help:"The holder has consented."`
-	Fields      []string `help:"Fields asked for; none: whatever is granted."`
-	Age         string   `help:"Age of the copy that would be released, such as 36h; empty: live."`
-	Purpose     string   `default:"answer" help:"answer, or confirm a role inside."`
-	Now         string   `help:"Moment or day of the question; empty: now."`
+	Config      string
+	Operation   string
+	System      string
+	LicenseType string
+	Matter      string
+	Material    string
+	Role        string
+	Attestation string
+	Basis       string
+	Consent     bool
+	Fields      []string
+	Age         string
+	Purpose     string
+	Now         string
 }
 
-// Help gives examples.
-func (policyExplain) Help() string {
-	return examples("oncegate policy explain -c oncegate.yaml --system food-approval --type business-license --matter FOOD-01 --material business-license --fields name,address")
+func newPolicyExplain(t *terminal) *command {
+	c := &policyExplain{Operation: "licenses.query", Role: "applicant", Attestation: "platform", Basis: "case", Purpose: "answer"}
+	cmd := t.command("explain", "Say in sentences why a question is answered as it is.", c.run)
+	cmd.config(&c.Config)
+	cmd.text(&c.Operation, "operation", "NAME", "Operation that is asked for.")
+	cmd.text(&c.System, "system", "ID", "The system that asks.")
+	cmd.required("system")
+	cmd.text(&c.LicenseType, "type", "ID", "License type asked for.")
+	cmd.text(&c.Matter, "matter", "CODE", "Matter (事项) the case is of.")
+	cmd.text(&c.Material, "material", "ID", "Material (材料) asked for.")
+	cmd.text(&c.Role, "role", "NAME", "Role of the holder in the case.")
+	cmd.text(&c.Attestation, "attestation", "WORD", "How the case is attested: self, holder or platform.")
+	cmd.text(&c.Basis, "basis", "WORD", "Legal basis: case, consent, or another that a grant names.")
+	cmd.yes(&c.Consent, "consent", "The holder has consented.")
+	cmd.texts(&c.Fields, "fields", "Fields asked for; none: whatever is granted.")
+	cmd.text(&c.Age, "age", "TIME", "Age of the copy that would be released, such as 36h; empty: live.")
+	cmd.text(&c.Purpose, "purpose", "WORD", "answer, or confirm a role inside.")
+	cmd.text(&c.Now, "now", "TIME", "Moment or day of the question; empty: now.")
+	cmd.examples("oncegate policy explain -c oncegate.yaml --system food-approval --type business-license --matter FOOD-01 --material business-license --fields name,address")
+	return cmd
 }
 
-// Run explains one decision; the exit code says whether it is yes.
-func (c *policyExplain) Run(t *terminal) error {
+// run explains one decision; the exit code says whether it is yes.
+func (c *policyExplain) run(_ context.Context, t *terminal) error {
 	setup, err := policySetup(c.Config)
 	if err != nil {
 		return err
@@ -89,18 +105,23 @@ func policySetup(config string) (*node.Setup, error) {
 }
 
 type policyTest struct {
-	Config string   `short:"c" required:"" placeholder:"FILE" help:"The configuration."`
-	Tables []string `arg:"" optional:"" name:"table" help:"Tables to run; none: those that the configuration names."`
-	JSON   bool     `help:"Print the results as JSON."`
+	Config string
+	Tables []string
+	JSON   bool
 }
 
-// Help gives examples.
-func (policyTest) Help() string {
-	return examples("oncegate policy test -c oncegate.yaml", "oncegate policy test -c oncegate.yaml policy/new_test.yaml")
+func newPolicyTest(t *terminal) *command {
+	c := &policyTest{}
+	cmd := t.command("test", "Run tables of expected decisions.", c.run)
+	cmd.config(&c.Config)
+	cmd.arguments = []argument{{name: "table", help: "Tables to run; none: those that the configuration names.", kind: "FILE", many: &c.Tables, optional: true}}
+	cmd.yes(&c.JSON, "json", "Print the results as JSON.")
+	cmd.examples("oncegate policy test -c oncegate.yaml", "oncegate policy test -c oncegate.yaml policy/new_test.yaml")
+	return cmd
 }
 
-// Run runs the tables; the exit code says whether every decision was as expected.
-func (c *policyTest) Run(t *terminal) error {
+// run runs the tables; the exit code says whether every decision was as expected.
+func (c *policyTest) run(_ context.Context, t *terminal) error {
 	setup, err := policySetup(c.Config)
 	if err != nil {
 		return err
@@ -119,10 +140,10 @@ func (c *policyTest) Run(t *terminal) error {
 	if len(tables) == 0 {
 		return misuse{errors.New("the configuration names no tables under data.decisions")}
 	}
-	return c.run(t, setup.Policy, tables)
+	return c.tables(t, setup.Policy, tables)
 }
 
-func (c *policyTest) run(t *terminal, set *policy.Set, tables []policy.File) error {
+func (c *policyTest) tables(t *terminal, set *policy.Set, tables []policy.File) error {
 	type row struct {
 		Name  string   `json:"name"`
 		Place string   `json:"place"`
@@ -171,17 +192,21 @@ func (c *policyTest) run(t *terminal, set *policy.Set, tables []policy.File) err
 }
 
 type policyGrants struct {
-	Config string `short:"c" required:"" placeholder:"FILE" help:"The configuration."`
-	System string `help:"Only those of this system."`
+	Config string
+	System string
 }
 
-// Help gives examples.
-func (policyGrants) Help() string {
-	return examples("oncegate policy grants -c oncegate.yaml --system food-approval")
+func newPolicyGrants(t *terminal) *command {
+	c := &policyGrants{}
+	cmd := t.command("grants", "Read the sharing agreements aloud.", c.run)
+	cmd.config(&c.Config)
+	cmd.text(&c.System, "system", "ID", "Only those of this system.")
+	cmd.examples("oncegate policy grants -c oncegate.yaml --system food-approval")
+	return cmd
 }
 
-// Run prints every agreement as a sentence.
-func (c *policyGrants) Run(t *terminal) error {
+// run prints every agreement as a sentence.
+func (c *policyGrants) run(_ context.Context, t *terminal) error {
 	setup, err := policySetup(c.Config)
 	if err != nil {
 		return err

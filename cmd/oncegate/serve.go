@@ -11,18 +11,23 @@ import (
 )
 
 type serveCommand struct {
-	Config    string `short:"c" required:"" placeholder:"FILE" help:"The configuration."`
-	LogFormat string `enum:"text,json" default:"text" help:"Form of the log on standard error: text or json."`
-	LogLevel  string `enum:"debug,info,warn,error" default:"info" help:"The least level that is logged: debug, info, warn or error."`
+	Config    string
+	LogFormat string
+	LogLevel  string
 }
 
-// Help gives examples.
-func (serveCommand) Help() string {
-	return examples("oncegate serve -c oncegate.yaml", "kill -HUP PID   # reload; a changed file does it too")
+func newServe(t *terminal) *command {
+	c := &serveCommand{LogFormat: "text", LogLevel: "info"}
+	cmd := t.command("serve", "Run the gateway.", c.run)
+	cmd.config(&c.Config)
+	cmd.text(&c.LogFormat, "log-format", "WORD", "Form of the log on standard error.", "text", "json")
+	cmd.text(&c.LogLevel, "log-level", "WORD", "The least level that is logged.", "debug", "info", "warn", "error")
+	cmd.examples("oncegate serve -c oncegate.yaml", "kill -HUP PID   # reload; a changed file does it too")
+	return cmd
 }
 
-// Run serves until a signal ends it.
-func (c *serveCommand) Run(ctx context.Context, t *terminal) error {
+// run serves until a signal ends it.
+func (c *serveCommand) run(ctx context.Context, t *terminal) error {
 	settleMemory()
 	n, err := node.Open(ctx, c.Config, node.Options{Logger: c.logger(t)})
 	if err != nil {
@@ -42,7 +47,7 @@ func settleMemory() {
 
 func (c *serveCommand) logger(t *terminal) *slog.Logger {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong has checked it
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // the flag has checked it
 	o := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(t.err, o))
@@ -51,15 +56,21 @@ func (c *serveCommand) logger(t *terminal) *slog.Logger {
 }
 
 type checkCommand struct {
-	Config string `short:"c" required:"" placeholder:"FILE" help:"The configuration."`
-	JSON   bool   `help:"Print the faults as JSON."`
+	Config string
+	JSON   bool
 }
 
-// Help gives examples.
-func (checkCommand) Help() string { return examples("oncegate check -c oncegate.yaml") }
+func newCheck(t *terminal) *command {
+	c := &checkCommand{}
+	cmd := t.command("check", "Check a configuration and everything it names; report all faults at once.", c.run)
+	cmd.config(&c.Config)
+	cmd.yes(&c.JSON, "json", "Print the faults as JSON.")
+	cmd.examples("oncegate check -c oncegate.yaml")
+	return cmd
+}
 
-// Run reports every fault, and whether the configuration can be used.
-func (c *checkCommand) Run(t *terminal) error {
+// run reports every fault, and whether the configuration can be used.
+func (c *checkCommand) run(_ context.Context, t *terminal) error {
 	setup, faults := node.Load(c.Config, now())
 	if c.JSON {
 		type fault struct {

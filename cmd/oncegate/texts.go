@@ -1,51 +1,5 @@
 package main
 
-import (
-	"strings"
-
-	"github.com/alecthomas/kong"
-)
-
-// translate puts the help into the reader's language.
-func (t *terminal) translate(app *kong.Application) {
-	if t.zh {
-		eachHelp(app, func(text *string) { *text = t.say(*text) })
-		for _, leaf := range app.Leaves(false) {
-			leaf.Detail = strings.Replace(leaf.Detail, "Examples:", t.say("Examples:"), 1)
-		}
-	}
-}
-
-// helpTexts are all help texts of the command line.
-func helpTexts(app *kong.Application) (texts []string) {
-	eachHelp(app, func(text *string) {
-		if *text != "" {
-			texts = append(texts, *text)
-		}
-	})
-	return texts
-}
-
-// eachHelp visits the help of every command, flag and argument that is shown.
-func eachHelp(app *kong.Application, visit func(text *string)) {
-	_ = kong.Visit(app, func(v kong.Visitable, next kong.Next) error {
-		switch v := v.(type) {
-		case *kong.Application:
-			visit(&v.Help)
-		case *kong.Node:
-			visit(&v.Help)
-		case *kong.Flag:
-			if !v.Hidden {
-				visit(&v.Help)
-			}
-			return nil // its value has the same text
-		case *kong.Value:
-			visit(&v.Help)
-		}
-		return next(nil)
-	})
-}
-
 // chinese are the texts by their English. A text that is not here stands in English.
 var chinese = map[string]string{
 	"A data-sharing gateway and electronic-license exchange: ask once, prove it.": "一次办数据网关：政务数据共享与电子证照交换。问一次，可举证。",
@@ -66,15 +20,15 @@ var chinese = map[string]string{
 	"the database as it was when the backup began, in %s; keys and configuration are not in it":       "数据库（备份开始时刻的状态）已写入 %s；不含密钥和配置",
 	"the log %s begins with the checkpoint of %s at %d entries":                                       "日志 %s 以 %s 第 %d 条处的检查点开始",
 	"calls that expire before %s are refused; hand out trust for the new log, and keep the old one's": "%s 之前到期的调用不再受理；请分发新日志的信任文件，并保留旧日志的",
-	"Explain and test the policy.":                                                                      "解释和测试共享策略。",
-	"Search, verify and export the records.":                                                            "检索、验证、导出审计记录。",
-	"The configuration.":                                                                                "配置文件。",
-	"Form of the log on standard error: text or json.":                                                  "标准错误上日志的格式：text 或 json。",
-	"The least level that is logged: debug, info, warn or error.":                                       "记录的最低级别：debug、info、warn 或 error。",
-	"Print the faults as JSON.":                                                                         "以 JSON 输出错误。",
-	"Folder of the new installation.":                                                                   "新安装的目录。",
+	"Explain and test the policy.":           "解释和测试共享策略。",
+	"Search, verify and export the records.": "检索、验证、导出审计记录。",
+	"The configuration.":                     "配置文件。",
+	"Form of the log on standard error.":     "标准错误上日志的格式。",
+	"The least level that is logged.":        "记录的最低级别。",
+	"Print the faults as JSON.":              "以 JSON 输出错误。",
+	"Folder of the new installation.":        "新安装的目录。",
 	"Make what this configuration names instead of writing one; what is there stays.":                   "不写配置，只补齐此配置所引用的内容；已有的不动。",
-	"Which configuration to write: minimal, or the sample city.":                                        "写哪一份配置：minimal（最小），或 city（示例城市）。",
+	"Which configuration to write; city is the sample city.":                                            "写哪一份配置；city 为示例城市。",
 	"End after the story; the exit code says whether every step held.":                                  "演示完即结束；退出码说明是否每一步都成立。",
 	"Print the result as JSON and end.":                                                                 "以 JSON 输出结果并结束。",
 	"Keep everything here: city, gateway, trust, artefacts.":                                            "把一切保存在此目录：city、gateway、trust、artefacts。",
@@ -123,7 +77,7 @@ var chinese = map[string]string{
 	"What the key is for.":                                                                              "密钥用途。",
 	"Department (id or code) or system it belongs to; empty: the gateway.":                              "密钥所属部门（标识或代码）或业务系统；空为网关。",
 	"Write a system's call key to this new PEM file instead, and print its certificate request.":        "改为把业务系统调用密钥写入此新 PEM 文件，并输出证书请求。",
-	"What the key is for: license, status, envelope, index, call, seal or attest.":                      "密钥用途：license、status、envelope、index、call、seal 或 attest。",
+	"What the key is for; log and salt are never replaced.":                                             "密钥用途；log 和 salt 从不更换。",
 	"Department (id or code) it belongs to; empty: the gateway.":                                        "密钥所属部门（标识或代码）；空为网关。",
 	"Key id.": "密钥标识。",
 	"PEM file with the certificate chain, leaf first.":                                "证书链 PEM 文件，末端证书在前。",
@@ -181,7 +135,7 @@ var chinese = map[string]string{
 	"Questions among them that must be refused.":                                                 "其中必须拒绝的查询数。",
 	"Calls among them that are made twice.":                                                      "其中重放的调用数。",
 	"PostgreSQL to compare with, or with --store to run on. A schema is made there and dropped.": "用于对比的 PostgreSQL，或配合 --store 作为存储。在其中新建模式，用毕删除。",
-	"Store of the gateway: sqlite or postgres.":                                                  "网关的存储：sqlite 或 postgres。",
+	"Store of the gateway.":                                                                      "网关的存储。",
 	"Measure the rooms too: records, eight slow sources, start, memory, program, PostgreSQL.":    "另测各组成部分：记录、八个慢数据源、启动、内存、程序大小、PostgreSQL。",
 	"Print the report as JSON.":                                                                  "以 JSON 输出报告。",
 
@@ -205,9 +159,9 @@ var chinese = map[string]string{
 	"Identifiers of the licenses (电子证照标识).":                                                                                     "电子证照标识，可多个。",
 	"Identifier of the license (电子证照标识).":                                                                                       "电子证照标识。",
 	"Print the answer with its receipt as it came.":                                                                             "原样输出答复及回执。",
-	"License type.": "证照类型。",
-	"Only those that stand so: valid, suspended, revoked, superseded or expired.":                "仅此状态：valid、suspended、revoked、superseded 或 expired。",
-	"Most licenses shown; 0 is all.":                                                             "最多显示的证照数；0 为全部。",
+	"License type.":                  "证照类型。",
+	"Only those that stand so.":      "仅此状态的。",
+	"Most licenses shown; 0 is all.": "最多显示的证照数；0 为全部。",
 	"The holders, one a line as TYPE:CODE, such as 001:91379901MA9920002Q; - is standard input.": "持证主体，每行一个，如 001:91379901MA9920002Q；- 为标准输入。",
 	"Instead: all holders that this source of the configuration has in its newest drop.":         "或：配置中此数据源最新文件内的全部持证主体。",
 	"Leave out the first N holders, as when a run was broken off.":                               "略过前 N 个持证主体，用于续跑。",
@@ -218,6 +172,57 @@ var chinese = map[string]string{
 	"holder %d cannot be signed: %s": "第 %d 个持证主体的证照无法签发：%s",
 	"%d of %d holders are done: go on with --skip %d":                                                                     "%d / %d 个持证主体已完成：以 --skip %d 继续",
 	"%d holders with licenses signed now, %d known before, %d whom the source does not have, %d with faulty records (%s)": "本次签发 %d 个持证主体，已签发过 %d 个，数据源查无 %d 个，记录有误 %d 个（%s）",
+
+	"Usage:":                        "用法：",
+	"Commands:":                     "命令：",
+	"Arguments:":                    "参数：",
+	"Flags:":                        "选项：",
+	"Which records:":                "哪些记录：",
+	"Which gateway, and who calls:": "哪个网关，由谁调用：",
+	`Run "%s <command> --help" for more about a command.`: `运行 "%s <命令> --help" 查看某个命令的详细帮助。`,
+	"<command>":               "<命令>",
+	"[flags]":                 "[选项]",
+	"(one of %s; default %s)": "（可选 %s；缺省 %s）",
+	"(one of %s)":             "（可选 %s）",
+	"(default %s)":            "（缺省 %s）",
+	"The command.":            "命令。",
+	"Print a script with which a shell completes commands, flags and their values.": "输出 shell 补全脚本，可补全命令、选项及其取值。",
+	"The shell.":   "所用的 shell。",
+	completionHelp: "可在当前 shell 中加载脚本试用，或把它放到 shell 查找补全脚本的位置，再打开新的 shell。bash 须装有 bash-completion 包，zsh 须已运行 compinit。",
+	recoverHelp:    "恢复旧备份之后，数据库落后于先前已提交的内容，网关因此拒绝启动。请停下所有节点，在配置中为 log.origin 换一个新名，再运行本命令：新日志以旧日志最后已知的检查点开头，任何人都能据此证明缺了什么。",
+	issueHelp:      "数据源中一份证照的每个状态只签发一次，在首次被请求时签发。本命令提前签发，届时无须等待。已签发的保持不变：运行中断后可以重新开始，或用 --skip 接着运行。",
+	renderHelp:     "按证照所属部门的版式制作整份证照。只有拥有此类证照的部门，凭 licenses.render 权限方可使用；每次调用与其他释放一样记录在案。",
+
+	"missing flags: %s":                                 "缺少选项：%s",
+	"%s is missing":                                     "缺少参数 %s",
+	"%s must be one of %s, not %q":                      "%s 须为 %s 之一，而不是 %q",
+	"unexpected argument %s":                            "多余的参数 %s",
+	"unknown flag %s%s":                                 "未知选项 %s%s",
+	"unknown command %s%s":                              "未知命令 %s%s",
+	"; did you mean %s?":                                "；是否想用 %s？",
+	"which command? %s":                                 "要运行哪个命令？%s",
+	"%s needs a value: %s":                              "%s 须有取值：%s",
+	"--%s needs a value: %s; %s looks like a flag":      "--%s 须有取值：%s；%s 像是另一个选项",
+	"--%s must be %s, not %q":                           "--%s 须为%s，而不是 %q",
+	"--checkpoint must be a file that is there, not %q": "--checkpoint 须为已有的文件，而不是 %q",
+	"true or false":                                     " true 或 false",
+	"a whole number":                                    "整数",
+	"a number":                                          "数字",
+	"a time such as 10s or 2m":                          "时长，如 10s、2m",
+	"one of %s":                                         " %s 之一",
+
+	"--system is required: whose call is it?":                "须给出 --system：由哪个业务系统调用？",
+	"--trust is required: what is believed?":                 "须给出 --trust：以什么为信任依据？",
+	"--owner is required: the system whose key it is":        "须给出 --owner：密钥所属的业务系统",
+	"--from needs the configuration: -c FILE":                "--from 须有配置：-c 文件",
+	"--jobs is 1 to 16, --skip not negative":                 "--jobs 为 1 至 16，--skip 不得为负",
+	"a report is of a period: say --from and --to":           "报告针对一个时段：请给出 --from 和 --to",
+	"a holder is written TYPE:CODE, such as 001:…":           "持证主体写作 TYPE:CODE，如 001:…",
+	"say -c FILE or --file FILE":                             "请给出 -c 文件，或 --file 文件",
+	"say either a key id or --trust DIR":                     "请给出密钥标识或 --trust 目录，二者取一",
+	"say either --holders FILE or --from SOURCE":             "请给出 --holders 文件或 --from 数据源，二者取一",
+	"the configuration names no tables under data.decisions": "配置的 data.decisions 未列出任何表",
+	"%q is no name=value":                                    "%q 不是 name=value 的形式",
 
 	"Examples:":                           "示例：",
 	"see: oncegate --help":                "参见：oncegate --help",

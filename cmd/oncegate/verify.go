@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"unicode"
@@ -11,19 +12,27 @@ import (
 )
 
 type verifyCommand struct {
-	Trust string   `required:"" placeholder:"DIR" help:"What is believed: a folder with trust.json, or that file."`
-	JSON  bool     `help:"Print the steps as JSON."`
-	Quiet bool     `short:"q" help:"Print only what does not hold."`
-	Files []string `arg:"" name:"file" help:"What to verify; - is standard input. Files that belong together verify one another."`
+	Trust string
+	JSON  bool
+	Quiet bool
+	Files []string
 }
 
-// Help gives examples.
-func (verifyCommand) Help() string {
-	return examples("oncegate verify --trust trust answer.json", "oncegate verify --trust trust license.ofd", "oncegate verify --trust trust copy.ofd original.ofd authority.crl", "oncegate verify --trust trust license.sdjwt answer.json request.jwt request.body", "curl -s https://gateway.example/log/checkpoint | oncegate verify --trust trust -")
+func newVerify(t *terminal) *command {
+	c := &verifyCommand{}
+	cmd := t.command("verify", "Verify what a gateway or somebody else handed out, offline: licenses, sealed documents, answers, receipts, time stamps, lists, and more.", c.run)
+	cmd.arguments = []argument{{name: "file", help: "What to verify; - is standard input. Files that belong together verify one another.", kind: "FILE", many: &c.Files}}
+	cmd.text(&c.Trust, "trust", "DIR", "What is believed: a folder with trust.json, or that file.")
+	cmd.required("trust")
+	cmd.yes(&c.JSON, "json", "Print the steps as JSON.")
+	cmd.yes(&c.Quiet, "q,quiet", "Print only what does not hold.")
+	cmd.examples("oncegate verify --trust trust answer.json", "oncegate verify --trust trust license.ofd", "oncegate verify --trust trust copy.ofd original.ofd authority.crl",
+		"oncegate verify --trust trust license.sdjwt answer.json request.jwt request.body", "curl -s https://gateway.example/log/checkpoint | oncegate verify --trust trust -")
+	return cmd
 }
 
-// Run verifies files with nothing but trust that was brought along.
-func (c *verifyCommand) Run(t *terminal) error {
+// run verifies files with nothing but trust that was brought along.
+func (c *verifyCommand) run(_ context.Context, t *terminal) error {
 	trust, err := client.LoadTrust(node.TrustPath(c.Trust))
 	if err != nil {
 		return misuse{err}

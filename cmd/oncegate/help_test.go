@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/rivo/uniseg"
+)
+
+// Help fits into the window, 120 columns at most; only examples stay as they are pasted. It hides nothing that can be given.
+func TestHelpFits(t *testing.T) {
+	for columns, most := range map[string]int{"": 80, "72": 72, "120": 120, "200": 120} {
+		for _, zh := range []bool{false, true} {
+			t.Setenv("COLUMNS", columns)
+			var out bytes.Buffer
+			program := newProgram(&terminal{out: &out, err: &out, zh: zh})
+			for _, c := range append(program.leaves(), program) {
+				out.Reset()
+				c.help()
+				for _, line := range strings.Split(out.String(), "\n") {
+					if w := uniseg.StringWidth(line); w > most && !strings.Contains("\n"+c.Example+"\n", "\n"+strings.TrimPrefix(line, "  ")+"\n") {
+						t.Errorf("%s: %d columns, more than %d: %s", c.CommandPath(), w, most, line)
+					}
+				}
+				plain := strings.Join(strings.Fields(out.String()), "")
+				for _, s := range c.sections {
+					for _, f := range s.flags {
+						if !f.Hidden && !strings.Contains(plain, strings.ReplaceAll(f.Usage, " ", "")) {
+							t.Errorf("%s does not explain --%s", c.CommandPath(), f.Name)
+						}
+					}
+				}
+				if c.Example == "" && len(c.children) == 0 {
+					t.Errorf("%s has no example", c.CommandPath())
+				}
+			}
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, test := range []struct {
+		text    string
+		columns int
+		want    string
+	}{
+		{"", 10, ""},
+		{"one two three", 7, "one two|three"},
+		{"one two three", 8, "one two|three"},
+		{"unbreakable", 4, "unbreakable"},
+		{"一次办数据网关", 8, "一次办数|据网关"},
+		{"问一次，可举证。", 6, "问一|次，可|举证。"}, // no line begins with a comma
+	} {
+		if got := strings.Join(wrap(test.text, test.columns), "|"); got != test.want {
+			t.Errorf("%q in %d columns: %s", test.text, test.columns, got)
+		}
+	}
+}
