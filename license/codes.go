@@ -130,7 +130,7 @@ func CheckResidentID(code string) error {
 	if !plausibleRegion(code[:6]) {
 		return WrongRegion
 	}
-	if _, err := ParseDate(code[6:14]); err != nil {
+	if !Date(code[6:10] + "-" + code[10:12] + "-" + code[12:14]).real() {
 		return WrongDate
 	}
 	if code[17] != check {

@@ -80,13 +80,32 @@ func DateOf(moment time.Time) Date { return Date(moment.In(Shanghai()).Format(da
 
 // Check returns an error that wraps WrongDate unless the date is empty or a real day in the one form.
 func (d Date) Check() error {
-	if d == "" {
+	if d == "" || d.real() {
 		return nil
 	}
-	if parsed, err := ParseDate(string(d)); err != nil || parsed != d {
-		return fmt.Errorf("read date: %w", WrongDate)
+	return fmt.Errorf("read date: %w", WrongDate)
+}
+
+// real reads the one form by hand: every date of every record is looked at several times on its way, and package time takes ten
+// times as long to read it.
+func (d Date) real() bool {
+	if len(d) != len(dateLayout) {
+		return false
 	}
-	return nil
+	parts, at := [3]int{}, 0
+	for i := range len(dateLayout) {
+		switch {
+		case dateLayout[i] == '-' && d[i] == '-':
+			at++
+		case dateLayout[i] == '-' || d[i] < '0' || d[i] > '9':
+			return false
+		default:
+			parts[at] = parts[at]*10 + int(d[i]-'0')
+		}
+	}
+	// A day that does not exist becomes another one.
+	year, month, day := time.Date(parts[0], time.Month(parts[1]), parts[2], 0, 0, 0, 0, time.UTC).Date()
+	return [3]int{year, int(month), day} == parts && year >= firstYear
 }
 
 // Before reports whether d is an earlier day than other. An empty date is neither before nor after.

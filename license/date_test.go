@@ -1,6 +1,7 @@
 package license_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -84,6 +85,31 @@ func TestDate(t *testing.T) {
 	}
 	if _, err := license.Date("").Start(); err == nil || license.Date("").Check() != nil {
 		t.Error("the empty date is allowed, but has no start")
+	}
+}
+
+// TestDateIsTheCalendar: package time says which days there are.
+func TestDateIsTheCalendar(t *testing.T) {
+	for year := 1790; year < 2110; year++ {
+		for month := range 15 {
+			for day := range 35 {
+				text := fmt.Sprintf("%04d-%02d-%02d", year, month, day)
+				_, err := time.Parse("2006-01-02", text)
+				if got := license.Date(text).Check() == nil; got != (err == nil && year >= 1800) {
+					t.Fatalf("%s is a day: %v", text, got)
+				}
+			}
+		}
+	}
+	for i := range len("2026-11-23") { // no other character stands in any place
+		for c := range 256 {
+			text := []byte("2026-11-23")
+			text[i] = byte(c)
+			_, err := time.Parse("2006-01-02", string(text))
+			if got := license.Date(text).Check() == nil; got != (err == nil && string(text) >= "1800") {
+				t.Fatalf("%q is a day: %v", text, got)
+			}
+		}
 	}
 }
 
