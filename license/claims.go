@@ -2,7 +2,6 @@ package license
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,33 +26,49 @@ type Claim struct {
 // The license must be of type t and every field known to it; a field per holder needs exactly one value for each. The
 // error wraps a Reason.
 func Claims(t Type, l License) ([]Claim, error) {
-	if l.Type != t.ID {
-		return nil, &FieldError{"type", UnknownType}
-	}
-	if len(l.Holders) == 0 {
-		return nil, &FieldError{"holders", WrongHolders}
-	}
-	for _, name := range slices.Sorted(maps.Keys(l.Fields)) {
-		if !slices.ContainsFunc(t.Fields, func(f Field) bool { return f.Name == name }) {
-			return nil, &FieldError{fieldLabel(name), UnknownField}
-		}
+	if err := claimable(t, l); err != nil {
+		return nil, err
 	}
 	claims := commonClaims(t, l)
 	for _, field := range t.Fields {
-		value := l.Fields[field.Name]
 		if !field.PerHolder {
-			claims = appendClaim(claims, field.Name, -1, value)
+			claims = appendClaim(claims, field.Name, -1, l.Fields[field.Name])
 			continue
 		}
-		values, err := perHolder(field, l)
-		if err != nil {
-			return nil, err
-		}
+		values, _ := perHolder(field, l)
 		for i, value := range values {
 			claims = appendClaim(claims, field.Name, i, value)
 		}
 	}
 	return claims, nil
+}
+
+// claimable says why a license of type t cannot be told in claims.
+func claimable(t Type, l License) error {
+	if l.Type != t.ID {
+		return &FieldError{"type", UnknownType}
+	}
+	if len(l.Holders) == 0 {
+		return &FieldError{"holders", WrongHolders}
+	}
+	var unknown []string
+	for name := range l.Fields {
+		if !slices.ContainsFunc(t.Fields, func(f Field) bool { return f.Name == name }) {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) > 0 {
+		return &FieldError{fieldLabel(slices.Min(unknown)), UnknownField}
+	}
+	for _, field := range t.Fields {
+		if !field.PerHolder {
+			continue
+		}
+		if _, err := perHolder(field, l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fieldLabel keeps a name that no dictionary knows out of errors unless it has the form of one.
@@ -69,7 +84,7 @@ func commonClaims(t Type, l License) []Claim {
 	if end == "" {
 		end = Unlimited
 	}
-	var claims []Claim
+	claims := make([]Claim, 0, len(metadata)+3*len(l.Holders)+len(t.Fields))
 	for _, common := range [...]struct{ name, value string }{
 		{FieldName, t.Name},
 		{FieldNumber, l.Number},
@@ -94,11 +109,14 @@ func appendClaim(claims []Claim, field string, holder int, value string) []Claim
 	if value == "" {
 		return claims
 	}
-	path := field
-	if holder >= 0 {
-		path += "." + strconv.Itoa(holder)
+	return append(claims, Claim{Field: field, Holder: holder, Path: claimPath(field, holder), Value: value})
+}
+
+func claimPath(field string, holder int) string {
+	if holder < 0 {
+		return field
 	}
-	return append(claims, Claim{Field: field, Holder: holder, Path: path, Value: value})
+	return field + "." + strconv.Itoa(holder)
 }
 
 // perHolder splits a field's values; nothing at all is one empty value per holder.

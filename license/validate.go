@@ -40,7 +40,7 @@ func Validate(cat *Catalogue, l License, mode Mode) (License, error) {
 	v.dates(l)
 	v.issuer(t, l.Issuer)
 	v.status(l.Status)
-	if _, err := Claims(t, l); err != nil {
+	if err := claimable(t, l); err != nil {
 		v.refuse(err)
 		return License{}, errors.Join(v.errs...)
 	}
@@ -147,8 +147,8 @@ func (v *validation) common(t Type, l License) {
 
 func (v *validation) holders(cat *Catalogue, l License) {
 	for i, holder := range l.Holders {
-		code := appendClaim(nil, FieldHolderCode, i, "x")[0].Path
-		name := appendClaim(nil, FieldHolderName, i, "x")[0].Path
+		code := claimPath(FieldHolderCode, i)
+		name := claimPath(FieldHolderName, i)
 		if holder.Code == "" {
 			v.refuse(&FieldError{code, Missing})
 			continue
@@ -178,9 +178,9 @@ func (v *validation) fields(t Type, l License) {
 			v.value(field, field.Name, l.Fields[field.Name])
 			continue
 		}
-		values, _ := perHolder(field, l) // Claims has looked at the number already
+		values, _ := perHolder(field, l) // claimable has looked at the number already
 		for i, value := range values {
-			path := appendClaim(nil, field.Name, i, "x")[0].Path
+			path := claimPath(field.Name, i)
 			if value != "" {
 				v.value(field, path, value)
 			} else if field.Required {
