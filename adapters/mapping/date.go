@@ -50,10 +50,14 @@ func ParseTime(layout, s string) (time.Time, error) {
 	return t, nil
 }
 
-// day reads a calendar day in one layout. A layout without a zone is read in UTC and never moved, because there are
-// days whose midnight Shanghai's clocks skipped.
+// day reads a calendar day in one layout; the caller checks that there is such a day. A layout without a zone is read in UTC and
+// never moved, because there are days whose midnight Shanghai's clocks skipped.
 func day(layout, s string) (license.Date, error) {
 	switch {
+	case layout == "yyyy-MM-dd": // this and the next are in almost every record
+		return license.Date(s), nil
+	case layout == "yyyyMMdd" && len(s) == len(layout):
+		return license.Date(s[:4] + "-" + s[4:6] + "-" + s[6:]), nil
 	case layout == rfc3339:
 		t, err := time.Parse(time.RFC3339, s)
 		return license.DateOf(t), err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
@@ -286,6 +287,22 @@ func TestNeverHalf(t *testing.T) {
 			if !HeldBy(l, asked().Holder) || l.Number == "" || l.Status == "" || strings.Count(l.Fields["birth"], "\n") != len(l.Holders)-1 {
 				t.Fatalf("half a license: %+v", l)
 			}
+		}
+	})
+}
+
+// TestCommonLayouts: the two layouts that are read without package time accept what package time accepts.
+func TestCommonLayouts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		layout := rapid.SampledFrom(defaultLayouts).Draw(t, "layout")
+		text := fmt.Sprintf([]string{"%04d-%02d-%02d", "%04d%02d%02d", "%d-%d-%d", "%d%d%d", "%04d-%02d-%02d ", "+%03d%02d%02d"}[rapid.IntRange(0, 5).Draw(t, "form")],
+			rapid.IntRange(1700, 2100).Draw(t, "year"), rapid.IntRange(0, 13).Draw(t, "month"), rapid.IntRange(0, 32).Draw(t, "day"))
+		var want license.Date
+		if day, err := time.Parse(goLayout(layout), text); err == nil && day.Year() >= 1800 {
+			want = license.Date(day.Format(time.DateOnly))
+		}
+		if got, err := (Value{From: "x", Layouts: []string{layout}}).day(text); got != want || (err == nil) != (want != "") {
+			t.Fatalf("%q by %s: %q, %v; want %q", text, layout, got, err, want)
 		}
 	})
 }
