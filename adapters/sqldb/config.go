@@ -126,22 +126,31 @@ func (q Query) check(path, form string, cat *license.Catalogue) []license.Fault 
 	return all
 }
 
+func (c Config) isSQLite() bool { return c.Driver == "sqlite" || c.Driver == "sqlite3" }
+
 // checkDSN refuses a SQLite DSN that could write: SQLite takes "read-only transaction" as a mere wish.
 func (c Config) checkDSN(dsn string) error {
-	if c.Driver != "sqlite" && c.Driver != "sqlite3" {
+	if !c.isSQLite() {
 		return nil
 	}
-	name, query, _ := strings.Cut(dsn, "?")
+	_, query, _ := strings.Cut(dsn, "?")
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return fmt.Errorf("the part after ? is no query")
 	}
-	// Without "file:" the driver takes the text for a bare path and drops SQLite's own parameters, mode among them.
-	byMode := strings.HasPrefix(name, "file:") && values.Get("mode") == "ro"
-	if !byMode && values.Get("_query_only") != "1" && !slices.Contains(values["_pragma"], "query_only(1)") {
+	if !opensReadOnly(dsn) && values.Get("_query_only") != "1" && !slices.Contains(values["_pragma"], "query_only(1)") {
 		return fmt.Errorf("a SQLite source must be opened read-only: write file:PATH?mode=ro, or add ?_query_only=1")
 	}
 	return nil
+}
+
+// opensReadOnly reports whether SQLite by this DSN opens the file read-only, which no statement and no pragma takes back. Without "file:"
+// the driver takes the text for a bare path and drops SQLite's own parameters, mode among them; a second mode could be memory, and
+// what follows "#" SQLite does not read.
+func opensReadOnly(dsn string) bool {
+	name, query, _ := strings.Cut(dsn, "?")
+	values, err := url.ParseQuery(query)
+	return err == nil && strings.HasPrefix(name, "file:") && slices.Equal(values["mode"], []string{"ro"}) && !strings.Contains(dsn, "#")
 }
 
 // under moves faults below a path.

@@ -262,7 +262,7 @@ func TestCheckReportsAllFaults(t *testing.T) {
 			t.Errorf("no fault at %s in %v", want, paths)
 		}
 	}
-	for _, dsn := range []string{"file:x.db", "x.db?mode=rw", "x.db?mode=ro", "file:x.db?_query_only=0"} {
+	for _, dsn := range []string{"file:x.db", "x.db?mode=rw", "x.db?mode=ro", "file:x.db?_query_only=0", "file:x#y.db?mode=ro", "file:x.db?a=b#&mode=ro", "file:x.db?mode=ro&mode=memory"} {
 		if f := config("sqlite", dsn).Check(adaptertest.Catalogue()); len(f) != 1 || f[0].Path != "$.dsn" {
 			t.Errorf("%s may write: %v", dsn, f)
 		}
