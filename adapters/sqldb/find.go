@@ -17,14 +17,16 @@ func (s *Source) Find(ctx context.Context, questions []license.Question) ([]lice
 		return nil, mapping.ErrClosed
 	}
 	findings := make([]license.Finding, len(questions))
+	alone := s.alone && len(questions) == 1
+	answered := false // whether the database answered the last question
 	var tx *sql.Tx
 	defer func() {
-		if tx != nil && tx.Rollback() == nil {
+		if (tx == nil || tx.Rollback() == nil) && answered {
 			s.prepare(ctx, questions)
 		}
 	}()
 	for i, q := range questions {
-		if tx == nil { // at first, and after an error that spoilt the transaction for the rest
+		if tx == nil && !alone { // at first, and after an error that spoilt the transaction for the rest
 			var err error
 			if tx, err = s.db.BeginTx(ctx, s.options); err != nil {
 				return nil, ended(ctx, cannot("begin a transaction", err))
@@ -34,8 +36,10 @@ func (s *Source) Find(ctx context.Context, questions []license.Question) ([]lice
 		if ctx.Err() != nil {
 			return nil, ended(ctx, nil)
 		}
-		if err != nil {
-			tx.Rollback()
+		if answered = err == nil; !answered {
+			if tx != nil {
+				tx.Rollback()
+			}
 			tx, f = nil, mapping.Unavailable(err)
 		}
 		f.Source, f.AsOf = s.id, s.now()
@@ -44,7 +48,7 @@ func (s *Source) Find(ctx context.Context, questions []license.Question) ([]lice
 	return findings, nil
 }
 
-// one asks one question. Its error is the database's, after which the transaction is not used any more.
+// one asks one question, in no transaction where tx is nil. Its error is the database's, after which tx is not used any more.
 func (s *Source) one(ctx context.Context, tx *sql.Tx, q license.Question) (license.Finding, error) {
 	kind, ok := s.queries[q.Type]
 	if !ok {
@@ -63,7 +67,7 @@ func (s *Source) one(ctx context.Context, tx *sql.Tx, q license.Question) (licen
 		}
 		return asked.Number
 	})
-	rows, err := kind.run(ctx, tx, args)
+	rows, err := s.run(ctx, tx, kind, args)
 	if err != nil {
 		return license.Finding{}, cannot("run the query", err)
 	}
@@ -76,15 +80,21 @@ func (s *Source) one(ctx context.Context, tx *sql.Tx, q license.Question) (licen
 }
 
 // run asks with the prepared statement if there is one.
-func (q *query) run(ctx context.Context, tx *sql.Tx, args []any) (*sql.Rows, error) {
-	if st := q.prepared.Load(); st != nil {
-		return tx.StmtContext(ctx, st).QueryContext(ctx, args...)
+func (s *Source) run(ctx context.Context, tx *sql.Tx, q *query, args []any) (*sql.Rows, error) {
+	st := q.prepared.Load()
+	switch {
+	case st == nil && tx == nil:
+		return s.db.QueryContext(ctx, q.statement.text, args...)
+	case st == nil:
+		return tx.QueryContext(ctx, q.statement.text, args...)
+	case tx != nil:
+		st = tx.StmtContext(ctx, st)
 	}
-	return tx.QueryContext(ctx, q.statement.text, args...)
+	return st.QueryContext(ctx, args...)
 }
 
 // prepare has the statements that were asked prepared for the next time: parsing costs a database as much as a small answer. It runs
-// when the call's transaction has given its connection back, so that calls never wait for one another's, and what cannot be
+// when the call has given its connection back, so that calls never wait for one another's, and what cannot be
 // prepared is asked as before.
 func (s *Source) prepare(ctx context.Context, questions []license.Question) {
 	for _, q := range questions {

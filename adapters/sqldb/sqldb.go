@@ -1,7 +1,9 @@
 // Package sqldb asks a department's database for licenses, through any database/sql driver.
 //
 // Query texts come from configuration; their parameters are bound. All questions of one call are asked in one
-// read-only transaction that is always rolled back, so that a case check sees one state of the database.
+// read-only transaction that is always rolled back, so that a case check sees one state of the database. Only a question
+// alone of a SQLite file that is opened with mode=ro goes without: one statement sees one state by itself, and nothing
+// can write through such a connection. Everywhere else the transaction is what keeps a statement from writing.
 package sqldb
 
 import (
@@ -33,6 +35,7 @@ type Source struct {
 	db      *sql.DB
 	own     bool // whether Close closes db
 	options *sql.TxOptions
+	alone   bool // whether a question alone is asked without a transaction
 	maxRows int
 	queries map[string]*query // by license type
 	now     func() time.Time
@@ -76,7 +79,7 @@ func Open(cfg Config, cat *license.Catalogue, deps Deps) (*Source, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	s.own = true
+	s.own, s.alone = true, cfg.isSQLite() && opensReadOnly(dsn)
 	return s, nil
 }
 

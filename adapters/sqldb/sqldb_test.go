@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite"
@@ -187,6 +188,79 @@ func TestPrepared(t *testing.T) {
 		}
 		if src.queries[adaptertest.Type].prepared.Load() == nil {
 			t.Error("the statement is not prepared")
+		}
+	}
+}
+
+// TestNothingIsWritten: a statement that would write fails, alone or among others, however the file is opened.
+func TestNothingIsWritten(t *testing.T) {
+	writer, dsn := sqliteFile(t)
+	count := func() (n int) {
+		if err := writer.QueryRow("select count(*) from estate").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := count()
+	for _, by := range []string{"mode=ro", "_query_only=1", "_pragma=query_only(1)"} {
+		cfg := config("sqlite", strings.Replace(dsn, "mode=ro", by, 1))
+		cfg.Queries[0].SQL = "with gone as (select 1) delete from estate where id_no = :holder_code returning *"
+		src, err := Open(cfg, adaptertest.Catalogue(), Deps{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		question := license.Question{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}
+		for _, questions := range [][]license.Question{{question}, {question, question}, {question}} {
+			findings, err := src.Find(t.Context(), questions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range findings {
+				if f.State != license.IsUnavailable || f.Err == nil || !strings.Contains(f.Err.Error(), "driver's code 8") {
+					t.Errorf("%s, one of %d: %q, %v", by, len(questions), f.State, f.Err)
+				}
+			}
+		}
+		if after := count(); after != before {
+			t.Fatalf("%s: %d rows of %d are left", by, after, before)
+		}
+	}
+}
+
+// TestOneState: what is committed between two questions of a call is not seen by the second, and is by the next call.
+func TestOneState(t *testing.T) {
+	writer, dsn := sqliteFile(t)
+	exec(t, writer, "pragma journal_mode = wal") // else the writer would wait for the call to end
+	between := func() {}
+	src, err := Open(config("sqlite", dsn), adaptertest.Catalogue(), Deps{Now: func() time.Time { between(); return time.Now() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	question := license.Question{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}
+	statuses := func(questions ...license.Question) (all []license.Status) {
+		findings, err := src.Find(t.Context(), questions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range findings {
+			if f.State != license.IsFound {
+				t.Fatal(f)
+			}
+			all = append(all, f.Records[0].Status)
+		}
+		return all
+	}
+	for range 2 { // as it is asked at first, and as it is asked when it is prepared
+		exec(t, writer, "update estate set status = '1'")
+		between = func() { exec(t, writer, "update estate set status = '3'") }
+		if got := statuses(question, question); got[0] != license.Valid || got[1] != license.Valid {
+			t.Errorf("two questions of one call see %v", got)
+		}
+		between = func() {}
+		if got := statuses(question); got[0] != license.Revoked {
+			t.Errorf("the next call sees %v", got)
 		}
 	}
 }
