@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"oncegate/adapters/mapping"
 	"oncegate/license"
@@ -111,11 +112,12 @@ func (s *Source) prepare(ctx context.Context, questions []license.Question) {
 
 // read takes the rows as text. An answer cut short by an error or by the bound is no answer.
 func (s *Source) read(rows *sql.Rows) ([]mapping.Row, error) {
-	columns, err := rows.ColumnTypes()
+	columns, err := rows.Columns()
 	if err != nil {
 		return nil, cannot("read the columns", err)
 	}
 	var all []mapping.Row
+	var types []*sql.ColumnType // looked up when a moment comes, the only value whose text depends on its column
 	cells := make([]any, len(columns))
 	into := make([]any, len(columns))
 	for i := range cells {
@@ -130,11 +132,16 @@ func (s *Source) read(rows *sql.Rows) ([]mapping.Row, error) {
 		}
 		row := make(mapping.Row, len(columns))
 		for i, column := range columns {
-			if _, twice := row[column.Name()]; twice {
-				return nil, fmt.Errorf("cannot use the answer: two columns are named %s", column.Name())
+			if _, twice := row[column]; twice {
+				return nil, fmt.Errorf("cannot use the answer: two columns are named %s", column)
 			}
-			if row[column.Name()], err = text(cells[i], column.DatabaseTypeName()); err != nil {
-				return nil, fmt.Errorf("cannot use column %s: %w", column.Name(), err)
+			if _, ok := cells[i].(time.Time); ok && types == nil {
+				if types, err = rows.ColumnTypes(); err != nil {
+					return nil, cannot("read the columns", err)
+				}
+			}
+			if row[column], err = text(cells[i], types, i); err != nil {
+				return nil, fmt.Errorf("cannot use column %s: %w", column, err)
 			}
 		}
 		all = append(all, row)

@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"database/sql"
 	"errors"
 	"math"
 	"strconv"
@@ -10,8 +11,9 @@ import (
 )
 
 // text writes a driver's value as the text that mappings read. NULL is "". Days are yyyy-MM-dd, wall clock times
-// "yyyy-MM-dd HH:mm:ss", instants RFC 3339. What cannot be written exactly is refused.
-func text(v any, databaseType string) (string, error) {
+// "yyyy-MM-dd HH:mm:ss", instants RFC 3339; which of them the type of the i-th column says. What cannot be written exactly is
+// refused.
+func text(v any, types []*sql.ColumnType, i int) (string, error) {
 	switch v := v.(type) {
 	case nil:
 		return "", nil
@@ -27,7 +29,7 @@ func text(v any, databaseType string) (string, error) {
 	case bool:
 		return strconv.FormatBool(v), nil
 	case time.Time:
-		return moment(v, strings.ToUpper(databaseType))
+		return moment(v, strings.ToUpper(types[i].DatabaseTypeName()))
 	case float64: // the shortest decimal that is this number
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return "", errors.New("not a number")
