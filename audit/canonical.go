@@ -76,13 +76,12 @@ func isExact(number string) bool {
 	return err == nil && n <= maxExact && n >= -maxExact && strconv.FormatInt(n, 10) == number
 }
 
-// exactJSON writes numbers as they are, however great: what is sealed and replayed loses no bit. Durations are nanoseconds.
-func exactJSON(v any) (jsontext.Value, error) {
-	text, err := json.Marshal(v, json.Deterministic(true), jsonv1.FormatDurationAsNano(true))
-	if err != nil {
-		return nil, ErrForm // the library's text may quote the value
+// writeExact writes numbers as they are, however great: what is sealed and replayed loses no bit. Durations are nanoseconds.
+func writeExact(w *bytes.Buffer, v any) error {
+	if err := json.MarshalWrite(w, v, json.Deterministic(true), jsonv1.FormatDurationAsNano(true)); err != nil {
+		return ErrForm // the library's text may quote the value
 	}
-	return text, nil
+	return nil
 }
 
 func digestOf(newSM3 func() hash.Hash, data []byte) []byte {

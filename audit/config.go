@@ -25,7 +25,7 @@ type View interface {
 }
 
 // A Sealer encrypts bytes at rest under a key whose id stands in the blob, bound to aad. Open fails if either was changed.
-// Implementations are safe for concurrent use.
+// It keeps none of its arguments, which the caller uses again. Implementations are safe for concurrent use.
 type Sealer interface {
 	Seal(plaintext, aad []byte) ([]byte, error)
 	Open(blob, aad []byte) ([]byte, error)
@@ -58,10 +58,15 @@ type Config struct {
 
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
+
+	sums  *sums   // SM3
+	index []*sums // HMAC-SM3 under each of IndexKeys
 }
 
-// indexKeySize is the length of a key in bytes.
-const indexKeySize = 32
+const (
+	indexKeySize = 32 // length of a key in bytes
+	digestSize   = 32 // and of a digest
+)
 
 func (c Config) withDefaults() (Config, error) {
 	switch {
@@ -76,6 +81,10 @@ func (c Config) withDefaults() (Config, error) {
 		if len(key) != indexKeySize {
 			return c, errors.New("an index key is not 32 bytes long")
 		}
+	}
+	c.sums = newSums(c.NewSM3)
+	for _, key := range c.IndexKeys {
+		c.index = append(c.index, newKeyedSums(c.NewSM3, key))
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"fmt"
 	"time"
 
 	"oncegate/license"
@@ -47,35 +46,28 @@ func (d Draft) record(c Config, now time.Time, persons people, evidence string) 
 		Uses:      make([]Use, len(d.Uses)),
 	}
 	if d.Token != "" {
-		r.TokenDigest = encode(digestOf(c.NewSM3, []byte(d.Token)))
+		r.TokenDigest = c.sums.text([]byte(d.Token))
 	}
 	if d.Answer != nil {
-		r.AnswerDigest = encode(digestOf(c.NewSM3, d.Answer))
+		r.AnswerDigest = c.sums.text(d.Answer)
 	}
+	by := persons.find(operator(d.Operator)).commitment
 	for i, use := range d.Uses {
 		r.Uses[i] = use.Use
-		r.Uses[i].Holder = persons.commitment(use.Person)
-		r.Uses[i].Operator = persons.commitment(operator(d.Operator))
+		r.Uses[i].Holder = persons.find(use.Person).commitment
+		r.Uses[i].Operator = by
 	}
 	return r
 }
 
 // index makes what search may find the record by.
-func (d Draft) index(c Config, now time.Time) (Index, error) {
-	var err error
-	keyed := func(person license.HolderID) string {
-		digest, failed := c.keyed(c.IndexKeys[0], person)
-		if failed != nil {
-			err = fmt.Errorf("index person: %w", failed)
-		}
-		return digest
-	}
+func (d Draft) index(now time.Time, persons people) Index {
 	index := Index{
 		Time:      now,
 		System:    d.System,
 		Operation: d.Operation,
 		RequestID: d.RequestID,
-		Operator:  keyed(operator(d.Operator)),
+		Operator:  persons.find(operator(d.Operator)).keyed,
 		Uses:      make([]IndexUse, len(d.Uses)),
 	}
 	for i, use := range d.Uses {
@@ -86,10 +78,10 @@ func (d Draft) index(c Config, now time.Time) (Index, error) {
 			Need:        use.Need,
 			LicenseType: use.LicenseType,
 			Decision:    use.Decision,
-			Holder:      keyed(use.Person),
+			Holder:      persons.find(use.Person).keyed,
 		}
 	}
-	return index, err
+	return index
 }
 
 // changes puts the claim first: a used jti is the one refusal that leaves no record.

@@ -1,8 +1,11 @@
 package audit
 
 import (
+	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -45,52 +48,76 @@ type person struct {
 	license.HolderID
 	r          []byte
 	commitment string
+	keyed      string // what the index holds instead
 }
 
 // people are the distinct persons of one record, the operator first.
 type people []person
 
-// commitment returns the commitment of one of them, "" for nobody.
-func (p people) commitment(id license.HolderID) string {
+// find returns one of them, the zero person for nobody.
+func (p people) find(id license.HolderID) person {
 	for _, one := range p {
 		if one.HolderID == id {
-			return one.commitment
+			return one
 		}
 	}
-	return ""
+	return person{}
 }
 
-// gather draws an r for each distinct person of the draft.
-func (c Config) gather(d Draft) (people, error) {
+// peopleOf are the distinct persons of the draft, not hidden yet.
+func peopleOf(d Draft) people {
 	var found people
-	add := func(id license.HolderID) error {
-		if id.Code == "" || found.commitment(id) != "" {
-			return nil
+	add := func(id license.HolderID) {
+		if id.Code != "" && found.find(id).Code == "" {
+			found = append(found, person{HolderID: id})
 		}
-		r, err := c.random(noise)
-		if err != nil {
-			return err
-		}
-		commitment, err := Commitment(c.NewSM3, r, id)
-		found = append(found, person{id, r, commitment})
-		return err
 	}
-	if err := add(operator(d.Operator)); err != nil {
-		return nil, err
-	}
+	add(operator(d.Operator))
 	for _, use := range d.Uses {
-		if err := add(use.Person); err != nil {
-			return nil, err
-		}
+		add(use.Person)
 	}
-	return found, nil
+	return found
+}
+
+// hide gives each person an r.
+func (c Config) hide(persons people, random *chance) error {
+	for i := range persons {
+		p := &persons[i]
+		pair, err := pairOf(p.HolderID)
+		if err != nil {
+			return fmt.Errorf("write person: %w", err)
+		}
+		p.r = random.next()
+		p.commitment = commitment(c.NewSM3, p.r, pair)
+		p.keyed = c.index[0].text(pair)
+	}
+	return nil
+}
+
+// A chance is randomness for one record, drawn at once.
+type chance []byte
+
+// draw draws so many times the noise.
+func (c Config) draw(times int) (chance, error) {
+	b := make(chance, times*noise)
+	if _, err := io.ReadFull(c.Rand, b); err != nil {
+		return nil, fmt.Errorf("read randomness: %w", err)
+	}
+	return b, nil
+}
+
+// next takes noise off, which is never given out again.
+func (c *chance) next() []byte {
+	b := (*c)[:noise:noise]
+	*c = (*c)[noise:]
+	return b
 }
 
 // seal makes the evidence parts of a draft, in stored order.
-func (c Config) seal(d Draft, persons people) ([]Sealed, error) {
-	var parts []Sealed
+func (c Config) seal(d Draft, persons people, random *chance) ([]Sealed, error) {
+	parts := make([]Sealed, 0, 2+len(persons))
 	add := func(kind string, content any) error {
-		part, err := c.sealPart(kind, content)
+		part, err := c.sealPart(kind, content, random.next())
 		parts = append(parts, part)
 		return err
 	}
@@ -110,22 +137,25 @@ func (c Config) seal(d Draft, persons people) ([]Sealed, error) {
 	return parts, nil
 }
 
-func (c Config) sealPart(kind string, content any) (Sealed, error) {
-	text, err := exactJSON(content)
-	if err != nil {
+func (c Config) sealPart(kind string, content any, start []byte) (Sealed, error) {
+	plain := plaintexts.Get().(*bytes.Buffer)
+	defer plaintexts.Put(plain)
+	plain.Reset()
+	plain.Write(start)
+	if err := writeExact(plain, content); err != nil {
 		return Sealed{}, fmt.Errorf("write %s part: %w", kind, err)
 	}
-	plain, err := c.random(noise)
-	if err != nil {
-		return Sealed{}, err
-	}
-	plain = append(plain, text...)
-	part := Sealed{Kind: kind, Digest: digestOf(c.NewSM3, plain)}
-	if part.Blob, err = c.Sealer.Seal(plain, partContext(kind, part.Digest)); err != nil {
+	digest := c.sums.of(plain.Bytes())
+	part := Sealed{Kind: kind, Digest: digest[:]}
+	var err error
+	if part.Blob, err = c.Sealer.Seal(plain.Bytes(), partContext(kind, part.Digest)); err != nil {
 		return Sealed{}, fmt.Errorf("seal %s part: %w", kind, err)
 	}
 	return part, nil
 }
+
+// plaintexts are buffers for parts: a part is in the clear while it is sealed, and nobody keeps it.
+var plaintexts = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // partContext binds a blob to its kind and, by the digest that the record commits to, to its record.
 func partContext(kind string, digest []byte) []byte {
@@ -133,22 +163,15 @@ func partContext(kind string, digest []byte) []byte {
 }
 
 // evidenceDigest is SM3 over the JCS list of the parts' digests.
-func (c Config) evidenceDigest(parts []Sealed) (string, error) {
-	list := make([]string, len(parts))
+func (c Config) evidenceDigest(parts []Sealed) string {
+	list := append(make([]byte, 0, 2+len(parts)*(digestText+3)), '[')
 	for i, part := range parts {
-		list[i] = encode(part.Digest)
+		if i > 0 {
+			list = append(list, ',')
+		}
+		list = append(list, '"')
+		list = base64.RawURLEncoding.AppendEncode(list, part.Digest)
+		list = append(list, '"')
 	}
-	text, err := Canonical(list)
-	if err != nil {
-		return "", err
-	}
-	return encode(digestOf(c.NewSM3, text)), nil
-}
-
-func (c Config) random(n int) ([]byte, error) {
-	b := make([]byte, n, n+512)
-	if _, err := io.ReadFull(c.Rand, b); err != nil {
-		return nil, fmt.Errorf("read randomness: %w", err)
-	}
-	return b, nil
+	return c.sums.text(append(list, ']'))
 }

@@ -59,8 +59,8 @@ func (a *Auditor) Evidence(ctx context.Context, index uint64) (Evidence, error) 
 func (e *Evidence) checks() *checks { return (*checks)(&e.Steps) }
 
 func (c Config) open(e *Evidence, sealed []Sealed) {
-	digest, err := c.evidenceDigest(sealed)
-	if err == nil && digest != e.Record.Evidence {
+	var err error
+	if c.evidenceDigest(sealed) != e.Record.Evidence {
 		err = errors.New("the parts are not those, or not in the order, that the record names")
 	}
 	e.checks().add(StepEvidence, err)

@@ -2,7 +2,10 @@ package audit
 
 import (
 	"crypto/hmac"
+	"fmt"
 	"hash"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/license"
 )
@@ -13,22 +16,42 @@ const OperatorType = "operator"
 // Commitment returns HMAC-SM3(r, JCS([type, code])) in base64url: what stands for a person in a record. r is 32 random
 // bytes per person and record, so that nobody who lacks r can link or guess.
 func Commitment(newSM3 func() hash.Hash, r []byte, person license.HolderID) (string, error) {
-	pair, err := Canonical([2]string{person.Type, person.Code})
+	pair, err := pairOf(person)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("write person: %w", err)
 	}
+	return commitment(newSM3, r, pair), nil
+}
+
+func commitment(newSM3 func() hash.Hash, r, pair []byte) string {
 	mac := hmac.New(newSM3, r)
 	mac.Write(pair)
-	return encode(mac.Sum(nil)), nil
+	return encode(mac.Sum(nil))
+}
+
+// pairOf is JCS([type, code]).
+func pairOf(person license.HolderID) ([]byte, error) {
+	pair, err := jsontext.AppendQuote([]byte{'['}, person.Type)
+	if err == nil {
+		pair, err = jsontext.AppendQuote(append(pair, ','), person.Code)
+	}
+	if err != nil {
+		return nil, ErrForm // the library's text may quote the value
+	}
+	return append(pair, ']'), nil
 }
 
 // keyed is the digest that the index holds instead of the person, "" for nobody. It is the same over all records, so it
 // never leaves the database.
-func (c Config) keyed(key []byte, person license.HolderID) (string, error) {
+func keyed(key *sums, person license.HolderID) (string, error) {
 	if person.Code == "" {
 		return "", nil
 	}
-	return Commitment(c.NewSM3, key, person)
+	pair, err := pairOf(person)
+	if err != nil {
+		return "", fmt.Errorf("write person: %w", err)
+	}
+	return key.text(pair), nil
 }
 
 // operator names an operator as a person, the zero one if there is no code.

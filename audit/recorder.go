@@ -53,19 +53,19 @@ func (r *Recorder) Record(ctx context.Context, d Draft) (Recorded, error) {
 // entry makes everything that commits with the record.
 func (c Config) entry(d Draft) (Entry, Record, error) {
 	now := c.Now().UTC().Truncate(time.Millisecond)
-	persons, err := c.gather(d)
+	persons := peopleOf(d)
+	random, err := c.draw(2 + 2*len(persons))
 	if err != nil {
 		return Entry{}, Record{}, err
 	}
-	sealed, err := c.seal(d, persons)
+	if err := c.hide(persons, &random); err != nil {
+		return Entry{}, Record{}, err
+	}
+	sealed, err := c.seal(d, persons, &random)
 	if err != nil {
 		return Entry{}, Record{}, err
 	}
-	evidence, err := c.evidenceDigest(sealed)
-	if err != nil {
-		return Entry{}, Record{}, err
-	}
-	record := d.record(c, now, persons, evidence)
+	record := d.record(c, now, persons, c.evidenceDigest(sealed))
 	leaf, err := Canonical(record)
 	if err != nil {
 		return Entry{}, Record{}, err
@@ -73,8 +73,7 @@ func (c Config) entry(d Draft) (Entry, Record, error) {
 	if len(leaf) > MaxRecord {
 		return Entry{}, Record{}, ErrTooLarge
 	}
-	index, err := d.index(c, now)
-	return Entry{Record: leaf, Sealed: sealed, Index: index, Changes: d.changes()}, record, err
+	return Entry{Record: leaf, Sealed: sealed, Index: d.index(now, persons), Changes: d.changes()}, record, nil
 }
 
 // Room that a use may still need when Fits is asked before the sources are: the longest decision, source and freshness.

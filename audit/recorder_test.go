@@ -25,11 +25,11 @@ import (
 type counting struct{ n uint64 }
 
 func (c *counting) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 0
+	clear(p)
+	for end := 32; end <= len(p); end += 32 {
+		c.n++
+		binary.BigEndian.PutUint64(p[end-8:], c.n)
 	}
-	c.n++
-	binary.BigEndian.PutUint64(p[len(p)-8:], c.n)
 	return len(p), nil
 }
 

@@ -102,13 +102,13 @@ func (a *Auditor) catchUp(ctx context.Context) (page Page, err error) {
 
 // rows asks once for each key that the index was ever written with, where persons are asked for.
 func (a *Auditor) rows(ctx context.Context, ask Ask) ([]Row, error) {
-	keys := a.config.IndexKeys
+	keys := a.config.index
 	if ask.Holder.Code == "" && ask.Operator == "" {
 		keys = keys[:1]
 	}
 	var rows []Row
 	for _, key := range keys {
-		query, err := a.config.query(key, ask)
+		query, err := queryOf(key, ask)
 		if err != nil {
 			return nil, err
 		}
@@ -124,12 +124,12 @@ func (a *Auditor) rows(ctx context.Context, ask Ask) ([]Row, error) {
 	return rows[:min(len(rows), ask.Limit)], nil
 }
 
-func (c Config) query(key []byte, ask Ask) (Query, error) {
-	holder, err := c.keyed(key, ask.Holder)
+func queryOf(key *sums, ask Ask) (Query, error) {
+	holder, err := keyed(key, ask.Holder)
 	if err != nil {
 		return Query{}, fmt.Errorf("digest holder: %w", err)
 	}
-	by, err := c.keyed(key, operator(ask.Operator))
+	by, err := keyed(key, operator(ask.Operator))
 	if err != nil {
 		return Query{}, fmt.Errorf("digest operator: %w", err)
 	}
