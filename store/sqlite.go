@@ -14,10 +14,9 @@ import (
 )
 
 func sqliteDialect() dialect {
-	same := func(s string) string { return s }
 	return dialect{
 		name:    SQLite,
-		rebind:  same,
+		rebind:  failing,
 		ddl:     strings.NewReplacer("BIGINT", "INTEGER", "BYTEA", "BLOB", "\n);", "\n) STRICT;", ") WITHOUT ROWID;", ") STRICT, WITHOUT ROWID;").Replace,
 		explain: explainSQLite,
 		retry:   func(error) bool { return false },
@@ -30,6 +29,15 @@ func sqliteDialect() dialect {
 			return false // an I/O error may come from the sync of a commit that is on the disk all the same
 		},
 	}
+}
+
+// failing lets an INSERT that cannot be done leave the rows that it added already: the transaction is rolled back then in
+// any case. Otherwise SQLite copies each page that a statement changes to a journal of its own first, and that to a file.
+func failing(text string) string {
+	if rest, ok := strings.CutPrefix(text, "INSERT INTO "); ok {
+		return "INSERT OR FAIL INTO " + rest
+	}
+	return text
 }
 
 // sqliteSource names the database file with the settings every connection must have.
