@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/api"
@@ -39,7 +38,7 @@ func (g *Gateway) record(ctx context.Context, c *call, res *result, failed error
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := json.Marshal(recorded.Receipt)
+	receipt, err := recorded.Receipt.MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("write the receipt: %w", err)
 	}

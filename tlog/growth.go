@@ -6,7 +6,6 @@ import (
 	"math/bits"
 
 	"github.com/transparency-dev/merkle/compact"
-	"github.com/transparency-dev/merkle/proof"
 )
 
 // growth is what one batch does to one tree: every node that the proofs of its leaves need. It is
@@ -16,9 +15,10 @@ type growth struct {
 	from, to uint64   // sizes before and after
 	before   [][]byte // frontier at from, left to right
 	after    [][]byte // frontier at to
-	root     []byte   // at to
 	levels   [][][]byte
 	// levels[l][i] is node (l, from>>l + i): the perfect nodes that are new are contiguous.
+	edge [][]byte
+	// edge[l] is the root over the leaves at the right that make up no perfect node of level l, nil if there are none.
 }
 
 // grow appends leaf hashes to a tree of the given size and frontier.
@@ -40,8 +40,32 @@ func grow(h *hasher, size uint64, frontier []byte, leaves [][]byte) (*growth, er
 		}
 	}
 	g.after = r.Hashes()
-	g.root, err = h.root(r)
-	return g, err
+	g.close()
+	return g, nil
+}
+
+// close makes the right edge, from below.
+func (g *growth) close() {
+	g.edge = make([][]byte, len(g.levels)+1)
+	for l, k := 0, len(g.after); l < len(g.levels); l++ {
+		g.edge[l+1] = g.edge[l]
+		if g.to>>l&1 == 0 {
+			continue
+		}
+		k--
+		g.edge[l+1] = g.after[k]
+		if g.edge[l] != nil {
+			g.edge[l+1] = g.hasher.HashChildren(g.after[k], g.edge[l])
+		}
+	}
+}
+
+// root returns the root of the tree after.
+func (g *growth) root() []byte {
+	if g.to == 0 {
+		return g.hasher.EmptyRoot()
+	}
+	return g.edge[len(g.levels)]
 }
 
 // frontier returns the frontier afterwards as a Head keeps it.
@@ -65,17 +89,20 @@ func (g *growth) node(id compact.NodeID) []byte {
 // prove returns the proof that the leaf with this index, one of the new ones, is in the tree after.
 // Siblings to its left are in the frontier or grew from it; none lies deeper.
 func (g *growth) prove(index uint64) ([][]byte, error) {
-	plan, err := proof.Inclusion(index, g.to)
-	if err != nil {
-		return nil, fmt.Errorf("prove entry %d: %w", index, err)
-	}
-	hashes := make([][]byte, len(plan.IDs))
-	for i, id := range plan.IDs {
-		if hashes[i] = g.node(id); hashes[i] == nil {
-			return nil, fmt.Errorf("prove entry %d: node %d/%d is not at hand", index, id.Level, id.Index)
+	hashes := make([][]byte, 0, len(g.levels))
+	for l := range g.levels {
+		sibling, perfect := index>>l^1, g.to>>l
+		hash := g.edge[l]
+		if sibling < perfect {
+			if hash = g.node(compact.NewNodeID(uint(l), sibling)); hash == nil {
+				return nil, fmt.Errorf("prove entry %d: node %d/%d is not at hand", index, l, sibling)
+			}
+		}
+		if sibling <= perfect && hash != nil {
+			hashes = append(hashes, hash)
 		}
 	}
-	return plan.Rehash(hashes, g.hasher.HashChildren)
+	return hashes, nil
 }
 
 // fullTiles returns the tiles that this growth completed. head brings the hashes of a tile that were

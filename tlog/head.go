@@ -32,7 +32,7 @@ func checkHead(h hashers, origin string, head Head) (Checkpoint, error) {
 		if err != nil {
 			return c, fmt.Errorf("stored head: %w", err)
 		}
-		if !bytes.Equal(g.root, c.Root(tree)) {
+		if !bytes.Equal(g.root(), c.Root(tree)) {
 			return c, fmt.Errorf("stored head: %s frontier does not add up to its checkpoint", tree)
 		}
 	}

@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // MaxReceipt is the length in bytes of the longest receipt that is read.
@@ -45,7 +47,7 @@ func (p *Proofs) set(tree Tree, proof [][]byte) {
 	}
 }
 
-// receiptJSON is a Receipt on the wire. Pointers tell what is missing.
+// receiptJSON is a Receipt on the wire, to be read. Pointers tell what is missing.
 type receiptJSON struct {
 	Record     *string     `json:"record"`
 	Index      *uint64     `json:"index"`
@@ -61,13 +63,34 @@ type proofsJSON struct {
 // MarshalJSON returns {record, index, proofs: {sm3, sha256}, checkpoint}: the record in unpadded
 // base64url, the hashes in standard base64.
 func (r Receipt) MarshalJSON() ([]byte, error) {
-	record := base64.RawURLEncoding.EncodeToString(r.Record)
-	return json.Marshal(receiptJSON{
-		Record:     &record,
-		Index:      &r.Index,
-		Proofs:     &proofsJSON{encodeProof(r.Proofs.SM3), encodeProof(r.Proofs.SHA256)},
-		Checkpoint: &r.Checkpoint,
-	})
+	b := make([]byte, 0, 256+2*len(r.Record)+48*(len(r.Proofs.SM3)+len(r.Proofs.SHA256))+len(r.Checkpoint))
+	b = append(b, `{"record":"`...)
+	b = base64.RawURLEncoding.AppendEncode(b, r.Record)
+	b = append(b, `","index":`...)
+	b = strconv.AppendUint(b, r.Index, 10)
+	b = append(b, `,"proofs":{"sm3":`...)
+	b = appendProof(b, r.Proofs.SM3)
+	b = append(b, `,"sha256":`...)
+	b = appendProof(b, r.Proofs.SHA256)
+	b = append(b, `},"checkpoint":`...)
+	b, err := jsontext.AppendQuote(b, r.Checkpoint)
+	if err != nil {
+		return nil, fmt.Errorf("write receipt: checkpoint: %w", err)
+	}
+	return append(b, '}'), nil
+}
+
+func appendProof(b []byte, proof [][]byte) []byte {
+	b = append(b, '[')
+	for i, hash := range proof {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = base64.StdEncoding.AppendEncode(b, hash)
+		b = append(b, '"')
+	}
+	return append(b, ']')
 }
 
 // UnmarshalJSON is ParseReceipt.
@@ -120,14 +143,6 @@ func parseReceipt(data []byte) (r Receipt, err error) {
 	r.Checkpoint = *wire.Checkpoint
 	_, err = ParseCheckpoint(r.Checkpoint)
 	return r, err
-}
-
-func encodeProof(proof [][]byte) []string {
-	list := make([]string, len(proof))
-	for i, h := range proof {
-		list[i] = base64.StdEncoding.EncodeToString(h)
-	}
-	return list
 }
 
 func decodeProof(list []string) ([][]byte, error) {

@@ -82,7 +82,7 @@ func (l *Log) integrate(ctx context.Context, t *turn, head Head, r Reader, accep
 			return Update{}, fmt.Errorf("integrate batch: %w", err)
 		}
 		t.growth[tree] = g
-		c.setRoot(tree, g.root)
+		c.setRoot(tree, g.root())
 	}
 	update.Head.SM3, update.Head.SHA256 = t.growth[SM3].frontier(), t.growth[SHA256].frontier()
 	ctx, cancel := context.WithTimeout(ctx, signTimeout)
