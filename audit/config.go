@@ -65,7 +65,8 @@ type Config struct {
 
 const (
 	indexKeySize = 32 // length of a key in bytes
-	digestSize   = 32 // and of a digest
+	digestSize   = 32 // of a digest
+	blockSize    = 64 // of what SM3 takes in at once
 )
 
 func (c Config) withDefaults() (Config, error) {

@@ -20,13 +20,9 @@ func Commitment(newSM3 func() hash.Hash, r []byte, person license.HolderID) (str
 	if err != nil {
 		return "", fmt.Errorf("write person: %w", err)
 	}
-	return commitment(newSM3, r, pair), nil
-}
-
-func commitment(newSM3 func() hash.Hash, r, pair []byte) string {
 	mac := hmac.New(newSM3, r)
 	mac.Write(pair)
-	return encode(mac.Sum(nil))
+	return encode(mac.Sum(nil)), nil
 }
 
 // pairOf is JCS([type, code]).
