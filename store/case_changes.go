@@ -121,9 +121,17 @@ func (c receipt) judge(s *state) error {
 	return nil
 }
 
-// loadCases reads where the cases stand: no change looks at more.
-func (s *state) loadCases(ctx context.Context, q querier, w *wanted) error {
-	return readSet(ctx, q, w.cases, in("SELECT no, closed, revision FROM cases WHERE no"), text1, func(rows *sql.Rows) error {
+// loadCases reads where the cases stand, as far as it is not known: no change looks at more.
+func (s *state) loadCases(ctx context.Context, q querier, w *wanted, known *known[string, cases.Case]) error {
+	unknown := make(map[string]bool, len(w.cases))
+	for no := range w.cases {
+		if c, ok := known.peek(no); ok {
+			s.cases[no] = &caseRow{no: no, closed: micros(c.Closed), revision: int64(c.Revision)}
+		} else {
+			unknown[no] = true
+		}
+	}
+	return readSet(ctx, q, unknown, in("SELECT no, closed, revision FROM cases WHERE no"), text1, func(rows *sql.Rows) error {
 		r := &caseRow{}
 		err := rows.Scan(&r.no, &r.closed, &r.revision)
 		s.cases[r.no] = r

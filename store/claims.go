@@ -35,20 +35,23 @@ func (c surplus) judge(s *state) error {
 	return errors.New("an entry claims one call")
 }
 
+// loadClaims reads the horizon with the claims, at one moment and by one statement.
 func (s *state) loadClaims(ctx context.Context, q querier, w *wanted) error {
-	if len(w.claims) == 0 {
-		return nil
-	}
-	if _, err := one(ctx, q, []any{&s.horizon}, "SELECT horizon FROM claims WHERE one = 1"); err != nil {
-		return err
-	}
 	return readSet(ctx, q, w.claims, func(n int) string {
-		return "SELECT system, jti FROM records WHERE jti IS NOT NULL AND (jti, system) IN (VALUES " + values(n, 2) + ")"
+		return "SELECT system, jti, -1 FROM records WHERE jti IS NOT NULL AND (jti, system) IN (VALUES " + values(n, 2) + ")" +
+			" UNION ALL SELECT '', '', horizon FROM claims WHERE one = 1"
 	}, func(k claimKey) []any { return []any{k.jti, k.system} }, func(rows *sql.Rows) error {
 		var k claimKey
-		err := rows.Scan(&k.system, &k.jti)
-		s.claims[k] = true
-		return err
+		var horizon int64
+		if err := rows.Scan(&k.system, &k.jti, &horizon); err != nil {
+			return err
+		}
+		if horizon >= 0 {
+			s.horizon = horizon
+		} else {
+			s.claims[k] = true
+		}
+		return nil
 	})
 }
 

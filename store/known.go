@@ -43,6 +43,18 @@ func (k *known[K, V]) get(key K, read func() (V, error)) (V, error) {
 	return value, nil
 }
 
+// peek returns what is known under a key. Within a transaction that holds the write lock that is what stands: whoever
+// changed it before is done, and what changes is forgotten first.
+func (k *known[K, V]) peek(key K) (value V, ok bool) {
+	if k == nil {
+		return value, false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	value, ok = k.values[key]
+	return value, ok
+}
+
 // room drops whatever comes first where there is no place for one more.
 func (k *known[K, V]) room() {
 	for old := range k.values {

@@ -81,8 +81,11 @@ func (db *DB) load(ctx context.Context, q querier, w *wanted) (*state, error) {
 		identifiers: map[string]*versionRow{}, slots: map[slotKey]bool{}, snapshots: map[[32]byte]*snapshotRow{}, policySets: map[string]*policySetRow{},
 		originals: map[string]*originalRow{},
 	}
+	if err := s.loadCases(ctx, q, w, db.cases); err != nil {
+		return nil, err
+	}
 	for _, read := range []func(context.Context, querier, *wanted) error{
-		s.loadClaims, s.loadCases, s.loadConsents, s.loadVersions, s.loadSlots, s.loadSnapshots, s.loadOriginals, s.loadPolicySets,
+		s.loadClaims, s.loadConsents, s.loadVersions, s.loadSlots, s.loadSnapshots, s.loadOriginals, s.loadPolicySets,
 	} {
 		if err := read(ctx, q, w); err != nil {
 			return nil, err
