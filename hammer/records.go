@@ -98,15 +98,18 @@ func (l *ledger) close() error {
 	return errors.Join(err, l.db.Close())
 }
 
+// ledgerHolder is who the records are about.
+var ledgerHolder = companyCode(0)
+
 // draft is a query's record with its evidence and its claim, as a gateway makes it: a new call each.
 func draft() (audit.Draft, error) {
 	now := time.Now()
 	jti, err := token.NewID(now, nil)
 	return audit.Draft{
 		Operation: "licenses.query", System: approval, Operator: "hammer", RequestID: jti, Token: strings.Repeat("t", 700) + jti,
-		Body:   []byte(`{"purpose":{"case":"HM-2026-000001","material":"business-license"},"license_type":"business-license","holder":{"type":"001","code":"` + companyCode(0) + `"}}`),
+		Body:   []byte(`{"purpose":{"case":"HM-2026-000001","material":"business-license"},"license_type":"business-license","holder":{"type":"001","code":"` + ledgerHolder + `"}}`),
 		Answer: []byte(`{"nonce":"` + jti + `","text":"` + strings.Repeat("x", 3000) + `"}`), Policy: sm.DigestB64([]byte("policy")),
-		Uses: []audit.DraftUse{{Person: license.HolderID{Type: "001", Code: companyCode(0)}, Use: audit.Use{
+		Uses: []audit.DraftUse{{Person: license.HolderID{Type: "001", Code: ledgerHolder}, Use: audit.Use{
 			Material: "business-license", Matter: foodMatter, Case: "HM-2026-000001", Basis: "case", LicenseType: "business-license", Decision: "release",
 			Rules: []string{"food/business-license"}, Fields: []string{"address", "business_scope", "enterprise_type", "holder_code", "holder_name", "name", "number", "status"},
 			Source: "market-registration", Freshness: "live",
