@@ -51,9 +51,8 @@ func sqliteSource(path string, write bool) string {
 		"trusted_schema(0)",
 	}}
 	if write {
-		// A bigger WAL makes one checkpoint pay for more batches; the cache holds the hot ends of the trees; a page takes
-		// several wide rows.
-		q["_pragma"] = append(q["_pragma"], "wal_autocheckpoint(4000)", "cache_size(-8192)", "page_size(8192)")
+		// A bigger WAL makes one checkpoint pay for more batches; the cache holds the hot ends of the trees.
+		q["_pragma"] = append(q["_pragma"], "wal_autocheckpoint(4000)", "cache_size(-8192)")
 		q.Set("_txlock", "immediate")
 	} else {
 		q["_pragma"] = append(q["_pragma"], "query_only(1)")
