@@ -83,9 +83,8 @@ func (w *work) disclose(ctx context.Context, n *need, record license.License) (a
 	if err != nil {
 		return api.License{}, disclosure{}, err
 	}
-	var paths, left []string
-	var granted []license.Claim
-	fields := api.Fields{}
+	paths, left := make([]string, 0, len(signed.Claims)), make([]string, 0, len(signed.Claims))
+	granted, fields := make([]license.Claim, 0, len(signed.Claims)), make(api.Fields, len(signed.Claims))
 	for _, claim := range signed.Claims {
 		if slices.Contains(n.decision.Fields, claim.Field) && (claim.Holder < 0 || n.concerns(record.Holders[claim.Holder].HolderID)) {
 			paths, left, fields[claim.Path] = append(paths, claim.Path), append(left, claim.Field), claim.Value

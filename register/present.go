@@ -32,7 +32,7 @@ func (s Signed) Select(fields []string, holders []int) (string, error) {
 }
 
 func (s Signed) present(released func(license.Claim) bool) (string, error) {
-	var claims []license.Claim
+	claims := make([]license.Claim, 0, len(s.Claims))
 	for _, claim := range s.Claims {
 		if released(claim) {
 			claims = append(claims, claim)
@@ -42,5 +42,17 @@ func (s Signed) present(released func(license.Claim) bool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("present license: %w", err)
 	}
-	return strings.Join(append([]string{s.Version.JWT}, texts...), "~") + "~", nil
+	length := len(s.Version.JWT) + 1
+	for _, text := range texts {
+		length += len(text) + 1
+	}
+	var b strings.Builder
+	b.Grow(length)
+	b.WriteString(s.Version.JWT)
+	b.WriteByte('~')
+	for _, text := range texts {
+		b.WriteString(text)
+		b.WriteByte('~')
+	}
+	return b.String(), nil
 }
