@@ -71,8 +71,10 @@ func (n *Node) last(ctx context.Context, operation string) (audit.Record, error)
 	return page.Found[0].Record, nil
 }
 
-// catchUp lets the projection that searches read cover the whole log, as it may not after a crash.
+// catchUp lets the projection that searches read cover the whole log, as it may not after a crash. After a restored backup that
+// is all of it: the log says how far it is.
 func (n *Node) catchUp(ctx context.Context) error {
+	said := n.Now()
 	for before := uint64(0); ; {
 		covered, size, err := n.db.Audit().Follow(ctx)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && (covered >= size || covered == before) {
@@ -80,6 +82,10 @@ func (n *Node) catchUp(ctx context.Context) error {
 		}
 		if err != nil {
 			return fmt.Errorf("follow the log: %w", err)
+		}
+		if now := n.Now(); now.Sub(said) >= sayEvery {
+			n.Logger.Info("making what search needs", "records", covered, "of", size)
+			said = now
 		}
 		before = covered
 	}

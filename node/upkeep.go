@@ -13,6 +13,7 @@ import (
 const (
 	followEvery = 250 * time.Millisecond
 	purgeEvery  = 5 * time.Minute
+	sayEvery    = 10 * time.Second // between two words on how far long work is
 	retainEvery = 24 * time.Hour
 	retainFirst = 10 * time.Minute // after start, so that restarts do not each begin with it
 

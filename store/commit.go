@@ -83,11 +83,25 @@ func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, a
 	if err := s.write(ctx, t, at); err != nil {
 		return err
 	}
-	if _, err := t.exec(ctx, "INSERT INTO batches (hour, id) VALUES (?, ?)", db.hour(), id[:]); err != nil {
+	if err := db.noteBatch(ctx, t, id); err != nil {
 		return err
 	}
 	_, err := t.exec(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ? WHERE number = ?",
 		int64(u.Head.Size), filled(u.Head.SM3), filled(u.Head.SHA256), u.Head.Checkpoint, id[:], db.number)
+	return err
+}
+
+// sweepEvery is after how many batches ids that nobody will ask for any more are deleted: four of them for each new one.
+const sweepEvery = 256
+
+func (db *DB) noteBatch(ctx context.Context, t *tx, id [16]byte) error {
+	if db.batches.Add(1)%sweepEvery == 1 {
+		old := db.hour() - keptHours
+		if _, err := t.exec(ctx, "DELETE FROM batches WHERE hour < ? AND id IN (SELECT id FROM batches WHERE hour < ? LIMIT ?)", old, old, 4*sweepEvery); err != nil {
+			return err
+		}
+	}
+	_, err := t.exec(ctx, "INSERT INTO batches (hour, id) VALUES (?, ?)", db.hour(), id[:])
 	return err
 }
 

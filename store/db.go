@@ -23,12 +23,14 @@ var ErrInUse = errors.New("the database is in use by another process")
 // A DB is one open database. It is safe for concurrent use.
 type DB struct {
 	config   Config
-	write    *pool        // SQLite: one connection
-	read     *pool        //
-	number   int64        // of the log Config.Log in this database
-	warnings atomic.Int64 // of the server, PostgreSQL only
-	lock     *os.File     // held while open, SQLite only
-	follow   sync.Mutex   // one Follow at a time
+	write    *pool         // SQLite: one connection
+	read     *pool         //
+	search   searching     // what search has
+	number   int64         // of the log Config.Log in this database
+	warnings atomic.Int64  // of the server, PostgreSQL only
+	lock     *os.File      // held while open, SQLite only
+	follow   sync.Mutex    // one Follow at a time
+	batches  atomic.Uint64 // written by this process, for sweepEvery
 
 	// What was read before, SQLite only: nobody else writes there while this process holds the lock.
 	cases  *known[string, cases.Case]
@@ -46,7 +48,7 @@ const (
 // Open opens the database, creates or migrates its schema, and refuses what it cannot trust: unsafe settings, a schema
 // newer than the program (ErrNewer), an SQLite file that another process has (ErrInUse).
 func Open(ctx context.Context, c Config) (*DB, error) {
-	return open(ctx, c, func(c driver.Connector) driver.Connector { return c })
+	return open(ctx, c, asItIs)
 }
 
 // open lets a test put its driver between the store and the database.
@@ -81,11 +83,16 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 		db.cases, db.latest = newKnown[string, cases.Case](knownCases), newKnown[[32]byte, register.Version](knownLatest)
 		db.copies = newKnown[[32]byte, register.Snapshot](knownCopies)
 	}
-	if err := db.migrate(ctx); err != nil {
+	if err := db.migrate(ctx, db.write, mainSchema); err != nil {
 		return err
 	}
-	db.number, err = db.enrol(ctx, db.config.Log)
-	return err
+	if db.number, err = db.enrol(ctx, db.config.Log); err != nil {
+		return err
+	}
+	if err := db.openSearch(ctx); err != nil {
+		return fmt.Errorf("what search needs: %w", err)
+	}
+	return nil
 }
 
 // ownFile makes the database file, if it is not there, readable by its owner only; SQLite gives the files beside it the same
@@ -111,7 +118,7 @@ func ownFile(path string) (string, error) {
 
 // Close releases the database. Nothing may be running.
 func (db *DB) Close() error {
-	var errs []error
+	errs := []error{db.search.close()} // on PostgreSQL the same pools: closing twice does nothing
 	for _, p := range []*pool{db.read, db.write} {
 		if p != nil {
 			errs = append(errs, p.db.Close())

@@ -8,7 +8,8 @@
 // # What stands where
 //
 // A record is one wide row whose key rises with time, so that a batch touches neighbouring pages only. What search needs
-// is a projection (tables hits and projection) that follows the log in small steps and can be rebuilt from the rows. The
+// is a projection (tables hits and projection) that follows the log in small steps and can be rebuilt from the rows; on
+// SQLite it stands in a second file, ending in -search, so that writing it holds no batch up, and is not synced. The
 // parties of a case and the holder of a consent are sealed by [Sealer], bound to their table, column and row; a holder is
 // looked up by [Config].Digest. Evidence and kept copies arrive sealed.
 //
@@ -23,6 +24,6 @@
 //
 // [DB.Backup] copies a consistent state of an SQLite database while it serves; for PostgreSQL use its own tools. To
 // restore: stop the node, remove the files ending in -wal and -shm beside the database, put the copy in the database's
-// place, start. A copy older than what was answered stays behind the log's high-water mark: the node refuses to start on
+// place, start. What search has finds out by itself that it is of other records, and is made again. A copy older than what was answered stays behind the log's high-water mark: the node refuses to start on
 // it until recovery opens a new origin, whose log stands beside the old one in the same database.
 package store

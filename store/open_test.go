@@ -213,7 +213,7 @@ func TestWeakSQLite(t *testing.T) {
 		"foreign_keys = 0":      "foreign_keys",
 		"secure_delete = 0":     "secure_delete",
 	} {
-		connector, err := sqlite.NewConnector(sqliteSource(filepath.Join(t.TempDir(), "x.db"), true))
+		connector, err := sqlite.NewConnector(sqliteSource(filepath.Join(t.TempDir(), "x.db"), "FULL", true))
 		if err != nil {
 			t.Fatal(err)
 		}

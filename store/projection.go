@@ -53,30 +53,25 @@ func (v auditView) follow(ctx context.Context) (covered, size uint64, err error)
 		return covered, max(head.Size, covered), err
 	}
 	end := min(head.Size, covered+uint64(db.config.Follow))
-	hits, err := v.hits(ctx, covered, end)
+	hits, last, err := v.hits(ctx, covered, end)
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := v.cover(ctx, covered, end, hits); err != nil {
+	if err := v.cover(ctx, covered, end, last, hits); err != nil {
 		return 0, 0, err
 	}
 	covered, err = v.covered(ctx)
 	return covered, max(head.Size, covered), err
 }
 
-// cover moves the position and adds the rows, unless another node moved it meanwhile. Batch ids nobody will ask for any
-// more go at the same time.
-func (v auditView) cover(ctx context.Context, start, end uint64, hits []hit) error {
-	return v.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		n, err := t.exec(ctx, "UPDATE projection SET covered = ? WHERE log = ? AND covered = ?", int64(end), v.db.number, int64(start))
+// cover moves the position to behind the record with the hashes last and adds the rows, unless another node moved it meanwhile.
+func (v auditView) cover(ctx context.Context, start, end uint64, last []byte, hits []hit) error {
+	return v.db.transactIn(ctx, v.db.search.write, func(ctx context.Context, t *tx) error {
+		n, err := t.exec(ctx, "UPDATE projection SET covered = ?, hashes = ? WHERE log = ? AND covered = ?", int64(end), last, v.db.number, int64(start))
 		if err == nil && n == 0 && start == 0 {
-			n, err = t.exec(ctx, "INSERT INTO projection (log, covered) VALUES (?, ?) ON CONFLICT (log) DO NOTHING", v.db.number, int64(end))
+			n, err = t.exec(ctx, "INSERT INTO projection (log, covered, hashes) VALUES (?, ?, ?) ON CONFLICT (log) DO NOTHING", v.db.number, int64(end), last)
 		}
 		if err != nil || n == 0 {
-			return err
-		}
-		old := v.db.hour() - keptHours
-		if _, err := t.exec(ctx, "DELETE FROM batches WHERE hour < ? AND id IN (SELECT id FROM batches WHERE hour < ? LIMIT 500)", old, old); err != nil {
 			return err
 		}
 		return writeHits(ctx, t, hits)
@@ -86,19 +81,23 @@ func (v auditView) cover(ctx context.Context, start, end uint64, hits []hit) err
 // covered is how many records search sees, 0 while the projection is being emptied.
 func (v auditView) covered(ctx context.Context) (uint64, error) {
 	var n int64
-	_, err := one(ctx, v.db.read, []any{&n}, "SELECT covered FROM projection WHERE log = ?", v.db.number)
+	_, err := one(ctx, v.db.search.read, []any{&n}, "SELECT covered FROM projection WHERE log = ?", v.db.number)
 	return uint64(max(n, 0)), err
 }
 
-// hits reads what the records from start to end may be found by.
-func (v auditView) hits(ctx context.Context, start, end uint64) (hits []hit, err error) {
+// hits reads what the records from start to end may be found by, and the hashes of the last.
+func (v auditView) hits(ctx context.Context, start, end uint64) (hits []hit, last []byte, err error) {
 	n := uint64(0)
 	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
 		n++
 		var h hit
-		var index sql.RawBytes
-		if err := rows.Scan(&h.pos, &index); err != nil || len(index) == 0 {
+		var hashes, index sql.RawBytes
+		if err := rows.Scan(&h.pos, &hashes, &index); err != nil {
 			return err
+		}
+		last = append(last[:0], hashes...)
+		if len(index) == 0 {
+			return nil
 		}
 		if err := json.Unmarshal(index, &h.Index); err != nil {
 			return fmt.Errorf("index of record %d: %w", indexOf(h.pos), err)
@@ -111,11 +110,11 @@ func (v auditView) hits(ctx context.Context, start, end uint64) (hits []hit, err
 			hits = append(hits, h)
 		}
 		return nil
-	}, "SELECT pos, search FROM records WHERE pos >= ? AND pos < ? ORDER BY pos", position(v.db.number, start), position(v.db.number, end))
+	}, "SELECT pos, hashes, search FROM records WHERE pos >= ? AND pos < ? ORDER BY pos", position(v.db.number, start), position(v.db.number, end))
 	if err == nil && n != end-start {
 		err = fmt.Errorf("%d of %d records: %w", n, end-start, fs.ErrNotExist)
 	}
-	return hits, err
+	return hits, last, err
 }
 
 func writeHits(ctx context.Context, q querier, hits []hit) error {
@@ -129,10 +128,7 @@ func writeHits(ctx context.Context, q querier, hits []hit) error {
 func (v auditView) Rebuild(ctx context.Context) error {
 	v.db.follow.Lock()
 	defer v.db.follow.Unlock()
-	err := v.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, "INSERT INTO projection (log, covered) VALUES (?, ?) ON CONFLICT (log) DO UPDATE SET covered = excluded.covered", v.db.number, emptying)
-		return err
-	})
+	err := v.hide(ctx)
 	if err == nil {
 		err = v.empty(ctx)
 	}
@@ -142,11 +138,20 @@ func (v auditView) Rebuild(ctx context.Context) error {
 	return nil
 }
 
+// hide makes nothing covered until the projection is empty.
+func (v auditView) hide(ctx context.Context) error {
+	return v.db.transactIn(ctx, v.db.search.write, func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, "INSERT INTO projection (log, covered, hashes) VALUES (?, ?, ?) ON CONFLICT (log) DO UPDATE SET covered = excluded.covered",
+			v.db.number, emptying, []byte{})
+		return err
+	})
+}
+
 // empty deletes what is left of a projection that is being emptied. Every step holds the position's row, so that no node
 // deletes what another has begun to fill again.
 func (v auditView) empty(ctx context.Context) error {
 	var at int64
-	if _, err := one(ctx, v.db.read, []any{&at}, "SELECT covered FROM projection WHERE log = ?", v.db.number); err != nil || at != emptying {
+	if _, err := one(ctx, v.db.search.read, []any{&at}, "SELECT covered FROM projection WHERE log = ?", v.db.number); err != nil || at != emptying {
 		return err
 	}
 	start, end := position(v.db.number, 0), position(v.db.number+1, 0)
@@ -154,7 +159,7 @@ func (v auditView) empty(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := v.db.transact(ctx, func(ctx context.Context, t *tx) error {
+		err := v.db.transactIn(ctx, v.db.search.write, func(ctx context.Context, t *tx) error {
 			more = false
 			n, err := t.exec(ctx, "UPDATE projection SET covered = ? WHERE log = ? AND covered = ?", emptying, v.db.number, emptying)
 			if err != nil || n == 0 {

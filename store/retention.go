@@ -178,7 +178,7 @@ func (v auditView) forgetPages(ctx context.Context, erased int) error {
 	if erased == 0 || v.db.write.dialect.name != SQLite {
 		return nil
 	}
-	conn, err := v.db.connection(ctx)
+	conn, err := v.db.write.connection(ctx)
 	if err != nil {
 		return nil
 	}

@@ -5,39 +5,75 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
 	"oncegate/audit"
 )
 
-// Search asks the projection for positions, newest first, and joins the leaves. All conditions stand on one row of the
+// Search asks the projection for positions, newest first, and reads the leaves. All conditions stand on one row of the
 // projection, so they hold for one and the same use.
 func (v auditView) Search(ctx context.Context, q audit.Query) ([]audit.Row, error) {
 	if q.Limit < 1 || q.Limit > 1000 {
 		return nil, errors.New("limit of a search is from 1 to 1000")
 	}
-	covered, err := v.covered(ctx)
+	positions, err := v.positions(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("search failed: %w", err)
 	}
-	where, args := v.conditions(q, covered)
-	text := "SELECT pos, leaf FROM records WHERE pos IN (SELECT DISTINCT pos FROM hits WHERE " + where + " ORDER BY pos DESC LIMIT ?) ORDER BY pos DESC"
-	rows, err := v.db.read.db.QueryContext(ctx, v.db.read.dialect.rebind(text), append(args, q.Limit)...) // too many texts to keep prepared
+	found, err := v.leaves(ctx, positions)
 	if err != nil {
-		return nil, fmt.Errorf("search failed: %w", v.db.read.dialect.explain(err))
+		return nil, fmt.Errorf("search failed: %w", err)
 	}
-	var found []audit.Row
+	return found, nil
+}
+
+// positions are where the records found stand, newest first.
+func (v auditView) positions(ctx context.Context, q audit.Query) (all []int64, err error) {
+	covered, err := v.covered(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := v.db.search.read
+	where, args := v.conditions(q, covered)
+	text := "SELECT DISTINCT pos FROM hits WHERE " + where + " ORDER BY pos DESC LIMIT ?"
+	rows, err := p.db.QueryContext(ctx, p.dialect.rebind(text), append(args, q.Limit)...) // too many texts to keep prepared
+	if err != nil {
+		return nil, p.dialect.explain(err)
+	}
 	err = scanAll(rows, func(rows *sql.Rows) error {
-		row := audit.Row{Log: v.db.config.Log}
 		var pos int64
-		err := rows.Scan(&pos, &row.Leaf)
-		row.Index = indexOf(pos)
-		found = append(found, row)
+		err := rows.Scan(&pos)
+		all = append(all, pos)
+		return err
+	})
+	return all, err
+}
+
+// leaves reads the records at positions, in their order.
+func (v auditView) leaves(ctx context.Context, positions []int64) ([]audit.Row, error) {
+	wanted, leaves := make(map[int64]bool, len(positions)), make(map[int64][]byte, len(positions))
+	for _, pos := range positions {
+		wanted[pos] = true
+	}
+	err := readSet(ctx, v.db.read, wanted, in("SELECT pos, leaf FROM records WHERE pos"), func(pos int64) []any { return []any{pos} }, func(rows *sql.Rows) error {
+		var pos int64
+		var leaf []byte
+		err := rows.Scan(&pos, &leaf)
+		leaves[pos] = leaf
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("search failed: %w", err)
+		return nil, err
+	}
+	var found []audit.Row
+	for _, pos := range positions {
+		leaf, ok := leaves[pos]
+		if !ok {
+			return nil, fmt.Errorf("record %d: %w", indexOf(pos), fs.ErrNotExist)
+		}
+		found = append(found, audit.Row{Log: v.db.config.Log, Index: indexOf(pos), Leaf: leaf})
 	}
 	return found, nil
 }
@@ -72,7 +108,7 @@ func (v auditView) Reuse(ctx context.Context, from, to time.Time, matter string)
 	if err != nil {
 		return nil, fmt.Errorf("reuse could not be counted: %w", err)
 	}
-	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+	err = each(ctx, v.db.search.read, func(rows *sql.Rows) error {
 		var r audit.Reuse
 		err := rows.Scan(&r.Matter, &r.Numerator, &r.Denominator)
 		all = append(all, r)

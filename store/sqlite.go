@@ -40,12 +40,13 @@ func failing(text string) string {
 	return text
 }
 
-// sqliteSource names the database file with the settings every connection must have.
-func sqliteSource(path string, write bool) string {
+// sqliteSource names a database file with the settings every connection must have. sync is FULL, or NORMAL where a commit may
+// be lost with the power.
+func sqliteSource(path, sync string, write bool) string {
 	q := url.Values{"_pragma": {
 		"busy_timeout(2000)",
 		"journal_mode(WAL)",
-		"synchronous(FULL)",
+		"synchronous(" + sync + ")",
 		"foreign_keys(1)",
 		"secure_delete(1)", // what is erased is overwritten
 		"trusted_schema(0)",
@@ -65,34 +66,33 @@ func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
 // openSQLite opens the one writing connection and the reading ones, and checks that the durability asked for is there.
 func openSQLite(ctx context.Context, c Config, wrap func(driver.Connector) driver.Connector) (write, read *pool, err error) {
-	d := sqliteDialect()
-	open := func(writing bool, conns int) (*sql.DB, error) {
-		connector, err := sqlite.NewConnector(sqliteSource(c.Path, writing))
-		if err != nil {
-			return nil, err
-		}
-		if writing {
-			connector = wrap(connector)
-		}
-		db := sql.OpenDB(connector)
-		db.SetMaxOpenConns(conns)
-		db.SetMaxIdleConns(conns)
-		return db, nil
-	}
-	w, err := open(true, 1)
+	write, err = openFile(sqliteSource(c.Path, "FULL", true), 1, wrap)
 	if err != nil {
-		return nil, nil, explainSQLite(err)
-	}
-	if err := checkSQLite(ctx, w); err != nil {
-		w.Close()
 		return nil, nil, err
 	}
-	r, err := open(false, c.Readers)
-	if err != nil {
-		w.Close()
-		return nil, nil, explainSQLite(err)
+	if err := checkSQLite(ctx, write.db); err != nil {
+		write.db.Close()
+		return nil, nil, err
 	}
-	return newPool(w, d), newPool(r, d), nil
+	if read, err = openFile(sqliteSource(c.Path, "FULL", false), c.Readers, asItIs); err != nil {
+		write.db.Close()
+		return nil, nil, err
+	}
+	return write, read, nil
+}
+
+func asItIs(c driver.Connector) driver.Connector { return c }
+
+// openFile opens so many connections to a file.
+func openFile(source string, conns int, wrap func(driver.Connector) driver.Connector) (*pool, error) {
+	connector, err := sqlite.NewConnector(source)
+	if err != nil {
+		return nil, explainSQLite(err)
+	}
+	db := sql.OpenDB(wrap(connector))
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return newPool(db, sqliteDialect()), nil
 }
 
 // checkSQLite refuses a database whose settings did not take, such as WAL on a file system that cannot share memory.

@@ -21,27 +21,32 @@ const attempts = 8
 // be tried again. nil: committed, durably. tlog.ErrUnknown: the commit was sent and nobody knows. Any other error: not
 // committed. Once begun it is not cancelled.
 func (db *DB) transact(ctx context.Context, fn func(context.Context, *tx) error) error {
+	return db.transactIn(ctx, db.write, fn)
+}
+
+// transactIn is transact in one of the databases.
+func (db *DB) transactIn(ctx context.Context, p *pool, fn func(context.Context, *tx) error) error {
 	for try := 1; ; try++ {
-		err := db.attempt(ctx, fn)
-		if err == nil || try == attempts || errors.Is(err, tlog.ErrUnknown) || !db.write.dialect.retry(err) {
+		err := db.attempt(ctx, p, fn)
+		if err == nil || try == attempts || errors.Is(err, tlog.ErrUnknown) || !p.dialect.retry(err) {
 			return err
 		}
 	}
 }
 
-func (db *DB) attempt(ctx context.Context, fn func(context.Context, *tx) error) error {
-	d := db.write.dialect
+func (db *DB) attempt(ctx context.Context, p *pool, fn func(context.Context, *tx) error) error {
+	d := p.dialect
 	ctx = context.WithoutCancel(ctx)
 	if d.patience > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d.patience)
 		defer cancel()
 	}
-	conn, err := db.connection(ctx)
+	conn, err := p.connection(ctx)
 	if err != nil {
 		return d.explain(err)
 	}
-	t := &tx{pool: db.write}
+	t := &tx{pool: p}
 	defer t.prepare(ctx)
 	defer conn.Close()
 	if t.tx, err = conn.BeginTx(ctx, &sql.TxOptions{Isolation: d.isolate}); err != nil {
@@ -68,10 +73,10 @@ func (db *DB) attempt(ctx context.Context, fn func(context.Context, *tx) error) 
 	return fmt.Errorf("%w: %w", tlog.ErrUnknown, d.explain(err))
 }
 
-func (db *DB) connection(ctx context.Context) (*sql.Conn, error) {
+func (p *pool) connection(ctx context.Context) (*sql.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectionWait)
 	defer cancel()
-	return db.write.db.Conn(ctx)
+	return p.db.Conn(ctx)
 }
 
 // discard closes a connection instead of giving it back.

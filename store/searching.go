@@ -1,0 +1,90 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// searching is where the projection stands. Nothing in it is the only copy. On SQLite it is a file of its own beside the
+// database: there one writes at a time, and no answer shall wait until an index is written. On PostgreSQL it is the database.
+type searching struct{ write, read *pool }
+
+// searchReaders is how many searches run at once on SQLite.
+const searchReaders = 4
+
+// openSearch opens what search has. A file that is damaged or of another program is made anew, and so is a projection of other
+// records, as after an older database was put back.
+func (db *DB) openSearch(ctx context.Context) error {
+	if db.write.dialect.name != SQLite {
+		db.search = searching{db.write, db.read}
+		if err := db.migrate(ctx, db.write, searchSchema); err != nil {
+			return err
+		}
+		return auditView{db}.adopt(ctx)
+	}
+	file := db.config.Path + "-search"
+	err := db.openSearchFile(ctx, file)
+	if errors.Is(err, ErrNewer) || errors.Is(err, errOtherStep) || code(err) == sqlite3.SQLITE_CORRUPT || code(err) == sqlite3.SQLITE_NOTADB {
+		err = errors.Join(db.search.close(), removeFile(file))
+		if err == nil {
+			err = db.openSearchFile(ctx, file)
+		}
+	}
+	return err
+}
+
+// openSearchFile opens a file whose commits are not synced: a loss of power may take the last of them, and nothing else.
+func (db *DB) openSearchFile(ctx context.Context, file string) (err error) {
+	if _, err := ownFile(file); err != nil {
+		return err
+	}
+	if db.search.write, err = openFile(sqliteSource(file, "NORMAL", true), 1, asItIs); err != nil {
+		return err
+	}
+	if db.search.read, err = openFile(sqliteSource(file, "NORMAL", false), searchReaders, asItIs); err != nil {
+		return err
+	}
+	if err := db.migrate(ctx, db.search.write, searchSchema); err != nil {
+		return err
+	}
+	return auditView{db}.adopt(ctx)
+}
+
+func (s searching) close() (err error) {
+	for _, p := range []*pool{s.read, s.write} {
+		if p != nil {
+			err = errors.Join(err, p.db.Close())
+		}
+	}
+	return err
+}
+
+// removeFile removes an SQLite file with the files beside it.
+func removeFile(file string) (err error) {
+	for _, end := range []string{"-wal", "-shm", ""} {
+		if e := os.Remove(file + end); !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// adopt looks whether the projection is of these records: the last one that it covers must be the one that is here. Any
+// other is emptied by the next Follow.
+func (v auditView) adopt(ctx context.Context) error {
+	var covered int64
+	var of, is []byte
+	if _, err := one(ctx, v.db.search.read, []any{&covered, &of}, "SELECT covered, hashes FROM projection WHERE log = ?", v.db.number); err != nil || covered <= 0 {
+		return err
+	}
+	_, err := one(ctx, v.db.read, []any{&is}, "SELECT hashes FROM records WHERE pos = ?", position(v.db.number, uint64(covered-1)))
+	if err != nil || bytes.Equal(of, is) {
+		return err
+	}
+	return v.hide(ctx)
+}
