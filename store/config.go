@@ -34,7 +34,7 @@ type Config struct {
 
 	Now     func() time.Time // nil: time.Now
 	Readers int              // connections that read; 0: 8
-	Follow  int              // most records that one Follow takes; 0: 2048
+	Follow  int              // most records that one Follow takes; 0: 1024
 }
 
 // A Sealer encrypts and authenticates one value. The associated data name its place and are not stored: a value
@@ -78,7 +78,7 @@ func (c Config) check() (Config, error) {
 		c.Readers = 8
 	}
 	if c.Follow <= 0 {
-		c.Follow = 2048
+		c.Follow = 1024
 	}
 	return c, errors.Join(faults...)
 }

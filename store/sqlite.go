@@ -53,10 +53,10 @@ func sqliteSource(path, sync string, write bool) string {
 	}}
 	if write {
 		// A bigger WAL makes one checkpoint pay for more batches; the cache holds the hot ends of the trees.
-		q["_pragma"] = append(q["_pragma"], "wal_autocheckpoint(4000)", "cache_size(-8192)")
+		q["_pragma"] = append(q["_pragma"], "wal_autocheckpoint(4000)", "cache_size(-4096)")
 		q.Set("_txlock", "immediate")
 	} else {
-		q["_pragma"] = append(q["_pragma"], "query_only(1)")
+		q["_pragma"] = append(q["_pragma"], "query_only(1)", "cache_size(-1024)") // there are several, and the system has a cache too
 	}
 	return "file:" + escaped(path) + "?" + q.Encode()
 }
