@@ -8,8 +8,7 @@ import (
 func (w *weighing) decision() Decision {
 	granted, lacking := w.grantedFields()
 	kept, lost := w.keep(granted)
-	nothing := len(w.fired)+len(w.permitted) == 0 || len(kept) == 0 && (len(w.question.Fields) > 0 || len(granted) > 0)
-	if nothing || w.refused() {
+	if len(w.fired)+len(w.permitted) == 0 || w.barren(granted, kept) || w.refused() {
 		return Decision{Rules: w.denying(granted, kept), Reasons: w.reasons(lacking, lost)}
 	}
 	d := Decision{Allow: true, Fields: kept, Rules: w.allowing(), Obligations: w.obligations()}
@@ -20,6 +19,13 @@ func (w *weighing) decision() Decision {
 		d.Reasons = w.reasons(lacking, lost)
 	}
 	return d
+}
+
+// barren says whether no field is left where fields are what is released: some were asked for, or grants alone open the
+// question. What a permission opens, of which nothing of the license leaves, no withheld field closes: else a grant beside a
+// permission would take away what the permission gives.
+func (w *weighing) barren(granted, kept []string) bool {
+	return len(kept) == 0 && (len(w.question.Fields) > 0 || len(granted) > 0 && len(w.permitted) == 0)
 }
 
 // refused says whether anything refuses whatever is granted.
@@ -93,7 +99,7 @@ func (w *weighing) denying(granted, kept []string) []string {
 		ids = append(ids, sharePrefix+w.notShared.LicenseType)
 	}
 	for _, g := range w.guards {
-		if g.effect == refuse || g.effect == withhold && len(granted) > 0 && len(kept) == 0 {
+		if g.effect == refuse || g.effect == withhold && len(granted) > 0 && w.barren(granted, kept) {
 			ids = append(ids, g.id)
 		}
 	}

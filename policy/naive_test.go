@@ -101,6 +101,7 @@ func (n naive) decide(q Question) Decision {
 	}
 	var stops []stop
 	stopped := map[string][]*suspension{}
+	permitted := false
 	for _, p := range n.permissions {
 		typed := q.Operation == "licenses.verify" || q.Operation == "licenses.status"
 		if !slices.Contains(p.Systems, q.System) || !slices.Contains(p.Operations, q.Operation) || q.LicenseType != "" && !typed ||
@@ -122,7 +123,7 @@ func (n naive) decide(q Question) Decision {
 			stops = append(stops, stop{p.ID, c})
 		}
 		if len(wrong)+len(stopped[p.ID]) == 0 {
-			allow[p.ID] = true
+			allow[p.ID], permitted = true, true
 		}
 	}
 
@@ -178,7 +179,8 @@ func (n naive) decide(q Question) Decision {
 			kept = append(kept, f)
 		}
 	}
-	if len(granted) > 0 && len(kept) == 0 {
+	empty := len(kept) == 0 && (len(q.Fields) > 0 || len(granted) > 0 && !permitted)
+	if empty && len(granted) > 0 {
 		for id := range firedGuards {
 			if n.guardByID[cedar.PolicyID(id)].effect == withhold {
 				deny[id] = true
@@ -239,7 +241,6 @@ func (n naive) decide(q Question) Decision {
 		}
 		return map[bool]int{true: -1, false: 1}[a.Rule < b.Rule]
 	})
-	empty := len(kept) == 0 && (len(q.Fields) > 0 || len(granted) > 0)
 	if none || empty || refusedByGuard || systemStopped || typeStopped || len(deny) > 0 {
 		return Decision{Rules: sorted(deny), Reasons: reasons}
 	}
