@@ -66,7 +66,6 @@ type Config struct {
 const (
 	indexKeySize = 32 // length of a key in bytes
 	digestSize   = 32 // of a digest
-	blockSize    = 64 // of what SM3 takes in at once
 )
 
 func (c Config) withDefaults() (Config, error) {

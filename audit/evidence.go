@@ -88,7 +88,7 @@ func (c Config) hide(persons people, random *chance) error {
 			return fmt.Errorf("write person: %w", err)
 		}
 		p.r = random.next()
-		p.commitment = spell(c.sums.hmac(p.r, pair))
+		p.commitment = commit(c.NewSM3, p.r, pair)
 		p.keyed = c.index[0].text(pair)
 	}
 	return nil

@@ -20,9 +20,13 @@ func Commitment(newSM3 func() hash.Hash, r []byte, person license.HolderID) (str
 	if err != nil {
 		return "", fmt.Errorf("write person: %w", err)
 	}
+	return commit(newSM3, r, pair), nil
+}
+
+func commit(newSM3 func() hash.Hash, r, pair []byte) string {
 	mac := hmac.New(newSM3, r)
 	mac.Write(pair)
-	return encode(mac.Sum(nil)), nil
+	return encode(mac.Sum(nil))
 }
 
 // pairOf is JCS([type, code]).

@@ -42,17 +42,5 @@ func (s Signed) present(released func(license.Claim) bool) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("present license: %w", err)
 	}
-	length := len(s.Version.JWT) + 1
-	for _, text := range texts {
-		length += len(text) + 1
-	}
-	var b strings.Builder
-	b.Grow(length)
-	b.WriteString(s.Version.JWT)
-	b.WriteByte('~')
-	for _, text := range texts {
-		b.WriteString(text)
-		b.WriteByte('~')
-	}
-	return b.String(), nil
+	return strings.Join(slices.Concat([]string{s.Version.JWT}, texts, []string{""}), "~"), nil
 }
