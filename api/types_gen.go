@@ -47,6 +47,13 @@ const (
 	HowWaived   How = "waived"
 )
 
+// Defines values for InForceState.
+const (
+	InForceStateInForce    InForceState = "in-force"
+	InForceStateNotAsked   InForceState = "not-asked"
+	InForceStateNotInForce InForceState = "not-in-force"
+)
+
 // Defines values for IssuedHolderState.
 const (
 	IssuedHolderStateFaulty  IssuedHolderState = "faulty"
@@ -89,6 +96,12 @@ const (
 	PrecheckStateMet     PrecheckState = "met"
 )
 
+// Defines values for Presenter.
+const (
+	PresenterEntitled Presenter = "entitled"
+	PresenterUnknown  Presenter = "unknown"
+)
+
 // Defines values for RenderRequestForm.
 const (
 	RenderRequestFormOfd RenderRequestForm = "ofd"
@@ -115,9 +128,9 @@ const (
 
 // Defines values for Verdict.
 const (
-	VerdictFails      Verdict = "fails"
-	VerdictHolds      Verdict = "holds"
-	VerdictIncomplete Verdict = "incomplete"
+	VerdictNotProven Verdict = "not-proven"
+	VerdictProven    Verdict = "proven"
+	VerdictRefuted   Verdict = "refuted"
 )
 
 // Attestation Who vouches for a case: the asking system alone, the holder's signed assertion, or a system other than the asker.
@@ -151,6 +164,18 @@ type AuditUse struct {
 	Matter      string   `json:"matter,omitempty,omitzero"`
 	Rules       []string `json:"rules"`
 	Source      string   `json:"source,omitempty,omitzero"`
+}
+
+// Beside What is known beside authenticity. A member is missing where the kind knows no such thing.
+type Beside struct {
+	// InForce Whether the license is in force, as of the moment that the evidence speaks of; of several licenses the one that is worst off.
+	InForce *InForce `json:"in_force,omitempty"`
+
+	// Presenter Whether a receipt shows to whom the license was released, and for what.
+	Presenter Presenter `json:"presenter,omitempty,omitzero"`
+
+	// Witnessed How many of the witnesses that the verifier knows have co-signed the checkpoint.
+	Witnessed *Witnessed `json:"witnessed,omitempty"`
 }
 
 // CaseAnswer defines model for CaseAnswer.
@@ -743,6 +768,21 @@ type How string
 // Example: 1.2.156.3005.2.11100000MB0143028R001.11100000MB0143028R.0000000001.001.B
 type Identifier = string
 
+// InForce Whether the license is in force, as of the moment that the evidence speaks of; of several licenses the one that is worst off.
+type InForce struct {
+	// AsOf RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	AsOf  Time         `json:"as_of,omitempty,omitzero"`
+	State InForceState `json:"state"`
+
+	// Status The license's status, where it is known.
+	Status string `json:"status,omitempty,omitzero"`
+}
+
+// InForceState defines model for InForce.State.
+type InForceState string
+
 // Index An index in the log, from 0.
 type Index = uint64
 
@@ -1055,6 +1095,9 @@ type PrecheckedMaterial struct {
 	Need  Need          `json:"need"`
 	State PrecheckState `json:"state"`
 }
+
+// Presenter Whether a receipt shows to whom the license was released, and for what.
+type Presenter string
 
 // Proofs Inclusion of the record in both trees, leaf to root.
 type Proofs struct {
@@ -1469,17 +1512,27 @@ type TypesAnswer struct {
 	Types []CatalogType `json:"types"`
 }
 
-// Verdict No step failed; some step failed; or none failed but some could not be checked.
+// Verdict Whether it is authentic. proven: every step that its kind needs holds (docs/verify.md lists them). refuted: a step failed, so it is
+// not what it claims to be. not-proven: no step failed, but one that its kind needs could not be taken; `lacks` names it.
 type Verdict string
 
 // VerifyAnswer defines model for VerifyAnswer.
 type VerifyAnswer struct {
+	// Beside What is known beside authenticity. A member is missing where the kind knows no such thing.
+	Beside Beside `json:"beside,omitempty,omitzero"`
+
 	// Kind What was verified: license, answer, receipt, ofd, cms, seal, seal-signature, time-stamp, revocation-list, ocsp-answer, status-list.
 	Kind string `json:"kind"`
 
+	// Lacks With not-proven: the steps that stand between it and proven.
+	Lacks []string `json:"lacks,omitempty,omitzero"`
+
 	// Nonce Unpadded base64url of 128 random bits.
-	Nonce      Nonce               `json:"nonce"`
-	Operation  string              `json:"operation"`
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Says One sentence in both languages.
+	Says       Sentence            `json:"says"`
 	Signatures []DocumentSignature `json:"signatures,omitempty,omitzero"`
 	Steps      []Step              `json:"steps"`
 
@@ -1488,7 +1541,8 @@ type VerifyAnswer struct {
 	// Example: 2026-11-23T01:00:00.000Z
 	Time Time `json:"time"`
 
-	// Verdict No step failed; some step failed; or none failed but some could not be checked.
+	// Verdict Whether it is authentic. proven: every step that its kind needs holds (docs/verify.md lists them). refuted: a step failed, so it is
+	// not what it claims to be. not-proven: no step failed, but one that its kind needs could not be taken; `lacks` names it.
 	Verdict Verdict `json:"verdict"`
 }
 
@@ -1514,6 +1568,14 @@ type VerifyRequest struct {
 type WithdrawRequest struct {
 	// Assertion A compact JWS.
 	Assertion JWS `json:"assertion,omitempty,omitzero"`
+}
+
+// Witnessed How many of the witnesses that the verifier knows have co-signed the checkpoint.
+type Witnessed struct {
+	// By Names of the witnesses that have.
+	By    []string `json:"by,omitempty,omitzero"`
+	Count int      `json:"count"`
+	Of    int      `json:"of"`
 }
 
 // Word An id out of the gateway's configuration, of a license type, matter, material, role, source or system.

@@ -33,13 +33,13 @@ type Opening struct {
 	R      []byte
 }
 
-// VerifyReceipt checks a receipt offline, and the answer and the call against its record. It returns every step; the
-// receipt holds as a whole only when none failed, which is when error is nil. The Record is zero unless the receipt's leaf
+// VerifyReceipt checks a receipt offline, and the answer and the call against its record. It returns every step; error is nil
+// only when none failed and every line of the checkpoint is there whose key the trust names. The Record is zero unless the receipt's leaf
 // is one. Without trust the error says so and no step was taken.
 func VerifyReceipt(p Proof, t Trust) (Record, []license.Step, error) {
-	logSteps, err := tlog.VerifyReceipt(p.Receipt, t.Trust)
+	logSteps, logErr := tlog.VerifyReceipt(p.Receipt, t.Trust)
 	if len(logSteps) == 0 {
-		return Record{}, nil, fmt.Errorf("verify receipt: %w", err)
+		return Record{}, nil, fmt.Errorf("verify receipt: %w", logErr)
 	}
 	var done checks
 	record, err := ParseRecord(p.Receipt.Record)
@@ -55,6 +55,9 @@ func VerifyReceipt(p Proof, t Trust) (Record, []license.Step, error) {
 	done.witness(t, p.Receipt.Checkpoint)
 	if failed := done.failed(); failed != "" {
 		return record, done, fmt.Errorf("verify receipt: %w: %s", tlog.ErrUnproven, failed)
+	}
+	if logErr != nil {
+		return record, done, fmt.Errorf("verify receipt: %w", logErr)
 	}
 	return record, done, nil
 }

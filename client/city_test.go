@@ -121,9 +121,11 @@ func (c *city) openLog() {
 	c.must(err)
 	c.vkey, err = lognote.MarshalVKey(origin, ed.Public().(ed25519.PublicKey))
 	c.must(err)
+	lower, root := c.world.Lists(certstest.Epoch)
 	c.trust = TrustConfig{
-		Logs:    []Log{{Origin: origin, SM2: sm2.Public(), Ed25519: c.vkey}},
-		Anchors: []*pki.Certificate{c.world.Root.Certificate()}, Gateway: audience,
+		Evidence: []Artefact{{"sub.crl", lower}, {"root.crl", root}},
+		Logs:     []Log{{Origin: origin, SM2: sm2.Public(), Ed25519: c.vkey}},
+		Anchors:  []*pki.Certificate{c.world.Root.Certificate()}, Gateway: audience,
 		Callers: []Caller{{system, "call-1", c.caller.Public()}}, Now: func() time.Time { return certstest.Epoch },
 	}
 }
@@ -212,7 +214,7 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 	switch {
 	case len(c.refuse) > 0:
 		problem = api.NewProblem(c.refuse[0])
-		problem.Nonce, problem.Operation, problem.RetryAfter = "AAAAAAAAAAAAAAAAAAAAAA", op.ID, 0
+		problem.Nonce, problem.Operation, problem.RetryAfter, problem.Time = "AAAAAAAAAAAAAAAAAAAAAA", op.ID, 0, api.At(certstest.Epoch)
 		c.refuse, status, answer, use.Decision = c.refuse[1:], problem.Status, problem, "denied"
 	case op.ID == "licenses.query":
 		answer = api.QueryAnswer{Nonce: "AAAAAAAAAAAAAAAAAAAAAA", Time: api.At(certstest.Epoch), Operation: op.ID, Found: api.FoundFound,
@@ -287,6 +289,10 @@ func (c *city) trustDir() string {
 	write("log.ed25519.pub", []byte(c.vkey+"\n"))
 	write("ca.cert.pem", pki.MarshalPEM(c.world.Root.Certificate()))
 	write("call.pub.pem", point(c.caller))
+	c.must(os.Mkdir(filepath.Join(dir, EvidenceDir), 0o700))
+	for _, a := range c.trust.Evidence {
+		write(filepath.Join(EvidenceDir, a.Name), a.Data)
+	}
 	write("trust.json", []byte(`{
   "logs": [{"origin": "`+origin+`", "sm2": "log.sm2.pub.pem", "ed25519": "log.ed25519.pub"}],
   "anchors": ["ca.cert.pem"],

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"oncegate/api"
 	"oncegate/certs/ofd"
 	"oncegate/license"
 )
@@ -122,8 +123,8 @@ func (s *sheaf) documentLicense(done *steps, p *ofd.Package, all []ofd.Signature
 		done.result("identifier", sameIssuer(p, id.Issuer()))
 		s.documentAuthority(done, id, all)
 	}
-	s.documentValidity(done, p)
-	done.unknown("status", "a document does not say whether the license still stands: ask for its status by its identifier")
+	s.stands(s.documentValidity(done, p),
+		s.statusSaid(done, text, "a document does not say whether the license still stands: ask for its status by its identifier"))
 }
 
 // sameIssuer holds the issuing body that the metadata names against the one of the identifier.
@@ -172,20 +173,23 @@ func (s *sheaf) documentAuthority(done *steps, id license.Identifier, all []ofd.
 }
 
 // documentValidity holds the validity that the metadata names against today.
-func (s *sheaf) documentValidity(done *steps, p *ofd.Package) {
+func (s *sheaf) documentValidity(done *steps, p *ofd.Package) *api.InForce {
 	now := license.DateOf(s.now())
 	from, fromOK := metadataDate(p.Value(validFrom))
 	to, toOK := metadataDate(p.Value(validTo))
 	switch {
 	case !fromOK || !toOK:
 		done.unknown("validity", "from when to when the license is valid cannot be read")
+		return nil
 	case from != "" && now < from:
 		done.fail("validity", "the license is not valid yet")
+		return &api.InForce{State: api.InForceStateNotInForce, AsOf: api.At(s.now())}
 	case to != "" && now > to:
 		done.fail("validity", "the license has expired")
-	default:
-		done.ok("validity", "on "+string(now))
+		return inForce(license.Expired, s.now())
 	}
+	done.ok("validity", "on "+string(now))
+	return nil
 }
 
 // metadataDate reads a date as GB/T 36903 and vendors write it; empty for one that is not stated, and for 长期.

@@ -1,8 +1,10 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,8 +121,8 @@ func (s *sheaf) license(presentation string, in *answered) (done steps) {
 	s.licenseRevocation(&done, parts, signedAt, proven)
 	done.result("identifier", c.identifier())
 	s.authority(&done, c, leaf)
-	s.validity(&done, c, in, presentation, at)
-	s.status(&done, c, in, presentation)
+	ended := s.validity(&done, c, in, presentation, at)
+	s.stands(ended, s.status(&done, c, in, presentation))
 	s.presenter(&done, presentation, in, err == nil)
 	return done
 }
@@ -257,45 +259,96 @@ func (s *sheaf) authority(done *steps, c licenseClaims, leaf pki.Leaf) {
 
 // validity holds nbf and exp against the day: of the record for a license in an answer, else today. A license that its answer
 // calls expired may be so.
-func (s *sheaf) validity(done *steps, c licenseClaims, in *answered, presentation string, at time.Time) {
+func (s *sheaf) validity(done *steps, c licenseClaims, in *answered, presentation string, at time.Time) *api.InForce {
 	now := at.Unix()
 	switch {
 	case c.NotBefore != 0 && now < c.NotBefore:
 		done.fail("validity", "the license is not valid yet")
-	case c.Expires != 0 && now >= c.Expires && in != nil && in.status(presentation) != string(license.Valid):
-		done.ok("validity", "the license has expired, and the answer does not call it valid")
-	case c.Expires != 0 && now >= c.Expires:
-		done.fail("validity", "the license has expired")
-	default:
+		return &api.InForce{State: api.InForceStateNotInForce, AsOf: api.At(at)}
+	case c.Expires == 0 || now < c.Expires:
 		done.ok("validity", "on "+string(license.DateOf(at)))
+		return nil
+	case in != nil && in.status(presentation) != string(license.Valid):
+		done.ok("validity", "the license has expired, and the answer does not call it valid")
+	default:
+		done.fail("validity", "the license has expired")
 	}
+	return inForce(license.Expired, at)
 }
 
-// status looks the license up in a status list among the artefacts.
-func (s *sheaf) status(done *steps, c licenseClaims, in *answered, presentation string) {
+// status looks the license up in a status list among the artefacts. What an answer said of a license may have been true when it
+// was recorded and be so no longer: a later list says how the license stands since, and refutes the license but not the answer.
+func (s *sheaf) status(done *steps, c licenseClaims, in *answered, presentation string) *api.InForce {
 	list := s.lists[c.Status.List.URI]
 	if list == nil || c.Status.List.URI == "" {
-		done.unknown("status", "its status list is not at hand")
-		return
+		return s.statusSaid(done, c.ID, "its status list is not at hand")
 	}
 	value, err := list.token.List.Get(c.Status.List.Index)
 	if err != nil {
 		done.fail("status", "the status list has no such position")
-		return
+		return nil
 	}
-	asOf := api.At(list.token.IssuedAt).String()
-	is := register.StatusOf(value)
+	issued := list.token.IssuedAt
+	asOf, is := api.At(issued).String(), register.StatusOf(value)
 	if list.err != nil && (is == license.Valid || is == license.Suspended) {
 		done.unknown("status", fmt.Sprintf("%s as of %s, and the list has expired since: ask for a new one", is, asOf))
-		return
+		return nil
 	}
 	switch {
 	case is == license.Valid:
 		done.ok("status", "valid as of "+asOf)
 	case in != nil && in.status(presentation) == string(is):
 		done.ok("status", fmt.Sprintf("%s as of %s, and the answer says so", is, asOf))
+	case in != nil && in.proven && in.at.Before(issued):
+		done.unknown("status", fmt.Sprintf("%s as of %s, which is after the answer was recorded", is, asOf))
 	default:
 		done.fail("status", fmt.Sprintf("%s as of %s", is, asOf))
+	}
+	return inForce(is, issued)
+}
+
+// statusSaid looks for an answer that says how a license stands, where no status list does.
+func (s *sheaf) statusSaid(done *steps, identifier, otherwise string) *api.InForce {
+	said := s.statusAnswer(identifier)
+	switch {
+	case said == nil:
+		done.unknown("status", otherwise)
+		return nil
+	case said.Status != api.StatusValid:
+		done.fail("status", fmt.Sprintf("%s as of %s", said.Status, said.AsOf))
+	default:
+		done.ok("status", "valid as of "+said.AsOf.String())
+	}
+	return inForce(license.Status(said.Status), said.AsOf.Time)
+}
+
+// statusAnswer is the newest answer to licenses.status about a license among the artefacts, nil if there is none.
+func (s *sheaf) statusAnswer(identifier string) (newest *api.StatusAnswer) {
+	for _, d := range s.answers {
+		var a api.StatusAnswer
+		if d.record.Operation == "licenses.status" && json.Unmarshal(d.answer, &a) == nil && a.Identifier == identifier &&
+			(newest == nil || newest.AsOf.Before(a.AsOf.Time)) {
+			newest = &a
+		}
+	}
+	return newest
+}
+
+// inForce is how a license stood at a moment.
+func inForce(is license.Status, at time.Time) *api.InForce {
+	state := api.InForceStateNotInForce
+	if is == license.Valid {
+		state = api.InForceStateInForce
+	}
+	return &api.InForce{State: state, Status: string(is), AsOf: api.At(at)}
+}
+
+// stands notes whether a license is in force, by the first that knows. Of several licenses the one that is worst off counts.
+func (s *sheaf) stands(known ...*api.InForce) {
+	is := cmp.Or(append(known, &api.InForce{State: api.InForceStateNotAsked})...)
+	order := []api.InForceState{api.InForceStateInForce, api.InForceStateNotAsked, api.InForceStateNotInForce}
+	if old := s.current.Beside.InForce; old == nil || slices.Index(order, old.State) < slices.Index(order, is.State) {
+		s.current.Beside.InForce = is
 	}
 }
 
@@ -328,8 +381,12 @@ func (s *sheaf) presenter(done *steps, presentation string, in *answered, authen
 		}
 	}
 	if in == nil || !in.proven {
+		s.current.Beside.Presenter = api.PresenterUnknown
 		done.unknown("presentation-right", "only a receipt that names the presenter shows that it may use the license")
 		return
+	}
+	if s.current.Beside.Presenter == "" {
+		s.current.Beside.Presenter = api.PresenterEntitled
 	}
 	done.ok("presentation-right", "released to "+purposeOf(in.record))
 }

@@ -69,6 +69,7 @@ func (s *sheaf) stamped(self int, imprint timestamp.Imprint) ([]byte, bool) {
 	}
 	for _, value := range s.values {
 		if is(value) {
+			s.stampsValue[self] = true
 			return value, true
 		}
 	}

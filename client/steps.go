@@ -1,15 +1,6 @@
 package client
 
-import (
-	"errors"
-	"fmt"
-
-	"oncegate/license"
-	"oncegate/tlog"
-)
-
-// ErrUnproven says that something is not what it claims to be: a step of its verification failed.
-var ErrUnproven = tlog.ErrUnproven
+import "oncegate/license"
 
 // steps are the steps taken so far.
 type steps []license.Step
@@ -45,15 +36,3 @@ func (s *steps) under(prefix string, part steps) {
 		*s = append(*s, step)
 	}
 }
-
-// Failure returns an error that is ErrUnproven and names the first failed step; nil if none failed.
-func Failure(list []license.Step) error {
-	for _, s := range list {
-		if s.State == license.Failed {
-			return fmt.Errorf("%w: %s: %s", ErrUnproven, s.Name, s.Reason)
-		}
-	}
-	return nil
-}
-
-var errNoSteps = errors.New("nothing was checked")

@@ -39,6 +39,8 @@ type TrustConfig struct {
 	// Evidence are revocation lists, OCSP answers and status lists that were kept. They count as far as an authority signed
 	// them.
 	Evidence []Artefact
+	// Require says what must stand beside authenticity for something to be proven.
+	Require Requirement
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -76,6 +78,7 @@ type Trust struct {
 	callers     map[[2]string]*ecdsa.PublicKey
 	gateway     string
 	delegations map[Delegation]bool
+	require     Requirement
 	keys        map[string]string // what a key file in this trust is for, by its point or vkey line
 	now         func() time.Time
 	voice       sm.VerifyFunc // verifyTwice, of everything but licenses and calls
@@ -95,13 +98,16 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 	t := &Trust{
 		logs: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey),
 		anchors: slices.Concat(c.Anchors, c.SealAnchors, c.TimeStampAnchors), authorities: c.Authorities, known: c.Known,
-		delegations: make(map[Delegation]bool), gateway: c.Gateway, keys: make(map[string]string), now: c.Now, voice: verifyTwice,
+		delegations: make(map[Delegation]bool), gateway: c.Gateway, require: c.Require, keys: make(map[string]string), now: c.Now, voice: verifyTwice,
 	}
 	if t.now == nil {
 		t.now = time.Now
 	}
 	var faults Faults
 	witnesses := faults.witnesses(c.Witnesses)
+	if c.Require.Witnesses < 0 || c.Require.Witnesses > len(c.Witnesses) {
+		faults.add("$.require.witnesses", fmt.Sprintf("must be 0 to %d, the number of witnesses that the trust names", len(c.Witnesses)))
+	}
 	for i, l := range c.Logs {
 		faults.addErr(fmt.Sprintf("$.logs[%d]", i), t.addLog(l, witnesses))
 	}

@@ -49,7 +49,12 @@ type trustFile struct {
 	} `json:"certificates,omitzero"` // of other authorities (design 5.5)
 	SealAnchors      []string `json:"seal_anchors,omitzero"`      // PEM certificate files, for seals and signed documents only
 	TimeStampAnchors []string `json:"timestamp_anchors,omitzero"` // PEM certificate files, for time stamps only
-	Authorities      []string `json:"authorities,omitzero"`       // PEM certificate files of authorities below the anchors
+	Require          struct {
+		Witnesses int  `json:"witnesses,omitzero"`
+		InForce   bool `json:"in_force,omitzero"`
+		Presenter bool `json:"presenter,omitzero"`
+	} `json:"require,omitzero"`
+	Authorities []string `json:"authorities,omitzero"` // PEM certificate files of authorities below the anchors
 }
 
 // EvidenceDir is the folder beside trust.json whose files are all taken for evidence: revocation lists, OCSP answers and
@@ -110,7 +115,7 @@ type trustReader struct {
 }
 
 func (r *trustReader) config(t trustFile) TrustConfig {
-	c := TrustConfig{Gateway: t.Gateway, Known: make(map[string]pki.Known)}
+	c := TrustConfig{Gateway: t.Gateway, Known: make(map[string]pki.Known), Require: Requirement(t.Require)}
 	for i, l := range t.Logs {
 		path := fmt.Sprintf("$.logs[%d]", i)
 		c.Logs = append(c.Logs, Log{Origin: l.Origin, SM2: r.key(path+".sm2", l.SM2), Ed25519: r.vkey(path+".ed25519", l.Ed25519)})

@@ -4,7 +4,9 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
+	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
@@ -14,17 +16,28 @@ import (
 	"oncegate/tlog"
 )
 
-// A Verified is what came of one artefact. It holds as a whole only when no step failed.
+// A Verified is what came of one artefact.
 type Verified struct {
-	Name  string         `json:"name"`
-	Kind  Kind           `json:"kind"`
-	Steps []license.Step `json:"steps"`
+	Name string `json:"name"`
+	Kind Kind   `json:"kind"`
+	// Verdict says whether it is authentic. It is empty for a file that Supports another one.
+	Verdict  api.Verdict    `json:"verdict,omitempty"`
+	Supports bool           `json:"supports,omitempty"`
+	Says     api.Sentence   `json:"says"`            // the verdict for a person
+	Lacks    []string       `json:"lacks,omitempty"` // what is not proven: the steps that stand between it and proven
+	Beside   api.Beside     `json:"beside,omitzero"` // what is known beside authenticity
+	Steps    []license.Step `json:"steps"`
 	// Signatures say who signed what is not ours alone: documents, messages, seals, time stamps.
 	Signatures []Signature `json:"signatures,omitempty"`
+
+	found found
 }
 
-// Err is nil if no step failed, else ErrUnproven with the first that did.
-func (v Verified) Err() error { return Failure(v.Steps) }
+// found is what a verification found out besides its steps.
+type found struct {
+	subject    api.Sentence // what it is, for a person
+	checkpoint string       // of the log that it stands in; "" if it stands in none
+}
 
 // Verify verifies artefacts, each by itself and against the others: a call against its body and its receipt, a license against
 // a status list and against the receipt of the answer that released it. It asks nobody, and believes nothing that is not in t.
@@ -37,14 +50,23 @@ func (t *Trust) Verify(artefacts ...Artefact) []Verified {
 		out[i] = s.verified(i)
 		out[i].Name = a.Name
 	}
+	supports := make([]bool, len(out))
+	for i := range out {
+		supports[i] = s.supports(i, out)
+	}
+	for i, yes := range supports {
+		if yes {
+			out[i].support()
+		}
+	}
 	return out
 }
 
-// verified is the result of one artefact: at least one step.
-func (s *sheaf) verified(i int) (v Verified) {
-	if done, ok := s.signed[i]; ok {
-		v = done
-	} else {
+// verified is the result of one artefact: at least one step, and a verdict.
+func (s *sheaf) verified(i int) Verified {
+	v, done := s.signed[i]
+	s.current = &v
+	if !done {
 		v.Steps = s.verify(s.all[i], s.kinds[i])
 	}
 	if matches, is := s.contents[i]; is && (s.kinds[i] == Unknown || s.kinds[i] == Picture || s.kinds[i] == Body && len(s.calls) == 0) {
@@ -53,12 +75,17 @@ func (s *sheaf) verified(i int) (v Verified) {
 	if v.Kind = s.kinds[i]; len(v.Steps) == 0 {
 		v.Steps = []license.Step{{Name: "recognised", State: license.Failed, Reason: errNoSteps.Error()}}
 	}
+	if step, compared := s.histories[i]; compared {
+		v.Steps = append(v.Steps, step)
+	}
+	s.judge(&v)
 	return v
 }
 
 // A sheaf is all that is verified together.
 type sheaf struct {
 	*Trust
+	current *Verified // whose steps are taken at the moment
 	kinds   []Kind
 	bodies  map[string]bool        // base64url SM3 of every artefact that may be a call's body
 	loose   []string               // those digests of bodies that are nothing else
@@ -68,13 +95,15 @@ type sheaf struct {
 	lists   map[string]*listStatus // status lists that hold, by the URI they are published under
 	extra   []Artefact             // certificates, for the chains of others
 
-	all      []Artefact
-	evidence *revocation.Evidence
-	between  []*pki.Certificate // authorities of the trust and among the artefacts
-	loose509 []*pki.Certificate // other certificates among the artefacts: messages may name them without holding them
-	values   [][]byte           // signature values of seals in documents: what time stamps are about
-	contents map[int]bool       // artefacts that others are about, and whether they are what was meant
-	signed   map[int]Verified   // documents, messages, seals and time stamps
+	all         []Artefact
+	evidence    *revocation.Evidence
+	between     []*pki.Certificate   // authorities of the trust and among the artefacts
+	loose509    []*pki.Certificate   // other certificates among the artefacts: messages may name them without holding them
+	values      [][]byte             // signature values of seals in documents: what time stamps are about
+	contents    map[int]bool         // artefacts that others are about, and whether they are what was meant
+	signed      map[int]Verified     // documents, messages, seals and time stamps
+	stampsValue map[int]bool         // time stamps over the value of a signature in a document
+	histories   map[int]license.Step // what came of comparing checkpoints and receipts with one another
 }
 
 // listStatus is a status list and what was found about it.
@@ -88,8 +117,9 @@ type answered struct {
 	answer  []byte // canonical
 	receipt tlog.Receipt
 	record  audit.Record // zero unless the receipt's leaf is one
+	at      time.Time    // of the record
 	steps   steps
-	proven  bool // no step failed
+	proven  bool // every step of the receipt holds
 }
 
 // gather looks at everything once, so that verify can hold one artefact against the others.
@@ -97,7 +127,7 @@ func (t *Trust) gather(artefacts []Artefact) *sheaf {
 	s := &sheaf{
 		Trust: t, bodies: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered), all: artefacts,
 		evidence: &revocation.Evidence{Verify: t.voice}, between: slices.Clone(t.authorities),
-		contents: make(map[int]bool), signed: make(map[int]Verified),
+		contents: make(map[int]bool), signed: make(map[int]Verified), stampsValue: make(map[int]bool), histories: make(map[int]license.Step), current: new(Verified),
 	}
 	for _, a := range t.kept {
 		s.gatherEvidence(kindOf(a.Data), a.Data)
@@ -128,6 +158,7 @@ func (t *Trust) gather(artefacts []Artefact) *sheaf {
 			}
 		}
 	}
+	s.compareHistories()
 	for i, a := range artefacts { // what nobody recognises may be the body of a call
 		if s.kinds[i] == Unknown && len(a.Data) <= MaxArtefact && s.isBody(a.Data) {
 			s.kinds[i] = Body
@@ -177,6 +208,7 @@ func (s *sheaf) signatures(ctx context.Context, wanted func(i int) bool) error {
 // file that cannot be read.
 func (s *sheaf) signature(ctx context.Context, i int) (err error) {
 	var v Verified
+	s.current = &v
 	defer func() {
 		if p := recover(); p != nil {
 			v.Steps = []license.Step{{Name: "readable", State: license.Failed, Reason: "its reader gave up"}}

@@ -1,13 +1,17 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/mod/sumdb/note"
 
 	"oncegate/api"
 	"oncegate/audit"
@@ -50,6 +54,9 @@ func (d *answered) prove(s *sheaf) {
 	d.record, list, err = audit.VerifyReceipt(p, trust)
 	d.steps = append(d.steps, list...)
 	d.proven = err == nil
+	if t, err := api.ParseTime(d.record.Time); err == nil {
+		d.at = t.Time
+	}
 	if err != nil && len(list) == 0 {
 		d.steps.fail("receipt", err.Error())
 	}
@@ -87,6 +94,7 @@ func (s *sheaf) tokenOf(r tlog.Receipt) string {
 func (s *sheaf) answered(document []byte) steps {
 	d := s.readAnswered(document)
 	done := slices.Clip(d.steps)
+	s.standsIn(d.receipt.Checkpoint)
 	if d.answer == nil || d.record.V == 0 {
 		return done
 	}
@@ -96,6 +104,7 @@ func (s *sheaf) answered(document []byte) steps {
 		return done
 	}
 	done.result("operation-in-record", a.operation(d.record))
+	done.result("answer-time", a.time(d.at))
 	if a.Operation == "licenses.query" || a.Operation == "cases.check" {
 		done.result("uses-in-record", a.uses(d.record))
 	}
@@ -136,6 +145,22 @@ func (a contents) all() (list []released) {
 		}
 	}
 	return list
+}
+
+// maxDelay is the longest time between the moment that an answer names and that of its record.
+const maxDelay = 15 * time.Minute
+
+// time holds the moment that the answer names against the one at which it was recorded: a moment that nobody logged proves
+// nothing.
+func (a contents) time(recorded time.Time) error {
+	said, err := api.ParseTime(a.Time)
+	switch {
+	case err != nil:
+		return errors.New("the answer names no time")
+	case said.After(recorded.Add(5*time.Second)) || said.Before(recorded.Add(-maxDelay)):
+		return errors.New("the answer names another time than its record")
+	}
+	return nil
 }
 
 func (a contents) operation(r audit.Record) error {
@@ -216,6 +241,7 @@ func (s *sheaf) receipt(data []byte) (done steps) {
 		}
 	}
 	d.prove(s)
+	s.standsIn(r.Checkpoint)
 	return d.steps
 }
 
@@ -233,6 +259,89 @@ func (s *sheaf) checkpoint(data []byte) (done steps) {
 	if err != nil && len(list) == 0 {
 		done.fail("checkpoint", err.Error())
 	}
+	s.standsIn(string(data))
 	done.witness(string(data), trust.Witnesses)
 	return done
+}
+
+// standsIn notes in which log an artefact stands, and how many witnesses have co-signed the checkpoint that it came with.
+func (s *sheaf) standsIn(checkpoint string) {
+	if s.current.found.checkpoint != "" {
+		return // a receipt inside an answer is of another record
+	}
+	s.current.found.checkpoint = checkpoint
+	log, err := s.logOf(checkpoint)
+	if err != nil {
+		return
+	}
+	w := &api.Witnessed{Of: len(log.Witnesses)}
+	for _, one := range log.Witnesses {
+		if _, err := note.Open([]byte(checkpoint), note.VerifierList(one)); err == nil {
+			w.By = append(w.By, one.Name())
+		}
+	}
+	w.Count = len(w.By)
+	s.current.Beside.Witnessed = w
+}
+
+// compareHistories holds everything that a log signed against everything else of the same log. Two that contradict one another
+// are both refuted: which of them is the forgery, the log's operator must say, who signed both.
+func (s *sheaf) compareHistories() {
+	history := tlog.NewHistory(sm.New)
+	var compared []int
+	for i, a := range s.all {
+		c, receipt, ok := s.loggedBy(i, a.Data)
+		if !ok {
+			continue
+		}
+		compared = append(compared, i)
+		err := history.Add(strconv.Itoa(i), c)
+		if err == nil && receipt != nil {
+			err = history.AddReceipt(strconv.Itoa(i), c, *receipt)
+		}
+		if fork, ok := errors.AsType[*tlog.ForkError](err); ok {
+			s.fork(*fork)
+		}
+	}
+	for _, i := range compared {
+		if _, forked := s.histories[i]; !forked && len(compared) > 1 {
+			s.histories[i] = license.Step{Name: "one-history", State: license.OK}
+		}
+	}
+}
+
+// fork refutes both artefacts of a contradiction, each once.
+func (s *sheaf) fork(f tlog.ForkError) {
+	a, _ := strconv.Atoi(f.A)
+	b, _ := strconv.Atoi(f.B)
+	f.A, f.B = cmp.Or(s.all[a].Name, "file "+f.A), cmp.Or(s.all[b].Name, "file "+f.B)
+	for _, i := range []int{a, b} {
+		if old, is := s.histories[i]; !is || old.State != license.Failed {
+			s.histories[i] = license.Step{Name: "one-history", State: license.Failed, Reason: f.Error()}
+		}
+	}
+}
+
+// loggedBy returns the checkpoint of an artefact, and its receipt if it has one, when the log's signatures hold.
+func (s *sheaf) loggedBy(i int, data []byte) (tlog.Checkpoint, *tlog.Receipt, bool) {
+	switch s.kinds[i] {
+	case Answer, Refusal:
+		if d := s.readAnswered(data); d.proven {
+			c, err := tlog.ParseCheckpoint(d.receipt.Checkpoint)
+			return c, &d.receipt, err == nil
+		}
+	case Receipt:
+		if r, err := tlog.ParseReceipt(data); err == nil {
+			d := answered{receipt: r}
+			d.prove(s)
+			c, err := tlog.ParseCheckpoint(r.Checkpoint)
+			return c, &r, d.proven && err == nil
+		}
+	case Checkpoint:
+		if trust, err := s.logOf(string(data)); err == nil {
+			c, _, err := tlog.VerifyCheckpoint(string(data), trust.Trust)
+			return c, nil, err == nil
+		}
+	}
+	return tlog.Checkpoint{}, nil, false
 }

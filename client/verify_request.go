@@ -13,7 +13,7 @@ import (
 )
 
 // VerifyRequest verifies what a call to licenses.verify brings: a license, a document, an answer with its receipt, or a receipt
-// alone. It fills gateway.Config.Verify: kind, steps and signatures of the answer. The error is a *api.Problem if the request
+// alone. It fills gateway.Config.Verify: all of the answer but its nonce, time and operation. The error is a *api.Problem if the request
 // brings none of these, or more than one.
 func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) {
 	var none api.VerifyAnswer
@@ -28,7 +28,11 @@ func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.Ver
 		}
 	}
 	alone := func(kind Kind, verify func(*sheaf) steps) (api.VerifyAnswer, error) {
-		return verifyAnswer(Verified{Kind: kind, Steps: verify(t.gather(nil))}), nil
+		s := t.gather(nil)
+		s.current.Kind = kind
+		s.current.Steps = verify(s)
+		s.judge(s.current)
+		return verifyAnswer(*s.current), nil
 	}
 	alleged, document, answer := v.License != "", v.Document != "", v.Answer != nil
 	switch {
@@ -68,9 +72,10 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 	}
 	s := t.gather(all)
 	if !slices.Contains(documents, s.kinds[0]) {
-		var done steps
-		done.fail("recognised", "it is no document of a known kind")
-		return verifyAnswer(Verified{Kind: Unknown, Steps: done}), nil
+		v := Verified{Kind: Unknown}
+		(*steps)(&v.Steps).fail("recognised", "it is no document of a known kind")
+		s.judge(&v)
+		return verifyAnswer(v), nil
 	}
 	// What lies beside is looked at as far as the document needs it: a time stamp may be over a signature in another one.
 	wanted := func(i int) bool { return i == 0 || s.kinds[0] == TimeStamp && s.kinds[i] == Document }
@@ -84,7 +89,9 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 const maxSteps = 4096
 
 func verifyAnswer(v Verified) api.VerifyAnswer {
-	a := api.VerifyAnswer{Kind: string(v.Kind), Steps: []api.Step{}, Signatures: v.Signatures}
+	a := api.VerifyAnswer{
+		Kind: string(v.Kind), Verdict: v.Verdict, Says: v.Says, Lacks: v.Lacks, Beside: v.Beside, Steps: []api.Step{}, Signatures: v.Signatures,
+	}
 	if len(v.Steps) > maxSteps {
 		slices.SortStableFunc(v.Steps, func(a, b license.Step) int { return rank(a.State) - rank(b.State) })
 		v.Steps = v.Steps[:maxSteps]

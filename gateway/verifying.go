@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"slices"
 
 	"oncegate/api"
 )
@@ -16,16 +15,7 @@ func (g *Gateway) verify(ctx context.Context, c *call, q api.VerifyRequest) (*re
 	if err != nil { // what it says may quote what was sent
 		return nil, refuse("invalid-field").because([]api.Reason{reason("unverifiable")})
 	}
-	answer.Nonce, answer.Time, answer.Operation, answer.Verdict = g.nonce(), api.At(c.now), c.row.ID, api.VerdictHolds
+	answer.Nonce, answer.Time, answer.Operation = g.nonce(), api.At(c.now), c.row.ID
 	answer.Steps = notNil(answer.Steps)
-	has := func(state api.StepState) bool {
-		return slices.ContainsFunc(answer.Steps, func(s api.Step) bool { return s.State == state })
-	}
-	switch {
-	case has(api.StepStateFailed):
-		answer.Verdict = api.VerdictFails
-	case has(api.StepStateNotCheckable), len(answer.Steps) == 0:
-		answer.Verdict = api.VerdictIncomplete
-	}
 	return &result{answer: answer}, nil
 }

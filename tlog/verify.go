@@ -50,8 +50,8 @@ const (
 )
 
 // VerifyReceipt proves offline that r.Record is entry r.Index of the log t names. Both proofs and
-// the SM2 line must hold; the Ed25519 line must hold where it is present and t knows its key. It
-// returns every step taken, and an error that is ErrUnproven if a step failed.
+// the SM2 line must hold, and the Ed25519 line where t knows its key. It returns every step taken,
+// and an error that is ErrUnproven if one of these does not hold.
 func VerifyReceipt(r Receipt, t Trust) ([]Step, error) {
 	c, steps, err := VerifyCheckpoint(r.Checkpoint, t)
 	if c == (Checkpoint{}) {
@@ -61,7 +61,7 @@ func VerifyReceipt(r Receipt, t Trust) ([]Step, error) {
 	for _, tree := range Trees {
 		steps = append(steps, step("record-in-"+tree.String()+"-tree", verifyInclusion(h.of(tree), r, c)))
 	}
-	return steps, failure(steps)
+	return steps, failure(steps, t)
 }
 
 // VerifyCheckpoint checks origin and signatures of a signed checkpoint as VerifyReceipt does. The
@@ -73,12 +73,12 @@ func VerifyCheckpoint(signed string, t Trust) (Checkpoint, []Step, error) {
 	c, err := ParseCheckpoint(signed)
 	if err != nil {
 		steps := []Step{step(StepCheckpoint, err)}
-		return Checkpoint{}, steps, failure(steps)
+		return Checkpoint{}, steps, failure(steps, t)
 	}
 	steps := []Step{step(StepCheckpoint, nil), step(StepOrigin, checkOrigin(c.Origin, t.Origin))}
 	steps = append(steps, signatureStep(StepSM2, signed, t.SM2, true))
 	steps = append(steps, signatureStep(StepEd25519, signed, t.Ed25519, false))
-	return c, steps, failure(steps)
+	return c, steps, failure(steps, t)
 }
 
 func checkOrigin(got, want string) error {
@@ -88,7 +88,8 @@ func checkOrigin(got, want string) error {
 	return nil
 }
 
-// signatureStep checks the line of one key. A missing line fails only where it is required.
+// signatureStep checks the line of one key. A missing line refutes the checkpoint only where no checkpoint goes without it;
+// else the checkpoint is merely not proven.
 func signatureStep(name, signed string, v note.Verifier, required bool) Step {
 	if v == nil {
 		return Step{name, NotCheckable, "the key is not known here"}
@@ -148,9 +149,10 @@ func step(name string, err error) Step {
 	return Step{name, OK, ""}
 }
 
-func failure(steps []Step) error {
+// failure names the first step that failed, or a line that is not there though its key is known.
+func failure(steps []Step, t Trust) error {
 	for _, s := range steps {
-		if s.State == Failed {
+		if s.State == Failed || s.Name == StepEd25519 && s.State == NotCheckable && t.Ed25519 != nil {
 			return fmt.Errorf("%w: %s: %s", ErrUnproven, s.Name, s.Reason)
 		}
 	}

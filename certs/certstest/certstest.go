@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"io"
+	"math/big"
 	"testing"
 	"time"
 
@@ -93,6 +94,28 @@ func (w *World) Trust() *pki.Verifier {
 		w.tb.Fatal(err)
 	}
 	return v
+}
+
+// Lists are the revocation lists of both authorities, PEM, made at a moment for a month: the lower one's with the certificates
+// that were revoked, the root's with none.
+func (w *World) Lists(at time.Time, revoked ...pki.Revoked) (lower, root []byte) {
+	w.tb.Helper()
+	list := func(ca *pki.CA, keyID string, revoked []pki.Revoked) []byte {
+		chain := ca.Chain()
+		if len(chain) == 0 {
+			chain = []*pki.Certificate{ca.Certificate()}
+		}
+		later, err := pki.LoadCA(pki.Config{Rand: w.Stream("crl"), Now: func() time.Time { return at }}, chain, w.Signer(keyID))
+		if err != nil {
+			w.tb.Fatal(err)
+		}
+		der, err := later.RevocationList(context.Background(), big.NewInt(7), 30*24*time.Hour, revoked)
+		if err != nil {
+			w.tb.Fatal(err)
+		}
+		return pki.MarshalCRL(der)
+	}
+	return list(w.Intermediate, "ca-sub", revoked), list(w.Root, "ca-root", nil)
 }
 
 // Stream is an endless deterministic source of bytes, for fields named Rand. It is not safe for concurrent use.

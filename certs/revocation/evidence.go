@@ -111,7 +111,7 @@ func (e *Evidence) addBasic(der []byte) error {
 }
 
 // Status says what the evidence says, without network. Data of other authorities is passed over; among several that speak
-// of the certificate a revocation counts most. ErrNoSource if none does, else the first reason why not.
+// of the certificate a revocation counts most, also one after the moment asked about. ErrNoSource if none does, else the first reason why not.
 func (e *Evidence) Status(_ context.Context, c, issuer *pki.Certificate, at time.Time) (Status, error) {
 	var best Status
 	err := error(ErrNoSource)
@@ -122,8 +122,11 @@ func (e *Evidence) Status(_ context.Context, c, issuer *pki.Certificate, at time
 			}
 			return
 		}
-		if best.State == "" || s.State == Revoked || best.State == Unknown && s.State == Good {
+		switch {
+		case best.State == "", s.State == Revoked, best.State == Unknown && s.State == Good:
 			best = s
+		case best.State == Good && s.State == Good && best.Time.IsZero():
+			best.Time = s.Time // an older list does not hide that a newer one knows of a later revocation
 		}
 	}
 	for _, r := range e.Responses {

@@ -5,14 +5,12 @@ package office
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"encoding/asn1"
 	"encoding/json"
 	"image"
 	"image/color"
 	"image/png"
 	"io"
-	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
@@ -208,26 +206,14 @@ func (o *Office) Revoked(c *pki.Certificate, at time.Time) []byte {
 	if c != nil {
 		revoked = append(revoked, pki.Revoked{Serial: c.SerialNumber, Time: at, Reason: pki.KeyCompromise})
 	}
-	return o.list(o.Intermediate, "ca-sub", revoked)
+	lower, _ := o.Lists(o.Now.Add(-time.Hour), revoked...)
+	return lower
 }
 
 // RootList is the root's revocation list, with nothing on it.
-func (o *Office) RootList() []byte { return o.list(o.Root, "ca-root", nil) }
-
-func (o *Office) list(ca *pki.CA, keyID string, revoked []pki.Revoked) []byte {
-	o.tb.Helper()
-	later, err := pki.LoadCA(pki.Config{Rand: o.Stream("crl"), Now: o.at(o.Now.Add(-time.Hour))}, chainOf(ca), o.Signer(keyID))
-	o.must(err)
-	der, err := later.RevocationList(context.Background(), big.NewInt(7), 30*24*time.Hour, revoked)
-	o.must(err)
-	return pki.MarshalCRL(der)
-}
-
-func chainOf(ca *pki.CA) []*pki.Certificate {
-	if chain := ca.Chain(); len(chain) > 0 {
-		return chain
-	}
-	return []*pki.Certificate{ca.Certificate()}
+func (o *Office) RootList() []byte {
+	_, root := o.Lists(o.Now.Add(-time.Hour))
+	return root
 }
 
 // WriteTrust writes a trust folder that believes the office's root, and knows the authority below it. Members are added to

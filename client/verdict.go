@@ -1,0 +1,300 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"oncegate/api"
+	"oncegate/certs/ofd"
+	"oncegate/certs/seal"
+	"oncegate/certs/timestamp"
+	"oncegate/license"
+	"oncegate/tlog"
+)
+
+// Errors of [Verified.Err].
+var (
+	// ErrUnproven says that something was not proven: a step failed, or one that proof needs could not be taken.
+	ErrUnproven = tlog.ErrUnproven
+
+	// ErrRefuted says that a step failed: it is not what it claims to be. It is an ErrUnproven too.
+	ErrRefuted = fmt.Errorf("refuted: %w", ErrUnproven)
+)
+
+// Kinds of the parts of artefacts. They have proofs of their own.
+const (
+	partLicense Kind = "license in an answer" // a license in an answer: license[0]/…
+	partSeal    Kind = "seal in a document"   // an electronic seal in a document: signature[0]/…
+	partSign    Kind = "signature in a document"
+	partList    Kind = "revocation list in a file" // list[0]/…
+)
+
+// A proof is the list of what an artefact of a kind needs to be proven. A step that is in neither list is needed wherever it is
+// taken: whoever adds a step decides nothing by forgetting this table.
+type proof struct {
+	needs []string // must have been taken, and be ok
+	open  []string // may be not checkable: it says something beside authenticity, or about another file
+}
+
+// proofs say for each kind what proven needs. docs/verify.md prints them.
+var proofs = map[Kind]proof{
+	License: {
+		needs: []string{"license-form", "license-type", "license-signature", "license-signature-second-voice", "chain-now", "key-usage",
+			"key-revocation", "identifier", "issuer-authority", "validity"},
+		open: []string{"chain-at-signing", "status", "presentation-right"},
+	},
+	partLicense: {
+		needs: []string{"license-form", "license-type", "license-signature", "license-signature-second-voice", "chain-at-signing",
+			"key-usage", "key-revocation", "identifier", "issuer-authority", "validity", "fields-as-disclosed"},
+		open: []string{"chain-now", "status", "presentation-right"},
+	},
+	Answer: {
+		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
+			tlog.StepSHA256Tree, "operation-in-record", "answer-time"},
+		open: []string{"token-digest", "witness"},
+	},
+	Refusal: {
+		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
+			tlog.StepSHA256Tree, "operation-in-record"},
+		open: []string{"token-digest", "witness"},
+	},
+	Receipt: {
+		needs: []string{"record-parsed", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree, tlog.StepSHA256Tree},
+		open:  []string{"answer-digest", "token-digest", "witness"},
+	},
+	Checkpoint: {
+		needs: []string{tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2},
+		open:  []string{"witness"},
+	},
+	Call: {
+		needs: []string{"call-form", "call-signature", "call-window"},
+		open:  []string{"call-audience", "call-body", "call-recorded"},
+	},
+	Body:        {needs: []string{"body-of-call"}},
+	Certificate: {needs: []string{"certificate-form"}, open: nil},
+	Key:         {needs: []string{"key-in-trust"}},
+	StatusList:  {needs: []string{"status-list-form", "status-list-signature", "status-list-validity"}},
+	Document: {
+		needs: []string{ofd.StepPackage, ofd.StepUnique, ofd.StepXML, ofd.StepDocument, ofd.StepSigned, ofd.StepCoverage, "identifier",
+			"issuer-authority", "validity"},
+		open: []string{"status", "copy-original"},
+	},
+	partSeal: {
+		needs: []string{ofd.StepForm, ofd.StepMethod, ofd.StepMissing, ofd.StepReferences, seal.StepForm, seal.StepDataHash,
+			seal.StepPropertyInfo, seal.StepSignature, seal.StepMade, seal.StepListed, seal.StepSignerChain, seal.StepSignerUsage,
+			seal.StepSignerRevocation, seal.StepMakerChain, seal.StepMakerUsage, seal.StepMakerRevocation, seal.StepPeriod},
+		open: []string{seal.StepStatus, seal.StepPeriodNow, seal.StepTime},
+	},
+	partSign: {
+		needs: []string{ofd.StepForm, ofd.StepMethod, ofd.StepMissing, ofd.StepReferences, "cms-parse", "cms-digest", "cms-signature",
+			"cms-chain", "cms-usage", "cms-revocation"},
+	},
+	SignedMessage: {needs: []string{"cms-parse", "cms-signature", "cms-chain", "cms-usage", "cms-revocation"}},
+	Seal: {
+		needs: []string{seal.StepForm, seal.StepMade, seal.StepMakerChain, seal.StepMakerUsage, seal.StepMakerRevocation, seal.StepPeriod},
+		open:  []string{seal.StepStatus},
+	},
+	SealSignature: {
+		needs: []string{seal.StepForm, seal.StepDataHash, seal.StepSignature, seal.StepMade, seal.StepListed, seal.StepSignerChain,
+			seal.StepSignerUsage, seal.StepSignerRevocation, seal.StepMakerChain, seal.StepMakerUsage, seal.StepMakerRevocation, seal.StepPeriod},
+		open: []string{seal.StepPropertyInfo, seal.StepStatus, seal.StepPeriodNow, seal.StepTime},
+	},
+	TimeStamp: {needs: []string{timestamp.StepParse, timestamp.StepImprint, "timestamp-signature", "timestamp-chain", "timestamp-usage",
+		"timestamp-revocation", timestamp.StepTime}},
+	partList:    {needs: []string{"revocation-list-form", "revocation-list-signature", "revocation-list-authority", "revocation-list-time"}},
+	Revocations: {needs: []string{"revocation-list-form", "revocation-list-signature", "revocation-list-authority", "revocation-list-time"}},
+	OCSPAnswer:  {needs: []string{"ocsp-answer-form", "ocsp-answer-signature", "ocsp-answer-authority", "ocsp-answer-time"}},
+	Picture:     {needs: []string{"picture-released"}},
+	Content:     {needs: []string{"content-of"}},
+	Unknown:     {needs: []string{"recognised"}},
+}
+
+// partOf names the kind of a part of an artefact by the place that the names of its steps begin with.
+func partOf(place string, list []license.Step) Kind {
+	switch what, _, _ := strings.Cut(place, "["); what {
+	case "license":
+		return partLicense
+	case "receipt-inside":
+		return Receipt
+	case "list":
+		return partList
+	case "signature":
+		if slices.ContainsFunc(list, func(s license.Step) bool { return strings.HasPrefix(s.Name, place+"/seal-") }) {
+			return partSeal
+		}
+		return partSign
+	}
+	return Unknown
+}
+
+// lacks are the steps that stand between an artefact, or the part of it at a place, and proven.
+func (p proof) lacks(place string, list []license.Step) (lack []license.Step) {
+	for _, s := range list {
+		if s.State != license.OK && !slices.Contains(p.open, strings.TrimPrefix(s.Name, place)) {
+			lack = append(lack, s)
+		}
+	}
+	for _, name := range p.needs {
+		if !slices.ContainsFunc(list, func(s license.Step) bool { return s.Name == place+name }) {
+			lack = append(lack, license.Step{Name: place + name, State: license.NotCheckable, Reason: "the verification did not come to this step"})
+		}
+	}
+	return lack
+}
+
+// lacking applies the proof of a kind, and of the kinds of its parts, to the steps of an artefact.
+func lacking(kind Kind, list []license.Step) (lack []license.Step) {
+	var own []license.Step
+	var places []string
+	parts := make(map[string][]license.Step)
+	for _, s := range list {
+		place, _, nested := strings.Cut(s.Name, "/")
+		switch {
+		case !nested:
+			own = append(own, s)
+			continue
+		case parts[place] == nil:
+			places = append(places, place)
+		}
+		parts[place] = append(parts[place], s)
+	}
+	if kind != Revocations || len(places) == 0 { // a file of several lists has no steps of its own
+		lack = proofs[kind].lacks("", own)
+	}
+	for _, place := range places {
+		lack = append(lack, proofs[partOf(place, parts[place])].lacks(place+"/", parts[place])...)
+	}
+	return lack
+}
+
+// judge sets the verdict of an artefact from its steps, and from what the trust requires beside them.
+func (s *sheaf) judge(v *Verified) {
+	lack := append(lacking(v.Kind, v.Steps), s.required(v)...)
+	if s.withoutEd25519(v.found.checkpoint) {
+		lack = slices.DeleteFunc(lack, func(step license.Step) bool { return strings.HasSuffix(step.Name, tlog.StepEd25519) })
+	}
+	failed := slices.IndexFunc(v.Steps, func(step license.Step) bool { return step.State == license.Failed })
+	switch {
+	case failed >= 0:
+		v.Verdict, lack = api.VerdictRefuted, v.Steps[failed:failed+1]
+	case len(lack) > 0:
+		v.Verdict = api.VerdictNotProven
+		for _, step := range lack[:min(len(lack), maxLacks)] {
+			v.Lacks = append(v.Lacks, step.Name)
+		}
+	default:
+		v.Verdict = api.VerdictProven
+	}
+	v.Says = sentence(v, lack)
+}
+
+// maxLacks bounds the steps that a result names as lacking.
+const maxLacks = 64
+
+// withoutEd25519 reports whether the trust names no Ed25519 key of the log of a checkpoint: the SM2 line alone counts then.
+func (t *Trust) withoutEd25519(checkpoint string) bool {
+	log, err := t.logOf(checkpoint)
+	return err == nil && log.Ed25519 == nil
+}
+
+// A Requirement says what must stand beside authenticity for an artefact to be proven. The zero value requires nothing.
+type Requirement struct {
+	Witnesses int  // how many of the known witnesses must have co-signed a checkpoint
+	InForce   bool // licenses must be known to be in force
+	Presenter bool // a receipt must show to whom a license was released
+}
+
+// required are the steps that the trust requires beside authenticity and that do not hold.
+func (s *sheaf) required(v *Verified) (lack []license.Step) {
+	add := func(name, reason string) {
+		lack = append(lack, license.Step{Name: name, State: license.NotCheckable, Reason: reason})
+	}
+	b := v.Beside
+	if w := b.Witnessed; w != nil && w.Count < s.require.Witnesses {
+		add("witness", fmt.Sprintf("the trust requires %d witnesses, and %d have co-signed", s.require.Witnesses, w.Count))
+	}
+	if b.InForce != nil && s.require.InForce && b.InForce.State != api.InForceStateInForce {
+		add("status", "the trust requires that the license is known to be in force")
+	}
+	if b.Presenter != "" && s.require.Presenter && b.Presenter != api.PresenterEntitled {
+		add("presentation-right", "the trust requires a receipt that names the presenter")
+	}
+	return lack
+}
+
+// supports reports whether an artefact is there for another one: a key, a certificate, a list, a stamp, a call or a body beside
+// what it supports has no verdict of its own. One that fails supports nothing.
+func (s *sheaf) supports(self int, all []Verified) bool {
+	v := all[self]
+	if v.Verdict == api.VerdictRefuted {
+		return false
+	}
+	switch v.Kind {
+	case Call:
+		return stepIn(v.Steps, "call-recorded").State == license.OK
+	case Body:
+		return stepIn(v.Steps, "body-of-call").State == license.OK
+	case TimeStamp:
+		return s.stampsValue[self]
+	case Content:
+		return true
+	case Key, Certificate, Revocations, OCSPAnswer, StatusList:
+		return slices.ContainsFunc(all, func(other Verified) bool { return !slices.Contains(evidence, other.Kind) && other.Kind != Unknown })
+	}
+	return false
+}
+
+// evidence are the kinds that prove something about others.
+var evidence = []Kind{Key, Certificate, Revocations, OCSPAnswer, StatusList}
+
+func stepIn(list []license.Step, name string) (found license.Step) {
+	for _, s := range list {
+		if s.Name == name {
+			found = s
+		}
+	}
+	return found
+}
+
+// Worst is the verdict on several artefacts: refuted before not proven before proven. Supporting files count only by what they
+// support. It is not-proven where there is nothing to judge.
+func Worst(all []Verified) api.Verdict {
+	worst := -1
+	order := []api.Verdict{api.VerdictProven, api.VerdictNotProven, api.VerdictRefuted}
+	for _, v := range all {
+		worst = max(worst, slices.Index(order, v.Verdict))
+	}
+	if worst < 0 {
+		return api.VerdictNotProven
+	}
+	return order[worst]
+}
+
+// Err is nil for what is proven and for files that support something else; ErrRefuted with the first step that failed, or
+// ErrUnproven with the first that is lacking.
+func (v Verified) Err() error {
+	if v.Verdict == api.VerdictProven || v.Supports {
+		return nil
+	}
+	if err := Failure(v.Steps); err != nil {
+		return err
+	}
+	if len(v.Lacks) > 0 {
+		return fmt.Errorf("%w: %s: %s", ErrUnproven, v.Lacks[0], stepIn(v.Steps, v.Lacks[0]).Reason)
+	}
+	return fmt.Errorf("%w: %w", ErrUnproven, errNoSteps)
+}
+
+// Failure returns an error that is ErrRefuted and names the first failed step; nil if none failed.
+func Failure(list []license.Step) error {
+	for _, s := range list {
+		if s.State == license.Failed {
+			return fmt.Errorf("%w: %s: %s", ErrRefuted, s.Name, s.Reason)
+		}
+	}
+	return nil
+}
+
+var errNoSteps = errors.New("nothing was checked")

@@ -1,0 +1,146 @@
+package tlog
+
+import (
+	"errors"
+	"fmt"
+	"hash"
+	"math/bits"
+)
+
+// ErrFork says that two checkpoints of one log cannot both be of one append-only history: its operator shows different
+// histories to different people (a split view). It is an ErrUnproven.
+var ErrFork = fmt.Errorf("fork: %w", ErrUnproven)
+
+// A ForkError names two sources whose trees differ.
+type ForkError struct {
+	Origin   string
+	A, B     string // names of the sources, as given to [History.Add]
+	Roots    bool   // the roots of one size differ; else the hashes of a subtree
+	From, To uint64 // the leaves [From, To) of which both have a hash, and not the same
+	Tree     Tree
+}
+
+func (e *ForkError) Error() string {
+	if e.Roots {
+		return fmt.Sprintf("fork: %s and %s show log %s at size %d with different roots of the %s tree", e.A, e.B, e.Origin, e.To, e.Tree)
+	}
+	return fmt.Sprintf("fork: %s and %s show different entries %d to %d of log %s in the %s tree", e.A, e.B, e.From, e.To-1, e.Origin, e.Tree)
+}
+
+// Unwrap makes a ForkError an ErrFork.
+func (e *ForkError) Unwrap() error { return ErrFork }
+
+// A History compares checkpoints and receipts of logs: every hash of a tree that two of them name must be the same. Checkpoints
+// of one size must have one root. The hashes on an inclusion path are those of subtrees, which a larger tree of the same history
+// contains too; so receipts of different sizes contradict one another wherever their paths meet. That no contradiction is found
+// does not prove consistency: a consistency proof does ([VerifyConsistency]).
+//
+// The zero value is not usable; see [NewHistory]. It is not safe for concurrent use.
+type History struct {
+	hashers hashers
+	seen    map[node]source
+}
+
+// node is a hash of a log's tree: that of the leaves [from, to).
+type node struct {
+	origin   string
+	tree     Tree
+	from, to uint64
+}
+
+// source says where a hash was seen first.
+type source struct {
+	hash string
+	name string
+	root bool
+}
+
+// NewHistory returns an empty history.
+func NewHistory(newSM3 func() hash.Hash) *History {
+	return &History{newHashers(newSM3), make(map[node]source)}
+}
+
+// Add takes a checkpoint whose signatures hold, under a name that errors call it by. The error is a *ForkError if it contradicts
+// one that was added before.
+func (h *History) Add(name string, c Checkpoint) error {
+	for _, tree := range Trees {
+		if err := h.see(node{c.Origin, tree, 0, c.Size}, source{string(c.Root(tree)), name, true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AddReceipt takes a receipt that holds under its checkpoint c: the checkpoint, the record and every hash of both proofs.
+func (h *History) AddReceipt(name string, c Checkpoint, r Receipt) error {
+	if err := h.Add(name, c); err != nil {
+		return err
+	}
+	if r.Index >= c.Size {
+		return errors.New("the receipt's index is beyond its checkpoint")
+	}
+	for _, tree := range Trees {
+		if err := h.path(name, c, r, tree); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// path walks from the record to the root (RFC 9162, 2.1.3.2): beside each node on the way stands its sibling, which the proof
+// names.
+func (h *History) path(name string, c Checkpoint, r Receipt, tree Tree) error {
+	hash := h.hashers.of(tree)
+	own, from, to := hash.HashLeaf(r.Record), r.Index, r.Index+1
+	proof := r.Proofs.Of(tree)
+	for {
+		if err := h.see(node{c.Origin, tree, from, to}, source{string(own), name, false}); err != nil {
+			return err
+		}
+		if from == 0 && to == c.Size {
+			return nil
+		}
+		if len(proof) == 0 {
+			return errors.New("the receipt's proof is too short")
+		}
+		sibling := proof[0]
+		proof = proof[1:]
+		left, start, end := besides(from, to, c.Size)
+		if err := h.see(node{c.Origin, tree, start, end}, source{string(sibling), name, false}); err != nil {
+			return err
+		}
+		if left {
+			own = hash.HashChildren(sibling, own)
+		} else {
+			own = hash.HashChildren(own, sibling)
+		}
+		from, to = min(from, start), max(to, end)
+	}
+}
+
+// besides returns the leaves of the sibling of the node [from, to) in a tree of this size, and whether it stands to the left.
+// The left child of every node has a power of two of leaves, and begins at a multiple of it. So a node whose beginning has the
+// bit of its width is a right child, and so is every node on the right edge, whose own width may be any.
+func besides(from, to, size uint64) (left bool, start, end uint64) {
+	width := to - from
+	switch {
+	case to == size: // from is not 0: that is the root
+		return true, from - 1<<bits.TrailingZeros64(from), from
+	case from&width != 0:
+		return true, from - width, from
+	}
+	return false, to, min(to+width, size)
+}
+
+// see notes a hash and compares it with what was seen.
+func (h *History) see(n node, s source) error {
+	old, known := h.seen[n]
+	if !known {
+		h.seen[n] = s
+		return nil
+	}
+	if old.hash == s.hash {
+		return nil
+	}
+	return &ForkError{Origin: n.origin, A: old.name, B: s.name, Roots: old.root && s.root, From: n.from, To: n.to, Tree: n.tree}
+}

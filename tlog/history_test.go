@@ -1,0 +1,124 @@
+package tlog_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"oncegate/tlog"
+	"oncegate/tlog/tlogtest"
+)
+
+// grow appends records to a log and returns a receipt for each, with its checkpoint.
+func grow(t *testing.T, b bench, records ...string) (list []tlog.Receipt) {
+	t.Helper()
+	for _, r := range records {
+		list = append(list, b.mustAppend(t, r))
+	}
+	return list
+}
+
+func parsed(t *testing.T, r tlog.Receipt) tlog.Checkpoint {
+	t.Helper()
+	c, err := tlog.ParseCheckpoint(r.Checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func numbered(from, to int, prefix string) (list []string) {
+	for i := from; i < to; i++ {
+		list = append(list, fmt.Sprint(prefix, i))
+	}
+	return list
+}
+
+// Receipts of one history agree, whatever their sizes and order.
+func TestHistoryAgrees(t *testing.T) {
+	b := newBench(t)
+	list := grow(t, b, numbered(0, 40, "r")...)
+	for i := range list { // paths of other entries too: each under the last checkpoint
+		for _, at := range []uint64{uint64(i), uint64(i) / 2, 0} {
+			r, err := b.Receipt(t.Context(), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, r)
+		}
+	}
+	for _, order := range []int{1, 7, 11} {
+		h := tlog.NewHistory(tlogtest.NewHash)
+		for i := range list {
+			r := list[i*order%len(list)]
+			if err := h.AddReceipt(fmt.Sprint(i), parsed(t, r), r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// ranges are the subtrees whose hashes a receipt shows, by the definition of the tree (RFC 9162, 2.1.1): the leaves [from, to) of
+// the root, of the record, and of every node beside the way between them.
+func ranges(index, from, to uint64) [][2]uint64 {
+	list := [][2]uint64{{from, to}}
+	if to-from == 1 {
+		return list
+	}
+	split := uint64(1)
+	for split*2 < to-from {
+		split *= 2
+	}
+	if middle := from + split; index < middle {
+		return append(append(list, [2]uint64{middle, to}), ranges(index, from, middle)...)
+	} else {
+		return append(append(list, [2]uint64{from, middle}), ranges(index, middle, to)...)
+	}
+}
+
+// Two histories of one log that differ in one entry are told apart by every two receipts that both show a subtree with that entry,
+// and by every two checkpoints of one size. Sizes up to 20 have every shape of a right edge.
+func TestHistoryNamesAFork(t *testing.T) {
+	const size = 20
+	for at := range uint64(size) {
+		records := numbered(0, size, "r")
+		one, other := newBench(t), newBench(t)
+		honest := grow(t, one, records...)
+		records[at] = "forged"
+		forged := grow(t, other, records...)
+		for _, a := range honest {
+			for _, b := range forged {
+				h := tlog.NewHistory(tlogtest.NewHash)
+				if err := h.AddReceipt("a", parsed(t, a), a); err != nil {
+					t.Fatal(err)
+				}
+				err := h.AddReceipt("b", parsed(t, b), b)
+				shared := false
+				for _, x := range ranges(a.Index, 0, parsed(t, a).Size) {
+					shared = shared || x[0] <= at && at < x[1] && slices.Contains(ranges(b.Index, 0, parsed(t, b).Size), x)
+				}
+				fork, is := errors.AsType[*tlog.ForkError](err)
+				if is != shared || (err != nil) != shared || is && (!errors.Is(err, tlog.ErrFork) || fork.A != "a" || fork.B != "b" || fork.Roots != (a.Index == b.Index)) {
+					t.Fatalf("forged at %d, entries %d and %d: %v, want a fork: %v", at, a.Index, b.Index, err, shared)
+				}
+			}
+			h := tlog.NewHistory(tlogtest.NewHash)
+			if err := errors.Join(h.Add("a", parsed(t, a)), h.Add("b", parsed(t, forged[a.Index]))); errors.Is(err, tlog.ErrFork) != (a.Index >= at) {
+				t.Fatalf("checkpoints of size %d, forged at %d: %v", a.Index+1, at, err)
+			}
+		}
+	}
+}
+
+// Logs of other origins are none of each other's business.
+func TestHistoryOfTwoLogs(t *testing.T) {
+	b := newBench(t)
+	one := parsed(t, grow(t, b, "x")[0])
+	other := one
+	other.Origin, other.SM3[0] = "log.example/other", one.SM3[0]^1
+	h := tlog.NewHistory(tlogtest.NewHash)
+	if err := errors.Join(h.Add("a", one), h.Add("b", other)); err != nil {
+		t.Error(err)
+	}
+}
