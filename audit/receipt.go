@@ -120,9 +120,12 @@ func (done *checks) witness(t Trust, checkpoint string) {
 	done.add(StepWitness, err)
 }
 
+// ErrNoReceipt says that an answered document has no receipt.
+var ErrNoReceipt = errors.New("there is no receipt")
+
 // SplitAnswer takes an answered document apart: {answer, receipt}, or a problem document with its receipt. answer is the
-// JSON that the record's answer_digest is of, in canonical form. A document without a receipt is ErrForm, and so is a
-// receipt that is not one.
+// JSON that the record's answer_digest is of, in canonical form. Every error is ErrForm; that of a document without a receipt is
+// ErrNoReceipt too.
 func SplitAnswer(document []byte) (answer []byte, receipt tlog.Receipt, err error) {
 	if err := checkJSON(document); err != nil {
 		return nil, receipt, err
@@ -130,6 +133,9 @@ func SplitAnswer(document []byte) (answer []byte, receipt tlog.Receipt, err erro
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(document, &members); err != nil {
 		return nil, receipt, fmt.Errorf("read answered document: %w", ErrForm)
+	}
+	if members["receipt"] == nil {
+		return nil, receipt, fmt.Errorf("read answered document: %w: %w", ErrForm, ErrNoReceipt)
 	}
 	if receipt, err = tlog.ParseReceipt(members["receipt"]); err != nil {
 		return nil, receipt, fmt.Errorf("read answered document: %w: %w", ErrForm, err)

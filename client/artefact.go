@@ -45,12 +45,12 @@ const (
 	TimeStamp     Kind = "time-stamp"      // token or reply, RFC 3161
 	Revocations   Kind = "revocation-list" // CRL, PEM or DER
 	OCSPAnswer    Kind = "ocsp-answer"     // OCSPResponse
-	Picture       Kind = "picture"         // PDF, PNG or SVG, which nobody signs
+	Picture       Kind = "picture"         // PDF, PNG or SVG, which carries no signature
 	Content       Kind = "content"         // what another artefact signs, stamps or was made of
 	Unknown       Kind = "unknown"         //
 )
 
-// kindOf looks at an artefact. JSON without a receipt is taken for a body.
+// kindOf looks at an artefact. JSON of no other kind is taken for a body.
 func kindOf(data []byte) Kind {
 	text := bytes.TrimSpace(data)
 	switch {
@@ -84,12 +84,15 @@ func kindOf(data []byte) Kind {
 func kindOfJSON(text []byte) Kind {
 	var members map[string]jsontext.Value
 	if json.Unmarshal(text, &members) != nil {
+		if bytes.HasPrefix(text, []byte(`{"answer":`)) {
+			return Answer // cut off or damaged, and its first step says so
+		}
 		return Body
 	}
 	has := func(name string) bool { return members[name] != nil }
 	switch {
-	case has("answer") && has("receipt"):
-		return Answer
+	case has("answer"):
+		return Answer // without a receipt nothing proves it
 	case has("code") && has("receipt"):
 		return Refusal
 	case has("record") && has("proofs") && has("checkpoint"):

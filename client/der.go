@@ -2,7 +2,7 @@ package client
 
 import (
 	"bytes"
-	"encoding/pem"
+	"oncegate/certs/der"
 )
 
 // Tags of DER that tell artefacts apart.
@@ -101,8 +101,8 @@ func element(b []byte) (tag byte, content, rest []byte) {
 // derOf is the DER of an artefact that may be PEM.
 func derOf(data []byte) []byte {
 	if text := bytes.TrimSpace(data); bytes.HasPrefix(text, []byte("-----BEGIN")) {
-		if block, rest := pem.Decode(text); block != nil && len(bytes.TrimSpace(rest)) == 0 {
-			return block.Bytes
+		if blocks, err := der.Blocks(text); err == nil && len(blocks) == 1 {
+			return blocks[0].Bytes
 		}
 	}
 	return data

@@ -16,9 +16,10 @@ import (
 
 // Names of GB/T 36903 metadata that documents are held to.
 const (
-	issuerCode = "ZZBFJGDM"
-	validFrom  = "ZZYXQQSRQ"
-	validTo    = "ZZYXQJZRQ"
+	licenseName = "ZZMC"
+	issuerCode  = "ZZBFJGDM"
+	validFrom   = "ZZYXQQSRQ"
+	validTo     = "ZZYXQJZRQ"
 )
 
 // outline are the steps of a document that come before its signatures; the others come after.
@@ -58,6 +59,9 @@ func (s *sheaf) document(ctx context.Context, self int) (done steps, by []Signat
 		if !slices.Contains(outline, step.Name) {
 			done = append(done, step)
 		}
+	}
+	if name := p.Value(licenseName); name != "" {
+		s.current.found.subject = api.Sentence{En: "the document " + name, Zh: "版式文件《" + name + "》"}
 	}
 	s.documentCopy(&done, self, p)
 	s.documentLicense(&done, p, r.Signatures)

@@ -75,6 +75,12 @@ func plain(v jsontext.Value) string {
 	return string(v)
 }
 
+// subject names a license for a person: by its own name and issuer where those are disclosed.
+func (c licenseClaims) subject() api.Sentence {
+	what, by := cmp.Or(c.disclosed["name"], c.Type), cmp.Or(c.disclosed["issuer_name"], c.Issuer)
+	return api.Sentence{En: "the license " + what + " of " + by, Zh: by + "颁发的" + what}
+}
+
 // says reports whether the disclosures are exactly these fields.
 func (c licenseClaims) says(fields api.Fields) bool {
 	if len(c.disclosed) != len(fields) {
@@ -121,8 +127,11 @@ func (s *sheaf) license(presentation string, in *answered) (done steps) {
 	s.licenseRevocation(&done, parts, signedAt, proven)
 	done.result("identifier", c.identifier())
 	s.authority(&done, c, leaf)
+	if s.current.Kind == License || s.current.Kind == "" {
+		s.current.found.subject = c.subject()
+	}
 	ended := s.validity(&done, c, in, presentation, at)
-	s.stands(ended, s.status(&done, c, in, presentation))
+	s.stands(ended, s.status(&done, c, in, presentation), in.stated(presentation))
 	s.presenter(&done, presentation, in, err == nil)
 	return done
 }
@@ -350,6 +359,17 @@ func (s *sheaf) stands(known ...*api.InForce) {
 	if old := s.current.Beside.InForce; old == nil || slices.Index(order, old.State) < slices.Index(order, is.State) {
 		s.current.Beside.InForce = is
 	}
+}
+
+// stated is how a license stood when it was released, by an answer whose receipt holds; nil where none says so.
+func (d *answered) stated(presentation string) *api.InForce {
+	if d == nil || !d.proven {
+		return nil
+	}
+	if is := d.status(presentation); is != "" {
+		return inForce(license.Status(is), d.at)
+	}
+	return nil
 }
 
 // status is what the answer says of a license in it.

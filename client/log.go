@@ -59,5 +59,40 @@ func (t *Trust) VerifyLog(ctx context.Context, r tlog.Reader, checkpoint string,
 	return c, done, err
 }
 
+// VerifyExtends proves that a log extends what somebody filed: a checkpoint, a receipt, or an answer with its receipt. It reads the
+// public hash tiles only. The steps of what was filed begin with "filed/". The error is ErrUnproven where something does not hold;
+// it is tlog.ErrFork where the log shows another past than it signed before.
+func (t *Trust) VerifyExtends(ctx context.Context, r tlog.Reader, checkpoint string, filed Artefact) (now, then tlog.Checkpoint, done []license.Step, err error) {
+	var list steps
+	trust, err := t.logOf(checkpoint)
+	if err != nil {
+		list.fail("log-known", err.Error())
+		return now, then, list, errors.Join(ErrUnproven, err)
+	}
+	now, own, err := tlog.VerifyCheckpoint(checkpoint, trust.Trust)
+	for _, s := range own {
+		list = append(list, license.Step{Name: s.Name, State: license.StepState(s.State), Reason: s.Reason})
+	}
+	if err != nil {
+		return now, then, list, err
+	}
+	s := t.gather([]Artefact{filed})
+	v := s.verified(0)
+	list.under("filed", v.Steps)
+	then, _, proven := s.loggedBy(0, filed.Data)
+	switch {
+	case !proven && v.Err() != nil:
+		return now, then, list, v.Err()
+	case !proven:
+		list.fail("filed/log-known", "it is no checkpoint, receipt or answer")
+		return now, then, list, ErrUnproven
+	}
+	err = tlog.VerifyExtends(ctx, r, sm.New, then, now)
+	if err == nil || errors.Is(err, ErrUnproven) {
+		list.result("log-extends-filed", err)
+	}
+	return now, then, list, err
+}
+
 // Origins returns the names of the logs that the trust names, sorted.
 func (t *Trust) Origins() []string { return slices.Sorted(maps.Keys(t.logs)) }

@@ -50,8 +50,8 @@ func sentence(v *Verified, decisive []license.Step) api.Sentence {
 		s.En = "Refuted: " + clause(decisive[0].Reason) + "."
 		s.Zh = "不成立：" + InChinese(decisive[0]).Reason + "。"
 	default:
-		s.En = "Not proven: " + what.En + " may be authentic, but " + clause(decisive[0].Reason) + "."
-		s.Zh = "未证实：" + what.Zh + "不能认定为真，" + InChinese(decisive[0]).Reason + "。"
+		s.En = "Not proven: that this " + noun.En + " is authentic could not be shown: " + clause(decisive[0].Reason) + "."
+		s.Zh = "未证实：无法证明此" + noun.Zh + "真实：" + InChinese(decisive[0]).Reason + "。"
 		if more := len(decisive) - 1; more > 0 {
 			s.En = strings.TrimSuffix(s.En, ".") + fmt.Sprintf(" (and %d more).", more)
 			s.Zh = strings.TrimSuffix(s.Zh, "。") + fmt.Sprintf("（另有 %d 项）。", more)

@@ -1,23 +1,21 @@
 package client
 
 import (
-	"bytes"
 	"encoding/pem"
+	"oncegate/certs/der"
+	"slices"
 )
 
 // Parts are an artefact's own parts: the lists of a PEM file that has several, as an authority publishes its own and that of
 // the authority above it in one; else the artefact itself.
 func (a Artefact) Parts() []Artefact {
-	var out []Artefact
-	for rest := bytes.TrimSpace(a.Data); bytes.HasPrefix(rest, []byte("-----BEGIN ")); {
-		block, after := pem.Decode(rest)
-		if block == nil {
-			return []Artefact{a}
-		}
-		out = append(out, Artefact{a.Name, pem.EncodeToMemory(block)})
-		if rest = bytes.TrimSpace(after); len(rest) == 0 && len(out) > 1 {
-			return out
-		}
+	blocks, err := der.Blocks(a.Data)
+	if err != nil || len(blocks) < 2 || slices.ContainsFunc(blocks, func(b *pem.Block) bool { return b.Type != blocks[0].Type }) {
+		return []Artefact{a}
 	}
-	return []Artefact{a}
+	var out []Artefact
+	for _, block := range blocks {
+		out = append(out, Artefact{a.Name, pem.EncodeToMemory(block)})
+	}
+	return out
 }

@@ -79,17 +79,18 @@ var proofs = map[Kind]proof{
 	Document: {
 		needs: []string{ofd.StepPackage, ofd.StepUnique, ofd.StepXML, ofd.StepDocument, ofd.StepSigned, ofd.StepCoverage, "identifier",
 			"issuer-authority", "validity"},
-		open: []string{"status", "copy-original"},
+		open: []string{"status", "copy-original", ofd.StepListContent}, // the References name digests of the same files
 	},
 	partSeal: {
 		needs: []string{ofd.StepForm, ofd.StepMethod, ofd.StepMissing, ofd.StepReferences, seal.StepForm, seal.StepDataHash,
 			seal.StepPropertyInfo, seal.StepSignature, seal.StepMade, seal.StepListed, seal.StepSignerChain, seal.StepSignerUsage,
 			seal.StepSignerRevocation, seal.StepMakerChain, seal.StepMakerUsage, seal.StepMakerRevocation, seal.StepPeriod},
-		open: []string{seal.StepStatus, seal.StepPeriodNow, seal.StepTime},
+		open: []string{seal.StepStatus, seal.StepPeriodNow, seal.StepTime, ofd.StepExtent}, // another signature may cover the rest: ofd-coverage
 	},
 	partSign: {
 		needs: []string{ofd.StepForm, ofd.StepMethod, ofd.StepMissing, ofd.StepReferences, "cms-parse", "cms-digest", "cms-signature",
 			"cms-chain", "cms-usage", "cms-revocation"},
+		open: []string{ofd.StepExtent},
 	},
 	SignedMessage: {needs: []string{"cms-parse", "cms-signature", "cms-chain", "cms-usage", "cms-revocation"}},
 	Seal: {

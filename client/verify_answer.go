@@ -34,7 +34,11 @@ func (s *sheaf) readAnswered(document []byte) answered {
 func (s *sheaf) proveAnswered(document []byte) (d answered) {
 	var err error
 	if d.answer, d.receipt, err = audit.SplitAnswer(document); err != nil {
-		d.steps.fail("document", err.Error())
+		if errors.Is(err, audit.ErrNoReceipt) {
+			d.steps.unknown("document", "it has no receipt: nothing shows that a gateway gave this answer")
+		} else {
+			d.steps.fail("document", err.Error())
+		}
 		return d
 	}
 	d.steps.ok("document", "")
@@ -102,6 +106,10 @@ func (s *sheaf) answered(document []byte) steps {
 	if err := json.Unmarshal(d.answer, &a); err != nil {
 		done.fail("answer-read", "the answer is not of the contract's form")
 		return done
+	}
+	s.current.found.subject = api.Sentence{
+		En: fmt.Sprintf("the answer to %s of record %d", d.record.Operation, d.receipt.Index),
+		Zh: fmt.Sprintf("对 %s 的答复（记录 %d）", d.record.Operation, d.receipt.Index),
 	}
 	done.result("operation-in-record", a.operation(d.record))
 	done.result("answer-time", a.time(d.at))

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -14,15 +15,18 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"pgregory.net/rapid"
 
 	"oncegate/api"
 	"oncegate/certs/certstest"
+	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
 	"oncegate/certs/sdjwt"
 	"oncegate/certs/sm"
 	"oncegate/certs/token"
 	"oncegate/license"
+	"oncegate/tlog"
 )
 
 // A run is one query of a city with everything it left behind.
@@ -378,25 +382,166 @@ func TestVerifyRequest(t *testing.T) {
 	}
 }
 
-// Whatever single byte is changed in whatever artefact, the change is noticed: a step fails, or, where the line of a second
-// signature is not that key's any more, one that held is not checkable.
-func TestAnyByte(t *testing.T) {
+// Whatever single bit is changed in whatever artefact, it is not proven any more: a step fails, or one that proof needs cannot be
+// taken.
+func TestAnyBit(t *testing.T) {
 	r := newRun(t)
-	for _, a := range []Artefact{{"license", []byte(r.license())}, {"answer", r.answer}, {"checkpoint", r.checkpoint()}} {
-		before := fmt.Sprint(r.trust.Verify(a)[0].Steps)
+	for _, a := range r.artefacts() {
+		if v := r.trust.Verify(a)[0]; v.Verdict != api.VerdictProven && a.Name != "request.body" {
+			t.Errorf("%s unchanged is %s", a.Name, v.Verdict)
+		}
 		rapid.Check(t, func(rt *rapid.T) {
 			b := bytes.Clone(a.Data)
 			at := rapid.IntRange(0, len(b)-1).Draw(rt, "at")
-			b[at] ^= byte(rapid.IntRange(1, 127).Draw(rt, "xor"))
-			if v := r.trust.Verify(Artefact{a.Name, b})[0]; fmt.Sprint(v.Steps) == before && !sameMeaning(a.Data, b) {
-				rt.Fatalf("%s with byte %d changed holds: %+v", a.Name, at, v)
+			b[at] ^= 1 << rapid.IntRange(0, 7).Draw(rt, "bit")
+			if v := r.trust.Verify(Artefact{a.Name, b})[0]; v.Verdict == api.VerdictProven && !sameMeaning(a.Data, b) {
+				rt.Fatalf("%s with byte %d changed is proven: %+v", a.Name, at, v)
 			}
 		})
 	}
 }
 
-// sameMeaning reports whether two texts are the same but for the space around them.
-func sameMeaning(a, b []byte) bool { return bytes.Equal(bytes.TrimSpace(a), bytes.TrimSpace(b)) }
+// sameMeaning reports whether two artefacts are the same but for space and the spelling of their JSON.
+func sameMeaning(a, b []byte) bool {
+	if x, err := api.Canonical(jsontext.Value(a)); err == nil {
+		y, err := api.Canonical(jsontext.Value(b))
+		return err == nil && bytes.Equal(x, y)
+	}
+	return bytes.Equal(bytes.TrimSpace(a), bytes.TrimSpace(b))
+}
+
+// What is not whole proves nothing: no beginning of an artefact is proven.
+func TestTruncated(t *testing.T) {
+	r := newRun(t)
+	for _, a := range r.artefacts() {
+		rapid.Check(t, func(rt *rapid.T) {
+			n := rapid.IntRange(0, len(bytes.TrimSpace(a.Data))-1).Draw(rt, "length")
+			v := r.trust.Verify(Artefact{a.Name, a.Data[:n]})[0]
+			whole := a.Name == "license.sdjwt" && n > 0 && a.Data[n-1] == '~' // with fewer disclosures it is a license all the same
+			if v.Verdict == api.VerdictProven && !whole {
+				rt.Fatalf("the first %d bytes of %s are proven: %+v", n, a.Name, v)
+			}
+		})
+	}
+}
+
+// Each of these said "holds" once.
+func TestNothingUncheckedIsProven(t *testing.T) {
+	r := newRun(t)
+	var e api.Envelope
+	r.must(json.Unmarshal(r.answer, &e))
+	other := certstest.New(t, "other").Root.Certificate()
+	damaged := append(bytes.Replace(pki.MarshalPEM(other), []byte("MII"), []byte("M I"), 1), pki.MarshalPEM(r.world.Root.Certificate())...)
+	c, err := tlog.ParseCheckpoint(string(r.checkpoint()))
+	r.must(err)
+	sm2Only := Artefact{"checkpoint", []byte(c.Text() + "\n" + strings.SplitAfter(string(r.checkpoint()), "\n")[5])}
+	r.city.trust.Evidence = nil
+	unasked := r.newTrust()
+	for _, x := range []struct {
+		name  string
+		trust *Trust
+		files []Artefact
+		want  api.Verdict
+		lacks string
+	}{
+		{"a picture", r.trust, []Artefact{{"a.png", []byte("\x89PNG\r\n\x1a\n")}}, api.VerdictNotProven, "picture-released"},
+		{"a PDF", r.trust, []Artefact{{"a.pdf", []byte("%PDF-1.7\n")}}, api.VerdictNotProven, "picture-released"},
+		{"an SVG beside an answer that released none", r.trust, []Artefact{{"a.svg", []byte("<svg ></svg>")}, {"answer", r.answer}}, api.VerdictNotProven, "picture-released"},
+		{"an answer without its receipt", r.trust, []Artefact{{"answer", []byte(`{"answer":` + string(e.Answer) + `}`)}}, api.VerdictNotProven, "document"},
+		{"an answer that was cut off", r.trust, []Artefact{{"answer", r.answer[:len(r.answer)/2]}}, api.VerdictRefuted, ""},
+		{"a body without its call", r.trust, []Artefact{{"body", r.body}}, api.VerdictNotProven, "body-of-call"},
+		{"a damaged PEM block before a good one", r.trust, []Artefact{{"ca.pem", damaged}}, api.VerdictRefuted, ""},
+		{"a checkpoint without the Ed25519 line", r.trust, []Artefact{sm2Only}, api.VerdictNotProven, "checkpoint-ed25519-signature"},
+		{"a license of whose key nobody was asked", unasked, []Artefact{licenseOf(r)}, api.VerdictNotProven, "key-revocation"},
+		{"an answer with such a license", unasked, []Artefact{answerOf(r)}, api.VerdictNotProven, "license[0]/key-revocation"},
+	} {
+		v := x.trust.Verify(x.files...)[0]
+		if v.Verdict != x.want || v.Err() == nil || v.Supports || x.lacks != "" && (len(v.Lacks) == 0 || v.Lacks[0] != x.lacks) || errors.Is(v.Err(), ErrRefuted) != (x.want == api.VerdictRefuted) {
+			t.Errorf("%s is %s, lacks %v: %v", x.name, v.Verdict, v.Lacks, v.Err())
+		}
+	}
+}
+
+// Of several artefacts the worst counts, whatever the order; files that support others do not.
+func TestWorst(t *testing.T) {
+	r := newRun(t)
+	good, open, bad := Artefact{"good", r.answer}, Artefact{"open", []byte("%PDF-1.7")}, Artefact{"bad", flip(r.license(), len(r.jwt)-3)}
+	key := Artefact{"key", []byte(r.vkey)}
+	for _, x := range []struct {
+		files []Artefact
+		want  api.Verdict
+	}{
+		{[]Artefact{good}, api.VerdictProven}, {[]Artefact{key}, api.VerdictProven}, {[]Artefact{good, key}, api.VerdictProven},
+		{[]Artefact{good, open}, api.VerdictNotProven}, {[]Artefact{open, good, key}, api.VerdictNotProven},
+		{[]Artefact{bad, open, good}, api.VerdictRefuted}, {[]Artefact{good, open, bad}, api.VerdictRefuted}, {nil, api.VerdictNotProven},
+	} {
+		if got := Worst(r.trust.Verify(x.files...)); got != x.want {
+			t.Errorf("%v: %s, want %s", x.files, got, x.want)
+		}
+	}
+}
+
+// What the trust requires beside authenticity is needed for proven, and nothing else is.
+func TestRequirements(t *testing.T) {
+	r := newRun(t)
+	list := Artefact{"list", []byte(r.statusList(0))}
+	for _, x := range []struct {
+		require Requirement
+		files   []Artefact
+		lacks   string
+	}{
+		{Requirement{}, []Artefact{licenseOf(r)}, ""},
+		{Requirement{InForce: true}, []Artefact{licenseOf(r)}, "status"},
+		{Requirement{InForce: true}, []Artefact{licenseOf(r), list}, ""},
+		{Requirement{InForce: true}, []Artefact{{Data: r.checkpoint()}}, ""},
+		{Requirement{Presenter: true}, []Artefact{licenseOf(r), list}, "presentation-right"},
+		{Requirement{Presenter: true}, []Artefact{licenseOf(r), answerOf(r)}, ""},
+		{Requirement{Witnesses: 1}, []Artefact{answerOf(r)}, "witness"},
+		{Requirement{Witnesses: 1}, []Artefact{licenseOf(r)}, ""},
+	} {
+		c := r.city.trust
+		c.Witnesses, c.Require = []string{r.vkey}, x.require
+		if x.lacks == "witness" {
+			other, err := lognote.MarshalVKey("witness.example", r.world.Ed25519("witness").Public().(ed25519.PublicKey))
+			r.must(err)
+			c.Witnesses = []string{other}
+		}
+		trust, err := NewTrust(c)
+		r.must(err)
+		if v := trust.Verify(x.files...)[0]; strings.Join(v.Lacks, " ") != x.lacks || (v.Verdict == api.VerdictProven) != (x.lacks == "") {
+			t.Errorf("%+v: %s, lacks %v, want %q", x.require, v.Verdict, v.Lacks, x.lacks)
+		}
+	}
+}
+
+// Two histories that a log's own keys signed are one refutation, which names both, however they come: as checkpoints, receipts or
+// answers.
+func TestForkIsRefuted(t *testing.T) {
+	a, b := newRun(t), newRun(t) // of one origin and one key: the same seed
+	b.again()
+	if bytes.Equal(a.receipt(), b.receipt()) {
+		t.Fatal("both logs are the same")
+	}
+	c := newRun(t)
+	for name, files := range map[string][2]Artefact{
+		"answers":             {{"a.json", a.answer}, {"b.json", b.answer}},
+		"checkpoints":         {{"a.checkpoint", a.checkpoint()}, {"c.checkpoint", c.checkpoint()}},
+		"receipt and answer":  {{"a.receipt", a.receipt()}, {"b.json", b.answer}},
+		"answer and receipts": {{"a.json", a.answer}, {"b.receipt", b.receipt()}},
+	} {
+		for i, v := range a.trust.Verify(files[0], files[1]) {
+			s := stepNamed(v.Steps, "one-history")
+			if v.Verdict != api.VerdictRefuted || s.State != license.Failed || !strings.Contains(s.Reason, "fork") || !strings.Contains(s.Reason, files[1-i].Name) || !strings.Contains(s.Reason, files[i].Name) {
+				t.Errorf("%s: %s is %s: %+v", name, v.Name, v.Verdict, s)
+			}
+		}
+	}
+	for _, v := range a.trust.Verify(Artefact{"a.json", a.answer}, Artefact{"a.receipt", a.receipt()}, Artefact{"a.checkpoint", a.checkpoint()}) {
+		if s := stepNamed(v.Steps, "one-history"); v.Verdict != api.VerdictProven || s.State != license.OK {
+			t.Errorf("%s is %s: %+v", v.Name, v.Verdict, s)
+		}
+	}
+}
 
 func TestLoadTrust(t *testing.T) {
 	r := newRun(t)

@@ -74,10 +74,12 @@ func (s *story) papers(ctx context.Context, presentation string) (all []client.A
 	add("annotated.ofd", s.food.copied, nil)
 	var original []byte
 	for _, form := range []api.RenderRequestForm{api.RenderRequestFormOfd, api.RenderRequestFormPdf, api.RenderRequestFormPng} {
-		data, err := s.rendered(ctx, form)
+		data, answer, err := s.rendered(ctx, form)
 		add("license."+string(form), data, err)
 		if form == api.RenderRequestFormOfd {
 			original = data
+		} else { // a picture carries no signature: the answer that released it proves it
+			add("license."+string(form)+".answer.json", answer, err)
 		}
 	}
 	if err != nil {
@@ -98,17 +100,18 @@ func (s *story) papers(ctx context.Context, presentation string) (all []client.A
 }
 
 // rendered has the department draw the food company's license.
-func (s *story) rendered(ctx context.Context, form api.RenderRequestForm) ([]byte, error) {
+func (s *story) rendered(ctx context.Context, form api.RenderRequestForm) (file, answer []byte, err error) {
 	department, err := s.as("samr-licenses")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	who := s.city.Population.Cast.FoodShop.Holder()
 	a, err := department.Render(ctx, api.RenderRequest{LicenseType: "business-license", Holder: api.HolderID{Type: who.Type, Code: who.Code}, Form: form})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return fileOf(a.Answer.Document)
+	file, err = fileOf(a.Answer.Document)
+	return file, a.Raw, err
 }
 
 // sealOf takes the seal and the time stamp, as a reply (RFC 3161), out of a sealed package.

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
 
+	"oncegate/certs/der"
 	"oncegate/certs/keystore"
 	"oncegate/certs/keystore/pkcs12"
 	"oncegate/certs/pki"
@@ -78,8 +78,8 @@ func (r *KeyRing) importEnveloped(i KeyImport) (keystore.Info, error) {
 
 // unarmoured takes PEM or base64 off.
 func unarmoured(file []byte) []byte {
-	if block, _ := pem.Decode(file); block != nil {
-		return block.Bytes
+	if blocks, err := der.Blocks(file); err == nil && len(blocks) == 1 {
+		return blocks[0].Bytes
 	}
 	text := bytes.Join(bytes.Fields(file), nil)
 	if der, err := base64.StdEncoding.AppendDecode(nil, text); err == nil {
@@ -125,11 +125,11 @@ func (i KeyImport) entries() ([]pkcs12.Entry, error) {
 		return nil, err
 	}
 	e := pkcs12.Entry{Key: key}
-	for rest := i.File; ; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil {
-			return []pkcs12.Entry{e}, nil
-		}
+	blocks, err := der.Blocks(i.File)
+	if err != nil {
+		return nil, err
+	}
+	for _, block := range blocks {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
@@ -139,6 +139,7 @@ func (i KeyImport) entries() ([]pkcs12.Entry, error) {
 		}
 		e.Chain = append(e.Chain, c)
 	}
+	return []pkcs12.Entry{e}, nil
 }
 
 // anchored verifies that a chain leads to an anchor of the configuration and is for a usage, and gives it without the

@@ -15,7 +15,9 @@ import (
 	"oncegate/audit"
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
+	"oncegate/client"
 	"oncegate/store"
 	"oncegate/tlog"
 )
@@ -40,6 +42,10 @@ const (
 	CallersFolder = "callers"
 )
 
+// RevocationFile is where Prepare keeps the revocation lists of the installation's own authority, beside the main file, where
+// trust.evidence names it: without them nothing that our keys sign is proven, for nobody says that they were not revoked.
+const RevocationFile = "evidence/authority.crl"
+
 // A Prepared says what Prepare made.
 type Prepared struct {
 	Setup *Setup
@@ -54,8 +60,9 @@ func Prepare(ctx context.Context, path string, o PrepareOptions) (*Prepared, err
 	if setup.Keys == nil && !setup.Unmade || setup.Config.Gateway.ID == "" {
 		return nil, faults.err()
 	}
-	m := &maker{setup: setup, options: o.withDefaults(filepath.Dir(path)), prepared: &Prepared{}}
-	for _, step := range []func(context.Context) error{m.passphrase, m.folders, m.keys, m.certificates, m.log} {
+	dir := filepath.Dir(path)
+	m := &maker{setup: setup, lists: filepath.Join(dir, filepath.FromSlash(RevocationFile)), options: o.withDefaults(dir), prepared: &Prepared{}}
+	for _, step := range []func(context.Context) error{m.passphrase, m.folders, m.keys, m.certificates, m.revocations, m.log} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, faults.err())
 		}
@@ -95,6 +102,7 @@ type maker struct {
 	phrase    []byte
 	store     *keystore.Store
 	authority *Authority
+	lists     string // file of the authority's revocation lists
 }
 
 func (m *maker) made(format string, args ...any) {
@@ -185,6 +193,41 @@ func (m *maker) certificates(ctx context.Context) error {
 		return err
 	}
 	return m.callerCertificates(ctx, operator)
+}
+
+// revocations signs the authority's lists where there are none yet, or where the next ones are half due.
+func (m *maker) revocations(ctx context.Context) error {
+	wanted := slices.ContainsFunc(m.setup.Trust.Evidence, func(pattern string) bool {
+		match, err := filepath.Match(pattern, m.lists)
+		return err == nil && match
+	})
+	if old, err := os.ReadFile(m.lists); err == nil {
+		parts := client.Artefact{Data: old}.Parts()
+		list, err := revocation.ParseList(parts[0].Data)
+		wanted = wanted && err == nil && m.options.Now().After(list.This.Add(ListValid/2))
+	}
+	if _, err := os.Stat(m.options.CA); !wanted || m.authority == nil && err != nil {
+		return nil // not asked for, fresh, somebody else's, or its keys were taken off this machine
+	}
+	if m.authority == nil {
+		var err error
+		config := AuthorityConfig{Dir: m.options.CA, Passphrase: m.phrase, Now: m.options.Now, Rand: m.options.Rand, Cost: m.options.Cost}
+		if m.authority, err = NewAuthority(ctx, config); err != nil {
+			return err
+		}
+	}
+	text, err := m.authority.pemLists(ctx)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(m.lists), 0o755)
+	}
+	if err == nil {
+		err = replaceFile(m.lists, text, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("write revocation lists: %w", err)
+	}
+	m.made("the authority's revocation lists, %s: sign new ones within %d days (oncegate keys crl)", m.lists, int(ListValid/(24*time.Hour)))
+	return nil
 }
 
 // complete says whether no certificate is missing, so that no authority is needed.

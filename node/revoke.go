@@ -128,13 +128,14 @@ func (r *KeyRing) Lists(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign revocation lists: open the certificate authority: %w", err)
 	}
+	return a.pemLists(ctx)
+}
+
+// pemLists are Lists as one PEM text.
+func (a *Authority) pemLists(ctx context.Context) (text []byte, err error) {
 	lists, err := a.Lists(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var text []byte
 	for _, der := range lists {
 		text = append(text, pki.MarshalCRL(der)...)
 	}
-	return text, nil
+	return text, err
 }

@@ -22,7 +22,8 @@ import (
 func verifier(t *testing.T, o *office.Office) *client.Client {
 	t.Helper()
 	c := newCity(t)
-	for name, data := range map[string][]byte{"office-ca.pem": pki.MarshalPEM(o.Root.Certificate()), "office-sub.pem": pki.MarshalPEM(o.Intermediate.Chain()...)} {
+	lists := append(o.Revoked(nil, time.Time{}), o.RootList()...)
+	for name, data := range map[string][]byte{"evidence/office.crl": lists, "office-ca.pem": pki.MarshalPEM(o.Root.Certificate()), "office-sub.pem": pki.MarshalPEM(o.Intermediate.Chain()...)} {
 		if err := os.WriteFile(filepath.Join(c.dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -71,11 +72,11 @@ func TestVerifyDocuments(t *testing.T) {
 		case a.Kind != "ofd" || a.Operation != "licenses.verify":
 			t.Errorf("%s: %+v", c.Name, a)
 		case c.State == license.NotCheckable:
-			if a.Verdict != api.VerdictIncomplete || !slices.ContainsFunc(a.Steps, func(s api.Step) bool { return s.Name == c.Step && s.State == api.StepStateNotCheckable }) {
+			if a.Verdict != api.VerdictNotProven || !slices.ContainsFunc(a.Steps, func(s api.Step) bool { return s.Name == c.Step && s.State == api.StepStateNotCheckable }) {
 				t.Errorf("%s: %s %v", c.Name, a.Verdict, failed)
 			}
-		case c.Step == "" && (failed != nil || a.Verdict == api.VerdictFails), c.Step != "" && (!slices.Contains(failed, c.Step) || a.Verdict != api.VerdictFails):
-			t.Errorf("%s: %s, failed %v, want %s", c.Name, a.Verdict, failed, c.Step)
+		case c.Step == "" && (failed != nil || a.Verdict != api.VerdictProven), c.Step != "" && (!slices.Contains(failed, c.Step) || a.Verdict != api.VerdictRefuted):
+			t.Errorf("%s: %s, failed %v, lacks %v, want %s", c.Name, a.Verdict, failed, a.Lacks, c.Step)
 		}
 	}
 	a, err := ask(t, caller, office.Case{Files: map[string][]byte{office.First: o.License()}})

@@ -1,6 +1,7 @@
 package tlog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash"
@@ -17,10 +18,14 @@ type ForkError struct {
 	A, B     string // names of the sources, as given to [History.Add]
 	Roots    bool   // the roots of one size differ; else the hashes of a subtree
 	From, To uint64 // the leaves [From, To) of which both have a hash, and not the same
+	Shorter  bool   // B ends at From, before the To entries that A has
 	Tree     Tree
 }
 
 func (e *ForkError) Error() string {
+	if e.Shorter {
+		return fmt.Sprintf("fork: %s has %d entries of log %s, %s only %d", e.A, e.To, e.Origin, e.B, e.From)
+	}
 	if e.Roots {
 		return fmt.Sprintf("fork: %s and %s show log %s at size %d with different roots of the %s tree", e.A, e.B, e.Origin, e.To, e.Tree)
 	}
@@ -144,3 +149,41 @@ func (h *History) see(n node, s source) error {
 	}
 	return &ForkError{Origin: n.origin, A: old.name, B: s.name, Roots: old.root && s.root, From: n.from, To: n.to, Tree: n.tree}
 }
+
+// VerifyExtends proves, from the hash tiles that a log publishes, that the log of checkpoint to extends the one of checkpoint from:
+// every entry of from is there, unchanged and in its place. Both checkpoints must be proven already, and of one log. It reads no
+// entries, and some tiles a level. The error is a *ForkError, whose A is "the filed checkpoint" and B "the log", where the two
+// contradict one another or the log has become shorter; ErrUnproven where its tiles are not those of to; else it could not be read.
+func VerifyExtends(ctx context.Context, r Reader, newSM3 func() hash.Hash, from, to Checkpoint) error {
+	if from.Origin != to.Origin {
+		return fmt.Errorf("%w: checkpoints are of two logs", ErrUnproven)
+	}
+	fork := &ForkError{Origin: to.Origin, A: "the filed checkpoint", B: "the log", Tree: SM3, From: to.Size, To: from.Size}
+	if from.Size > to.Size {
+		fork.Shorter = true
+		return fork
+	}
+	view := NewView(published{Reader: r, head: Head{Size: to.Size}}, newSM3)
+	if err := view.checkRoots(ctx, to); err != nil {
+		return fmt.Errorf("read the log's tiles: %w", err)
+	}
+	proofs, err := view.ProveConsistency(ctx, from.Size, to.Size)
+	if err != nil {
+		return err
+	}
+	for _, tree := range Trees {
+		if verifyConsistency(view.nodes.of(tree), from, to, proofs.Of(tree)) != nil {
+			fork.Tree, fork.Roots, fork.From, fork.To = tree, true, 0, from.Size
+			return fork
+		}
+	}
+	return nil
+}
+
+// published is a Reader with a head that is known from elsewhere.
+type published struct {
+	Reader
+	head Head
+}
+
+func (p published) Head(context.Context) (Head, error) { return p.head, nil }

@@ -122,3 +122,32 @@ func TestHistoryOfTwoLogs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A log extends every checkpoint of its own past, and none of another past or of a longer one.
+func TestExtends(t *testing.T) {
+	const size, at = 300, 259 // past a full tile
+	records := numbered(0, size, "r")
+	one, other := newBench(t), newBench(t)
+	honest := grow(t, one, records...)
+	records[at] = "forged"
+	forged := grow(t, other, records...)
+	last := parsed(t, honest[size-1])
+	for _, i := range []int{0, 1, 6, 255, 256, at - 1, at, at + 1, size - 1} {
+		if err := tlog.VerifyExtends(t.Context(), one.memory, tlogtest.NewHash, parsed(t, honest[i]), last); err != nil {
+			t.Errorf("size %d: %v", i+1, err)
+		}
+		err := tlog.VerifyExtends(t.Context(), one.memory, tlogtest.NewHash, parsed(t, forged[i]), last)
+		if errors.Is(err, tlog.ErrFork) != (i >= at) || i < at && err != nil {
+			t.Errorf("forged size %d: %v", i+1, err)
+		}
+		if i > 0 {
+			if err := tlog.VerifyExtends(t.Context(), one.memory, tlogtest.NewHash, parsed(t, honest[i]), parsed(t, honest[i-1])); !errors.Is(err, tlog.ErrFork) {
+				t.Errorf("shortened to %d: %v", i, err)
+			}
+		}
+	}
+	// Tiles that are not those of the checkpoint say nothing about a fork.
+	if err := tlog.VerifyExtends(t.Context(), other.memory, tlogtest.NewHash, parsed(t, honest[2]), last); !errors.Is(err, tlog.ErrUnproven) || errors.Is(err, tlog.ErrFork) {
+		t.Errorf("tiles of another log: %v", err)
+	}
+}

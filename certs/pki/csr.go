@@ -10,6 +10,7 @@ import (
 
 	"github.com/emmansun/gmsm/smx509"
 
+	"oncegate/certs/der"
 	"oncegate/certs/sm"
 )
 
@@ -33,11 +34,11 @@ func CreateRequest(ctx context.Context, r Request, signer sm.Signer) ([]byte, er
 // ParseRequest reads a request and proves that who asks has the key: its own signature must hold. What the request says of
 // its subject is not taken over: the caller knows for whom it certifies.
 func ParseRequest(text []byte) (*ecdsa.PublicKey, error) {
-	block, _ := pem.Decode(text)
-	if block == nil || block.Type != "CERTIFICATE REQUEST" {
-		return nil, fmt.Errorf("%w: no PEM block of a certificate request", ErrMalformed)
+	request, err := der.Block(text, "CERTIFICATE REQUEST")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	r, err := smx509.ParseCertificateRequest(block.Bytes)
+	r, err := smx509.ParseCertificateRequest(request)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the request cannot be read", ErrMalformed)
 	}

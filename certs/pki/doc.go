@@ -17,6 +17,7 @@ import (
 
 	"github.com/emmansun/gmsm/smx509"
 
+	"oncegate/certs/der"
 	"oncegate/certs/sm"
 )
 
@@ -93,12 +94,12 @@ func Parse(der []byte) (*Certificate, error) {
 
 // ParsePEM reads every CERTIFICATE block of text, in order; at least one.
 func ParsePEM(text []byte) ([]*Certificate, error) {
+	blocks, err := der.Blocks(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
 	var certs []*Certificate
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			break
-		}
+	for _, block := range blocks {
 		if block.Type != "CERTIFICATE" {
 			return nil, fmt.Errorf("%w: a PEM block is %s", ErrMalformed, block.Type)
 		}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/asn1"
 	"encoding/binary"
-	"encoding/pem"
 	"fmt"
 	"iter"
 	"math/big"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	tag "golang.org/x/crypto/cryptobyte/asn1"
 
+	"oncegate/certs/der"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
 )
@@ -197,9 +197,9 @@ func unwrapPEM(data []byte, label string) ([]byte, error) {
 	if !bytes.HasPrefix(bytes.TrimSpace(data[:min(len(data), 256)]), []byte("-----BEGIN ")) {
 		return data, nil
 	}
-	block, rest := pem.Decode(data)
-	if block == nil || block.Type != label || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, fmt.Errorf("%w: not one PEM block %q", ErrMalformed, label)
+	inside, err := der.Block(data, label)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return block.Bytes, nil
+	return inside, nil
 }

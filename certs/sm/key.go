@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"oncegate/certs/der"
 
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/smx509"
@@ -101,11 +102,11 @@ func MarshalPEM(pub *ecdsa.PublicKey) ([]byte, error) {
 
 // ParsePEM reads one SPKI PEM block ("PUBLIC KEY") and nothing after it but white space.
 func ParsePEM(text []byte) (*ecdsa.PublicKey, error) {
-	block, rest := pem.Decode(text)
-	if block == nil || block.Type != "PUBLIC KEY" || !blank(rest) {
-		return nil, fmt.Errorf("%w: not one PUBLIC KEY block", ErrBadKey)
+	spki, err := der.Block(text, "PUBLIC KEY")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadKey, err)
 	}
-	key, err := smx509.ParsePKIXPublicKey(block.Bytes)
+	key, err := smx509.ParsePKIXPublicKey(spki)
 	if err != nil {
 		return nil, fmt.Errorf("%w: not an spki", ErrBadKey)
 	}
@@ -114,13 +115,4 @@ func ParsePEM(text []byte) (*ecdsa.PublicKey, error) {
 		return nil, fmt.Errorf("%w: another algorithm", ErrBadKey)
 	}
 	return pub, CheckPublicKey(pub)
-}
-
-func blank(b []byte) bool {
-	for _, c := range b {
-		if c != ' ' && c != '\n' && c != '\r' && c != '\t' {
-			return false
-		}
-	}
-	return true
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"oncegate/certs/der"
 
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/smx509"
@@ -20,12 +21,11 @@ func ParsePrivatePEM(text []byte) (priv *PrivateKey, err error) {
 			priv, err = nil, ErrPrivateKey
 		}
 	}()
-	for len(text) > 0 {
-		block, rest := pem.Decode(text)
-		if block == nil {
-			break
-		}
-		text = rest
+	blocks, err := der.Blocks(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPrivateKey, err)
+	}
+	for _, block := range blocks {
 		var key any
 		switch block.Type {
 		case "EC PARAMETERS":

@@ -168,10 +168,11 @@ func printRecords(w *tabwriter.Writer, records []api.AuditRecord) {
 
 type auditVerify struct {
 	calling
-	Store  string
-	Origin string
-	JSON   bool
-	Files  []string
+	Store   string
+	Origin  string
+	Against string
+	JSON    bool
+	Files   []string
 }
 
 func newAuditVerify(t *terminal) *command {
@@ -180,9 +181,10 @@ func newAuditVerify(t *terminal) *command {
 	cmd.arguments = []argument{{name: "file", help: "Verify these receipts and answers instead of the whole log.", kind: "FILE", many: &c.Files, optional: true}}
 	cmd.text(&c.Store, "store", "FILE", "SQLite database of a stopped node, or a copy, instead of HTTP.")
 	cmd.text(&c.Origin, "origin", "NAME", "Name of the log in it, where the trust names several.")
+	cmd.text(&c.Against, "against", "FILE", "Prove instead that the log extends this filed checkpoint, receipt or answer; reads public tiles only.")
 	cmd.yes(&c.JSON, "json", "Print the steps as JSON.")
 	c.declare(cmd)
-	cmd.examples("oncegate audit verify -c oncegate.yaml --system audit-office", "oncegate audit verify --trust trust --store copy.db", "oncegate audit verify --trust trust answer.json")
+	cmd.examples("oncegate audit verify -c oncegate.yaml --system audit-office", "oncegate audit verify -c oncegate.yaml --system audit-office --against last-year.checkpoint", "oncegate audit verify --trust trust --store copy.db", "oncegate audit verify --trust trust answer.json")
 	return cmd
 }
 
@@ -255,6 +257,9 @@ func (c *auditVerify) stored(ctx context.Context, t *terminal) (err error) {
 }
 
 func (c *auditVerify) verify(ctx context.Context, t *terminal, trust *client.Trust, r tlog.Reader, checkpoint string) error {
+	if c.Against != "" {
+		return c.extends(ctx, t, trust, r, checkpoint)
+	}
 	start := time.Now()
 	done, steps, err := trust.VerifyLog(ctx, r, checkpoint, t.progress("entries"))
 	if err != nil && !errors.Is(err, client.ErrUnproven) {
@@ -273,12 +278,48 @@ func (c *auditVerify) verify(ctx context.Context, t *terminal, trust *client.Tru
 	}
 	if err != nil {
 		t.tell("%s the log does not hold: %s", t.paint(red, "✗"), err)
-		return errNo
+		return unproven(steps)
 	}
 	if !c.JSON {
 		t.println("%s all %d entries of %s hold (%s)", t.paint(green, "✓"), done.Size, done.Origin, time.Since(start).Round(time.Millisecond))
 	}
 	return nil
+}
+
+// extends proves that the log has kept what somebody filed.
+func (c *auditVerify) extends(ctx context.Context, t *terminal, trust *client.Trust, r tlog.Reader, checkpoint string) error {
+	start := time.Now()
+	data, err := t.readAll(c.Against, client.MaxArtefact)
+	if err != nil {
+		return err
+	}
+	now, then, steps, err := trust.VerifyExtends(ctx, r, checkpoint, client.Artefact{Name: c.Against, Data: data})
+	if err != nil && !errors.Is(err, client.ErrUnproven) {
+		return err
+	}
+	if c.JSON {
+		if printErr := t.json(map[string]any{"ok": err == nil, "origin": now.Origin, "size": now.Size, "filed": then.Size, "fork": errors.Is(err, tlog.ErrFork), "steps": steps}); printErr != nil {
+			return printErr
+		}
+	} else {
+		t.steps(steps, false)
+	}
+	if err != nil {
+		t.tell("%s the log does not hold: %s", t.paint(red, "✗"), err)
+		return unproven(steps)
+	}
+	if !c.JSON {
+		t.println("%s the log of %d entries extends the filed one of %d (%s)", t.paint(green, "✓"), now.Size, then.Size, time.Since(start).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// unproven is the outcome of steps that do not prove a log: refuted where one failed.
+func unproven(steps []license.Step) error {
+	if client.Failure(steps) != nil {
+		return errNo
+	}
+	return errOpen
 }
 
 type auditExport struct {

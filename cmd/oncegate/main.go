@@ -26,12 +26,16 @@ func main() {
 // Exit codes. They never change.
 const (
 	exitOK      = 0
-	exitNo      = 1 // does not hold, was refused, or could not be done
+	exitNo      = 1 // refuted, refused, or could not be done
 	exitMisused = 2 // wrong usage, or a configuration that cannot be used
+	exitOpen    = 3 // not proven: nothing failed, but something that proof needs could not be checked
 )
 
 // errNo is an outcome that was printed already: it only sets the exit code.
 var errNo = errors.New("it does not hold")
+
+// errOpen is the outcome "not proven", printed already.
+var errOpen = errors.New("it is not proven")
 
 // run is the program; it returns the exit code.
 func run(ctx context.Context, args []string, t *terminal) int {
@@ -61,6 +65,8 @@ func (t *terminal) codeOf(err error) int {
 		return exitMisused
 	case errors.Is(err, errNo):
 		return exitNo
+	case errors.Is(err, errOpen):
+		return exitOpen
 	}
 	t.complain(err)
 	return exitNo

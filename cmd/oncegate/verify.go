@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode"
 
+	"oncegate/api"
 	"oncegate/client"
 	"oncegate/license"
 	"oncegate/node"
@@ -21,11 +22,12 @@ type verifyCommand struct {
 func newVerify(t *terminal) *command {
 	c := &verifyCommand{}
 	cmd := t.command("verify", "Verify what a gateway or somebody else handed out, offline: licenses, sealed documents, answers, receipts, time stamps, lists, and more.", c.run)
+	cmd.Long = t.say("Exit code: 0 proven, 1 refuted, 3 not proven (2 is misuse); of several files the worst. Keys, certificates, lists, stamps, calls and bodies beside what they support have no verdict of their own.")
 	cmd.arguments = []argument{{name: "file", help: "What to verify; - is standard input. Files that belong together verify one another.", kind: "FILE", many: &c.Files}}
 	cmd.text(&c.Trust, "trust", "DIR", "What is believed: a folder with trust.json, or that file.")
 	cmd.required("trust")
 	cmd.yes(&c.JSON, "json", "Print the steps as JSON.")
-	cmd.yes(&c.Quiet, "q,quiet", "Print only what does not hold.")
+	cmd.yes(&c.Quiet, "q,quiet", "Print only what is not proven.")
 	cmd.examples("oncegate verify --trust trust answer.json", "oncegate verify --trust trust license.ofd", "oncegate verify --trust trust copy.ofd original.ofd authority.crl",
 		"oncegate verify --trust trust license.sdjwt answer.json request.jwt request.body", "curl -s https://gateway.example/log/checkpoint | oncegate verify --trust trust -")
 	return cmd
@@ -48,48 +50,76 @@ func (c *verifyCommand) run(_ context.Context, t *terminal) error {
 	return t.report(trust.Verify(all...), c.JSON, c.Quiet)
 }
 
-// report prints verifications; errNo unless everything holds.
+// report prints verifications. The exit code is that of the worst: 1 for refuted, 3 for not proven.
 func (t *terminal) report(all []client.Verified, asJSON, quiet bool) error {
-	held := true
-	for _, v := range all {
-		held = held && v.Err() == nil
-	}
+	worst := client.Worst(all)
 	if asJSON {
-		if err := t.json(map[string]any{"ok": held, "artefacts": all}); err != nil {
+		if err := t.json(map[string]any{"ok": worst == api.VerdictProven, "verdict": worst, "artefacts": all}); err != nil {
 			return err
 		}
 	} else {
 		for _, v := range all {
-			t.verified(v, quiet)
+			if !quiet || v.Err() != nil {
+				t.verified(v, quiet)
+			}
 		}
 	}
-	if !held {
+	switch worst {
+	case api.VerdictProven:
+		return nil
+	case api.VerdictRefuted:
 		return errNo
 	}
-	return nil
+	return errOpen
 }
 
+// verified prints what came of one artefact: a sentence, what stands beside the verdict, who signed, and the steps.
 func (t *terminal) verified(v client.Verified, quiet bool) {
-	verdict := t.paint(green, t.say("holds"))
-	open := 0
-	for _, s := range v.Steps {
-		if s.State == license.NotCheckable {
-			open++
-		}
+	says, colour := v.Says.En, faint
+	if t.zh {
+		says = v.Says.Zh
 	}
-	switch {
-	case v.Err() != nil:
-		verdict = t.paint(red, t.say("DOES NOT HOLD"))
-	case quiet:
-		return
-	case open > 0:
-		verdict += t.paint(faint, t.say(" (%d steps could not be checked)", open))
+	switch v.Verdict {
+	case api.VerdictProven:
+		colour = green
+	case api.VerdictNotProven:
+		colour = yellow
+	case api.VerdictRefuted:
+		colour = red
 	}
-	fmt.Fprintf(t.out, "%s (%s): %s\n", t.paint(bold, v.Name), v.Kind, verdict)
+	fmt.Fprintf(t.out, "%s (%s)\n  %s\n", t.paint(bold, v.Name), v.Kind, t.paint(colour, printable(says)))
+	if beside := t.beside(v.Beside); beside != "" && !v.Supports {
+		fmt.Fprintf(t.out, "  %s\n", beside)
+	}
 	for _, s := range v.Signatures {
 		t.signature(s)
 	}
 	t.steps(v.Steps, quiet)
+}
+
+// beside says in words of its own what no verdict on authenticity says.
+func (t *terminal) beside(b api.Beside) string {
+	var parts []string
+	if w := b.Witnessed; w != nil {
+		parts = append(parts, t.say("witnessed by %d of %d", w.Count, w.Of))
+	}
+	if is := b.InForce; is != nil {
+		switch is.State {
+		case api.InForceStateInForce:
+			parts = append(parts, t.say("in force as of %s", is.AsOf))
+		case api.InForceStateNotInForce:
+			parts = append(parts, t.say("not in force as of %s", is.AsOf))
+		default:
+			parts = append(parts, t.say("in force: not asked"))
+		}
+	}
+	switch b.Presenter {
+	case api.PresenterEntitled:
+		parts = append(parts, t.say("presenter entitled"))
+	case api.PresenterUnknown:
+		parts = append(parts, t.say("presenter unknown"))
+	}
+	return strings.Join(parts, t.say("; "))
 }
 
 // signature prints who signed, with which seal and when, as the signature says.
@@ -129,7 +159,7 @@ func printable(text string) string {
 	}, text)
 }
 
-// steps prints steps, one a line.
+// steps prints steps, one a line. In Chinese the stable name follows in brackets.
 func (t *terminal) steps(list []license.Step, quiet bool) {
 	for _, s := range list {
 		mark := t.paint(green, "✓")
@@ -139,13 +169,18 @@ func (t *terminal) steps(list []license.Step, quiet bool) {
 		case license.NotCheckable:
 			mark = t.paint(yellow, "–")
 		}
-		if quiet && s.State != license.Failed {
+		if quiet && s.State == license.OK {
 			continue
 		}
-		if s.Reason == "" {
-			fmt.Fprintf(t.out, "  %s %s\n", mark, s.Name)
-			continue
+		if name := s.Name; t.zh {
+			if s = client.InChinese(s); s.Name != name {
+				s.Name += t.paint(faint, "（"+name+"）")
+			}
 		}
-		fmt.Fprintf(t.out, "  %s %s  %s\n", mark, s.Name, t.paint(faint, printable(s.Reason)))
+		line := fmt.Sprintf("  %s %s", mark, s.Name)
+		if s.Reason != "" {
+			line += "  " + t.paint(faint, printable(s.Reason))
+		}
+		fmt.Fprintln(t.out, line)
 	}
 }

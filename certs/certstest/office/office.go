@@ -216,8 +216,8 @@ func (o *Office) RootList() []byte {
 	return root
 }
 
-// WriteTrust writes a trust folder that believes the office's root, and knows the authority below it. Members are added to
-// trust.json as they are; files are written beside it.
+// WriteTrust writes a trust folder that believes the office's root, and knows the authority below it and the revocation lists of
+// both, which list nothing. Members are added to trust.json as they are; files are written beside it, nil ones are left out.
 func (o *Office) WriteTrust(dir string, members map[string]any, files map[string][]byte) {
 	o.tb.Helper()
 	trust := map[string]any{"logs": []any{}, "anchors": []string{"ca.pem"}, "authorities": []string{"sub.pem"}}
@@ -226,11 +226,14 @@ func (o *Office) WriteTrust(dir string, members map[string]any, files map[string
 	}
 	text, err := json.Marshal(trust)
 	o.must(err)
-	all := map[string][]byte{"trust.json": text, "ca.pem": pki.MarshalPEM(o.Root.Certificate()), "sub.pem": pki.MarshalPEM(o.Intermediate.Chain()...)}
+	all := map[string][]byte{"evidence/sub.crl": o.Revoked(nil, time.Time{}), "evidence/root.crl": o.RootList(), "trust.json": text, "ca.pem": pki.MarshalPEM(o.Root.Certificate()), "sub.pem": pki.MarshalPEM(o.Intermediate.Chain()...)}
 	for name, data := range files {
 		all[name] = data
 	}
 	for name, data := range all {
+		if data == nil {
+			continue
+		}
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		o.must(os.MkdirAll(filepath.Dir(path), 0o755))
 		o.must(os.WriteFile(path, data, 0o600))

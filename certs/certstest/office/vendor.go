@@ -13,6 +13,7 @@ import (
 	"oncegate/certs/cms"
 	"oncegate/certs/ofd"
 	"oncegate/certs/sm"
+	"oncegate/license"
 	"oncegate/sheet"
 )
 
@@ -28,7 +29,7 @@ func (o *Office) Vendors() []Case {
 	return []Case{
 		one("version 1", o.sign(plain, ofd.Signing{Seal: o.byHand(1), Stamps: []ofd.Stamp{{Box: box}}})),
 		one("version 5", o.sign(plain, ofd.Signing{Seal: o.byHand(5), Stamps: []ofd.Stamp{{Box: box}}})),
-		one("without Seal.esl", Edit(o.tb, good, without("Seal.esl"))),
+		{Name: "without Seal.esl", Files: map[string][]byte{First: Edit(o.tb, good, without("Seal.esl"))}, Step: "signature[0]/signature-seal-file", State: license.NotCheckable},
 		one("a riding seal", o.SealBy(plain, o.Holder, ofd.Stamp{Box: box, Clip: &half}, ofd.Stamp{Box: box, Clip: &half})),
 		one("Type=Sign", o.SignBy(plain, o.Identity, cms.Config{Bare: true})),
 		one("Type=Sign with attributes", o.SignBy(plain, o.Identity, cms.Config{})),
