@@ -5,14 +5,16 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"oncegate/license"
 )
 
 // InChinese is a step with its name and its reason in Chinese. A name or a reason that has no Chinese stays in English.
 //
-// Steps are taken in rooms that know nothing of languages; their reasons are English sentences with values in them. Reasons are
-// therefore translated here by their patterns, so that what programs read is the same in every language.
+// Verifying packages know nothing of languages: their reasons are English sentences with values in them. They are translated here,
+// by their patterns, so that programs read the same in every language.
 func InChinese(s license.Step) license.Step {
 	return license.Step{Name: chineseName(s.Name), State: s.State, Reason: chineseReason(s.Reason, 0)}
 }
@@ -36,59 +38,123 @@ func chineseName(name string) string {
 	return strings.Join(parts, "/")
 }
 
-// maxNested bounds how deep a reason may quote other reasons.
-const maxNested = 4
+// foreign are errors of libraries, which have their own words. They stand in brackets behind what they are the cause of, for who can
+// use them.
+var foreign = regexp.MustCompile(`^(asn1|base64|json|jsontext|pem|x509|zlib): `)
 
-// chineseReason translates a sentence, and the sentences that it quotes.
+// maxNested bounds how deep a reason may quote other reasons.
+const maxNested = 8
+
+// chineseReason translates a sentence, and the sentences that it quotes: "a; b" is two, "a: b" one with its cause.
 func chineseReason(text string, depth int) string {
-	if translated, ok := stepReasons[text]; ok {
+	key := sentenceKey(text)
+	texts := chineseTexts()
+	if translated, ok := texts.whole[key]; ok {
 		return translated
 	}
-	if depth > maxNested {
+	switch {
+	case foreign.MatchString(text):
+		return "（" + text + "）"
+	case depth > maxNested:
 		return text
 	}
-	for _, p := range reasonPatterns() {
-		found := p.english.FindStringSubmatch(text)
-		if found == nil {
-			continue
+	for _, p := range texts.patterns {
+		if values, ok := p.match(key); ok {
+			replaced := make([]string, 0, 2*len(values))
+			for i, value := range values {
+				replaced = append(replaced, placeholder(i), chineseReason(value, depth+1))
+			}
+			return strings.NewReplacer(replaced...).Replace(p.chinese)
 		}
-		values := make([]string, 0, 2*len(found))
-		for i, value := range found[1:] {
-			values = append(values, "{"+string(rune('1'+i))+"}", chineseReason(value, depth+1))
-		}
-		return strings.NewReplacer(values...).Replace(p.chinese)
 	}
-	for _, between := range []string{"; ", ": "} { // a reason may be several, or one that wraps another
-		if first, rest, ok := strings.Cut(text, between); ok {
+	for _, between := range []struct{ en, zh string }{{"; ", "；"}, {": ", "："}} {
+		if first, rest, ok := strings.Cut(text, between.en); ok {
 			a, b := chineseReason(first, depth+1), chineseReason(rest, depth+1)
-			if a != first || b != rest {
-				return a + map[string]string{"; ": "；", ": ": "："}[between] + b
+			switch {
+			case strings.HasPrefix(b, "（"):
+				return a + b
+			case a != first || b != rest:
+				return a + between.zh + b
 			}
 		}
 	}
 	return text
 }
 
-// A pattern is a reason with values in it, {1}, {2} and so on in both languages.
+// sentenceKey is a sentence without its full stop and its capital, so that "The document has no signature." and "the document has no
+// signature" are one text. OFD.xml and SM2 keep theirs.
+func sentenceKey(text string) string {
+	text = strings.TrimSuffix(text, ".")
+	first, size := utf8.DecodeRuneInString(text)
+	if second, _ := utf8.DecodeRuneInString(text[size:]); unicode.IsUpper(second) {
+		return text
+	}
+	return string(unicode.ToLower(first)) + text[size:]
+}
+
+// A pattern is a reason with values in it: the English between them, and the Chinese with {1}, {2} and so on.
 type pattern struct {
-	english *regexp.Regexp
+	english []string
 	chinese string
 }
 
-var placeholder = regexp.MustCompile(`\\\{[1-9]\\\}`)
-
-// reasonPatterns are the reasons that have values, the longest first: the most specific one counts.
-var reasonPatterns = sync.OnceValue(func() (list []pattern) {
-	var texts []string
-	for english := range stepReasons {
-		if strings.Contains(english, "{1}") {
-			texts = append(texts, english)
+// match finds the values. One that is several sentences is none: they are taken apart first.
+func (p pattern) match(text string) (values []string, ok bool) {
+	if text, ok = strings.CutPrefix(text, p.english[0]); !ok {
+		return nil, false
+	}
+	last := len(p.english) - 1
+	for i, literal := range p.english[1:] {
+		value, rest := "", ""
+		if i+1 == last {
+			value, ok = strings.CutSuffix(text, literal)
+		} else {
+			value, rest, ok = strings.Cut(text, literal)
 		}
+		if !ok || strings.Contains(value, "; ") || strings.Contains(value, ": ") {
+			return nil, false
+		}
+		values, text = append(values, value), rest
 	}
-	slices.SortFunc(texts, func(a, b string) int { return len(b) - len(a) })
-	for _, english := range texts {
-		expression := placeholder.ReplaceAllString(regexp.QuoteMeta(english), "(.*?)")
-		list = append(list, pattern{regexp.MustCompile("(?s)^" + expression + "$"), stepReasons[english]})
+	return values, true
+}
+
+// placeholder stands for the value i, counted from 0.
+func placeholder(i int) string { return "{" + string(rune('1'+i)) + "}" }
+
+// texts are stepReasons and stepNames, made ready once.
+type texts struct {
+	whole    map[string]string
+	patterns []pattern // the one with the longest English first: the most specific one counts
+}
+
+var chineseTexts = sync.OnceValue(func() texts {
+	t := texts{whole: make(map[string]string)}
+	for name, chinese := range stepNames { // a reason may quote the name of a step
+		t.whole[name] = chinese
 	}
-	return list
+	for english, chinese := range stepReasons {
+		key := sentenceKey(english)
+		if !strings.Contains(key, placeholder(0)) {
+			t.whole[key] = chinese
+			continue
+		}
+		var p pattern
+		for i := 0; ; i++ {
+			literal, rest, ok := strings.Cut(key, placeholder(i))
+			p.english = append(p.english, literal)
+			if key = rest; !ok {
+				break
+			}
+		}
+		p.chinese = chinese
+		t.patterns = append(t.patterns, p)
+	}
+	slices.SortFunc(t.patterns, func(a, b pattern) int {
+		if n := len(strings.Join(b.english, "")) - len(strings.Join(a.english, "")); n != 0 {
+			return n
+		}
+		return slices.Compare(a.english, b.english)
+	})
+	return t
 })

@@ -1,0 +1,326 @@
+package client
+
+import (
+	"cmp"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"oncegate/certs/certstest/office"
+	"oncegate/license"
+)
+
+// verifying are the packages whose texts become reasons, and the files of each that verify nothing: what they say stands in logs, in
+// problem documents and at those who make things. A file that is not named here is read, so that a new one is not forgotten.
+var verifying = map[string]string{
+	"client": "call client curl operations faults trust trustfile sentence chinese chinese_texts",
+	"tlog":   "config create growth head log mark nodes serve stats storage turn view",
+	"audit":  "config draft entry evidence export own person policyset record recorder replay retain search sums",
+
+	"license": "catalogue claims codes date dictionary faults license lookup validate",
+
+	"certs/cms": "marshal sign", "certs/der": "", "certs/jws": "", "certs/note": "note", "certs/ofd": "annotate archive draw markup sign write",
+	"certs/pki": "ca crl csr", "certs/revocation": "ask client fetch keep responder", "certs/sdjwt": "issue", "certs/seal": "draw glyph make marshal sign",
+	"certs/second": "voices", "certs/sm": "pem signer", "certs/statuslist": "", "certs/timestamp": "authority client http", "certs/token": "id",
+}
+
+// unread are texts of these files that no reader of a verification sees, and why.
+var unread = map[string]string{
+	// said to who makes, signs or issues
+	"no package can be made of this document": "ofd.Write", "an annotated copy cannot expire in the past": "ofd.Copy", "the package cannot be signed like this": "ofd.Sign",
+	"sign jws: {1}": "jws.Sign", "sign status list: {1}": "statuslist.Sign", "sign status list: {1}: subject, time and list are required": "statuslist.Sign",
+	"sign token: {1}": "token.Sign", "make token id: {1}": "token.Sign", "generate sm2 key: {1}": "sm.GenerateKey", "marshal sm2 public key: {1}": "sm.MarshalPEM",
+	"parse sm2 private key: not a scalar in [1, n-2]": "sm.ParsePrivateKey", "sign checkpoint: {1}": "tlog.Log", "write receipt: checkpoint: {1}": "tlog.Log",
+	"raise license version: {1}": "license.Identifier.Next", "Bearer {1}": "a header of HTTP", "not the path of a tile": "tlog.Handler",
+
+	// said in both languages, as api.Sentence
+	"the document {1}": "ofd", "the license {1} of {2}": "license", "the answer to {1} of record {2}": "answer",
+
+	// names of the parts of artefacts, in documentation
+	"license in an answer": "Kind", "seal in a document": "Kind", "signature in a document": "Kind", "revocation list in a file": "Kind",
+
+	// problem documents of licenses.verify, which have a catalogue of their own
+	"is no receipt": "api.Problem", "is for documents": "api.Problem", "is not unpadded base64url": "api.Problem",
+	"has neither a license, nor a document, nor an answer with its receipt, nor a receipt alone": "api.Problem",
+}
+
+// saying are the functions whose argument is a reason or a part of one, however short it is. Of others a literal counts that is a
+// phrase: two words and more.
+var saying = []string{
+	"New", "Errorf", "malformed", "refuse", "errMember", "fail", "unknown", "add", "failed", "open", "notCheckable", "odd", "form", // reasons
+	"sequence", "octets", "bits", "oid", "integer", "ascii", "utf8", "element", "end", "into", "loose", "moment", // members of a seal
+}
+
+var (
+	phrase   = regexp.MustCompile(`\pL[\pL0-9',.;:)]* +\(?[\pL{]|\} \pL`)
+	anyVerb  = regexp.MustCompile(`%[-+# 0]*[0-9]*(\.[0-9]+)?[a-zA-Z]`)
+	anyValue = regexp.MustCompile(`\{[1-9]\}`)
+)
+
+// A said is a text as it stands in a source, with {1}, {2} and so on for its values.
+type said struct{ text, at string }
+
+// saidIn collects the texts of one file: literals, and literals joined by + with values between them.
+func saidIn(t *testing.T, path string) (all []said) {
+	t.Helper()
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := func(e ast.Expr, always bool) bool {
+		text, literal := joined(e)
+		if text = numbered(text); literal && (phrase.MatchString(text) || always && len(englishIn(text)) > 0) {
+			all = append(all, said{text, files.Position(e.Pos()).String()})
+		}
+		return literal
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ImportSpec, *ast.Field:
+			return false // tags of structures are no texts
+		case *ast.CallExpr:
+			if name := nameOfCall(n); len(n.Args) > 0 && slices.Contains(saying, name) {
+				reason := n.Args[len(n.Args)-1] // what goes before it names a step or a tag
+				if name == "Errorf" || name == "malformed" {
+					reason = n.Args[0]
+				}
+				take(reason, true)
+			}
+		case *ast.KeyValueExpr:
+			if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Reason" {
+				take(n.Value, true)
+			}
+		case *ast.ValueSpec:
+			if kind, ok := n.Type.(*ast.Ident); ok && kind.Name == "Reason" { // license.Reason: a code that its Error wraps
+				for _, value := range n.Values {
+					if code, literal := joined(value); literal {
+						all = append(all, said{"rule broken: " + code, files.Position(value.Pos()).String()})
+					}
+				}
+			}
+		case *ast.BinaryExpr:
+			return !take(n, false)
+		case *ast.BasicLit:
+			take(n, false)
+		}
+		return true
+	})
+	return all
+}
+
+func nameOfCall(c *ast.CallExpr) string {
+	switch f := c.Fun.(type) {
+	case *ast.Ident:
+		return f.Name
+	case *ast.SelectorExpr:
+		return f.Sel.Name
+	}
+	return ""
+}
+
+// joined is the text of an expression, with %v for what is no literal, and whether any part of it is one.
+func joined(e ast.Expr) (text string, literal bool) {
+	switch e := e.(type) {
+	case *ast.ParenExpr:
+		return joined(e.X)
+	case *ast.BasicLit:
+		if s, err := strconv.Unquote(e.Value); err == nil && e.Kind == token.STRING {
+			return s, true
+		}
+	case *ast.BinaryExpr:
+		a, one := joined(e.X)
+		b, other := joined(e.Y)
+		if e.Op == token.ADD {
+			return a + b, one || other
+		}
+	}
+	return "%v", false
+}
+
+// numbered writes the verbs of a format as stepReasons does.
+func numbered(format string) string {
+	n := 0
+	return anyVerb.ReplaceAllStringFunc(format, func(string) string { n++; return placeholder(n - 1) })
+}
+
+// codes are words that Chinese texts keep: names of members and parameters, which stand so in files and standards.
+var codes = []string{"iss", "ver", "iat", "exp", "nbf", "typ", "crit", "alg", "kid", "jti", "sub", "idx", "zlib", "Vid"}
+
+var (
+	word  = regexp.MustCompile(`[A-Za-z][A-Za-z'-]*`)
+	value = regexp.MustCompile(`"(\\.|[^"\\])*"|《[^》]*》|（(asn1|base64|json|jsontext|pem|x509|zlib): [^）]*）|\{[1-9]\}`)
+)
+
+// englishIn are the English words of a text, by a written rule. A value is none: what stands in quotes or 《》, what a library said, in
+// brackets and after its name, a placeholder, and a string of Latin letters that has a capital, a digit or one of . / _ @ : ~ in it, as file names, identifiers, addresses and names of
+// algorithms have. Nor are codes.
+func englishIn(text string) (words []string) {
+	text = value.ReplaceAllString(text, " ")
+	for _, token := range strings.FieldsFunc(text, func(r rune) bool {
+		return r > unicode.MaxLatin1 || unicode.IsSpace(r) || strings.ContainsRune("(),;[]%", r)
+	}) {
+		token = strings.Trim(token, ".:")
+		if strings.ContainsFunc(token, func(r rune) bool {
+			return unicode.IsUpper(r) || unicode.IsDigit(r) || strings.ContainsRune("./_@:~", r)
+		}) {
+			if w := word.FindString(token); w != token || len(w) < 2 || strings.ToUpper(w[:1])+strings.ToLower(w[1:]) != w {
+				continue // a plain word with a capital is the beginning of a sentence
+			}
+		}
+		if w := word.FindString(token); len(w) > 1 && !slices.Contains(codes, w) {
+			words = append(words, w)
+		}
+	}
+	return words
+}
+
+// Both languages stay together: what a verification says in English it says in Chinese. The texts are read from the sources.
+func TestEveryReasonHasItsChinese(t *testing.T) {
+	missing, seen, found := make(map[string]string), make(map[string]bool), 0
+	for dir, others := range verifying {
+		names, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
+		if err != nil || len(names) == 0 {
+			t.Fatalf("%s: no sources, %v", dir, err)
+		}
+		for _, name := range names {
+			if base := strings.TrimSuffix(filepath.Base(name), ".go"); strings.HasSuffix(base, "_test") || slices.Contains(strings.Fields(others), base) {
+				continue
+			}
+			for _, s := range saidIn(t, name) {
+				found++
+				seen[s.text] = true
+				if unread[s.text] == "" && !translated(s.text) {
+					missing[s.text] = s.at
+				}
+			}
+		}
+	}
+	if found < 500 {
+		t.Fatalf("only %d texts were found", found)
+	}
+	for text := range unread {
+		if !seen[text] {
+			t.Errorf("no source says %q any more: take it from unread", text)
+		}
+	}
+	report(t, missing)
+}
+
+// translated reports whether a text becomes Chinese, and keeps its values.
+func translated(text string) bool {
+	chinese := chineseReason(anyValue.ReplaceAllStringFunc(text, func(v string) string { return "‹" + v[1:2] + "›" }), 0)
+	for _, v := range anyValue.FindAllString(text, -1) {
+		if !strings.Contains(chinese, "‹"+v[1:2]+"›") {
+			return false
+		}
+	}
+	return len(englishIn(chinese)) == 0
+}
+
+// report prints what lacks Chinese as lines for stepReasons.
+func report(t *testing.T, missing map[string]string) {
+	t.Helper()
+	if len(missing) == 0 {
+		return
+	}
+	var lines strings.Builder
+	for _, text := range slices.SortedFunc(maps.Keys(missing), func(a, b string) int { return cmp.Or(cmp.Compare(missing[a], missing[b]), cmp.Compare(a, b)) }) {
+		fmt.Fprintf(&lines, "\t%q: \"\", // %s\n", text, missing[text])
+	}
+	t.Errorf("%d reasons have no Chinese. Give each one in client/chinese_texts.go, stepReasons; or, if no reader of a verification sees it, name it in unread or its file in verifying:\n%s", len(missing), lines.String())
+}
+
+// A translation names the values that the English names, in whatever order, and speaks Chinese.
+func TestChineseReasons(t *testing.T) {
+	for english, chinese := range stepReasons {
+		if got, want := anyValue.FindAllString(chinese, -1), anyValue.FindAllString(english, -1); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
+			t.Errorf("%q and %q differ in what they name, or {1}, {2} do not stand in order in the English", english, chinese)
+		}
+		if words := englishIn(chinese); len(words) > 0 {
+			t.Errorf("%q has English in it: %q", chinese, words)
+		}
+		if strings.HasSuffix(chinese, "。") {
+			t.Errorf("%q ends in a full stop: reasons are parts of sentences", chinese)
+		}
+	}
+}
+
+// Every step that a proof needs or knows has a Chinese name.
+func TestChineseStepNames(t *testing.T) {
+	for kind, p := range proofs {
+		for _, name := range slices.Concat(p.needs, p.open) {
+			if len(englishIn(chineseName(name))) > 0 {
+				t.Errorf("%s: the step %q has no Chinese name", kind, name)
+			}
+		}
+	}
+}
+
+// judgeChinese holds the steps of a run to englishIn.
+func judgeChinese(t *testing.T, missing map[string]string, list []license.Step) {
+	t.Helper()
+	for _, step := range list {
+		zh := InChinese(step)
+		name, _, _ := strings.Cut(zh.Name, "[")
+		if i := strings.LastIndexByte(zh.Name, '/'); i >= 0 {
+			name, _, _ = strings.Cut(zh.Name[i+1:], "[")
+		}
+		if words := englishIn(name); len(words) > 0 {
+			t.Errorf("the step %q has no Chinese name: %q", step.Name, zh.Name)
+		}
+		if words := englishIn(zh.Reason); len(words) > 0 {
+			missing[step.Reason] = fmt.Sprintf("%s: %s", step.Name, zh.Reason)
+		}
+	}
+}
+
+// What real runs say is Chinese, too: documents of all makers and of liars, and everything that a gateway hands out, whole, altered,
+// cut short, alone, and under a trust that knows nothing of it.
+func TestRunsSpeakChinese(t *testing.T) {
+	missing, steps := make(map[string]string), 0
+	run := func(trust *Trust, artefacts ...Artefact) {
+		for _, v := range trust.Verify(artefacts...) {
+			steps += len(v.Steps)
+			judgeChinese(t, missing, v.Steps)
+		}
+	}
+	o := office.New(t, "chinese", time.Now())
+	known, stranger := trustOf(t, o, nil, nil), newCity(t).newTrust()
+	for _, c := range slices.Concat(o.Cases(), o.Vendors(), o.Hostile()) {
+		run(known, artefactsOf(c)...)
+		if len(c.Files) > 1 {
+			run(known, artefactsOf(c)[0])
+		}
+	}
+	r := newRun(t)
+	all := r.artefacts()
+	run(r.trust, all...)
+	run(known, all...)
+	run(stranger, Artefact{Data: o.License()})
+	for i, a := range all {
+		run(r.trust, a)
+		altered := slices.Clone(all)
+		for _, at := range []int{0, len(a.Data) / 2} {
+			altered[i].Data = slices.Clone(a.Data)
+			altered[i].Data[at] ^= 1
+			run(r.trust, altered...)
+		}
+		altered[i].Data = a.Data[:len(a.Data)/2]
+		run(r.trust, altered...)
+	}
+	if steps < 1000 {
+		t.Fatalf("only %d steps were taken", steps)
+	}
+	report(t, missing)
+}
