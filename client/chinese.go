@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -16,7 +17,7 @@ import (
 // Verifying packages know nothing of languages: their reasons are English sentences with values in them. They are translated here,
 // by their patterns, so that programs read the same in every language.
 func InChinese(s license.Step) license.Step {
-	return license.Step{Name: chineseName(s.Name), State: s.State, Reason: chineseReason(s.Reason, 0)}
+	return license.Step{Name: chineseName(s.Name), State: s.State, Reason: chineseReason(strings.TrimSuffix(s.Reason, "."), 0)}
 }
 
 // chineseName translates the name of a step, and the places before it: "license[0]/chain-now".
@@ -45,14 +46,18 @@ var foreign = regexp.MustCompile(`^(asn1|base64|json|jsontext|pem|x509|zlib): `)
 // maxNested bounds how deep a reason may quote other reasons.
 const maxNested = 8
 
-// chineseReason translates a sentence, and the sentences that it quotes: "a; b" is two, "a: b" one with its cause.
+// chineseReason translates a sentence, and the sentences that it quotes: "a; b" is two, "a: b" one with its cause. Moments become
+// China's time, in which people read them.
 func chineseReason(text string, depth int) string {
 	key := sentenceKey(text)
 	texts := chineseTexts()
 	if translated, ok := texts.whole[key]; ok {
 		return translated
 	}
+	at, err := time.Parse(time.RFC3339, text)
 	switch {
+	case err == nil:
+		return at.In(license.Shanghai()).Format("2006-01-02 15:04:05.999")
 	case foreign.MatchString(text):
 		return "（" + text + "）"
 	case depth > maxNested:

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -67,14 +68,27 @@ var (
 	anyValue = regexp.MustCompile(`\{[1-9]\}`)
 )
 
+// sources are the files of a package that verify.
+func sources(t *testing.T, dir, others string) []string {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%s: no sources, %v", dir, err)
+	}
+	return slices.DeleteFunc(all, func(source string) bool {
+		base := strings.TrimSuffix(filepath.Base(source), ".go")
+		return strings.HasSuffix(base, "_test") || slices.Contains(strings.Fields(others), base)
+	})
+}
+
 // A said is a text as it stands in a source, with {1}, {2} and so on for its values.
 type said struct{ text, at string }
 
 // saidIn collects the texts of one file: literals, and literals joined by + with values between them.
-func saidIn(t *testing.T, path string) (all []said) {
+func saidIn(t *testing.T, source string) (all []said) {
 	t.Helper()
 	files := token.NewFileSet()
-	file, err := parser.ParseFile(files, path, nil, 0)
+	file, err := parser.ParseFile(files, source, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,15 +203,8 @@ func englishIn(text string) (words []string) {
 func TestEveryReasonHasItsChinese(t *testing.T) {
 	missing, seen, found := make(map[string]string), make(map[string]bool), 0
 	for dir, others := range verifying {
-		names, err := filepath.Glob(filepath.Join("..", dir, "*.go"))
-		if err != nil || len(names) == 0 {
-			t.Fatalf("%s: no sources, %v", dir, err)
-		}
-		for _, name := range names {
-			if base := strings.TrimSuffix(filepath.Base(name), ".go"); strings.HasSuffix(base, "_test") || slices.Contains(strings.Fields(others), base) {
-				continue
-			}
-			for _, s := range saidIn(t, name) {
+		for _, source := range sources(t, dir, others) {
+			for _, s := range saidIn(t, source) {
 				found++
 				seen[s.text] = true
 				if unread[s.text] == "" && !translated(s.text) {
@@ -256,15 +263,110 @@ func TestChineseReasons(t *testing.T) {
 	}
 }
 
-// Every step that a proof needs or knows has a Chinese name.
-func TestChineseStepNames(t *testing.T) {
-	for kind, p := range proofs {
-		for _, name := range slices.Concat(p.needs, p.open) {
-			if len(englishIn(chineseName(name))) > 0 {
-				t.Errorf("%s: the step %q has no Chinese name", kind, name)
+// elsewhere are texts that stand in no source of ours in one piece: errors of libraries, and what is put together from several.
+var elsewhere = []string{
+	"malformed note", "invalid signature for key {1}", // golang.org/x/mod/sumdb/note
+	"illegal base64 data at input byte {1}", // encoding/base64
+	"file does not exist",                   // io/fs
+
+	"policy is no digest", // audit: "%s is no digest"
+	"{1} and {2} more",    // ofd: names.step
+	"the revocation list is out of reach; what it said last, at {1}, is over", "the responder is out of reach; what it said last, at {1}, is over", // revocation: "the %s is"
+}
+
+// A translation that no source needs any more is taken out.
+func TestNoReasonIsLeftOver(t *testing.T) {
+	needed := make(map[string]bool)
+	need := func(text string) { needed[sentenceKey(numbered(anyValue.ReplaceAllString(text, "%v")))] = true }
+	for dir := range verifying {
+		for _, source := range sources(t, dir, "chinese_texts") {
+			file, err := parser.ParseFile(token.NewFileSet(), source, nil, 0)
+			if err != nil {
+				t.Fatal(err)
 			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				e, ok := n.(ast.Expr)
+				if !ok {
+					return true
+				}
+				text, literal := joined(e)
+				if !literal {
+					return true
+				}
+				need(text)
+				for _, sentence := range strings.Split(text, "; ") {
+					need(sentence)
+					for rest, more := sentence, true; more; {
+						var part string
+						part, rest, more = strings.Cut(rest, ": ")
+						need(part)
+						need(rest)
+					}
+				}
+				return true
+			})
 		}
 	}
+	for english := range stepReasons {
+		reason := strings.TrimPrefix(english, "rule broken: ") // license.Reason
+		if !needed[sentenceKey(english)] && !needed[sentenceKey(reason)] && !slices.Contains(elsewhere, english) {
+			t.Errorf("no source says %q any more", english)
+		}
+	}
+}
+
+// Every step that a proof needs or knows, that a package has a constant for or that the client takes by its name, has a Chinese name.
+func TestChineseStepNames(t *testing.T) {
+	names := make(map[string]string)
+	for kind, p := range proofs {
+		for _, name := range slices.Concat(p.needs, p.open) {
+			names[name] = string(kind)
+		}
+	}
+	for dir, others := range verifying {
+		for _, source := range sources(t, dir, others) {
+			stepsIn(t, source, names)
+		}
+	}
+	if len(names) < 100 {
+		t.Fatalf("only %d names of steps were found", len(names))
+	}
+	for name, at := range names {
+		prefixes := []string{"", "cms-", "license-"} // cms and sdjwt leave the first word to their callers
+		if !slices.ContainsFunc(prefixes, func(before string) bool { return stepNames[before+name] != "" }) {
+			t.Errorf("the step %q has no Chinese name, stepNames: %s", name, at)
+		}
+	}
+}
+
+// stepsIn collects the names of steps in one file: constants Step…, and the first argument of what takes a step in the client.
+func stepsIn(t *testing.T, source string, names map[string]string) {
+	t.Helper()
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, source, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := func(e ast.Expr) {
+		if name, literal := joined(e); literal && !strings.Contains(name, "%") {
+			names[strings.TrimSuffix(path.Base(name), "[")] = files.Position(e.Pos()).String()
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ValueSpec:
+			for i, id := range n.Names {
+				if strings.HasPrefix(id.Name, "Step") && i < len(n.Values) && !strings.HasSuffix(id.Name, "Part") {
+					take(n.Values[i])
+				}
+			}
+		case *ast.CallExpr:
+			if strings.Contains(source, "client") && len(n.Args) > 1 && slices.Contains([]string{"ok", "fail", "unknown", "result", "under"}, nameOfCall(n)) {
+				take(n.Args[0])
+			}
+		}
+		return true
+	})
 }
 
 // judgeChinese holds the steps of a run to englishIn.
