@@ -43,11 +43,15 @@ func chineseName(name string) string {
 // use them.
 var foreign = regexp.MustCompile(`^(asn1|base64|json|jsontext|pem|x509|zlib): `)
 
-// maxNested bounds how deep a reason may quote other reasons.
-const maxNested = 8
+// maxNested bounds how deep a reason may quote other reasons. A value counts as several: what fits one pattern may fit others, too, and
+// names in certificates are whatever their owners wrote.
+const (
+	maxNested  = 12
+	valueDepth = 4
+)
 
-// chineseReason translates a sentence, and the sentences that it quotes: "a; b" is two, "a: b" one with its cause. Moments become
-// China's time, in which people read them.
+// chineseReason translates a sentence, and the sentences that it quotes: "a; b" is two, "a: b" one with its cause, "a, b" a list. Moments
+// become China's time, in which people read them.
 func chineseReason(text string, depth int) string {
 	key := sentenceKey(text)
 	texts := chineseTexts()
@@ -64,24 +68,23 @@ func chineseReason(text string, depth int) string {
 		return text
 	}
 	for _, p := range texts.patterns {
-		if values, ok := p.match(key); ok {
-			replaced := make([]string, 0, 2*len(values))
-			for i, value := range values {
-				replaced = append(replaced, placeholder(i), chineseReason(value, depth+1))
-			}
-			return strings.NewReplacer(replaced...).Replace(p.chinese)
+		if translated, ok := p.translate(key, depth); ok {
+			return translated
 		}
 	}
-	for _, between := range []struct{ en, zh string }{{"; ", "；"}, {": ", "："}} {
-		if first, rest, ok := strings.Cut(text, between.en); ok {
-			a, b := chineseReason(first, depth+1), chineseReason(rest, depth+1)
-			switch {
-			case strings.HasPrefix(b, "（"):
-				return a + b
-			case a != first || b != rest:
-				return a + between.zh + b
-			}
+	for _, between := range []struct{ en, zh string }{{"; ", "；"}, {": ", "："}, {", ", "、"}} {
+		first, rest, ok := cutUnquoted(text, between.en)
+		if !ok {
+			continue
 		}
+		a, b := chineseReason(first, depth+1), chineseReason(rest, depth+1)
+		switch {
+		case strings.HasPrefix(b, "（"):
+			return a + b
+		case a != first || b != rest:
+			return a + between.zh + b
+		}
+		return text
 	}
 	return text
 }
@@ -103,6 +106,20 @@ type pattern struct {
 	chinese string
 }
 
+// translate is the Chinese of a text that has this pattern.
+func (p pattern) translate(text string, depth int) (string, bool) {
+	values, ok := p.match(text)
+	var replaced []string
+	for i, value := range values {
+		translated := chineseReason(value, depth+valueDepth)
+		if translated == value && words.MatchString(quoted.ReplaceAllString(value, "")) {
+			return "", false // it is no value, but part of a sentence
+		}
+		replaced = append(replaced, placeholder(i), translated)
+	}
+	return strings.NewReplacer(replaced...).Replace(p.chinese), ok
+}
+
 // match finds the values. One that is several sentences is none: they are taken apart first.
 func (p pattern) match(text string) (values []string, ok bool) {
 	if text, ok = strings.CutPrefix(text, p.english[0]); !ok {
@@ -116,12 +133,33 @@ func (p pattern) match(text string) (values []string, ok bool) {
 		} else {
 			value, rest, ok = strings.Cut(text, literal)
 		}
-		if !ok || strings.Contains(value, "; ") || strings.Contains(value, ": ") {
+		if !ok {
+			return nil, false
+		}
+		if bare := quoted.ReplaceAllString(value, ""); strings.Contains(bare, "; ") || strings.Contains(bare, ": ") {
 			return nil, false
 		}
 		values, text = append(values, value), rest
 	}
 	return values, true
+}
+
+// Names of files and the like stand in quotes, as %q writes them.
+var (
+	quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
+	words  = regexp.MustCompile(`[A-Za-z]+ [A-Za-z]+`)
+)
+
+// cutUnquoted is [strings.Cut] outside of quotes.
+func cutUnquoted(text, separator string) (before, after string, found bool) {
+	from := 0
+	for _, quote := range append(quoted.FindAllStringIndex(text, -1), []int{len(text), len(text)}) {
+		if at := strings.Index(text[from:quote[0]], separator); at >= 0 {
+			return text[:from+at], text[from+at+len(separator):], true
+		}
+		from = quote[1]
+	}
+	return text, "", false
 }
 
 // placeholder stands for the value i, counted from 0.

@@ -263,6 +263,37 @@ func TestChineseReasons(t *testing.T) {
 	}
 }
 
+// Reasons quote others, list values and name moments.
+func TestChineseOfNestedReasons(t *testing.T) {
+	for english, want := range map[string]string{
+		"revoked as of 2026-11-23T04:00:00.000Z":                                                                                   "截至 2026-11-23 12:00:00：撤销或注销",
+		"suspended as of 2026-11-23T04:00:00.000Z, and the list has expired since: ask for a new one":                              "截至 2026-11-23 12:00:00：暂扣，但该状态列表现已过期，请获取新的列表",
+		`In the package, but not in OFDEntries.xml: "a.xml", "b; c: d.xml" and 3 more.`:                                            `在文件包中，但不在 OFDEntries.xml 中："a.xml", "b; c: d.xml"，另有 3 个`,
+		"values that the standard does not explain: seal type 7, critical extension 1.2.3":                                         "有标准未作规定的取值：印章类型 7、关键扩展项 1.2.3",
+		"certificate is for another usage than \"seal\"":                                                                           "证书用途不符，应为 \"seal\"",
+		"timestamp-chain: certificate has expired: an authority above it":                                                          "时间戳证书链：证书已过期：其上级证书",
+		"not revoked, says the responder of 2026-11-23T04:00:00Z; of an authority above it: there is no source of revocation data": "证书未吊销（依据 2026-11-23 12:00:00 的 OCSP 应答）；其上级证书：没有吊销信息来源",
+		`fork: file "a" and file "b" show different entries 3 to 4 of log x.example/log in the sha256 tree`:                        `日志分叉：日志 x.example/log 中序号 3 至 4 的条目，文件 "a" 与文件 "b" 在 SHA-256 树中不同`,
+		"certificate cannot be read: x509: malformed certificate":                                                                  "证书无法解析（x509: malformed certificate）",
+		"nobody has said this before":                                                                                              "nobody has said this before",
+	} {
+		if got := InChinese(license.Step{Reason: english}).Reason; got != want {
+			t.Errorf("%q\nis   %q\nwant %q", english, got, want)
+		}
+	}
+}
+
+// Names in certificates stand in reasons as their owners wrote them. A name that looks like many reasons costs little.
+func TestChineseOfHostileNames(t *testing.T) {
+	for _, part := range []string{"a; b: c, d ", "x than y as of z at the signing time and w more (", `"a: `, "of an authority above it: ", "{1}{2}"} {
+		start := time.Now()
+		InChinese(license.Step{Reason: strings.Repeat(part, 5000)})
+		if spent := time.Since(start); spent > 20*time.Second {
+			t.Errorf("%q took %v", part, spent)
+		}
+	}
+}
+
 // elsewhere are texts that stand in no source of ours in one piece: errors of libraries, and what is put together from several.
 var elsewhere = []string{
 	"malformed note", "invalid signature for key {1}", // golang.org/x/mod/sumdb/note
@@ -272,6 +303,7 @@ var elsewhere = []string{
 	"policy is no digest", // audit: "%s is no digest"
 	"{1} and {2} more",    // ofd: names.step
 	"the revocation list is out of reach; what it said last, at {1}, is over", "the responder is out of reach; what it said last, at {1}, is over", // revocation: "the %s is"
+	"not revoked, says the revocation list of {1}", "not revoked, says the responder of {1}",
 }
 
 // A translation that no source needs any more is taken out.
