@@ -84,6 +84,7 @@ const (
 	steward, auditor        = "samr-licenses", "audit-office"
 )
 
+// company is one that the demo has not asked about.
 func (s *story) company(n int) legacy.Company { return s.people.Companies[20+n] }
 
 func (s *story) cases() {
@@ -106,10 +107,11 @@ func (s *story) cases() {
 	s.answered("cases.close", func() error { return discard(accepts.CloseCase(ctx, landCase)) })
 }
 
-func (s *story) query(set string, form api.DocumentForm, n int) (found api.License) {
+// query asks for the license of the first company, for its case.
+func (s *story) query(set string, form api.DocumentForm) (found api.License) {
 	s.site.t.Helper()
 	s.answered(set, func() error {
-		a, err := s.as(food).Query(s.site.t.Context(), api.QueryRequest{LicenseType: businessType, Holder: holder(s.company(n).Holder()),
+		a, err := s.as(food).Query(s.site.t.Context(), api.QueryRequest{LicenseType: businessType, Holder: holder(s.company(0).Holder()),
 			Purpose: api.Purpose{Case: foodCase, Material: businessType}, Form: form})
 		if err != nil {
 			return err
@@ -122,9 +124,9 @@ func (s *story) query(set string, form api.DocumentForm, n int) (found api.Licen
 
 func (s *story) licenses() (first api.License) {
 	ctx := s.site.t.Context()
-	first = s.query("licenses.query", "", 0)
-	s.query("licenses.query-ofd", api.DocumentFormOfd, 0)
-	s.query("licenses.query-pdf", api.DocumentFormPdf, 0)
+	first = s.query("licenses.query", "")
+	s.query("licenses.query-ofd", api.DocumentFormOfd)
+	s.query("licenses.query-pdf", api.DocumentFormPdf)
 	s.answered("licenses.query-basis", func() error {
 		return discard(s.as(court).Query(ctx, api.QueryRequest{LicenseType: "real-estate-certificate", Holder: holder(s.people.Cast.Flat.Owners[0].Holder()),
 			Purpose: api.Purpose{Basis: "court-enforcement", Reference: "(2026)云01执123号"}}))
@@ -216,7 +218,7 @@ func (s *story) newKeys() {
 // afterNewKeys asks for a license that the retired key signed, and for one that only the new key can have signed.
 func (s *story) afterNewKeys() {
 	ctx := s.site.t.Context()
-	s.query("licenses.query-retired-key", "", 0)
+	s.query("licenses.query-retired-key", "")
 	s.answered("licenses.issue-new-key", func() error {
 		return discard(s.as(steward).Issue(ctx, api.IssueRequest{LicenseType: businessType, Holders: []api.HolderID{holder(s.company(7).Holder())}}))
 	})
