@@ -143,7 +143,11 @@ type released struct {
 	Fields                    api.Fields
 }
 
+// all are the licenses that an answer released. What licenses.list lists was released to nobody: it names licenses only.
 func (a contents) all() (list []released) {
+	if a.Operation == "licenses.list" {
+		return nil
+	}
 	for _, l := range a.Licenses {
 		list = append(list, released{l.License, l.Identifier, l.LicenseType, l.Version, l.Fields})
 	}

@@ -39,14 +39,15 @@ type finding struct {
 
 // verdictOf is what verification says of the artefact as a whole.
 func verdictOf(v client.Verified) string {
-	if v.Err() != nil {
-		return "fails"
+	if v.Supports {
+		return "supports"
 	}
-	return "holds"
+	return string(v.Verdict)
 }
 
-// verdicts are the words for it, from the worst to the best; those that mean the same stand together.
-var verdicts = [][]string{{"fails"}, {"holds"}}
+// verdicts are the words for it, from the worst to the best; those that mean the same stand together. The first version said fails
+// and holds.
+var verdicts = [][]string{{"refuted", "fails"}, {"not-proven"}, {"proven", "supports", "holds"}}
 
 // rank is the place of a verdict.
 func rank(verdict string) int {
