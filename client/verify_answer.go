@@ -233,6 +233,5 @@ func (s *sheaf) checkpoint(data []byte) (done steps) {
 	if err != nil && len(list) == 0 {
 		done.fail("checkpoint", err.Error())
 	}
-	done.witness(string(data), trust.Witnesses)
-	return done
+	return append(done, audit.WitnessStep(string(data), trust.Witnesses))
 }

@@ -10,9 +10,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"golang.org/x/mod/sumdb/note"
-
-	"oncegate/audit"
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
@@ -297,21 +294,4 @@ func (s *sheaf) statusList(data []byte) (done steps) {
 		done.fail("status-list", err.Error())
 	}
 	return done
-}
-
-// witness looks for a co-signature of a known witness; none is no failure.
-func (s *steps) witness(checkpoint string, witnesses []note.Verifier) {
-	if len(witnesses) == 0 {
-		s.unknown(audit.StepWitness, "no witness is known here: unwitnessed")
-		return
-	}
-	_, err := note.Open([]byte(checkpoint), note.VerifierList(witnesses...))
-	if _, absent := errors.AsType[*note.UnverifiedNoteError](err); absent {
-		s.unknown(audit.StepWitness, "no known witness has co-signed: unwitnessed")
-		return
-	}
-	if err != nil {
-		err = errors.New("a witness's line does not verify")
-	}
-	s.result(audit.StepWitness, err)
 }
