@@ -2,7 +2,6 @@ package client
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +17,6 @@ import (
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
 	"oncegate/license"
-	"oncegate/register"
 )
 
 // LicenseType is the header typ of a license (design 5.5).
@@ -240,19 +238,21 @@ func (c licenseClaims) identifier() error {
 	return nil
 }
 
-// authority checks that the signing body is the issuer, or one that it delegated the type to.
+// authority checks that the trust names the issuer for the type, and that the signing body is the issuer, or one that it
+// delegated the type to.
 func (s *sheaf) authority(done *steps, c licenseClaims, leaf pki.Leaf) {
 	id, err := license.ParseIdentifier(c.ID)
-	switch {
-	case err != nil || leaf.USCC == "":
-		done.unknown("issuer-authority", "issuer or signing body are not established")
-	case leaf.USCC == id.Issuer():
-		done.ok("issuer-authority", "signed by the issuing body itself")
-	case s.delegations[Delegation{c.Type, id.Issuer(), leaf.USCC}], s.delegations[Delegation{id.TypeCode(), id.Issuer(), leaf.USCC}]:
-		done.ok("issuer-authority", "signed by a body that the trust names as the issuer's delegate")
-	default:
-		done.fail("issuer-authority", "the signing body is neither the issuing body nor a delegate that the trust names")
+	if err != nil {
+		done.unknown(StepIssuerOfType, "the license's identifier does not say who issued it")
+		done.unknown(StepIssuerAuthority, "the license's identifier does not say who issued it")
+		return
 	}
+	done.issuerOfType(s.Trust, c.Type, id)
+	if leaf.USCC == "" {
+		done.unknown(StepIssuerAuthority, "the signing body is not established")
+		return
+	}
+	done.issuerAuthority(s.Trust, c.Type, id, leaf.USCC)
 }
 
 // validity holds nbf and exp against the day: of the record for a license in an answer, else today. A license that its answer
@@ -268,34 +268,6 @@ func (s *sheaf) validity(done *steps, c licenseClaims, in *answered, presentatio
 		done.fail("validity", "the license has expired")
 	default:
 		done.ok("validity", "on "+string(license.DateOf(at)))
-	}
-}
-
-// status looks the license up in a status list among the artefacts.
-func (s *sheaf) status(done *steps, c licenseClaims, in *answered, presentation string) {
-	list := s.lists[c.Status.List.URI]
-	if list == nil || c.Status.List.URI == "" {
-		done.unknown("status", "its status list is not at hand")
-		return
-	}
-	value, err := list.token.List.Get(c.Status.List.Index)
-	if err != nil {
-		done.fail("status", "the status list has no such position")
-		return
-	}
-	asOf := api.At(list.token.IssuedAt).String()
-	is := register.StatusOf(value)
-	if list.err != nil && (is == license.Valid || is == license.Suspended) {
-		done.unknown("status", fmt.Sprintf("%s as of %s, and the list has expired since: ask for a new one", is, asOf))
-		return
-	}
-	switch {
-	case is == license.Valid:
-		done.ok("status", "valid as of "+asOf)
-	case in != nil && in.status(presentation) == string(is):
-		done.ok("status", fmt.Sprintf("%s as of %s, and the answer says so", is, asOf))
-	default:
-		done.fail("status", fmt.Sprintf("%s as of %s", is, asOf))
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
-	"oncegate/certs/statuslist"
 	"oncegate/license"
 	"oncegate/tlog"
 )
@@ -60,13 +59,13 @@ func (s *sheaf) verified(i int) (v Verified) {
 type sheaf struct {
 	*Trust
 	kinds   []Kind
-	bodies  map[string]bool        // base64url SM3 of every artefact that may be a call's body
-	loose   []string               // those digests of bodies that are nothing else
-	calls   []string               // tokens of calls
-	answers []answered             // answers and refusals whose receipts hold
-	read    map[string]answered    // every document read so far, by its digest
-	lists   map[string]*listStatus // status lists that hold, by the URI they are published under
-	extra   []Artefact             // certificates, for the chains of others
+	bodies  map[string]bool     // base64url SM3 of every artefact that may be a call's body
+	loose   []string            // those digests of bodies that are nothing else
+	calls   []string            // tokens of calls
+	answers []answered          // answers and refusals whose receipts hold
+	read    map[string]answered // every document read so far, by its digest
+	held    []*heldList         // status lists
+	extra   []Artefact          // certificates, for the chains of others
 
 	all      []Artefact
 	evidence *revocation.Evidence
@@ -75,12 +74,6 @@ type sheaf struct {
 	values   [][]byte           // signature values of seals in documents: what time stamps are about
 	contents map[int]bool       // artefacts that others are about, and whether they are what was meant
 	signed   map[int]Verified   // documents, messages, seals and time stamps
-}
-
-// listStatus is a status list and what was found about it.
-type listStatus struct {
-	token *statuslist.Token
-	err   error
 }
 
 // An answered is a document with a receipt, taken apart.
@@ -95,7 +88,7 @@ type answered struct {
 // gather looks at everything once, so that verify can hold one artefact against the others.
 func (t *Trust) gather(artefacts []Artefact) *sheaf {
 	s := &sheaf{
-		Trust: t, bodies: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered), all: artefacts,
+		Trust: t, bodies: make(map[string]bool), read: make(map[string]answered), all: artefacts,
 		evidence: &revocation.Evidence{Verify: t.voice}, between: slices.Clone(t.authorities),
 		contents: make(map[int]bool), signed: make(map[int]Verified),
 	}

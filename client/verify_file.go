@@ -13,7 +13,6 @@ import (
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/certs/statuslist"
 	"oncegate/certs/token"
 )
 
@@ -229,69 +228,5 @@ func (s *sheaf) key(data []byte) (done steps) {
 		return done
 	}
 	done.fail("key-in-trust", "the trust does not name this key")
-	return done
-}
-
-// readList reads a status list and believes it if its key leads to an anchor and is for status lists.
-func (s *sheaf) readList(data []byte) (list *listStatus, uri string) {
-	compact := strings.TrimSpace(string(data))
-	parts, err := jws.Split(compact, statuslist.MaxSize)
-	if err != nil {
-		return &listStatus{err: err}, ""
-	}
-	var c struct {
-		Subject  string `json:"sub"`
-		IssuedAt int64  `json:"iat"`
-	}
-	if err := json.Unmarshal(parts.Payload, &c); err != nil || c.Subject == "" {
-		return &listStatus{err: statuslist.ErrToken}, ""
-	}
-	list = new(listStatus)
-	list.token, list.err = statuslist.Verify(compact, c.Subject, s.now(), s.listSigner(s.now()))
-	if errors.Is(list.err, statuslist.ErrExpired) || errors.Is(list.err, statuslist.ErrSignature) && time.Unix(c.IssuedAt, 0).Before(s.now()) {
-		// Years later it still says what was true in its time.
-		if then, err := statuslist.Verify(compact, c.Subject, time.Unix(c.IssuedAt, 0), s.listSigner(time.Unix(c.IssuedAt, 0))); err == nil {
-			list.token, list.err = then, statuslist.ErrExpired
-		}
-	}
-	return list, c.Subject
-}
-
-// listSigner finds the key of a status list as of a moment.
-func (s *sheaf) listSigner(at time.Time) func(*jws.Parts) error {
-	return func(p *jws.Parts) error {
-		leaf, err := s.chains.ChainDER(p.Header.X5C, at, pki.Status)
-		if err != nil {
-			return err
-		}
-		return p.Verify(leaf.Public, verifyTwice)
-	}
-}
-
-// statusList verifies a status list alone.
-func (s *sheaf) statusList(data []byte) (done steps) {
-	list, _ := s.readList(data)
-	err := list.err
-	for _, step := range []struct {
-		name   string
-		faults []error
-	}{
-		{"status-list-form", []error{statuslist.ErrToken, statuslist.ErrForm, jws.ErrForm, jws.ErrDuplicate, jws.ErrCrit}},
-		{"status-list-signature", []error{statuslist.ErrSignature}},
-		{"status-list-validity", []error{statuslist.ErrExpired, statuslist.ErrNotYet}},
-	} {
-		mine := slices.ContainsFunc(step.faults, func(f error) bool { return errors.Is(err, f) })
-		switch {
-		case mine:
-			done.fail(step.name, err.Error())
-		case err != nil:
-			done.unknown(step.name, "another step failed")
-		default:
-			done.ok(step.name, "")
-		}
-	}
-	if Failure(done) == nil && err != nil {
-		done.fail("status-list", err.Error())
-	}
 	return done
 }
