@@ -138,21 +138,40 @@ func (s *sheaf) certificate(data []byte) (done steps) {
 		done.result("chain-now", s.authorityChain(leaf, above))
 		return done
 	}
-	usage := strings.Join(leaf.Subject.OrganizationalUnit, "+")
-	if known, ok := s.known[pki.Fingerprint(leaf)]; ok {
-		usage = known.Usage
+	chain := s.chainOf(leaf, above)
+	by, usage, err := s.usageOf(chain)
+	if err == nil && usage != "" {
+		_, err = by.Chain(leaf, chain[1:], s.now(), usage)
 	}
-	by, chain := s.verifierFor(usage), s.chainOf(leaf, above)
-	_, err = by.Chain(leaf, chain[1:], s.now(), usage)
 	done.result("chain-now", pathError(err))
-	if err == nil {
+	switch {
+	case err == nil && usage == "":
+		done.unknown("key-usage", "the certificate does not say what its key is for, where those of its anchor say it")
+	case err == nil:
 		done.ok("key-usage", usage)
-	} else if pathError(err) == nil {
+	case pathError(err) == nil:
 		done.fail("key-usage", err.Error())
 	}
 	stood := s.stood(context.Background(), by, nil, chain, s.now()).Step
 	stood.Name = "key-revocation"
 	return append(done, stood)
+}
+
+// usageOf is what the certificate at the foot of a chain is for, and the verifier whose anchors count for that.
+func (s *sheaf) usageOf(chain []*pki.Certificate) (by *pki.Verifier, usage string, err error) {
+	for _, v := range []*pki.Verifier{s.chains, s.seals, s.stamps} {
+		leaf, failed := v.Describe(chain[0], chain[1:], s.now())
+		if failed == nil && s.verifierFor(leaf.Usage) == v {
+			return v, leaf.Usage, nil
+		}
+		if failed == nil {
+			failed = pki.ErrUnknownAnchor // its usage is none that those anchors are for
+		}
+		if err == nil || errors.Is(err, pki.ErrUnknownAnchor) {
+			by, err = v, failed
+		}
+	}
+	return by, "", err
 }
 
 // verifierFor is the verifier whose anchors count for a usage.
