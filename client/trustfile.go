@@ -153,7 +153,7 @@ func (r *trustReader) config(t trustFile) TrustConfig {
 		c.Issues = append(c.Issues, Issue(i))
 	}
 	for i, l := range t.StatusLists {
-		until, err := parseEnd(l.NotAfter)
+		until, err := ParseEnd(l.NotAfter)
 		r.faults.addErr(fmt.Sprintf("$.status_lists[%d].not_after", i), err)
 		c.StatusLists = append(c.StatusLists, ListSigner{l.URIPrefix, l.USCC, l.Fingerprint, until})
 	}
@@ -220,8 +220,8 @@ func (r *trustReader) vkey(path, text string, check func(line string) error) str
 	return line
 }
 
-// parseEnd reads the last moment of something: a time, or a day to its end in UTC; "" is zero.
-func parseEnd(text string) (time.Time, error) {
+// ParseEnd reads the last moment of something: a time, or a day to its end in UTC; "" is zero.
+func ParseEnd(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
