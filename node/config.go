@@ -83,7 +83,7 @@ type Trust struct {
 	Usages       []UsageRule   `yaml:"usages"`            // where certificates under an anchor say what their keys are for
 	Issues       []Issue       `yaml:"issues"`            // which bodies issue which types, besides what the catalogue says
 	Delegations  []Delegation  `yaml:"delegations"`       // bodies that sign others' licenses
-	StatusLists  []ListSigner  `yaml:"status_lists"`      // who signs the status lists of other gateways; this gateway's are known
+	StatusLists  []ListSigner  `yaml:"status_lists"`      // who signs the status lists of other gateways; this gateway's are its department's unless an entry for them says otherwise
 	Witnesses    []string      `yaml:"witnesses"`         // C2SP vkey lines of the log's witnesses (cosignature/v1, or plain Ed25519), or files that hold one
 }
 
@@ -101,7 +101,7 @@ type Issue struct {
 	Issuers  []string `yaml:"issuers"`   // USCCs
 }
 
-// A ListSigner is who signs the status lists of another gateway.
+// A ListSigner is who signs the status lists under an address.
 type ListSigner struct {
 	URIPrefix   string `yaml:"uri_prefix"`  // scheme, host and first path segments of the lists' addresses
 	USCC        string `yaml:"uscc"`        // of the signing certificate; or

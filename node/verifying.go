@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"oncegate/api"
@@ -61,9 +62,11 @@ func (s *Setup) believed() client.TrustConfig {
 		until, _ := client.ParseEnd(l.NotAfter) // it was checked
 		t.StatusLists = append(t.StatusLists, client.ListSigner{URIPrefix: l.URIPrefix, USCC: l.USCC, Fingerprint: l.Fingerprint, NotAfter: until})
 	}
+	own := register.ListsURL(s.Gateway.PublicURL)
+	named := slices.ContainsFunc(t.StatusLists, func(l client.ListSigner) bool { return strings.TrimRight(l.URIPrefix, "/")+"/" == own })
 	for _, d := range s.Departments {
-		if d.ID == s.Gateway.Department { // whose code stands in the certificate of our status lists
-			t.StatusLists = append(t.StatusLists, client.ListSigner{URIPrefix: register.ListsURL(s.Gateway.PublicURL), USCC: d.USCC})
+		if d.ID == s.Gateway.Department && !named { // whose code stands in the certificate of our status lists
+			t.StatusLists = append(t.StatusLists, client.ListSigner{URIPrefix: own, USCC: d.USCC})
 		}
 	}
 	return t
