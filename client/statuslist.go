@@ -264,9 +264,14 @@ func (s *sheaf) listValidity(l *heldList, chain []*pki.Certificate) {
 	l.steps.result(StepListValidity, err)
 }
 
+// age is how long ago a list was issued, in seconds.
+func (s *sheaf) age(l *heldList) time.Duration {
+	return max(s.now().Sub(l.says.IssuedAt), 0).Round(time.Second)
+}
+
 // listAge says how old a list is. One that is older than its ttl may still be believed until exp, but a newer one was due.
 func (s *sheaf) listAge(l *heldList) {
-	age := max(s.now().Sub(l.says.IssuedAt), 0).Round(time.Second)
+	age := s.age(l)
 	said := "issued at " + api.At(l.says.IssuedAt).String() + ", " + age.String() + " ago"
 	life := cmp.Or(l.says.TTL, listLife)
 	if l.says.TTL > 0 {
@@ -363,7 +368,7 @@ func (s *sheaf) status(done *steps, c licenseClaims, in *answered, presentation 
 			l, is = next, register.StatusOf(value)
 		}
 	}
-	asOf := fmt.Sprintf("%s as of %s", is, api.At(l.token.IssuedAt))
+	asOf := fmt.Sprintf("%s as of %s, %s ago", is, api.At(l.token.IssuedAt), s.age(l))
 	late := l.late
 	if newer := s.superseded(l); newer != "" {
 		late = newer

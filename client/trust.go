@@ -155,18 +155,21 @@ func (t *Trust) addWitnesses(faults *Faults, c TrustConfig) (list []note.Verifie
 	}
 	for i, line := range c.Witnesses {
 		path := fmt.Sprintf("$.witnesses[%d]", i)
-		w, err := lognote.WitnessNoteVerifier(line)
+		keys, err := lognote.WitnessNoteVerifiers(line)
 		if err != nil {
 			faults.addErr(path, err)
 			continue
 		}
+		w := keys[0]
 		if name, used := names[string(w.Key())]; used && name != w.Name() {
 			faults.add(path, fmt.Sprintf("the key is also that of %q", name))
 			continue
 		}
 		names[string(w.Key())] = w.Name()
 		t.keys[strings.TrimSpace(line)] = "witness " + w.Name()
-		list = append(list, w)
+		for _, key := range keys {
+			list = append(list, key)
+		}
 	}
 	return list
 }

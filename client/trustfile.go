@@ -201,7 +201,7 @@ func (r *trustReader) key(path, name string) *ecdsa.PublicKey {
 
 func logVKey(line string) error { _, err := lognote.Ed25519NoteVerifier(line); return err }
 
-func witnessVKey(line string) error { _, err := lognote.WitnessNoteVerifier(line); return err }
+func witnessVKey(line string) error { _, err := lognote.WitnessNoteVerifiers(line); return err }
 
 // vkey takes a vkey line, or the file that holds one. What is written as a line is no file name.
 func (r *trustReader) vkey(path, text string, check func(line string) error) string {

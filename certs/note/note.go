@@ -165,7 +165,7 @@ func parseVKey(text string) (v vkey, err error) {
 }
 
 // Ed25519NoteVerifier verifies the Ed25519 line of a log that the C2SP vkey line ("name+hash+base64") describes: key type
-// 0x01. Witnesses' keys are read by [WitnessNoteVerifier].
+// 0x01. Witnesses' keys are read by [WitnessNoteVerifiers].
 func Ed25519NoteVerifier(text string) (note.Verifier, error) {
 	v, err := parseVKey(text)
 	switch {
@@ -177,29 +177,31 @@ func Ed25519NoteVerifier(text string) (note.Verifier, error) {
 	return verifier{v.name, v.hash, func(msg, sig []byte) bool { return ed25519.Verify(v.key, msg, sig) }}, nil
 }
 
-// A Witness verifies the lines of one witness.
+// A Witness verifies the lines of one witness under one key id.
 type Witness struct {
 	verifier
 	key       ed25519.PublicKey
 	timestamp bool // its lines carry the time of the signature
 }
 
-// WitnessNoteVerifier verifies the lines of the witness that a C2SP vkey line describes: cosignature/v1 (key type 0x04,
-// c2sp.org/tlog-cosignature), which witnesses have, or plain Ed25519 over the note text (0x01). The text of a note that
-// carries a cosignature must be a checkpoint; this does not judge it.
-func WitnessNoteVerifier(text string) (*Witness, error) {
+// WitnessNoteVerifiers verify the lines of the witness that a C2SP vkey line describes: cosignature/v1
+// (c2sp.org/tlog-cosignature), for key type 0x04. A key of type 0x01 has two verifiers, because witnesses hand it out for both:
+// plain Ed25519 over the note text, and cosignature/v1 by the same key under the key id that type 0x04 gives. The text of a
+// note that carries a cosignature must be a checkpoint; this does not judge it.
+func WitnessNoteVerifiers(text string) ([]*Witness, error) {
 	v, err := parseVKey(text)
 	if err != nil {
 		return nil, err
 	}
-	verify := func(msg, sig []byte) bool { return ed25519.Verify(v.key, msg, sig) }
+	timestamped := &Witness{verifier{v.name, keyHash(v.name, cosignatureType, v.key), func(msg, sig []byte) bool {
+		t, plain, ok := cutTimestamp(sig)
+		return ok && ed25519.Verify(v.key, cosigned(t, msg), plain)
+	}}, v.key, true}
 	if v.typ == cosignatureType {
-		verify = func(msg, sig []byte) bool {
-			t, plain, ok := cutTimestamp(sig)
-			return ok && ed25519.Verify(v.key, cosigned(t, msg), plain)
-		}
+		return []*Witness{timestamped}, nil
 	}
-	return &Witness{verifier{v.name, v.hash, verify}, v.key, v.typ == cosignatureType}, nil
+	plain := &Witness{verifier{v.name, v.hash, func(msg, sig []byte) bool { return ed25519.Verify(v.key, msg, sig) }}, v.key, false}
+	return []*Witness{plain, timestamped}, nil
 }
 
 // Key is the witness's public key: the same one may be written with both key types.

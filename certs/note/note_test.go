@@ -126,6 +126,15 @@ func (c cosigner) Sign(msg []byte) ([]byte, error) {
 	return append(binary.BigEndian.AppendUint64(nil, uint64(c.at)), signature...), nil
 }
 
+func witnessKey(t *testing.T, vkey string) []*note.Witness {
+	t.Helper()
+	all, err := note.WitnessNoteVerifiers(vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // A witness's line is verified as cosignature/v1, and its time is read; the same key as a plain Ed25519 key still is.
 func TestWitness(t *testing.T) {
 	w, msg, _, _ := signed(t)
@@ -154,10 +163,7 @@ func TestWitness(t *testing.T) {
 		{"cosignature/v1", witness.vkey() + "\n", time.Unix(witness.at, 0)},
 		{"plain", old, time.Time{}},
 	} {
-		v, err := note.WitnessNoteVerifier(c.vkey)
-		if err != nil {
-			t.Fatal(c.name, err)
-		}
+		v := witnessKey(t, c.vkey)[0]
 		n, err := xnote.Open(both, xnote.VerifierList(v))
 		if err != nil || len(n.Sigs) != 1 || !v.SignedAt(n.Sigs[0]).Equal(c.at) || !v.Key().Equal(witness.key.Public()) {
 			t.Errorf("%s: %+v, %v", c.name, n, err)
@@ -170,9 +176,12 @@ func TestWitness(t *testing.T) {
 			t.Errorf("%s: a checkpoint that nobody co-signed is opened", c.name)
 		}
 	}
-	v, err := note.WitnessNoteVerifier(witness.vkey())
-	if err != nil {
-		t.Fatal(err)
+	v := witnessKey(t, witness.vkey())[0]
+	// A plain key is also that of the witness's cosignatures.
+	if all := witnessKey(t, old); len(all) != 2 || all[1].KeyHash() != witness.KeyHash() {
+		t.Errorf("%d verifiers", len(all))
+	} else if n, err := xnote.Open(both, xnote.VerifierList(all[1])); err != nil || !all[1].SignedAt(n.Sigs[0]).Equal(time.Unix(witness.at, 0)) {
+		t.Error(err)
 	}
 	good, _ := witness.Sign([]byte(text))
 	later := append(binary.BigEndian.AppendUint64(nil, uint64(witness.at+1)), good[8:]...)
@@ -196,7 +205,7 @@ func TestWitness(t *testing.T) {
 		"longer":         wrong + "AAAA",
 		"a type unknown": "witness.example+01020304+" + base64.StdEncoding.EncodeToString(append([]byte{6}, make([]byte, 1312)...)),
 	} {
-		if _, err := note.WitnessNoteVerifier(s); err == nil || !note.IsVKey(s) {
+		if _, err := note.WitnessNoteVerifiers(s); err == nil || !note.IsVKey(s) {
 			t.Errorf("%s: %q gives %v", name, s, err)
 		}
 	}
