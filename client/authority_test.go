@@ -16,6 +16,7 @@ import (
 	"oncegate/certs/certstest/office"
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
+	"oncegate/certs/timestamp"
 	"oncegate/license"
 )
 
@@ -225,4 +226,61 @@ func vkeyOf(t *testing.T, name string, key ed25519.PrivateKey) string {
 		t.Fatal(err)
 	}
 	return line
+}
+
+// Right in one thing and wrong in another: seals and time stamps of the wrong organisation, for the wrong type, of keys for
+// something else, and at the wrong time, each named by its step.
+func TestWrongSealsAndStamps(t *testing.T) {
+	o := office.New(t, "client", time.Now())
+	id, err := license.ParseIdentifier(o.Identifier(office.USCC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := o.Write(office.Document(o.Identifier(office.USCC)))
+	sealedBy := func(keyID, usage, uscc string) []byte {
+		key, chain := o.Issue(keyID, usage, uscc, office.Name)
+		h := o.Holder
+		h.Signer, h.Certificate = key, chain[0]
+		h.Seal = o.Seal(o.Now.AddDate(0, 0, -6), o.Now.AddDate(1, 0, 0), chain[0])
+		return o.SealBy(plain, h)
+	}
+	stampedBy := func(a *timestamp.Authority) []byte {
+		h := o.Holder
+		h.TimeStamp = a.Stamp
+		return o.SealBy(plain, h)
+	}
+	sealStamps := o.Authority(o.Signed)
+	sealStamps.Signer, sealStamps.Chain = o.Issue("seal-3", pki.Seal, office.Other, "示例市时间戳中心")
+	eku := func(usages map[string]string) map[string]any {
+		return map[string]any{"usages": []any{map[string]any{"anchor": pki.Fingerprint(o.Root.Certificate()), "from": "eku", "usages": usages}}}
+	}
+	issues := func(code string, issuers ...string) map[string]any {
+		return map[string]any{"issues": []any{map[string]any{"type": "t", "type_code": code, "issuers": issuers}}}
+	}
+	for _, c := range []struct {
+		name    string
+		doc     []byte
+		members map[string]any
+		step    string
+		want    license.StepState
+	}{
+		{"seal of the wrong organisation", sealedBy("seal-other", pki.Seal, office.Other), nil, StepIssuerAuthority, license.Failed},
+		{"seal of the right one", sealedBy("seal-own", pki.Seal, office.USCC), nil, StepIssuerAuthority, license.OK},
+		{"seal for a type that another body issues", o.License(), issues(id.TypeCode(), office.Other), StepIssuerOfType, license.Failed},
+		{"seal for a type of which nothing is said", o.License(), issues(office.Other+"001", office.Other), StepIssuerOfType, license.NotCheckable},
+		{"seal by a key for calls", sealedBy("call-1", pki.Call, office.USCC), nil, "signature[0]/seal-signer-usage", license.Failed},
+		{"stamp of a stranger's authority", stampedBy(office.New(t, "stranger", time.Now()).Stamps), nil, "signature[0]/timestamp-chain", license.Failed},
+		{"stamp before its certificate", stampedBy(o.Authority(o.Now.AddDate(0, 0, -30))), nil, "signature[0]/timestamp-chain", license.Failed},
+		{"stamp of the right authority", stampedBy(o.Stamps), nil, "signature[0]/timestamp-chain", license.OK},
+		{"stamp by a key for seals", stampedBy(sealStamps), nil, "signature[0]/timestamp-usage", license.Failed},
+		{"seal under a rule that does not know its usage", o.License(), eku(map[string]string{"1.3.6.1.5.5.7.3.8": "timestamp"}), "signature[0]/seal-maker-usage", license.Failed},
+		{"stamp by the usage that a rule reads", o.License(), eku(map[string]string{"1.3.6.1.5.5.7.3.8": "timestamp"}), "signature[0]/timestamp-usage", license.OK},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := trustOf(t, o, c.members, nil).Verify(Artefact{"a.ofd", c.doc})[0]
+			if s := stepNamed(v.Steps, c.step); s.State != c.want {
+				t.Errorf("%+v, want %s\n%+v", s, c.want, v.Steps)
+			}
+		})
+	}
 }
