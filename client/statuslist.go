@@ -132,6 +132,7 @@ type heldList struct {
 	judged bool
 	token  *statuslist.Token // nil unless it is believed
 	doubt  string            // why it is not believed
+	unsaid *statuslist.Token // not believed only because the trust names nobody for its address
 	late   string            // why it is believed no longer where it says that a license is in force
 	steps  steps             // all but StepListLatest
 }
@@ -139,12 +140,12 @@ type heldList struct {
 // gatherList takes a status list without judging it: what its judgement needs may come later.
 func (s *sheaf) gatherList(data []byte) *heldList {
 	compact := strings.TrimSpace(string(data))
-	if i := slices.IndexFunc(s.held, func(l *heldList) bool { return l.compact == compact }); i >= 0 {
-		return s.held[i]
+	l := s.heldBy[compact]
+	if l == nil {
+		l = &heldList{compact: compact}
+		l.says, l.err = statuslist.Read(compact)
+		s.held, s.heldBy[compact] = append(s.held, l), l
 	}
-	l := &heldList{compact: compact}
-	l.says, l.err = statuslist.Read(compact)
-	s.held = append(s.held, l)
 	return l
 }
 
@@ -192,7 +193,7 @@ func (s *sheaf) judgeList(l *heldList) {
 		if leaf, err = s.chains.Chain(chain[0], chain[1:], iat, pki.Status); err != nil {
 			return err
 		}
-		return p.Verify(leaf.Public, verifyTwice)
+		return p.Verify(leaf.Public, s.voice)
 	})
 	switch {
 	case errors.Is(err, statuslist.ErrSignature):
@@ -213,8 +214,12 @@ func (s *sheaf) judgeList(l *heldList) {
 	l.steps = append(l.steps, signer, revocation.Step)
 	s.listValidity(l, chain)
 	s.listAge(l)
-	if signer.State != license.Failed && len(s.listSignersOf(l.says.Subject)) > 0 && !revoked {
+	switch named := len(s.listSignersOf(l.says.Subject)) > 0; {
+	case signer.State == license.Failed || revoked:
+	case named:
 		l.token = token
+	default:
+		l.unsaid = token
 	}
 }
 
@@ -351,7 +356,13 @@ func (s *sheaf) status(done *steps, c licenseClaims, in *answered, presentation 
 	if len(lists) == 0 {
 		reason := "its status list is not at hand"
 		if doubted := s.listsOf(uri); len(doubted) > 0 {
-			reason = "its status list is not believed: " + doubted[0].doubt
+			first := doubted[0]
+			reason = "its status list is not believed: " + first.doubt
+			if first.unsaid != nil {
+				if value, err := first.unsaid.List.Get(c.Status.List.Index); err == nil {
+					reason = fmt.Sprintf("its status list says %s and is not believed: %s", register.StatusOf(value), first.doubt)
+				}
+			}
 		}
 		done.unknown("status", reason)
 		return

@@ -49,7 +49,7 @@ func TestStatusListSigners(t *testing.T) {
 		{"nobody is named", nil, good,
 			map[string]license.StepState{StepListSigner: license.NotCheckable, StepListLatest: license.NotCheckable}, license.NotCheckable, "does not say who signs"},
 		{"nobody is named, and the list revokes", nil, signed(pki.Status, department, 1, issued(now)),
-			map[string]license.StepState{StepListSigner: license.NotCheckable, StepListLatest: license.NotCheckable}, license.NotCheckable, "does not say who signs"},
+			map[string]license.StepState{StepListSigner: license.NotCheckable, StepListLatest: license.NotCheckable}, license.NotCheckable, "says revoked and is not believed"},
 		{"another address is named", []ListSigner{{URIPrefix: "https://gateway.example/status-list", USCC: department}}, good,
 			map[string]license.StepState{StepListSigner: license.NotCheckable, StepListLatest: license.NotCheckable}, license.NotCheckable, "this address"},
 		{"right usage, wrong organisation", pinned, signed(pki.Status, other, 0, issued(now)),

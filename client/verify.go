@@ -59,13 +59,14 @@ func (s *sheaf) verified(i int) (v Verified) {
 type sheaf struct {
 	*Trust
 	kinds   []Kind
-	bodies  map[string]bool     // base64url SM3 of every artefact that may be a call's body
-	loose   []string            // those digests of bodies that are nothing else
-	calls   []string            // tokens of calls
-	answers []answered          // answers and refusals whose receipts hold
-	read    map[string]answered // every document read so far, by its digest
-	held    []*heldList         // status lists
-	extra   []Artefact          // certificates, for the chains of others
+	bodies  map[string]bool      // base64url SM3 of every artefact that may be a call's body
+	loose   []string             // those digests of bodies that are nothing else
+	calls   []string             // tokens of calls
+	answers []answered           // answers and refusals whose receipts hold
+	read    map[string]answered  // every document read so far, by its digest
+	held    []*heldList          // status lists
+	heldBy  map[string]*heldList // the same by their text
+	extra   []Artefact           // certificates, for the chains of others
 
 	all      []Artefact
 	evidence *revocation.Evidence
@@ -90,7 +91,7 @@ func (t *Trust) gather(artefacts []Artefact) *sheaf {
 	s := &sheaf{
 		Trust: t, bodies: make(map[string]bool), read: make(map[string]answered), all: artefacts,
 		evidence: &revocation.Evidence{Verify: t.voice}, between: slices.Clone(t.authorities),
-		contents: make(map[int]bool), signed: make(map[int]Verified),
+		contents: make(map[int]bool), signed: make(map[int]Verified), heldBy: make(map[string]*heldList),
 	}
 	for _, a := range t.kept {
 		s.gatherEvidence(kindOf(a.Data), a.Data)
