@@ -42,13 +42,13 @@ type proof struct {
 var proofs = map[Kind]proof{
 	License: {
 		needs: []string{"license-form", "license-type", "license-signature", "license-signature-second-voice", "chain-now", "key-usage",
-			"key-revocation", "identifier", "issuer-authority", "validity"},
-		open: []string{"chain-at-signing", "status", "presentation-right"},
+			"key-revocation", "identifier", StepIssuerOfType, StepIssuerAuthority, "validity"},
+		open: []string{"chain-at-signing", "status", StepListRevocation, "presentation-right"},
 	},
 	partLicense: {
 		needs: []string{"license-form", "license-type", "license-signature", "license-signature-second-voice", "chain-at-signing",
-			"key-usage", "key-revocation", "identifier", "issuer-authority", "validity", "fields-as-disclosed"},
-		open: []string{"chain-now", "status", "presentation-right"},
+			"key-usage", "key-revocation", "identifier", StepIssuerOfType, StepIssuerAuthority, "validity", "fields-as-disclosed"},
+		open: []string{"chain-now", "status", StepListRevocation, "presentation-right"},
 	},
 	Answer: {
 		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
@@ -75,10 +75,13 @@ var proofs = map[Kind]proof{
 	Body:        {needs: []string{"body-of-call"}},
 	Certificate: {needs: []string{"certificate-form"}, open: nil},
 	Key:         {needs: []string{"key-in-trust"}},
-	StatusList:  {needs: []string{"status-list-form", "status-list-signature", "status-list-validity"}},
+	StatusList: {
+		needs: []string{StepListForm, StepListSignature, StepListSigner, StepListRevocation, StepListValidity},
+		open:  []string{StepListAge, StepListLatest},
+	},
 	Document: {
 		needs: []string{ofd.StepPackage, ofd.StepUnique, ofd.StepXML, ofd.StepDocument, ofd.StepSigned, ofd.StepCoverage, "identifier",
-			"issuer-authority", "validity"},
+			StepIssuerOfType, StepIssuerAuthority, "validity"},
 		open: []string{"status", "copy-original", ofd.StepListContent}, // the References name digests of the same files
 	},
 	partSeal: {
@@ -170,8 +173,8 @@ func lacking(kind Kind, list []license.Step) (lack []license.Step) {
 	return lack
 }
 
-// judge sets the verdict of an artefact from its steps, and from what the trust requires beside them.
-func (s *sheaf) judge(v *Verified) {
+// conclude sets the verdict of an artefact from its steps, and from what the trust requires beside them.
+func (s *sheaf) conclude(v *Verified) {
 	lack := append(lacking(v.Kind, v.Steps), s.required(v)...)
 	if s.withoutEd25519(v.found.checkpoint) {
 		lack = slices.DeleteFunc(lack, func(step license.Step) bool { return strings.HasSuffix(step.Name, tlog.StepEd25519) })

@@ -236,6 +236,12 @@ func configuration(t *testing.T) string {
 			where = "data.fonts[]"
 		case "Certificate":
 			where = "trust.certificates[]"
+		case "UsageRule":
+			where = "trust.usages[]"
+		case "Issue":
+			where = "trust.issues[]"
+		case "ListSigner":
+			where = "trust.status_lists[]"
 		case "Delegation":
 			where = "trust.delegations[]"
 		}

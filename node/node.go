@@ -58,6 +58,7 @@ type Node struct {
 	recorder *audit.Recorder
 	auditor  *audit.Auditor
 	lists    statusLists
+	seen     *client.SeenLists
 	gateway  *gateway.Gateway
 	service  *listener
 	admin    *listener
@@ -98,7 +99,7 @@ func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, step := range []func(context.Context, *Setup) error{n.openVoices, n.openStore, n.openLog, n.openAudit, n.listen, n.openGateway} {
+	for _, step := range []func(context.Context, *Setup) error{n.openVoices, n.openStore, n.openLog, n.openSeen, n.openAudit, n.listen, n.openGateway} {
 		if err := step(ctx, setup); err != nil {
 			return nil, fmt.Errorf("open node: %w", err)
 		}
@@ -213,6 +214,13 @@ func (n *Node) openLog(ctx context.Context, s *Setup) error {
 	return nil
 }
 
+// openSeen reads which status lists were seen last, so that no older one is believed, also after a restart. The file lies beside
+// the log's mark: outside the database and its backups, which would bring an old one back.
+func (n *Node) openSeen(_ context.Context, s *Setup) (err error) {
+	n.seen, err = client.OpenSeenLists(s.Log.Mark+".status-lists", func(err error) { n.Logger.Error("status list", "error", err.Error()) })
+	return err
+}
+
 // auditConfig says how records are written and read.
 func (s *Setup) auditConfig(log *tlog.Log, storage audit.Storage, sealer audit.Sealer, now func() time.Time) (audit.Config, error) {
 	c := audit.Config{Self: s.Gateway.ID, Log: log, View: log, Storage: storage, Sealer: sealer, NewSM3: sm.New, Now: now}
@@ -278,6 +286,7 @@ func (n *Node) prepare(_ context.Context, s *Setup, was *running) (*running, err
 	if err != nil {
 		return nil, err
 	}
+	config.Seen = n.seen
 	trust, err := client.NewTrust(config)
 	if err != nil {
 		return nil, err
