@@ -108,6 +108,8 @@ func (c *city) openLog() {
 		Origin: origin, Storage: new(tlogtest.Memory), NewSM3: sm.New, SM2: first, Ed25519: other,
 		Logger: slog.New(slog.DiscardHandler),
 	}
+	config.Own, err = lognote.Ed25519NoteVerifiers(origin, ed.Public().(ed25519.PublicKey))
+	c.must(err)
 	c.must(tlog.Create(context.Background(), config))
 	c.log, err = tlog.Open(context.Background(), config)
 	c.must(err)

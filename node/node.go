@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -187,12 +188,18 @@ func (s *Setup) logConfig(storage tlog.Storage, logger *slog.Logger) (tlog.Confi
 		return c, err
 	}
 	c.SM2 = sm2
-	ed25519, err := lognote.Ed25519NoteSigner(s.Log.Origin, ed)
+	c.Ed25519, err = lognote.Ed25519NoteSigner(s.Log.Origin, ed)
 	if err != nil {
 		return c, err
 	}
-	c.Ed25519 = ed25519
-	return c, nil
+	var own []ed25519.PublicKey
+	for _, k := range s.Keys.List() {
+		if k.Usage == keystore.Log && k.Ed25519 != nil {
+			own = append(own, k.Ed25519)
+		}
+	}
+	c.Own, err = lognote.Ed25519NoteVerifiers(s.Log.Origin, own...)
+	return c, err
 }
 
 func (n *Node) openLog(ctx context.Context, s *Setup) error {

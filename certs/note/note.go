@@ -235,6 +235,23 @@ func cosigned(t uint64, text []byte) []byte {
 	return append(fmt.Appendf(nil, "cosignature/v1\ntime %d\n", t), text...)
 }
 
+// Ed25519NoteVerifiers verify the lines that a log's own Ed25519 keys make under a name, the present key's and those of retired
+// ones.
+func Ed25519NoteVerifiers(name string, keys ...ed25519.PublicKey) (list []note.Verifier, err error) {
+	for _, key := range keys {
+		vkey, err := MarshalVKey(name, key)
+		if err != nil {
+			return nil, err
+		}
+		v, err := Ed25519NoteVerifier(vkey)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
 // MarshalVKey returns the C2SP vkey line of an Ed25519 log key, without a line end.
 func MarshalVKey(name string, pub ed25519.PublicKey) (string, error) {
 	if err := checkName(name); err != nil {
