@@ -23,8 +23,9 @@ import (
 	"oncegate/sheet/sheettest"
 )
 
-// The QR code of an annotated copy is read in ten of ten tries by two decoders, from a screen, from the PDF, and from a grey print
-// that lies askew in a scanner: the watermark lies over the whole page, but not over the code.
+// The QR code of an annotated copy is read in ten of ten tries by two decoders, from a screen, from the PDF, from a grey print that
+// lies askew in a scanner, and from a photocopy that makes the pale watermark black: it lies over the whole page, but not over the
+// code.
 func TestQRIsRead(t *testing.T) {
 	layouts := city(t)
 	types := slices.Sorted(maps.Keys(sheettest.Licenses))
@@ -35,8 +36,9 @@ func TestQRIsRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		sharp := aroundQR(layout, p, pictureOf(t, p, 200))
 		media := map[string]image.Image{
-			"screen": aroundQR(layout, p, pictureOf(t, p, 120)), "print": printed(aroundQR(layout, p, pictureOf(t, p, 200)), uint64(try)),
+			"screen": aroundQR(layout, p, pictureOf(t, p, 100)), "print": printed(sharp, uint64(try)), "photocopy": photocopied(sharp, 240),
 		}
 		if raster := rasterOfPDF(t, p, 150); raster != nil {
 			media["PDF"] = aroundQR(layout, p, raster)
@@ -171,6 +173,20 @@ func printed(picture image.Image, seed uint64) image.Image {
 				}
 			}
 			out.SetGray(x, y, color.Gray{uint8(40 + sum/9*180/255 + r.IntN(13))})
+		}
+	}
+	return out
+}
+
+// photocopied is a page in black and white: all that is darker than a grey is black.
+func photocopied(picture image.Image, grey uint8) image.Image {
+	b := picture.Bounds()
+	out := image.NewGray(b)
+	for y := range b.Dy() {
+		for x := range b.Dx() {
+			if color.GrayModel.Convert(picture.At(x, y)).(color.Gray).Y >= grey {
+				out.SetGray(x, y, color.Gray{255})
+			}
 		}
 	}
 	return out
