@@ -340,7 +340,7 @@ func TestUndrawable(t *testing.T) {
 			if _, err := b.Original(t.Context(), version(l, businessID), claims(t, b, l)); !errors.As(err, &fault) || fault.Code != c.want {
 				t.Errorf("%v", err)
 			}
-			if _, err := b.Copy(t.Context(), "pdf", version(l, businessID), claims(t, b, l), nil, notice(), [32]byte{}); !errors.As(err, &fault) || fault.Code != c.want {
+			if _, err := b.Copy(t.Context(), "pdf", version(l, businessID), claims(t, b, l), fieldsOf(claims(t, b, l)), notice(), [32]byte{}); !errors.As(err, &fault) || fault.Code != c.want {
 				t.Errorf("%v", err)
 			}
 		})
@@ -358,7 +358,7 @@ func TestUndrawable(t *testing.T) {
 	if _, err := b.Original(t.Context(), other, claims(t, b, l)); !errors.Is(err, register.ErrNoSeal) {
 		t.Errorf("a body without seal: %v", err)
 	}
-	if _, err := b.Copy(t.Context(), "ofd", other, claims(t, b, l), nil, notice(), [32]byte{}); !errors.Is(err, register.ErrNoSigner) {
+	if _, err := b.Copy(t.Context(), "ofd", other, claims(t, b, l), fieldsOf(claims(t, b, l)), notice(), [32]byte{}); !errors.Is(err, register.ErrNoSigner) {
 		t.Errorf("a body without key: %v", err)
 	}
 }

@@ -265,8 +265,11 @@ func (f *filling) withholds(path string, holder int) bool {
 // layoutSpace makes the line ends and tabulators that notes of several lines bring into what can be laid out.
 var layoutSpace = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\t", " ")
 
-// said is what the license says in one place of a pattern.
+// said is what the license says in one place of a pattern; nothing where it is withheld, whatever was given.
 func (f *filling) said(it *fieldItem, p piece, holder int) string {
+	if f.withholds(p.path, holder) {
+		return ""
+	}
 	values := f.content.Values[p.path]
 	if holder > 0 {
 		if len(values) < holder {

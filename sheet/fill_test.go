@@ -351,7 +351,8 @@ func TestNotesOfACopy(t *testing.T) {
 	}{
 		{"business-license", []string{"valid_from"}, map[string][]string{"valid_from": {"2026-11-23"}}, "营业期限自2026年11月23日至本次未共享"},
 		{"business-license", nil, nil, "营业期限本次未共享住所本次未共享"},
-		{"business-license", nil, nil, "编号本次未共享"}, // dropped where the license itself does not state it
+		{"business-license", []string{"founded"}, map[string][]string{"founded": {"2026-11-23"}, "address": {"望云路188号"}}, "住所本次未共享"}, // given, and not granted
+		{"business-license", nil, nil, "编号本次未共享"},                                                                                    // dropped where the license itself does not state it
 		{"marriage-certificate", []string{"holder_name"}, map[string][]string{"holder_name": {"闻人语冰"}}, "姓名闻人语冰性别本次未共享身份证件号本次未共享姓名本次未共享"},
 		{"marriage-certificate", []string{"holder_name", "sex"}, map[string][]string{"holder_name": {"甲", "乙"}, "sex": {"", "2"}}, "姓名甲性别身份证件号本次未共享姓名乙性别女"},
 	} {
