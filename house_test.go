@@ -23,6 +23,7 @@ var floors = map[string]int{
 	"deploy": 0, // data
 	"docs":   8, // tests of the documents
 	"attack": 8, // tests of everything at once
+	"corpus": 8, // tests of what earlier versions wrote
 }
 
 // owners are the only rooms that may import a library.

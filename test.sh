@@ -47,6 +47,8 @@ if command -v openssl >/dev/null; then openssl version; else skip "OpenSSL as an
 # What reads our documents, keys and signatures as strangers do. The variables make the tests demand what was found here.
 command -v pdftotext >/dev/null || install poppler-utils || true
 command -v pdftotext >/dev/null || skip "poppler: what drawn pages say was not read"
+command -v zbarimg >/dev/null || install zbar-tools || true
+command -v zbarimg >/dev/null || skip "zbar: QR codes of copies were read by one decoder only"
 softhsm() { command -v softhsm2-util >/dev/null && ls /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so 2>/dev/null | head -n 1; }
 lib=$(softhsm || true)
 [ -n "$lib" ] || { install softhsm2 || true; lib=$(softhsm || true); }

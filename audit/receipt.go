@@ -3,6 +3,9 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,7 +18,7 @@ import (
 // Trust is what a verifier brings along.
 type Trust struct {
 	tlog.Trust
-	Witnesses []note.Verifier // any one of them suffices; none: the witness step is not checkable
+	Witnesses []note.Verifier // of their lines; one witness may have several, under one name. None: the witness step is not checkable
 }
 
 // A Proof is a receipt with what it may be held against.
@@ -52,7 +55,7 @@ func VerifyReceipt(p Proof, t Trust) (Record, []license.Step, error) {
 	for _, s := range logSteps {
 		done = append(done, license.Step{Name: s.Name, State: license.StepState(s.State), Reason: s.Reason})
 	}
-	done.witness(t, p.Receipt.Checkpoint)
+	done = append(done, WitnessStep(p.Receipt.Checkpoint, t.Witnesses))
 	if failed := done.failed(); failed != "" {
 		return record, done, fmt.Errorf("verify receipt: %w: %s", tlog.ErrUnproven, failed)
 	}
@@ -102,22 +105,74 @@ func (o Opening) check(t Trust, r Record) error {
 	return nil
 }
 
-// witness looks for a co-signature of one known witness. None is no failure: the log is then unwitnessed.
-func (done *checks) witness(t Trust, checkpoint string) {
-	if len(t.Witnesses) == 0 {
-		done.unknown(StepWitness, "no witness is known here: unwitnessed")
-		return
+// A Cosignature is what one known witness says of a checkpoint.
+type Cosignature struct {
+	Witness string    // name of its key
+	Time    time.Time // when it says that it signed; zero if its lines carry no time, or none is valid
+	State   license.StepState
+}
+
+// timestamped is a verifier whose lines carry the time of the signature, as C2SP cosignature/v1 has it.
+type timestamped interface {
+	SignedAt(note.Signature) time.Time
+}
+
+// Cosignatures judges the lines of each known witness: OK where one is valid, Failed where a line of it is not, NotCheckable
+// where there is none. Verifiers of one name are one witness; its time is the latest. The order is that of witnesses. A cosignature/v1 covers the
+// note's text, the root of the SM3 tree included, but a public witness has judged the growth of the SHA-256 tree only.
+func Cosignatures(checkpoint string, witnesses []note.Verifier) (list []Cosignature) {
+	for _, v := range witnesses {
+		one := cosignature(checkpoint, v)
+		i := slices.IndexFunc(list, func(c Cosignature) bool { return c.Witness == one.Witness })
+		switch {
+		case i < 0:
+			list = append(list, one)
+		case one.State == license.Failed, one.State == license.OK && (list[i].State == license.NotCheckable || list[i].State == license.OK && one.Time.After(list[i].Time)):
+			list[i] = one
+		}
 	}
-	_, err := note.Open([]byte(checkpoint), note.VerifierList(t.Witnesses...))
-	var absent *note.UnverifiedNoteError
-	if errors.As(err, &absent) {
-		done.unknown(StepWitness, "no known witness has co-signed: unwitnessed")
-		return
+	return list
+}
+
+func cosignature(checkpoint string, v note.Verifier) Cosignature {
+	c := Cosignature{Witness: v.Name(), State: license.Failed}
+	n, err := note.Open([]byte(checkpoint), note.VerifierList(v))
+	if _, absent := errors.AsType[*note.UnverifiedNoteError](err); absent {
+		c.State = license.NotCheckable
 	}
 	if err != nil {
-		err = errors.New("a witness's line does not verify")
+		return c
 	}
-	done.add(StepWitness, err)
+	c.State = license.OK
+	if t, ok := v.(timestamped); ok {
+		c.Time = t.SignedAt(n.Sigs[0])
+	}
+	return c
+}
+
+// WitnessStep says in a step which known witnesses have co-signed a checkpoint, when, and how many are known. A line of a
+// known witness that is not valid fails. No line is no failure: the log is then unwitnessed.
+func WitnessStep(checkpoint string, witnesses []note.Verifier) license.Step {
+	step := license.Step{Name: StepWitness, State: license.NotCheckable, Reason: "no witness is known here: unwitnessed"}
+	list := Cosignatures(checkpoint, witnesses)
+	var signed []string
+	for _, c := range list {
+		switch {
+		case c.State == license.Failed:
+			return license.Step{Name: StepWitness, State: license.Failed, Reason: fmt.Sprintf("the line of witness %q is not valid", c.Witness)}
+		case c.State == license.OK && c.Time.IsZero():
+			signed = append(signed, c.Witness+" at a time it does not state")
+		case c.State == license.OK:
+			signed = append(signed, c.Witness+" at "+c.Time.Format(time.RFC3339))
+		}
+	}
+	switch {
+	case len(signed) > 0:
+		step.State, step.Reason = license.OK, fmt.Sprintf("co-signed by %d of %d known witnesses: %s", len(signed), len(list), strings.Join(signed, ", "))
+	case len(list) > 0:
+		step.Reason = fmt.Sprintf("none of %d known witnesses has co-signed: unwitnessed", len(list))
+	}
+	return step
 }
 
 // ErrNoReceipt says that an answered document has no receipt.

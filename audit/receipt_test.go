@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"golang.org/x/mod/sumdb/note"
@@ -101,6 +103,69 @@ func TestVerifyReceipt(t *testing.T) {
 	}
 	if _, steps, err := audit.VerifyReceipt(good, audit.Trust{}); err == nil || steps != nil {
 		t.Errorf("without trust: %v, %v", steps, err)
+	}
+}
+
+// stampedKey is a verifier whose lines carry a time, as a witness's do.
+type stampedKey struct {
+	note.Verifier
+	at time.Time
+}
+
+func (k stampedKey) SignedAt(note.Signature) time.Time { return k.at }
+
+// Cosignatures are told one by one: who, when, and how many of how many.
+func TestCosignatures(t *testing.T) {
+	b := newBench(t)
+	b.open(t)
+	checkpoint := b.record(t, draft()).Receipt.Checkpoint
+	text := strings.SplitAfter(checkpoint, "\n\n")[0]
+	var all []note.Verifier
+	at := time.Date(2026, 11, 25, 4, 0, 0, 0, time.UTC)
+	for i, name := range []string{"one.example", "two.example", "three.example", "two.example"} {
+		skey, vkey, err := note.GenerateKey(rand.Reader, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer, _ := note.NewSigner(skey)
+		key, _ := note.NewVerifier(vkey)
+		all = append(all, stampedKey{key, at.Add(time.Duration(i) * time.Hour)})
+		if name != "one.example" {
+			checkpoint += tlogtest.Line(t, contextSigner{signer}, strings.TrimSuffix(text, "\n"))
+		}
+	}
+	want := []audit.Cosignature{
+		{Witness: "one.example", State: license.NotCheckable},
+		{Witness: "two.example", State: license.OK, Time: at.Add(3 * time.Hour)}, // the later line of its two keys
+		{Witness: "three.example", State: license.OK, Time: at.Add(2 * time.Hour)},
+	}
+	if got := audit.Cosignatures(checkpoint, all); !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
+	}
+	step := audit.WitnessStep(checkpoint, all)
+	for _, part := range []string{"2 of 3", "two.example at 2026-11-25T07:00:00Z", "three.example at 2026-11-25T06:00:00Z"} {
+		if step.State != license.OK || !strings.Contains(step.Reason, part) || strings.Contains(step.Reason, "one.example") {
+			t.Errorf("%+v does not say %q", step, part)
+		}
+	}
+	_, other, err := note.GenerateKey(rand.Reader, "four.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := note.NewVerifier(other)
+	if step := audit.WitnessStep(checkpoint, []note.Verifier{key}); step.State != license.NotCheckable {
+		t.Errorf("%+v", step)
+	}
+	// One valid line does not excuse an invalid one.
+	skey, vkey, err := note.GenerateKey(rand.Reader, "four.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, _ := note.NewSigner(skey)
+	key, _ = note.NewVerifier(vkey)
+	checkpoint += tlogtest.Line(t, contextSigner{signer}, "another text\n")
+	if step := audit.WitnessStep(checkpoint, append(all, key)); step.State != license.Failed || !strings.Contains(step.Reason, "four.example") {
+		t.Errorf("%+v", step)
 	}
 }
 

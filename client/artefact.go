@@ -75,7 +75,7 @@ func kindOf(data []byte) Kind {
 	case bytes.Contains(data, []byte("\n\n\u2014 ")):
 		return Checkpoint
 	}
-	if _, err := lognote.Ed25519NoteVerifier(string(text)); err == nil {
+	if _, err := lognote.WitnessNoteVerifiers(string(text)); err == nil { // a log's key, or a witness's
 		return Key
 	}
 	return kindOfJWS(string(text))

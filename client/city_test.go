@@ -108,6 +108,8 @@ func (c *city) openLog() {
 		Origin: origin, Storage: new(tlogtest.Memory), NewSM3: sm.New, SM2: first, Ed25519: other,
 		Logger: slog.New(slog.DiscardHandler),
 	}
+	config.Own, err = lognote.Ed25519NoteVerifiers(origin, ed.Public().(ed25519.PublicKey))
+	c.must(err)
 	c.must(tlog.Create(context.Background(), config))
 	c.log, err = tlog.Open(context.Background(), config)
 	c.must(err)
@@ -127,6 +129,8 @@ func (c *city) openLog() {
 		Logs:     []Log{{Origin: origin, SM2: sm2.Public(), Ed25519: c.vkey}},
 		Anchors:  []*pki.Certificate{c.world.Root.Certificate()}, Gateway: audience,
 		Callers: []Caller{{system, "call-1", c.caller.Public()}}, Now: func() time.Time { return certstest.Epoch },
+		Issues:      []Issue{{"business-license", department + "001", []string{department}}},
+		StatusLists: []ListSigner{{URIPrefix: "https://gateway.example/status-lists", USCC: department}},
 	}
 }
 
@@ -255,12 +259,18 @@ func (c *city) statusList(status int) string { return c.statusListOf(c.world, st
 
 // statusListOf publishes it with the keys of some world.
 func (c *city) statusListOf(world *certstest.World, status int) string {
-	list, err := statuslist.New(2, 64)
+	return c.signedList(world, pki.Status, department, status, statuslist.Token{Subject: listURI, IssuedAt: certstest.Epoch})
+}
+
+// signedList signs a list in which the license has a status, as a body's key of some usage.
+func (c *city) signedList(world *certstest.World, usage, uscc string, status int, t statuslist.Token) string {
+	var err error
+	t.List, err = statuslist.New(2, 64)
 	c.must(err)
-	c.must(list.Set(7, status))
-	signer, chain := world.Issue("status-1", pki.Status, department, "示例市政务服务局")
-	compact, err := statuslist.Sign(context.Background(), signer, jws.Header{Kid: "status-1", X5C: pki.DER(chain...)},
-		statuslist.Token{Subject: listURI, IssuedAt: certstest.Epoch, List: list})
+	c.must(t.List.Set(7, status))
+	name := "status-" + usage + uscc
+	signer, chain := world.Issue(name, usage, uscc, "示例市政务服务局")
+	compact, err := statuslist.Sign(context.Background(), signer, jws.Header{Kid: name, X5C: pki.DER(chain...)}, t)
 	c.must(err)
 	return compact
 }
@@ -298,7 +308,9 @@ func (c *city) trustDir() string {
   "anchors": ["ca.cert.pem"],
   "callers": [{"iss": "`+system+`", "kid": "call-1", "key": "call.pub.pem"}],
   "gateway": "`+audience+`",
-  "delegations": [{"type": "business-license", "issuer": "`+department+`", "delegate": "`+company+`"}],
+  "delegations": [{"type": "business-license", "type_code": "`+department+`001", "issuer": "`+department+`", "delegate": "`+company+`"}],
+  "issues": [{"type": "business-license", "type_code": "`+department+`001", "issuers": ["`+department+`"]}],
+  "status_lists": [{"uri_prefix": "https://gateway.example/status-lists", "uscc": "`+department+`", "not_after": "2099-12-31"}],
   "witnesses": []
 }`))
 	return dir

@@ -116,15 +116,18 @@ func (s *sheaf) documentLicense(done *steps, p *ofd.Package, all []ofd.Signature
 	text := p.Value(ofd.Identifier)
 	if text == "" {
 		done.unknown("identifier", "the document names no license (ZZBS)")
-		done.unknown("issuer-authority", "the document names no license (ZZBS)")
+		done.unknown(StepIssuerOfType, "the document names no license (ZZBS)")
+		done.unknown(StepIssuerAuthority, "the document names no license (ZZBS)")
 		return
 	}
 	id, err := license.ParseIdentifier(text)
 	if err != nil {
 		done.fail("identifier", err.Error())
-		done.unknown("issuer-authority", "the license's identifier does not say who issued it")
+		done.unknown(StepIssuerOfType, "the license's identifier does not say who issued it")
+		done.unknown(StepIssuerAuthority, "the license's identifier does not say who issued it")
 	} else {
 		done.result("identifier", sameIssuer(p, id.Issuer()))
+		done.issuerOfType(s.Trust, "", id)
 		s.documentAuthority(done, id, all)
 	}
 	s.stands(s.documentValidity(done, p),
@@ -147,32 +150,28 @@ func sameIssuer(p *ofd.Package, issuer string) error {
 
 // documentAuthority asks whether a signature that holds is the issuing body's, or a delegate's.
 func (s *sheaf) documentAuthority(done *steps, id license.Identifier, all []ofd.Signature) {
-	const name = "issuer-authority"
-	held, known := false, false
+	var held bool
+	var bodies, foreign []string
 	for _, one := range all {
-		if Failure(one.Steps) != nil {
-			continue
-		}
-		held, known = true, known || one.USCC != ""
-		switch {
-		case one.USCC == "":
-		case one.USCC == id.Issuer():
-			done.ok(name, "signed by the issuing body itself")
-			return
-		case s.delegations[Delegation{id.TypeCode(), id.Issuer(), one.USCC}]:
-			done.ok(name, "signed by a body that the trust names as the issuer's delegate")
-			return
+		switch holds := Failure(one.Steps) == nil; {
+		case holds:
+			held = true
+			if one.USCC != "" {
+				bodies = append(bodies, one.USCC)
+			}
+		case one.USCC != "" && one.USCC != id.Issuer():
+			foreign = append(foreign, one.USCC)
 		}
 	}
-	// A signature that fails for another reason may still tell whose it is: a foreign seal is named as such.
-	foreign := slices.ContainsFunc(all, func(one ofd.Signature) bool { return one.USCC != "" && one.USCC != id.Issuer() })
 	switch {
-	case known || !held && foreign:
-		done.fail(name, "nobody who signed is the issuing body of the license or a delegate that the trust names")
+	case len(bodies) > 0:
+		done.issuerAuthority(s.Trust, "", id, bodies...)
 	case held:
-		done.unknown(name, "the certificates of those who signed name no organisation code")
+		done.unknown(StepIssuerAuthority, "the certificates of those who signed name no organisation code")
+	case len(foreign) > 0: // a signature that fails for another reason may still tell whose it is: a foreign seal is named as such
+		done.fail(StepIssuerAuthority, "nobody who signed is the issuing body of the license or a delegate that the trust names")
 	default:
-		done.unknown(name, "no signature holds")
+		done.unknown(StepIssuerAuthority, "no signature holds")
 	}
 }
 

@@ -20,7 +20,6 @@ import (
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
 	"oncegate/license"
-	"oncegate/register"
 )
 
 // LicenseType is the header typ of a license (design 5.5).
@@ -251,19 +250,21 @@ func (c licenseClaims) identifier() error {
 	return nil
 }
 
-// authority checks that the signing body is the issuer, or one that it delegated the type to.
+// authority checks that the trust names the issuer for the type, and that the signing body is the issuer, or one that it
+// delegated the type to.
 func (s *sheaf) authority(done *steps, c licenseClaims, leaf pki.Leaf) {
 	id, err := license.ParseIdentifier(c.ID)
-	switch {
-	case err != nil || leaf.USCC == "":
-		done.unknown("issuer-authority", "issuer or signing body are not established")
-	case leaf.USCC == id.Issuer():
-		done.ok("issuer-authority", "signed by the issuing body itself")
-	case s.delegations[Delegation{c.Type, id.Issuer(), leaf.USCC}], s.delegations[Delegation{id.TypeCode(), id.Issuer(), leaf.USCC}]:
-		done.ok("issuer-authority", "signed by a body that the trust names as the issuer's delegate")
-	default:
-		done.fail("issuer-authority", "the signing body is neither the issuing body nor a delegate that the trust names")
+	if err != nil {
+		done.unknown(StepIssuerOfType, "the license's identifier does not say who issued it")
+		done.unknown(StepIssuerAuthority, "the license's identifier does not say who issued it")
+		return
 	}
+	done.issuerOfType(s.Trust, c.Type, id)
+	if leaf.USCC == "" {
+		done.unknown(StepIssuerAuthority, "the signing body is not established")
+		return
+	}
+	done.issuerAuthority(s.Trust, c.Type, id, leaf.USCC)
 }
 
 // validity holds nbf and exp against the day: of the record for a license in an answer, else today. A license that its answer
@@ -283,37 +284,6 @@ func (s *sheaf) validity(done *steps, c licenseClaims, in *answered, presentatio
 		done.fail("validity", "the license has expired")
 	}
 	return inForce(license.Expired, at)
-}
-
-// status looks the license up in a status list among the artefacts. What an answer said of a license may have been true when it
-// was recorded and be so no longer: a later list says how the license stands since, and refutes the license but not the answer.
-func (s *sheaf) status(done *steps, c licenseClaims, in *answered, presentation string) *api.InForce {
-	list := s.lists[c.Status.List.URI]
-	if list == nil || c.Status.List.URI == "" {
-		return s.statusSaid(done, c.ID, "its status list is not at hand")
-	}
-	value, err := list.token.List.Get(c.Status.List.Index)
-	if err != nil {
-		done.fail("status", "the status list has no such position")
-		return nil
-	}
-	issued := list.token.IssuedAt
-	asOf, is := api.At(issued).String(), register.StatusOf(value)
-	if list.err != nil && (is == license.Valid || is == license.Suspended) {
-		done.unknown("status", fmt.Sprintf("%s as of %s, and the list has expired since: ask for a new one", is, asOf))
-		return nil
-	}
-	switch {
-	case is == license.Valid:
-		done.ok("status", "valid as of "+asOf)
-	case in != nil && in.status(presentation) == string(is):
-		done.ok("status", fmt.Sprintf("%s as of %s, and the answer says so", is, asOf))
-	case in != nil && in.proven && in.at.Before(issued):
-		done.unknown("status", fmt.Sprintf("%s as of %s, which is after the answer was recorded", is, asOf))
-	default:
-		done.fail("status", fmt.Sprintf("%s as of %s", is, asOf))
-	}
-	return inForce(is, issued)
 }
 
 // statusSaid looks for an answer that says how a license stands, where no status list does.

@@ -51,10 +51,7 @@ func (s *sheaf) gatherEvidence(kind Kind, data []byte) {
 			s.evidence.Responses = append(s.evidence.Responses, r)
 		}
 	case StatusList:
-		list, uri := s.readList(data)
-		if old := s.lists[uri]; uri != "" && list.token != nil && (old == nil || old.token.IssuedAt.Before(list.token.IssuedAt)) {
-			s.lists[uri] = list
-		}
+		s.gatherList(data)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,9 +28,18 @@ type TrustConfig struct {
 	Callers     []Caller           // keys that sign calls
 	Gateway     string             // id of the gateway: the audience of calls; "" leaves audiences unchecked
 	Delegations []Delegation
-	Witnesses   []string // C2SP vkey lines of witnesses' Ed25519 keys
+	// Issues say which bodies issue which types. Of a type that none names, nobody said who issues it.
+	Issues []Issue
+	// StatusLists say who signs the status lists of which addresses. Without any, no status list is believed.
+	StatusLists []ListSigner
+	// Seen remembers the newest status lists that were believed; nil remembers none from one call to the next.
+	Seen *SeenLists
+	// Witnesses are C2SP vkey lines of witnesses' Ed25519 keys: cosignature/v1 (type 0x04) or plain (0x01).
+	Witnesses []string
 	// Known gives code and usage of certificates of other authorities, by pki.Fingerprint.
 	Known map[string]pki.Known
+	// Usages says where certificates under an anchor say what their keys are for, by pki.Fingerprint of the anchor.
+	Usages map[string]pki.UsageRule
 	// SealAnchors are roots besides Anchors for those who make seals and who seal or sign documents, and for nothing else;
 	// TimeStampAnchors are so for time-stamping authorities.
 	SealAnchors, TimeStampAnchors []*pki.Certificate
@@ -58,13 +68,6 @@ type Caller struct {
 	Key           *ecdsa.PublicKey
 }
 
-// A Delegation lets another body sign an issuer's licenses of one type.
-type Delegation struct {
-	Type     string // catalogue id or type code (证照类型代码)
-	Issuer   string // USCC in the license's identifier
-	Delegate string // USCC of the signing certificate
-}
-
 // Trust verifies artefacts. It is immutable and safe for concurrent use.
 type Trust struct {
 	logs        map[string]audit.Trust // by origin
@@ -77,7 +80,10 @@ type Trust struct {
 	kept        []Artefact // evidence that can be read
 	callers     map[[2]string]*ecdsa.PublicKey
 	gateway     string
-	delegations map[Delegation]bool
+	delegations []Delegation
+	issues      []Issue
+	listSigners []coveredLists
+	seen        *SeenLists
 	require     Requirement
 	keys        map[string]string // what a key file in this trust is for, by its point or vkey line
 	now         func() time.Time
@@ -98,13 +104,13 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 	t := &Trust{
 		logs: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey),
 		anchors: slices.Concat(c.Anchors, c.SealAnchors, c.TimeStampAnchors), authorities: c.Authorities, known: c.Known,
-		delegations: make(map[Delegation]bool), gateway: c.Gateway, require: c.Require, keys: make(map[string]string), now: c.Now, voice: verifyTwice,
+		gateway: c.Gateway, seen: c.Seen, require: c.Require, keys: make(map[string]string), now: c.Now, voice: verifyTwice,
 	}
 	if t.now == nil {
 		t.now = time.Now
 	}
 	var faults Faults
-	witnesses := faults.witnesses(c.Witnesses)
+	witnesses := t.addWitnesses(&faults, c)
 	if c.Require.Witnesses < 0 || c.Require.Witnesses > len(c.Witnesses) {
 		faults.add("$.require.witnesses", fmt.Sprintf("must be 0 to %d, the number of witnesses that the trust names", len(c.Witnesses)))
 	}
@@ -117,6 +123,15 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 	for i, d := range c.Delegations {
 		faults.addErr(fmt.Sprintf("$.delegations[%d]", i), t.addDelegation(d))
 	}
+	for i, issue := range c.Issues {
+		faults.addErr(fmt.Sprintf("$.issues[%d]", i), t.addIssue(issue))
+	}
+	for i, l := range c.StatusLists {
+		faults.addErr(fmt.Sprintf("$.status_lists[%d]", i), t.addListSigner(l))
+	}
+	for _, fingerprint := range slices.Sorted(maps.Keys(c.Usages)) {
+		faults.addErr("$.usages", t.checkUsage(fingerprint, c.Usages[fingerprint]))
+	}
 	t.chains = faults.verifier("$.anchors", c, nil)
 	t.seals = faults.verifier("$.seal_anchors", c, c.SealAnchors)
 	t.stamps = faults.verifier("$.timestamp_anchors", c, c.TimeStampAnchors)
@@ -128,22 +143,62 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 
 // verifier installs the anchors for one purpose. What is wrong with those for all purposes is told once.
 func (f *Faults) verifier(path string, c TrustConfig, more []*pki.Certificate) *pki.Verifier {
-	v, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(c.Anchors, more), Known: c.Known, Verify: verifyTwice, Confirm: verifyTwice})
+	v, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(c.Anchors, more), Known: c.Known, Usages: c.Usages, Verify: verifyTwice, Confirm: verifyTwice})
 	if path == "$.anchors" || len(more) > 0 && !slices.ContainsFunc(*f, func(old license.Fault) bool { return old.Path == "$.anchors" }) {
 		f.addErr(path, err)
 	}
 	return v
 }
 
-func (f *Faults) witnesses(lines []string) (list []note.Verifier) {
-	for i, line := range lines {
-		v, err := lognote.Ed25519NoteVerifier(line)
-		f.addErr(fmt.Sprintf("$.witnesses[%d]", i), err)
-		if err == nil {
-			list = append(list, v)
+// addWitnesses reads the witnesses' keys. One key is one witness: under two names it would count twice, and a log that
+// co-signs its own checkpoints is no witness of itself.
+func (t *Trust) addWitnesses(faults *Faults, c TrustConfig) (list []note.Verifier) {
+	names := make(map[string]string) // by key
+	for _, l := range c.Logs {
+		if name, key, err := lognote.ParseVKey(l.Ed25519); err == nil {
+			names[string(key)] = name
+		}
+	}
+	for i, line := range c.Witnesses {
+		path := fmt.Sprintf("$.witnesses[%d]", i)
+		keys, err := lognote.WitnessNoteVerifiers(line)
+		if err != nil {
+			faults.addErr(path, err)
+			continue
+		}
+		w := keys[0]
+		if name, used := names[string(w.Key())]; used && name != w.Name() {
+			faults.add(path, fmt.Sprintf("the key is also that of %q", name))
+			continue
+		}
+		names[string(w.Key())] = w.Name()
+		t.keys[strings.TrimSpace(line)] = "witness " + w.Name()
+		for _, key := range keys {
+			list = append(list, key)
 		}
 	}
 	return list
+}
+
+// Cosignatures says which of the witnesses that the trust names have co-signed a checkpoint, and when. The error says that
+// the checkpoint is malformed, or of a log that the trust does not name; the log's own signatures are not judged.
+func (t *Trust) Cosignatures(checkpoint string) ([]audit.Cosignature, error) {
+	trust, err := t.logOf(checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	return audit.Cosignatures(checkpoint, trust.Witnesses), nil
+}
+
+// checkUsage checks a rule. One for an anchor that is not there would leave the anchor meant without any.
+func (t *Trust) checkUsage(fingerprint string, r pki.UsageRule) error {
+	if !slices.ContainsFunc(t.anchors, func(a *pki.Certificate) bool { return pki.Fingerprint(a) == fingerprint }) {
+		return fmt.Errorf("no anchor has the fingerprint %q (SM3 of the DER, lower-case hex)", fingerprint)
+	}
+	if err := r.Check(); err != nil {
+		return fmt.Errorf("anchor %s: %w", fingerprint, err)
+	}
+	return nil
 }
 
 func (t *Trust) addLog(l Log, witnesses []note.Verifier) error {
@@ -184,17 +239,6 @@ func (t *Trust) addCaller(c Caller) error {
 	}
 	t.callers[id] = c.Key
 	t.keys[string(sm.MarshalPoint(c.Key))] = "system " + c.System
-	return nil
-}
-
-func (t *Trust) addDelegation(d Delegation) error {
-	switch {
-	case d.Type == "":
-		return errors.New("type is required")
-	case license.CheckUSCC(d.Issuer) != nil || license.CheckUSCC(d.Delegate) != nil:
-		return errors.New("issuer and delegate are unified social credit codes (统一社会信用代码)")
-	}
-	t.delegations[d] = true
 	return nil
 }
 

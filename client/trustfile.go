@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -38,9 +39,26 @@ type trustFile struct {
 	Gateway     string `json:"gateway,omitzero"`
 	Delegations []struct {
 		Type     string `json:"type"`
+		TypeCode string `json:"type_code,omitzero"`
 		Issuer   string `json:"issuer"`
 		Delegate string `json:"delegate"`
 	} `json:"delegations,omitzero"`
+	Issues []struct {
+		Type     string   `json:"type"`
+		TypeCode string   `json:"type_code"`
+		Issuers  []string `json:"issuers"`
+	} `json:"issues,omitzero"`
+	StatusLists []struct {
+		URIPrefix   string `json:"uri_prefix"`
+		USCC        string `json:"uscc,omitzero"`
+		Fingerprint string `json:"fingerprint,omitzero"` // SM3 of the DER, lower-case hex
+		NotAfter    string `json:"not_after,omitzero"`   // RFC 3339, or a day
+	} `json:"status_lists,omitzero"`
+	Usages []struct {
+		Anchor string            `json:"anchor"` // fingerprint: SM3 of the DER, lower-case hex
+		From   string            `json:"from"`   // ou, eku or policy
+		Usages map[string]string `json:"usages,omitzero"`
+	} `json:"usages,omitzero"`
 	Witnesses    []string `json:"witnesses,omitzero"` // C2SP vkey lines, or files that hold one
 	Certificates []struct {
 		Fingerprint string `json:"fingerprint"` // SM3 of the DER, lower-case hex
@@ -115,10 +133,10 @@ type trustReader struct {
 }
 
 func (r *trustReader) config(t trustFile) TrustConfig {
-	c := TrustConfig{Gateway: t.Gateway, Known: make(map[string]pki.Known), Require: Requirement(t.Require)}
+	c := TrustConfig{Gateway: t.Gateway, Known: make(map[string]pki.Known), Usages: make(map[string]pki.UsageRule), Require: Requirement(t.Require)}
 	for i, l := range t.Logs {
 		path := fmt.Sprintf("$.logs[%d]", i)
-		c.Logs = append(c.Logs, Log{Origin: l.Origin, SM2: r.key(path+".sm2", l.SM2), Ed25519: r.vkey(path+".ed25519", l.Ed25519)})
+		c.Logs = append(c.Logs, Log{Origin: l.Origin, SM2: r.key(path+".sm2", l.SM2), Ed25519: r.vkey(path+".ed25519", l.Ed25519, logVKey)})
 	}
 	pems := func(member string, names []string) (list []*pki.Certificate) {
 		for i, name := range names {
@@ -136,11 +154,25 @@ func (r *trustReader) config(t trustFile) TrustConfig {
 	for _, d := range t.Delegations {
 		c.Delegations = append(c.Delegations, Delegation(d))
 	}
+	for _, i := range t.Issues {
+		c.Issues = append(c.Issues, Issue(i))
+	}
+	for i, l := range t.StatusLists {
+		until, err := ParseEnd(l.NotAfter)
+		r.faults.addErr(fmt.Sprintf("$.status_lists[%d].not_after", i), err)
+		c.StatusLists = append(c.StatusLists, ListSigner{l.URIPrefix, l.USCC, l.Fingerprint, until})
+	}
+	for i, u := range t.Usages {
+		if _, twice := c.Usages[u.Anchor]; twice {
+			r.faults.add(fmt.Sprintf("$.usages[%d]", i), "the anchor is named twice")
+		}
+		c.Usages[u.Anchor] = pki.UsageRule{From: u.From, Usages: u.Usages}
+	}
 	for i, w := range t.Witnesses {
-		c.Witnesses = append(c.Witnesses, r.vkey(fmt.Sprintf("$.witnesses[%d]", i), w))
+		c.Witnesses = append(c.Witnesses, r.vkey(fmt.Sprintf("$.witnesses[%d]", i), w, witnessVKey))
 	}
 	for i, k := range t.Certificates {
-		if len(k.Fingerprint) != 64 || strings.Trim(k.Fingerprint, "0123456789abcdef") != "" || k.USCC == "" || k.Usage == "" {
+		if !isFingerprint(k.Fingerprint) || k.USCC == "" || k.Usage == "" {
 			r.faults.add(fmt.Sprintf("$.certificates[%d]", i), "fingerprint (SM3, 64 lower-case hex digits), uscc and usage are required")
 		}
 		c.Known[k.Fingerprint] = pki.Known{USCC: k.USCC, Usage: k.Usage}
@@ -172,22 +204,40 @@ func (r *trustReader) key(path, name string) *ecdsa.PublicKey {
 	return key
 }
 
-// vkey takes a vkey line, or the file that holds one: a line has plus signs and parses.
-func (r *trustReader) vkey(path, text string) string {
+func logVKey(line string) error { _, err := lognote.Ed25519NoteVerifier(line); return err }
+
+func witnessVKey(line string) error { _, err := lognote.WitnessNoteVerifiers(line); return err }
+
+// vkey takes a vkey line, or the file that holds one. What is written as a line is no file name.
+func (r *trustReader) vkey(path, text string, check func(line string) error) string {
 	if text == "" {
 		return ""
 	}
-	if _, err := lognote.Ed25519NoteVerifier(text); err == nil {
-		return strings.TrimSpace(text)
+	if !lognote.IsVKey(text) {
+		data, ok := r.file(path, text)
+		if !ok {
+			return ""
+		}
+		text = string(data)
 	}
-	data, ok := r.file(path, text)
-	if !ok {
-		return ""
-	}
-	line := strings.TrimSpace(string(data))
-	_, err := lognote.Ed25519NoteVerifier(line)
-	r.faults.addErr(path, err)
+	line := strings.TrimSpace(text)
+	r.faults.addErr(path, check(line))
 	return line
+}
+
+// ParseEnd reads the last moment of something: a time, or a day to its end in UTC; "" is zero.
+func ParseEnd(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		return day.AddDate(0, 0, 1).Add(-time.Second), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, errors.New("not a time such as 2027-12-31T23:59:59Z, nor a day such as 2027-12-31")
+	}
+	return t, nil
 }
 
 func (r *trustReader) certificates(path, name string) []*pki.Certificate {

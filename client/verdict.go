@@ -34,7 +34,7 @@ const (
 // A proof is the list of what an artefact of a kind needs to be proven. A step that is in neither list is needed wherever it is
 // taken: whoever adds a step decides nothing by forgetting this table.
 type proof struct {
-	needs []string // must have been taken, and be ok
+	needs []string // must have been taken, and be ok; "a|b": one of both
 	open  []string // may be not checkable: it says something beside authenticity, or about another file
 }
 
@@ -42,13 +42,13 @@ type proof struct {
 var proofs = map[Kind]proof{
 	License: {
 		needs: []string{"license-form", "license-type", "license-signature", "license-signature-second-voice", "chain-now", "key-usage",
-			"key-revocation", "identifier", "issuer-authority", "validity"},
-		open: []string{"chain-at-signing", "status", "presentation-right"},
+			"key-revocation", "identifier", StepIssuerOfType, StepIssuerAuthority, "validity"},
+		open: []string{"chain-at-signing", "status", StepListRevocation, "presentation-right"},
 	},
 	partLicense: {
 		needs: []string{"license-form", "license-type", "license-signature", "license-signature-second-voice", "chain-at-signing",
-			"key-usage", "key-revocation", "identifier", "issuer-authority", "validity", "fields-as-disclosed"},
-		open: []string{"chain-now", "status", "presentation-right"},
+			"key-usage", "key-revocation", "identifier", StepIssuerOfType, StepIssuerAuthority, "validity", "fields-as-disclosed"},
+		open: []string{"chain-now", "status", StepListRevocation, "presentation-right"},
 	},
 	Answer: {
 		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
@@ -73,12 +73,15 @@ var proofs = map[Kind]proof{
 		open:  []string{"call-audience", "call-body", "call-recorded"},
 	},
 	Body:        {needs: []string{"body-of-call"}},
-	Certificate: {needs: []string{"certificate-form"}, open: nil},
+	Certificate: {needs: []string{"certificate-form", "anchor|chain-now"}},
 	Key:         {needs: []string{"key-in-trust"}},
-	StatusList:  {needs: []string{"status-list-form", "status-list-signature", "status-list-validity"}},
+	StatusList: {
+		needs: []string{StepListForm, StepListSignature, StepListSigner, StepListRevocation, StepListValidity},
+		open:  []string{StepListAge, StepListLatest},
+	},
 	Document: {
 		needs: []string{ofd.StepPackage, ofd.StepUnique, ofd.StepXML, ofd.StepDocument, ofd.StepSigned, ofd.StepCoverage, "identifier",
-			"issuer-authority", "validity"},
+			StepIssuerOfType, StepIssuerAuthority, "validity"},
 		open: []string{"status", "copy-original", ofd.StepListContent}, // the References name digests of the same files
 	},
 	partSeal: {
@@ -112,6 +115,31 @@ var proofs = map[Kind]proof{
 	Unknown:     {needs: []string{"recognised"}},
 }
 
+// A Need says what an artefact of a kind, or a part of one, needs to be proven.
+type Need struct {
+	Kind  Kind
+	Place string   // of a part: how the names of its steps begin, such as "license[0]/"; "" for a whole artefact
+	Steps []string // must have been taken, and be ok; "a|b": one of both
+	Open  []string // may be not checkable
+}
+
+// Needs lists for every kind what proven needs. A step that stands in neither list of its kind is needed wherever it is taken.
+func Needs() (list []Need) {
+	for _, k := range []struct {
+		kind  Kind
+		place string
+	}{
+		{License, ""}, {partLicense, "license[0]/"}, {Answer, ""}, {Refusal, ""}, {Receipt, ""}, {Checkpoint, ""}, {Call, ""}, {Body, ""},
+		{Document, ""}, {partSeal, "signature[0]/"}, {partSign, "signature[0]/"}, {SignedMessage, ""}, {Seal, ""}, {SealSignature, ""},
+		{TimeStamp, ""}, {StatusList, ""}, {Revocations, ""}, {partList, "list[0]/"}, {OCSPAnswer, ""}, {Certificate, ""}, {Key, ""},
+		{Picture, ""}, {Content, ""}, {Unknown, ""},
+	} {
+		p := proofs[k.kind]
+		list = append(list, Need{k.kind, k.place, slices.Clone(p.needs), slices.Clone(p.open)})
+	}
+	return list
+}
+
 // partOf names the kind of a part of an artefact by the place that the names of its steps begin with.
 func partOf(place string, list []license.Step) Kind {
 	switch what, _, _ := strings.Cut(place, "["); what {
@@ -138,8 +166,11 @@ func (p proof) lacks(place string, list []license.Step) (lack []license.Step) {
 		}
 	}
 	for _, name := range p.needs {
-		if !slices.ContainsFunc(list, func(s license.Step) bool { return s.Name == place+name }) {
-			lack = append(lack, license.Step{Name: place + name, State: license.NotCheckable, Reason: "the verification did not come to this step"})
+		alternatives := strings.Split(name, "|")
+		if !slices.ContainsFunc(list, func(s license.Step) bool {
+			return slices.Contains(alternatives, strings.TrimPrefix(s.Name, place))
+		}) {
+			lack = append(lack, license.Step{Name: place + alternatives[0], State: license.NotCheckable, Reason: "the verification did not come to this step"})
 		}
 	}
 	return lack
@@ -170,8 +201,8 @@ func lacking(kind Kind, list []license.Step) (lack []license.Step) {
 	return lack
 }
 
-// judge sets the verdict of an artefact from its steps, and from what the trust requires beside them.
-func (s *sheaf) judge(v *Verified) {
+// conclude sets the verdict of an artefact from its steps, and from what the trust requires beside them.
+func (s *sheaf) conclude(v *Verified) {
 	lack := append(lacking(v.Kind, v.Steps), s.required(v)...)
 	if s.withoutEd25519(v.found.checkpoint) {
 		lack = slices.DeleteFunc(lack, func(step license.Step) bool { return strings.HasSuffix(step.Name, tlog.StepEd25519) })

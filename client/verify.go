@@ -11,7 +11,6 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
-	"oncegate/certs/statuslist"
 	"oncegate/license"
 	"oncegate/tlog"
 )
@@ -78,7 +77,7 @@ func (s *sheaf) verified(i int) Verified {
 	if step, compared := s.histories[i]; compared {
 		v.Steps = append(v.Steps, step)
 	}
-	s.judge(&v)
+	s.conclude(&v)
 	return v
 }
 
@@ -87,13 +86,14 @@ type sheaf struct {
 	*Trust
 	current *Verified // whose steps are taken at the moment
 	kinds   []Kind
-	bodies  map[string]bool        // base64url SM3 of every artefact that may be a call's body
-	loose   []string               // those digests of bodies that are nothing else
-	calls   []string               // tokens of calls
-	answers []answered             // answers and refusals whose receipts hold
-	read    map[string]answered    // every document read so far, by its digest
-	lists   map[string]*listStatus // status lists that hold, by the URI they are published under
-	extra   []Artefact             // certificates, for the chains of others
+	bodies  map[string]bool      // base64url SM3 of every artefact that may be a call's body
+	loose   []string             // those digests of bodies that are nothing else
+	calls   []string             // tokens of calls
+	answers []answered           // answers and refusals whose receipts hold
+	read    map[string]answered  // every document read so far, by its digest
+	held    []*heldList          // status lists
+	heldBy  map[string]*heldList // the same by their text
+	extra   []Artefact           // certificates, for the chains of others
 
 	all         []Artefact
 	evidence    *revocation.Evidence
@@ -104,12 +104,6 @@ type sheaf struct {
 	signed      map[int]Verified     // documents, messages, seals and time stamps
 	stampsValue map[int]bool         // time stamps over the value of a signature in a document
 	histories   map[int]license.Step // what came of comparing checkpoints and receipts with one another
-}
-
-// listStatus is a status list and what was found about it.
-type listStatus struct {
-	token *statuslist.Token
-	err   error
 }
 
 // An answered is a document with a receipt, taken apart.
@@ -125,9 +119,9 @@ type answered struct {
 // gather looks at everything once, so that verify can hold one artefact against the others.
 func (t *Trust) gather(artefacts []Artefact) *sheaf {
 	s := &sheaf{
-		Trust: t, bodies: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered), all: artefacts,
+		Trust: t, bodies: make(map[string]bool), read: make(map[string]answered), all: artefacts,
 		evidence: &revocation.Evidence{Verify: t.voice}, between: slices.Clone(t.authorities),
-		contents: make(map[int]bool), signed: make(map[int]Verified), stampsValue: make(map[int]bool), histories: make(map[int]license.Step), current: new(Verified),
+		contents: make(map[int]bool), signed: make(map[int]Verified), stampsValue: make(map[int]bool), histories: make(map[int]license.Step), heldBy: make(map[string]*heldList), current: new(Verified),
 	}
 	for _, a := range t.kept {
 		s.gatherEvidence(kindOf(a.Data), a.Data)

@@ -11,7 +11,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"golang.org/x/mod/sumdb/note"
 
 	"oncegate/api"
 	"oncegate/audit"
@@ -143,7 +142,11 @@ type released struct {
 	Fields                    api.Fields
 }
 
+// all are the licenses that an answer released. What licenses.list lists was released to nobody: it names licenses only.
 func (a contents) all() (list []released) {
+	if a.Operation == "licenses.list" {
+		return nil
+	}
 	for _, l := range a.Licenses {
 		list = append(list, released{l.License, l.Identifier, l.LicenseType, l.Version, l.Fields})
 	}
@@ -268,8 +271,7 @@ func (s *sheaf) checkpoint(data []byte) (done steps) {
 		done.fail("checkpoint", err.Error())
 	}
 	s.standsIn(string(data))
-	done.witness(string(data), trust.Witnesses)
-	return done
+	return append(done, audit.WitnessStep(string(data), trust.Witnesses))
 }
 
 // standsIn notes in which log an artefact stands, and how many witnesses have co-signed the checkpoint that it came with.
@@ -282,13 +284,13 @@ func (s *sheaf) standsIn(checkpoint string) {
 	if err != nil {
 		return
 	}
-	w := &api.Witnessed{Of: len(log.Witnesses)}
-	for _, one := range log.Witnesses {
-		if _, err := note.Open([]byte(checkpoint), note.VerifierList(one)); err == nil {
-			w.By = append(w.By, one.Name())
+	all := audit.Cosignatures(checkpoint, log.Witnesses)
+	w := &api.Witnessed{Of: len(all)}
+	for _, one := range all {
+		if one.State == license.OK {
+			w.Count, w.By = w.Count+1, append(w.By, one.Witness)
 		}
 	}
-	w.Count = len(w.By)
 	s.current.Beside.Witnessed = w
 }
 

@@ -9,15 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"golang.org/x/mod/sumdb/note"
-
-	"oncegate/audit"
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/certs/statuslist"
 	"oncegate/certs/token"
+
+	"github.com/go-json-experiment/json"
 )
 
 // publicKey is the SM2 key of a certificate.
@@ -140,21 +137,40 @@ func (s *sheaf) certificate(data []byte) (done steps) {
 		done.result("chain-now", s.authorityChain(leaf, above))
 		return done
 	}
-	usage := strings.Join(leaf.Subject.OrganizationalUnit, "+")
-	if known, ok := s.known[pki.Fingerprint(leaf)]; ok {
-		usage = known.Usage
+	chain := s.chainOf(leaf, above)
+	by, usage, err := s.usageOf(chain)
+	if err == nil && usage != "" {
+		_, err = by.Chain(leaf, chain[1:], s.now(), usage)
 	}
-	by, chain := s.verifierFor(usage), s.chainOf(leaf, above)
-	_, err = by.Chain(leaf, chain[1:], s.now(), usage)
 	done.result("chain-now", pathError(err))
-	if err == nil {
+	switch {
+	case err == nil && usage == "":
+		done.unknown("key-usage", "the certificate does not say what its key is for, where those of its anchor say it")
+	case err == nil:
 		done.ok("key-usage", usage)
-	} else if pathError(err) == nil {
+	case pathError(err) == nil:
 		done.fail("key-usage", err.Error())
 	}
 	stood := s.stood(context.Background(), by, nil, chain, s.now()).Step
 	stood.Name = "key-revocation"
 	return append(done, stood)
+}
+
+// usageOf is what the certificate at the foot of a chain is for, and the verifier whose anchors count for that.
+func (s *sheaf) usageOf(chain []*pki.Certificate) (by *pki.Verifier, usage string, err error) {
+	for _, v := range []*pki.Verifier{s.chains, s.seals, s.stamps} {
+		leaf, failed := v.Describe(chain[0], chain[1:], s.now())
+		if failed == nil && s.verifierFor(leaf.Usage) == v {
+			return v, leaf.Usage, nil
+		}
+		if failed == nil {
+			failed = pki.ErrUnknownAnchor // its usage is none that those anchors are for
+		}
+		if err == nil || errors.Is(err, pki.ErrUnknownAnchor) {
+			by, err = v, failed
+		}
+	}
+	return by, "", err
 }
 
 // verifierFor is the verifier whose anchors count for a usage.
@@ -231,85 +247,4 @@ func (s *sheaf) key(data []byte) (done steps) {
 	}
 	done.fail("key-in-trust", "the trust does not name this key")
 	return done
-}
-
-// readList reads a status list and believes it if its key leads to an anchor and is for status lists.
-func (s *sheaf) readList(data []byte) (list *listStatus, uri string) {
-	compact := strings.TrimSpace(string(data))
-	parts, err := jws.Split(compact, statuslist.MaxSize)
-	if err != nil {
-		return &listStatus{err: err}, ""
-	}
-	var c struct {
-		Subject  string `json:"sub"`
-		IssuedAt int64  `json:"iat"`
-	}
-	if err := json.Unmarshal(parts.Payload, &c); err != nil || c.Subject == "" {
-		return &listStatus{err: statuslist.ErrToken}, ""
-	}
-	list = new(listStatus)
-	list.token, list.err = statuslist.Verify(compact, c.Subject, s.now(), s.listSigner(s.now()))
-	if errors.Is(list.err, statuslist.ErrExpired) || errors.Is(list.err, statuslist.ErrSignature) && time.Unix(c.IssuedAt, 0).Before(s.now()) {
-		// Years later it still says what was true in its time.
-		if then, err := statuslist.Verify(compact, c.Subject, time.Unix(c.IssuedAt, 0), s.listSigner(time.Unix(c.IssuedAt, 0))); err == nil {
-			list.token, list.err = then, statuslist.ErrExpired
-		}
-	}
-	return list, c.Subject
-}
-
-// listSigner finds the key of a status list as of a moment.
-func (s *sheaf) listSigner(at time.Time) func(*jws.Parts) error {
-	return func(p *jws.Parts) error {
-		leaf, err := s.chains.ChainDER(p.Header.X5C, at, pki.Status)
-		if err != nil {
-			return err
-		}
-		return p.Verify(leaf.Public, verifyTwice)
-	}
-}
-
-// statusList verifies a status list alone.
-func (s *sheaf) statusList(data []byte) (done steps) {
-	list, _ := s.readList(data)
-	err := list.err
-	for _, step := range []struct {
-		name   string
-		faults []error
-	}{
-		{"status-list-form", []error{statuslist.ErrToken, statuslist.ErrForm, jws.ErrForm, jws.ErrDuplicate, jws.ErrCrit}},
-		{"status-list-signature", []error{statuslist.ErrSignature}},
-		{"status-list-validity", []error{statuslist.ErrExpired, statuslist.ErrNotYet}},
-	} {
-		mine := slices.ContainsFunc(step.faults, func(f error) bool { return errors.Is(err, f) })
-		switch {
-		case mine:
-			done.fail(step.name, err.Error())
-		case err != nil:
-			done.unknown(step.name, "another step failed")
-		default:
-			done.ok(step.name, "")
-		}
-	}
-	if Failure(done) == nil && err != nil {
-		done.fail("status-list", err.Error())
-	}
-	return done
-}
-
-// witness looks for a co-signature of a known witness; none is no failure.
-func (s *steps) witness(checkpoint string, witnesses []note.Verifier) {
-	if len(witnesses) == 0 {
-		s.unknown(audit.StepWitness, "no witness is known here: unwitnessed")
-		return
-	}
-	_, err := note.Open([]byte(checkpoint), note.VerifierList(witnesses...))
-	if _, absent := errors.AsType[*note.UnverifiedNoteError](err); absent {
-		s.unknown(audit.StepWitness, "no known witness has co-signed: unwitnessed")
-		return
-	}
-	if err != nil {
-		err = errors.New("a witness's line does not verify")
-	}
-	s.result(audit.StepWitness, err)
 }

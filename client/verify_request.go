@@ -31,7 +31,7 @@ func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.Ver
 		s := t.gather(nil)
 		s.current.Kind = kind
 		s.current.Steps = verify(s)
-		s.judge(s.current)
+		s.conclude(s.current)
 		return verifyAnswer(*s.current), nil
 	}
 	alleged, document, answer := v.License != "", v.Document != "", v.Answer != nil
@@ -74,7 +74,7 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 	if !slices.Contains(documents, s.kinds[0]) {
 		v := Verified{Kind: Unknown}
 		(*steps)(&v.Steps).fail("recognised", "it is no document of a known kind")
-		s.judge(&v)
+		s.conclude(&v)
 		return verifyAnswer(v), nil
 	}
 	// What lies beside is looked at as far as the document needs it: a time stamp may be over a signature in another one.

@@ -287,12 +287,12 @@ func TestVerifyYearsLater(t *testing.T) {
 func TestDelegate(t *testing.T) {
 	r := newRun(t)
 	r.issue(company, pki.License, certstest.Epoch.AddDate(-1, 0, 0), certstest.Epoch.AddDate(1, 0, 0))
-	r.city.trust.Delegations = []Delegation{{"business-license", department, company}}
+	r.city.trust.Delegations = []Delegation{{"business-license", department + "001", department, company}}
 	r.trust = r.newTrust()
 	if v := r.trust.Verify(licenseOf(r))[0]; v.Err() != nil {
 		t.Error(v.Err())
 	}
-	r.city.trust.Delegations = []Delegation{{"other-license", department, company}}
+	r.city.trust.Delegations = []Delegation{{"other-license", department + "001", department, company}}
 	r.trust = r.newTrust()
 	if v := r.trust.Verify(licenseOf(r))[0]; !has(v.Steps, "issuer-authority", license.Failed) {
 		t.Errorf("%+v", v.Steps)
@@ -586,6 +586,11 @@ func TestLoadTrustFaults(t *testing.T) {
 		{"no JSON", `logs:`, []string{"$"}},
 		{"an origin twice", `{"logs":[{"origin":"x","sm2":"log.sm2.pub.pem"},{"origin":"x","sm2":"log.sm2.pub.pem"}],"anchors":[]}`, []string{"$.logs[1]"}},
 		{"a vkey of another log", `{"logs":[{"origin":"x","sm2":"log.sm2.pub.pem","ed25519":"log.ed25519.pub"}],"anchors":[]}`, []string{"$.logs[0]"}},
+		{"who may for what", `{"logs":[],"anchors":["ca.cert.pem"],"issues":[{"type":"t","type_code":"1","issuers":[]}],"witnesses":["a+01020304+BAAA"],
+			"delegations":[{"type":"t","type_code":"1","issuer":"` + department + `","delegate":"` + company + `"}],
+			"status_lists":[{"uri_prefix":"https://x.example","uscc":"` + department + `","not_after":"soon"},{"uri_prefix":"x","uscc":"` + department + `"}],
+			"usages":[{"anchor":"0","from":"ou"},{"anchor":"0","from":"ou"}]}`,
+			[]string{"$.status_lists[0].not_after", "$.usages[1]", "$.witnesses[0]", "$.delegations[0]", "$.issues[0]", "$.status_lists[1]"}},
 		{"a fingerprint that is none", `{"logs":[],"anchors":[],"certificates":[{"fingerprint":"x","uscc":"u","usage":"license"}]}`, []string{"$.certificates[0]"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -629,6 +634,7 @@ func FuzzVerify(f *testing.F) {
 
 func FuzzTrustFile(f *testing.F) {
 	f.Add([]byte(`{"logs":[{"origin":"x","sm2":"a"}],"anchors":[],"callers":[],"delegations":[],"witnesses":[]}`))
+	f.Add([]byte(`{"logs":[],"anchors":[],"issues":[{"type":"t","type_code":"1","issuers":[""]}],"status_lists":[{"uri_prefix":"https://x","uscc":"1","not_after":"2026-01-01"}],"usages":[{"anchor":"","from":"eku","usages":{"1.2":"seal"}}]}`))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		file := filepath.Join(dir, "trust.json")

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/api"
+	"oncegate/client"
 	"oncegate/node"
 )
 
@@ -38,6 +39,7 @@ func TestTables(t *testing.T) {
 		{"api.md", "unsent", unsent},
 		{"operations.md", "configuration", configuration},
 		{"operations.md", "metrics", metrics},
+		{"verify.md", "needs", needs},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := read(t, c.document)
@@ -59,6 +61,28 @@ func TestTables(t *testing.T) {
 			}
 		})
 	}
+}
+
+// needs are what proven needs, for each kind of artefact.
+func needs(*testing.T) string {
+	var b strings.Builder
+	b.WriteString("| kind | proven needs | may stay open |\n|---|---|---|\n")
+	for _, n := range client.Needs() {
+		name := string(n.Kind)
+		if n.Place != "" {
+			name += ", `" + n.Place + "…`"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", name, quoted(n.Steps), quoted(n.Open))
+	}
+	return b.String()
+}
+
+func quoted(names []string) string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = "`" + strings.ReplaceAll(name, "|", "` or `") + "`"
+	}
+	return strings.Join(out, " ")
 }
 
 // caseNeeded says what an operation needs as its purpose. What can be read off the contract is checked against it.
@@ -236,6 +260,12 @@ func configuration(t *testing.T) string {
 			where = "data.fonts[]"
 		case "Certificate":
 			where = "trust.certificates[]"
+		case "UsageRule":
+			where = "trust.usages[]"
+		case "Issue":
+			where = "trust.issues[]"
+		case "ListSigner":
+			where = "trust.status_lists[]"
 		case "Delegation":
 			where = "trust.delegations[]"
 		}

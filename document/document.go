@@ -4,7 +4,9 @@
 // The original is the whole license, sealed with the issuing department's electronic seal (GB/T 38540, Type=Seal), once for
 // each version; the register keeps it. An annotated copy (加注件) is drawn for one use from the granted claims alone. It is
 // signed by itself with the department's license key (Type=Sign, GB/T 35275): the key that vouches for what a release says.
-// It shows no seal, neither as a signature nor as a picture, because the seal stands for the whole license.
+// It shows no seal, neither as a signature nor as a picture, because the seal stands for the whole license, and it notes
+// every place for a field that was not granted. A license that is not in force has neither: what is drawn of it says so across
+// the page.
 package document
 
 import (
@@ -12,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"oncegate/certs/cms"
@@ -144,7 +147,7 @@ func (m *Maker) unsealed(ctx context.Context, v register.Version, claims []licen
 		return page, nil, err
 	}
 	defer done()
-	if page, err = m.page(v, claims, ""); err != nil {
+	if page, err = m.page(v, sheet.Content{Values: values(claims)}); err != nil {
 		return page, nil, err
 	}
 	if page.Seal == nil {
@@ -189,17 +192,18 @@ func (m *Maker) sealing(h seal.Holder) ofd.SealFunc {
 }
 
 // Copy makes an annotated copy for one use, as OFD or PDF: granted are the claims that may leave, and nothing else of the
-// license is drawn or said. original is the SM3 of the original. The PDF has the same page and watermark, and no signature:
-// the record of its release binds it. The error is register.ErrNoSigner, or a *sheet.Error where the page cannot be drawn.
-func (m *Maker) Copy(ctx context.Context, form string, v register.Version, granted []license.Claim, n ofd.Notice, original [32]byte) ([]byte, error) {
-	made, err := m.copy(ctx, form, v, granted, n, original)
+// license is drawn or said. fields are the fields that were granted, those that the license does not state among them; the page
+// notes every other. original is the SM3 of the original. The PDF has the same page and watermark, and no signature: the record
+// of its release binds it. The error is register.ErrNoSigner, or a *sheet.Error where the page cannot be drawn.
+func (m *Maker) Copy(ctx context.Context, form string, v register.Version, granted []license.Claim, fields []string, n ofd.Notice, original [32]byte) ([]byte, error) {
+	made, err := m.copy(ctx, form, v, granted, fields, n, original)
 	if err != nil {
 		return nil, fmt.Errorf("make annotated copy: %w", err)
 	}
 	return made, nil
 }
 
-func (m *Maker) copy(ctx context.Context, form string, v register.Version, granted []license.Claim, n ofd.Notice, original [32]byte) ([]byte, error) {
+func (m *Maker) copy(ctx context.Context, form string, v register.Version, granted []license.Claim, fields []string, n ofd.Notice, original [32]byte) ([]byte, error) {
 	var sign ofd.SignFunc
 	if form == OFD { // evidence may have to be fetched, and keeps nobody's turn
 		var err error
@@ -212,7 +216,7 @@ func (m *Maker) copy(ctx context.Context, form string, v register.Version, grant
 		return nil, err
 	}
 	defer done()
-	page, err := m.page(v, granted, watermark(n))
+	page, err := m.page(v, sheet.Content{Copy: true, Values: values(granted), Granted: fields, Watermark: strings.Join(n.Lines(), "\n")})
 	if err != nil {
 		return nil, err
 	}
@@ -248,16 +252,17 @@ func (m *Maker) signing(ctx context.Context, issuer string) (ofd.SignFunc, error
 }
 
 // Show draws a whole license as PDF, PNG or SVG, with a picture of its issuer's seal, for the department that issued it. It
-// is a picture and proves nothing. Errors are those of [Maker.Original].
-func (m *Maker) Show(ctx context.Context, form string, v register.Version, claims []license.Claim) ([]byte, error) {
-	made, err := m.show(ctx, form, v, claims)
+// is a picture and proves nothing. overprint stands large across the page: why the license is not in force; empty if it is.
+// Errors are those of [Maker.Original].
+func (m *Maker) Show(ctx context.Context, form string, v register.Version, claims []license.Claim, overprint string) ([]byte, error) {
+	made, err := m.show(ctx, form, v, claims, overprint)
 	if err != nil {
 		return nil, fmt.Errorf("show license: %w", err)
 	}
 	return made, nil
 }
 
-func (m *Maker) show(ctx context.Context, form string, v register.Version, claims []license.Claim) ([]byte, error) {
+func (m *Maker) show(ctx context.Context, form string, v register.Version, claims []license.Claim, overprint string) ([]byte, error) {
 	holder, err := m.config.Seal(v.Issuer)
 	if err != nil {
 		return nil, err
@@ -267,7 +272,7 @@ func (m *Maker) show(ctx context.Context, form string, v register.Version, claim
 		return nil, err
 	}
 	defer done()
-	page, err := m.page(v, claims, "")
+	page, err := m.page(v, sheet.Content{Values: values(claims), Overprint: overprint})
 	if err != nil {
 		return nil, err
 	}

@@ -156,13 +156,13 @@ func TestOriginal(t *testing.T) {
 		t.Error("the original calls itself a copy")
 	}
 	for form, begins := range map[string]string{document.PDF: "%PDF-", document.PNG: "\x89PNG", document.SVG: "<"} {
-		shown, err := b.Show(t.Context(), form, v, all)
+		shown, err := b.Show(t.Context(), form, v, all, "")
 		if err != nil || !bytes.HasPrefix(shown, []byte(begins)) {
 			t.Errorf("%s: %v", form, err)
 		}
 		keep(t, "license."+form, shown)
 	}
-	if _, err := b.Show(t.Context(), "doc", v, all); !errors.Is(err, document.ErrForm) {
+	if _, err := b.Show(t.Context(), "doc", v, all, ""); !errors.Is(err, document.ErrForm) {
 		t.Errorf("an unknown form: %v", err)
 	}
 }
@@ -174,7 +174,7 @@ func TestCopy(t *testing.T) {
 	granted := slices.DeleteFunc(slices.Clone(all), func(c license.Claim) bool { return c.Holder == 0 })
 	original := sm.Digest([]byte("original"))
 	n := notice()
-	pkg, err := b.Copy(t.Context(), document.OFD, v, granted, n, original)
+	pkg, err := b.Copy(t.Context(), document.OFD, v, granted, fieldsOf(granted), n, original)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestCopy(t *testing.T) {
 	if !isCopy || info.Maker != n.Provider || info.Reason != n.Matter || !bytes.Equal(info.Original, original[:]) || info.Expires.Unix() != n.Expires.Unix() {
 		t.Errorf("%+v", info)
 	}
-	pdf, err := b.Copy(t.Context(), document.PDF, v, granted, n, original)
+	pdf, err := b.Copy(t.Context(), document.PDF, v, granted, fieldsOf(granted), n, original)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,8 +204,54 @@ func TestCopy(t *testing.T) {
 	}
 	late := n
 	late.Expires = time.Now().Add(-time.Second)
-	if _, err := b.Copy(t.Context(), document.OFD, v, granted, late, original); !errors.Is(err, ofd.ErrExpired) {
+	if _, err := b.Copy(t.Context(), document.OFD, v, granted, nil, late, original); !errors.Is(err, ofd.ErrExpired) {
 		t.Errorf("a copy that has expired: %v", err)
+	}
+}
+
+func fieldsOf(list []license.Claim) (out []string) {
+	for _, c := range list {
+		out = append(out, c.Field)
+	}
+	return out
+}
+
+// Law 3: what a copy notes of a field that was not granted does not depend on whether the license states it: the pages of two
+// licenses that differ in such fields alone, and in how many holders they have, are the same byte for byte.
+func TestNotesTellNothing(t *testing.T) {
+	b := newBureau(t)
+	full, bare := businessLicense(), businessLicense()
+	bare.Fields = map[string]string{"enterprise_type": full.Fields["enterprise_type"], "founded": full.Fields["founded"]}
+	bare.Number, bare.ValidFrom, bare.ValidTo = "", "", ""
+	couple, single := marriage(), marriage()
+	single.Holders, single.Fields = single.Holders[1:], map[string]string{"registered_on": "2015-05-20", "sex": "1"}
+	n := notice()
+	for _, c := range []struct {
+		identifier string
+		granted    []string
+		a, b       license.License
+	}{
+		{businessID, []string{license.FieldHolderName, "enterprise_type", "founded"}, full, bare},
+		{businessID, []string{license.FieldHolderName}, full, bare},
+		{marriageID, []string{license.FieldHolderName, "registered_on"}, couple, single},
+	} {
+		page := func(l license.License) []byte {
+			t.Helper()
+			var granted []license.Claim
+			for _, claim := range claims(t, b, l) { // of the last holder alone
+				if slices.Contains(c.granted, claim.Field) && (claim.Holder < 0 || claim.Holder == len(l.Holders)-1) {
+					granted = append(granted, claim)
+				}
+			}
+			data, err := b.Copy(t.Context(), document.PDF, version(l, c.identifier), granted, c.granted, n, [32]byte{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return data
+		}
+		if !bytes.Equal(page(c.a), page(c.b)) {
+			t.Errorf("a copy of %v tells what else the license states", c.granted)
+		}
 	}
 }
 
@@ -232,7 +278,7 @@ func TestCopySaysOnlyWhatIsGranted(t *testing.T) {
 				}
 			}
 			form := []string{document.OFD, document.PDF}[seed%2]
-			data, err := b.Copy(t.Context(), form, v, granted, notice(), sm.Digest([]byte("original")))
+			data, err := b.Copy(t.Context(), form, v, granted, fieldsOf(granted), notice(), sm.Digest([]byte("original")))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -294,7 +340,7 @@ func TestUndrawable(t *testing.T) {
 			if _, err := b.Original(t.Context(), version(l, businessID), claims(t, b, l)); !errors.As(err, &fault) || fault.Code != c.want {
 				t.Errorf("%v", err)
 			}
-			if _, err := b.Copy(t.Context(), "pdf", version(l, businessID), claims(t, b, l), notice(), [32]byte{}); !errors.As(err, &fault) || fault.Code != c.want {
+			if _, err := b.Copy(t.Context(), "pdf", version(l, businessID), claims(t, b, l), fieldsOf(claims(t, b, l)), notice(), [32]byte{}); !errors.As(err, &fault) || fault.Code != c.want {
 				t.Errorf("%v", err)
 			}
 		})
@@ -312,7 +358,7 @@ func TestUndrawable(t *testing.T) {
 	if _, err := b.Original(t.Context(), other, claims(t, b, l)); !errors.Is(err, register.ErrNoSeal) {
 		t.Errorf("a body without seal: %v", err)
 	}
-	if _, err := b.Copy(t.Context(), "ofd", other, claims(t, b, l), notice(), [32]byte{}); !errors.Is(err, register.ErrNoSigner) {
+	if _, err := b.Copy(t.Context(), "ofd", other, claims(t, b, l), fieldsOf(claims(t, b, l)), notice(), [32]byte{}); !errors.Is(err, register.ErrNoSigner) {
 		t.Errorf("a body without key: %v", err)
 	}
 }
@@ -358,7 +404,7 @@ func BenchmarkDocument(b *testing.B) {
 	for _, form := range []string{"ofd", "pdf"} {
 		b.Run("copy-"+form, func(b *testing.B) {
 			for b.Loop() {
-				data, err := bureau.Copy(b.Context(), form, v, all, n, original)
+				data, err := bureau.Copy(b.Context(), form, v, all, fieldsOf(all), n, original)
 				if err != nil {
 					b.Fatal(err)
 				}

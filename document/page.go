@@ -3,9 +3,7 @@ package document
 import (
 	"bytes"
 	"slices"
-	"strings"
 
-	"oncegate/certs/ofd"
 	"oncegate/license"
 	"oncegate/register"
 	"oncegate/sheet"
@@ -14,16 +12,15 @@ import (
 // dpi of a picture for people: sharp on paper.
 const dpi = 150
 
-// page lays out claims of a version. The QR code says the identifier, which stands openly in every license.
-func (m *Maker) page(v register.Version, claims []license.Claim, watermark string) (sheet.Page, error) {
+// page lays out a version. The QR code says the identifier, which stands openly in every license.
+func (m *Maker) page(v register.Version, c sheet.Content) (sheet.Page, error) {
 	layout, ok := m.config.Layouts.For(v.Type)
 	if !ok {
 		return sheet.Page{}, &sheet.Error{Code: sheet.NoLayout, Field: "type"}
 	}
-	return layout.Fill(sheet.Content{Values: values(claims), QR: v.Identifier, Watermark: watermark})
+	c.QR = v.Identifier
+	return layout.Fill(c)
 }
-
-func watermark(n ofd.Notice) string { return strings.Join(n.Lines(), "\n") }
 
 // values are claims as a layout takes them. Holders of whom nothing is said leave no gap: how many a license has is no
 // business of who sees one.

@@ -21,10 +21,10 @@ type Documents interface {
 	// Original draws a whole version, all of whose claims are given, and seals it with its issuer's seal: an OFD package.
 	Original(ctx context.Context, v register.Version, claims []license.Claim) ([]byte, error)
 	// Copy makes an annotated copy (加注件) in a form, "ofd" or "pdf", that says nothing of the license but what was granted.
-	// original is the SM3 of the original.
-	Copy(ctx context.Context, form string, v register.Version, granted []license.Claim, n ofd.Notice, original [32]byte) ([]byte, error)
-	// Show draws a whole version with a picture of the seal, as "pdf", "png" or "svg".
-	Show(ctx context.Context, form string, v register.Version, claims []license.Claim) ([]byte, error)
+	// fields are the granted fields, stated or not: it notes every other. original is the SM3 of the original.
+	Copy(ctx context.Context, form string, v register.Version, granted []license.Claim, fields []string, n ofd.Notice, original [32]byte) ([]byte, error)
+	// Show draws a whole version with a picture of the seal, as "pdf", "png" or "svg", and overprint across it if it is not empty.
+	Show(ctx context.Context, form string, v register.Version, claims []license.Claim, overprint string) ([]byte, error)
 }
 
 const (
@@ -37,16 +37,16 @@ var mediaTypes = map[string]string{"ofd": "application/ofd", "pdf": "application
 
 // annotated makes the annotated copy of what a need releases. What else the license says is in the original, which stays inside.
 func (w *work) annotated(ctx context.Context, n *need, d disclosure) (api.LicenseDocument, error) {
-	documents, v := w.c.config.Documents, d.signed.Version
+	documents, v, fields := w.c.config.Documents, d.signed.Version, n.decision.Fields
 	if documents == nil {
 		return api.LicenseDocument{}, &sheet.Error{Code: sheet.NoLayout, Field: "type"}
 	}
 	notice := w.c.notice(n)
-	original, err := w.original(ctx, d.signed)
+	original, err := w.original(ctx, d.signed, d.record)
 	if page := (*sheet.Error)(nil); errors.As(err, &page) {
 		// What is wrong with the whole license may lie in what the caller must not know: only what is wrong with the copy, too,
 		// is told.
-		if _, err := documents.Copy(ctx, "pdf", v, d.granted, notice, [32]byte{}); err != nil {
+		if _, err := documents.Copy(ctx, "pdf", v, d.granted, fields, notice, [32]byte{}); err != nil {
 			return api.LicenseDocument{}, err
 		}
 		return api.LicenseDocument{}, errNoOriginal
@@ -54,7 +54,7 @@ func (w *work) annotated(ctx context.Context, n *need, d disclosure) (api.Licens
 	if err != nil {
 		return api.LicenseDocument{}, err
 	}
-	data, err := documents.Copy(ctx, string(n.form), v, d.granted, notice, original.Digest)
+	data, err := documents.Copy(ctx, string(n.form), v, d.granted, fields, notice, original.Digest)
 	if err != nil {
 		return api.LicenseDocument{}, err
 	}
@@ -65,9 +65,9 @@ func (w *work) annotated(ctx context.Context, n *need, d disclosure) (api.Licens
 
 // notToCopy is the code of why no copy is made of a license that is released: a file outlives its answer, and would say neither
 // that the license is not in force, nor that its source is down and this is a kept copy (design law 6).
-func (n *need) notToCopy(status api.Status) string {
+func (w *work) notToCopy(n *need, d disclosure) string {
 	switch {
-	case status != api.StatusValid:
+	case !w.c.inForce(d.signed.Version, d.record):
 		return "document-not-in-force"
 	case n.finding.Stale:
 		return "source-unavailable"
@@ -75,8 +75,53 @@ func (n *need) notToCopy(status api.Status) string {
 	return ""
 }
 
-// original finds the original of a version, sealing it if it is needed for the first time. It commits with the record.
-func (w *work) original(ctx context.Context, s register.Signed) (register.Original, error) {
+// inForce says whether a license may be relied upon on the day of the call.
+func (c *call) inForce(known register.Version, record license.License) bool {
+	record.Status = known.Status
+	return record.InForce(license.DateOf(c.now))
+}
+
+// lapse says why a license is not in force and since when, in lines to be drawn across its page; "" for one in force. Of a status
+// that its source states, asOf is the moment whose truth it is.
+func (c *call) lapse(known register.Version, record license.License, asOf time.Time) string {
+	if c.inForce(known, record) {
+		return ""
+	}
+	status, day := c.standing(known, record), license.DateOf(c.now)
+	switch {
+	case status == license.Valid:
+		return "尚未生效\n自" + inChinese(record.ValidFrom) + "起生效"
+	case status == license.Expired && record.ValidTo.Before(day):
+		return "已过期\n有效期至" + inChinese(record.ValidTo)
+	case status == known.Ordered:
+		return lapsed[status] + "\n自" + inChinese(license.DateOf(known.OrderedAt)) + "起"
+	}
+	return lapsed[status] + "\n截至" + inChinese(license.DateOf(asOf))
+}
+
+// lapsed are the words of each status in which a license is not in force. Neither sources nor orders tell 注销, 吊销 and 撤销
+// apart (license.Revoked), and the second may be a penalty: so all three are named.
+var lapsed = map[license.Status]string{
+	license.Suspended: "已暂停", license.Revoked: "已失效\n注销、吊销或撤销", license.Superseded: "已换发", license.Expired: "已失效",
+}
+
+func inChinese(d license.Date) string {
+	day, err := d.Start()
+	if err != nil {
+		return string(d)
+	}
+	return day.Format("2006年1月2日")
+}
+
+// errNotInForce says that a license which is not in force has no original: the seal would vouch for it.
+var errNotInForce = errors.New("the license is not in force")
+
+// original finds the original of a version, sealing it if it is needed for the first time. It commits with the record. The error
+// is errNotInForce also where an original was sealed while the license was in force: it is kept, and not given out.
+func (w *work) original(ctx context.Context, s register.Signed, record license.License) (register.Original, error) {
+	if !w.c.inForce(s.Version, record) {
+		return register.Original{}, errNotInForce
+	}
 	if o, ok := w.sealed[s.Version.Identifier]; ok {
 		return o, nil
 	}
@@ -120,10 +165,12 @@ var errNoOriginal = errors.New("the original cannot be drawn")
 
 // undrawable is the problem code of a lasting reason why a license has no document; "" for any other error.
 func undrawable(err error) string {
-	if errors.Is(err, errNoOriginal) {
+	switch {
+	case errors.Is(err, errNotInForce):
+		return "document-not-in-force"
+	case errors.Is(err, errNoOriginal):
 		return "document-no-original"
-	}
-	if errors.Is(err, register.ErrNoSeal) {
+	case errors.Is(err, register.ErrNoSeal):
 		return "document-no-seal"
 	}
 	page := (*sheet.Error)(nil)

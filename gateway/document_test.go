@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http/httptest"
 	"net/url"
+	"os/exec"
 	"slices"
 	"sort"
 	"strings"
@@ -95,6 +96,9 @@ func TestDocumentForm(t *testing.T) {
 		if !said.Holds(part) {
 			t.Errorf("the watermark does not say %s", part)
 		}
+	}
+	if !said.Holds("本次未共享") || said.Holds("同等效力") || !said.Holds("不代替证照原件") {
+		t.Error("the copy does not note what was not granted, or claims the force of the original")
 	}
 	pdf := read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, asForm(q, "pdf"))).Licenses[0].Document
 	if data := bytesOf(t, pdf); !bytes.HasPrefix(data, []byte("%PDF-")) || pdf.OriginalSM3 != original || pdf.MediaType != "application/pdf" {
@@ -284,17 +288,127 @@ func TestNoDocument(t *testing.T) {
 	w.refused(ask(), "document-no-layout")
 }
 
+// notInForce are licenses that are not in force today, by why.
+func notInForce(t testing.TB, now time.Time) map[string]license.License {
+	day := func(n int) license.Date { return must(license.DateOf(now).AddDays(n))(t) }
+	out := map[string]license.License{}
+	for name, change := range map[string]func(*license.License){
+		"suspended":  func(l *license.License) { l.Status = license.Suspended },
+		"revoked":    func(l *license.License) { l.Status = license.Revoked },
+		"superseded": func(l *license.License) { l.Status = license.Superseded },
+		"expired":    func(l *license.License) { l.Status = license.Expired },
+		"ended":      func(l *license.License) { l.ValidTo = day(-1) }, // its source did not notice
+		"not begun":  func(l *license.License) { l.ValidFrom = day(1) },
+	} {
+		l := businessLicense()
+		change(&l)
+		out[name] = l
+	}
+	return out
+}
+
 // Of a license that is not in force there is no copy, because a copy outlives what its answer says.
 func TestNoCopyOfWhatIsNotInForce(t *testing.T) {
 	w, b := documented(t)
 	w.accept("SP-1")
-	for _, status := range []license.Status{license.Suspended, license.Revoked, license.Expired} {
-		l := businessLicense()
-		l.Status = status
+	for name, l := range notInForce(t, w.now()) {
+		l.Number += name // licenses of their own
 		w.legacy["business-license"].put(license.Question{Type: "business-license", Holder: company}, l)
 		got := read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, asForm(query("business-license", company, "SP-1"), "pdf"))).Licenses[0]
 		if got.Document.Form != "" || got.Undrawn.Code != "document-not-in-force" || got.License == "" || b.Sealed.Load() != 0 {
-			t.Errorf("%s: document %q, %s", status, got.Document.Form, got.Undrawn.Code)
+			t.Errorf("%s: document %q, %s", name, got.Document.Form, got.Undrawn.Code)
+		}
+		m := material(t, w.check("food-approval", "SP-1", map[string]any{"documents": []any{map[string]any{"material": "business-license", "form": "ofd"}}}), "business-license")
+		if m.Document.Form != "" || b.Sealed.Load() != 0 {
+			t.Errorf("%s: a %s material has a document", name, m.State)
+		}
+	}
+}
+
+// A department gets no sealed original of a license that is not in force, not even one that was sealed before, and its pictures
+// say so across the page.
+func TestRenderOfWhatIsNotInForce(t *testing.T) {
+	w, b := documented(t)
+	words := map[string]string{
+		"suspended": "已暂停", "revoked": "已失效", "superseded": "已换发", "expired": "已失效", "ended": "已过期", "not begun": "尚未生效",
+	}
+	render := func(l license.License, form string) answered {
+		q := renderOf(form)
+		q["number"] = l.Number
+		return w.call("samr-licenses", "POST", renderPath, q)
+	}
+	for name, l := range notInForce(t, w.now()) {
+		put := func(l license.License) {
+			w.legacy["business-license"].put(license.Question{Type: "business-license", Holder: company}, l)
+		}
+		sealedBefore := name == "suspended" || name == "revoked" // the same version: its original is kept
+		if l.Number += "-" + strings.ReplaceAll(name, " ", ""); sealedBefore {
+			valid := l
+			valid.Status = license.Valid
+			put(valid)
+			holdsAs(t, b, bytesOf(t, read[api.RenderAnswer](t, render(valid, "ofd")).Document), "Seal")
+		}
+		put(l)
+		sealed := b.Sealed.Load()
+		a := render(l, "ofd")
+		w.refused(a, "document-not-in-force")
+		if !strings.Contains(a.problem.Detail, "The license is ") || len(a.record.Uses[0].Fields) != 0 || b.Sealed.Load() != sealed {
+			t.Errorf("%s: %s, %d seals", name, a.body, b.Sealed.Load()-sealed)
+		}
+		for _, form := range []string{"pdf", "png", "svg"} {
+			got := read[api.RenderAnswer](t, render(l, form))
+			saysAcross(t, form, bytesOf(t, got.Document), words[name])
+		}
+	}
+}
+
+// saysAcross says whether a picture of a license has a word across it. What a PNG shows is tested where it is drawn.
+func saysAcross(t testing.TB, form string, data []byte, word string) {
+	t.Helper()
+	switch form {
+	case "svg":
+		if !strings.Contains(string(data), `aria-label="`+word+`"`) {
+			t.Errorf("the SVG does not say %s", word)
+		}
+	case "pdf":
+		if said := documenttest.Read(t, form, data); !said.Draws(word) {
+			t.Errorf("the PDF does not say %s", word)
+		} else if _, err := exec.LookPath("pdftotext"); err == nil && !said.Holds(word) {
+			t.Errorf("nobody reads %s in the PDF", word)
+		}
+	}
+}
+
+// What a department orders is drawn like what a source states, with the day of the order.
+func TestRenderAfterOrders(t *testing.T) {
+	w, b := documented(t)
+	identifier := read[api.RenderAnswer](t, w.call("samr-licenses", "POST", renderPath, renderOf("ofd"))).Identifier
+	sealed := b.Sealed.Load()
+	since := "自" + inChinese(license.DateOf(w.now())) + "起"
+	for _, step := range []struct{ command, word string }{{"suspend", "已暂停"}, {"revoke", "已失效"}} {
+		read[api.OrderAnswer](t, w.orderOf(identifier, step.command))
+		w.refused(w.call("samr-licenses", "POST", renderPath, renderOf("ofd")), "document-not-in-force")
+		svg := bytesOf(t, read[api.RenderAnswer](t, w.call("samr-licenses", "POST", renderPath, renderOf("svg"))).Document)
+		saysAcross(t, "svg", svg, step.word)
+		saysAcross(t, "svg", svg, since)
+	}
+	if n := b.Sealed.Load(); n != sealed {
+		t.Errorf("%d seals on a license that is not in force", n-sealed)
+	}
+}
+
+// The day of a call is the city's: the last day of a validity counts until midnight in Shanghai.
+func TestLapseByDay(t *testing.T) {
+	record := license.License{Status: license.Valid, ValidFrom: "2026-11-01", ValidTo: "2026-11-30"}
+	for at, want := range map[string]string{
+		"2026-10-31T15:59:59Z": "尚未生效\n自2026年11月1日起生效",
+		"2026-10-31T16:00:00Z": "",
+		"2026-11-30T15:59:59Z": "",
+		"2026-11-30T16:00:00Z": "已过期\n有效期至2026年11月30日",
+	} {
+		now := must(time.Parse(time.RFC3339, at))(t)
+		if got := (&call{now: now}).lapse(register.Version{Status: license.Valid}, record, now); got != want {
+			t.Errorf("at %s: %q, want %q", at, got, want)
 		}
 	}
 }

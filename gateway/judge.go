@@ -103,7 +103,7 @@ func (w *work) material(ctx context.Context, b *bench, n *need) (api.CheckedMate
 	if n.form == "" {
 		return m, j, nil
 	}
-	if code := n.notToCopy(m.Status); code != "" {
+	if code := w.notToCopy(n, d); code != "" {
 		m.Undrawn = problemReason(code)
 		return m, j, nil
 	}

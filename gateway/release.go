@@ -40,7 +40,7 @@ func (w *work) release(ctx context.Context, n *need) ([]api.License, error) {
 		}
 		l, d, err := w.disclose(ctx, n, record)
 		if err == nil && n.form != "" {
-			if code := n.notToCopy(l.Status); code != "" {
+			if code := w.notToCopy(n, d); code != "" {
 				l.Undrawn = problemReason(code)
 			} else {
 				l.Document, err = w.annotated(ctx, n, d)
@@ -101,11 +101,12 @@ func (w *work) disclose(ctx context.Context, n *need, record license.License) (a
 		LicenseType: record.Type, License: presented, Identifier: signed.Version.Identifier, Version: signed.Version.Number,
 		Status: api.Status(w.c.standing(signed.Version, record)), Fields: fields, Flags: n.flags(record),
 		Source: n.finding.Source, Freshness: w.c.config.freshness(n.finding), AsOf: api.At(n.finding.AsOf),
-	}, disclosure{signed, granted}, nil
+	}, disclosure{record, signed, granted}, nil
 }
 
-// A disclosure is a signed version with the claims of it that leave.
+// A disclosure is a record with its signed version and the claims of it that leave.
 type disclosure struct {
+	record  license.License
 	signed  register.Signed
 	granted []license.Claim
 }

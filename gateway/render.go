@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"time"
 
 	"oncegate/api"
 	"oncegate/audit"
@@ -52,12 +53,16 @@ func (g *Gateway) render(ctx context.Context, c *call, q api.RenderRequest) (*re
 	if err == nil {
 		answer.Identifier, answer.Version = signed.Version.Identifier, signed.Version.Number
 		answer.Status = api.Status(c.standing(signed.Version, record))
-		answer.Document, err = work.rendered(ctx, string(q.Form), signed)
+		answer.Document, err = work.rendered(ctx, string(q.Form), signed, record, f.AsOf)
 	}
 	if code := orDefault(unsignable(err), undrawable(err)); code != "" {
 		ref := refuse(code).with(use).because(inside(code, nil))
 		if page := (*sheet.Error)(nil); errors.As(err, &page) && page.Field != "" {
 			ref.saying(string(page.Code) + ": " + page.Field) // of its own license; never the value or the character
+		} else if errors.Is(err, errNotInForce) {
+			if ref.saying("The license is " + string(answer.Status) + "."); answer.Status == api.StatusValid {
+				ref.saying("The license is valid from " + string(record.ValidFrom) + " on.")
+			}
 		}
 		return nil, ref
 	}
@@ -91,8 +96,8 @@ func theOne(ask license.Question, records []license.License) (license.License, e
 	return license.License{}, refuse("invalid-field").at("/number", "the holder has several licenses of this type: name one")
 }
 
-// rendered is a whole version in a form.
-func (w *work) rendered(ctx context.Context, form string, s register.Signed) (api.LicenseDocument, error) {
+// rendered is a whole version in a form. Of a license that is not in force there is no original, and pictures say so.
+func (w *work) rendered(ctx context.Context, form string, s register.Signed, record license.License, asOf time.Time) (api.LicenseDocument, error) {
 	documents := w.c.config.Documents
 	if documents == nil {
 		return api.LicenseDocument{}, &sheet.Error{Code: sheet.NoLayout, Field: "type"}
@@ -101,11 +106,11 @@ func (w *work) rendered(ctx context.Context, form string, s register.Signed) (ap
 	var err error
 	if form == "ofd" {
 		var o register.Original
-		if o, err = w.original(ctx, s); err == nil {
+		if o, err = w.original(ctx, s, record); err == nil {
 			data, err = w.c.config.Register.OpenOriginal(o)
 		}
 	} else {
-		data, err = documents.Show(ctx, form, s.Version, s.Claims)
+		data, err = documents.Show(ctx, form, s.Version, s.Claims, w.c.lapse(s.Version, record, asOf))
 	}
 	if err != nil {
 		return api.LicenseDocument{}, err

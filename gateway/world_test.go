@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -141,7 +142,8 @@ func (w *world) openLog(dir string) {
 	key := w.certs.Signer("log")
 	line := must(note.SM2NoteSigner(origin, key))(w.t)
 	public := must(note.Ed25519NoteSigner(origin, w.certs.Ed25519("log")))(w.t)
-	c := tlog.Config{Origin: origin, Storage: w.db.Log(), NewSM3: sm.New, SM2: line, Ed25519: public, Mark: filepath.Join(dir, "mark")}
+	c := tlog.Config{Origin: origin, Storage: w.db.Log(), NewSM3: sm.New, SM2: line, Ed25519: public, Mark: filepath.Join(dir, "mark"),
+		Own: must(note.Ed25519NoteVerifiers(origin, w.certs.Ed25519("log").Public().(ed25519.PublicKey)))(w.t)}
 	if err := tlog.Create(w.t.Context(), c); err != nil {
 		w.t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func openLedger(ctx context.Context, dir string) (_ *ledger, err error) {
 		}
 	}()
 	c := tlog.Config{Origin: ledgerOrigin, Storage: l.db.Log(), NewSM3: sm.New, Mark: filepath.Join(dir, "mark")}
-	if c.SM2, c.Ed25519, err = noteSigners(); err != nil {
+	if err := throwAwayKeys(&c); err != nil {
 		return nil, err
 	}
 	if err := tlog.Create(ctx, c); err != nil {
@@ -70,24 +70,28 @@ func openLedger(ctx context.Context, dir string) (_ *ledger, err error) {
 	return l, err
 }
 
-func noteSigners() (sm2, ed tlog.Signer, err error) {
+// throwAwayKeys gives a log keys that nobody keeps.
+func throwAwayKeys(c *tlog.Config) error {
 	key, err := sm.GenerateKey(nil)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	signer, err := sm.NewSigner("hammer", key, nil)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	_, private, err := ed25519.GenerateKey(nil)
+	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	if sm2, err = lognote.SM2NoteSigner(ledgerOrigin, signer); err != nil {
-		return nil, nil, err
+	if c.SM2, err = lognote.SM2NoteSigner(c.Origin, signer); err != nil {
+		return err
 	}
-	ed, err = lognote.Ed25519NoteSigner(ledgerOrigin, private)
-	return sm2, ed, err
+	if c.Ed25519, err = lognote.Ed25519NoteSigner(c.Origin, private); err != nil {
+		return err
+	}
+	c.Own, err = lognote.Ed25519NoteVerifiers(c.Origin, public)
+	return err
 }
 
 func (l *ledger) close() error {

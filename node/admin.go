@@ -61,6 +61,9 @@ func (n *Node) Ready(ctx context.Context) []string {
 	if n.log.Stats().InDoubt {
 		reasons = append(reasons, "the outcome of a commit is not known, so nothing can be recorded")
 	}
+	if n.log.Distrusted() != nil {
+		reasons = append(reasons, "the log's head in the database is not one that this log signed, so nothing can be recorded: see operations, section 5")
+	}
 	return reasons
 }
 

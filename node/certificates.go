@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
 	"oncegate/client"
@@ -32,19 +34,71 @@ func (l *loader) anchors() {
 		l.unless(c.Usage != "", at+".usage", "the usage is missing")
 		l.setup.Known[c.Fingerprint] = pki.Known{USCC: c.USCC, Usage: c.Usage}
 	}
+	for i, u := range t.Usages {
+		at := fmt.Sprintf("$.trust.usages[%d]", i)
+		_, twice := l.setup.Usages[u.Anchor]
+		l.unless(!twice, at+".anchor", "the anchor has a rule already")
+		l.setup.Usages[u.Anchor] = pki.UsageRule{From: u.From, Usages: u.Usages}
+	}
 	for i, d := range t.Delegations {
 		at := fmt.Sprintf("$.trust.delegations[%d]", i)
-		_, known := l.setup.Catalogue.Type(d.Type)
-		l.unless(known || len(l.setup.Catalogue.Types) == 0, at+".type", "there is no license type %q", clip(d.Type))
-		l.unless(license.CheckUSCC(d.Issuer) == nil, at+".issuer", "not a unified social credit code (统一社会信用代码)")
-		l.unless(license.CheckUSCC(d.Delegate) == nil, at+".delegate", "not a unified social credit code (统一社会信用代码)")
+		l.unless(l.knowsType(at, d.Type, d.TypeCode) || d.TypeCode != "" || len(l.setup.Catalogue.Types) == 0, at+".type", "there is no license type %q, and no type_code says which one of another catalogue is meant", clip(d.Type))
+	}
+	for i, issue := range t.Issues {
+		l.knowsType(fmt.Sprintf("$.trust.issues[%d]", i), issue.Type, issue.TypeCode)
+	}
+	for i, signer := range t.StatusLists {
+		_, err := client.ParseEnd(signer.NotAfter)
+		l.unless(err == nil, fmt.Sprintf("$.trust.status_lists[%d].not_after", i), "%v", err)
+	}
+	for i, w := range t.Witnesses {
+		l.setup.Witnesses = append(l.setup.Witnesses, l.witness(fmt.Sprintf("$.trust.witnesses[%d]", i), w))
 	}
 	if len(l.setup.Anchors) == 0 {
 		return
 	}
 	var err error
-	if l.chains, err = pki.NewVerifier(pki.Trust{Anchors: l.setup.Anchors, Known: l.setup.Known, Confirm: confirm}); err != nil {
+	if l.chains, err = pki.NewVerifier(pki.Trust{Anchors: l.setup.Anchors, Known: l.setup.Known, Usages: l.setup.Usages, Confirm: confirm}); err != nil {
 		l.doc.add("$.trust.anchors", "%v", err)
+	}
+}
+
+// knowsType tells whether a type is in the catalogue, and checks that a type code is the catalogue's.
+func (l *loader) knowsType(at, id, code string) bool {
+	t, known := l.setup.Catalogue.Type(id)
+	l.unless(!known || code == "" || code == t.Code, at+".type_code", "the catalogue says that %s has the type code %s", clip(id), t.Code)
+	return known
+}
+
+// witness reads a witness's vkey line from the file that holds it.
+func (l *loader) witness(at, text string) string {
+	if !lognote.IsVKey(text) {
+		data, _ := l.bytes(at, text)
+		text = string(data)
+	}
+	return strings.TrimSpace(text)
+}
+
+// checkTrust makes a verifier of what the configuration believes, as the start does: what check accepts, serve starts with.
+func (l *loader) checkTrust() {
+	var faults client.Faults
+	if _, err := client.NewTrust(l.setup.believed()); err != nil && !errors.As(err, &faults) {
+		l.doc.add("$.trust", "%v", err)
+	}
+	for _, f := range faults {
+		path := "$.trust" + strings.TrimPrefix(f.Path, "$")
+		switch {
+		case strings.HasPrefix(path, "$.trust.evidence"):
+			path = "$.trust.evidence" // a pattern may name several files
+		case path == fmt.Sprintf("$.trust.status_lists[%d]", len(l.setup.Trust.StatusLists)): // ours
+			path = "$.gateway.public_url"
+		case strings.HasPrefix(path, "$.trust.usages") && l.setup.Unmade:
+			continue // the anchor may be what is not made yet
+		}
+		at := l.doc.at(path)
+		if !slices.ContainsFunc(l.doc.faults, func(old Fault) bool { return old.File == at.file && old.Line == at.line && old.Column == at.column }) {
+			l.doc.add(path, "%s", f.Reason)
+		}
 	}
 }
 
@@ -177,13 +231,26 @@ func (l *loader) holds(certs []*pki.Certificate, usage, uscc string) (problem st
 	case errors.Is(err, pki.ErrUnknownAnchor):
 		return "the certificate does not lead to any of the trust's anchors", true
 	case errors.Is(err, pki.ErrWrongUsage):
-		return fmt.Sprintf("the certificate is for usage %q (subject OU), and %q is needed here", strings.Join(certs[0].Subject.OrganizationalUnit, "+"), usage), true
+		stated, where := l.usage(certs)
+		return fmt.Sprintf("the certificate is for usage %q (%s), and %q is needed here", stated, where, usage), true
 	case err != nil && !late:
 		return err.Error(), true
 	case uscc != "" && leaf.USCC != uscc && err == nil:
 		return fmt.Sprintf("the certificate is of body %s, and the department is %s", leaf.USCC, uscc), true
 	}
 	return problem, false
+}
+
+// usage is what a certificate is for, and where it says so.
+func (l *loader) usage(certs []*pki.Certificate) (usage, where string) {
+	leaf, _ := l.chains.Describe(certs[0], certs[1:], l.now)
+	switch l.setup.Usages[leaf.Anchor].From {
+	case pki.FromEKU:
+		return leaf.Usage, "extended key usage"
+	case pki.FromPolicy:
+		return leaf.Usage, "certificate policies"
+	}
+	return leaf.Usage, "subject OU"
 }
 
 func lateness(c *pki.Certificate, err error) string {

@@ -80,8 +80,33 @@ type Trust struct {
 	Evidence     []string      `yaml:"evidence"`          // revocation lists, OCSP answers and status lists that were kept; patterns are allowed; what speaks of our own certificates travels with the documents that they sign
 	Fetch        bool          `yaml:"fetch"`             // ask the addresses in our own certificates too, for lists and OCSP answers that travel with documents
 	Certificates []Certificate `yaml:"certificates"`      // code and usage of certificates of other CAs
+	Usages       []UsageRule   `yaml:"usages"`            // where certificates under an anchor say what their keys are for
+	Issues       []Issue       `yaml:"issues"`            // which bodies issue which types, besides what the catalogue says
 	Delegations  []Delegation  `yaml:"delegations"`       // bodies that sign others' licenses
-	Witnesses    []string      `yaml:"witnesses"`         // C2SP vkey lines of the log's witnesses
+	StatusLists  []ListSigner  `yaml:"status_lists"`      // who signs the status lists of other gateways; this gateway's are its department's unless an entry for them says otherwise
+	Witnesses    []string      `yaml:"witnesses"`         // C2SP vkey lines of the log's witnesses (cosignature/v1, or plain Ed25519), or files that hold one
+}
+
+// A UsageRule says where the certificates under an anchor say what their keys are for. Where subscribers of a CA choose their OU, the OU must not count.
+type UsageRule struct {
+	Anchor string            `yaml:"anchor"` // fingerprint of the anchor: SM3 of the DER, lower-case hex
+	From   string            `yaml:"from"`   // ou (as everywhere else), eku or policy: the extension that is read instead
+	Usages map[string]string `yaml:"usages"` // object identifier in it → usage
+}
+
+// An Issue says which bodies issue the licenses of one type.
+type Issue struct {
+	Type     string   `yaml:"type"`      // catalogue id
+	TypeCode string   `yaml:"type_code"` // 证照类型代码 in the licenses' identifiers; empty: the catalogue's
+	Issuers  []string `yaml:"issuers"`   // USCCs
+}
+
+// A ListSigner is who signs the status lists under an address.
+type ListSigner struct {
+	URIPrefix   string `yaml:"uri_prefix"`  // scheme, host and first path segments of the lists' addresses
+	USCC        string `yaml:"uscc"`        // of the signing certificate; or
+	Fingerprint string `yaml:"fingerprint"` // of that certificate: SM3 of the DER, lower-case hex
+	NotAfter    string `yaml:"not_after"`   // lists issued later are not believed: a time or a day; empty: no end but the certificate's
 }
 
 // A Certificate says about a certificate of another CA what ours say in their subjects.
@@ -93,9 +118,10 @@ type Certificate struct {
 
 // A Delegation lets another body sign an issuer's licenses of one type.
 type Delegation struct {
-	Type     string `yaml:"type"`     // catalogue id
-	Issuer   string `yaml:"issuer"`   // USCC in the license's identifier
-	Delegate string `yaml:"delegate"` // USCC of the signing certificate
+	Type     string `yaml:"type"`      // catalogue id
+	TypeCode string `yaml:"type_code"` // 证照类型代码 in the license's identifier; empty: the catalogue's
+	Issuer   string `yaml:"issuer"`    // USCC in the license's identifier
+	Delegate string `yaml:"delegate"`  // USCC of the signing certificate
 }
 
 // Timestamp is a time-stamping authority (时间戳服务器, RFC 3161). Originals are sealed with its stamp. While it is down they are sealed

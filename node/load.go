@@ -38,10 +38,12 @@ type Setup struct {
 	Asserters map[string]gateway.Asserter // by issuer
 	Serves    map[string]string           // license type → id of the source that has it
 	Anchors   []*pki.Certificate
-	Known     map[string]pki.Known  // by fingerprint
-	Layouts   *sheet.Layouts        // nil where there are none
-	layoutsOf [sm.DigestSize]byte   // what Layouts were made of
-	Seals     map[string]*seal.Seal // by USCC; those that may be used
+	Known     map[string]pki.Known     // by fingerprint
+	Usages    map[string]pki.UsageRule // by fingerprint of the anchor
+	Witnesses []string                 // vkey lines
+	Layouts   *sheet.Layouts           // nil where there are none
+	layoutsOf [sm.DigestSize]byte      // what Layouts were made of
+	Seals     map[string]*seal.Seal    // by USCC; those that may be used
 
 	// What documents of others are verified by.
 	SealAnchors, TimeStampAnchors, Authorities []*pki.Certificate
@@ -60,7 +62,7 @@ func Load(path string, now time.Time) (*Setup, Faults) { return load(path, now, 
 
 // load takes over from the setup before, which may be nil, what would come out the same.
 func load(path string, now time.Time, was *Setup) (*Setup, Faults) {
-	l := &loader{setup: &Setup{File: path, Known: map[string]pki.Known{}, Seals: map[string]*seal.Seal{}}, was: was, dir: filepath.Dir(path), now: now}
+	l := &loader{setup: &Setup{File: path, Known: map[string]pki.Known{}, Usages: map[string]pki.UsageRule{}, Seals: map[string]*seal.Seal{}}, was: was, dir: filepath.Dir(path), now: now}
 	l.main()
 	if l.doc == nil {
 		return l.setup, l.faults.sorted()
@@ -72,6 +74,7 @@ func load(path string, now time.Time, was *Setup) (*Setup, Faults) {
 	l.checkSources()
 	l.anchors()
 	l.checkCertificates()
+	l.checkTrust()
 	l.policy()
 	l.setup.Digest = l.digest()
 	return l.setup, append(l.faults, l.doc.faults...).sorted()

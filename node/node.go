@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -58,6 +59,7 @@ type Node struct {
 	recorder *audit.Recorder
 	auditor  *audit.Auditor
 	lists    statusLists
+	seen     *client.SeenLists
 	gateway  *gateway.Gateway
 	service  *listener
 	admin    *listener
@@ -98,7 +100,7 @@ func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, step := range []func(context.Context, *Setup) error{n.openVoices, n.openStore, n.openLog, n.openAudit, n.listen, n.openGateway} {
+	for _, step := range []func(context.Context, *Setup) error{n.openVoices, n.openStore, n.openLog, n.openSeen, n.openAudit, n.listen, n.openGateway} {
 		if err := step(ctx, setup); err != nil {
 			return nil, fmt.Errorf("open node: %w", err)
 		}
@@ -186,12 +188,18 @@ func (s *Setup) logConfig(storage tlog.Storage, logger *slog.Logger) (tlog.Confi
 		return c, err
 	}
 	c.SM2 = sm2
-	ed25519, err := lognote.Ed25519NoteSigner(s.Log.Origin, ed)
+	c.Ed25519, err = lognote.Ed25519NoteSigner(s.Log.Origin, ed)
 	if err != nil {
 		return c, err
 	}
-	c.Ed25519 = ed25519
-	return c, nil
+	var own []ed25519.PublicKey
+	for _, k := range s.Keys.List() {
+		if k.Usage == keystore.Log && k.Ed25519 != nil {
+			own = append(own, k.Ed25519)
+		}
+	}
+	c.Own, err = lognote.Ed25519NoteVerifiers(s.Log.Origin, own...)
+	return c, err
 }
 
 func (n *Node) openLog(ctx context.Context, s *Setup) error {
@@ -211,6 +219,13 @@ func (n *Node) openLog(ctx context.Context, s *Setup) error {
 	n.metrics.watchVoices(n.voices)
 	n.Registry.MustRegister(stateCollector{n})
 	return nil
+}
+
+// openSeen reads which status lists were seen last, so that no older one is believed, also after a restart. The file lies beside
+// the log's mark: outside the database and its backups, which would bring an old one back.
+func (n *Node) openSeen(_ context.Context, s *Setup) (err error) {
+	n.seen, err = client.OpenSeenLists(s.Log.Mark+".status-lists", func(err error) { n.Logger.Error("status list", "error", err.Error()) })
+	return err
 }
 
 // auditConfig says how records are written and read.
@@ -278,6 +293,7 @@ func (n *Node) prepare(_ context.Context, s *Setup, was *running) (*running, err
 	if err != nil {
 		return nil, err
 	}
+	config.Seen = n.seen
 	trust, err := client.NewTrust(config)
 	if err != nil {
 		return nil, err

@@ -189,7 +189,7 @@ func (n *Node) stamp(s *Setup) (func(ctx context.Context, signature []byte) ([]b
 	if s.Timestamp.URL == "" {
 		return nil, nil
 	}
-	chains, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(s.Anchors, s.TimeStampAnchors), Known: s.Known, Confirm: confirm})
+	chains, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(s.Anchors, s.TimeStampAnchors), Known: s.Known, Usages: s.Usages, Confirm: confirm})
 	if err != nil {
 		return nil, err
 	}

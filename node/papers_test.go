@@ -16,7 +16,6 @@ import (
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
 	"oncegate/client"
-	"oncegate/license"
 )
 
 func (c *city) write(name string, data []byte) {
@@ -93,12 +92,15 @@ func (s *served) picture(no string) {
 		s.t.Fatal(err)
 	}
 	files := []client.Artefact{{Name: "copy.pdf", Data: pdf}, {Name: "answer.json", Data: answer.Raw}}
-	for _, want := range []license.StepState{license.OK, license.NotCheckable} {
+	for _, want := range []api.Verdict{api.VerdictProven, api.VerdictRefuted} {
 		done := s.trusted().Verify(files...)[0]
-		if done.Kind != client.Picture || len(done.Steps) != 1 || done.Steps[0].State != want {
-			s.t.Errorf("%s: %+v, want %s", done.Kind, done.Steps, want)
+		if done.Kind != client.Picture || len(done.Steps) != 1 || done.Verdict != want {
+			s.t.Errorf("%s: %s %+v, want %s", done.Kind, done.Verdict, done.Steps, want)
 		}
-		files[0].Data = append(bytes.Clone(pdf), '\n') // another one
+		files[0].Data = append(bytes.Clone(pdf), '\n') // a changed one beside its true answer
+	}
+	if alone := s.trusted().Verify(files[0])[0]; alone.Verdict != api.VerdictNotProven {
+		s.t.Errorf("alone: %+v", alone)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"oncegate/adapters/secret"
+	lognote "oncegate/certs/note"
 )
 
 // settle makes every path of a configuration relative to the folder of the file it stands in.
@@ -29,6 +30,11 @@ func (c *Config) settle(dir string) {
 	from(&c.Gateway.TLS.Certificate, &c.Gateway.TLS.Key, &c.Store.Path, &c.Store.DSNFile, &c.Log.Mark, &c.Keys.Dir, &c.Keys.PassphraseFile)
 	from(&c.Data.Catalogue, &c.Data.Calendar)
 	all(c.Include, c.Trust.Anchors, c.Trust.Seals, c.Trust.TimeStamps, c.Trust.Authorities, c.Trust.Evidence, c.Data.Matters, c.Data.Layouts, c.Data.Grants, c.Data.Guards, c.Data.Decisions)
+	for i := range c.Trust.Witnesses {
+		if w := &c.Trust.Witnesses[i]; !lognote.IsVKey(*w) {
+			from(w)
+		}
+	}
 	for i := range c.Data.Fonts {
 		from(&c.Data.Fonts[i].File)
 	}

@@ -57,7 +57,7 @@ func (n *Node) stapler(s *Setup) (*stapler, error) {
 		return nil, nil
 	}
 	var err error
-	c.chains, err = pki.NewVerifier(pki.Trust{Anchors: s.Anchors, Known: s.Known, Confirm: confirm})
+	c.chains, err = pki.NewVerifier(pki.Trust{Anchors: s.Anchors, Known: s.Known, Usages: s.Usages, Confirm: confirm})
 	return c, err
 }
 

@@ -28,7 +28,7 @@ func (c *city) lists(r *KeyRing) {
 func TestEvidenceTravels(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
-	c.edit(MainFile, "anchors: [certificates/ca.pem]", "anchors: [certificates/ca.pem]\n  evidence: [evidence/*.pem]")
+	c.edit(MainFile, "evidence: [evidence/*]", "evidence: [evidence/*.pem]")
 	c.prepare()
 	ring, err := OpenKeyRing(c.main, nil)
 	if err != nil {
@@ -68,6 +68,7 @@ func TestEvidenceTravels(t *testing.T) {
 func TestNoEvidence(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
+	c.edit(MainFile, "evidence: [evidence/*]", "evidence: []")
 	c.prepare()
 	s := c.serve()
 	s.register("SP-1")

@@ -17,8 +17,7 @@ import (
 )
 
 const (
-	statusFresh   = 5 * time.Minute        // how long an unchanged list is served again, so that its exp stays ahead
-	statusTTL     = time.Minute            // how long others may keep it before asking again
+	statusTTL     = time.Minute            // how long others may keep it before asking again, and an unchanged one is served again: none is served past its ttl
 	statusExpires = 24 * time.Hour         // default of gateway.status_list: for how long it is believed offline
 	statusLook    = 100 * time.Millisecond // how long a list is served again without looking whether it changed
 	statusKept    = 256                    // lists that are kept signed
@@ -78,7 +77,7 @@ func (s *statusLists) get(ctx context.Context, id string, m listMaker) (gateway.
 			l.by = ""
 			return gateway.SignedList{}, err
 		}
-		l.by, l.changes, l.until = key.ID, changes, now.Add(min(statusFresh, m.expires/4))
+		l.by, l.changes, l.until = key.ID, changes, now.Add(l.signed.Keep)
 		s.keep(id, l)
 	}
 	// Lists that take long to make are made less often.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -259,5 +260,25 @@ func TestListFollows(t *testing.T) {
 	}
 	if none := fetch(t, strings.TrimSuffix(at.URI, "1")+"77", ""); none.code != http.StatusNotFound {
 		t.Errorf("a list that is not there answers %d", none.code)
+	}
+}
+
+// TestListWithinItsTTL serves no list that is past its ttl: an unchanged one is signed again.
+func TestListWithinItsTTL(t *testing.T) {
+	t.Parallel()
+	var ahead atomic.Int64
+	now := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	s := newCity(t).serveAs(func(n *Node) { n.Now = now })
+	s.register("SP-1")
+	at := placeOf(t, s.query("SP-1").License)
+	for _, later := range []time.Duration{0, 30 * time.Second, 61 * time.Second, 2 * time.Minute} {
+		ahead.Store(int64(later))
+		c := payloadOf[struct {
+			IssuedAt int64 `json:"iat"`
+			TTL      int64 `json:"ttl"`
+		}](t, fetch(t, at.URI, "").token)
+		if age := now().Unix() - c.IssuedAt; c.TTL < 1 || age > c.TTL {
+			t.Errorf("%s later a list is served that is %d s old, with a ttl of %d s", later, age, c.TTL)
+		}
 	}
 }

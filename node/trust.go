@@ -28,9 +28,12 @@ type trustFile struct {
 	Anchors      []string           `json:"anchors"`
 	Callers      []trustCaller      `json:"callers"`
 	Gateway      string             `json:"gateway"`
+	Issues       []trustIssue       `json:"issues"`
 	Delegations  []trustDelegation  `json:"delegations"`
+	StatusLists  []trustList        `json:"status_lists"`
 	Witnesses    []string           `json:"witnesses"`
 	Certificates []trustCertificate `json:"certificates,omitempty"`
+	Usages       []trustUsage       `json:"usages,omitempty"`
 
 	SealAnchors      []string `json:"seal_anchors,omitempty"`
 	TimeStampAnchors []string `json:"timestamp_anchors,omitempty"`
@@ -49,8 +52,28 @@ type trustCaller struct {
 	Key    string `json:"key"`
 }
 
+type trustIssue struct {
+	Type     string   `json:"type"`
+	TypeCode string   `json:"type_code"`
+	Issuers  []string `json:"issuers"`
+}
+
+type trustList struct {
+	URIPrefix   string `json:"uri_prefix"`
+	USCC        string `json:"uscc,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+	NotAfter    string `json:"not_after,omitempty"`
+}
+
+type trustUsage struct {
+	Anchor string            `json:"anchor"`
+	From   string            `json:"from"`
+	Usages map[string]string `json:"usages,omitempty"`
+}
+
 type trustDelegation struct {
 	Type     string `json:"type"`
+	TypeCode string `json:"type_code,omitempty"`
 	Issuer   string `json:"issuer"`
 	Delegate string `json:"delegate"`
 }
@@ -90,7 +113,7 @@ func (s *Setup) writeTrust(dir string) error {
 		return err
 	}
 	w := trustWriter{dir: dir}
-	out := trustFile{Gateway: s.Gateway.ID, Witnesses: s.Trust.Witnesses}
+	out := trustFile{Gateway: s.Gateway.ID, Witnesses: t.Witnesses}
 	for _, l := range t.Logs {
 		out.Logs = append(out.Logs, trustLog{l.Origin, w.key(LogSM2File, l.SM2), w.file(LogEdFile, []byte(l.Ed25519+"\n"))})
 	}
@@ -107,10 +130,23 @@ func (s *Setup) writeTrust(dir string) error {
 	for _, d := range t.Delegations {
 		out.Delegations = append(out.Delegations, trustDelegation(d))
 	}
+	for _, i := range t.Issues {
+		out.Issues = append(out.Issues, trustIssue(i))
+	}
+	for _, l := range t.StatusLists {
+		list := trustList{URIPrefix: l.URIPrefix, USCC: l.USCC, Fingerprint: l.Fingerprint}
+		if !l.NotAfter.IsZero() {
+			list.NotAfter = l.NotAfter.Format(time.RFC3339)
+		}
+		out.StatusLists = append(out.StatusLists, list)
+	}
+	for _, anchor := range sortedKeys(s.Usages) {
+		out.Usages = append(out.Usages, trustUsage{anchor, s.Usages[anchor].From, s.Usages[anchor].Usages})
+	}
 	for _, fingerprint := range sortedKeys(s.Known) {
 		out.Certificates = append(out.Certificates, trustCertificate{fingerprint, s.Known[fingerprint].USCC, s.Known[fingerprint].Usage})
 	}
-	text, err := json.Marshal(out, jsontext.Multiline(true))
+	text, err := json.Marshal(out, jsontext.Multiline(true), json.Deterministic(true))
 	if err != nil {
 		return err
 	}

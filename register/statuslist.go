@@ -47,8 +47,11 @@ func StatusOf(value int) license.Status {
 	return license.Revoked
 }
 
+// ListsURL is what the addresses of all status lists of a gateway begin with.
+func ListsURL(base string) string { return base + "/status-lists/" }
+
 // ListURI is where a list is published.
-func (r *Register) ListURI(list string) string { return r.config.BaseURL + "/status-lists/" + list }
+func (r *Register) ListURI(list string) string { return ListsURL(r.config.BaseURL) + list }
 
 // StatusList returns a list as the packed array of the Token Status List: StatusBits per slot, from the least significant
 // bit of each byte. Slots that no version has are valid; in a closed list they are superseded, for what was signed there and

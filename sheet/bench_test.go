@@ -3,6 +3,8 @@ package sheet
 import (
 	"io"
 	"testing"
+
+	"oncegate/sheet/sheettest"
 )
 
 // One A4 page to PDF, fields in, bytes out: at most 30 ms.
@@ -18,7 +20,7 @@ func BenchmarkFill(b *testing.B) { bench(b, func(io.Writer, Page) error { return
 
 func bench(b *testing.B, draw func(io.Writer, Page) error) {
 	layout, _ := city(b).For("business-license")
-	content := Content{Values: samples["business-license"], QR: sampleQR, Watermark: sampleMark}
+	content := Content{Values: sheettest.Licenses["business-license"], QR: sampleQR, Watermark: sampleMark}
 	page := func() {
 		p, err := layout.Fill(content)
 		if err != nil {

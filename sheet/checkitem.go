@@ -17,6 +17,9 @@ func (r *reading) item(s spot, l *Layout, it item, deep int) {
 		if it.Text.Text == "" {
 			r.fault(s, "a text item has a text")
 		}
+		if it.Text.Only != "" && it.Text.Only != "original" && it.Text.Only != "copy" {
+			r.fault(s.at("only"), "only is original or copy")
+		}
 		r.glyphs(s.at("text"), l.style(it.Text.Style, "text", it.Text.Look).Font, it.Text.Text)
 	})
 	kind(it.Field != nil, "field", func(s spot) { r.field(s, l, it.Field, deep) })

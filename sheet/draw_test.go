@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"oncegate/sheet/sheettest"
 )
 
 // forms are all ways of drawing.
@@ -33,7 +35,7 @@ func drawn(t testing.TB, form string, p Page) []byte {
 func TestDrawingIsDeterministic(t *testing.T) {
 	layout, _ := city(t).For("resident-id")
 	page := func() Page {
-		p, err := layout.Fill(Content{Values: samples["resident-id"], QR: sampleQR, Watermark: sampleMark})
+		p, err := layout.Fill(Content{Values: sheettest.Licenses["resident-id"], QR: sampleQR, Watermark: sampleMark})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,8 +57,15 @@ func TestPDFText(t *testing.T) {
 		t.Skip("pdftotext (poppler-utils) is not installed")
 	}
 	layouts := city(t)
-	for typ := range samples {
-		p := filled(t, layouts, typ)
+	for typ, values := range sheettest.Licenses {
+		compareText(t, typ, filled(t, layouts, typ))
+		layout, _ := layouts.For(typ)
+		p, err := layout.Fill(Content{Values: values, Overprint: sampleOverprint})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Items = append(p.Items, p.Watermark...)
+		p.Watermark = nil
 		compareText(t, typ, p)
 	}
 	layout, _ := layouts.For("resident-id")
@@ -106,7 +115,7 @@ func TestPDFLooksLikePNG(t *testing.T) {
 		t.Skip("pdftoppm (poppler-utils) is not installed")
 	}
 	layout, _ := city(t).For("tax-clearance")
-	p, err := layout.Fill(Content{Values: samples["tax-clearance"], QR: sampleQR, Watermark: sampleMark})
+	p, err := layout.Fill(Content{Values: sheettest.Licenses["tax-clearance"], QR: sampleQR, Watermark: sampleMark})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +168,7 @@ func blocks(t *testing.T, data []byte) map[[2]int]int {
 
 func TestPNGIsNotBlank(t *testing.T) {
 	layouts := city(t)
-	for typ := range samples {
+	for typ := range sheettest.Licenses {
 		p := filled(t, layouts, typ)
 		picture, err := png.Decode(bytes.NewReader(drawn(t, "png", p)))
 		if err != nil {
@@ -182,6 +191,13 @@ func TestPNGIsNotBlank(t *testing.T) {
 		if err := PNG(io.Discard, filled(t, layouts, "resident-id"), dpi); err == nil {
 			t.Errorf("%g dpi is accepted", dpi)
 		}
+	}
+}
+
+// A space paints nothing: it must not cost a pass over the whole page.
+func TestSpaceCoversNothing(t *testing.T) {
+	if got := extent(nil); !got.Empty() {
+		t.Errorf("nothing covers %v", got)
 	}
 }
 

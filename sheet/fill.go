@@ -21,9 +21,21 @@ type Content struct {
 	// in the order of the holders. What is missing or empty is not drawn: so a page of some granted fields shows only those.
 	Values map[string][]string
 
+	// Copy says that the page is an annotated copy (加注件): Values holds the fields in Granted alone, and a place for any other
+	// says 本次未共享, whether or not the license states it. Fixed texts that speak for the original are left out.
+	Copy    bool
+	Granted []string
+
 	QR        string // text of the QR code; empty: none is drawn
 	Watermark string // text of the watermark, repeated over the whole page; lines end with '\n'; empty: none
+	Overprint string // drawn once, large across the page: why the license is not in force; its first line largest; empty: none
 }
+
+// What an annotated copy says, and does not say.
+const (
+	notShared  = "本次未共享" // of a field that was not granted
+	equalForce = "同等效力"  // an electronic license has that of a paper one; a copy has none
+)
 
 // Shows returns the fields that the layout has a place for, sorted.
 func (l *Layout) Shows() []string {
@@ -66,6 +78,9 @@ func (l *Layout) Fill(c Content) (Page, error) {
 	if err := f.watermark(c.Watermark); err != nil {
 		return Page{}, err
 	}
+	if err := f.overprint(c.Overprint); err != nil {
+		return Page{}, err
+	}
 	f.page.Fonts = f.pen.fonts()
 	return f.page, nil
 }
@@ -76,6 +91,7 @@ type filling struct {
 	content Content
 	pen     *pen
 	page    Page
+	clear   *Box // of the QR code with its quiet zone: nothing lies over it
 }
 
 // bounded refuses content that is larger than any license, before anything is done with it.
@@ -107,6 +123,9 @@ func (f *filling) item(it item, dx, dy float64, holder int) error {
 	l := f.layout
 	switch {
 	case it.Text != nil:
+		if !f.speaks(it.Text) {
+			return nil
+		}
 		return f.text("", it.Text.Text, boxAt(it.Text.Box, dx, dy), l.style(it.Text.Style, "text", it.Text.Look))
 	case it.Field != nil:
 		return f.field(it.Field, dx, dy, holder)
@@ -131,6 +150,14 @@ func (l *Layout) style(name, role string, look style) style {
 	return look.over(l.Styles[name]).over(l.Styles["text"]).over(plain)
 }
 
+// speaks says whether a fixed text stands on this kind of page. No copy claims equal force, whatever its layout says.
+func (f *filling) speaks(it *textItem) bool {
+	if f.content.Copy {
+		return it.Only != "original" && !strings.Contains(it.Text, equalForce)
+	}
+	return it.Only != "copy"
+}
+
 func (f *filling) text(field, text string, box Box, st style) error {
 	chars, err := f.pen.write(st.Font, field, maxValue, text)
 	if err != nil {
@@ -148,7 +175,7 @@ func (f *filling) field(it *fieldItem, dx, dy float64, holder int) error {
 	if holder == 0 {
 		holder = it.Holder
 	}
-	path, text, err := f.value(it, holder)
+	path, text, note, err := f.value(it, holder)
 	if err != nil {
 		return err
 	}
@@ -164,44 +191,85 @@ func (f *filling) field(it *fieldItem, dx, dy float64, holder int) error {
 	if text == "" {
 		return nil
 	}
-	return f.text(path, text, boxAt(it.Box, dx, dy), l.style(it.Style, "value", it.Look))
+	look := l.style(it.Style, "value", it.Look)
+	if note {
+		look = look.quiet()
+	}
+	return f.text(path, text, boxAt(it.Box, dx, dy), look)
 }
 
-// value writes the pattern of a field; empty if the license says nothing of it. Path names the first field of it, for errors.
-func (f *filling) value(it *fieldItem, holder int) (path, text string, err error) {
+// quiet is the style of a note in the place of a value: pale, and on one line however small the place is.
+func (s style) quiet() style {
+	s.Color, s.Bold, s.Lines = &noteColor, 0, 1
+	s.Size *= 0.85
+	s.Min = min(s.Size, noteLeast)
+	return s
+}
+
+var noteColor = Color{0x80, 0x80, 0x80}
+
+const noteLeast = 2 // points
+
+// value writes the pattern of a field; empty if the license says nothing of it. Note says that the text is a note in its place:
+// none of its fields is said, and one was not granted. Path names the first field of it, for errors.
+func (f *filling) value(it *fieldItem, holder int) (path, text string, note bool, err error) {
 	list, err := pieces(it.Value)
 	if err != nil {
-		return "", "", err
+		return "", "", false, err
 	}
 	var out strings.Builder
-	said := false
+	fields, said, withheld := 0, false, false
 	for _, p := range list {
 		if p.path == "" {
 			out.WriteString(p.text)
 			continue
 		}
-		if path == "" {
+		if fields++; fields == 1 {
 			path = p.path
 		}
 		value := f.said(it, p, holder)
-		if value == "" {
-			value = "　　" // a gap in a pattern that says something else
-		} else {
+		switch {
+		case value != "":
 			said = true
+		case f.withholds(p.path, holder):
+			value, withheld = notShared, true
+		default:
+			value = "　　" // a gap in a pattern that says something else
 		}
 		out.WriteString(value)
 	}
-	if !said {
-		return path, "", nil
+	switch {
+	case said:
+		return path, out.String(), false, nil
+	case withheld && it.Label == "" && fields == 1: // the pattern is its own label
+		return path, out.String(), true, nil
+	case withheld:
+		return path, notShared, true, nil
 	}
-	return path, out.String(), nil
+	return path, "", false, nil
+}
+
+// withholds says whether a field was not granted, or not of that holder. It knows the grant alone: of what was not granted
+// nobody learns whether the license states it, nor whether there is such a holder.
+func (f *filling) withholds(path string, holder int) bool {
+	if !f.content.Copy {
+		return false
+	}
+	holders := 1
+	for _, values := range f.content.Values {
+		holders = max(holders, len(values))
+	}
+	return !slices.Contains(f.content.Granted, path) || holder > holders
 }
 
 // layoutSpace makes the line ends and tabulators that notes of several lines bring into what can be laid out.
 var layoutSpace = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\t", " ")
 
-// said is what the license says in one place of a pattern.
+// said is what the license says in one place of a pattern; nothing where it is withheld, whatever was given.
 func (f *filling) said(it *fieldItem, p piece, holder int) string {
+	if f.withholds(p.path, holder) {
+		return ""
+	}
 	values := f.content.Values[p.path]
 	if holder > 0 {
 		if len(values) < holder {
@@ -248,7 +316,7 @@ func (f *filling) repeat(it *repeatItem) error {
 	return nil
 }
 
-// qr draws a QR code on white as one outline: a rectangle for each run of dark modules.
+// qr draws a QR code, with its quiet zone, on white as one outline: a rectangle for each run of dark modules.
 func (f *filling) qr(it *qrItem) error {
 	if f.content.QR == "" {
 		return nil
@@ -259,10 +327,12 @@ func (f *filling) qr(it *qrItem) error {
 	}
 	box := boxAt(it.Box, 0, 0)
 	side := min(box.W, box.H)
-	unit := side / float64(code.Size)
-	x0, y0 := box.X+(box.W-side)/2, box.Y+(box.H-side)/2
-	quiet := 4 * unit // the code needs a light margin of four modules
-	ground := &Path{Segments: rectangle(Box{x0 - quiet, y0 - quiet, side + 2*quiet, side + 2*quiet}), Fill: &Color{255, 255, 255}, Alpha: 1}
+	const quiet = 4 // modules: the light margin that a code needs (ISO/IEC 18004, 5.3.8)
+	unit := side / float64(code.Size+2*quiet)
+	around := Box{box.X + (box.W-side)/2, box.Y + (box.H-side)/2, side, side}
+	f.clear = &around
+	x0, y0 := around.X+quiet*unit, around.Y+quiet*unit
+	ground := &Path{Segments: rectangle(around), Fill: &Color{255, 255, 255}, Alpha: 1}
 	path := &Path{Fill: &it.Color, Alpha: 1}
 	for y := range code.Size {
 		for x := 0; x < code.Size; {

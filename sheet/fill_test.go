@@ -2,6 +2,7 @@ package sheet
 
 import (
 	"errors"
+	"image/color"
 	"io"
 	"maps"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/image/font/sfnt"
+
+	"oncegate/sheet/sheettest"
 )
 
 // texts is all that a page says, in the order in which it is drawn.
@@ -29,7 +32,7 @@ func fill(t testing.TB, typ string, change func(map[string][]string)) (Page, err
 	if !ok {
 		t.Fatalf("no layout of %s", typ)
 	}
-	values := maps.Clone(samples[typ])
+	values := maps.Clone(sheettest.Licenses[typ])
 	change(values)
 	return layout.Fill(Content{Values: values})
 }
@@ -37,7 +40,7 @@ func fill(t testing.TB, typ string, change func(map[string][]string)) (Page, err
 // Everything that a layout shows of a license stands on its page, whole.
 func TestEverythingGivenIsShown(t *testing.T) {
 	layouts := city(t)
-	for typ, values := range samples {
+	for typ, values := range sheettest.Licenses {
 		said := texts(filled(t, layouts, typ))
 		layout, _ := layouts.For(typ)
 		for _, field := range layout.Shows() {
@@ -76,7 +79,7 @@ func TestOnlyWhatIsGivenIsShown(t *testing.T) {
 	if strings.Contains(said, "编号") {
 		t.Error("a label whose row is dropped when the value is missing stands there")
 	}
-	for field, values := range samples["business-license"] {
+	for field, values := range sheettest.Licenses["business-license"] {
 		if field != "holder_name" && strings.Contains(said, chineseDate(values[0])) {
 			t.Errorf("%s is shown although it was not given", field)
 		}
@@ -212,7 +215,7 @@ func TestFontOfTheConfiguration(t *testing.T) {
 
 func TestWatermark(t *testing.T) {
 	layout, _ := city(t).For("tax-clearance")
-	p, err := layout.Fill(Content{Values: samples["tax-clearance"], Watermark: sampleMark})
+	p, err := layout.Fill(Content{Values: sheettest.Licenses["tax-clearance"], Watermark: sampleMark})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +283,7 @@ func TestManyAtOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for range 4 {
 		group.Go(func() {
-			for typ, values := range samples {
+			for typ, values := range sheettest.Licenses {
 				layout, _ := layouts.For(typ)
 				p, err := layout.Fill(Content{Values: values, Watermark: sampleMark})
 				if err != nil {
@@ -294,4 +297,143 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// A copy notes every place for what was not granted, and tells it from what was granted and the license does not state.
+func TestCopyNotesWhatIsNotShared(t *testing.T) {
+	layouts := city(t)
+	for typ, values := range sheettest.Licenses {
+		layout, _ := layouts.For(typ)
+		shown := layout.Shows()
+		for _, withheld := range shown {
+			granted, given := []string{}, map[string][]string{}
+			for _, field := range shown {
+				if field != withheld {
+					granted, given[field] = append(granted, field), values[field]
+				}
+			}
+			p, err := layout.Fill(Content{Copy: true, Granted: granted, Values: given})
+			if err != nil {
+				t.Fatalf("%s without %s: %v", typ, withheld, err)
+			}
+			if !strings.Contains(texts(p), notShared) {
+				t.Errorf("%s without %s notes nothing", typ, withheld)
+			}
+			if p, err = layout.Fill(Content{Copy: true, Granted: shown, Values: given}); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(texts(p), notShared) {
+				t.Errorf("%s: %s, which the license does not state, is called not shared", typ, withheld)
+			}
+		}
+		if p := filled(t, layouts, typ); strings.Contains(texts(p), notShared) {
+			t.Errorf("%s: the license itself notes what is not shared", typ)
+		}
+	}
+}
+
+func TestNotesOfACopy(t *testing.T) {
+	layouts := city(t)
+	said := func(typ string, granted []string, values map[string][]string) string {
+		t.Helper()
+		layout, _ := layouts.For(typ)
+		p, err := layout.Fill(Content{Copy: true, Granted: granted, Values: values})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bare(texts(p))
+	}
+	for _, c := range []struct {
+		typ     string
+		granted []string
+		values  map[string][]string
+		want    string
+	}{
+		{"business-license", []string{"valid_from"}, map[string][]string{"valid_from": {"2026-11-23"}}, "营业期限自2026年11月23日至本次未共享"},
+		{"business-license", nil, nil, "营业期限本次未共享住所本次未共享"},
+		{"business-license", []string{"founded"}, map[string][]string{"founded": {"2026-11-23"}, "address": {"望云路188号"}}, "住所本次未共享"}, // given, and not granted
+		{"business-license", nil, nil, "编号本次未共享"},                                                                                    // dropped where the license itself does not state it
+		{"marriage-certificate", []string{"holder_name"}, map[string][]string{"holder_name": {"闻人语冰"}}, "姓名闻人语冰性别本次未共享身份证件号本次未共享姓名本次未共享"},
+		{"marriage-certificate", []string{"holder_name", "sex"}, map[string][]string{"holder_name": {"甲", "乙"}, "sex": {"", "2"}}, "姓名甲性别身份证件号本次未共享姓名乙性别女"},
+	} {
+		if got := said(c.typ, c.granted, c.values); !strings.Contains(got, c.want) {
+			t.Errorf("%s of %v: %q is not in %q", c.typ, c.granted, c.want, got)
+		}
+	}
+}
+
+// A copy does not claim the legal force of an original, even where its layout was written before copies were told apart.
+func TestCopyClaimsNoForce(t *testing.T) {
+	layouts := city(t)
+	claimed := 0
+	for typ := range sheettest.Licenses {
+		layout, _ := layouts.For(typ)
+		claimed += strings.Count(texts(filled(t, layouts, typ)), equalForce)
+		for _, it := range layout.Items {
+			if it.Text != nil && it.Text.Only == "original" && strings.Contains(it.Text.Text, equalForce) {
+				it.Text.Only = "" // as it was written before
+			}
+		}
+		p, err := layout.Fill(Content{Copy: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := texts(p); strings.Contains(said, equalForce) || !strings.Contains(said, "不代替证照原件") {
+			t.Errorf("%s: a copy says %q", typ, said)
+		}
+	}
+	if claimed != 3 {
+		t.Errorf("%d originals claim equal force, not 3", claimed)
+	}
+}
+
+// What is not in force says so across its page, in every form: on the pixels, and in the text that software reads from it.
+func TestOverprint(t *testing.T) {
+	layouts := city(t)
+	for typ, values := range sheettest.Licenses {
+		layout, _ := layouts.For(typ)
+		content := Content{Values: values, QR: sampleQR}
+		plain, err := layout.Fill(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content.Overprint = sampleOverprint
+		void, err := layout.Fill(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seal := roundSeal(t)
+		if void, err = void.Stamp(seal); err != nil {
+			t.Fatal(err)
+		}
+		if plain, err = plain.Stamp(seal); err != nil {
+			t.Fatal(err)
+		}
+		before, after := pictureOf(t, plain, 60), pictureOf(t, void, 60)
+		changed := [3][3]int{}
+		b := before.Bounds()
+		for y := range b.Dy() {
+			for x := range b.Dx() {
+				was, is := color.GrayModel.Convert(before.At(x, y)).(color.Gray).Y, color.GrayModel.Convert(after.At(x, y)).(color.Gray).Y
+				if int(was)-int(is) > 40 { // darker in grey, too
+					changed[y*3/b.Dy()][x*3/b.Dx()]++
+				}
+			}
+		}
+		all := b.Dx() * b.Dy()
+		if changed[1][1] < all/90 || changed[0][0]+changed[0][1]+changed[0][2] == 0 || changed[2][0]+changed[2][1]+changed[2][2] == 0 {
+			t.Errorf("%s: the overprint does not lie across the page: %v of %d pixels", typ, changed, all)
+		}
+		svg := string(drawn(t, "svg", void))
+		for line := range strings.Lines(sampleOverprint) {
+			if line = strings.TrimSpace(line); !strings.Contains(svg, `aria-label="`+line+`"`) {
+				t.Errorf("%s: the SVG does not say %s", typ, line)
+			}
+		}
+	}
+	layout, _ := layouts.For("resident-id")
+	for _, long := range []string{strings.Repeat("失", 101), strings.Repeat("失\n", 7)} {
+		_, err := layout.Fill(Content{Overprint: long})
+		wantError(t, err, TooLong, "overprint", 0)
+	}
 }

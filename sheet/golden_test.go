@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"oncegate/sheet/sheettest"
 )
 
 var update = flag.Bool("update", false, "write the golden geometry anew; read the difference before you commit it")
@@ -53,7 +55,7 @@ func extremes(segments []Segment) (low, high [2]float64) {
 
 func TestGeometry(t *testing.T) {
 	layouts := city(t)
-	for typ := range samples {
+	for typ := range sheettest.Licenses {
 		t.Run(typ, func(t *testing.T) {
 			got := geometry(filled(t, layouts, typ))
 			name := filepath.Join("testdata", "golden", typ+".txt")
@@ -79,7 +81,7 @@ func filled(t testing.TB, layouts *Layouts, typ string) Page {
 	if !ok {
 		t.Fatalf("no layout of %s", typ)
 	}
-	p, err := layout.Fill(Content{Values: samples[typ], QR: sampleQR})
+	p, err := layout.Fill(Content{Values: sheettest.Licenses[typ], QR: sampleQR})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +91,7 @@ func filled(t testing.TB, layouts *Layouts, typ string) Page {
 // Everything lies on the page, and every text within its box.
 func TestNothingLeavesItsBox(t *testing.T) {
 	layouts := city(t)
-	for typ, values := range samples {
+	for typ, values := range sheettest.Licenses {
 		layout, _ := layouts.For(typ)
 		f := filling{layout: layout, content: Content{Values: values, QR: sampleQR}, pen: newPen(layout.faces)}
 		page := Box{W: 0, H: 0}

@@ -95,6 +95,7 @@ type item struct {
 type textItem struct {
 	Box   []float64 `yaml:"box"`   // x, y, width, height
 	Text  string    `yaml:"text"`  //
+	Only  string    `yaml:"only"`  // "original" or "copy": on which kind of page it stands; empty: on both
 	Style string    `yaml:"style"` // name of a style; empty: "text"
 	Look  style     `yaml:"look"`  // what differs from that style
 }
@@ -110,7 +111,7 @@ type fieldItem struct {
 	Label     string    `yaml:"label"`      //
 	LabelBox  []float64 `yaml:"label_box"`  //
 	LabelLook style     `yaml:"label_look"` // what differs from the style "label"
-	Missing   string    `yaml:"missing"`    // when the license does not say it: "blank" leaves the label (the default), "drop" leaves it out
+	Missing   string    `yaml:"missing"`    // when the license does not say it: "blank" leaves the label (the default), "drop" leaves it out; what was not granted is noted either way
 }
 
 type lineItem struct {
@@ -184,7 +185,7 @@ type repeatItem struct {
 
 // A qrItem is where the QR code stands.
 type qrItem struct {
-	Box   []float64 `yaml:"box"`
+	Box   []float64 `yaml:"box"` // of the code with its quiet zone of four modules
 	Color Color     `yaml:"color"`
 }
 

@@ -9,7 +9,10 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"oncegate/sheet/sheettest"
 )
 
 // city loads the layouts of the sample city.
@@ -41,68 +44,39 @@ func cityFiles(t testing.TB) (files []File) {
 	return files
 }
 
-// samples are made-up licenses, one of each type.
-var samples = map[string]map[string][]string{
-	"business-license": {
-		"holder_name": {"云川市青禾餐饮管理有限公司"}, "holder_code": {"91379901MA9K3T7X1Q"}, "number": {"37990100012026"},
-		"issuer_name": {"云川市市场监督管理局"}, "issued": {"2026-11-23"}, "valid_from": {"2026-11-23"}, "valid_to": {"长期"},
-		"legal_representative": {"柏承禾"}, "enterprise_type": {"有限责任公司（自然人投资或控股）"}, "registered_capital": {"5000000"},
-		"address": {"云川市临江区望云路188号云川创新中心3号楼（A座）1206室"}, "founded": {"2026-11-23"},
-		"business_scope": {"许可项目：餐饮服务；食品销售；酒类经营；道路货物运输（不含危险货物）。（依法须经批准的项目，经相关部门批准后方可开展经营活动，具体经营项目以相关部门批准文件或许可证件为准）一般项目：餐饮管理；外卖递送服务；食用农产品批发；食用农产品零售；会议及展览服务；企业管理咨询；信息咨询服务（不含许可类信息咨询服务）；厨具卫具及日用杂品批发。（除依法须经批准的项目外，凭营业执照依法自主开展经营活动）"},
-	},
-	"real-estate-certificate": {
-		"holder_name": {"柏承禾", "闻人语冰"}, "number": {"云（2026）云川市不动产权第0012345号"}, "issuer_name": {"云川市自然资源局"}, "issued": {"2026-11-23"},
-		"valid_from": {"2020-01-01"}, "valid_to": {"2089-12-31"}, "ownership": {"按份共有"}, "location": {"云川市临江区望云路66号栖云苑5幢2单元1801室"},
-		"unit_number": {"379901 003012 GB00088 F00050037"}, "right_type": {"国有建设用地使用权／房屋所有权"}, "use": {"城镇住宅用地／住宅"}, "area": {"128.65"}, "share": {"60%", "40%"},
-	},
-	"marriage-certificate": {
-		"holder_name": {"柏承禾", "闻人语冰"}, "holder_code": {"379901199001011237", "379901199202022346"}, "sex": {"1", "2"},
-		"number": {"J379901-2026-001234"}, "issuer_name": {"云川市民政局"}, "issued": {"2026-11-23"}, "registered_on": {"2026-11-23"},
-	},
-	"tax-clearance": {
-		"holder_name": {"柏承禾"}, "holder_code": {"379901199001011237"}, "number": {"379000261123000088"}, "issuer_name": {"国家税务总局云川市税务局"},
-		"issued": {"2026-11-23"}, "valid_from": {"2026-11-23"}, "valid_to": {"2027-11-22"}, "tax_kind": {"契税"}, "amount": {"38520.05"},
-		"object": {"云川市临江区望云路66号栖云苑5幢2单元1801室"},
-	},
-	"resident-id": {
-		"holder_name": {"柏承禾"}, "holder_code": {"379901199001011237"}, "sex": {"1"}, "ethnic_group": {"汉"}, "born": {"1990-01-01"},
-		"address": {"云川市临江区望云路66号栖云苑5幢2单元1801室"}, "issuer_name": {"云川市公安局临江分局"}, "issued": {"2020-06-01"},
-		"valid_from": {"2020-06-01"}, "valid_to": {"2040-06-01"}, "number": {"379901199001011237"},
-	},
-	"food-business-license": {
-		"holder_name": {"云川市青禾餐饮管理有限公司"}, "holder_code": {"91379901MA9K3T7X1Q"}, "number": {"JY23799010012347"}, "legal_representative": {"柏承禾"},
-		"address": {"云川市临江区望云路188号云川创新中心3号楼1206室"}, "premises": {"云川市临江区滨江步行街12号一层"}, "business_kind": {"餐饮服务经营者（小型餐馆）"},
-		"business_items": {"热食类食品制售，冷食类食品制售，自制饮品制售"}, "supervisor": {"临江区市场监督管理所"}, "complaints_phone": {"12315"},
-		"issuer_name": {"云川市市场监督管理局"}, "signed_by": {"陆望舒"}, "issued": {"2026-11-23"}, "valid_to": {"2031-11-22"},
-	},
-	"road-transport-license": {
-		"holder_name": {"云川市云驿物流有限公司"}, "number": {"云交运管许可字379901000123号"}, "address": {"云川市临江区物流园路8号"}, "economic_type": {"有限责任公司"},
-		"business_scope": {"道路普通货物运输，货物专用运输（冷藏保鲜）"}, "valid_from": {"2026-11-23"}, "valid_to": {"2030-11-22"},
-		"issuer_name": {"云川市交通运输局"}, "issued": {"2026-11-23"},
-	},
-}
-
 var pages = flag.String("pages", "", "a folder into which every page is drawn in every form, for people to look at")
 
-// TestPages draws every layout with a seal and a watermark; people look at what -pages leaves.
+// TestPages draws every layout as an original, as one that is not in force, and as a copy; people look at what -pages leaves.
 func TestPages(t *testing.T) {
 	layouts := city(t)
-	for typ, values := range samples {
+	for typ, values := range sheettest.Licenses {
 		layout, _ := layouts.For(typ)
-		p, err := layout.Fill(Content{Values: values, QR: sampleQR, Watermark: sampleMark})
-		if err == nil {
-			p, err = p.Stamp(roundSeal(t))
+		shown := layout.Shows()
+		some := map[string][]string{}
+		granted := append(slices.Clone(shown[:len(shown)/2]), "issuer_name")
+		for _, field := range granted {
+			some[field] = values[field][:min(len(values[field]), 1)]
 		}
-		if err != nil {
-			t.Fatalf("%s: %v", typ, err)
-		}
-		for form := range forms {
-			data := drawn(t, form, p)
-			if *pages == "" {
-				continue
+		for kind, content := range map[string]Content{
+			"":      {Values: values, QR: sampleQR},
+			"-void": {Values: values, QR: sampleQR, Overprint: sampleOverprint},
+			"-copy": {Copy: true, Granted: granted, Values: some, QR: sampleQR, Watermark: sampleMark},
+		} {
+			p, err := layout.Fill(content)
+			if err == nil && !content.Copy {
+				p, err = p.Stamp(roundSeal(t))
 			}
-			if err := os.WriteFile(filepath.Join(*pages, typ+"."+form), data, 0o600); err != nil {
-				t.Fatal(err)
+			if err != nil {
+				t.Fatalf("%s: %v", typ, err)
+			}
+			for form := range forms {
+				data := drawn(t, form, p)
+				if *pages == "" {
+					continue
+				}
+				if err := os.WriteFile(filepath.Join(*pages, typ+kind+"."+form), data, 0o600); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
 	}
@@ -144,6 +118,8 @@ func roundSeal(t testing.TB) []byte {
 }
 
 const (
-	sampleQR   = "https://verify.yunchuan.example/v/1.2.156.3005.2.11100000MB0143028R001"
-	sampleMark = "仅供云川市行政审批服务局\n办理食品经营许可使用\n有效期至2026年12月23日"
+	sampleQR        = sheettest.Identifier
+	sampleOverprint = "已失效\n注销、吊销或撤销\n自2026年11月30日起"
 )
+
+var sampleMark = sheettest.Notices[0]

@@ -15,7 +15,7 @@ type Page struct {
 	Title         string // what the page is, such as 营业执照; for metadata, not drawn
 	Width, Height float64
 	Items         []Item
-	Watermark     []Item // drawn over everything else; OFD puts it into an annotation of its own; nil: none
+	Watermark     []Item // watermark or overprint, drawn over everything but the QR code; OFD puts it into an annotation of its own; nil: none
 	Seal          *Box   // where the seal is stamped; nil when the page has no place for one
 	Fonts         Fonts  // what Text.Font names; each has a glyph for every character that the page draws in it
 }

@@ -24,27 +24,35 @@ const (
 
 // PNG draws a page as a picture of dpi dots per inch, on white. The same page gives the same bytes.
 func PNG(w io.Writer, p Page, dpi float64) error {
-	d, err := open(p)
+	picture, err := picture(p, dpi)
 	if err != nil {
 		return err
+	}
+	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
+	if err := encoder.Encode(w, picture); err != nil {
+		return fmt.Errorf("draw page as PNG: %w", err)
+	}
+	return nil
+}
+
+func picture(p Page, dpi float64) (*image.RGBA, error) {
+	d, err := open(p)
+	if err != nil {
+		return nil, err
 	}
 	scale := dpi / 25.4
 	wide, high := int(math.Ceil(p.Width*scale)), int(math.Ceil(p.Height*scale))
 	if !between(dpi, minDPI, maxDPI) || wide*high > maxPixels {
-		return fmt.Errorf("draw page as PNG: a resolution of %g dpi is not between %d and %d, or gives more than %d pixels", dpi, minDPI, maxDPI, maxPixels)
+		return nil, fmt.Errorf("draw page as PNG: a resolution of %g dpi is not between %d and %d, or gives more than %d pixels", dpi, minDPI, maxDPI, maxPixels)
 	}
 	r := &raster{drawing: d, scale: scale, to: image.NewRGBA(image.Rect(0, 0, wide, high)), outlines: map[glyphKey][]Segment{}}
 	draw.Draw(r.to, r.to.Bounds(), image.White, image.Point{}, draw.Src)
 	for _, it := range d.items {
 		if err := r.item(it); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
-	if err := encoder.Encode(w, r.to); err != nil {
-		return fmt.Errorf("draw page as PNG: %w", err)
-	}
-	return nil
+	return r.to, nil
 }
 
 // A raster draws into a picture.
@@ -147,8 +155,12 @@ func (r *raster) fill(lines [][][2]float64, c Color, alpha float64) {
 	}
 }
 
-// extent is the smallest rectangle of whole pixels round lines, bounded so that no number overflows.
+// extent is the smallest rectangle of whole pixels round lines, bounded so that no number overflows; empty if there are none:
+// image.Rect would make the whole plane of corners that were never moved.
 func extent(lines [][][2]float64) image.Rectangle {
+	if len(lines) == 0 {
+		return image.Rectangle{}
+	}
 	const far = 1 << 20
 	low, high := [2]float64{far, far}, [2]float64{-far, -far}
 	for _, line := range lines {

@@ -11,8 +11,10 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/mod/sumdb/note"
 	"oncegate/audit"
 	"oncegate/cases"
+
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
@@ -115,7 +117,8 @@ func (v fixedVerifier) Verify(msg, sig []byte) bool {
 }
 
 func fixedKeys(db *DB) tlog.Config {
-	return tlog.Config{Origin: origin, Storage: db.Log(), NewSM3: tlogtest.NewHash, SM2: newFixedSigner(1), Ed25519: newFixedSigner(2)}
+	return tlog.Config{Origin: origin, Storage: db.Log(), NewSM3: tlogtest.NewHash, SM2: newFixedSigner(1), Ed25519: newFixedSigner(2),
+		Own: []note.Verifier{fixedVerifier{newFixedSigner(2)}}}
 }
 
 func fixedTrust() tlog.Trust {

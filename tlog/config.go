@@ -8,7 +8,10 @@ import (
 	"hash"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 var (
@@ -19,6 +22,11 @@ var (
 	// ErrRolledBack says that the storage has lost, or replaced, what was committed before: a
 	// backup was restored. Only Recover leads on from there.
 	ErrRolledBack = errors.New("stored log is behind what was committed before")
+
+	// ErrForged says that the storage holds a head that none of our keys signed, or one that does
+	// not extend what was committed before: somebody wrote it who has no key of the log. Nothing
+	// is appended to it.
+	ErrForged = errors.New("stored head is not one that this log signed")
 
 	// ErrClosed says that the log takes no more entries.
 	ErrClosed = errors.New("log is closed")
@@ -40,6 +48,14 @@ type Config struct {
 
 	// SM2 and Ed25519 sign every checkpoint, in this order of lines.
 	SM2, Ed25519 Signer
+
+	// Own verifies the Ed25519 lines of the log's own keys, present and retired. A stored head or
+	// mark is believed only if one of them signed it. Required.
+	Own []note.Verifier
+
+	// Poll is how often the stored head is looked at, so that one that was tampered with is
+	// noticed while nothing is appended, and one of another node soon. Default 1 s.
+	Poll time.Duration
 
 	// Mark is the path of the high-water mark: the last checkpoint known to be committed by this
 	// process, in a file of its own outside the database and its backups. Every process has its
@@ -73,17 +89,20 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("origin %q is no key name", c.Origin)
 	case c.Storage == nil || c.NewSM3 == nil || c.SM2 == nil || c.Ed25519 == nil:
 		return c, errors.New("storage, SM3 and both signers are required")
+	case !slices.ContainsFunc(c.Own, func(v note.Verifier) bool { return v.KeyHash() == c.Ed25519.KeyHash() }):
+		return c, errors.New("own verifiers are required, that of the Ed25519 signer among them")
 	case c.SM2.Name() != c.Origin || c.Ed25519.Name() != c.Origin:
 		return c, fmt.Errorf("keys are not named %q as the log is", c.Origin)
 	case c.SM2.KeyHash() == c.Ed25519.KeyHash():
 		return c, errors.New("both keys have the same id")
-	case c.MarkEvery < 0 || c.MaxBatch < 0 || c.Queue < 0 || c.Patience < 0:
+	case c.MarkEvery < 0 || c.MaxBatch < 0 || c.Queue < 0 || c.Patience < 0 || c.Poll < 0:
 		return c, errors.New("a limit is negative")
 	}
 	c.MarkEvery = cmp.Or(c.MarkEvery, 100*time.Millisecond)
 	c.MaxBatch = cmp.Or(c.MaxBatch, 512)
 	c.Queue = cmp.Or(c.Queue, 4096)
 	c.Patience = cmp.Or(c.Patience, 5*time.Second)
+	c.Poll = cmp.Or(c.Poll, time.Second)
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}

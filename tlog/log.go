@@ -20,8 +20,11 @@ type Log struct {
 	mark   *mark // nil if no mark is kept
 	stats  stats
 
-	// known is the head last known to be committed. The committer alone stores it.
+	// known is the head last known to be committed. It never shrinks.
 	known atomic.Pointer[Head]
+
+	// forged is why the stored head is not believed, nil while it is; watch's own.
+	forged atomic.Pointer[error]
 
 	// doubt is set while a commit stays unknown beyond Patience: Append refuses at once.
 	doubt atomic.Bool
@@ -97,6 +100,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 	}
 	l.known.Store(&head)
 	go l.run()
+	go l.watch()
 	return l, nil
 }
 
@@ -142,6 +146,9 @@ func (l *Log) accept(ctx context.Context, p *pending) error {
 	}
 	if l.doubt.Load() {
 		return errInDoubt
+	}
+	if err := l.Distrusted(); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	select {
 	case l.queue <- p:
@@ -213,7 +220,7 @@ func (l *Log) commit(group []*pending) {
 	if err == nil {
 		return
 	}
-	if len(group) == 1 || errors.Is(err, ErrRolledBack) {
+	if len(group) == 1 || errors.Is(err, ErrRolledBack) || errors.Is(err, ErrForged) {
 		failAll(group, err)
 		return
 	}

@@ -160,6 +160,7 @@ func TestMarkOfAnotherLogIsRefused(t *testing.T) {
 	b, other := markedBench(t), newBench(t, func(c *tlog.Config) {
 		keys := tlogtest.NewKeys(t, "log.example/other")
 		c.Origin, c.SM2, c.Ed25519 = "log.example/other", keys.SM2, keys.Ed25519
+		c.Own = keys.Config(c.Storage).Own
 	})
 	config := other.config
 	config.Mark = b.config.Mark

@@ -44,7 +44,11 @@ func TestWithSM2AndSM3(t *testing.T) {
 	if trust.Ed25519, err = note.Ed25519NoteVerifier(vkey); err != nil {
 		t.Fatal(err)
 	}
-	b := newBench(t, func(c *tlog.Config) { c.NewSM3, c.SM2, c.Ed25519 = sm.New, sm2, ed })
+	own, err := note.Ed25519NoteVerifiers(origin, pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(c *tlog.Config) { c.NewSM3, c.SM2, c.Ed25519, c.Own = sm.New, sm2, ed, own })
 	r := b.add(t, 300)
 	if _, err := tlog.VerifyReceipt(r, trust); err != nil {
 		t.Error(err)

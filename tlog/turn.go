@@ -56,7 +56,7 @@ func (l *Log) attempt(group []*pending) error {
 
 // unavailable marks an error of the storage as one that releases nothing.
 func unavailable(err error) error {
-	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrRolledBack) {
+	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrRolledBack) || errors.Is(err, ErrForged) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -64,7 +64,7 @@ func unavailable(err error) error {
 
 // integrate makes of the locked head what the accepted entries add to it, and signs that.
 func (l *Log) integrate(ctx context.Context, t *turn, head Head, r Reader, accepted []int) (Update, error) {
-	if err := l.checkLocked(head); err != nil {
+	if err := l.checkLocked(ctx, head, r); err != nil {
 		return Update{}, err
 	}
 	if head.Size+uint64(len(accepted)) > MaxSize {
@@ -113,19 +113,9 @@ func (l *Log) growTree(ctx context.Context, tree Tree, head Head, r Reader, upda
 	return g, err
 }
 
-// checkLocked refuses to integrate from a head that does not follow what is known. A larger head is
-// normal: another node has appended. Its frontier must then match its own checkpoint, so that a
-// damaged row is not signed into history.
-func (l *Log) checkLocked(head Head) error {
-	known := l.known.Load()
-	if head.Batch == known.Batch && head.Size == known.Size {
-		return nil
-	}
-	if head.Size <= known.Size {
-		return fmt.Errorf("%w: locked head has size %d, known is %d", ErrRolledBack, head.Size, known.Size)
-	}
-	_, err := checkHead(l.nodes.hashers, l.config.Origin, head)
-	return err
+// checkLocked refuses to integrate from a head that does not follow what is known.
+func (l *Log) checkLocked(ctx context.Context, head Head, r Reader) error {
+	return l.believe(ctx, *l.known.Load(), head, r)
 }
 
 // release hands every entry of a committed turn its verdict or its place.
@@ -179,7 +169,9 @@ func (l *Log) settled(t *turn) {
 	if len(t.accepted) == 0 {
 		return
 	}
-	l.known.Store(&t.update.Head)
+	for known := l.known.Load(); known.Size < t.update.Head.Size && !l.known.CompareAndSwap(known, &t.update.Head); {
+		known = l.known.Load() // watch has seen a head of another node
+	}
 	if l.mark != nil {
 		l.mark.raise(t.update.Head.Checkpoint)
 	}

@@ -7,8 +7,10 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	xnote "golang.org/x/mod/sumdb/note"
 
@@ -97,6 +99,119 @@ func TestVKey(t *testing.T) {
 	for _, s := range []string{"", "x", strings.Replace(vkey, "033d", "033e", 1), strings.Replace(vkey, "sum.", "sun.", 1), vkey + "AAAA"} {
 		if _, _, err := note.ParseVKey(s); err == nil {
 			t.Errorf("%q is accepted", s)
+		}
+	}
+}
+
+// cosigner signs as a witness does, by the text of c2sp.org/tlog-cosignature. It implements xnote.Signer.
+type cosigner struct {
+	name string
+	key  ed25519.PrivateKey
+	at   int64
+}
+
+func (c cosigner) id() []byte {
+	sum := sha256.Sum256([]byte(c.name + "\n\x04" + string(c.key.Public().(ed25519.PublicKey))))
+	return sum[:4]
+}
+
+func (c cosigner) vkey() string {
+	return fmt.Sprintf("%s+%x+%s", c.name, c.id(), base64.StdEncoding.EncodeToString(append([]byte{4}, c.key.Public().(ed25519.PublicKey)...)))
+}
+
+func (c cosigner) Name() string    { return c.name }
+func (c cosigner) KeyHash() uint32 { return binary.BigEndian.Uint32(c.id()) }
+func (c cosigner) Sign(msg []byte) ([]byte, error) {
+	signature := ed25519.Sign(c.key, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", c.at, msg))
+	return append(binary.BigEndian.AppendUint64(nil, uint64(c.at)), signature...), nil
+}
+
+func witnessKey(t *testing.T, vkey string) []*note.Witness {
+	t.Helper()
+	all, err := note.WitnessNoteVerifiers(vkey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// A witness's line is verified as cosignature/v1, and its time is read; the same key as a plain Ed25519 key still is.
+func TestWitness(t *testing.T) {
+	w, msg, _, _ := signed(t)
+	witness := cosigner{"witness.example/w1", w.Ed25519("witness"), 1764043200}
+	plain, err := note.Ed25519NoteSigner(witness.name, witness.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := note.MarshalVKey(witness.name, witness.key.Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := xnote.Open(msg, xnote.VerifierList())
+	var unverified *xnote.UnverifiedNoteError
+	if !errors.As(err, &unverified) {
+		t.Fatal(n, err)
+	}
+	both, err := xnote.Sign(&xnote.Note{Text: text, UnverifiedSigs: unverified.Note.UnverifiedSigs}, witness, plain.Bind(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, vkey string
+		at         time.Time
+	}{
+		{"cosignature/v1", witness.vkey() + "\n", time.Unix(witness.at, 0)},
+		{"plain", old, time.Time{}},
+	} {
+		v := witnessKey(t, c.vkey)[0]
+		n, err := xnote.Open(both, xnote.VerifierList(v))
+		if err != nil || len(n.Sigs) != 1 || !v.SignedAt(n.Sigs[0]).Equal(c.at) || !v.Key().Equal(witness.key.Public()) {
+			t.Errorf("%s: %+v, %v", c.name, n, err)
+		}
+		changed := []byte(strings.Replace(string(both), "\n3\n", "\n4\n", 1))
+		if _, err := xnote.Open(changed, xnote.VerifierList(v)); err == nil {
+			t.Errorf("%s: the line holds for another text", c.name)
+		}
+		if _, err := xnote.Open(msg, xnote.VerifierList(v)); err == nil {
+			t.Errorf("%s: a checkpoint that nobody co-signed is opened", c.name)
+		}
+	}
+	v := witnessKey(t, witness.vkey())[0]
+	// A plain key is also that of the witness's cosignatures.
+	if all := witnessKey(t, old); len(all) != 2 || all[1].KeyHash() != witness.KeyHash() {
+		t.Errorf("%d verifiers", len(all))
+	} else if n, err := xnote.Open(both, xnote.VerifierList(all[1])); err != nil || !all[1].SignedAt(n.Sigs[0]).Equal(time.Unix(witness.at, 0)) {
+		t.Error(err)
+	}
+	good, _ := witness.Sign([]byte(text))
+	later := append(binary.BigEndian.AppendUint64(nil, uint64(witness.at+1)), good[8:]...)
+	far := cosigner{witness.name, witness.key, -1}
+	beyond, _ := far.Sign([]byte(text))
+	for name, sig := range map[string][]byte{
+		"another time": later, "no time": good[8:], "cut": good[:71], "longer": append(good, 0), "a time beyond all clocks": beyond, "empty": nil,
+	} {
+		if v.Verify([]byte(text), sig) {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if _, err := note.Ed25519NoteVerifier(witness.vkey()); err == nil {
+		t.Error("a witness's key is taken for a log's")
+	}
+	wrong := witness.vkey()
+	for name, s := range map[string]string{
+		"another name":   strings.Replace(wrong, "w1", "w2", 1),
+		"another type":   fmt.Sprintf("%s+%x+", witness.name, witness.id()) + base64.StdEncoding.EncodeToString(append([]byte{1}, v.Key()...)),
+		"no base64":      wrong + "!",
+		"longer":         wrong + "AAAA",
+		"a type unknown": "witness.example+01020304+" + base64.StdEncoding.EncodeToString(append([]byte{6}, make([]byte, 1312)...)),
+	} {
+		if _, err := note.WitnessNoteVerifiers(s); err == nil || !note.IsVKey(s) {
+			t.Errorf("%s: %q gives %v", name, s, err)
+		}
+	}
+	for _, s := range []string{"", "witness.pub", "keys/a+b.pub", "c++/witness.pub"} {
+		if note.IsVKey(s) {
+			t.Errorf("the file name %q is taken for a key", s)
 		}
 	}
 }

@@ -67,7 +67,7 @@ var (
 // Leaf is what a verified chain says about its end-entity certificate.
 type Leaf struct {
 	USCC         string // subject organizationIdentifier
-	Usage        string // subject OU
+	Usage        string // subject OU, or as the anchor's [UsageRule] says
 	Organization string // subject O
 	CommonName   string
 	Public       *ecdsa.PublicKey

@@ -26,6 +26,9 @@ type Trust struct {
 	// Known gives code and usage of certificates that do not carry them in our way, by [Fingerprint]: those of other
 	// authorities. It adds to a certificate; chain, dates and signature are still checked.
 	Known map[string]Known
+	// Usages says where certificates under an anchor say what their keys are for, by the anchor's [Fingerprint]; under others
+	// it is the subject's OU. Known goes before it.
+	Usages map[string]UsageRule
 	// Verify checks signatures in chains; nil means [sm.Verify].
 	Verify sm.VerifyFunc
 	// Confirm checks the signature of every anchor when it is installed; nil means Verify. Give it both voices.
@@ -48,6 +51,7 @@ type Verifier struct {
 	anchors []*Certificate
 	roots   *smx509.CertPool
 	known   map[string]Known
+	usages  map[string]UsageRule
 	verify  sm.VerifyFunc
 	revoked Revocation
 
@@ -67,7 +71,7 @@ type verdict struct {
 // not accept, is ErrBadAnchor.
 func NewVerifier(t Trust) (*Verifier, error) {
 	v := &Verifier{
-		anchors: slices.Clone(t.Anchors), roots: smx509.NewCertPool(), known: t.Known, verify: t.Verify,
+		anchors: slices.Clone(t.Anchors), roots: smx509.NewCertPool(), known: t.Known, usages: t.Usages, verify: t.Verify,
 		revoked: t.Revocation, size: t.Cache, cache: make(map[[sm.DigestSize]byte]verdict),
 	}
 	if v.verify == nil {
@@ -196,8 +200,7 @@ func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at tim
 		// Our walk is meant to be no laxer than the library's; if it is, the library is right.
 		return verdict{}, fmt.Errorf("%w: %w", ErrConstraints, err)
 	}
-	out := verdict{v.describe(leaf, pub), path, leaf.NotBefore, leaf.NotAfter}
-	out.leaf.Anchor = Fingerprint(path[len(path)-1])
+	out := verdict{v.describe(path, pub), path, leaf.NotBefore, leaf.NotAfter}
 	for _, c := range path {
 		if c.NotBefore.After(out.from) {
 			out.from = c.NotBefore
@@ -275,18 +278,18 @@ func mayIssue(c *Certificate) bool {
 	return c.BasicConstraintsValid && c.IsCA && c.KeyUsage&smx509.KeyUsageCertSign != 0
 }
 
-// describe reads the subject. Two units or two codes are none: a key has one usage and one owner.
-func (v *Verifier) describe(c *Certificate, pub *ecdsa.PublicKey) Leaf {
+// describe reads what the leaf of a path says. Two usages or two codes are none: a key has one usage and one owner.
+func (v *Verifier) describe(path []*Certificate, pub *ecdsa.PublicKey) Leaf {
+	c := path[0]
 	l := Leaf{
+		Anchor:     Fingerprint(path[len(path)-1]),
 		CommonName: c.Subject.CommonName, Public: pub,
 		NotBefore: c.NotBefore, NotAfter: c.NotAfter, Fingerprint: Fingerprint(c),
 	}
 	if len(c.Subject.Organization) == 1 {
 		l.Organization = c.Subject.Organization[0]
 	}
-	if len(c.Subject.OrganizationalUnit) == 1 {
-		l.Usage = c.Subject.OrganizationalUnit[0]
-	}
+	l.Usage = v.usages[l.Anchor].usageOf(path)
 	var codes []string
 	for _, a := range c.Subject.Names {
 		if s, ok := a.Value.(string); ok && a.Type.Equal(organizationIdentifier) {

@@ -78,42 +78,86 @@ func Sign(ctx context.Context, signer sm.Signer, h jws.Header, t Token) (string,
 	return compact, nil
 }
 
+// Read reads what a token says without believing it, and without its list. Every error is ErrToken.
+func Read(compact string) (*Token, error) {
+	parts, err := split(compact)
+	if err != nil {
+		return nil, fmt.Errorf("read status list: %w", err)
+	}
+	t, _, err := tokenOf(parts)
+	if err != nil {
+		return nil, fmt.Errorf("read status list: %w", err)
+	}
+	return t, nil
+}
+
+func split(compact string) (*jws.Parts, error) {
+	parts, err := jws.Split(compact, MaxSize)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	if parts.Header.Typ != Type {
+		return nil, fmt.Errorf("%w: typ is not %s", ErrToken, Type)
+	}
+	return parts, nil
+}
+
+// tokenOf reads the claims. The list stays packed: it is much larger than its token, which nobody may have signed.
+func tokenOf(parts *jws.Parts) (*Token, claims, error) {
+	var c claims
+	// Unknown members are allowed: the draft lets issuers add claims.
+	if err := json.Unmarshal(parts.Payload, &c); err != nil || !c.sane() || c.Subject == "" {
+		return nil, c, fmt.Errorf("%w: claims", ErrToken)
+	}
+	t := &Token{
+		Subject: c.Subject, IssuedAt: time.Unix(c.IssuedAt, 0).UTC(), TTL: time.Duration(c.TTL) * time.Second, Header: parts.Header,
+	}
+	if c.Expires != 0 {
+		t.Expires = time.Unix(c.Expires, 0).UTC()
+	}
+	return t, c, nil
+}
+
+// InForce is nil from the token's issue, give or take a minute, to before its expiry; else ErrNotYet or ErrExpired.
+func (t *Token) InForce(now time.Time) error {
+	const skew = time.Minute
+	if t.IssuedAt.After(now.Add(skew)) {
+		return ErrNotYet
+	}
+	if !t.Expires.IsZero() && !now.Before(t.Expires) {
+		return ErrExpired
+	}
+	return nil
+}
+
 // Verify checks a status list token against the URI it was fetched for and the time. check judges the signature: find
 // the issuer's key by the header and call [jws.Parts.Verify] with it.
 func Verify(compact, subject string, now time.Time, check func(*jws.Parts) error) (*Token, error) {
-	parts, err := jws.Split(compact, MaxSize)
+	t, err := verify(compact, subject, now, check)
 	if err != nil {
-		return nil, fmt.Errorf("verify status list: %w: %w", ErrToken, err)
-	}
-	if parts.Header.Typ != Type {
-		return nil, fmt.Errorf("verify status list: %w: typ is not %s", ErrToken, Type)
-	}
-	if err := check(parts); err != nil {
-		return nil, fmt.Errorf("verify status list: %w: %w", ErrSignature, err)
-	}
-	var c claims
-	// Unknown members are allowed: the draft lets issuers add claims.
-	if err := json.Unmarshal(parts.Payload, &c); err != nil || !c.sane() {
-		return nil, fmt.Errorf("verify status list: %w: claims", ErrToken)
-	}
-	if c.Subject != subject {
-		return nil, fmt.Errorf("verify status list: %w", ErrSubject)
-	}
-	t := &Token{
-		Subject: c.Subject, IssuedAt: time.Unix(c.IssuedAt, 0).UTC(), TTL: time.Duration(c.TTL) * time.Second,
-		Header: parts.Header,
-	}
-	const skew = time.Minute
-	if t.IssuedAt.After(now.Add(skew)) {
-		return nil, fmt.Errorf("verify status list: %w", ErrNotYet)
-	}
-	if c.Expires != 0 {
-		if t.Expires = time.Unix(c.Expires, 0).UTC(); !now.Before(t.Expires) {
-			return nil, fmt.Errorf("verify status list: %w", ErrExpired)
-		}
-	}
-	if t.List, err = Decode(c.List.Bits, c.List.Lst); err != nil {
 		return nil, fmt.Errorf("verify status list: %w", err)
 	}
 	return t, nil
+}
+
+func verify(compact, subject string, now time.Time, check func(*jws.Parts) error) (*Token, error) {
+	parts, err := split(compact)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(parts); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSignature, err)
+	}
+	t, c, err := tokenOf(parts)
+	if err != nil {
+		return nil, err
+	}
+	if t.Subject != subject {
+		return nil, ErrSubject
+	}
+	if err := t.InForce(now); err != nil {
+		return nil, err
+	}
+	t.List, err = Decode(c.List.Bits, c.List.Lst)
+	return t, err
 }

@@ -41,7 +41,7 @@ func newLicenseRender(t *terminal) *command {
 	return cmd
 }
 
-const renderHelp = "The whole license is drawn as its department's layout has it. Only the department that owns the type may do this, by the right licenses.render, and each call is recorded like any release."
+const renderHelp = "The whole license is drawn as its department's layout has it. Of a license that is not in force there is no sealed original; pictures of it say so across the page. Only the department that owns the type may do this, by the right licenses.render, and each call is recorded like any release."
 
 // run draws a license.
 func (c *licenseRender) run(ctx context.Context, t *terminal) error {

@@ -201,7 +201,7 @@ var chinese = map[string]string{
 	completionHelp: "可在当前 shell 中加载脚本试用，或把它放到 shell 查找补全脚本的位置，再打开新的 shell。bash 须装有 bash-completion 包，zsh 须已运行 compinit。",
 	recoverHelp:    "恢复旧备份之后，数据库落后于先前已提交的内容，网关因此拒绝启动。请停下所有节点，在配置中为 log.origin 换一个新名，再运行本命令：新日志以旧日志最后已知的检查点开头，任何人都能据此证明缺了什么。",
 	issueHelp:      "数据源中一份证照的每个状态只签发一次，在首次被请求时签发。本命令提前签发，届时无须等待。已签发的保持不变：运行中断后可以重新开始，或用 --skip 接着运行。",
-	renderHelp:     "按证照所属部门的版式制作整份证照。只有拥有此类证照的部门，凭 licenses.render 权限方可使用；每次调用与其他释放一样记录在案。",
+	renderHelp:     "按证照所属部门的版式制作整份证照。证照不在有效状态时不出具盖章原件，图片和 PDF 的版面上标明状态。只有拥有此类证照的部门，凭 licenses.render 权限方可使用；每次调用与其他释放一样记录在案。",
 
 	"missing flags: %s":                                 "缺少选项：%s",
 	"%s is missing":                                     "缺少参数 %s",

@@ -90,9 +90,11 @@ func (s *Said) pdf(tb testing.TB, data []byte) {
 		}
 	}
 	if tool, err := exec.LookPath("pdftotext"); err == nil {
-		cmd := exec.CommandContext(tb.Context(), tool, "-", "-")
-		cmd.Stdin = bytes.NewReader(data)
-		s.Texts += strings.Join(strings.Fields(string(must(cmd.Output())(tb))), "")
+		for _, order := range []string{"-nopgbrk", "-raw"} { // as it stands on the page, and as it was drawn: turned text, too
+			cmd := exec.CommandContext(tb.Context(), tool, order, "-", "-")
+			cmd.Stdin = bytes.NewReader(data)
+			s.Texts += strings.Join(strings.Fields(string(must(cmd.Output())(tb))), "") + "\x00"
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ func openOncegate(ctx context.Context, dir string) (log, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, private, err := ed25519.GenerateKey(nil)
+	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +53,9 @@ func openOncegate(ctx context.Context, dir string) (log, error) {
 		return nil, err
 	}
 	if c.Ed25519, err = lognote.Ed25519NoteSigner(origin, private); err != nil {
+		return nil, err
+	}
+	if c.Own, err = lognote.Ed25519NoteVerifiers(origin, public); err != nil {
 		return nil, err
 	}
 	if err := tlog.Create(ctx, c); err != nil {

@@ -2,8 +2,12 @@ package matrix_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"fmt"
 	"testing"
+	"time"
 
+	formatsnote "github.com/transparency-dev/formats/note"
 	xnote "golang.org/x/mod/sumdb/note"
 
 	"oncegate/certs/note"
@@ -22,6 +26,7 @@ func (c *city) logs() []row {
 	none := side{maker{why: noReader}, checker{}}
 	return []row{
 		c.checkpoint(),
+		c.cosignature(),
 		{
 			name: "Checkpoint: the Ed25519 line (C2SP signed-note)",
 			ours: side{maker{with: code("note.Ed25519NoteSigner"), run: nothing}, checker{why: noReader}},
@@ -38,6 +43,58 @@ func (c *city) logs() []row {
 				openSSL:      {none.make, checker{by: "docs/verify_test.go TestVerifyDocument", with: code("openssl dgst"), partly: "receipts"}},
 				bouncyCastle: {none.make, checker{why: "Hashes are all that is in it."}},
 				logTools:     {none.make, checker{by: publicTest, with: code("tlog.CheckRecord", "tlog.CheckTree", "tessera/client", "tessera/fsck")}},
+			},
+		},
+	}
+}
+
+// cosignature: a work is a checkpoint that a witness has co-signed, and the witness's key.
+func (c *city) cosignature() row {
+	const noTool = "Witnesses and who verifies them are log tools."
+	return row{
+		name: "Checkpoint: a witness's line (C2SP cosignature/v1)",
+		spoil: func(_ *testing.T, b []byte) []byte {
+			return bytes.Replace(b, []byte("\n3\n"), []byte("\n4\n"), 1)
+		},
+		ours: side{
+			maker{why: "Oncegate is no witness yet."},
+			checker{with: code("note.WitnessNoteVerifiers"), run: func(t *testing.T, w work) error {
+				for _, vkey := range []string{string(w[1]), string(w[2])} { // of type 0x04, and the same key of type 0x01
+					all, err := note.WitnessNoteVerifiers(vkey)
+					must(t, err)
+					v := all[len(all)-1]
+					n, err := xnote.Open(w[0], xnote.VerifierList(v))
+					if err != nil {
+						return err
+					}
+					if at, err := formatsnote.CoSigV1Timestamp(n.Sigs[0]); err != nil || !at.Equal(v.SignedAt(n.Sigs[0])) || time.Since(at).Abs() > time.Minute {
+						return fmt.Errorf("signed at %v, read as %v: %w", at, v.SignedAt(n.Sigs[0]), err)
+					}
+				}
+				return nil
+			}},
+		},
+		theirs: map[string]side{
+			openSSL:      {maker{why: noTool}, checker{why: noTool}},
+			bouncyCastle: {maker{why: noTool}, checker{why: noTool}},
+			logTools: {
+				maker{with: code("formats/note.NewSignerForCosignatureV1"), run: func(t *testing.T) work {
+					skey, plain, err := xnote.GenerateKey(rand.Reader, "witness.example/w1")
+					must(t, err)
+					s, err := formatsnote.NewSignerForCosignatureV1(skey)
+					must(t, err)
+					vkey, err := formatsnote.VKeyToCosignatureV1(plain)
+					must(t, err)
+					b, err := xnote.Sign(&xnote.Note{Text: noteText}, s)
+					must(t, err)
+					return work{b, []byte(vkey), []byte(plain)}
+				}},
+				checker{with: code("formats/note.NewVerifierForCosignatureV1"), run: func(t *testing.T, w work) error {
+					v, err := formatsnote.NewVerifierForCosignatureV1(string(w[1]))
+					must(t, err)
+					_, err = xnote.Open(w[0], xnote.VerifierList(v))
+					return err
+				}},
 			},
 		},
 	}

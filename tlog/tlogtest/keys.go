@@ -72,6 +72,7 @@ func (k Keys) Config(storage tlog.Storage) tlog.Config {
 		NewSM3:  NewHash,
 		SM2:     k.SM2,
 		Ed25519: k.Ed25519,
+		Own:     []note.Verifier{k.Trust.Ed25519},
 	}
 }
 

@@ -32,6 +32,7 @@ const (
 	Other    = "11379901MB9910748R"
 	SealName = "示例市市场监督管理局电子证照专用章"
 	Name     = "示例市市场监督管理局"
+	typeCode = "11100000MB0143028R001" // of business licenses (营业执照)
 )
 
 // An Office is the department. Its certificates are a week old at Now, and it signed a day before.
@@ -49,7 +50,7 @@ type Office struct {
 // Identifier is that of the first license that a body issued.
 func (o *Office) Identifier(issuer string) string {
 	o.tb.Helper()
-	id, err := license.NewIdentifier("11100000MB0143028R001", issuer, "1", 1)
+	id, err := license.NewIdentifier(typeCode, issuer, "1", 1)
 	o.must(err)
 	return id.String()
 }
@@ -216,11 +217,12 @@ func (o *Office) RootList() []byte {
 	return root
 }
 
-// WriteTrust writes a trust folder that believes the office's root, and knows the authority below it and the revocation lists of
-// both, which list nothing. Members are added to trust.json as they are; files are written beside it, nil ones are left out.
+// WriteTrust writes a trust folder that believes the office's root, knows the authority below it and the revocation lists of both,
+// which list nothing, and that the department issues business licenses. Members are added to trust.json as they are; files are written beside it, nil ones are left out.
 func (o *Office) WriteTrust(dir string, members map[string]any, files map[string][]byte) {
 	o.tb.Helper()
-	trust := map[string]any{"logs": []any{}, "anchors": []string{"ca.pem"}, "authorities": []string{"sub.pem"}}
+	trust := map[string]any{"logs": []any{}, "anchors": []string{"ca.pem"}, "authorities": []string{"sub.pem"},
+		"issues": []any{map[string]any{"type": "business-license", "type_code": typeCode, "issuers": []string{USCC}}}}
 	for name, value := range members {
 		trust[name] = value
 	}

@@ -1,0 +1,159 @@
+package tlog_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"oncegate/tlog"
+	"oncegate/tlog/tlogtest"
+)
+
+// headStorage answers with another head than the one that was committed, as a database does whose head row somebody edited who has
+// no key of the log.
+type headStorage struct {
+	*tlogtest.Memory
+	edit atomic.Pointer[func(tlog.Head) tlog.Head]
+}
+
+// as is the head as the edited row says it.
+func (s *headStorage) as(head tlog.Head) tlog.Head {
+	if edit := s.edit.Load(); edit != nil {
+		return (*edit)(head)
+	}
+	return head
+}
+
+func (s *headStorage) Head(ctx context.Context) (tlog.Head, error) {
+	head, err := s.Memory.Head(ctx)
+	if err != nil {
+		return head, err
+	}
+	return s.as(head), nil
+}
+
+func (s *headStorage) Commit(ctx context.Context, b tlog.Batch) ([]error, error) {
+	integrate := b.Integrate
+	b.Integrate = func(head tlog.Head, r tlog.Reader, accepted []int) (tlog.Update, error) {
+		return integrate(s.as(head), r, accepted)
+	}
+	return s.Memory.Commit(ctx, b)
+}
+
+// Edits of the head row by somebody without a key. Each was built upon once, or made the node sign its own fork.
+func headEdits(t *testing.T, b bench) map[string]func(tlog.Head) tlog.Head {
+	t.Helper()
+	stranger, larger := newBench(t), newBench(t)
+	grow(t, stranger, numbered(0, 20, "forged")...)
+	grow(t, larger, numbered(0, 21, "forged")...)
+	foreign, err := stranger.memory.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	grown, err := larger.memory.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	unsigned := func(checkpoint string) string { // the text with a signature of zeros
+		text, sigs, _ := strings.Cut(checkpoint, "\n\n")
+		name, _, _ := strings.Cut(sigs, "\n")
+		return text + "\n\n" + name[:strings.LastIndexByte(name, ' ')+1] + "AAAAAAAA\n"
+	}
+	flip := func(frontier []byte) []byte { f := bytes.Clone(frontier); f[3] ^= 1; return f }
+	return map[string]func(tlog.Head) tlog.Head{
+		"frontier, same size": func(h tlog.Head) tlog.Head { h.SM3 = flip(h.SM3); return h },
+		"the other frontier":  func(h tlog.Head) tlog.Head { h.SHA256 = flip(h.SHA256); return h },
+		"same size, other root": func(h tlog.Head) tlog.Head {
+			foreign.Batch = h.Batch
+			return foreign
+		},
+		"a larger head, signed AAAAAAAA": func(h tlog.Head) tlog.Head {
+			forged := grown
+			forged.Checkpoint = unsigned(grown.Checkpoint)
+			return forged
+		},
+		"a larger head of strange keys": func(tlog.Head) tlog.Head { return grown },
+		"checkpoint":                    func(h tlog.Head) tlog.Head { h.Checkpoint = unsigned(h.Checkpoint); return h },
+		"size":                          func(h tlog.Head) tlog.Head { h.Size++; return h },
+		"batch":                         func(h tlog.Head) tlog.Head { h.Batch[0] ^= 1; return h },
+	}
+}
+
+// A head that no key of the log signed, or that does not extend what was committed, is refused at once by the next batch, within
+// the poll while nothing is appended, and by the next start; nothing is signed over it. Once it is gone the log goes on.
+func TestForgedHead(t *testing.T) {
+	storage := &headStorage{Memory: new(tlogtest.Memory)}
+	b := newBench(t, func(c *tlog.Config) { c.Storage, c.Poll = storage, time.Hour })
+	grow(t, b, numbered(0, 20, "r")...)
+	for name, edit := range headEdits(t, b) {
+		t.Run(name, func(t *testing.T) {
+			storage.edit.Store(&edit)
+			defer storage.edit.Store(nil)
+			before, _ := storage.Memory.Head(t.Context())
+			if _, err := b.Append(t.Context(), []byte("x"), nil); !errors.Is(err, tlog.ErrForged) {
+				t.Errorf("append: %v", err)
+			}
+			if after, _ := storage.Memory.Head(t.Context()); after.Size != before.Size {
+				t.Errorf("the log grew from %d to %d entries", before.Size, after.Size)
+			}
+			if name != "batch" { // which a start does not know
+				if l, err := tlog.Open(t.Context(), b.config); err == nil {
+					l.Close(context.Background())
+					t.Error("the log was opened")
+				}
+			}
+		})
+	}
+	b.add(t, 1)
+	tlogtest.CheckLog(t, storage.Memory, b.keys.Trust)
+}
+
+// While nothing is appended the poll notices, refuses entries, and takes it back when the head is right again.
+func TestForgedHeadIsNoticed(t *testing.T) {
+	storage := &headStorage{Memory: new(tlogtest.Memory)}
+	b := newBench(t, func(c *tlog.Config) { c.Storage, c.Poll = storage, 2*time.Millisecond })
+	grow(t, b, numbered(0, 20, "r")...)
+	edit := headEdits(t, b)["same size, other root"]
+	storage.edit.Store(&edit)
+	wait(t, func() bool { return errors.Is(b.Distrusted(), tlog.ErrForged) })
+	if _, err := b.Append(t.Context(), []byte("x"), nil); !errors.Is(err, tlog.ErrUnavailable) || !errors.Is(err, tlog.ErrForged) {
+		t.Errorf("append: %v", err)
+	}
+	storage.edit.Store(nil)
+	wait(t, func() bool { return b.Distrusted() == nil })
+	b.add(t, 1)
+}
+
+// Heads of another node of the same log are believed, a few entries ahead or many.
+func TestHeadOfAnotherNode(t *testing.T) {
+	b := newBench(t, func(c *tlog.Config) { c.Poll = time.Hour })
+	other := openLog(t, b.config)
+	for _, n := range []int{1, 300, 17 * tlog.TileWidth} {
+		appendTo(t, other, n)
+		if _, err := b.Append(t.Context(), []byte("mine"), nil); err != nil {
+			t.Fatalf("after %d entries of another node: %v", n, err)
+		}
+	}
+	tlogtest.CheckLog(t, b.memory, b.keys.Trust)
+}
+
+// appendTo appends entries as fast as batches take them.
+func appendTo(t *testing.T, l *tlog.Log, n int) {
+	t.Helper()
+	errs := make(chan error, n)
+	for range n {
+		go func() {
+			_, err := l.Append(t.Context(), []byte("theirs"), nil)
+			errs <- err
+		}()
+	}
+	for range n {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
