@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -41,7 +42,10 @@ func chineseName(name string) string {
 
 // foreign are errors of libraries, which have their own words. They stand in brackets behind what they are the cause of, for who can
 // use them.
-var foreign = regexp.MustCompile(`^(asn1|base64|json|jsontext|pem|x509|zlib): `)
+var (
+	foreign   = regexp.MustCompile(`^(asn1|base64|json|jsontext|pem|x509|zlib): `)
+	bracketed = regexp.MustCompile(`（(asn1|base64|json|jsontext|pem|x509|zlib): [^）]*）`)
+)
 
 // maxNested bounds how deep a reason may quote other reasons. A value counts as several: what fits one pattern may fit others, too, and
 // names in certificates are whatever their owners wrote.
@@ -51,28 +55,34 @@ const (
 )
 
 // chineseReason translates a sentence, and the sentences that it quotes: "a; b" is two, "a: b" one with its cause, "a, b" a list. Moments
-// become China's time, in which people read them.
+// become China's time, and time spans are spelled out, for people to read.
 func chineseReason(text string, depth int) string {
 	key := sentenceKey(text)
 	texts := chineseTexts()
 	if translated, ok := texts.whole[key]; ok {
 		return translated
 	}
-	at, err := time.Parse(time.RFC3339, text)
-	switch {
-	case err == nil:
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at.In(license.Shanghai()).Format("2006-01-02 15:04:05.999")
+	}
+	if d, err := time.ParseDuration(text); err == nil && strings.HasSuffix(text, "s") {
+		return chineseDuration(d)
+	}
+	switch {
 	case foreign.MatchString(text):
 		return "（" + text + "）"
 	case depth > maxNested:
 		return text
+	}
+	if list, ok := chineseList(text, depth); ok {
+		return list
 	}
 	for _, p := range texts.patterns {
 		if translated, ok := p.translate(key, depth); ok {
 			return translated
 		}
 	}
-	for _, between := range []struct{ en, zh string }{{"; ", "；"}, {": ", "："}, {", ", "、"}} {
+	for _, between := range []struct{ en, zh string }{{"; ", "；"}, {": ", "："}} {
 		first, rest, ok := cutUnquoted(text, between.en)
 		if !ok {
 			continue
@@ -87,6 +97,34 @@ func chineseReason(text string, depth int) string {
 		return text
 	}
 	return text
+}
+
+// chineseList translates "a, b", if each of them has Chinese.
+func chineseList(text string, depth int) (string, bool) {
+	first, rest, ok := cutUnquoted(text, ", ")
+	if !ok {
+		return "", false
+	}
+	a, b := chineseReason(first, depth+1), chineseReason(rest, depth+1)
+	return a + "、" + b, a != first && b != rest && isChinese(a) && isChinese(b)
+}
+
+// chineseDuration is a time span in its two largest units.
+func chineseDuration(d time.Duration) string {
+	for _, u := range []struct {
+		size, next       time.Duration
+		name, nextOfThat string
+	}{{24 * time.Hour, time.Hour, "天", "小时"}, {time.Hour, time.Minute, "小时", "分钟"}, {time.Minute, time.Second, "分钟", "秒"}} {
+		if d < u.size {
+			continue
+		}
+		text := fmt.Sprintf("%d %s", d/u.size, u.name)
+		if rest := d % u.size / u.next; rest > 0 {
+			text += fmt.Sprintf(" %d %s", rest, u.nextOfThat)
+		}
+		return text
+	}
+	return fmt.Sprintf("%d 秒", d/time.Second)
 }
 
 // sentenceKey is a sentence without its full stop and its capital, so that "The document has no signature." and "the document has no
@@ -112,7 +150,7 @@ func (p pattern) translate(text string, depth int) (string, bool) {
 	var replaced []string
 	for i, value := range values {
 		translated := chineseReason(value, depth+valueDepth)
-		if translated == value && words.MatchString(quoted.ReplaceAllString(value, "")) {
+		if !isChinese(translated) {
 			return "", false // it is no value, but part of a sentence
 		}
 		replaced = append(replaced, placeholder(i), translated)
@@ -149,6 +187,11 @@ var (
 	quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 	words  = regexp.MustCompile(`[A-Za-z]+ [A-Za-z]+`)
 )
+
+// isChinese reports whether no English is left in a text but names in quotes and what libraries said.
+func isChinese(text string) bool {
+	return !words.MatchString(bracketed.ReplaceAllString(quoted.ReplaceAllString(text, ""), ""))
+}
 
 // cutUnquoted is [strings.Cut] outside of quotes.
 func cutUnquoted(text, separator string) (before, after string, found bool) {

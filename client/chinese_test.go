@@ -24,8 +24,8 @@ import (
 // verifying are the packages whose texts become reasons, and the files of each that verify nothing: what they say stands in logs, in
 // problem documents and at those who make things. A file that is not named here is read, so that a new one is not forgotten.
 var verifying = map[string]string{
-	"client": "call client curl operations faults trust trustfile sentence chinese chinese_texts",
-	"tlog":   "config create growth head log mark nodes serve stats storage turn view",
+	"client": "call client curl operations faults seen trust trustfile sentence chinese chinese_texts",
+	"tlog":   "config create growth head log mark nodes serve stats storage turn view watch",
 	"audit":  "config draft entry evidence export own person policyset record recorder replay retain search sums",
 
 	"license": "catalogue claims codes date dictionary faults license lookup validate",
@@ -43,6 +43,19 @@ var unread = map[string]string{
 	"sign token: {1}": "token.Sign", "make token id: {1}": "token.Sign", "generate sm2 key: {1}": "sm.GenerateKey", "marshal sm2 public key: {1}": "sm.MarshalPEM",
 	"parse sm2 private key: not a scalar in [1, n-2]": "sm.ParsePrivateKey", "sign checkpoint: {1}": "tlog.Log", "write receipt: checkpoint: {1}": "tlog.Log",
 	"raise license version: {1}": "license.Identifier.Next", "Bearer {1}": "a header of HTTP", "not the path of a tile": "tlog.Handler",
+
+	", with a ttl of {1}": "a part of what listAge says, see elsewhere",
+
+	// faults of trust.json
+	"type is required": "client.Faults", "type is required: the catalogue id": "client.Faults", "type_code is required: the type code (证照类型代码) of 21 characters": "client.Faults",
+	"type_code is a type code (证照类型代码) of 21 characters": "client.Faults", "issuers are required": "client.Faults",
+	"issuers are unified social credit codes (统一社会信用代码)": "client.Faults", "issuer and delegate are unified social credit codes (统一社会信用代码)": "client.Faults",
+	"uri_prefix is required: an http or https URL without query and fragment, such as https://gateway.example/status-lists": "client.Faults",
+	"either uscc or fingerprint is required": "client.Faults", "uscc is not a unified social credit code (统一社会信用代码)": "client.Faults",
+	"fingerprint is the SM3 of the certificate's DER, 64 lower-case hex digits": "client.Faults", "not an address of status lists": "client.Faults",
+	"object identifiers belong to eku and policy only": "client.Faults", "usage is read from {1}, {2} or {3}": "client.Faults", "no object identifier is given a usage": "client.Faults",
+	"{1} is not an object identifier in dotted decimals": "client.Faults", "{1} means any usage, so it cannot stand for {2}": "client.Faults",
+	"{1} is not a usage; usages are {2}": "client.Faults",
 
 	// said in both languages, as api.Sentence
 	"the document {1}": "ofd", "the license {1} of {2}": "license", "the answer to {1} of record {2}": "answer",
@@ -169,11 +182,11 @@ func numbered(format string) string {
 }
 
 // codes are words that Chinese texts keep: names of members and parameters, which stand so in files and standards.
-var codes = []string{"iss", "ver", "iat", "exp", "nbf", "typ", "crit", "alg", "kid", "jti", "sub", "idx", "zlib", "Vid"}
+var codes = []string{"iss", "ver", "iat", "exp", "nbf", "typ", "crit", "alg", "kid", "jti", "sub", "idx", "zlib", "Vid", "ttl", "issues"}
 
 var (
 	word  = regexp.MustCompile(`[A-Za-z][A-Za-z'-]*`)
-	value = regexp.MustCompile(`"(\\.|[^"\\])*"|《[^》]*》|（(asn1|base64|json|jsontext|pem|x509|zlib): [^）]*）|\{[1-9]\}`)
+	value = regexp.MustCompile(quoted.String() + "|" + bracketed.String() + `|《[^》]*》|\{[1-9]\}`)
 )
 
 // englishIn are the English words of a text, by a written rule. A value is none: what stands in quotes or 《》, what a library said, in
@@ -266,8 +279,10 @@ func TestChineseReasons(t *testing.T) {
 // Reasons quote others, list values and name moments.
 func TestChineseOfNestedReasons(t *testing.T) {
 	for english, want := range map[string]string{
-		"revoked as of 2026-11-23T04:00:00.000Z":                                                                                   "截至 2026-11-23 12:00:00：撤销或注销",
-		"suspended as of 2026-11-23T04:00:00.000Z, and the list has expired since: ask for a new one":                              "截至 2026-11-23 12:00:00：暂扣，但该状态列表现已过期，请获取新的列表",
+		"valid as of 2026-11-23T04:00:00.000Z, 26h5m7s ago, and a list of 2026-11-24T04:00:00.000Z has superseded it: ask for a new one": "截至 2026-11-23 12:00:00（1 天 2 小时前）：有效，但已有 2026-11-24 12:00:00 签发的新列表取代它：请获取新的列表",
+		"co-signed by 1 of 2 known witnesses: w.example at 2026-11-23T04:00:00Z, v.example at a time it does not state":                  "2 个已知见证方中有 1 个联署：w.example（2026-11-23 12:00:00）、v.example（时间未载明）",
+		"revoked as of 2026-11-23T04:00:00.000Z": "截至 2026-11-23 12:00:00：撤销或注销",
+		"suspended as of 2026-11-23T04:00:00.000Z, 59s ago, and the list has expired since: ask for a new one":                     "截至 2026-11-23 12:00:00（59 秒前）：暂扣，但该列表现已过期：请获取新的列表",
 		`In the package, but not in OFDEntries.xml: "a.xml", "b; c: d.xml" and 3 more.`:                                            `在文件包中，但不在 OFDEntries.xml 中："a.xml", "b; c: d.xml"，另有 3 个`,
 		"values that the standard does not explain: seal type 7, critical extension 1.2.3":                                         "有标准未作规定的取值：印章类型 7、关键扩展项 1.2.3",
 		"certificate is for another usage than \"seal\"":                                                                           "证书用途不符，应为 \"seal\"",
@@ -275,7 +290,7 @@ func TestChineseOfNestedReasons(t *testing.T) {
 		"not revoked, says the responder of 2026-11-23T04:00:00Z; of an authority above it: there is no source of revocation data": "证书未吊销（依据 2026-11-23 12:00:00 的 OCSP 应答）；其上级证书：没有吊销信息来源",
 		`fork: file "a" and file "b" show different entries 3 to 4 of log x.example/log in the sha256 tree`:                        `日志分叉：日志 x.example/log 中序号 3 至 4 的条目，文件 "a" 与文件 "b" 在 SHA-256 树中不同`,
 		"certificate cannot be read: x509: malformed certificate":                                                                  "证书无法解析（x509: malformed certificate）",
-		"nobody has said this before":                                                                                              "nobody has said this before",
+		"nobody has said this before": "nobody has said this before",
 	} {
 		if got := InChinese(license.Step{Reason: english}).Reason; got != want {
 			t.Errorf("%q\nis   %q\nwant %q", english, got, want)
@@ -299,6 +314,8 @@ var elsewhere = []string{
 	"malformed note", "invalid signature for key {1}", // golang.org/x/mod/sumdb/note
 	"illegal base64 data at input byte {1}", // encoding/base64
 	"file does not exist",                   // io/fs
+
+	"issued at {1}, {2} ago, with a ttl of {3}", // client: listAge
 
 	"policy is no digest", // audit: "%s is no digest"
 	"{1} and {2} more",    // ofd: names.step
