@@ -229,7 +229,7 @@ func TestEveryReasonHasItsChinese(t *testing.T) {
 	if found < 500 {
 		t.Fatalf("only %d texts were found", found)
 	}
-	for text := range unread {
+	for _, text := range slices.Sorted(maps.Keys(unread)) {
 		if !seen[text] {
 			t.Errorf("no source says %q any more: take it from unread", text)
 		}
@@ -356,11 +356,15 @@ func TestNoReasonIsLeftOver(t *testing.T) {
 			})
 		}
 	}
+	var left []string
 	for english := range stepReasons {
 		reason := strings.TrimPrefix(english, "rule broken: ") // license.Reason
 		if !needed[sentenceKey(english)] && !needed[sentenceKey(reason)] && !slices.Contains(elsewhere, english) {
-			t.Errorf("no source says %q any more", english)
+			left = append(left, strconv.Quote(english))
 		}
+	}
+	if slices.Sort(left); len(left) > 0 {
+		t.Errorf("no source says %d reasons any more; take them from stepReasons:\n\t%s", len(left), strings.Join(left, "\n\t"))
 	}
 }
 
@@ -405,7 +409,7 @@ func stepsIn(t *testing.T, source string, names map[string]string) {
 		switch n := n.(type) {
 		case *ast.ValueSpec:
 			for i, id := range n.Names {
-				if strings.HasPrefix(id.Name, "Step") && i < len(n.Values) && !strings.HasSuffix(id.Name, "Part") {
+				if strings.HasPrefix(strings.ToLower(id.Name), "step") && i < len(n.Values) && !strings.HasSuffix(id.Name, "Part") {
 					take(n.Values[i])
 				}
 			}
