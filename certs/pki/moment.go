@@ -43,10 +43,16 @@ const (
 	ZoneSlip  = 8 * time.Hour
 )
 
-// Judge applies the table's upper half. holds says whether certificate or seal is good at a time; of its errors ErrExpired says
-// that it was good before. It is asked about the moment, and about now where the signer alone names the moment.
-func (m Moment) Judge(now time.Time, holds func(at time.Time) error) (license.StepState, string) {
+// Judge applies the table's upper half. holds says whether certificate or seal, which ends at end, is good at a time. It is asked
+// about the moment, and about now where the signer alone names the moment. Where nobody does and it has expired, it is asked
+// about the end: what was never good is failed.
+func (m Moment) Judge(now, end time.Time, holds func(at time.Time) error) (license.StepState, string) {
 	err := holds(m.At)
+	if m.Source == Unstated && errors.Is(err, ErrExpired) {
+		if before := holds(end); before != nil && !errors.Is(before, ErrExpired) {
+			err = before
+		}
+	}
 	switch {
 	case sm.Undecided(err):
 		return license.NotCheckable, err.Error()

@@ -30,6 +30,7 @@ func TestMoment(t *testing.T) {
 		}
 	}
 	then := now.Add(-10 * day)
+	end := now.Add(-day)
 	always := func(err error) func(time.Time) error { return func(time.Time) error { return err } }
 	for _, c := range []struct {
 		name                                string
@@ -42,6 +43,12 @@ func TestMoment(t *testing.T) {
 		{"not valid yet then", period(then.Add(day), now.Add(day)), ok, fails, fails, ok},
 		{"not valid yet now", period(now.Add(day), now.Add(2*day)), fails, fails, fails, fails},
 		{"never", always(pki.ErrUnknownAnchor), fails, fails, fails, fails},
+		{"expired since, and never led to an anchor", func(at time.Time) error {
+			if at.After(end) {
+				return pki.ErrExpired
+			}
+			return pki.ErrUnknownAnchor
+		}, fails, fails, fails, fails},
 		{"budget", always(fmt.Errorf("x: %w", sm.ErrBudget)), open, open, open, open},
 		{"hung up", always(context.Canceled), open, open, open, open},
 	} {
@@ -52,13 +59,13 @@ func TestMoment(t *testing.T) {
 			if source == pki.Unstated || source == pki.Present {
 				m.At = now
 			}
-			if state, reason := m.Judge(now, c.holds); state != want || reason == "" {
+			if state, reason := m.Judge(now, end, c.holds); state != want || reason == "" {
 				t.Errorf("%s, source %d: %s (%s), want %s", c.name, source, state, reason, want)
 			}
 		}
 	}
 	future := pki.Moment{At: now.Add(9 * time.Hour), Source: pki.Claimed}
-	if state, _ := future.Judge(now, period(then, now.Add(day))); state != fails {
+	if state, _ := future.Judge(now, now.Add(day), period(then, now.Add(day))); state != fails {
 		t.Errorf("a claimed time in the future is %s", state)
 	}
 	for source, want := range map[pki.TimeSource]license.StepState{pki.Claimed: open, pki.Stamped: ok} {
