@@ -17,9 +17,9 @@ import (
 // timeStampToken is the unsigned attribute that carries a time stamp over the signature, RFC 3161 appendix A.
 var timeStampToken = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 14}
 
-// messageVerifier judges signed messages whose time is proven or not. Departments sign documents with the keys of their seals
+// messageVerifier judges signed messages. Departments sign documents with the keys of their seals
 // and licenses; certificates of other authorities need a word of the trust on their usage.
-func (s *sheaf) messageVerifier(proven bool) *cms.Verifier {
+func (s *sheaf) messageVerifier() *cms.Verifier {
 	return &cms.Verifier{
 		Chain: func(leaf *pki.Certificate, above []*pki.Certificate, at time.Time, _ string) (found pki.Leaf, err error) {
 			chain := s.chainOf(leaf, above)
@@ -31,7 +31,7 @@ func (s *sheaf) messageVerifier(proven bool) *cms.Verifier {
 			return found, err
 		},
 		Usage: pki.Seal, Certificates: s.loose509, Voice: s.voice, Now: s.now,
-		Revocation: s.messageRevocation(s.seals, proven),
+		Revocation: s.messageRevocation(s.seals, standing.at),
 	}
 }
 
@@ -43,17 +43,20 @@ type messageReport struct {
 	by      []Signature
 }
 
-// judgeMessage judges a signed message, at the time of the time stamp that it carries, if that holds.
-func (s *sheaf) judgeMessage(ctx context.Context, data, content []byte) (r messageReport) {
+// judgeMessage judges a signed message, at the time of the time stamp that it carries, if that holds. digest is the SM3 of what it
+// may be about instead of the content; nil when there is no such thing.
+func (s *sheaf) judgeMessage(ctx context.Context, data, content, digest []byte) (r messageReport) {
+	v := s.messageVerifier()
+	v.Digest = digest
 	m, err := cms.Parse(data)
 	if err != nil {
-		r.steps = s.messageVerifier(false).Verify(ctx, data, content, time.Time{}).Steps
+		r.steps = v.Verify(ctx, data, content, time.Time{}).Steps
 		return r
 	}
 	r.message = m
 	stamped, stampSteps := s.stampOf(ctx, m)
 	r.proven = !stamped.IsZero()
-	found := s.messageVerifier(r.proven).Judge(ctx, m, content, stamped)
+	found := v.Judge(ctx, m, content, stamped)
 	r.steps = append(found.Steps, stampSteps...)
 	for i, signer := range found.Signers {
 		by := Signature{Type: "Sign", USCC: signer.Leaf.USCC, Time: at(signer.Time), Proven: r.proven}
@@ -95,10 +98,11 @@ func (s *sheaf) stampOf(ctx context.Context, m *cms.Message) (time.Time, steps) 
 
 // judgeCMS judges the signed messages of a document.
 func (s *sheaf) judgeCMS(ctx context.Context, data, content []byte) ofd.Proof {
+	digest := content // of Signature.xml
 	if m, err := cms.Parse(data); err == nil && !m.Detached {
 		content = nil
 	}
-	r := s.judgeMessage(ctx, data, content)
+	r := s.judgeMessage(ctx, data, content, digest)
 	p := ofd.Proof{Steps: r.steps, Proven: r.proven}
 	if r.message != nil && !r.message.Detached {
 		p.Content = r.message.Content
@@ -119,10 +123,10 @@ func (s *sheaf) signedMessage(ctx context.Context, self int) (steps, []Signature
 	data := derOf(s.all[self].Data)
 	m, err := cms.Parse(data)
 	if err != nil || !m.Detached {
-		r := s.judgeMessage(ctx, data, nil)
+		r := s.judgeMessage(ctx, data, nil, nil)
 		return r.steps, r.by
 	}
-	quick := cms.Verifier{Certificates: s.loose509} // digest and signature only
+	quick := cms.Verifier{Certificates: s.loose509, Voice: s.voice} // digest and signature only
 	i := s.contentOf(self, func(content []byte) bool {
 		r := quick.Judge(ctx, m, notNil(content), time.Time{})
 		return !slices.ContainsFunc(r.Steps, func(step license.Step) bool {
@@ -130,10 +134,10 @@ func (s *sheaf) signedMessage(ctx context.Context, self int) (steps, []Signature
 		})
 	})
 	if i >= 0 {
-		r := s.judgeMessage(ctx, data, notNil(s.all[i].Data))
+		r := s.judgeMessage(ctx, data, notNil(s.all[i].Data), nil)
 		return r.steps, r.by
 	}
-	r := s.judgeMessage(ctx, data, nil)
+	r := s.judgeMessage(ctx, data, nil, nil)
 	for j, step := range r.steps {
 		if strings.HasPrefix(step.Name, "cms-"+cms.StepDigest) {
 			r.steps[j] = license.Step{Name: step.Name, State: license.NotCheckable, Reason: "what was signed is not inside, and not among the files"}

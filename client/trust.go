@@ -14,6 +14,7 @@ import (
 	"oncegate/audit"
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
 	"oncegate/license"
@@ -72,7 +73,8 @@ type Trust struct {
 	stamps      *pki.Verifier          // by Anchors and TimeStampAnchors
 	known       map[string]pki.Known
 	authorities []*pki.Certificate
-	kept        []Artefact // evidence that can be read
+	kept        []Artefact          // status lists that were kept
+	evidence    revocation.Evidence // other evidence that was kept
 	callers     map[[2]string]*ecdsa.PublicKey
 	gateway     string
 	delegations map[Delegation]bool

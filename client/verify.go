@@ -30,8 +30,8 @@ func (v Verified) Err() error { return Failure(v.Steps) }
 // a status list and against the receipt of the answer that released it. It asks nobody, and believes nothing that is not in t.
 // Results come in the order given, each with at least one step.
 func (t *Trust) Verify(artefacts ...Artefact) []Verified {
-	s := t.gather(artefacts)
-	_ = s.signatures(context.Background(), func(int) bool { return true }) // bytes at hand are read without an error
+	s := t.gather(context.Background(), artefacts, callChecks*max(1, len(artefacts)))
+	_ = s.signatures(s.ctx, func(int) bool { return true }) // bytes at hand are read without an error
 	out := make([]Verified, len(artefacts))
 	for i, a := range artefacts {
 		out[i] = s.verified(i)
@@ -56,9 +56,14 @@ func (s *sheaf) verified(i int) (v Verified) {
 	return v
 }
 
-// A sheaf is all that is verified together.
+// A sheaf is all that is verified together, in one call.
 type sheaf struct {
 	*Trust
+	ctx                   context.Context // of the call; it ends every loop
+	budget                *sm.Budget      // of the call; the four below, in place of those of the trust, draw on it
+	voice                 sm.VerifyFunc
+	chains, seals, stamps *pki.Verifier
+
 	kinds   []Kind
 	bodies  map[string]bool        // base64url SM3 of every artefact that may be a call's body
 	loose   []string               // those digests of bodies that are nothing else
@@ -66,7 +71,6 @@ type sheaf struct {
 	answers []answered             // answers and refusals whose receipts hold
 	read    map[string]answered    // every document read so far, by its digest
 	lists   map[string]*listStatus // status lists that hold, by the URI they are published under
-	extra   []Artefact             // certificates, for the chains of others
 
 	all      []Artefact
 	evidence *revocation.Evidence
@@ -93,15 +97,16 @@ type answered struct {
 }
 
 // gather looks at everything once, so that verify can hold one artefact against the others.
-func (t *Trust) gather(artefacts []Artefact) *sheaf {
+func (t *Trust) gather(ctx context.Context, artefacts []Artefact, checks int) *sheaf {
 	s := &sheaf{
-		Trust: t, bodies: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered), all: artefacts,
-		evidence: &revocation.Evidence{Verify: t.voice}, between: slices.Clone(t.authorities),
-		contents: make(map[int]bool), signed: make(map[int]Verified),
+		Trust: t, ctx: ctx, voice: t.voice, chains: t.chains, seals: t.seals, stamps: t.stamps, bodies: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered), all: artefacts,
+		between: slices.Clone(t.authorities), contents: make(map[int]bool), signed: make(map[int]Verified),
 	}
-	for _, a := range t.kept {
+	for _, a := range t.kept { // what the trust itself brings is not charged to the call
 		s.gatherEvidence(kindOf(a.Data), a.Data)
 	}
+	s.bound(checks)
+	s.evidence = &revocation.Evidence{Lists: slices.Clip(t.evidence.Lists), Responses: slices.Clip(t.evidence.Responses), Verify: s.voice}
 	for _, a := range artefacts {
 		kind := kindOf(a.Data)
 		s.kinds = append(s.kinds, kind)
@@ -110,7 +115,6 @@ func (t *Trust) gather(artefacts []Artefact) *sheaf {
 		case Call:
 			s.calls = append(s.calls, strings.TrimSpace(string(a.Data)))
 		case Certificate:
-			s.extra = append(s.extra, a)
 			s.gatherCertificates(a.Data)
 		}
 		if len(a.Data) <= MaxArtefact {
@@ -149,6 +153,28 @@ func (s *sheaf) gatherCertificates(data []byte) {
 			s.loose509 = append(s.loose509, c)
 		}
 	}
+}
+
+// Bounds of what one call may cost, against artefacts that cost far more to verify than to send. A signature check is made by
+// both voices and takes 1.3 ms; the second voice digests 1 MiB in 18 ms.
+const (
+	// callChecks is how many different signature checks a call to licenses.verify may cost. [Trust.Verify], which verifies the
+	// files of whoever runs it, has so many for each artefact, and all of them share what is left.
+	callChecks = 64
+	// callBytes is how many bytes of long messages, such as revocation lists, may be digested for signature checks; twice the
+	// artefacts' own length where that is more.
+	callBytes = 2 << 20
+)
+
+// bound makes all that is verified from now on draw on one budget.
+func (s *sheaf) bound(checks int) {
+	bytes := 0
+	for _, a := range s.all {
+		bytes += 2 * len(a.Data)
+	}
+	s.budget = sm.NewBudget(checks, max(callBytes, bytes), s.Trust.voice)
+	s.voice = s.budget.Within(s.ctx)
+	s.chains, s.seals, s.stamps = s.chains.With(s.voice), s.seals.With(s.voice), s.stamps.With(s.voice)
 }
 
 // maxCertificates bounds the certificates of a sheaf, so that looking for an authority costs little.

@@ -28,7 +28,8 @@ func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.Ver
 		}
 	}
 	alone := func(kind Kind, verify func(*sheaf) steps) (api.VerifyAnswer, error) {
-		return verifyAnswer(Verified{Kind: kind, Steps: verify(t.gather(nil))}), nil
+		done := verify(t.gather(ctx, nil, callChecks))
+		return verifyAnswer(Verified{Kind: kind, Steps: done}), ctx.Err()
 	}
 	alleged, document, answer := v.License != "", v.Document != "", v.Answer != nil
 	switch {
@@ -66,7 +67,7 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 		}
 		all = append(all, Artefact{Data: data})
 	}
-	s := t.gather(all)
+	s := t.gather(ctx, all, callChecks)
 	if !slices.Contains(documents, s.kinds[0]) {
 		var done steps
 		done.fail("recognised", "it is no document of a known kind")
@@ -77,7 +78,7 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 	if err := s.signatures(ctx, wanted); err != nil {
 		return api.VerifyAnswer{}, err
 	}
-	return verifyAnswer(s.verified(0)), nil
+	return verifyAnswer(s.verified(0)), ctx.Err()
 }
 
 // maxSteps bounds the steps of an answer. The first that failed stand in it.

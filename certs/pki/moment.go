@@ -101,7 +101,7 @@ func (m Moment) String() string {
 	case Claimed:
 		return at + ", the time that the signer claims"
 	case Stamped:
-		return at + ", the time of the time stamp"
+		return at + ", when it had been signed"
 	}
 	return at
 }
