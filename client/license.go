@@ -318,16 +318,15 @@ func (s *sheaf) status(done *steps, c licenseClaims, in *answered, presentation 
 
 // status is what the answer says of a license in it.
 func (d *answered) status(presentation string) string {
-	var a contents
-	if json.Unmarshal(d.answer, &a) != nil {
+	if d.said == nil {
 		return ""
 	}
-	for _, l := range a.Licenses {
+	for _, l := range d.said.Licenses {
 		if l.License == presentation {
 			return string(l.Status)
 		}
 	}
-	for _, m := range a.Materials {
+	for _, m := range d.said.Materials {
 		if m.License == presentation {
 			return string(m.Status)
 		}
@@ -364,12 +363,14 @@ func purposeOf(r audit.Record) string {
 
 // released reports whether the answer released this license with at least these disclosures.
 func (d *answered) released(presentation string) bool {
-	var a contents
-	if json.Unmarshal(d.answer, &a) != nil {
+	if d.said == nil {
 		return false
 	}
 	want := strings.Split(strings.TrimSuffix(presentation, "~"), "~")
-	for _, l := range a.all() {
+	for _, l := range d.said.all() {
+		if first, _, _ := strings.Cut(l.License, "~"); first != want[0] {
+			continue
+		}
 		have := make(map[string]bool)
 		for i, text := range strings.Split(strings.TrimSuffix(l.License, "~"), "~") {
 			have[strconv.FormatBool(i == 0)+text] = true

@@ -67,7 +67,8 @@ type sheaf struct {
 	kinds   []Kind
 	bodies  map[string]bool        // base64url SM3 of every artefact that may be a call's body
 	loose   []string               // those digests of bodies that are nothing else
-	calls   []string               // tokens of calls
+	calls   map[string]string      // tokens of calls, by their digest
+	callsOf map[string]bool        // digests of the bodies that they are of
 	answers []answered             // answers and refusals whose receipts hold
 	read    map[string]answered    // every document read so far, by its digest
 	lists   map[string]*listStatus // status lists that hold, by the URI they are published under
@@ -89,7 +90,8 @@ type listStatus struct {
 
 // An answered is a document with a receipt, taken apart.
 type answered struct {
-	answer  []byte // canonical
+	answer  []byte    // canonical
+	said    *contents // of the answer; nil when it is not of the contract's form
 	receipt tlog.Receipt
 	record  audit.Record // zero unless the receipt's leaf is one
 	steps   steps
@@ -99,7 +101,7 @@ type answered struct {
 // gather looks at everything once, so that verify can hold one artefact against the others.
 func (t *Trust) gather(ctx context.Context, artefacts []Artefact, checks int) *sheaf {
 	s := &sheaf{
-		Trust: t, ctx: ctx, voice: t.voice, chains: t.chains, seals: t.seals, stamps: t.stamps, bodies: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered), all: artefacts,
+		Trust: t, ctx: ctx, voice: t.voice, chains: t.chains, seals: t.seals, stamps: t.stamps, bodies: make(map[string]bool), calls: make(map[string]string), callsOf: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered), all: artefacts,
 		between: slices.Clone(t.authorities), contents: make(map[int]bool), signed: make(map[int]Verified),
 	}
 	for _, a := range t.kept { // what the trust itself brings is not charged to the call
@@ -113,7 +115,11 @@ func (t *Trust) gather(ctx context.Context, artefacts []Artefact, checks int) *s
 		s.gatherEvidence(kind, a.Data)
 		switch kind {
 		case Call:
-			s.calls = append(s.calls, strings.TrimSpace(string(a.Data)))
+			compact := strings.TrimSpace(string(a.Data))
+			s.calls[sm.DigestB64([]byte(compact))] = compact
+			if c, err := readClaims(compact); err == nil {
+				s.callsOf[c.Body] = true
+			}
 		case Certificate:
 			s.gatherCertificates(a.Data)
 		}
@@ -263,9 +269,5 @@ func (s *sheaf) verify(a Artefact, kind Kind) (done steps) {
 
 // isBody reports whether some call among the artefacts is of this body.
 func (s *sheaf) isBody(data []byte) bool {
-	digest := sm.DigestB64(data)
-	return slices.ContainsFunc(s.calls, func(call string) bool {
-		c, err := readClaims(call)
-		return err == nil && c.Body == digest
-	})
+	return len(s.callsOf) > 0 && s.callsOf[sm.DigestB64(data)]
 }

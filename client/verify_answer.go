@@ -34,6 +34,10 @@ func (s *sheaf) proveAnswered(document []byte) (d answered) {
 		return d
 	}
 	d.steps.ok("document", "")
+	var said contents
+	if json.Unmarshal(d.answer, &said) == nil && len(said.Licenses) <= maxLicenses && len(said.Materials) <= maxMaterials {
+		d.said = &said
+	}
 	d.prove(s)
 	return d
 }
@@ -74,12 +78,7 @@ func (s *sheaf) tokenOf(r tlog.Receipt) string {
 	if err != nil {
 		return ""
 	}
-	for _, call := range s.calls {
-		if sm.DigestB64([]byte(call)) == record.TokenDigest {
-			return call
-		}
-	}
-	return ""
+	return s.calls[record.TokenDigest]
 }
 
 // answered verifies {answer, receipt} or a problem document: the receipt, every license inside, and that the record's uses
@@ -90,16 +89,27 @@ func (s *sheaf) answered(document []byte) steps {
 	if d.answer == nil || d.record.V == 0 {
 		return done
 	}
-	var a contents
-	if err := json.Unmarshal(d.answer, &a); err != nil {
+	if d.said == nil {
 		done.fail("answer-read", "the answer is not of the contract's form")
 		return done
 	}
-	done.result("operation-in-record", a.operation(d.record))
-	if a.Operation == "licenses.query" || a.Operation == "cases.check" {
-		done.result("uses-in-record", a.uses(d.record))
+	a, uses := d.said, d.said.Operation == "licenses.query" || d.said.Operation == "cases.check"
+	switch {
+	case !d.proven: // what nobody signed says nothing
+		done.unknown("operation-in-record", "the record is not proven")
+		if uses {
+			done.unknown("uses-in-record", "the record is not proven")
+		}
+	default:
+		done.result("operation-in-record", a.operation(d.record))
+		if uses {
+			done.result("uses-in-record", a.uses(d.record))
+		}
 	}
 	for i, l := range a.all() {
+		if s.ctx.Err() != nil {
+			return done
+		}
 		prefix := fmt.Sprintf("license[%d]", i)
 		done.under(prefix, s.license(l.License, &d))
 		done.under(prefix, l.steps())
@@ -109,6 +119,12 @@ func (s *sheaf) answered(document []byte) steps {
 	}
 	return done
 }
+
+// The contract's bounds of an answer.
+const (
+	maxLicenses  = 64
+	maxMaterials = 512
+)
 
 // contents are the parts of an answer that can be verified; answers of all operations share them.
 type contents struct {

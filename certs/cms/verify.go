@@ -138,7 +138,7 @@ func (j *judgement) put(step string, state license.StepState, reason string) {
 
 // judge goes through the steps; whole says whether there is one content.
 func (j *judgement) judge(ctx context.Context, whole error, at time.Time) {
-	if err := ctx.Err(); err != nil {
+	if err := sm.Interrupted(ctx); err != nil {
 		whole = err
 	}
 	if whole == nil {

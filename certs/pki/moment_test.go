@@ -1,7 +1,6 @@
 package pki_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -50,7 +49,7 @@ func TestMoment(t *testing.T) {
 			return pki.ErrUnknownAnchor
 		}, fails, fails, fails, fails},
 		{"budget", always(fmt.Errorf("x: %w", sm.ErrBudget)), open, open, open, open},
-		{"hung up", always(context.Canceled), open, open, open, open},
+		{"hung up", always(fmt.Errorf("x: %w", sm.ErrInterrupted)), open, open, open, open},
 	} {
 		for source, want := range map[pki.TimeSource]license.StepState{
 			pki.Unstated: c.unstated, pki.Claimed: c.claimed, pki.Stamped: c.stamped, pki.Present: c.present,

@@ -138,16 +138,16 @@ func (e *Evidence) Status(ctx context.Context, c, issuer *pki.Certificate, at ti
 		}
 	}
 	for _, r := range e.Responses {
-		if ctx.Err() != nil {
-			return Status{}, ctx.Err()
+		if err := sm.Interrupted(ctx); err != nil {
+			return Status{}, err
 		}
 		if r.speaksOf(c, issuer) {
 			take(e.response(r, c, issuer, at))
 		}
 	}
 	for _, l := range e.Lists {
-		if ctx.Err() != nil {
-			return Status{}, ctx.Err()
+		if err := sm.Interrupted(ctx); err != nil {
+			return Status{}, err
 		}
 		if bytes.Equal(l.issuer, c.RawIssuer) {
 			take(e.list(l, c, issuer, at))

@@ -8,13 +8,22 @@ import (
 	"sync"
 )
 
-// ErrBudget says that a signature was not checked because a [Budget] is used up: nothing is known about that signature.
-var ErrBudget = errors.New("the work budget of one call is used up")
+// Why a signature was not checked. Nothing is known about it then.
+var (
+	ErrBudget      = errors.New("the work budget of one call is used up")
+	ErrInterrupted = errors.New("the call ended before this was checked")
+)
 
-// Undecided tells whether an error of a verifier leaves a signature undecided: the budget is used up, or the caller's context
-// has ended. Verifiers report that as not checkable, never as failed.
-func Undecided(err error) bool {
-	return errors.Is(err, ErrBudget) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+// Undecided tells whether an error of a verifier leaves a signature undecided: it is ErrBudget or ErrInterrupted. Verifiers report
+// that as not checkable, never as failed.
+func Undecided(err error) bool { return errors.Is(err, ErrBudget) || errors.Is(err, ErrInterrupted) }
+
+// Interrupted is nil until ctx has ended, then ErrInterrupted with its cause.
+func Interrupted(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInterrupted, err)
+	}
+	return nil
 }
 
 // Budget bounds the signature checks of one call, against inputs that cost far more to verify than to send. Verdicts are
@@ -53,7 +62,7 @@ func NewBudget(checks, bytes int, verify VerifyFunc) *Budget {
 	}
 }
 
-// Within returns the check of signatures on behalf of ctx: once that has ended, its error; once the budget is used up,
+// Within returns the check of signatures on behalf of ctx: once that has ended, ErrInterrupted; once the budget is used up,
 // ErrBudget; else the verdict.
 func (b *Budget) Within(ctx context.Context) VerifyFunc {
 	return func(pub *ecdsa.PublicKey, message, rs []byte) error { return b.check(ctx, pub, message, rs) }
@@ -67,8 +76,8 @@ func (b *Budget) Made() int {
 }
 
 func (b *Budget) check(ctx context.Context, pub *ecdsa.PublicKey, message, rs []byte) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("signature not checked: %w", err)
+	if err := Interrupted(ctx); err != nil {
+		return err
 	}
 	switch {
 	case len(message) == 0:
