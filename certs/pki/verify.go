@@ -319,13 +319,19 @@ func Above(c *Certificate, pools ...[]*Certificate) []*Certificate {
 				switch {
 				case len(found) == maxChain:
 					return found[1:]
-				case Names(found[i], p) && !bytes.Equal(p.RawIssuer, p.RawSubject) && !slices.ContainsFunc(found, p.Equal):
+				case Names(found[i], p) && !selfSigned(p) && !slices.ContainsFunc(found, p.Equal):
 					found = append(found, p)
 				}
 			}
 		}
 	}
 	return found[1:]
+}
+
+// selfSigned tells whether c says that its own key signed it. A self-issued certificate of a new key, which the old one signed
+// (RFC 5280 section 3.2), names that key.
+func selfSigned(c *Certificate) bool {
+	return bytes.Equal(c.RawIssuer, c.RawSubject) && (len(c.AuthorityKeyId) == 0 || bytes.Equal(c.AuthorityKeyId, c.SubjectKeyId))
 }
 
 // Names tells whether c says that issuer issued it: by name, and by key identifier where both have one.

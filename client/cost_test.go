@@ -1,0 +1,313 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"encoding/asn1"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"oncegate/api"
+	"oncegate/certs/certstest/office"
+	"oncegate/certs/cms"
+	"oncegate/certs/jws"
+	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
+	"oncegate/certs/seal"
+	"oncegate/certs/sm"
+	"oncegate/certs/statuslist"
+	"oncegate/certs/timestamp"
+	"oncegate/license"
+)
+
+// A dear request costs as much to verify as a stranger can make it, in less than 1 MiB.
+type dear struct {
+	name    string
+	trust   *Trust
+	request api.VerifyRequest
+}
+
+// dearest makes one or more of every kind.
+func dearest(tb testing.TB, o *office.Office) (list []dear) {
+	tb.Helper()
+	must := func(err error) {
+		tb.Helper()
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	now := func() time.Time { return o.Signed }
+	trust, run := trustOf(tb, o, nil, nil), newRun(tb)
+	ring := o.NewRing("示例", 200)
+	authorities := pki.MarshalPEM(ring.Authorities...)
+	file := func(name string, data []byte, beside ...[]byte) {
+		d := dear{name: name, trust: trust}
+		size := len(data)
+		d.request.Document = base64.RawURLEncoding.EncodeToString(data)
+		for _, b := range beside {
+			d.request.Beside = append(d.request.Beside, base64.RawURLEncoding.EncodeToString(b))
+			size += len(b)
+		}
+		if size > 1<<20 {
+			tb.Fatalf("%s has %d bytes", name, size)
+		}
+		list = append(list, d)
+	}
+	signers := func(n int) (ids []cms.Identity) {
+		for i := range n {
+			key := o.Signer(fmt.Sprint("dear-", i))
+			leaf := ring.NewLeaf(fmt.Sprint("dear-", i), pki.License, key)
+			ids = append(ids, cms.Identity{Signer: key, Chain: append([]*pki.Certificate{leaf}, ring.Authorities[i%100:i%100+2]...)})
+		}
+		return ids
+	}
+	message := func(c cms.Config, content []byte, ids ...cms.Identity) []byte {
+		c.Now = now
+		der, err := cms.Sign(tb.Context(), c, content, ids...)
+		must(err)
+		return der
+	}
+	lists := func(n, entries int) (out [][]byte) {
+		for i := range n {
+			out = append(out, ring.List(int64(i), entries))
+		}
+		return out
+	}
+	pems := func(lists [][]byte) []byte {
+		var out []byte
+		for _, l := range lists {
+			out = append(out, pki.MarshalCRL(l)...)
+		}
+		return out
+	}
+
+	// Messages: many signers, long contents, many certificates, much evidence.
+	file("message, 16 signers below a ring", message(cms.Config{}, []byte("content"), signers(16)...), authorities)
+	file("message, 16 bare signers of 900 kB", message(cms.Config{Bare: true}, make([]byte, 900<<10), signers(16)...))
+	file("message, 16 signers of 900 kB", message(cms.Config{}, make([]byte, 900<<10), signers(16)...))
+	file("message, 16 signers, 16 lists inside", message(cms.Config{CRLs: lists(16, 1000)}, []byte("content"), signers(16)...), authorities)
+	var contents [][]byte
+	for i := range 15 {
+		contents = append(contents, bytes.Repeat([]byte{byte(i)}, 60<<10))
+	}
+	file("detached message, 16 signers, 15 contents", message(cms.Config{Detached: true}, []byte("another"), signers(16)...), contents...)
+	file("detached message, 16 bare signers, 15 contents", message(cms.Config{Detached: true, Bare: true}, []byte("another"), signers(16)...), contents...)
+
+	// Revocation lists and answers: of many authorities of one name.
+	file("list of 900 kB, 200 authorities", ring.List(1, 20000), authorities)
+	file("16 lists, 200 authorities", pems(lists(16, 100)), authorities)
+	file("16 × 15 lists beside a message", message(cms.Config{}, []byte("content"), signers(16)...),
+		slices.Insert(slices.Repeat([][]byte{pems(lists(15, 30))}, 14), 0, authorities)...)
+	responder := &revocation.Responder{Issuer: ring.Authorities[0], Signer: ring.Key(), Now: now, Lookup: func(context.Context, *big.Int) (revocation.Status, error) {
+		return revocation.Status{State: revocation.Good}, nil
+	}}
+	id, err := revocation.NewCertID(ring.Authorities[0], ring.Leaf.SerialNumber, revocation.SM3)
+	must(err)
+	query, err := revocation.Request{IDs: []revocation.CertID{id}}.Marshal()
+	must(err)
+	reply := httptest.NewRecorder()
+	responder.ServeHTTP(reply, httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(query)))
+	file("answer of a responder, 200 authorities", reply.Body.Bytes(), authorities)
+
+	// Time stamps.
+	tsa, err := timestamp.NewAuthority(timestamp.Config{Signer: ring.Signer, Chain: append([]*pki.Certificate{
+		ring.NewStamper(ring.Signer)}, ring.Authorities[:60]...), Policy: asn1.ObjectIdentifier{1, 2, 3}, Now: now})
+	must(err)
+	token, err := tsa.Stamp(tb.Context(), []byte("content"))
+	must(err)
+	file("time stamp with 61 certificates", token, authorities, []byte("content"))
+
+	// Seals.
+	var listed []*pki.Certificate
+	for i := range seal.MaxSigners {
+		listed = append(listed, ring.NewLeaf(fmt.Sprint("listed-", i), pki.Seal, ring.Signer))
+	}
+	must(err)
+	maker := seal.Maker{Signer: ring.Signer, Certificate: ring.NewLeaf("maker", pki.SealMaker, ring.Signer), Now: now}
+	large, err := seal.Make(tb.Context(), maker, seal.Spec{
+		ID: "ES1", Name: "示例", From: o.Signed, To: o.Now.AddDate(1, 0, 0), Signers: listed, Picture: o.Holder.Seal.Picture,
+	})
+	must(err)
+	gathered := revocation.Gather(lists(16, 500), nil)
+	sealed, err := seal.Sign(tb.Context(), seal.Holder{Seal: large, Signer: ring.Signer, Certificate: listed[255], Now: now, Evidence: gathered},
+		sm.Digest([]byte("content")), "/Doc_0/Signs/Sign_0/Signature.xml")
+	must(err)
+	file("seal of 256 signers", large.Raw, authorities)
+	file("seal signature with 16 lists inside", sealed.Raw, authorities, []byte("content"))
+
+	// Licenses, alone and in an answer, and status lists.
+	payload := func(i int) []byte {
+		b, err := json.Marshal(map[string]any{
+			"iss": office.USCC, "id": o.Identifier(office.USCC), "ver": 1, "type": "x", "iat": o.Signed.Unix() + int64(i), "_sd_alg": "sm3",
+			"status": map[string]any{"status_list": map[string]any{"idx": i, "uri": "https://x.example/1"}},
+		})
+		must(err)
+		return b
+	}
+	licenseOf := func(i, above int) string {
+		key := o.Signer(fmt.Sprint("dear-license-", i%40))
+		chain := []*pki.Certificate{ring.NewLeaf("license", pki.License, key)}
+		for j := range above {
+			chain = append(chain, ring.Authorities[(i+j)%200])
+		}
+		jwt, err := jws.Sign(tb.Context(), key, jws.Header{Typ: LicenseType, X5C: pki.DER(chain...)}, payload(i))
+		must(err)
+		return jwt + "~"
+	}
+	list = append(list, dear{"license below a ring", trust, api.VerifyRequest{License: licenseOf(0, 5)}})
+	var receipt api.Receipt
+	must(json.Unmarshal(run.receipt(), &receipt))
+	answer := contents_{Operation: "licenses.query", Time: api.At(o.Signed).String()}
+	for i := range maxLicenses {
+		answer.Licenses = append(answer.Licenses, map[string]any{"license": licenseOf(i, 5), "fields": map[string]string{}})
+	}
+	for i := range 80 {
+		answer.Materials = append(answer.Materials, map[string]any{"license": licenseOf(1000+i, 5), "state": "met"})
+	}
+	text, err := json.Marshal(answer)
+	must(err)
+	many := contents_{Operation: "cases.check", Time: api.At(o.Signed).String()}
+	for i := range maxMaterials {
+		many.Materials = append(many.Materials, map[string]any{"license": licenseOf(i, 0), "state": "met"})
+	}
+	long, err := json.Marshal(many)
+	must(err)
+	list = append(list, dear{"answer with 512 licenses", run.trust, api.VerifyRequest{Answer: jsontext.Value(long), Receipt: receipt}})
+	list = append(list, dear{"answer with 144 licenses", run.trust, api.VerifyRequest{Answer: jsontext.Value(text), Receipt: receipt}})
+	answer.Licenses, answer.Materials = nil, nil
+	for range 300000 {
+		answer.Licenses = append(answer.Licenses, map[string]any{})
+	}
+	text, err = json.Marshal(answer)
+	must(err)
+	list = append(list, dear{"answer with 300,000 empty licenses", run.trust, api.VerifyRequest{Answer: jsontext.Value(text), Receipt: receipt}})
+	status, err := statuslist.New(8, 1<<17)
+	must(err)
+	compact, err := statuslist.Sign(tb.Context(), ring.Signer, jws.Header{X5C: pki.DER(append([]*pki.Certificate{ring.Leaf}, ring.Authorities[:5]...)...)},
+		statuslist.Token{Subject: "https://x.example/1", IssuedAt: o.Signed, Expires: o.Now.AddDate(1, 0, 0), List: status})
+	must(err)
+	file("status list", []byte(compact), authorities)
+
+	// A document with many signatures.
+	pkg := o.Write(office.Document(o.Identifier(office.USCC)))
+	for i := range 40 {
+		pkg = o.SignBy(pkg, cms.Identity{Signer: o.Signer(fmt.Sprint("dear-", i)), Chain: append([]*pki.Certificate{
+			ring.NewLeaf("x", pki.License, o.Signer(fmt.Sprint("dear-", i)))}, ring.Authorities[:20]...)}, cms.Config{Now: now})
+	}
+	file("document with 40 signatures below a ring", pkg, authorities)
+	return list
+}
+
+// contents_ is an answer that is written.
+type contents_ struct {
+	Operation string           `json:"operation"`
+	Time      string           `json:"time"`
+	Licenses  []map[string]any `json:"licenses"`
+	Materials []map[string]any `json:"materials"`
+}
+
+// A call makes at most 64 signature checks, whatever it brings, and none once the caller has hung up. What was not checked is
+// said to be so.
+func TestCallBudget(t *testing.T) {
+	o := office.New(t, "cost", time.Now())
+	checks := 0
+	var onCheck func()
+	for _, d := range dearest(t, o) {
+		t.Run(d.name, func(t *testing.T) {
+			trust := *d.trust
+			trust.voice = func(pub *ecdsa.PublicKey, m, rs []byte) error {
+				if checks++; onCheck != nil {
+					onCheck()
+				}
+				return sm.Verify(pub, m, rs)
+			}
+			checks, onCheck = 0, nil
+			a, err := trust.VerifyRequest(t.Context(), d.request)
+			if err != nil || len(a.Steps) == 0 {
+				t.Fatal(err)
+			}
+			if checks > callChecks {
+				t.Errorf("%d signature checks", checks)
+			}
+			for _, s := range a.Steps {
+				if s.State == api.StepState(license.Failed) && (strings.Contains(s.Reason, sm.ErrBudget.Error()) || strings.Contains(s.Reason, sm.ErrInterrupted.Error())) {
+					t.Errorf("%s failed: %s", s.Name, s.Reason)
+				}
+			}
+			if checks < 2 {
+				return
+			}
+			ctx, hangUp := context.WithCancel(t.Context())
+			defer hangUp()
+			checks, onCheck = 0, hangUp
+			if _, err := trust.VerifyRequest(ctx, d.request); !errors.Is(err, context.Canceled) || checks != 1 {
+				t.Errorf("after the caller has hung up: %d more signature checks, %v", checks-1, err)
+			}
+		})
+	}
+}
+
+// Files given at the command share a budget for all of them, and one that is dear takes nothing from those before it.
+func TestFilesBudget(t *testing.T) {
+	o := office.New(t, "files", time.Now())
+	trust := trustOf(t, o, nil, nil)
+	checks := 0
+	trust.voice = func(pub *ecdsa.PublicKey, m, rs []byte) error { checks++; return sm.Verify(pub, m, rs) }
+	doc := Artefact{"license.ofd", o.License()}
+	var all []Artefact
+	for i := range 100 {
+		all = append(all, Artefact{fmt.Sprint(i), doc.Data})
+	}
+	for _, v := range trust.Verify(all...) {
+		if v.Err() != nil {
+			t.Fatal(v.Err())
+		}
+	}
+	if checks > 16 {
+		t.Errorf("%d signature checks for one document given a hundred times", checks)
+	}
+}
+
+// BenchmarkDearest reports the processor time of the dearest requests. None may cost more than 200 ms.
+func BenchmarkDearest(b *testing.B) {
+	o := office.New(b, "cost", time.Now())
+	for _, d := range dearest(b, o) {
+		b.Run(strings.ReplaceAll(d.name, " ", "-"), func(b *testing.B) {
+			trust := d.trust
+			var spent time.Duration
+			n := 0
+			for b.Loop() {
+				n++
+				before := processorTime()
+				if _, err := trust.VerifyRequest(b.Context(), d.request); err != nil {
+					b.Fatal(err)
+				}
+				spent += processorTime() - before
+			}
+			b.ReportMetric(float64(spent)/float64(n)/1e6, "cpu-ms")
+			b.ReportMetric(float64(len(d.request.Document)+len(d.request.Answer)+len(d.request.License)), "bytes")
+		})
+	}
+}
+
+// processorTime is what this process has used.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
