@@ -208,6 +208,28 @@ func dearest(tb testing.TB, o *office.Office) (list []dear) {
 			ring.NewLeaf("x", pki.License, o.Signer(fmt.Sprint("dear-", i)))}, ring.Authorities[:20]...)}, cms.Config{Now: now})
 	}
 	file("document with 40 signatures below a ring", pkg, authorities)
+	values := []byte{0x30, 0x83, 0x12, 0x4f, 0x80} // 400,000 integers, which compress well, but not too well
+	random := o.Stream("integers")
+	var one [1]byte
+	for i := range 400000 {
+		if i%256 == 0 {
+			_, err := random.Read(one[:])
+			must(err)
+		}
+		values = append(values, 2, 1, one[0]&0x7f)
+	}
+	heavy := message(cms.Config{CRLs: [][]byte{values}}, []byte("content"), signers(1)...)
+	pkg = o.Write(office.Document(o.Identifier(office.USCC)))
+	for range 60 {
+		pkg = o.SignBy(pkg, o.Identity, cms.Config{Now: now})
+	}
+	pkg = office.Edit(tb, pkg, func(name string, data []byte) []byte {
+		if strings.HasSuffix(name, "SignedValue.dat") {
+			return heavy
+		}
+		return data
+	})
+	file("document with 60 signatures of 400,000 values", pkg)
 	return list
 }
 

@@ -59,6 +59,11 @@ func stapledIn(s *seal.Signature) *revocation.Evidence {
 
 // judgeSeal judges the seals of a document, and keeps their signature values for time stamps that lie beside it.
 func (s *sheaf) judgeSeal(ctx context.Context, value, digest []byte, path string) ofd.Proof {
+	if err := s.take(len(value)); err != nil {
+		var unread steps
+		unread.result(seal.StepForm, err)
+		return ofd.Proof{Steps: unread}
+	}
 	r := s.sealValue(ctx, value, digest, path)
 	p := ofd.Proof{Signer: nameOf(r.Signer), USCC: r.Signer.USCC, SealName: r.SealName, Time: r.Time, Proven: r.Stamped, Steps: r.Steps}
 	if r.Signature != nil {

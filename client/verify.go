@@ -63,6 +63,7 @@ type sheaf struct {
 	budget                *sm.Budget      // of the call; the four below, in place of those of the trust, draw on it
 	voice                 sm.VerifyFunc
 	chains, seals, stamps *pki.Verifier
+	unread                int // bytes of signature values that may still be read out of documents
 
 	kinds   []Kind
 	bodies  map[string]bool        // base64url SM3 of every artefact that may be a call's body
@@ -167,8 +168,8 @@ const (
 	// callChecks is how many different signature checks a call to licenses.verify may cost. [Trust.Verify], which verifies the
 	// files of whoever runs it, has so many for each artefact, and all of them share what is left.
 	callChecks = 64
-	// callBytes is how many bytes of long messages, such as revocation lists, may be digested for signature checks; twice the
-	// artefacts' own length where that is more.
+	// callBytes is how many bytes of long messages, such as revocation lists, may be digested for signature checks, and how many
+	// of signature values read out of documents, where they are packed; twice the artefacts' own length where that is more.
 	callBytes = 2 << 20
 )
 
@@ -178,9 +179,19 @@ func (s *sheaf) bound(checks int) {
 	for _, a := range s.all {
 		bytes += 2 * len(a.Data)
 	}
-	s.budget = sm.NewBudget(checks, max(callBytes, bytes), s.Trust.voice)
+	s.unread = max(callBytes, bytes)
+	s.budget = sm.NewBudget(checks, s.unread, s.Trust.voice)
 	s.voice = s.budget.Within(s.ctx)
 	s.chains, s.seals, s.stamps = s.chains.With(s.voice), s.seals.With(s.voice), s.stamps.With(s.voice)
+}
+
+// take allows to read a signature value of n bytes.
+func (s *sheaf) take(n int) error {
+	if n > s.unread {
+		return sm.ErrBudget
+	}
+	s.unread -= n
+	return sm.Interrupted(s.ctx)
 }
 
 // maxCertificates bounds the certificates of a sheaf, so that looking for an authority costs little.
