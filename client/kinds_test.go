@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"encoding/pem"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"oncegate/certs/cms"
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
+	"oncegate/certs/sm"
 	"oncegate/certs/timestamp"
 	"oncegate/license"
 )
@@ -229,4 +231,96 @@ func FuzzKindOf(f *testing.F) {
 			t.Error("no kind")
 		}
 	})
+}
+
+// Signatures of OFD (type Sign) as other software writes them are read, each by the standard's text; altered copies are refused.
+func TestOtherSigners(t *testing.T) {
+	o := office.New(t, "client", time.Now())
+	trust := trustOf(t, o, nil, nil)
+	pkg := o.SignBy(o.Write(office.Document(o.Identifier(office.USCC))), o.Identity, cms.Config{Detached: true})
+	_, xml, _ := sealedValue(t, pkg)
+	digest, other := sm.Digest(xml), sm.Digest([]byte("other"))
+	value := func(c cms.Config, content []byte) []byte {
+		c.Now = func() time.Time { return o.Signed }
+		der, err := cms.Sign(t.Context(), c, content, o.Identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	for _, c := range []struct {
+		name  string
+		value []byte
+		fails string
+	}{
+		// GM/T 0099 clause 7.2: the content is the SM3 of Signature.xml; inside or not, with attributes or without.
+		{"SM3 inside", value(cms.Config{}, digest[:]), ""},
+		{"SM3 inside, bare", value(cms.Config{Bare: true}, digest[:]), ""},
+		{"SM3 detached", value(cms.Config{Detached: true}, digest[:]), ""},
+		{"SM3 detached, bare", value(cms.Config{Detached: true, Bare: true}, digest[:]), ""},
+		// PKCS#9 attributes whose messageDigest is the SM3 of Signature.xml itself, with nothing inside.
+		{"messageDigest of Signature.xml", value(cms.Config{Detached: true}, xml), ""},
+		{"messageDigest of Signature.xml, RFC 5652", value(cms.Config{Detached: true, Dialect: cms.RFC}, xml), ""},
+		{"messageDigest of Signature.xml, pkcs7-data", value(cms.Config{Detached: true, ContentType: cms.RFC.Data()}, xml), ""},
+		{"pkcs7-data inside", value(cms.Config{ContentType: cms.RFC.Data()}, digest[:]), ""},
+		{"GM data in RFC 5652", value(cms.Config{Dialect: cms.RFC, ContentType: cms.GM.Data()}, digest[:]), ""},
+
+		{"messageDigest of another file", value(cms.Config{Detached: true}, []byte("other")), "cms-digest"},
+		{"SM3 of another file, detached", value(cms.Config{Detached: true}, other[:]), "cms-digest"},
+		{"SM3 of another file, inside", value(cms.Config{}, other[:]), "signature-content"},
+		{"Signature.xml, detached and bare", value(cms.Config{Detached: true, Bare: true}, xml), "cms-signature"}, // no standard says so
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			signed := office.Edit(t, pkg, func(name string, data []byte) []byte {
+				if strings.HasSuffix(name, "SignedValue.dat") {
+					return c.value
+				}
+				return data
+			})
+			v := trust.Verify(Artefact{"x.ofd", signed})[0]
+			failed := strings.Join(named(v.Steps), " ")
+			if c.fails == "" && failed != "" || !strings.Contains(failed, c.fails) {
+				t.Errorf("failed %q, want %q\n%+v", failed, c.fails, v.Steps)
+			}
+			if c.fails != "" {
+				return
+			}
+			places := []int{len(c.value) - 1} // of the signature
+			for _, sum := range [][]byte{digest[:], sm3Of(digest[:])} {
+				if i := bytes.Index(c.value, sum); i >= 0 {
+					places = append(places, i)
+				}
+			}
+			for _, i := range places {
+				bad := bytes.Clone(c.value)
+				bad[i] ^= 1
+				altered := office.Edit(t, pkg, func(name string, data []byte) []byte {
+					if strings.HasSuffix(name, "SignedValue.dat") {
+						return bad
+					}
+					return data
+				})
+				if v := trust.Verify(Artefact{"x.ofd", altered})[0]; v.Err() == nil {
+					t.Errorf("byte %d changed: %+v", i, v.Steps)
+				}
+			}
+			altered := office.Edit(t, pkg, func(name string, data []byte) []byte {
+				switch {
+				case strings.HasSuffix(name, "SignedValue.dat"):
+					return c.value
+				case strings.HasSuffix(name, "Signature.xml"):
+					return append(data, '\n')
+				}
+				return data
+			})
+			if v := trust.Verify(Artefact{"x.ofd", altered})[0]; v.Err() == nil {
+				t.Errorf("another Signature.xml: %+v", v.Steps)
+			}
+		})
+	}
+}
+
+func sm3Of(b []byte) []byte {
+	d := sm.Digest(b)
+	return d[:]
 }
