@@ -217,6 +217,78 @@ func TestTenYearsLater(t *testing.T) {
 	}
 }
 
+// The table of [pki.Moment] holds for messages and seals alike: whose time it is decides what an expired or revoked certificate
+// means.
+func TestTimes(t *testing.T) {
+	o := office.New(t, "client", time.Now())
+	now := func() time.Time { return o.Signed }
+	message := func(c cms.Config) Artefact {
+		c.Now = now
+		der, err := cms.Sign(t.Context(), c, []byte("content"), o.Identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Artefact{"m.p7s", der}
+	}
+	unstamped := o.Holder
+	unstamped.TimeStamp = nil
+	page := o.Write(office.Document(o.Identifier(office.USCC)))
+	const ok, open, fails = license.OK, license.NotCheckable, license.Failed
+	type states struct{ valid, expired, before, since license.StepState }
+	for _, c := range []struct {
+		name, step string
+		what       Artefact
+		by         *pki.Certificate
+		want       states
+	}{
+		{"message, unstated", "cms-", message(cms.Config{Bare: true}), o.Identity.Chain[0], states{ok, open, fails, fails}},
+		{"message, claimed", "cms-", message(cms.Config{}), o.Identity.Chain[0], states{ok, open, fails, open}},
+		{"message, stamped", "cms-", message(cms.Config{TimeStamp: o.Stamps.Stamp}), o.Identity.Chain[0], states{ok, ok, fails, ok}},
+		{"seal, claimed", "signature[0]/seal-signer-", Artefact{"a.ofd", o.SealBy(page, unstamped)}, o.Holder.Certificate, states{ok, open, fails, open}},
+		{"seal, stamped", "signature[0]/seal-signer-", Artefact{"a.ofd", o.SealBy(page, o.Holder)}, o.Holder.Certificate, states{ok, ok, fails, ok}},
+	} {
+		root := Artefact{"root.crl", o.RootList()}
+		list := func(at time.Time) Artefact {
+			if at.IsZero() {
+				return Artefact{"sub.crl", o.Revoked(nil, at)}
+			}
+			return Artefact{"sub.crl", o.Revoked(c.by, at)}
+		}
+		for _, x := range []struct {
+			name, step string
+			now        time.Time
+			list       Artefact
+			want       license.StepState
+		}{
+			{"valid", "chain", o.Now, list(time.Time{}), c.want.valid},
+			{"not revoked", "revocation", o.Now, list(time.Time{}), c.want.valid},
+			{"expired since", "chain", o.Now.AddDate(3, 0, 0), list(time.Time{}), c.want.expired},
+			{"revoked before", "revocation", o.Now, list(o.Signed.Add(-time.Hour)), c.want.before},
+			{"revoked since", "revocation", o.Now, list(o.Now.Add(-2 * time.Hour)), c.want.since},
+		} {
+			trust := trustOf(t, o, nil, nil)
+			trust.now = func() time.Time { return x.now }
+			v := trust.Verify(c.what, x.list, root)[0]
+			if s := stepNamed(v.Steps, c.step+x.step); s.State != x.want || s.State != ok && s.Reason == "" {
+				t.Errorf("%s, %s: %+v, want %s\n%+v", c.name, x.name, s, x.want, v.Steps)
+			}
+		}
+	}
+	// A time-stamping authority whose key was lost since proves no time any more (RFC 3161 section 4).
+	stamped := message(cms.Config{TimeStamp: o.Stamps.Stamp})
+	lost := Artefact{"sub.crl", o.Revoked(o.Stamps.Chain[0], o.Now.Add(-2*time.Hour))}
+	trust := trustOf(t, o, nil, nil)
+	v := trust.Verify(stamped, lost, Artefact{"root.crl", o.RootList()})[0]
+	if s := stepNamed(v.Steps, "timestamp-revocation"); s.State != fails {
+		t.Errorf("%+v", s)
+	}
+	trust.now = func() time.Time { return o.Now.AddDate(3, 0, 0) }
+	v = trust.Verify(stamped, lost, Artefact{"root.crl", o.RootList()})[0]
+	if s := stepNamed(v.Steps, "cms-chain"); s.State != open {
+		t.Errorf("%+v", s)
+	}
+}
+
 // Kinds are guessed from any bytes at all without harm.
 func FuzzKindOf(f *testing.F) {
 	o := office.New(f, "client", time.Now())
