@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/asn1"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -111,6 +112,22 @@ func dearest(tb testing.TB, o *office.Office) (list []dear) {
 	file("16 lists, 200 authorities", pems(lists(16, 100)), authorities)
 	file("16 × 15 lists beside a message", message(cms.Config{}, []byte("content"), signers(16)...),
 		slices.Insert(slices.Repeat([][]byte{pems(lists(15, 30))}, 14), 0, authorities)...)
+	genuine, _ := pem.Decode(o.Revoked(nil, time.Time{}))
+	forged := func(from int) [][]byte {
+		var out [][]byte
+		for i := range 15 {
+			bad := bytes.Clone(genuine.Bytes)
+			bad[len(bad)-1] ^= byte(from + i)
+			bad[len(bad)-2] ^= 1
+			out = append(out, bad)
+		}
+		return out
+	}
+	var beside [][]byte
+	for i := range 15 {
+		beside = append(beside, pems(forged(15*i)))
+	}
+	file("15 × 15 forged lists beside a message of a known signer", message(cms.Config{}, []byte("content"), slices.Repeat([]cms.Identity{o.Identity}, 16)...), beside...)
 	responder := &revocation.Responder{Issuer: ring.Authorities[0], Signer: ring.Key(), Now: now, Lookup: func(context.Context, *big.Int) (revocation.Status, error) {
 		return revocation.Status{State: revocation.Good}, nil
 	}}

@@ -137,20 +137,26 @@ func (e *Evidence) Status(ctx context.Context, c, issuer *pki.Certificate, at ti
 			best = s
 		}
 	}
-	for _, r := range e.Responses {
-		if err := sm.Interrupted(ctx); err != nil {
-			return Status{}, err
-		}
-		if r.speaksOf(c, issuer) {
-			take(e.response(r, c, issuer, at))
-		}
-	}
 	for _, l := range e.Lists {
+		if undecided != nil {
+			break
+		}
 		if err := sm.Interrupted(ctx); err != nil {
 			return Status{}, err
 		}
 		if bytes.Equal(l.issuer, c.RawIssuer) {
 			take(e.list(l, c, issuer, at))
+		}
+	}
+	for _, r := range e.Responses {
+		if undecided != nil {
+			break
+		}
+		if err := sm.Interrupted(ctx); err != nil {
+			return Status{}, err
+		}
+		if r.speaksOf(c, issuer) {
+			take(e.response(r, c, issuer, at))
 		}
 	}
 	switch {
