@@ -203,6 +203,18 @@ func dearest(tb testing.TB, o *office.Office) (list []dear) {
 	long, err := json.Marshal(many)
 	must(err)
 	list = append(list, dear{"answer with 512 licenses", run.trust, api.VerifyRequest{Answer: jsontext.Value(long), Receipt: receipt}})
+	known := contents_{Operation: "cases.check", Time: api.At(o.Signed).String()}
+	for i := range 280 {
+		jwt, err := jws.Sign(tb.Context(), run.issuer, jws.Header{Typ: LicenseType, X5C: pki.DER(append(slices.Clip(run.chain), ring.Authorities[i%200], ring.Authorities[i/200])...)}, payload(i))
+		must(err)
+		known.Materials = append(known.Materials, map[string]any{"license": jwt + "~", "state": "met"})
+	}
+	wide, err := json.Marshal(known)
+	must(err)
+	if len(wide) > 1<<20 {
+		tb.Fatal(len(wide))
+	}
+	list = append(list, dear{"answer with 280 licenses of a known issuer", run.trust, api.VerifyRequest{Answer: jsontext.Value(wide), Receipt: receipt}})
 	list = append(list, dear{"answer with 144 licenses", run.trust, api.VerifyRequest{Answer: jsontext.Value(text), Receipt: receipt}})
 	answer.Licenses, answer.Materials = nil, nil
 	for range 300000 {

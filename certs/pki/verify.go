@@ -54,9 +54,9 @@ type Verifier struct {
 	*chainCache
 }
 
-// chainCache keeps the chains that hold, also for the verifiers that [Verifier.With] makes.
+// chainCache keeps the chains that hold, as they were given and as paths, also for the verifiers that [Verifier.With] makes.
 type chainCache struct {
-	size int
+	size int // chains; each takes two entries
 
 	mu     sync.Mutex // protects chains
 	chains map[[sm.DigestSize]byte]verdict
@@ -200,6 +200,11 @@ func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at tim
 	if err != nil {
 		return verdict{}, err
 	}
+	// A path that is known need not be judged again, whatever certificates came along besides: those cost a stranger nothing.
+	key := chainKey(DER(path...)...)
+	if found, ok := v.lookup(key, at); ok {
+		return found, nil
+	}
 	pool := smx509.NewCertPool()
 	for _, c := range path[1:] {
 		pool.AddCert(c)
@@ -220,6 +225,7 @@ func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at tim
 			out.to = c.NotAfter
 		}
 	}
+	v.store(key, out)
 	return out, nil
 }
 
@@ -422,7 +428,7 @@ func (v *chainCache) store(key [sm.DigestSize]byte, found verdict) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.chains) >= v.size {
+	if len(v.chains) >= 2*v.size {
 		for k := range v.chains {
 			delete(v.chains, k)
 			break
