@@ -80,7 +80,7 @@ type Trust struct {
 	delegations map[Delegation]bool
 	keys        map[string]string // what a key file in this trust is for, by its point or vkey line
 	now         func() time.Time
-	voice       sm.VerifyFunc // verifyTwice, of everything but licenses and calls
+	voice       sm.VerifyFunc // verifyTwice; each call draws it from a budget of its own
 }
 
 // verifyTwice is the verdict of both voices on a signature; nothing is in a hurry here.

@@ -30,7 +30,7 @@ func (v Verified) Err() error { return Failure(v.Steps) }
 // a status list and against the receipt of the answer that released it. It asks nobody, and believes nothing that is not in t.
 // Results come in the order given, each with at least one step.
 func (t *Trust) Verify(artefacts ...Artefact) []Verified {
-	s := t.gather(context.Background(), artefacts, callChecks*max(1, len(artefacts)))
+	s := t.gather(context.Background(), artefacts, true)
 	_ = s.signatures(s.ctx, func(int) bool { return true }) // bytes at hand are read without an error
 	out := make([]Verified, len(artefacts))
 	for i, a := range artefacts {
@@ -45,6 +45,7 @@ func (s *sheaf) verified(i int) (v Verified) {
 	if done, ok := s.signed[i]; ok {
 		v = done
 	} else {
+		s.next(i)
 		v.Steps = s.verify(s.all[i], s.kinds[i])
 	}
 	if matches, is := s.contents[i]; is && (s.kinds[i] == Unknown || s.kinds[i] == Picture || s.kinds[i] == Body && len(s.calls) == 0) {
@@ -60,6 +61,7 @@ func (s *sheaf) verified(i int) (v Verified) {
 type sheaf struct {
 	*Trust
 	ctx                   context.Context // of the call; it ends every loop
+	each                  bool            // each artefact has a budget of its own
 	budget                *sm.Budget      // of the call; the four below, in place of those of the trust, draw on it
 	voice                 sm.VerifyFunc
 	chains, seals, stamps *pki.Verifier
@@ -100,17 +102,20 @@ type answered struct {
 }
 
 // gather looks at everything once, so that verify can hold one artefact against the others.
-func (t *Trust) gather(ctx context.Context, artefacts []Artefact, checks int) *sheaf {
+func (t *Trust) gather(ctx context.Context, artefacts []Artefact, each bool) *sheaf {
 	s := &sheaf{
-		Trust: t, ctx: ctx, voice: t.voice, chains: t.chains, seals: t.seals, stamps: t.stamps, bodies: make(map[string]bool), calls: make(map[string]string), callsOf: make(map[string]bool), lists: make(map[string]*listStatus), read: make(map[string]answered), all: artefacts,
-		between: slices.Clone(t.authorities), contents: make(map[int]bool), signed: make(map[int]Verified),
+		Trust: t, ctx: ctx, each: each, voice: t.voice, chains: t.chains, seals: t.seals, stamps: t.stamps,
+		bodies: make(map[string]bool), calls: make(map[string]string), callsOf: make(map[string]bool),
+		lists: make(map[string]*listStatus), read: make(map[string]answered), all: artefacts, between: slices.Clone(t.authorities),
+		contents: make(map[int]bool), signed: make(map[int]Verified),
 	}
 	for _, a := range t.kept { // what the trust itself brings is not charged to the call
 		s.gatherEvidence(kindOf(a.Data), a.Data)
 	}
-	s.bound(checks)
+	s.bound()
 	s.evidence = &revocation.Evidence{Lists: slices.Clip(t.evidence.Lists), Responses: slices.Clip(t.evidence.Responses), Verify: s.voice}
-	for _, a := range artefacts {
+	for i, a := range artefacts {
+		s.next(i)
 		kind := kindOf(a.Data)
 		s.kinds = append(s.kinds, kind)
 		s.gatherEvidence(kind, a.Data)
@@ -133,6 +138,7 @@ func (t *Trust) gather(ctx context.Context, artefacts []Artefact, checks int) *s
 		}
 	}
 	for i, a := range artefacts {
+		s.next(i)
 		if s.kinds[i] == Answer || s.kinds[i] == Refusal {
 			if d := s.readAnswered(a.Data); d.proven {
 				s.answers = append(s.answers, d)
@@ -166,7 +172,7 @@ func (s *sheaf) gatherCertificates(data []byte) {
 // both voices and takes 1.3 ms; the second voice digests 1 MiB in 18 ms.
 const (
 	// callChecks is how many different signature checks a call to licenses.verify may cost. [Trust.Verify], which verifies the
-	// files of whoever runs it, has so many for each artefact, and all of them share what is left.
+	// files of whoever runs it, has so many for each artefact, so that one file takes nothing from another.
 	callChecks = 64
 	// callBytes is how many bytes of long messages, such as revocation lists, may be digested for signature checks, and how many
 	// of signature values read out of documents, where they are packed; twice the artefacts' own length where that is more.
@@ -174,15 +180,24 @@ const (
 )
 
 // bound makes all that is verified from now on draw on one budget.
-func (s *sheaf) bound(checks int) {
+func (s *sheaf) bound() {
 	bytes := 0
 	for _, a := range s.all {
 		bytes += 2 * len(a.Data)
 	}
 	s.unread = max(callBytes, bytes)
-	s.budget = sm.NewBudget(checks, s.unread, s.Trust.voice)
+	s.budget = sm.NewBudget(callChecks, s.unread, s.Trust.voice)
 	s.voice = s.budget.Within(s.ctx)
 	s.chains, s.seals, s.stamps = s.chains.With(s.voice), s.seals.With(s.voice), s.stamps.With(s.voice)
+}
+
+// next begins the work for one artefact.
+func (s *sheaf) next(i int) {
+	if s.each {
+		bytes := max(callBytes, 2*len(s.all[i].Data))
+		s.budget.Allow(callChecks, bytes)
+		s.unread = max(s.unread, bytes)
+	}
 }
 
 // take allows to read a signature value of n bytes.
@@ -208,6 +223,7 @@ func (s *sheaf) signatures(ctx context.Context, wanted func(i int) bool) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+			s.next(i)
 			if err := s.signature(ctx, i); err != nil {
 				return err
 			}

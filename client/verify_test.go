@@ -305,7 +305,7 @@ func TestDelegate(t *testing.T) {
 // An answer whose licenses or uses are not those of its record fails, though every signature holds.
 func TestUsesMatchTheRecord(t *testing.T) {
 	r := newRun(t)
-	d := r.trust.gather(t.Context(), nil, callChecks).readAnswered(r.answer)
+	d := r.trust.gather(t.Context(), nil, false).readAnswered(r.answer)
 	var a contents
 	r.must(json.Unmarshal(d.answer, &a))
 	if err := a.uses(d.record); err != nil {

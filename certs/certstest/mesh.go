@@ -14,7 +14,7 @@ import (
 	"oncegate/certs/sm"
 )
 
-// A Mesh is the dearest chain there is: authorities of two names without key identifiers, so that each of one name could have
+// A Mesh is the costliest chain there is: authorities of two names without key identifiers, so that each of one name could have
 // issued each of the other, and a leaf below them. None leads to an anchor.
 type Mesh struct {
 	Leaf        *pki.Certificate

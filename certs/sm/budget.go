@@ -68,6 +68,14 @@ func (b *Budget) Within(ctx context.Context) VerifyFunc {
 	return func(pub *ecdsa.PublicKey, message, rs []byte) error { return b.check(ctx, pub, message, rs) }
 }
 
+// Allow raises what is left to so many checks and bytes: for the next of several things that are verified together, so that one
+// takes nothing from another.
+func (b *Budget) Allow(checks, bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.checks, b.bytes = max(b.checks, checks), max(b.bytes, bytes)
+}
+
 // Made is the number of checks made so far.
 func (b *Budget) Made() int {
 	b.mu.Lock()

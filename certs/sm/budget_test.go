@@ -48,6 +48,14 @@ func TestBudget(t *testing.T) {
 	if err := verify(signer.Public(), more, its); !errors.Is(err, sm.ErrBudget) || !sm.Undecided(err) {
 		t.Errorf("a fourth question: %v", err)
 	}
+	b.Allow(1, 0)
+	if err := verify(signer.Public(), more, its); err != nil {
+		t.Errorf("one more is allowed: %v", err)
+	}
+	b.Allow(0, 0)
+	if last, its := sign("last"); !errors.Is(verify(signer.Public(), last, its), sm.ErrBudget) {
+		t.Error("and no other")
+	}
 	if err := verify(signer.Public(), m, rs); err != nil {
 		t.Errorf("what was answered is answered still: %v", err)
 	}
@@ -62,7 +70,7 @@ func TestBudget(t *testing.T) {
 	if err := verify(signer.Public(), m, rs); !errors.Is(err, context.Canceled) || !sm.Undecided(fmt.Errorf("x: %w", err)) {
 		t.Errorf("after the caller has hung up: %v", err)
 	}
-	if asked != 3 {
+	if asked != 4 {
 		t.Errorf("%d checks", asked)
 	}
 }
