@@ -355,6 +355,42 @@ func TestFilesBudget(t *testing.T) {
 	}
 }
 
+// Where no signature may be checked, nothing is refuted for it and nothing that rests on one is ok, whatever the kind.
+func TestNothingChecked(t *testing.T) {
+	o, r := office.New(t, "nothing", time.Now()), newRun(t)
+	none := func(*ecdsa.PublicKey, []byte, []byte) error { return sm.ErrBudget }
+	all := map[*Trust][]Artefact{r.trust: r.artefacts()}
+	trust := trustOf(t, o, nil, nil)
+	token, err := o.Stamps.Stamp(t.Context(), []byte("content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := cms.Sign(t.Context(), cms.Config{TimeStamp: o.Stamps.Stamp}, []byte("content"), o.Identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, _, esl := sealedValue(t, o.License())
+	all[trust] = []Artefact{
+		{"license.ofd", o.License()}, {"seal.esl", esl}, {"SignedValue.dat", value}, {"token.tsr", token}, {"message.p7s", message},
+		{"sub.crl", o.Revoked(o.Identity.Chain[0], o.Signed)}, {"leaf.pem", pki.MarshalPEM(o.Identity.Chain...)},
+	}
+	proofs := []string{"signature", "-chain", "chain-now", "chain-at-signing", "second-voice", "seal-made", "-authority", "revocation"}
+	for trust, artefacts := range all {
+		trust.voice = none
+		for _, v := range trust.Verify(artefacts...) {
+			for _, s := range v.Steps {
+				rests := slices.ContainsFunc(proofs, func(p string) bool { return strings.HasSuffix(s.Name, p) }) && !strings.HasPrefix(s.Name, "checkpoint")
+				if strings.Contains(s.Reason, sm.ErrBudget.Error()) && s.State != license.NotCheckable || rests && s.State == license.OK {
+					t.Errorf("%s: %+v", v.Name, s)
+				}
+				if s.State == license.Failed {
+					t.Errorf("%s: %+v", v.Name, s)
+				}
+			}
+		}
+	}
+}
+
 // BenchmarkCostliest reports the processor time of the costliest requests. None may cost more than 200 ms.
 func BenchmarkCostliest(b *testing.B) {
 	o := office.New(b, "cost", time.Now())

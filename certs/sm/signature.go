@@ -100,8 +100,8 @@ func DERToRaw(der []byte) ([]byte, error) {
 	return rs, nil
 }
 
-// ReadSignature reads a signature value as GM/T 0009 has it, DER, or bare r‖s as the device interfaces of GM/T 0018 return it and
-// some software writes it: exactly 64 bytes that are no DER. bare says which it was. Nothing else is accepted.
+// ReadSignature reads a signature value as GM/T 0009 has it, DER, or bare r‖s, as interfaces of devices pass it and some software
+// writes it: exactly 64 bytes that are no DER. bare says which it was. Nothing else is accepted.
 func ReadSignature(value []byte) (rs []byte, bare bool, err error) {
 	if rs, err = DERToRaw(value); err == nil || len(value) != SignatureSize {
 		return rs, false, err
