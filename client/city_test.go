@@ -135,15 +135,22 @@ func (c *city) openLog() {
 }
 
 // issue signs the city's one license with the key of a body, for a validity.
-func (c *city) issue(uscc, usage string, from, to time.Time) {
+func (c *city) issue(uscc, usage string, from, to time.Time) { c.issueAt(0, uscc, usage, from, to) }
+
+// issueAt is issue for a license that says when it was issued, in Unix seconds; 0 for one that does not.
+func (c *city) issueAt(issued int64, uscc, usage string, from, to time.Time) {
 	id, err := license.NewIdentifier(department+"001", department, "A0000001", 1)
 	c.must(err)
 	c.id = id.String()
 	c.issuer, c.chain = c.world.Issue("license-"+uscc+usage, usage, uscc, "示例市市场监督管理局")
-	always, err := json.Marshal(map[string]any{
+	claims := map[string]any{
 		"iss": department, "id": c.id, "ver": 1, "type": "business-license", "nbf": from.Unix(), "exp": to.Unix(),
 		"status": map[string]any{"status_list": map[string]any{"idx": 7, "uri": listURI}},
-	})
+	}
+	if issued != 0 {
+		claims["iat"] = issued
+	}
+	always, err := json.Marshal(claims)
 	c.must(err)
 	salts := c.world.Stream("salts")
 	c.jwt, c.all, err = sdjwt.Issue(context.Background(), c.issuer, sdjwt.Issuance{

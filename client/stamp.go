@@ -17,8 +17,7 @@ func (s *sheaf) stampVerifier() *timestamp.Verifier {
 			return s.stamps.Chain(chain[0], chain[1:], at, usage)
 		},
 		Certificates: s.loose509, Voice: s.voice, Now: s.now,
-		// The time is the token's own: that it was made before its authority's key was lost, nobody else can say either.
-		Revocation: s.messageRevocation(s.stamps, false),
+		Revocation: s.messageRevocation(s.stamps, standing.ofStamp),
 	}
 }
 

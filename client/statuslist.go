@@ -2,7 +2,6 @@ package client
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,6 +12,7 @@ import (
 	"oncegate/api"
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
+	"oncegate/certs/sm"
 	"oncegate/certs/statuslist"
 	"oncegate/license"
 	"oncegate/register"
@@ -196,6 +196,10 @@ func (s *sheaf) judgeList(l *heldList) {
 		return p.Verify(leaf.Public, s.voice)
 	})
 	switch {
+	case sm.Undecided(err):
+		done.ok(StepListForm, "")
+		done.unknown(StepListSignature, err.Error())
+		return
 	case errors.Is(err, statuslist.ErrSignature):
 		done.ok(StepListForm, "")
 		done.fail(StepListSignature, err.Error())
@@ -207,9 +211,9 @@ func (s *sheaf) judgeList(l *heldList) {
 	done.ok(StepListForm, "")
 	done.ok(StepListSignature, "")
 	signer := s.listSigner(l, leaf)
-	revocation := s.stood(context.Background(), s.chains, nil, chain, iat)
+	revocation := s.stood(s.ctx, s.chains, nil, chain, iat)
 	revoked := revocation.State == license.Failed || !revocation.since.IsZero() // the list's own time proves nothing
-	revocation.Step = revocation.unproven(false)
+	revocation.Step = revocation.at(pki.Moment{At: iat, Source: pki.Claimed})
 	revocation.Name = StepListRevocation
 	l.steps = append(l.steps, signer, revocation.Step)
 	s.listValidity(l, chain)

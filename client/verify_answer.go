@@ -41,6 +41,7 @@ func (s *sheaf) proveAnswered(document []byte) (d answered) {
 		return d
 	}
 	d.steps.ok("document", "")
+	d.said = readContents(d.answer)
 	d.prove(s)
 	return d
 }
@@ -84,12 +85,7 @@ func (s *sheaf) tokenOf(r tlog.Receipt) string {
 	if err != nil {
 		return ""
 	}
-	for _, call := range s.calls {
-		if sm.DigestB64([]byte(call)) == record.TokenDigest {
-			return call
-		}
-	}
-	return ""
+	return s.calls[record.TokenDigest]
 }
 
 // answered verifies {answer, receipt} or a problem document: the receipt, every license inside, and that the record's uses
@@ -101,21 +97,32 @@ func (s *sheaf) answered(document []byte) steps {
 	if d.answer == nil || d.record.V == 0 {
 		return done
 	}
-	var a contents
-	if err := json.Unmarshal(d.answer, &a); err != nil {
+	if d.said == nil {
 		done.fail("answer-read", "the answer is not of the contract's form")
 		return done
 	}
-	s.current.found.subject = api.Sentence{
-		En: fmt.Sprintf("the answer to %s of record %d", d.record.Operation, d.receipt.Index),
-		Zh: fmt.Sprintf("对 %s 的答复（记录 %d）", d.record.Operation, d.receipt.Index),
-	}
-	done.result("operation-in-record", a.operation(d.record))
-	done.result("answer-time", a.time(d.at))
-	if a.Operation == "licenses.query" || a.Operation == "cases.check" {
-		done.result("uses-in-record", a.uses(d.record))
+	a, uses := d.said, d.said.Operation == "licenses.query" || d.said.Operation == "cases.check"
+	switch {
+	case !d.proven: // what nobody signed says nothing
+		done.unknown("operation-in-record", "the record is not proven")
+		if uses {
+			done.unknown("uses-in-record", "the record is not proven")
+		}
+	default:
+		s.current.found.subject = api.Sentence{
+			En: fmt.Sprintf("the answer to %s of record %d", d.record.Operation, d.receipt.Index),
+			Zh: fmt.Sprintf("对 %s 的答复（记录 %d）", d.record.Operation, d.receipt.Index),
+		}
+		done.result("operation-in-record", a.operation(d.record))
+		done.result("answer-time", a.time(d.at))
+		if uses {
+			done.result("uses-in-record", a.uses(d.record))
+		}
 	}
 	for i, l := range a.all() {
+		if s.ctx.Err() != nil {
+			return done
+		}
 		prefix := fmt.Sprintf("license[%d]", i)
 		done.under(prefix, s.license(l.License, &d))
 		done.under(prefix, l.steps())
@@ -125,6 +132,26 @@ func (s *sheaf) answered(document []byte) steps {
 	}
 	return done
 }
+
+// readContents reads an answer, nil when it is not of the contract's form. It counts first: an element of nothing takes two bytes
+// of an answer and half a kilobyte here.
+func readContents(answer []byte) *contents {
+	var count struct {
+		Licenses  []jsontext.Value `json:"licenses"`
+		Materials []jsontext.Value `json:"materials"`
+	}
+	var said contents
+	if json.Unmarshal(answer, &count) != nil || len(count.Licenses) > maxLicenses || len(count.Materials) > maxMaterials || json.Unmarshal(answer, &said) != nil {
+		return nil
+	}
+	return &said
+}
+
+// The contract's bounds of an answer.
+const (
+	maxLicenses  = 64
+	maxMaterials = 512
+)
 
 // contents are the parts of an answer that can be verified; answers of all operations share them.
 type contents struct {

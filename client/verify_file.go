@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"encoding/pem"
 	"errors"
@@ -42,7 +41,7 @@ var callSteps = []string{"call-form", "call-signature", "call-audience", "call-w
 // stepOf says which step a fault of a call fails.
 func stepOf(err error) int {
 	switch {
-	case errors.Is(err, token.ErrUnknownKey), errors.Is(err, token.ErrSignature):
+	case errors.Is(err, token.ErrUnknownKey), errors.Is(err, token.ErrSignature), sm.Undecided(err):
 		return 1
 	case errors.Is(err, token.ErrAudience):
 		return 2
@@ -62,10 +61,21 @@ func (s *sheaf) call(compact string) (done steps) {
 		if audience == "" {
 			audience = c.Audience
 		}
-		_, err = token.Verify(context.Background(), compact, token.Expect{
+		var undecided error // the gateway's verifier, which has no budget, tells nobody why a signature does not hold
+		voice := func(pub *ecdsa.PublicKey, message, rs []byte) error {
+			err := s.voice(pub, message, rs)
+			if sm.Undecided(err) {
+				undecided = err
+			}
+			return err
+		}
+		_, err = token.Verify(s.ctx, compact, token.Expect{
 			Audience: audience, Method: c.Method, URL: c.URL, Body: token.BodyIs(s.bodyOf(c)), Now: time.Unix(c.IssuedAt, 0),
-			KeyOf: s.callerKey, Verify: verifyTwice,
+			KeyOf: s.callerKey, Verify: voice,
 		})
+		if undecided != nil {
+			err = undecided
+		}
 	}
 	failed := len(callSteps)
 	if err != nil {
@@ -74,7 +84,7 @@ func (s *sheaf) call(compact string) (done steps) {
 	for i, name := range callSteps {
 		switch {
 		case i == failed:
-			done.fail(name, err.Error())
+			done.result(name, err)
 		case i > failed:
 			done.unknown(name, "a step before it failed")
 		case name == "call-audience" && s.gateway == "":
@@ -134,12 +144,11 @@ func (s *sheaf) certificate(data []byte) (done steps) {
 		done.ok("anchor", "the trust pins this certificate")
 		return done
 	}
-	above := slices.Concat(certs[1:], s.others(leaf))
 	if leaf.IsCA {
-		done.result("chain-now", s.authorityChain(leaf, above))
+		done.result("chain-now", s.authorityChain(leaf, certs[1:]))
 		return done
 	}
-	chain := s.chainOf(leaf, above)
+	chain := s.chainOf(leaf, certs[1:])
 	by, usage, err := s.usageOf(chain)
 	if err == nil && usage != "" {
 		_, err = by.Chain(leaf, chain[1:], s.now(), usage)
@@ -153,7 +162,7 @@ func (s *sheaf) certificate(data []byte) (done steps) {
 	case pathError(err) == nil:
 		done.fail("key-usage", err.Error())
 	}
-	stood := s.stood(context.Background(), by, nil, chain, s.now()).Step
+	stood := s.stood(s.ctx, by, nil, chain, s.now()).Step
 	stood.Name = "key-revocation"
 	return append(done, stood)
 }
@@ -198,38 +207,17 @@ func readCertificates(data []byte) ([]*pki.Certificate, error) {
 	return pki.ParsePEM(data)
 }
 
-// others are the authorities among the artefacts that c may have come from.
-func (s *sheaf) others(c *pki.Certificate) (list []*pki.Certificate) {
-	for _, a := range s.extra {
-		certs, err := readCertificates(a.Data)
-		if err != nil {
-			continue
-		}
-		for _, other := range certs {
-			if other.IsCA && !other.Equal(c) {
-				list = append(list, other)
-			}
-		}
-	}
-	return list
-}
-
-// authorityChain checks an authority's own certificate: signed by an anchor, or by an authority above it that is.
+// authorityChain checks an authority's own certificate: signed by an anchor, or by an authority above it that is. above came along
+// with it.
 func (s *sheaf) authorityChain(c *pki.Certificate, above []*pki.Certificate) error {
-	for depth := 0; depth < 4; depth++ {
-		if now := s.now(); now.Before(c.NotBefore) || now.After(c.NotAfter) {
-			return pki.ErrExpired
-		}
-		if slices.ContainsFunc(s.anchors, func(a *pki.Certificate) bool { return c.CheckSignatureFrom(a) == nil }) {
-			return nil
-		}
-		i := slices.IndexFunc(above, func(a *pki.Certificate) bool { return !a.Equal(c) && c.CheckSignatureFrom(a) == nil })
-		if i < 0 {
+	chain := s.chainOf(c, above)
+	var err error
+	for _, by := range []*pki.Verifier{s.chains, s.seals, s.stamps} { // each knows other anchors
+		if err = by.Authority(c, chain[1:], s.now()); err == nil || sm.Undecided(err) {
 			break
 		}
-		c = above[i]
 	}
-	return pki.ErrUnknownAnchor
+	return err
 }
 
 // key says whether a key file is one that the trust names.

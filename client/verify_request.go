@@ -28,11 +28,11 @@ func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.Ver
 		}
 	}
 	alone := func(kind Kind, verify func(*sheaf) steps) (api.VerifyAnswer, error) {
-		s := t.gather(nil)
+		s := t.gather(ctx, nil, false)
 		s.current.Kind = kind
 		s.current.Steps = verify(s)
 		s.conclude(s.current)
-		return verifyAnswer(*s.current), nil
+		return verifyAnswer(*s.current), ctx.Err()
 	}
 	alleged, document, answer := v.License != "", v.Document != "", v.Answer != nil
 	switch {
@@ -70,7 +70,7 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 		}
 		all = append(all, Artefact{Data: data})
 	}
-	s := t.gather(all)
+	s := t.gather(ctx, all, false)
 	if !slices.Contains(documents, s.kinds[0]) {
 		v := Verified{Kind: Unknown}
 		(*steps)(&v.Steps).fail("recognised", "it is no document of a known kind")
@@ -82,7 +82,7 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 	if err := s.signatures(ctx, wanted); err != nil {
 		return api.VerifyAnswer{}, err
 	}
-	return verifyAnswer(s.verified(0)), nil
+	return verifyAnswer(s.verified(0)), ctx.Err()
 }
 
 // maxSteps bounds the steps of an answer. The first that failed stand in it.
