@@ -51,7 +51,7 @@ func (s *sheaf) timeStamp(ctx context.Context, self int) (done steps, by []Signa
 			r.Steps[i] = license.Step{Name: step.Name, State: license.NotCheckable, Reason: "what was stamped is not among the files"}
 		}
 	}
-	one := Signature{Type: "TimeStamp", USCC: r.Signer.Leaf.USCC, Time: at(token.Time), Proven: found && Failure(r.Steps) == nil}
+	one := Signature{Type: "TimeStamp", USCC: r.Signer.Leaf.USCC, Time: at(token.Time), Proven: len(lacking(TimeStamp, r.Steps)) == 0}
 	if c := r.Signer.Certificate; c != nil {
 		if one.Signer = c.Subject.CommonName; len(c.Subject.Organization) > 0 {
 			one.Signer = c.Subject.Organization[0]

@@ -42,7 +42,12 @@ type found struct {
 // a status list and against the receipt of the answer that released it. It asks nobody, and believes nothing that is not in t.
 // Results come in the order given, each with at least one step.
 func (t *Trust) Verify(artefacts ...Artefact) []Verified {
-	s := t.gather(context.Background(), artefacts, true)
+	return t.VerifyContext(context.Background(), artefacts...)
+}
+
+// VerifyContext is [Trust.Verify] until the context ends: steps that were not taken by then are not checkable.
+func (t *Trust) VerifyContext(ctx context.Context, artefacts ...Artefact) []Verified {
+	s := t.gather(ctx, artefacts, true)
 	_ = s.signatures(s.ctx, func(int) bool { return true }) // bytes at hand are read without an error
 	out := make([]Verified, len(artefacts))
 	for i, a := range artefacts {
