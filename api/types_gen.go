@@ -184,7 +184,7 @@ type CaseAnswer struct {
 // Example: SP-2026-000123
 type CaseNo = string
 
-// CaseRequest defines model for CaseRequest.
+// CaseRequest A case whose `attestation` is `holder` brings the holder's `assertion`, any other brings none; absent, it is `platform`.
 type CaseRequest struct {
 	// Accepted RFC 3339 in UTC with milliseconds.
 	//
@@ -302,7 +302,8 @@ type CheckRequest struct {
 	Matters []Word `json:"matters,omitempty,omitzero"`
 }
 
-// CheckedMaterial One material with its state, and either the license or what to do instead.
+// CheckedMaterial One material with its state, and either the license or what to do instead. `undrawn` says why there is no document although one
+// was wanted; the license stands all the same.
 type CheckedMaterial struct {
 	// AsOf RFC 3339 in UTC with milliseconds.
 	//
@@ -606,7 +607,7 @@ type ExportAnswer struct {
 	Total int `json:"total"`
 }
 
-// ExportRequest defines model for ExportRequest.
+// ExportRequest What to report; absent members do not restrict.
 type ExportRequest struct {
 	// Case A case number (办件编号), as the registering system gave it.
 	//
@@ -671,45 +672,6 @@ type FieldName = string
 
 // Fields The granted fields and their values, as the disclosures state them.
 type Fields map[string]string
-
-// Filter What to select; absent members do not restrict.
-type Filter struct {
-	// Case A case number (办件编号), as the registering system gave it.
-	//
-	// Example: SP-2026-000123
-	Case CaseNo `json:"case,omitempty,omitzero"`
-
-	// Decision An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
-	Decision Word `json:"decision,omitempty,omitzero"`
-
-	// From RFC 3339 in UTC with milliseconds.
-	//
-	// Example: 2026-11-23T01:00:00.000Z
-	From Time `json:"from,omitempty,omitzero"`
-
-	// Holder A holder (持证主体), by a code and the type of that code.
-	//
-	// Example: {"code":"91379901MA9920002Q","type":"001"}
-	Holder HolderID `json:"holder,omitempty,omitzero"`
-
-	// LicenseType An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
-	LicenseType Word `json:"license_type,omitempty,omitzero"`
-
-	// Matter An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
-	Matter Word `json:"matter,omitempty,omitzero"`
-
-	// Operation An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
-	Operation Word   `json:"operation,omitempty,omitzero"`
-	Operator  string `json:"operator,omitempty,omitzero"`
-
-	// System An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
-	System Word `json:"system,omitempty,omitzero"`
-
-	// To RFC 3339 in UTC with milliseconds.
-	//
-	// Example: 2026-11-23T01:00:00.000Z
-	To Time `json:"to,omitempty,omitzero"`
-}
 
 // Flag A value that was accepted from a source although it breaks a rule.
 type Flag struct {
@@ -784,7 +746,8 @@ type IssuedHolderState string
 // JWS A compact JWS.
 type JWS = string
 
-// License A license with the granted disclosures.
+// License A license with the granted disclosures. `undrawn` says why there is no document although one was wanted: a license that is not
+// in force, or whose source is down, has none, because a copy would not say so.
 type License struct {
 	// AsOf RFC 3339 in UTC with milliseconds.
 	//
@@ -864,7 +827,7 @@ type ListAnswer struct {
 	Time Time `json:"time"`
 }
 
-// ListRequest Either `identifier`, or `license_type`.
+// ListRequest Either `identifier`, for that version; or `license_type`, for its versions page by page.
 type ListRequest struct {
 	// After A license identifier (电子证照标识, GB/T 36904), with root and check character.
 	//
@@ -915,7 +878,7 @@ type MaterialAnswer struct {
 	Time Time `json:"time"`
 }
 
-// MaterialRequest defines model for MaterialRequest.
+// MaterialRequest An upload is named by the digest of what was uploaded; a promise and a waiver have none.
 type MaterialRequest struct {
 	// Digest Unpadded base64url of an SM3 hash.
 	//
@@ -1062,8 +1025,9 @@ type Proofs struct {
 	SM3    []string `json:"sm3"`
 }
 
-// Purpose Why the caller asks. Either `case`, with the `material` and, within a chain, the `matter` it is asked for; or `basis`, the id
-// of another legal basis that a grant names, with a `reference`, such as a file number, that an auditor can follow up.
+// Purpose Why the caller asks. Either `case`, and where several materials or parts of a chain could be meant, the `material` and the
+// `matter` it is asked for; or `basis`, the id of another legal basis that a grant names, with a `reference`, such as a file
+// number, that an auditor can follow up.
 type Purpose struct {
 	// Basis An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 	Basis Word `json:"basis,omitempty,omitzero"`
@@ -1136,8 +1100,9 @@ type QueryRequest struct {
 	// Number 证照编号, to ask for that license only.
 	Number string `json:"number,omitempty,omitzero"`
 
-	// Purpose Why the caller asks. Either `case`, with the `material` and, within a chain, the `matter` it is asked for; or `basis`, the id
-	// of another legal basis that a grant names, with a `reference`, such as a file number, that an auditor can follow up.
+	// Purpose Why the caller asks. Either `case`, and where several materials or parts of a chain could be meant, the `material` and the
+	// `matter` it is asked for; or `basis`, the id of another legal basis that a grant names, with a `reference`, such as a file
+	// number, that an auditor can follow up.
 	Purpose Purpose `json:"purpose"`
 }
 
@@ -1297,7 +1262,7 @@ type SearchAnswer struct {
 	Time Time `json:"time"`
 }
 
-// SearchRequest defines model for SearchRequest.
+// SearchRequest What to select; absent members do not restrict.
 type SearchRequest struct {
 	// Before An index in the log, from 0.
 	Before Index `json:"before,omitempty,omitzero"`
@@ -1430,8 +1395,7 @@ type StatusRequest struct {
 	// Example: 1.2.156.3005.2.11100000MB0143028R001.11100000MB0143028R.0000000001.001.B
 	Identifier Identifier `json:"identifier"`
 
-	// Purpose Why the caller asks. Either `case`, with the `material` and, within a chain, the `matter` it is asked for; or `basis`, the id
-	// of another legal basis that a grant names, with a `reference`, such as a file number, that an auditor can follow up.
+	// Purpose A status is asked for a case.
 	Purpose Purpose `json:"purpose"`
 }
 
@@ -1492,7 +1456,7 @@ type VerifyAnswer struct {
 	Verdict Verdict `json:"verdict"`
 }
 
-// VerifyRequest Either `license`, or `document`, or `answer` with its `receipt`, or `receipt` alone.
+// VerifyRequest Either `license`, or `document` with what lies `beside` it, or `answer` with its `receipt`, or `receipt` alone.
 type VerifyRequest struct {
 	// Answer The answer member of a response, as it came.
 	Answer jsontext.Value `json:"answer,omitempty,omitzero"`
@@ -1518,6 +1482,12 @@ type WithdrawRequest struct {
 
 // Word An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 type Word = string
+
+// Tile defines model for Tile.
+type Tile = string
+
+// TileLevel defines model for TileLevel.
+type TileLevel = string
 
 // Failure RFC 9457. `code` is stable: branch on it, never on a sentence. `retry` says whether the same call may succeed later,
 // `retry_after` after how many seconds.
