@@ -96,6 +96,8 @@ func (w *world) do(r *http.Request, compact string) answered {
 	a := answered{status: resp.StatusCode, header: resp.Header, body: must(io.ReadAll(resp.Body))(w.t)}
 	if err := must(described())(w.t).Sent(resp, a.body); err != nil {
 		w.t.Errorf("the document says otherwise: %v", err)
+	} else if op, _, _ := w.gateway.contract.Match(r.Method, r.URL.EscapedPath()); op != nil && a.status < 300 {
+		answeredOperations.Store(op.ID, true)
 	}
 	if resp.Header.Get("Content-Type") == api.ProblemType && len(a.body) > 0 {
 		if err := json.Unmarshal(a.body, &a.problem); err != nil {
