@@ -136,7 +136,10 @@ func (n *need) notPermitted(c *call) *refusal {
 
 func (n *need) unavailable(c *call, f license.Finding) *refusal {
 	n.outcome = outcomeUnavailable
-	return refuse("source-unavailable").with(c.usesOf(n)...).because(inside(string(cases.SourceUnavailable), f.Err))
+	if errors.Is(f.Err, license.ErrCannotAsk) {
+		n.outcome = outcomeDenied
+	}
+	return unanswered(f.Err, "/holder").with(c.usesOf(n)...)
 }
 
 // denial is the code of a refused decision: the nearest cause that the caller can do something about.
