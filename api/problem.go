@@ -27,22 +27,24 @@ const (
 // A Problem is an error as the outside sees it. It carries nothing internal and nothing personal. Make one with NewProblem,
 // so that its texts come from the table; add what belongs to the occurrence afterwards.
 type Problem struct {
-	Type       string         `json:"type"`
-	Title      string         `json:"title"` // the English sentence
-	Status     int            `json:"status"`
-	Detail     string         `json:"detail,omitzero"`      // of this occurrence; must not repeat what the caller sent
-	Code       string         `json:"code"`                 // stable; what programs branch on
-	Party      string         `json:"party"`                // Caller, Gateway, Policy or Source
-	Retry      bool           `json:"retry"`                // the same call may succeed later
-	RetryAfter int            `json:"retry_after,omitzero"` // seconds; 0: as the caller sees fit
-	Zh         string         `json:"zh"`
-	En         string         `json:"en"`
-	Advice     Sentence       `json:"advice"` // what to do next
-	Faults     []Fault        `json:"faults,omitempty"`
-	Nonce      string         `json:"nonce,omitzero"` // where recorded
-	Time       Time           `json:"time,omitzero"`  // where recorded
-	Operation  string         `json:"operation,omitzero"`
-	Receipt    jsontext.Value `json:"receipt,omitzero"` // where recorded: over the document without this member
+	Type       string   `json:"type"`
+	Title      string   `json:"title"` // the English sentence
+	Status     int      `json:"status"`
+	Detail     string   `json:"detail,omitzero"`      // of this occurrence; must not repeat what the caller sent
+	Code       string   `json:"code"`                 // stable; what programs branch on
+	Party      string   `json:"party"`                // Caller, Gateway, Policy or Source
+	Retry      bool     `json:"retry"`                // the same call may succeed later
+	RetryAfter int      `json:"retry_after,omitzero"` // seconds; 0: as the caller sees fit
+	Zh         string   `json:"zh"`
+	En         string   `json:"en"`
+	Advice     Sentence `json:"advice"` // what to do next
+	Faults     []Fault  `json:"faults,omitempty"`
+	Nonce      string   `json:"nonce,omitzero"` // where recorded
+	Time       Time     `json:"time,omitzero"`  // where recorded
+	Operation  string   `json:"operation,omitzero"`
+	// Commitments open those of the record to persons whom the call names.
+	Commitments Commitments    `json:"commitments,omitzero"`
+	Receipt     jsontext.Value `json:"receipt,omitzero"` // where recorded: over the document without this member
 }
 
 // NewProblem returns the problem of a code as the table has it. An unknown code is a fault of ours and becomes "internal".

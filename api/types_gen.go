@@ -158,6 +158,12 @@ type CaseAnswer struct {
 	// Attestation Who vouches for a case: the asking system alone, the holder's signed assertion, or a system other than the asker.
 	Attestation Attestation `json:"attestation"`
 	Case        string      `json:"case"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
 	Matter      string      `json:"matter"`
 
 	// Nonce Unpadded base64url of 128 random bits.
@@ -273,10 +279,16 @@ type CatalogType struct {
 // CheckAnswer defines model for CheckAnswer.
 type CheckAnswer struct {
 	// CanProceed Whether the case may go on now, with what is met, covered or tolerated (容缺受理).
-	CanProceed bool              `json:"can_proceed"`
-	Case       string            `json:"case"`
-	Materials  []CheckedMaterial `json:"materials"`
-	Matter     string            `json:"matter"`
+	CanProceed bool   `json:"can_proceed"`
+	Case       string `json:"case"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments       `json:"commitments,omitempty,omitzero"`
+	Materials   []CheckedMaterial `json:"materials"`
+	Matter      string            `json:"matter"`
 
 	// Nonce Unpadded base64url of 128 random bits.
 	Nonce     Nonce         `json:"nonce"`
@@ -369,6 +381,12 @@ type CloseAnswer struct {
 	// Example: 2026-11-23T01:00:00.000Z
 	Closed Time `json:"closed"`
 
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Nonce Unpadded base64url of 128 random bits.
 	Nonce     Nonce  `json:"nonce"`
 	Operation string `json:"operation"`
@@ -379,8 +397,25 @@ type CloseAnswer struct {
 	Time Time `json:"time"`
 }
 
+// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+// as you would the person's code.
+type Commitments struct {
+	Holders []OpenedHolder `json:"holders,omitempty,omitzero"`
+
+	// Operator Unpadded base64url of 32 random bytes, for one person and record.
+	Operator Randomness `json:"operator,omitempty,omitzero"`
+}
+
 // ConsentAnswer defines model for ConsentAnswer.
 type ConsentAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Expires RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-11-23T01:00:00.000Z
@@ -518,6 +553,12 @@ type DocumentWanted struct {
 
 // EvidenceAnswer defines model for EvidenceAnswer.
 type EvidenceAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Erased Kinds of parts that were erased.
 	Erased []string `json:"erased"`
 
@@ -576,6 +617,12 @@ type EvidenceRequest struct {
 
 // ExportAnswer defines model for ExportAnswer.
 type ExportAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Complete False where more records matched than a report holds: narrow the period.
 	Complete  bool            `json:"complete"`
 	Decisions []DecisionCount `json:"decisions"`
@@ -710,7 +757,12 @@ type Index = uint64
 
 // IssueAnswer defines model for IssueAnswer.
 type IssueAnswer struct {
-	Holders []IssuedHolder `json:"holders"`
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments    `json:"commitments,omitempty,omitzero"`
+	Holders     []IssuedHolder `json:"holders"`
 
 	// Nonce Unpadded base64url of 128 random bits.
 	Nonce     Nonce    `json:"nonce"`
@@ -811,7 +863,12 @@ type LicenseDocumentForm string
 
 // ListAnswer defines model for ListAnswer.
 type ListAnswer struct {
-	Licenses []SignedVersion `json:"licenses"`
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments     `json:"commitments,omitempty,omitzero"`
+	Licenses    []SignedVersion `json:"licenses"`
 
 	// Next To be asked as `after` for the next page; absent: there is none.
 	Next string `json:"next,omitempty,omitzero"`
@@ -857,6 +914,12 @@ type LostRequest struct {
 // MaterialAnswer defines model for MaterialAnswer.
 type MaterialAnswer struct {
 	Case string `json:"case"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
 
 	// Deadline A calendar day.
 	//
@@ -926,10 +989,23 @@ type Need = int
 // Nonce Unpadded base64url of 128 random bits.
 type Nonce = string
 
+// OpenedHolder The randomness of one holder's commitments, and in which uses of the record, from 0, they stand.
+type OpenedHolder struct {
+	// R Unpadded base64url of 32 random bytes, for one person and record.
+	R    Randomness `json:"r"`
+	Uses []int      `json:"uses"`
+}
+
 // OrderAnswer defines model for OrderAnswer.
 type OrderAnswer struct {
 	// Changed False: it stood so already.
 	Changed bool `json:"changed"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
 
 	// License A signed version of a license and how it stands.
 	License SignedVersion `json:"license"`
@@ -974,8 +1050,13 @@ type Party struct {
 
 // PrecheckAnswer defines model for PrecheckAnswer.
 type PrecheckAnswer struct {
-	Materials []PrecheckedMaterial `json:"materials"`
-	Matter    string               `json:"matter"`
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments          `json:"commitments,omitempty,omitzero"`
+	Materials   []PrecheckedMaterial `json:"materials"`
+	Matter      string               `json:"matter"`
 
 	// Nonce Unpadded base64url of 128 random bits.
 	Nonce     Nonce  `json:"nonce"`
@@ -1052,6 +1133,12 @@ type QueryAnswer struct {
 	// Example: 2026-11-23T01:00:00.000Z
 	AsOf Time `json:"as_of,omitempty,omitzero"`
 
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Decision What was decided and by which rules.
 	Decision Decision `json:"decision"`
 
@@ -1106,6 +1193,9 @@ type QueryRequest struct {
 	Purpose Purpose `json:"purpose"`
 }
 
+// Randomness Unpadded base64url of 32 random bytes, for one person and record.
+type Randomness = string
+
 // Reason One reason of a decision or a judgement.
 type Reason struct {
 	Code string `json:"code"`
@@ -1153,6 +1243,12 @@ type RenderAnswer struct {
 	//
 	// Example: 2026-11-23T01:00:00.000Z
 	AsOf Time `json:"as_of"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
 
 	// Document A license as a file.
 	Document LicenseDocument `json:"document"`
@@ -1239,6 +1335,12 @@ type ReuseRequest struct {
 
 // SearchAnswer defines model for SearchAnswer.
 type SearchAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Covered How many records the search index covers.
 	Covered uint64 `json:"covered"`
 
@@ -1358,6 +1460,12 @@ type StatusAnswer struct {
 	//
 	// Example: 2026-11-23T01:00:00.000Z
 	AsOf Time `json:"as_of"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
 
 	// Decision What was decided and by which rules.
 	Decision Decision `json:"decision"`

@@ -99,6 +99,7 @@ func (s *sheaf) answered(document []byte) steps {
 	if a.Operation == "licenses.query" || a.Operation == "cases.check" {
 		done.result("uses-in-record", a.uses(d.record))
 	}
+	done = append(done, s.persons(d)...)
 	for i, l := range a.all() {
 		prefix := fmt.Sprintf("license[%d]", i)
 		done.under(prefix, s.license(l.License, &d))

@@ -27,6 +27,7 @@ func (g *Gateway) issue(ctx context.Context, c *call, q api.IssueRequest) (*resu
 		if err := checkHolder(c, holder, fmt.Sprintf("/holders/%d", i)); err != nil {
 			return nil, err
 		}
+		c.names(holder)
 		questions[i] = license.Question{Type: q.LicenseType, Holder: holder}
 		if why := c.cannotAsk(questions[i]); why != nil {
 			use := managed(q.LicenseType, outcomeDenied, rules)

@@ -48,6 +48,7 @@ func (g *Gateway) queried(ctx context.Context, c *call, q api.QueryRequest) (*ne
 	if err := checkHolder(c, holder, "/holder"); err != nil {
 		return nil, err
 	}
+	c.names(holder)
 	t, ok := c.config.Catalogue.Type(q.LicenseType)
 	if !ok {
 		return nil, refuse("unknown-license-type").at("/license_type", "no such type in the catalogue")

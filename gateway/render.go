@@ -31,6 +31,7 @@ func (g *Gateway) render(ctx context.Context, c *call, q api.RenderRequest) (*re
 	if err := checkHolder(c, ask.Holder, "/holder"); err != nil {
 		return nil, err
 	}
+	c.names(ask.Holder)
 	use := managed(t.ID, outcomeUnavailable, rules)
 	use.Person = ask.Holder
 	if why := c.cannotAsk(ask); why != nil {
