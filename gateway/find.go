@@ -14,9 +14,10 @@ import (
 	"oncegate/license"
 )
 
-// Why a question can never be answered, whatever the sources have.
+// Why a question can never be answered, whatever the sources have. Whether there is a license that no source serves is not known, so
+// that a material without a source is unavailable, not missing.
 var (
-	errNoSource   = fmt.Errorf("%w: no source serves this license type", license.ErrCannotAsk)
+	errNoSource   = errors.New("no source serves this license type")
 	errHolderType = fmt.Errorf("%w: no license of this type is held under a code of this type", license.ErrCannotAsk)
 )
 

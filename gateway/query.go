@@ -137,7 +137,7 @@ func (n *need) notPermitted(c *call) *refusal {
 
 func (n *need) unavailable(c *call, f license.Finding) *refusal {
 	n.outcome = outcomeUnavailable
-	if errors.Is(f.Err, license.ErrCannotAsk) {
+	if errors.Is(f.Err, license.ErrCannotAsk) || errors.Is(f.Err, errNoSource) {
 		n.outcome = outcomeDenied
 	}
 	return unanswered(f.Err, "/holder").with(c.usesOf(n)...)
