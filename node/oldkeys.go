@@ -120,8 +120,8 @@ func (n *Node) everHad(ctx context.Context, id string) (bool, error) {
 		}
 		for _, f := range page.Found {
 			keys, err := n.keysAt(ctx, f.Index)
-			if err != nil {
-				return false, err
+			if err != nil { // sealed under a key that was lost, as an accepted keystore may have been
+				n.Logger.Warn("an old record of the keys cannot be read", "record", f.Index)
 			}
 			if _, had := keys[id]; had {
 				return true, nil

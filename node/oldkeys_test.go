@@ -239,3 +239,27 @@ func (c *city) currentID(p keystore.Purpose) string {
 	}
 	return all[i].ID
 }
+
+// An envelope key that is lost for ever takes the records of the keys with it that were sealed under it; what was accepted goes on, and
+// later rotations do too.
+func TestKeysAcceptedWithoutTheirEnvelope(t *testing.T) {
+	t.Parallel()
+	c := newCity(t)
+	c.inTurn()
+	keys, old := filepath.Join(c.dir, "keys"), t.TempDir()+"/keys"
+	copyDir(t, keys, old)
+	c.rotate(keystore.Purpose{Usage: keystore.Envelope, Algorithm: keystore.Symmetric})
+	c.inTurn()
+	c.rotate(keystore.Purpose{Usage: keystore.Status, Algorithm: keystore.SM2})
+	c.inTurn() // sealed under the key that will be lost
+	copyDir(t, old, keys)
+	if _, err := Open(t.Context(), c.main, Options{}); !errors.Is(err, ErrOldKeys) || !strings.Contains(err.Error(), "cannot be read") {
+		t.Fatalf("without the envelope key: %v", err)
+	}
+	if err := AcceptKeys(t.Context(), c.main, "lost", nil); err != nil {
+		t.Fatal(err)
+	}
+	c.inTurn()
+	c.rotate(keystore.Purpose{Usage: keystore.Status, Algorithm: keystore.SM2})
+	c.inTurn()
+}
