@@ -67,6 +67,8 @@ type city struct {
 	seen   []token.Claims // of every call that proved who made it
 	refuse []string       // codes to answer the next calls with, instead
 	spoil  func([]byte) []byte
+	about  func(*audit.Draft)     // changes whom records are about
+	opens  func(*api.Commitments) // changes what answers say of it
 }
 
 func newCity(tb testing.TB) *city {
@@ -240,13 +242,40 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 	default:
 		answer = map[string]any{"nonce": "AAAAAAAAAAAAAAAAAAAAAA", "time": api.At(certstest.Epoch), "operation": op.ID, "index": 0}
 	}
-	canonical, err := api.Canonical(answer)
-	c.must(err)
-	recorded, err := c.recorder.Record(context.Background(), audit.Draft{
+	draft := audit.Draft{
 		Operation: op.ID, System: claims.Issuer, Operator: claims.Operator, RequestID: claims.Request, Token: compact, Body: body,
-		Answer: canonical, Policy: strings.Repeat("A", 43),
-		Uses: []audit.DraftUse{{Use: use, Person: license.HolderID{Type: "001", Code: company}, Need: 1}},
-	})
+		Policy: strings.Repeat("A", 43),
+		Uses:   []audit.DraftUse{{Use: use, Person: license.HolderID{Type: "001", Code: company}, Need: 1}},
+	}
+	if c.about != nil {
+		c.about(&draft)
+	}
+	drawn, err := c.recorder.Hide(&draft)
+	c.must(err)
+	opened := api.Commitments{}
+	for i, d := range drawn {
+		if i == 0 && draft.Operator != "" {
+			opened.Operator = sm.B64(d.R)
+			continue
+		}
+		holder := api.OpenedHolder{R: sm.B64(d.R)}
+		for at, u := range draft.Uses {
+			if u.Person == d.Person {
+				holder.Uses = append(holder.Uses, at)
+			}
+		}
+		opened.Holders = append(opened.Holders, holder)
+	}
+	if c.opens != nil {
+		c.opens(&opened)
+	}
+	if problem != nil {
+		problem.Commitments = opened
+	}
+	draft.Answer, err = api.Canonical(api.WithCommitments(answer, opened))
+	canonical := draft.Answer
+	c.must(err)
+	recorded, err := c.recorder.Record(context.Background(), draft)
 	c.must(err)
 	receipt, err := json.Marshal(recorded.Receipt)
 	c.must(err)

@@ -119,6 +119,7 @@ func (s *sheaf) answered(document []byte) steps {
 			done.result("uses-in-record", a.uses(d.record))
 		}
 	}
+	done = append(done, s.persons(d)...)
 	for i, l := range a.all() {
 		if s.ctx.Err() != nil {
 			return done

@@ -124,7 +124,7 @@ func TestVerifyAlone(t *testing.T) {
 	r := newRun(t)
 	open := map[string][]string{
 		"license.sdjwt": {"chain-at-signing", "status", "presentation-right"},
-		"answer.json":   {"token-digest", "witness", "license[0]/status"},
+		"answer.json":   {"token-digest", "witness", "record-about-operator", "use[0]/record-about-holder", "license[0]/status"},
 		"receipt.json":  {"answer-digest", "token-digest", "witness"},
 		"checkpoint":    {"witness"},
 		"request.jwt":   {"call-body", "call-recorded"},
