@@ -27,7 +27,7 @@ var outline = []string{ofd.StepPackage, ofd.StepUnique, ofd.StepXML, ofd.StepDoc
 // and what the license in it says of itself.
 func (s *sheaf) document(ctx context.Context, self int) (done steps, by []Signature, err error) {
 	data := s.all[self].Data
-	p, err := ofd.Open(bytes.NewReader(data), int64(len(data)))
+	p, err := ofd.Open(ctx, bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		refusal, ok := errors.AsType[*ofd.Refusal](err)
 		if !ok {
@@ -58,13 +58,39 @@ func (s *sheaf) document(ctx context.Context, self int) (done steps, by []Signat
 			done = append(done, step)
 		}
 	}
-	s.documentCopy(&done, self, p)
-	s.documentLicense(&done, p, r.Signatures)
+	said := metadata{p, stepOfName(r.Steps, ofd.StepMetadata)}
+	s.documentCopy(ctx, &done, self, said)
+	s.documentLicense(&done, said, r.Signatures)
 	return done, by, nil
 }
 
+// metadata are what a document says of itself, and the step that says whether that is signed.
+type metadata struct {
+	*ofd.Package
+	signed license.Step
+}
+
+// holds reports that what the metadata say holds: ok when they are signed, else not checkable. What they say against
+// themselves fails in any case.
+func (m metadata) holds(done *steps, name, reason string) {
+	if m.signed.State != license.OK {
+		done.unknown(name, m.signed.Reason)
+		return
+	}
+	done.ok(name, reason)
+}
+
+// stepOfName returns a step that was taken; the zero Step when there is none.
+func stepOfName(list []license.Step, name string) license.Step {
+	i := slices.IndexFunc(list, func(s license.Step) bool { return s.Name == name })
+	if i < 0 {
+		return license.Step{}
+	}
+	return list[i]
+}
+
 // documentCopy compares the original that an annotated copy (加注件) names with the one at hand.
-func (s *sheaf) documentCopy(done *steps, self int, p *ofd.Package) {
+func (s *sheaf) documentCopy(ctx context.Context, done *steps, self int, p metadata) {
 	const name = "copy-original"
 	info, ok := p.Copy()
 	switch {
@@ -80,10 +106,10 @@ func (s *sheaf) documentCopy(done *steps, self int, p *ofd.Package) {
 			continue
 		}
 		if s.sm3Is(info.Original)(a.Data) {
-			done.ok(name, "the original is among the files")
+			p.holds(done, name, "the original is among the files")
 			return
 		}
-		if s.mayBeOriginal(a.Data, p.Value(ofd.Identifier)) {
+		if s.mayBeOriginal(ctx, a.Data, p.Value(ofd.Identifier)) {
 			others = append(others, i)
 		}
 	}
@@ -96,8 +122,8 @@ func (s *sheaf) documentCopy(done *steps, self int, p *ofd.Package) {
 
 // mayBeOriginal tells whether somebody could mean a document as the original of a copy of a license: it is no copy, and not of
 // another license.
-func (s *sheaf) mayBeOriginal(data []byte, identifier string) bool {
-	p, err := ofd.Open(bytes.NewReader(data), int64(len(data)))
+func (s *sheaf) mayBeOriginal(ctx context.Context, data []byte, identifier string) bool {
+	p, err := ofd.Open(ctx, bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return true // broken; as a copy of its own it would be, too
 	}
@@ -107,7 +133,7 @@ func (s *sheaf) mayBeOriginal(data []byte, identifier string) bool {
 }
 
 // documentLicense checks what the metadata says of the license: its identifier, who issued it, its validity.
-func (s *sheaf) documentLicense(done *steps, p *ofd.Package, all []ofd.Signature) {
+func (s *sheaf) documentLicense(done *steps, p metadata, all []ofd.Signature) {
 	text := p.Value(ofd.Identifier)
 	if text == "" {
 		done.unknown("identifier", "the document names no license (ZZBS)")
@@ -119,8 +145,12 @@ func (s *sheaf) documentLicense(done *steps, p *ofd.Package, all []ofd.Signature
 		done.fail("identifier", err.Error())
 		done.unknown("issuer-authority", "the license's identifier does not say who issued it")
 	} else {
-		done.result("identifier", sameIssuer(p, id.Issuer()))
-		s.documentAuthority(done, id, all)
+		if err := sameIssuer(p.Package, id.Issuer()); err != nil {
+			done.fail("identifier", err.Error())
+		} else {
+			p.holds(done, "identifier", "")
+		}
+		s.documentAuthority(done, p, id, all)
 	}
 	s.documentValidity(done, p)
 	done.unknown("status", "a document does not say whether the license still stands: ask for its status by its identifier")
@@ -140,28 +170,38 @@ func sameIssuer(p *ofd.Package, issuer string) error {
 	return nil
 }
 
-// documentAuthority asks whether a signature that holds is the issuing body's, or a delegate's.
-func (s *sheaf) documentAuthority(done *steps, id license.Identifier, all []ofd.Signature) {
+// documentAuthority asks whether a signature that holds and covers every file is the issuing body's, or a delegate's. One over
+// some files says nothing of a page or of metadata that somebody else signed.
+func (s *sheaf) documentAuthority(done *steps, p metadata, id license.Identifier, all []ofd.Signature) {
 	const name = "issuer-authority"
-	held, known := false, false
+	held, known, partly := false, false, false
 	for _, one := range all {
 		if Failure(one.Steps) != nil {
 			continue
 		}
 		held, known = true, known || one.USCC != ""
+		reason := ""
 		switch {
 		case one.USCC == "":
 		case one.USCC == id.Issuer():
-			done.ok(name, "signed by the issuing body itself")
-			return
+			reason = "signed by the issuing body itself"
 		case s.delegations[Delegation{id.TypeCode(), id.Issuer(), one.USCC}]:
-			done.ok(name, "signed by a body that the trust names as the issuer's delegate")
+			reason = "signed by a body that the trust names as the issuer's delegate"
+		}
+		switch {
+		case reason == "":
+		case stepOfName(one.Steps, ofd.StepExtent).State == license.OK:
+			p.holds(done, name, reason)
 			return
+		default:
+			partly = true
 		}
 	}
 	// A signature that fails for another reason may still tell whose it is: a foreign seal is named as such.
 	foreign := slices.ContainsFunc(all, func(one ofd.Signature) bool { return one.USCC != "" && one.USCC != id.Issuer() })
 	switch {
+	case partly:
+		done.unknown(name, "the issuing body or its delegate signed, but not every file of the document")
 	case known || !held && foreign:
 		done.fail(name, "nobody who signed is the issuing body of the license or a delegate that the trust names")
 	case held:
@@ -172,7 +212,7 @@ func (s *sheaf) documentAuthority(done *steps, id license.Identifier, all []ofd.
 }
 
 // documentValidity holds the validity that the metadata names against today.
-func (s *sheaf) documentValidity(done *steps, p *ofd.Package) {
+func (s *sheaf) documentValidity(done *steps, p metadata) {
 	now := license.DateOf(s.now())
 	from, fromOK := metadataDate(p.Value(validFrom))
 	to, toOK := metadataDate(p.Value(validTo))
@@ -184,7 +224,7 @@ func (s *sheaf) documentValidity(done *steps, p *ofd.Package) {
 	case to != "" && now > to:
 		done.fail("validity", "the license has expired")
 	default:
-		done.ok("validity", "on "+string(now))
+		p.holds(done, "validity", "on "+string(now))
 	}
 }
 

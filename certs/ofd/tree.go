@@ -2,8 +2,10 @@ package ofd
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 )
@@ -26,7 +28,10 @@ type frame struct {
 
 // parseTree reads one XML file. Document type definitions, entities, doubled attributes and whatever breaks the bounds
 // are refused: none has a place in OFD, and readers disagree on them.
-func parseTree(name string, b []byte) (*node, error) {
+func parseTree(ctx context.Context, name string, b []byte, spend *budget) (*node, error) {
+	if err := spend.spend(workPerXML * int64(len(b))); err != nil {
+		return nil, err
+	}
 	if crowded(b) {
 		return nil, refuse(StepXML, "the file %s has more than %d attributes in one element", quote(name), maxAttributes)
 	}
@@ -34,8 +39,11 @@ func parseTree(name string, b []byte) (*node, error) {
 	malformed := refuse(StepXML, "the file %s is not well-formed XML in UTF-8", quote(name))
 	top := &node{}
 	open := []frame{{node: top}}
-	count := 0
+	count, tokens := 0, 0
 	for {
+		if tokens++; tokens%1024 == 0 && ctx.Err() != nil {
+			return nil, fmt.Errorf("read ofd package: %w", ctx.Err())
+		}
 		before := d.InputOffset()
 		token, err := d.RawToken()
 		if errors.Is(err, io.EOF) {
@@ -55,6 +63,9 @@ func parseTree(name string, b []byte) (*node, error) {
 		case xml.StartElement:
 			if count++; count > MaxNodes || len(open) > MaxDepth {
 				return nil, refuse(StepXML, "the file %s has more than %d elements or %d levels", quote(name), MaxNodes, MaxDepth)
+			}
+			if err := spend.spend(workPerNode); err != nil {
+				return nil, err
 			}
 			if doubled(t.Attr) {
 				return nil, refuse(StepXML, "the file %s has an attribute twice in one element", quote(name))
@@ -77,7 +88,7 @@ func parseTree(name string, b []byte) (*node, error) {
 }
 
 // maxAttributes bounds the attributes of one element, which the decoder collects before anybody can count them.
-const maxAttributes = 256
+const maxAttributes = 32
 
 // crowded says whether some element of b may have more than maxAttributes.
 func crowded(b []byte) bool {

@@ -13,12 +13,22 @@ import (
 // MaxValue bounds a SignedValue.dat or Seal.esl in bytes: a seal in use has 3–200 kB.
 const MaxValue = 2 << 20
 
+// readValue reads a signature value for its judge.
+func (v *verification) readValue(ctx context.Context, at string) ([]byte, error) {
+	if e := v.find(at); e != nil && e.size <= MaxValue {
+		if err := v.budget.spend(e.size * workPerValue); err != nil {
+			return nil, err
+		}
+	}
+	return v.read(ctx, at, MaxValue, v.budget)
+}
+
 // value has the signature value judged.
 func (v *verification) value(ctx context.Context, s *signed, one *Signature) error {
-	value, err := v.read(s.value, MaxValue)
+	value, err := v.readValue(ctx, s.value)
 	var refusal *Refusal
 	switch {
-	case errors.As(err, &refusal):
+	case errors.As(err, &refusal) && refusal.Step == StepXML:
 		one.Steps = append(one.Steps, failed(StepForm, sentence(refusal.Reason)))
 		return nil
 	case err != nil:
@@ -42,7 +52,7 @@ func (v *verification) value(ctx context.Context, s *signed, one *Signature) err
 			one.Steps = append(one.Steps, stepContent(proof.Content, digest[:], s.raw))
 		}
 	case typeSeal:
-		step, err := v.sealFile(s, proof.Seal)
+		step, err := v.sealFile(ctx, s, proof.Seal)
 		if err != nil {
 			return err
 		}
@@ -62,16 +72,16 @@ func stepContent(content, digest, raw []byte) license.Step {
 }
 
 // sealFile compares Seal.esl with the seal inside the value.
-func (v *verification) sealFile(s *signed, inside []byte) (license.Step, error) {
+func (v *verification) sealFile(ctx context.Context, s *signed, inside []byte) (license.Step, error) {
 	if s.sealFile == "" {
 		return license.Step{Name: StepSealFile, State: license.OK, Reason: "The package has no Seal.esl, as the standard allows; the seal inside the signature value counts."}, nil
 	}
-	file, err := v.read(s.sealFile, MaxValue)
+	file, err := v.read(ctx, s.sealFile, MaxValue, v.budget)
 	var refusal *Refusal
 	switch {
 	case errors.Is(err, errMissing):
 		return notCheckable(StepSealFile, "The Seal.esl that the signature names is not in the package; the seal inside the signature value counts."), nil
-	case errors.As(err, &refusal):
+	case errors.As(err, &refusal) && refusal.Step == StepXML:
 		return failed(StepSealFile, sentence(refusal.Reason)), nil
 	case err != nil:
 		return license.Step{}, err

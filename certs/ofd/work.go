@@ -1,0 +1,50 @@
+package ofd
+
+// Bounds of the work of opening and verifying a package together. A package that needs more has a failed [StepWork], and
+// nothing is said of its signatures.
+const (
+	// MaxDigested bounds the bytes that are digested, each file once for each digest method that signatures name.
+	MaxDigested = 24 << 20
+
+	// maxWork bounds all work, in units of a digested byte, about 4 ns. It grows with packages past a megabyte.
+	maxWork, workPerByte, freeSize = 24 << 20, 10, 1 << 20
+
+	workPerFile   = 1000 // to place, name, unpack and digest one
+	workPerPacked = 8    // a byte to inflate: the least that deflate makes of it costs most
+	workPerXML    = 6    // a byte of a file that is read as a tree
+	workPerNode   = 120  // an element of it
+	workPerRef    = 300  // a reference to a file
+	workPerValue  = 4    // a byte of a signature value, which its judge reads and digests several times
+)
+
+// A budget is what may still be spent.
+type budget struct{ work, digests int64 }
+
+func newBudget(size int64) *budget {
+	return &budget{maxWork + workPerByte*max(0, size-freeSize), MaxDigested}
+}
+
+// spend takes units of work off the budget, or refuses.
+func (b *budget) spend(units int64) error {
+	if b.work -= units; b.work < 0 {
+		return refuse(StepWork, "the work budget is used up: to verify the package costs more than one of its size may")
+	}
+	return nil
+}
+
+// digest takes the digesting of bytes off the budget, or refuses.
+func (b *budget) digest(bytes int64) error {
+	if b.digests -= bytes; b.digests < 0 {
+		return refuse(StepWork, "the work budget is used up: its signatures ask for digests of more than %d bytes", MaxDigested)
+	}
+	return b.spend(bytes)
+}
+
+// unpack takes the unpacking of an entry off the budget, or refuses.
+func (b *budget) unpack(e *entry) error {
+	units := e.size / 4
+	if e.method == deflated {
+		units += workPerPacked * e.packed
+	}
+	return b.spend(units)
+}
