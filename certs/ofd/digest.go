@@ -1,6 +1,7 @@
 package ofd
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"  // standard default of CheckMethod; judged as weak
 	"crypto/sha1" // likewise
@@ -47,9 +48,16 @@ type digestKey struct{ path, method string }
 // maxReaders bounds the files that are read at once: each takes some 100 kB.
 const maxReaders = 8
 
-// contents unpacks every file and folder of the package once, and digests those that need names by the methods it names. A
-// file that does not unpack to just what the zip says refuses the package: which of two contents it has depends on the reader.
-func (p *Package) contents(ctx context.Context, need map[string][]method, b *budget) (digests, error) {
+// wants is what has to be found out about the files of a package: digests by methods, and the content where it is read later.
+type wants struct {
+	digests map[string][]method
+	content map[string]bool
+}
+
+// contents unpacks every file and folder of the package once, and takes the digests that are wanted. A file that does not
+// unpack to just what the zip says refuses the package: which of two contents it has depends on the reader.
+func (p *Package) contents(ctx context.Context, want wants, b *budget) (digests, error) {
+	need := want.digests
 	for i := range p.entries {
 		e := &p.entries[i]
 		if err := b.unpack(e); err != nil {
@@ -59,7 +67,7 @@ func (p *Package) contents(ctx context.Context, need map[string][]method, b *bud
 			return nil, err
 		}
 	}
-	var mu sync.Mutex // protects done
+	var mu sync.Mutex // protects done and b
 	done := make(digests)
 	faults := make([]error, len(p.entries)+len(p.folders))
 	var readers errgroup.Group
@@ -73,11 +81,26 @@ func (p *Package) contents(ctx context.Context, need map[string][]method, b *bud
 				sums[j] = m.make()
 				to[j] = sums[j]
 			}
-			if faults[i] = p.copyTo(ctx, io.MultiWriter(to...), e); faults[i] != nil {
+			mu.Lock()
+			content, kept := b.files[at]
+			mu.Unlock()
+			var whole bytes.Buffer
+			if want.content[at] && e.size <= max(MaxValue, MaxXML) {
+				to = append(to, &whole)
+			}
+			if kept {
+				_, faults[i] = io.Copy(io.MultiWriter(to...), cancelled{ctx, bytes.NewReader(content)})
+			} else {
+				faults[i] = p.copyTo(ctx, io.MultiWriter(to...), e)
+			}
+			if faults[i] != nil {
 				return nil // the first in order is reported
 			}
 			mu.Lock()
 			defer mu.Unlock()
+			if whole.Len() > 0 && !kept {
+				b.keep(at, whole.Bytes())
+			}
 			for j, m := range need[at] {
 				done[digestKey{at, m.name}] = sums[j].Sum(nil)
 			}

@@ -27,7 +27,7 @@ type Package struct {
 	entries []entry // files, by name
 	folders []entry // likewise
 	idle    inflaters
-	spent   budget // what opening left
+	left    *budget // by opening
 
 	root       *node  // OFD.xml
 	rootEnd    int64  // offset of the end tag of DocBody in OFD.xml
@@ -77,7 +77,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64) (*Package, error) {
 	if err := p.readDocument(ctx, b); err != nil {
 		return nil, err
 	}
-	p.spent = *b
+	p.left = b
 	return p, nil
 }
 
@@ -277,6 +277,9 @@ func (p *Package) read(ctx context.Context, at string, limit int64, b *budget) (
 	case e.size > limit:
 		return nil, refuse(StepXML, "the file %s has more than %d bytes", quote(at), limit)
 	}
+	if content, kept := b.files[at]; kept {
+		return content, nil
+	}
 	if err := b.unpack(e); err != nil {
 		return nil, err
 	}
@@ -285,6 +288,7 @@ func (p *Package) read(ctx context.Context, at string, limit int64, b *budget) (
 	if err := p.copyTo(ctx, &content, e); err != nil {
 		return nil, err
 	}
+	b.keep(at, content.Bytes())
 	return content.Bytes(), nil
 }
 

@@ -30,8 +30,8 @@ func (c Config) Sign(ctx context.Context, pkg []byte, s Signing) ([]byte, error)
 	if err := checkSigning(p, s); err != nil {
 		return nil, err
 	}
-	b := p.spent
-	list, err := p.readList(ctx, &b)
+	b := p.left.clone()
+	list, err := p.readList(ctx, b)
 	switch {
 	case err != nil:
 		return nil, err
@@ -40,7 +40,7 @@ func (c Config) Sign(ctx context.Context, pkg []byte, s Signing) ([]byte, error)
 	case p.find(fileList) != nil:
 		return nil, fmt.Errorf("%w: its list of files (GM/T 0099) would not hold any more", ErrSigning)
 	}
-	g := signer{Config: c, p: p, s: s, list: list, budget: &b}
+	g := signer{Config: c, p: p, s: s, list: list, budget: b}
 	return g.sign(ctx)
 }
 
@@ -169,11 +169,11 @@ func (g *signer) description(ctx context.Context, listFile string) ([]byte, erro
 	m.text("SignatureDateTime", g.now().UTC().Format("20060102150405Z"))
 	m.begin("References", "CheckMethod", methodSM3)
 	sm3, _ := methodOf(methodSM3)
-	need := make(map[string][]method)
+	want := wants{digests: make(map[string][]method)}
 	for _, f := range g.p.Files() {
-		need[f] = []method{sm3}
+		want.digests[f] = []method{sm3}
 	}
-	sums, err := g.p.contents(ctx, need, g.budget)
+	sums, err := g.p.contents(ctx, want, g.budget)
 	if err != nil {
 		return nil, err
 	}

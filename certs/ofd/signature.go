@@ -132,9 +132,11 @@ func provider(n *node) string {
 	return strings.TrimSpace(name + " " + version)
 }
 
-// needs adds the files that References name, and their method, to what has to be digested. A method that is not known needs
-// nothing.
-func (s *signed) needs(need map[string][]method) {
+// wants adds the files that References name, with their method, to what has to be digested, and those that are read later. A
+// method that is not known wants nothing.
+func (s *signed) wants(w wants) {
+	w.content[s.value], w.content[s.sealFile] = true, true
+	need := w.digests
 	m, known := methodOf(s.checkMethod)
 	if !known {
 		return

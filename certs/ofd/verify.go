@@ -19,8 +19,7 @@ type verification struct {
 
 // Verify judges the package and its signatures. Broken files are failed steps; the error is the reader's, or ctx's.
 func (p *Package) Verify(ctx context.Context, j Judges) (Report, error) {
-	left := p.spent
-	v := &verification{Package: p, budget: &left, judges: j}
+	v := &verification{Package: p, budget: p.left.clone(), judges: j}
 	report, err := v.verify(ctx)
 	if err != nil {
 		return refused(err)
@@ -45,21 +44,29 @@ func (v *verification) verify(ctx context.Context) (Report, error) {
 		return Report{}, err
 	}
 	all, judged := make([]*signed, len(list)), make([]Signature, len(list))
-	need := make(map[string][]method)
+	want := wants{make(map[string][]method), make(map[string]bool)}
 	left := int64(MaxDescriptions)
 	for i, l := range list {
 		if all[i], judged[i], err = v.describe(ctx, l, &left); err != nil {
 			return Report{}, err
 		}
 		if all[i] != nil {
-			all[i].needs(need)
+			all[i].wants(want)
+			for _, a := range all[i].stamps {
+				if page, known := v.pageIDs[a.page]; known {
+					want.content[v.pages[page].path] = true
+				}
+			}
 		}
 	}
 	entries, err := v.readFileList(ctx, v.budget)
 	if err != nil {
 		return Report{}, err
 	}
-	if v.digests, err = v.contents(ctx, need, v.budget); err != nil {
+	if entries != nil {
+		want.content[entries.value] = true
+	}
+	if v.digests, err = v.contents(ctx, want, v.budget); err != nil {
 		return Report{}, err
 	}
 	for i, s := range all {

@@ -1,5 +1,7 @@
 package ofd
 
+import "maps"
+
 // Bounds of the work of opening and verifying a package together. A package that needs more has a failed [StepWork], and
 // nothing is said of its signatures.
 const (
@@ -17,11 +19,32 @@ const (
 	workPerValue  = 4    // a byte of a signature value, which its judge reads and digests several times
 )
 
-// A budget is what may still be spent.
-type budget struct{ work, digests int64 }
+// maxKept bounds the files that are kept in memory once they were unpacked, in bytes.
+const maxKept = 16 << 20
+
+// A budget is what may still be spent, and what was bought already: files that were unpacked whole are not unpacked again.
+type budget struct {
+	work, digests int64
+	files         map[string][]byte // by path
+	kept          int64             // bytes of files
+}
 
 func newBudget(size int64) *budget {
-	return &budget{maxWork + workPerByte*max(0, size-freeSize), MaxDigested}
+	return &budget{work: maxWork + workPerByte*max(0, size-freeSize), digests: MaxDigested, files: make(map[string][]byte)}
+}
+
+// clone is the budget for somebody else, who has the same files.
+func (b *budget) clone() *budget {
+	c := *b
+	c.files = maps.Clone(b.files)
+	return &c
+}
+
+// keep keeps a file that was unpacked.
+func (b *budget) keep(at string, content []byte) {
+	if b.kept+int64(len(content)) <= maxKept {
+		b.files[at], b.kept = content, b.kept+int64(len(content))
+	}
 }
 
 // spend takes units of work off the budget, or refuses.
@@ -40,8 +63,11 @@ func (b *budget) digest(bytes int64) error {
 	return b.spend(bytes)
 }
 
-// unpack takes the unpacking of an entry off the budget, or refuses.
+// unpack takes the unpacking of an entry off the budget, or refuses. What was kept costs nothing.
 func (b *budget) unpack(e *entry) error {
+	if _, kept := b.files["/"+e.name]; kept {
+		return nil
+	}
 	units := e.size / 4
 	if e.method == deflated {
 		units += workPerPacked * e.packed
