@@ -85,7 +85,9 @@ func (p *Package) contents(ctx context.Context, want wants, b *budget) (digests,
 			content, kept := b.files[at]
 			mu.Unlock()
 			var whole bytes.Buffer
-			if want.content[at] && e.size <= max(MaxValue, MaxXML) {
+			keep := !kept && want.content[at] && e.size <= max(MaxValue, MaxXML)
+			if keep {
+				whole.Grow(int(e.size))
 				to = append(to, &whole)
 			}
 			if kept {
@@ -98,7 +100,7 @@ func (p *Package) contents(ctx context.Context, want wants, b *budget) (digests,
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if whole.Len() > 0 && !kept {
+			if keep {
 				b.keep(at, whole.Bytes())
 			}
 			for j, m := range need[at] {

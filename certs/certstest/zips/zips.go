@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"oncegate/certs/ofd"
@@ -42,18 +43,26 @@ type Entry struct {
 func deflated(tb testing.TB, data []byte) []byte {
 	tb.Helper()
 	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, flate.BestCompression)
-	if err == nil {
-		_, err = w.Write(data)
+	w := writers.Get().(*flate.Writer)
+	defer writers.Put(w)
+	w.Reset(&b)
+	if _, err := w.Write(data); err != nil {
+		tb.Fatal(err)
 	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil {
+	if err := w.Close(); err != nil {
 		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
+
+// writers wait for the next file: one has a megabyte.
+var writers = sync.Pool{New: func() any {
+	w, err := flate.NewWriter(nil, flate.BestCompression)
+	if err != nil {
+		panic(err)
+	}
+	return w
+}}
 
 // NewEntry is an ordinary entry.
 func NewEntry(tb testing.TB, name string, data []byte) *Entry {
