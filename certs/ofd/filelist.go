@@ -80,7 +80,7 @@ func (v *verification) fileList(ctx context.Context, e *docEntries) ([]license.S
 	}
 	digest := sm.Digest(e.raw)
 	proof := v.judges.CMS(ctx, value, digest[:])
-	signedStep := stepContent(proof.Content, digest[:], e.raw)
+	signedStep := stepContent(proof, digest[:], e.raw)
 	signedStep.Name = StepListSigned
 	if signedStep.State == license.Failed {
 		signedStep.Reason = "What was signed is not the OFDEntries.xml of the package."

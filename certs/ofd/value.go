@@ -49,7 +49,7 @@ func (v *verification) value(ctx context.Context, s *signed, one *Signature) err
 	switch s.kind {
 	case typeSign:
 		if v.judges.CMS != nil {
-			one.Steps = append(one.Steps, stepContent(proof.Content, digest[:], s.raw))
+			one.Steps = append(one.Steps, stepContent(proof, digest[:], s.raw))
 		}
 	case typeSeal:
 		step, err := v.sealFile(ctx, s, proof.Seal)
@@ -62,10 +62,15 @@ func (v *verification) value(ctx context.Context, s *signed, one *Signature) err
 }
 
 // stepContent says whether what SignedData carries is the signature's description. The standard has its digest; vendors
-// also sign the digest in base64, or the file itself. Without content inside, the judge was given the digest.
-func stepContent(content, digest, raw []byte) license.Step {
-	if content == nil || bytes.Equal(content, digest) || bytes.Equal(content, raw) ||
-		string(content) == base64.StdEncoding.EncodeToString(digest) {
+// also sign the digest in base64, or the file itself. Without content inside, the judge was given the digest, and what it says
+// of the signature holds for that.
+func stepContent(proof Proof, digest, raw []byte) license.Step {
+	content := proof.Content
+	switch {
+	case content == nil && !holds(proof.Steps):
+		return notCheckable(StepContent, "The signature does not hold: what was signed is not known.")
+	case content == nil, bytes.Equal(content, digest), bytes.Equal(content, raw),
+		string(content) == base64.StdEncoding.EncodeToString(digest):
 		return ok(StepContent)
 	}
 	return failed(StepContent, "What was signed is not the Signature.xml of the package.")

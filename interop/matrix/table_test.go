@@ -42,7 +42,7 @@ command says so.
 
 What Oncegate accepts as a package is, byte for byte, the same files to other readers of zips: archive/zip, java.util.zip (ZipFile,
 ZipInputStream), Apache Commons Compress (ZipFile, ZipArchiveInputStream), Info-ZIP's unzip and Python's zipfile are given every
-ambiguity that we know, the shapes of other writers, and random mixtures (` + "`TestZipReaders`" + `; the programs are in
+ambiguity that we know, the shapes of other writers, and random mixtures (` + "`interop/matrix.TestZipReaders`" + `; the programs are in
 [interop/zips](../interop/zips)). About names beyond ASCII, unzip 6.0 is asked for contents only: it converts them although they are
 marked as UTF-8.
 
