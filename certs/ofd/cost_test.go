@@ -233,6 +233,17 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestOpeningCost refuses to open what costs much for its size: many documents are opened for one that is verified.
+func TestOpeningCost(t *testing.T) {
+	b := newBureau(t)
+	pkg := edit(t, b.sealed(t), replace("OFD.xml", "</ofd:OFD>", strings.Repeat("<!-- -->", 120_000)+"</ofd:OFD>"))
+	_, err := ofd.Open(t.Context(), bytes.NewReader(pkg), int64(len(pkg)))
+	var refusal *ofd.Refusal
+	if !errors.As(err, &refusal) || refusal.Step != ofd.StepWork || len(pkg) > 64<<10 {
+		t.Errorf("%d bytes: %v", len(pkg), err)
+	}
+}
+
 // TestHungUp ends opening and verifying wherever the caller hangs up.
 func TestHungUp(t *testing.T) {
 	b := newBureau(t)

@@ -67,7 +67,9 @@ func Open(ctx context.Context, r io.ReaderAt, size int64) (*Package, error) {
 			p.entries = append(p.entries, e)
 		}
 	}
-	b := newBudget(size)
+	whole := newBudget(size)
+	b := whole.opening(size)
+	may := b.work
 	if err := b.spend(int64(len(all)) * workPerFile); err != nil {
 		return nil, err
 	}
@@ -77,6 +79,7 @@ func Open(ctx context.Context, r io.ReaderAt, size int64) (*Package, error) {
 	if err := p.readDocument(ctx, b); err != nil {
 		return nil, err
 	}
+	b.work += whole.work - may
 	p.left = b
 	return p, nil
 }

@@ -17,7 +17,7 @@ type verification struct {
 	judges  Judges
 }
 
-// Verify judges the package and its signatures. Broken files are failed steps; the error is the reader's, or ctx's.
+// Verify judges the package and its signatures within the bounds of its work. Broken files are failed steps; the error is the reader's, or ctx's.
 func (p *Package) Verify(ctx context.Context, j Judges) (Report, error) {
 	v := &verification{Package: p, budget: p.left.clone(), judges: j}
 	report, err := v.verify(ctx)

@@ -10,6 +10,8 @@ const (
 
 	// maxWork bounds all work, in units of a digested byte, about 4 ns. It grows with packages past a megabyte.
 	maxWork, workPerByte, freeSize = 24 << 20, 10, 1 << 20
+	// Opening alone costs at most this and so much for each byte of the package: many may be opened for one that is verified.
+	maxOpening, openingPerByte = 1 << 20, 20
 
 	workPerFile   = 1000 // to place, name, unpack and digest one
 	workPerPacked = 8    // a byte to inflate: the least that deflate makes of it costs most
@@ -31,6 +33,11 @@ type budget struct {
 
 func newBudget(size int64) *budget {
 	return &budget{work: maxWork + workPerByte*max(0, size-freeSize), digests: MaxDigested, files: make(map[string][]byte)}
+}
+
+// opening is the part of the budget that opening may spend.
+func (b *budget) opening(size int64) *budget {
+	return &budget{work: min(b.work, maxOpening+openingPerByte*size), digests: b.digests, files: b.files}
 }
 
 // clone is the budget for somebody else, who has the same files.
