@@ -122,8 +122,14 @@ func (v *verification) pageStamps(page int, area *sheet.Box, stamps []placed, ot
 		}
 		covers[s.by] += overlap(s.box, sheet.Box{W: area.W, H: area.H}) / (area.W * area.H)
 	}
+	together := 0.0
+	for _, share := range covers {
+		together += share
+	}
 	for by, share := range covers {
 		switch {
+		case share <= maxStampShare && together > maxStampShare && len(covers) > 1:
+			unknown(by, "The seals on page %d cover most of it together: look whether their pictures hide what the page says.", page+1)
 		case share <= maxStampShare:
 		case others:
 			fault(by, failed(StepStampArea, fmt.Sprintf("The seal is stamped over most of page %d, which others signed too: its picture hides what they signed.", page+1)))

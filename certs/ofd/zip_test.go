@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -130,6 +131,35 @@ func read(tb testing.TB, b *bureau, pkg []byte) map[string][]byte {
 	return files
 }
 
+// TestRandomZips mixes what writers do with what they should not. What is accepted is the same files to both readers.
+func TestRandomZips(t *testing.T) {
+	b := newBureau(t)
+	list := zips.Entries(t, b.sealed(t))
+	accepted := 0
+	const tries = 1500
+	for seed := range uint64(tries) {
+		pkg := zips.Random(t, rand.New(rand.NewPCG(seed, 1)), list)
+		if ours := read(t, b, pkg); ours != nil {
+			accepted++
+			sameToAll(t, ours, pkg)
+		}
+	}
+	if accepted < tries/10 {
+		t.Errorf("%d of %d are accepted", accepted, tries)
+	}
+}
+
+// sameToAll compares the files that package ofd sees with those that other readers see.
+func sameToAll(t *testing.T, ours map[string][]byte, pkg []byte) {
+	t.Helper()
+	for name, reader := range map[string]func([]byte) (map[string][]byte, error){"by its directory": direct, "as a stream": stream} {
+		theirs, err := reader(pkg)
+		if err != nil || !maps.EqualFunc(ours, theirs, bytes.Equal) {
+			t.Errorf("read %s, the package has other files: %v", name, err)
+		}
+	}
+}
+
 // FuzzReaders changes bytes of packages of every shape. What is accepted is the same files, byte for byte, by the directory
 // and as a stream. Readers of other makers have the same corpus in interop/matrix.
 func FuzzReaders(f *testing.F) {
@@ -146,11 +176,6 @@ func FuzzReaders(f *testing.F) {
 		if ours == nil {
 			return
 		}
-		for name, reader := range map[string]func([]byte) (map[string][]byte, error){"by its directory": direct, "as a stream": stream} {
-			theirs, err := reader(pkg)
-			if err != nil || !maps.EqualFunc(ours, theirs, bytes.Equal) {
-				t.Errorf("read %s, the package has other files: %v", name, err)
-			}
-		}
+		sameToAll(t, ours, pkg)
 	})
 }
