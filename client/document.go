@@ -27,7 +27,7 @@ var outline = []string{ofd.StepPackage, ofd.StepUnique, ofd.StepXML, ofd.StepDoc
 
 // document verifies an OFD package in the order of standards: the package, each signature, what the package is as a whole,
 // and what the license in it says of itself.
-func (s *sheaf) document(ctx context.Context, self int) (done steps, by []Signature, err error) {
+func (s *batch) document(ctx context.Context, self int) (done steps, by []Signature, err error) {
 	data := s.all[self].Data
 	p, err := ofd.Open(ctx, bytes.NewReader(data), int64(len(data)))
 	if err != nil {
@@ -105,7 +105,7 @@ func stepOfName(list []license.Step, name string) license.Step {
 }
 
 // documentCopy compares the original that an annotated copy (加注件) names with the one at hand.
-func (s *sheaf) documentCopy(ctx context.Context, done *steps, self int, p metadata) {
+func (s *batch) documentCopy(ctx context.Context, done *steps, self int, p metadata) {
 	const name = "copy-original"
 	info, ok := p.Copy()
 	switch {
@@ -137,7 +137,7 @@ func (s *sheaf) documentCopy(ctx context.Context, done *steps, self int, p metad
 
 // mayBeOriginal tells whether somebody could mean a document as the original of a copy of a license: it is no copy, and not of
 // another license.
-func (s *sheaf) mayBeOriginal(ctx context.Context, data []byte, identifier string) bool {
+func (s *batch) mayBeOriginal(ctx context.Context, data []byte, identifier string) bool {
 	p, err := ofd.Open(ctx, bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return true // broken; as a copy of its own it would be, too
@@ -148,7 +148,7 @@ func (s *sheaf) mayBeOriginal(ctx context.Context, data []byte, identifier strin
 }
 
 // documentLicense checks what the metadata says of the license: its identifier, who issued it, its validity.
-func (s *sheaf) documentLicense(done *steps, p metadata, all []ofd.Signature) {
+func (s *batch) documentLicense(done *steps, p metadata, all []ofd.Signature) {
 	text := p.Value(ofd.Identifier)
 	if text == "" {
 		done.unknown("identifier", "the document names no license (ZZBS)")
@@ -192,7 +192,7 @@ func sameIssuer(p *ofd.Package, issuer string) error {
 
 // documentAuthority asks whether a signature that holds and covers every file is the issuing body's, or a delegate's. One over
 // some files says nothing of a page or of metadata that somebody else signed.
-func (s *sheaf) documentAuthority(done *steps, id license.Identifier, all []ofd.Signature) {
+func (s *batch) documentAuthority(done *steps, id license.Identifier, all []ofd.Signature) {
 	var held bool
 	var whole, partly, foreign []string // codes of those who signed
 	for _, one := range all {
@@ -224,7 +224,7 @@ func (s *sheaf) documentAuthority(done *steps, id license.Identifier, all []ofd.
 }
 
 // documentValidity holds the validity that the metadata names against today.
-func (s *sheaf) documentValidity(done *steps, p metadata) *api.InForce {
+func (s *batch) documentValidity(done *steps, p metadata) *api.InForce {
 	now := license.DateOf(s.now())
 	from, fromOK := metadataDate(p.Value(validFrom))
 	to, toOK := metadataDate(p.Value(validTo))

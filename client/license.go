@@ -94,7 +94,7 @@ func (c licenseClaims) says(fields api.Fields) bool {
 }
 
 // license verifies a license: alone, or as it stands in an answer whose receipt has been looked at.
-func (s *sheaf) license(presentation string, in *answered) (done steps) {
+func (s *batch) license(presentation string, in *answered) (done steps) {
 	if !strings.Contains(presentation, "~") {
 		presentation += "~" // the issuer-signed JWT alone: no disclosure
 	}
@@ -202,7 +202,7 @@ func (s *steps) sd(name string, step sdjwt.Step) {
 
 // licenseChain follows x5c to an anchor: at the time of signing, by the table of [pki.Moment], and now. It returns what the
 // certificate says of its owner, from whichever time holds.
-func (s *sheaf) licenseChain(done *steps, p *jws.Parts, signed pki.Moment) pki.Leaf {
+func (s *batch) licenseChain(done *steps, p *jws.Parts, signed pki.Moment) pki.Leaf {
 	at := func(t time.Time) (pki.Leaf, error) { return s.chains.ChainDER(p.Header.X5C, t, pki.License) }
 	now, nowErr := at(s.now())
 	end := s.now()
@@ -269,7 +269,7 @@ func (c licenseClaims) identifier() error {
 
 // authority checks that the trust names the issuer for the type, and that the signing body is the issuer, or one that it
 // delegated the type to.
-func (s *sheaf) authority(done *steps, c licenseClaims, leaf pki.Leaf) {
+func (s *batch) authority(done *steps, c licenseClaims, leaf pki.Leaf) {
 	id, err := license.ParseIdentifier(c.ID)
 	if err != nil {
 		done.unknown(StepIssuerOfType, "the license's identifier does not say who issued it")
@@ -286,7 +286,7 @@ func (s *sheaf) authority(done *steps, c licenseClaims, leaf pki.Leaf) {
 
 // validity holds nbf and exp against the day: of the record for a license in an answer, else today. A license that its answer
 // calls expired may be so.
-func (s *sheaf) validity(done *steps, c licenseClaims, in *answered, presentation string, at time.Time) *api.InForce {
+func (s *batch) validity(done *steps, c licenseClaims, in *answered, presentation string, at time.Time) *api.InForce {
 	now := at.Unix()
 	switch {
 	case c.NotBefore != 0 && now < c.NotBefore:
@@ -304,7 +304,7 @@ func (s *sheaf) validity(done *steps, c licenseClaims, in *answered, presentatio
 }
 
 // statusSaid looks for an answer that says how a license stands, where no status list does.
-func (s *sheaf) statusSaid(done *steps, identifier, otherwise string) *api.InForce {
+func (s *batch) statusSaid(done *steps, identifier, otherwise string) *api.InForce {
 	said := s.statusAnswer(identifier)
 	switch {
 	case said == nil:
@@ -319,7 +319,7 @@ func (s *sheaf) statusSaid(done *steps, identifier, otherwise string) *api.InFor
 }
 
 // statusAnswer is the newest answer to licenses.status about a license among the artefacts, nil if there is none.
-func (s *sheaf) statusAnswer(identifier string) (newest *api.StatusAnswer) {
+func (s *batch) statusAnswer(identifier string) (newest *api.StatusAnswer) {
 	for _, d := range s.answers {
 		var a api.StatusAnswer
 		if d.record.Operation == "licenses.status" && json.Unmarshal(d.answer, &a) == nil && a.Identifier == identifier &&
@@ -340,7 +340,7 @@ func inForce(is license.Status, at time.Time) *api.InForce {
 }
 
 // stands notes whether a license is in force, by the first that knows. Of several licenses the one that is worst off counts.
-func (s *sheaf) stands(known ...*api.InForce) {
+func (s *batch) stands(known ...*api.InForce) {
 	is := cmp.Or(append(known, &api.InForce{State: api.InForceStateNotAsked})...)
 	order := []api.InForceState{api.InForceStateInForce, api.InForceStateNotAsked, api.InForceStateNotInForce}
 	if old := s.current.Beside.InForce; old == nil || slices.Index(order, old.State) < slices.Index(order, is.State) {
@@ -378,7 +378,7 @@ func (d *answered) status(presentation string) string {
 }
 
 // presenter says who may use the license: only a receipt shows to whom it was released, and for what.
-func (s *sheaf) presenter(done *steps, presentation string, in *answered, authentic bool) {
+func (s *batch) presenter(done *steps, presentation string, in *answered, authentic bool) {
 	if in == nil && authentic {
 		for i := range s.answers {
 			if s.answers[i].released(presentation) {

@@ -19,7 +19,7 @@ var timeStampToken = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 14}
 
 // messageVerifier judges signed messages. Departments sign documents with the keys of their seals
 // and licenses; certificates of other authorities need a word of the trust on their usage.
-func (s *sheaf) messageVerifier() *cms.Verifier {
+func (s *batch) messageVerifier() *cms.Verifier {
 	return &cms.Verifier{
 		Chain: func(leaf *pki.Certificate, above []*pki.Certificate, at time.Time, _ string) (found pki.Leaf, err error) {
 			chain := s.chainOf(leaf, above)
@@ -44,7 +44,7 @@ type messageReport struct {
 
 // judgeMessage judges a signed message, at the time of the time stamp that it carries, if that holds. digest is the SM3 of what it
 // may be about instead of the content; nil when there is no such thing.
-func (s *sheaf) judgeMessage(ctx context.Context, m *cms.Message, content, digest []byte) (r messageReport) {
+func (s *batch) judgeMessage(ctx context.Context, m *cms.Message, content, digest []byte) (r messageReport) {
 	v := s.messageVerifier()
 	v.Digest = digest
 	stamped, stampSteps := s.stampOf(ctx, m)
@@ -70,7 +70,7 @@ func (s *sheaf) judgeMessage(ctx context.Context, m *cms.Message, content, diges
 const maxSigners = 64
 
 // stampOf judges the time stamp of a message's one signer. Of several signers each would have its own time.
-func (s *sheaf) stampOf(ctx context.Context, m *cms.Message) (time.Time, steps) {
+func (s *batch) stampOf(ctx context.Context, m *cms.Message) (time.Time, steps) {
 	if len(m.Signers) != 1 {
 		return time.Time{}, nil
 	}
@@ -90,7 +90,7 @@ func (s *sheaf) stampOf(ctx context.Context, m *cms.Message) (time.Time, steps) 
 }
 
 // readMessage reads a message, unless err says that it must not be. Nil: the step says why.
-func (s *sheaf) readMessage(data []byte, err error) (m *cms.Message, done steps) {
+func (s *batch) readMessage(data []byte, err error) (m *cms.Message, done steps) {
 	if err == nil {
 		m, err = cms.Parse(data)
 	}
@@ -102,7 +102,7 @@ func (s *sheaf) readMessage(data []byte, err error) (m *cms.Message, done steps)
 }
 
 // judgeCMS judges the signed messages of a document.
-func (s *sheaf) judgeCMS(ctx context.Context, data, content []byte) (p ofd.Proof) {
+func (s *batch) judgeCMS(ctx context.Context, data, content []byte) (p ofd.Proof) {
 	m, unread := s.readMessage(data, s.take(len(data)))
 	if m == nil {
 		p.Steps = unread
@@ -126,7 +126,7 @@ func (s *sheaf) judgeCMS(ctx context.Context, data, content []byte) (p ofd.Proof
 }
 
 // message verifies a signed message alone, or over another artefact when it is detached.
-func (s *sheaf) signedMessage(ctx context.Context, self int) (steps, []Signature) {
+func (s *batch) signedMessage(ctx context.Context, self int) (steps, []Signature) {
 	m, unread := s.readMessage(derOf(s.all[self].Data), nil)
 	switch {
 	case m == nil:

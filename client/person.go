@@ -36,7 +36,7 @@ var (
 // holders whom the call's body names or, where it is not at hand, whose codes the licenses in the answer disclose. A step is not
 // checkable where call or holder is not at hand, or where the answer opens nothing: it was made before answers did, or the caller
 // did not name the person, as with those by whom a source confirms a role.
-func (s *sheaf) persons(d answered) (done steps) {
+func (s *batch) persons(d answered) (done steps) {
 	var a opened
 	if len(d.record.Uses) == 0 || json.Unmarshal(d.answer, &a) != nil {
 		return nil
@@ -197,7 +197,7 @@ func commitment(text string, person license.HolderID) (string, error) {
 }
 
 // bodyWith finds the body of a call among the artefacts by its digest; nil if it is not there.
-func (s *sheaf) bodyWith(digest string) []byte {
+func (s *batch) bodyWith(digest string) []byte {
 	if !s.bodies[digest] {
 		return nil
 	}

@@ -50,7 +50,7 @@ const (
 )
 
 // gatherEvidence takes what an artefact may prove about others. What cannot be read says so in its own steps.
-func (s *sheaf) gatherEvidence(kind Kind, data []byte) {
+func (s *batch) gatherEvidence(kind Kind, data []byte) {
 	switch kind {
 	case Revocations:
 		if bytes.Count(data, pemBegin) > maxLists {
@@ -77,9 +77,9 @@ type standing struct {
 	why   pki.Reason // of that
 }
 
-// stood says how the first certificate of a chain, and those above it, stood at a moment. Stapled evidence came along with what
+// revocationAt says how the first certificate of a chain, and those above it, stood at a moment. Stapled evidence came along with what
 // is verified and goes first; it may be nil.
-func (s *sheaf) stood(ctx context.Context, by *pki.Verifier, stapled *revocation.Evidence, chain []*pki.Certificate, at time.Time) (st standing) {
+func (s *batch) revocationAt(ctx context.Context, by *pki.Verifier, stapled *revocation.Evidence, chain []*pki.Certificate, at time.Time) (st standing) {
 	st.Step = license.Step{Name: "revocation", State: license.NotCheckable, Reason: "the certificate leads to no anchor"}
 	path, err := by.Path(chain[0], chain[1:], at)
 	if sm.Undecided(err) {
@@ -123,31 +123,31 @@ func (st standing) ofStamp(pki.Moment) license.Step {
 }
 
 // messageRevocation judges the signers' certificates of one message, whose evidence is read once; counts is one of the two above.
-func (s *sheaf) messageRevocation(by *pki.Verifier, counts func(standing, pki.Moment) license.Step) func(context.Context, cms.Evidence) (license.StepState, string) {
+func (s *batch) messageRevocation(by *pki.Verifier, counts func(standing, pki.Moment) license.Step) func(context.Context, cms.Evidence) (license.StepState, string) {
 	var stapled *revocation.Evidence
 	return func(ctx context.Context, e cms.Evidence) (license.StepState, string) {
 		if stapled == nil && len(e.CRLs)+len(e.OCSP) > 0 {
 			stapled = revocation.Gather(e.CRLs, e.OCSP)
 		}
-		step := counts(s.stood(ctx, by, stapled, s.chainOf(e.Certificate, e.Above), e.At), e.Moment)
+		step := counts(s.revocationAt(ctx, by, stapled, s.chainOf(e.Certificate, e.Above), e.At), e.Moment)
 		return step.State, step.Reason
 	}
 }
 
 // chainOf is a certificate with those that may stand above it: some that came along, then authorities that the trust names or
 // that are among the artefacts.
-func (s *sheaf) chainOf(c *pki.Certificate, above []*pki.Certificate) []*pki.Certificate {
+func (s *batch) chainOf(c *pki.Certificate, above []*pki.Certificate) []*pki.Certificate {
 	return append([]*pki.Certificate{c}, pki.Above(c, above, s.between)...)
 }
 
 // licenseRevocation says whether the key that signed a license had been revoked when it signed.
-func (s *sheaf) licenseRevocation(done *steps, p *jws.Parts, m pki.Moment) {
+func (s *batch) licenseRevocation(done *steps, p *jws.Parts, m pki.Moment) {
 	certs, err := pki.ParseChain(p.Header.X5C)
 	if err != nil {
 		done.unknown("key-revocation", "the certificate cannot be read")
 		return
 	}
-	step := s.stood(s.ctx, s.chains, nil, s.chainOf(certs[0], certs[1:]), m.At).at(m)
+	step := s.revocationAt(s.ctx, s.chains, nil, s.chainOf(certs[0], certs[1:]), m.At).at(m)
 	step.Name = "key-revocation"
 	*done = append(*done, step)
 }
@@ -158,7 +158,7 @@ const maxLists = 16
 var pemBegin = []byte("\n-----BEGIN ")
 
 // revocations verifies a file of revocation lists.
-func (s *sheaf) revocations(a Artefact) (done steps) {
+func (s *batch) revocations(a Artefact) (done steps) {
 	if bytes.Count(a.Data, pemBegin) > maxLists {
 		done.fail("revocation-list-form", fmt.Sprintf("the file has more than %d lists", maxLists))
 		return done
@@ -174,7 +174,7 @@ func (s *sheaf) revocations(a Artefact) (done steps) {
 }
 
 // revocationList verifies one revocation list alone.
-func (s *sheaf) revocationList(data []byte) (done steps) {
+func (s *batch) revocationList(data []byte) (done steps) {
 	l, err := revocation.ParseList(data)
 	if err != nil {
 		done.fail("revocation-list-form", err.Error())
@@ -187,7 +187,7 @@ func (s *sheaf) revocationList(data []byte) (done steps) {
 }
 
 // ocspAnswer verifies a responder's answer alone.
-func (s *sheaf) ocspAnswer(data []byte) (done steps) {
+func (s *batch) ocspAnswer(data []byte) (done steps) {
 	r, err := revocation.ParseResponse(data)
 	if err != nil {
 		done.fail("ocsp-answer-form", err.Error())
@@ -200,7 +200,7 @@ func (s *sheaf) ocspAnswer(data []byte) (done steps) {
 }
 
 // authorityOf looks for the authority that revocation data is of, and whether it leads to an anchor.
-func (s *sheaf) authorityOf(done *steps, name string, verify func(*pki.Certificate) error) {
+func (s *batch) authorityOf(done *steps, name string, verify func(*pki.Certificate) error) {
 	failed := errors.New("it is of an authority that is neither in the trust nor among the files")
 	for _, c := range slices.Concat(s.anchors, s.between) {
 		err := verify(c)
@@ -223,7 +223,7 @@ func (s *sheaf) authorityOf(done *steps, name string, verify func(*pki.Certifica
 }
 
 // spoken says of which moments revocation data speaks.
-func (s *sheaf) spoken(done *steps, name string, from, next time.Time) {
+func (s *batch) spoken(done *steps, name string, from, next time.Time) {
 	switch now := s.now(); {
 	case from.After(now.Add(5 * time.Minute)):
 		done.fail(name, "it comes from the future")

@@ -25,17 +25,17 @@ func at(t time.Time) (out api.Time) {
 }
 
 // expect is what seals are held against.
-func (s *sheaf) expect(ctx context.Context, stapled *revocation.Evidence) seal.Expect {
+func (s *batch) expect(ctx context.Context, stapled *revocation.Evidence) seal.Expect {
 	return seal.Expect{
 		Trust: s.seals, Intermediates: s.between, Now: s.now(), Verify: s.voice, TimeStamp: s.stampCheck(ctx),
 		Revocation: func(ctx context.Context, chain []*pki.Certificate, at pki.Moment) license.Step {
-			return s.stood(ctx, s.seals, stapled, chain, at.At).at(at)
+			return s.revocationAt(ctx, s.seals, stapled, chain, at.At).at(at)
 		},
 	}
 }
 
 // sealValue judges an SES_Signature over the digest of a Signature.xml; digest and path may be unknown.
-func (s *sheaf) sealValue(ctx context.Context, value, digest []byte, path string) *seal.Report {
+func (s *batch) sealValue(ctx context.Context, value, digest []byte, path string) *seal.Report {
 	parsed, err := seal.ParseSignature(value)
 	if err != nil {
 		return seal.Verify(ctx, value, seal.Expect{})
@@ -58,7 +58,7 @@ func stapledIn(s *seal.Signature) *revocation.Evidence {
 }
 
 // judgeSeal judges the seals of a document, and keeps their signature values for time stamps that lie beside it.
-func (s *sheaf) judgeSeal(ctx context.Context, value, digest []byte, path string) ofd.Proof {
+func (s *batch) judgeSeal(ctx context.Context, value, digest []byte, path string) ofd.Proof {
 	if err := s.take(len(value)); err != nil {
 		var unread steps
 		unread.result(seal.StepForm, err)
@@ -81,7 +81,7 @@ func nameOf(p seal.Party) string {
 }
 
 // sealAlone verifies a Seal.esl.
-func (s *sheaf) sealAlone(ctx context.Context, data []byte) (done steps, by []Signature) {
+func (s *batch) sealAlone(ctx context.Context, data []byte) (done steps, by []Signature) {
 	parsed, err := seal.ParseSeal(derOf(data))
 	if err != nil {
 		done.fail(seal.StepForm, err.Error())
@@ -92,7 +92,7 @@ func (s *sheaf) sealAlone(ctx context.Context, data []byte) (done steps, by []Si
 }
 
 // sealSignature verifies a SignedValue.dat, against its Signature.xml where that is at hand.
-func (s *sheaf) sealSignature(ctx context.Context, self int) (done steps, by []Signature) {
+func (s *batch) sealSignature(ctx context.Context, self int) (done steps, by []Signature) {
 	data := derOf(s.all[self].Data)
 	var digest []byte
 	if parsed, err := seal.ParseSignature(data); err == nil {

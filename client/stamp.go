@@ -10,7 +10,7 @@ import (
 )
 
 // stampVerifier judges time stamps.
-func (s *sheaf) stampVerifier() *timestamp.Verifier {
+func (s *batch) stampVerifier() *timestamp.Verifier {
 	return &timestamp.Verifier{
 		Chain: func(leaf *pki.Certificate, above []*pki.Certificate, at time.Time, usage string) (pki.Leaf, error) {
 			chain := s.chainOf(leaf, above)
@@ -22,7 +22,7 @@ func (s *sheaf) stampVerifier() *timestamp.Verifier {
 }
 
 // stampCheck judges a token over the value of a signature.
-func (s *sheaf) stampCheck(ctx context.Context) func(token, signature []byte) (time.Time, []license.Step) {
+func (s *batch) stampCheck(ctx context.Context) func(token, signature []byte) (time.Time, []license.Step) {
 	return func(token, signature []byte) (time.Time, []license.Step) {
 		r := s.stampVerifier().Verify(ctx, token, signature, nil)
 		return r.Time, r.Steps
@@ -30,7 +30,7 @@ func (s *sheaf) stampCheck(ctx context.Context) func(token, signature []byte) (t
 }
 
 // timeStamp verifies a token or a reply, over whatever artefact, or signature in one, it is about.
-func (s *sheaf) timeStamp(ctx context.Context, self int) (done steps, by []Signature) {
+func (s *batch) timeStamp(ctx context.Context, self int) (done steps, by []Signature) {
 	der := derOf(s.all[self].Data)
 	if r, err := timestamp.ParseResponse(der); err == nil {
 		if r.Refusal != nil {
@@ -61,7 +61,7 @@ func (s *sheaf) timeStamp(ctx context.Context, self int) (done steps, by []Signa
 }
 
 // stamped finds what a token is about: an artefact, or the value of a signature in one.
-func (s *sheaf) stamped(self int, imprint timestamp.Imprint) ([]byte, bool) {
+func (s *batch) stamped(self int, imprint timestamp.Imprint) ([]byte, bool) {
 	is := func(data []byte) bool {
 		own, err := timestamp.ImprintOf(imprint.Algorithm, data)
 		return err == nil && own.Equal(imprint)

@@ -206,7 +206,7 @@ func lacking(kind Kind, list []license.Step) (lack []license.Step) {
 }
 
 // conclude sets the verdict of an artefact from its steps, and from what the trust requires beside them.
-func (s *sheaf) conclude(v *Verified) {
+func (s *batch) conclude(v *Verified) {
 	lack := append(lacking(v.Kind, v.Steps), s.required(v)...)
 	if s.withoutEd25519(v.found.checkpoint) {
 		lack = slices.DeleteFunc(lack, func(step license.Step) bool { return strings.HasSuffix(step.Name, tlog.StepEd25519) })
@@ -243,7 +243,7 @@ type Requirement struct {
 }
 
 // required are the steps that the trust requires beside authenticity and that do not hold.
-func (s *sheaf) required(v *Verified) (lack []license.Step) {
+func (s *batch) required(v *Verified) (lack []license.Step) {
 	add := func(name, reason string) {
 		lack = append(lack, license.Step{Name: name, State: license.NotCheckable, Reason: reason})
 	}
@@ -262,7 +262,7 @@ func (s *sheaf) required(v *Verified) (lack []license.Step) {
 
 // supports reports whether an artefact is there for another one: a key, a certificate, a list, a stamp, a call or a body beside
 // what it supports has no verdict of its own. One that fails supports nothing.
-func (s *sheaf) supports(self int, all []Verified) bool {
+func (s *batch) supports(self int, all []Verified) bool {
 	v := all[self]
 	if v.Verdict == api.VerdictRefuted {
 		return false

@@ -67,7 +67,7 @@ func (t *Trust) VerifyContext(ctx context.Context, artefacts ...Artefact) []Veri
 }
 
 // verified is the result of one artefact: at least one step, and a verdict.
-func (s *sheaf) verified(i int) Verified {
+func (s *batch) verified(i int) Verified {
 	v, done := s.signed[i]
 	s.current = &v
 	if !done {
@@ -87,8 +87,8 @@ func (s *sheaf) verified(i int) Verified {
 	return v
 }
 
-// A sheaf is all that is verified together, in one call.
-type sheaf struct {
+// A batch is all that is verified together, in one call.
+type batch struct {
 	*Trust
 	current *Verified // whose steps are taken at the moment
 
@@ -132,8 +132,8 @@ type answered struct {
 }
 
 // gather looks at everything once, so that verify can hold one artefact against the others.
-func (t *Trust) gather(ctx context.Context, artefacts []Artefact, each bool) *sheaf {
-	s := &sheaf{
+func (t *Trust) gather(ctx context.Context, artefacts []Artefact, each bool) *batch {
+	s := &batch{
 		Trust: t, ctx: ctx, each: each, voice: t.voice, chains: t.chains, seals: t.seals, stamps: t.stamps,
 		bodies: make(map[string]bool), calls: make(map[string]string), callsOf: make(map[string]bool),
 		heldBy: make(map[string]*heldList), read: make(map[string]answered), all: artefacts, between: slices.Clone(t.authorities),
@@ -185,7 +185,7 @@ func (t *Trust) gather(ctx context.Context, artefacts []Artefact, each bool) *sh
 }
 
 // gatherCertificates takes certificates that others may need.
-func (s *sheaf) gatherCertificates(data []byte) {
+func (s *batch) gatherCertificates(data []byte) {
 	certs, _ := readCertificates(data)
 	for _, c := range certs {
 		switch {
@@ -211,7 +211,7 @@ const (
 )
 
 // bound makes all that is verified from now on draw on one budget.
-func (s *sheaf) bound() {
+func (s *batch) bound() {
 	bytes := 0
 	for _, a := range s.all {
 		bytes += 2 * len(a.Data)
@@ -223,7 +223,7 @@ func (s *sheaf) bound() {
 }
 
 // next begins the work for one artefact.
-func (s *sheaf) next(i int) {
+func (s *batch) next(i int) {
 	if s.each {
 		bytes := max(callBytes, 2*len(s.all[i].Data))
 		s.budget.Allow(callChecks, bytes)
@@ -232,7 +232,7 @@ func (s *sheaf) next(i int) {
 }
 
 // take allows to read a signature value of n bytes.
-func (s *sheaf) take(n int) error {
+func (s *batch) take(n int) error {
 	if n > s.unread {
 		return sm.ErrBudget
 	}
@@ -240,12 +240,12 @@ func (s *sheaf) take(n int) error {
 	return sm.Interrupted(s.ctx)
 }
 
-// maxCertificates bounds the certificates of a sheaf, so that looking for an authority costs little.
+// maxCertificates bounds the certificates of a batch, so that looking for an authority costs little.
 const maxCertificates = 256
 
 // signatures verifies what is signed in the ways of documents, before what they are about. Time stamps go last: they may be
 // over a signature in a document.
-func (s *sheaf) signatures(ctx context.Context, wanted func(i int) bool) error {
+func (s *batch) signatures(ctx context.Context, wanted func(i int) bool) error {
 	for _, late := range []bool{false, true} {
 		for i := range s.all {
 			if late != (s.kinds[i] == TimeStamp) || !wanted(i) {
@@ -265,7 +265,7 @@ func (s *sheaf) signatures(ctx context.Context, wanted func(i int) bool) error {
 
 // signature verifies one such artefact. The libraries that read it were not all written with strangers in mind: a panic is a
 // file that cannot be read.
-func (s *sheaf) signature(ctx context.Context, i int) (err error) {
+func (s *batch) signature(ctx context.Context, i int) (err error) {
 	var v Verified
 	s.current = &v
 	defer func() {
@@ -291,7 +291,7 @@ func (s *sheaf) signature(ctx context.Context, i int) (err error) {
 	return err
 }
 
-func (s *sheaf) verify(a Artefact, kind Kind) (done steps) {
+func (s *batch) verify(a Artefact, kind Kind) (done steps) {
 	switch kind {
 	case License:
 		return s.license(strings.TrimSpace(string(a.Data)), nil)
@@ -327,6 +327,6 @@ func (s *sheaf) verify(a Artefact, kind Kind) (done steps) {
 }
 
 // isBody reports whether some call among the artefacts is of this body.
-func (s *sheaf) isBody(data []byte) bool {
+func (s *batch) isBody(data []byte) bool {
 	return len(s.callsOf) > 0 && s.callsOf[sm.DigestB64(data)]
 }

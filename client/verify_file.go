@@ -54,7 +54,7 @@ func stepOf(err error) int {
 }
 
 // call verifies the token of a call as of its own time of issue; that it was accepted then shows only a receipt.
-func (s *sheaf) call(compact string) (done steps) {
+func (s *batch) call(compact string) (done steps) {
 	c, err := readClaims(compact)
 	if err == nil {
 		audience := s.gateway
@@ -101,7 +101,7 @@ func (s *sheaf) call(compact string) (done steps) {
 
 // bodyOf is the digest that the call must have: its own where some artefact is that body or nothing could be it, else that
 // of the one body at hand, so that a body changed by a byte is noticed.
-func (s *sheaf) bodyOf(c token.Claims) string {
+func (s *batch) bodyOf(c token.Claims) string {
 	if s.bodies[c.Body] || c.Body == token.BodyDigest(nil) || len(s.calls) != 1 || len(s.loose) != 1 {
 		return c.Body
 	}
@@ -109,7 +109,7 @@ func (s *sheaf) bodyOf(c token.Claims) string {
 }
 
 // accepted looks for the receipt of a call.
-func (s *sheaf) accepted(done *steps, compact string) {
+func (s *batch) accepted(done *steps, compact string) {
 	digest := sm.DigestB64([]byte(compact))
 	if slices.ContainsFunc(s.answers, func(a answered) bool { return a.record.TokenDigest == digest }) {
 		done.ok("call-recorded", "a receipt at hand is of this call")
@@ -119,7 +119,7 @@ func (s *sheaf) accepted(done *steps, compact string) {
 }
 
 // body says whether a body is of a call at hand.
-func (s *sheaf) body(data []byte) (done steps) {
+func (s *batch) body(data []byte) (done steps) {
 	switch {
 	case s.isBody(data):
 		done.ok("body-of-call", "")
@@ -132,7 +132,7 @@ func (s *sheaf) body(data []byte) (done steps) {
 }
 
 // certificate verifies a chain, leaf first, with the help of other certificates among the artefacts.
-func (s *sheaf) certificate(data []byte) (done steps) {
+func (s *batch) certificate(data []byte) (done steps) {
 	certs, err := readCertificates(data)
 	if err != nil {
 		done.fail("certificate-form", err.Error())
@@ -162,13 +162,13 @@ func (s *sheaf) certificate(data []byte) (done steps) {
 	case pathError(err) == nil:
 		done.fail("key-usage", err.Error())
 	}
-	stood := s.stood(s.ctx, by, nil, chain, s.now()).Step
+	stood := s.revocationAt(s.ctx, by, nil, chain, s.now()).Step
 	stood.Name = "key-revocation"
 	return append(done, stood)
 }
 
 // usageOf is what the certificate at the foot of a chain is for, and the verifier whose anchors count for that.
-func (s *sheaf) usageOf(chain []*pki.Certificate) (by *pki.Verifier, usage string, err error) {
+func (s *batch) usageOf(chain []*pki.Certificate) (by *pki.Verifier, usage string, err error) {
 	for _, v := range []*pki.Verifier{s.chains, s.seals, s.stamps} {
 		leaf, failed := v.Describe(chain[0], chain[1:], s.now())
 		if failed == nil && s.verifierFor(leaf.Usage) == v {
@@ -185,7 +185,7 @@ func (s *sheaf) usageOf(chain []*pki.Certificate) (by *pki.Verifier, usage strin
 }
 
 // verifierFor is the verifier whose anchors count for a usage.
-func (s *sheaf) verifierFor(usage string) *pki.Verifier {
+func (s *batch) verifierFor(usage string) *pki.Verifier {
 	switch usage {
 	case pki.Seal, pki.SealMaker:
 		return s.seals
@@ -209,7 +209,7 @@ func readCertificates(data []byte) ([]*pki.Certificate, error) {
 
 // authorityChain checks an authority's own certificate: signed by an anchor, or by an authority above it that is. above came along
 // with it.
-func (s *sheaf) authorityChain(c *pki.Certificate, above []*pki.Certificate) error {
+func (s *batch) authorityChain(c *pki.Certificate, above []*pki.Certificate) error {
 	chain := s.chainOf(c, above)
 	var err error
 	for _, by := range []*pki.Verifier{s.chains, s.seals, s.stamps} { // each knows other anchors
@@ -221,7 +221,7 @@ func (s *sheaf) authorityChain(c *pki.Certificate, above []*pki.Certificate) err
 }
 
 // key says whether a key file is one that the trust names.
-func (s *sheaf) key(data []byte) (done steps) {
+func (s *batch) key(data []byte) (done steps) {
 	id := strings.TrimSpace(string(data))
 	if block, _ := pem.Decode(data); block != nil {
 		key, err := sm.ParsePEM(data)

@@ -27,7 +27,7 @@ func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.Ver
 			return none, api.NewProblem("invalid-field").At("/receipt", "is no receipt")
 		}
 	}
-	alone := func(kind Kind, verify func(*sheaf) steps) (api.VerifyAnswer, error) {
+	alone := func(kind Kind, verify func(*batch) steps) (api.VerifyAnswer, error) {
 		s := t.gather(ctx, nil, false)
 		s.current.Kind = kind
 		s.current.Steps = verify(s)
@@ -41,13 +41,13 @@ func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.Ver
 	case v.Beside != nil:
 		return none, api.NewProblem("invalid-field").At("/beside", "is for documents")
 	case alleged && !document && !answer && receipt == nil:
-		return alone(License, func(s *sheaf) steps { return s.license(v.License, nil) })
+		return alone(License, func(s *batch) steps { return s.license(v.License, nil) })
 	case answer && !document && !alleged && receipt != nil:
-		return alone(Answer, func(s *sheaf) steps {
+		return alone(Answer, func(s *batch) steps {
 			return s.answered(api.Envelope{Answer: v.Answer, Receipt: receipt}.Bytes())
 		})
 	case receipt != nil && !document && !alleged && !answer:
-		return alone(Receipt, func(s *sheaf) steps { return s.receipt(receipt) })
+		return alone(Receipt, func(s *batch) steps { return s.receipt(receipt) })
 	}
 	return none, api.NewProblem("invalid-field").At("", "has neither a license, nor a document, nor an answer with its receipt, nor a receipt alone")
 }
