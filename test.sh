@@ -7,7 +7,8 @@
 #   ./test.sh full    the same, and the race detector on the concurrent rooms, long properties and kill runs
 #
 # ONCEGATE_TEST_STRICT=1 makes a skip a failure. ONCEGATE_TEST_POSTGRES=URL uses that PostgreSQL instead of one of our own,
-# ONCEGATE_TEST_BOUNCYCASTLE=CLASSPATH that Bouncy Castle instead of Debian's.
+# ONCEGATE_TEST_BOUNCYCASTLE=CLASSPATH that Bouncy Castle instead of Debian's, ONCEGATE_TEST_COMMONSCOMPRESS=JAR that Apache Commons
+# Compress, ONCEGATE_TEST_REDOCLY=PROGRAM that linter instead of the one that interop/openapi pins.
 set -euo pipefail
 cd "$(dirname "$0")"
 mode=${1:-plain}
@@ -64,7 +65,30 @@ if [ -z "${ONCEGATE_TEST_BOUNCYCASTLE:-}" ]; then
 	bouncycastle >/dev/null || install libbcprov-java libbcpkix-java libbcutil-java || install libbcprov-java libbcpkix-java || true
 	if jars=$(bouncycastle); then export ONCEGATE_TEST_BOUNCYCASTLE=$jars; else skip "Bouncy Castle as an independent verifier"; fi
 fi
+# Other readers of zips: a document is the same files to all of them.
+if [ -z "${ONCEGATE_TEST_COMMONSCOMPRESS:-}" ]; then
+	jar=/usr/share/java/commons-compress.jar
+	command -v javac >/dev/null || install default-jdk-headless || true
+	[ -e $jar ] || install libcommons-compress-java || true
+	if command -v javac >/dev/null && [ -e $jar ]; then export ONCEGATE_TEST_COMMONSCOMPRESS=$jar; else skip "Apache Commons Compress as another reader of zips"; fi
+fi
+command -v javac >/dev/null || skip "java.util.zip as another reader of zips"
+command -v unzip >/dev/null || skip "Info-ZIP as another reader of zips"
+command -v python3 >/dev/null || install python3 || true
+command -v python3 >/dev/null || skip "Python's zipfile as another reader of zips"
 if [ -n "${ONCEGATE_TEST_BOUNCYCASTLE:-}" ]; then javac -version; echo "Bouncy Castle at $ONCEGATE_TEST_BOUNCYCASTLE"; fi
+
+redocly() { # installs the linter of OpenAPI documents that interop/openapi pins, and prints its path
+	command -v node >/dev/null && command -v npm >/dev/null || return 1
+	mkdir "$scratch/openapi" && cp interop/openapi/package.json interop/openapi/package-lock.json "$scratch/openapi" || return 1
+	(cd "$scratch/openapi" && npm ci --ignore-scripts --omit=optional --no-audit --no-fund >/dev/null 2>&1) || return 1
+	"$scratch/openapi/node_modules/.bin/redocly" --version >/dev/null 2>&1 && echo "$scratch/openapi/node_modules/.bin/redocly"
+}
+if [ -z "${ONCEGATE_TEST_REDOCLY:-}" ]; then
+	command -v npm >/dev/null || install nodejs npm || true
+	if path=$(redocly); then export ONCEGATE_TEST_REDOCLY=$path; else skip "Redocly: the served OpenAPI document was not linted"; fi
+fi
+if [ -n "${ONCEGATE_TEST_REDOCLY:-}" ]; then node --version; echo "Redocly at $ONCEGATE_TEST_REDOCLY"; fi
 
 if [ "$mode" = full ] && ! command -v gcc >/dev/null; then install gcc libc6-dev || true; fi
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"reflect"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -32,4 +33,23 @@ func (e Envelope) Bytes() []byte {
 	b.Write(e.Receipt)
 	b.WriteByte('}')
 	return b.Bytes()
+}
+
+// WithCommitments returns an answer with what opens its record's commitments. An answer of an operation that asks about nobody has no
+// place for it and stays as it is.
+func WithCommitments(answer any, c Commitments) any {
+	if c.Operator == "" && c.Holders == nil {
+		return answer
+	}
+	t := reflect.TypeOf(answer)
+	if t.Kind() != reflect.Struct {
+		return answer
+	}
+	if _, has := t.FieldByName("Commitments"); !has {
+		return answer
+	}
+	v := reflect.New(t).Elem()
+	v.Set(reflect.ValueOf(answer))
+	v.FieldByName("Commitments").Set(reflect.ValueOf(c))
+	return v.Interface()
 }

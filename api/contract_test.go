@@ -209,7 +209,7 @@ func TestCheck(t *testing.T) {
 		{"a member that names a person", "licenses.query", strings.Replace(query, `"fields"`, `"379901198503123015"`, 1), "unknown-field",
 			[]Fault{{"/?", "is not known here"}}},
 		{"a missing member", "licenses.query", `{"license_type":"x","purpose":{}}`, "missing-field",
-			[]Fault{{"/holder", "is missing"}}},
+			[]Fault{{"/holder", "is missing"}, {"/purpose", "is not just one of: a case; another legal basis with a reference"}}},
 		{"all faults at once", "licenses.query", `{"license_type":"","holder":{"type":"1","code":"x y"},"purpose":{"case":7}}`, "invalid-field",
 			[]Fault{
 				{"/holder/code", "is not of the form ^[0-9A-Z()-]+$"},
@@ -296,6 +296,106 @@ func BenchmarkDecode(b *testing.B) {
 	for b.Loop() {
 		if _, err := Decode[QueryRequest](o, body); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// A problem never points at more places than the document lets it, says that there are more, and says it the same way each time.
+func TestFaultsAreBounded(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(Document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	problem := doc.Components.Schemas["Problem"].Value
+	if most := problem.Properties["faults"].Value.MaxItems; most == nil || *most != maxFaults {
+		t.Errorf("the document has maxItems %v, the code %d", most, maxFaults)
+	}
+	many := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"x%d":1`, i)
+		}
+		return strings.Replace(query, `,"fields"`, b.String()+`,"fields"`, 1)
+	}
+	for n, more := range map[int]bool{1: false, maxFaults: false, maxFaults + 1: true, 400: true} {
+		var last string
+		for range 3 {
+			p := AsProblem(contract(t).Operation("licenses.query").Check([]byte(many(n))))
+			if got := len(p.Faults); p.Code != "unknown-field" || got != min(n, maxFaults) || (p.Faults[got-1] == moreFaults) != more {
+				t.Errorf("%d places: %s with %d faults, the last %+v", n, p.Code, got, p.Faults[got-1])
+			}
+			if body := string(p.Body()); last != "" && last != body {
+				t.Error("the same body has two problems")
+			}
+			last = string(p.Body())
+		}
+	}
+	one := NewProblem("invalid-field")
+	for i := range 40 {
+		one.At(fmt.Sprintf("/fields/%d", i), "is wrong")
+	}
+	if len(one.Faults) != maxFaults || one.Faults[maxFaults-1] != moreFaults {
+		t.Errorf("one by one: %d faults, the last %+v", len(one.Faults), one.Faults[len(one.Faults)-1])
+	}
+	var value any
+	if err := json.Unmarshal(one.Body(), &value); err != nil {
+		t.Fatal(err)
+	}
+	if err := problem.VisitJSON(value); err != nil {
+		t.Error(err)
+	}
+}
+
+// Which members stand together is part of the contract, with a code and the alternatives in words.
+func TestEitherOr(t *testing.T) {
+	const (
+		identifier = `"identifier":"1.2.156.3005.2.11100000MB0143028R001.11100000MB0143028R.0000000001.001.B"`
+		holder     = `"holder":{"type":"001","code":"91379901MA9920002Q"}`
+		receipt    = `"receipt":{"record":"eyJ9","index":1,"proofs":{"sm3":[],"sha256":[]},"checkpoint":"x"}`
+		parties    = `"no":"A-1","matter":"m","accepted":"2026-11-23T01:00:00.000Z","parties":[{"role":"applicant",` + holder + `}]`
+	)
+	for _, tt := range []struct{ id, body, code, at string }{
+		{"licenses.verify", `{"license":"a.b.c~"}`, "", ""},
+		{"licenses.verify", `{"document":"AAAA","beside":["AAAA"]}`, "", ""},
+		{"licenses.verify", `{"answer":{"x":1},` + receipt + `}`, "", ""},
+		{"licenses.verify", `{` + receipt + `}`, "", ""},
+		{"licenses.verify", `{}`, "invalid-field", ""},
+		{"licenses.verify", `{"answer":{"x":1}}`, "invalid-field", ""},
+		{"licenses.verify", `{"license":"a.b.c~","beside":["AAAA"]}`, "invalid-field", ""},
+		{"licenses.verify", `{"license":"a.b.c~","document":"AAAA"}`, "invalid-field", ""},
+		{"licenses.verify", `{"license":"a.b.c~",` + receipt + `}`, "invalid-field", ""},
+		{"licenses.verify", `{"license":"a.b.c~","licence":"x"}`, "unknown-field", "/licence"},
+		{"licenses.query", `{"license_type":"t",` + holder + `,"purpose":{"case":"A-1","basis":"b"}}`, "purpose-invalid", "/purpose"},
+		{"licenses.query", `{"license_type":"t",` + holder + `,"purpose":{"basis":"b"}}`, "purpose-invalid", "/purpose"},
+		{"licenses.query", `{"license_type":"t",` + holder + `,"purpose":{"basis":"b","reference":"r","material":"m"}}`, "purpose-invalid", "/purpose"},
+		{"licenses.query", `{"license_type":"t",` + holder + `,"purpose":{"case":"A-1","basis":7}}`, "invalid-field", "/purpose/basis"},
+		{"licenses.query", `{"license_type":"t",` + holder + `,"purpose":{"basis":"b","reference":"r"}}`, "", ""},
+		{"licenses.status", `{` + identifier + `,"purpose":{"case":"A-1","material":"m"}}`, "", ""},
+		{"licenses.status", `{` + identifier + `,"purpose":{"basis":"b","reference":"r"}}`, "purpose-invalid", "/purpose"},
+		{"licenses.list", `{` + identifier + `}`, "", ""},
+		{"licenses.list", `{"license_type":"t","limit":5,"status":"valid"}`, "", ""},
+		{"licenses.list", `{}`, "invalid-field", ""},
+		{"licenses.list", `{` + identifier + `,"license_type":"t"}`, "invalid-field", ""},
+		{"licenses.list", `{` + identifier + `,"status":"valid"}`, "invalid-field", ""},
+		{"precheck", `{"matter":"m",` + holder + `,"consent":"c"}`, "", ""},
+		{"precheck", `{"matter":"m",` + holder + `}`, "invalid-field", ""},
+		{"precheck", `{"matter":"m",` + holder + `,"consent":"c","assertion":"a.b.c"}`, "invalid-field", ""},
+		{"cases.register", `{` + parties + `}`, "", ""},
+		{"cases.register", `{` + parties + `,"attestation":"holder","assertion":"a.b.c"}`, "", ""},
+		{"cases.register", `{` + parties + `,"attestation":"holder"}`, "assertion-invalid", ""},
+		{"cases.register", `{` + parties + `,"assertion":"a.b.c"}`, "assertion-invalid", ""},
+		{"cases.materials", `{"material":"m","how":"waived"}`, "", ""},
+		{"cases.materials", `{"material":"m","how":"uploaded"}`, "invalid-field", ""},
+		{"cases.materials", `{"material":"m","how":"promised","digest":"1qqKZ1dJ3mCkHXhDcYh2nJ8o2m4dA0e6m0n3o8t3v9M"}`, "invalid-field", ""},
+		{"licenses.query", `{"license_type":"t",` + holder + `,"number":"A\u0000","purpose":{"case":"A-1"}}`, "invalid-field", "/number"},
+	} {
+		err := contract(t).Operation(tt.id).Check([]byte(tt.body))
+		if got := code(t, err); got != tt.code {
+			t.Errorf("%s %s: %v, want %q", tt.id, tt.body, err, tt.code)
+			continue
+		}
+		if p, ok := errors.AsType[*Problem](err); ok && (len(p.Faults) != 1 || p.Faults[0].Pointer != tt.at) {
+			t.Errorf("%s %s: %+v, want one at %q", tt.id, tt.body, p.Faults, tt.at)
 		}
 	}
 }

@@ -1,10 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -23,22 +27,24 @@ const (
 // A Problem is an error as the outside sees it. It carries nothing internal and nothing personal. Make one with NewProblem,
 // so that its texts come from the table; add what belongs to the occurrence afterwards.
 type Problem struct {
-	Type       string         `json:"type"`
-	Title      string         `json:"title"` // the English sentence
-	Status     int            `json:"status"`
-	Detail     string         `json:"detail,omitzero"`      // of this occurrence; must not repeat what the caller sent
-	Code       string         `json:"code"`                 // stable; what programs branch on
-	Party      string         `json:"party"`                // Caller, Gateway, Policy or Source
-	Retry      bool           `json:"retry"`                // the same call may succeed later
-	RetryAfter int            `json:"retry_after,omitzero"` // seconds; 0: as the caller sees fit
-	Zh         string         `json:"zh"`
-	En         string         `json:"en"`
-	Advice     Sentence       `json:"advice"` // what to do next
-	Faults     []Fault        `json:"faults,omitempty"`
-	Nonce      string         `json:"nonce,omitzero"` // where recorded
-	Time       Time           `json:"time,omitzero"`  // where recorded
-	Operation  string         `json:"operation,omitzero"`
-	Receipt    jsontext.Value `json:"receipt,omitzero"` // where recorded: over the document without this member
+	Type       string   `json:"type"`
+	Title      string   `json:"title"` // the English sentence
+	Status     int      `json:"status"`
+	Detail     string   `json:"detail,omitzero"`      // of this occurrence; must not repeat what the caller sent
+	Code       string   `json:"code"`                 // stable; what programs branch on
+	Party      string   `json:"party"`                // Caller, Gateway, Policy or Source
+	Retry      bool     `json:"retry"`                // the same call may succeed later
+	RetryAfter int      `json:"retry_after,omitzero"` // seconds; 0: as the caller sees fit
+	Zh         string   `json:"zh"`
+	En         string   `json:"en"`
+	Advice     Sentence `json:"advice"` // what to do next
+	Faults     []Fault  `json:"faults,omitempty"`
+	Nonce      string   `json:"nonce,omitzero"` // where recorded
+	Time       Time     `json:"time,omitzero"`  // where recorded
+	Operation  string   `json:"operation,omitzero"`
+	// Commitments open those of the record to persons whom the call names.
+	Commitments Commitments    `json:"commitments,omitzero"`
+	Receipt     jsontext.Value `json:"receipt,omitzero"` // where recorded: over the document without this member
 }
 
 // NewProblem returns the problem of a code as the table has it. An unknown code is a fault of ours and becomes "internal".
@@ -55,7 +61,30 @@ func NewProblem(code string) *Problem {
 
 // At adds a fault at a place of the body, given as a JSON pointer, and returns p.
 func (p *Problem) At(pointer, reason string) *Problem {
-	p.Faults = append(p.Faults, Fault{Pointer: pointer, Reason: reason})
+	return p.Point(Fault{Pointer: pointer, Reason: reason})
+}
+
+// maxFaults is how many places a problem points at: maxItems of its faults in the document.
+const maxFaults = 16
+
+// moreFaults stands last where more places are wrong than a problem points at.
+var moreFaults = Fault{Reason: "more places are wrong than are listed here"}
+
+// Point adds places of the body that are wrong and returns p. They stand sorted, each once, because whoever finds them may walk
+// maps; of too many the first are kept, and moreFaults.
+func (p *Problem) Point(faults ...Fault) *Problem {
+	all := append(p.Faults, faults...)
+	listed := len(all)
+	all = slices.DeleteFunc(all, func(f Fault) bool { return f == moreFaults })
+	cut := len(all) < listed
+	slices.SortFunc(all, func(a, b Fault) int {
+		return cmp.Or(strings.Compare(a.Pointer, b.Pointer), strings.Compare(a.Reason, b.Reason))
+	})
+	all = slices.Compact(all)
+	if cut || len(all) > maxFaults {
+		all = append(all[:min(len(all), maxFaults-1)], moreFaults)
+	}
+	p.Faults = all
 	return p
 }
 
@@ -115,3 +144,53 @@ func AsProblem(err error) *Problem {
 	}
 	return NewProblem("internal")
 }
+
+// ofStatus are the codes of errors that are known by nothing but their HTTP status.
+var ofStatus = map[int]string{
+	http.StatusBadRequest: "request-malformed", http.StatusNotFound: "not-found", http.StatusMethodNotAllowed: "method-not-allowed",
+	http.StatusPreconditionFailed: "precondition-failed", http.StatusRequestedRangeNotSatisfiable: "range-impossible",
+	http.StatusExpectationFailed: "expectation-refused", http.StatusRequestHeaderFieldsTooLarge: "header-too-large",
+	http.StatusNotImplemented: "transfer-encoding-refused", http.StatusHTTPVersionNotSupported: "http-version-refused",
+	http.StatusServiceUnavailable: "log-unavailable",
+}
+
+// ForStatus returns the problem of an error that was made by somebody else, such as net/http, with a status alone.
+func ForStatus(status int) *Problem { return NewProblem(ofStatus[status]) }
+
+// Problems serves what next serves, and makes problems of errors that are not JSON: those of handlers that do not know this
+// contract, such as http.ServeContent and http.ServeMux. Their headers stay, Allow above all.
+func Problems(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(&problemWriter{ResponseWriter: w}, r)
+	})
+}
+
+// A problemWriter replaces errors.
+type problemWriter struct {
+	http.ResponseWriter
+	replaced bool // what is written now is the body of such an error
+}
+
+// WriteHeader writes the whole problem where the status is an error's.
+func (w *problemWriter) WriteHeader(status int) {
+	media, _, _ := mime.ParseMediaType(w.Header().Get("Content-Type"))
+	if status < 400 || media == "application/json" || media == ProblemType {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	w.replaced = true
+	for _, of := range []string{"Content-Encoding", "Content-Range", "Etag", "Last-Modified"} { // of the body that is not sent
+		w.Header().Del(of)
+	}
+	ForStatus(status).Write(w.ResponseWriter)
+}
+
+func (w *problemWriter) Write(b []byte) (int, error) {
+	if w.replaced {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *problemWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,63 +10,100 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// maxFaults bounds the places that one problem points at.
-const maxFaults = 16
-
-// checkSchema holds a body that CheckJSON let pass against the operation's schema.
+// checkSchema holds a body that CheckJSON let pass against the operation's schema. Why a body does not fit is looked for only
+// where one does not.
 func (o *Operation) checkSchema(body []byte) error {
 	var value any
 	if err := json.Unmarshal(body, &value); err != nil {
 		return NewProblem("malformed-json")
 	}
-	err := o.schema.VisitJSON(value, openapi3.MultiErrors(), openapi3.DisableSchemaErrorDetails())
-	if err == nil {
+	if o.schema.VisitJSON(value, openapi3.FailFast()) == nil {
 		return nil
 	}
-	return schemaProblem(err)
+	return schemaProblem(flatten(o.schema.VisitJSON(value, every...), nil, nil))
 }
+
+// every has the validator report every fault, without quoting values.
+var every = []openapi3.SchemaValidationOption{openapi3.MultiErrors(), openapi3.DisableSchemaErrorDetails()}
 
 // schemaProblem turns the validator's errors into one problem. What is unknown goes before what is missing, and that before
 // what has a wrong value, because a misspelt member is all three.
-func schemaProblem(err error) *Problem {
-	code, found := "invalid-field", flatten(err, nil)
-	rank := 0
+func schemaProblem(found []misfit) *Problem {
+	code, rank := "invalid-field", 0
 	var faults []Fault
-	for _, e := range found {
+	for _, m := range found {
 		switch {
-		case e.SchemaField == "properties" && rank < 2:
+		case m.err.SchemaField == "properties" && rank < 2:
 			code, rank = "unknown-field", 2
-		case e.SchemaField == "required" && rank < 1:
+		case m.err.SchemaField == "required" && rank < 1:
 			code, rank = "missing-field", 1
 		}
-		faults = append(faults, places(e)...)
+		faults = append(faults, m.places()...)
 	}
-	// The validator walks maps: only sorted do faults come in the same order each time.
-	slices.SortFunc(faults, func(a, b Fault) int {
-		return cmp.Or(strings.Compare(a.Pointer, b.Pointer), strings.Compare(a.Reason, b.Reason))
-	})
-	faults = slices.Compact(faults)
-	p := NewProblem(code)
-	p.Faults = faults[:min(len(faults), maxFaults)]
-	return p
+	if own := found[0].code(); rank == 0 && !slices.ContainsFunc(found, func(m misfit) bool { return m.code() != own }) {
+		code = own
+	}
+	return NewProblem(code).Point(faults...)
 }
 
-func flatten(err error, found []*openapi3.SchemaError) []*openapi3.SchemaError {
+// A misfit is an error of the validator, and where it is.
+type misfit struct {
+	at  []string
+	err *openapi3.SchemaError
+}
+
+// code is the code of a body that breaks only rules of this schema on which members stand together: the schema says it in
+// x-problem.
+func (m misfit) code() string {
+	if own, ok := m.err.Schema.Extensions["x-problem"].(string); ok && isRule(m.err) {
+		return own
+	}
+	return "invalid-field"
+}
+
+// isRule reports whether an error is about which members stand together.
+func isRule(e *openapi3.SchemaError) bool {
+	return e.SchemaField == "oneOf" || e.SchemaField == "allOf"
+}
+
+// flatten lists the errors in err, which is of a value at a place. The validator looks no further into an object that breaks a
+// rule on which members stand together. Members that are wrong in themselves are reported instead of the rule.
+func flatten(err error, at []string, found []misfit) []misfit {
 	if many, ok := err.(openapi3.MultiError); ok {
 		for _, e := range many {
-			found = flatten(e, found)
+			found = flatten(e, at, found)
 		}
 		return found
 	}
-	if e, ok := errors.AsType[*openapi3.SchemaError](err); ok {
-		found = append(found, e)
+	e, ok := errors.AsType[*openapi3.SchemaError](err)
+	if !ok {
+		return found
+	}
+	m := misfit{append(slices.Clip(at), e.JSONPointer()...), e}
+	if isRule(e) {
+		if more := m.members(); len(more) > 0 {
+			return append(found, more...)
+		}
+	}
+	return append(found, m)
+}
+
+// members are the errors of an object that breaks a rule, but for that rule.
+func (m misfit) members() []misfit {
+	bare := *m.err.Schema
+	bare.OneOf, bare.AllOf = nil, nil
+	found := flatten(bare.VisitJSON(m.err.Value, every...), m.at, nil)
+	for _, part := range m.err.Schema.AllOf {
+		if part.Ref != "" {
+			found = flatten(part.Value.VisitJSON(m.err.Value, every...), m.at, found)
+		}
 	}
 	return found
 }
 
 // places says where an error is. The validator reports an unknown member at its object, so that it is looked for here.
-func places(e *openapi3.SchemaError) []Fault {
-	at := e.JSONPointer()
+func (m misfit) places() []Fault {
+	at, e := m.at, m.err
 	object, ok := e.Value.(map[string]any)
 	if e.SchemaField != "properties" || !ok {
 		return []Fault{{Pointer: joinPointer(at), Reason: reason(e)}}
@@ -85,6 +121,10 @@ func places(e *openapi3.SchemaError) []Fault {
 func reason(e *openapi3.SchemaError) string {
 	s := e.Schema
 	switch e.SchemaField {
+	case "oneOf":
+		return "is not just one of: " + titles(s.OneOf)
+	case "allOf":
+		return "is not: " + titles(s.AllOf)
 	case "properties":
 		return "is not known here"
 	case "required":
@@ -114,4 +154,15 @@ func reason(e *openapi3.SchemaError) string {
 	default:
 		return "is not as the contract says"
 	}
+}
+
+// titles names the alternatives of a rule.
+func titles(list openapi3.SchemaRefs) string {
+	var names []string
+	for _, part := range list {
+		if part.Value.Title != "" {
+			names = append(names, part.Value.Title)
+		}
+	}
+	return strings.Join(names, "; ")
 }

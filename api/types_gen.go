@@ -183,6 +183,12 @@ type CaseAnswer struct {
 	// Attestation Who vouches for a case: the asking system alone, the holder's signed assertion, or a system other than the asker.
 	Attestation Attestation `json:"attestation"`
 	Case        string      `json:"case"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
 	Matter      string      `json:"matter"`
 
 	// Nonce Unpadded base64url of 128 random bits.
@@ -209,7 +215,7 @@ type CaseAnswer struct {
 // Example: SP-2026-000123
 type CaseNo = string
 
-// CaseRequest defines model for CaseRequest.
+// CaseRequest A case whose `attestation` is `holder` brings the holder's `assertion`, any other brings none; absent, it is `platform`.
 type CaseRequest struct {
 	// Accepted RFC 3339 in UTC with milliseconds.
 	//
@@ -298,10 +304,16 @@ type CatalogType struct {
 // CheckAnswer defines model for CheckAnswer.
 type CheckAnswer struct {
 	// CanProceed Whether the case may go on now, with what is met, covered or tolerated (容缺受理).
-	CanProceed bool              `json:"can_proceed"`
-	Case       string            `json:"case"`
-	Materials  []CheckedMaterial `json:"materials"`
-	Matter     string            `json:"matter"`
+	CanProceed bool   `json:"can_proceed"`
+	Case       string `json:"case"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments       `json:"commitments,omitempty,omitzero"`
+	Materials   []CheckedMaterial `json:"materials"`
+	Matter      string            `json:"matter"`
 
 	// Nonce Unpadded base64url of 128 random bits.
 	Nonce     Nonce         `json:"nonce"`
@@ -327,7 +339,8 @@ type CheckRequest struct {
 	Matters []Word `json:"matters,omitempty,omitzero"`
 }
 
-// CheckedMaterial One material with its state, and either the license or what to do instead.
+// CheckedMaterial One material with its state, and either the license or what to do instead. `undrawn` says why there is no document although one
+// was wanted; the license stands all the same.
 type CheckedMaterial struct {
 	// AsOf RFC 3339 in UTC with milliseconds.
 	//
@@ -393,6 +406,12 @@ type CloseAnswer struct {
 	// Example: 2026-11-23T01:00:00.000Z
 	Closed Time `json:"closed"`
 
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Nonce Unpadded base64url of 128 random bits.
 	Nonce     Nonce  `json:"nonce"`
 	Operation string `json:"operation"`
@@ -403,8 +422,25 @@ type CloseAnswer struct {
 	Time Time `json:"time"`
 }
 
+// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+// as you would the person's code.
+type Commitments struct {
+	Holders []OpenedHolder `json:"holders,omitempty,omitzero"`
+
+	// Operator Unpadded base64url of 32 random bytes, for one person and record.
+	Operator Randomness `json:"operator,omitempty,omitzero"`
+}
+
 // ConsentAnswer defines model for ConsentAnswer.
 type ConsentAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Expires RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-11-23T01:00:00.000Z
@@ -542,6 +578,12 @@ type DocumentWanted struct {
 
 // EvidenceAnswer defines model for EvidenceAnswer.
 type EvidenceAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Erased Kinds of parts that were erased.
 	Erased []string `json:"erased"`
 
@@ -600,6 +642,12 @@ type EvidenceRequest struct {
 
 // ExportAnswer defines model for ExportAnswer.
 type ExportAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Complete False where more records matched than a report holds: narrow the period.
 	Complete  bool            `json:"complete"`
 	Decisions []DecisionCount `json:"decisions"`
@@ -631,7 +679,7 @@ type ExportAnswer struct {
 	Total int `json:"total"`
 }
 
-// ExportRequest defines model for ExportRequest.
+// ExportRequest What to report; absent members do not restrict.
 type ExportRequest struct {
 	// Case A case number (办件编号), as the registering system gave it.
 	//
@@ -697,45 +745,6 @@ type FieldName = string
 // Fields The granted fields and their values, as the disclosures state them.
 type Fields map[string]string
 
-// Filter What to select; absent members do not restrict.
-type Filter struct {
-	// Case A case number (办件编号), as the registering system gave it.
-	//
-	// Example: SP-2026-000123
-	Case CaseNo `json:"case,omitempty,omitzero"`
-
-	// Decision An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
-	Decision Word `json:"decision,omitempty,omitzero"`
-
-	// From RFC 3339 in UTC with milliseconds.
-	//
-	// Example: 2026-11-23T01:00:00.000Z
-	From Time `json:"from,omitempty,omitzero"`
-
-	// Holder A holder (持证主体), by a code and the type of that code.
-	//
-	// Example: {"code":"91379901MA9920002Q","type":"001"}
-	Holder HolderID `json:"holder,omitempty,omitzero"`
-
-	// LicenseType An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
-	LicenseType Word `json:"license_type,omitempty,omitzero"`
-
-	// Matter An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
-	Matter Word `json:"matter,omitempty,omitzero"`
-
-	// Operation An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
-	Operation Word   `json:"operation,omitempty,omitzero"`
-	Operator  string `json:"operator,omitempty,omitzero"`
-
-	// System An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
-	System Word `json:"system,omitempty,omitzero"`
-
-	// To RFC 3339 in UTC with milliseconds.
-	//
-	// Example: 2026-11-23T01:00:00.000Z
-	To Time `json:"to,omitempty,omitzero"`
-}
-
 // Flag A value that was accepted from a source although it breaks a rule.
 type Flag struct {
 	Field  string `json:"field"`
@@ -788,7 +797,12 @@ type Index = uint64
 
 // IssueAnswer defines model for IssueAnswer.
 type IssueAnswer struct {
-	Holders []IssuedHolder `json:"holders"`
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments    `json:"commitments,omitempty,omitzero"`
+	Holders     []IssuedHolder `json:"holders"`
 
 	// Nonce Unpadded base64url of 128 random bits.
 	Nonce     Nonce    `json:"nonce"`
@@ -824,7 +838,8 @@ type IssuedHolderState string
 // JWS A compact JWS.
 type JWS = string
 
-// License A license with the granted disclosures.
+// License A license with the granted disclosures. `undrawn` says why there is no document although one was wanted: a license that is not
+// in force, or whose source is down, has none, because a copy would not say so.
 type License struct {
 	// AsOf RFC 3339 in UTC with milliseconds.
 	//
@@ -888,7 +903,12 @@ type LicenseDocumentForm string
 
 // ListAnswer defines model for ListAnswer.
 type ListAnswer struct {
-	Licenses []SignedVersion `json:"licenses"`
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments     `json:"commitments,omitempty,omitzero"`
+	Licenses    []SignedVersion `json:"licenses"`
 
 	// Next To be asked as `after` for the next page; absent: there is none.
 	Next string `json:"next,omitempty,omitzero"`
@@ -904,7 +924,7 @@ type ListAnswer struct {
 	Time Time `json:"time"`
 }
 
-// ListRequest Either `identifier`, or `license_type`.
+// ListRequest Either `identifier`, for that version; or `license_type`, for its versions page by page.
 type ListRequest struct {
 	// After A license identifier (电子证照标识, GB/T 36904), with root and check character.
 	//
@@ -935,6 +955,12 @@ type LostRequest struct {
 type MaterialAnswer struct {
 	Case string `json:"case"`
 
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Deadline A calendar day.
 	//
 	// Example: 2026-11-30
@@ -955,7 +981,7 @@ type MaterialAnswer struct {
 	Time Time `json:"time"`
 }
 
-// MaterialRequest defines model for MaterialRequest.
+// MaterialRequest An upload is named by the digest of what was uploaded; a promise and a waiver have none.
 type MaterialRequest struct {
 	// Digest Unpadded base64url of an SM3 hash.
 	//
@@ -1003,10 +1029,23 @@ type Need = int
 // Nonce Unpadded base64url of 128 random bits.
 type Nonce = string
 
+// OpenedHolder The randomness of one holder's commitments, and in which uses of the record, from 0, they stand.
+type OpenedHolder struct {
+	// R Unpadded base64url of 32 random bytes, for one person and record.
+	R    Randomness `json:"r"`
+	Uses []int      `json:"uses"`
+}
+
 // OrderAnswer defines model for OrderAnswer.
 type OrderAnswer struct {
 	// Changed False: it stood so already.
 	Changed bool `json:"changed"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
 
 	// License A signed version of a license and how it stands.
 	License SignedVersion `json:"license"`
@@ -1051,8 +1090,13 @@ type Party struct {
 
 // PrecheckAnswer defines model for PrecheckAnswer.
 type PrecheckAnswer struct {
-	Materials []PrecheckedMaterial `json:"materials"`
-	Matter    string               `json:"matter"`
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments          `json:"commitments,omitempty,omitzero"`
+	Materials   []PrecheckedMaterial `json:"materials"`
+	Matter      string               `json:"matter"`
 
 	// Nonce Unpadded base64url of 128 random bits.
 	Nonce     Nonce  `json:"nonce"`
@@ -1105,8 +1149,9 @@ type Proofs struct {
 	SM3    []string `json:"sm3"`
 }
 
-// Purpose Why the caller asks. Either `case`, with the `material` and, within a chain, the `matter` it is asked for; or `basis`, the id
-// of another legal basis that a grant names, with a `reference`, such as a file number, that an auditor can follow up.
+// Purpose Why the caller asks. Either `case`, and where several materials or parts of a chain could be meant, the `material` and the
+// `matter` it is asked for; or `basis`, the id of another legal basis that a grant names, with a `reference`, such as a file
+// number, that an auditor can follow up.
 type Purpose struct {
 	// Basis An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 	Basis Word `json:"basis,omitempty,omitzero"`
@@ -1130,6 +1175,12 @@ type QueryAnswer struct {
 	//
 	// Example: 2026-11-23T01:00:00.000Z
 	AsOf Time `json:"as_of,omitempty,omitzero"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
 
 	// Decision What was decided and by which rules.
 	Decision Decision `json:"decision"`
@@ -1179,10 +1230,14 @@ type QueryRequest struct {
 	// Number 证照编号, to ask for that license only.
 	Number string `json:"number,omitempty,omitzero"`
 
-	// Purpose Why the caller asks. Either `case`, with the `material` and, within a chain, the `matter` it is asked for; or `basis`, the id
-	// of another legal basis that a grant names, with a `reference`, such as a file number, that an auditor can follow up.
+	// Purpose Why the caller asks. Either `case`, and where several materials or parts of a chain could be meant, the `material` and the
+	// `matter` it is asked for; or `basis`, the id of another legal basis that a grant names, with a `reference`, such as a file
+	// number, that an auditor can follow up.
 	Purpose Purpose `json:"purpose"`
 }
+
+// Randomness Unpadded base64url of 32 random bytes, for one person and record.
+type Randomness = string
 
 // Reason One reason of a decision or a judgement.
 type Reason struct {
@@ -1231,6 +1286,12 @@ type RenderAnswer struct {
 	//
 	// Example: 2026-11-23T01:00:00.000Z
 	AsOf Time `json:"as_of"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
 
 	// Document A license as a file.
 	Document LicenseDocument `json:"document"`
@@ -1317,6 +1378,12 @@ type ReuseRequest struct {
 
 // SearchAnswer defines model for SearchAnswer.
 type SearchAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Covered How many records the search index covers.
 	Covered uint64 `json:"covered"`
 
@@ -1340,7 +1407,7 @@ type SearchAnswer struct {
 	Time Time `json:"time"`
 }
 
-// SearchRequest defines model for SearchRequest.
+// SearchRequest What to select; absent members do not restrict.
 type SearchRequest struct {
 	// Before An index in the log, from 0.
 	Before Index `json:"before,omitempty,omitzero"`
@@ -1437,6 +1504,12 @@ type StatusAnswer struct {
 	// Example: 2026-11-23T01:00:00.000Z
 	AsOf Time `json:"as_of"`
 
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
 	// Decision What was decided and by which rules.
 	Decision Decision `json:"decision"`
 
@@ -1473,8 +1546,7 @@ type StatusRequest struct {
 	// Example: 1.2.156.3005.2.11100000MB0143028R001.11100000MB0143028R.0000000001.001.B
 	Identifier Identifier `json:"identifier"`
 
-	// Purpose Why the caller asks. Either `case`, with the `material` and, within a chain, the `matter` it is asked for; or `basis`, the id
-	// of another legal basis that a grant names, with a `reference`, such as a file number, that an auditor can follow up.
+	// Purpose A status is asked for a case.
 	Purpose Purpose `json:"purpose"`
 }
 
@@ -1546,7 +1618,7 @@ type VerifyAnswer struct {
 	Verdict Verdict `json:"verdict"`
 }
 
-// VerifyRequest Either `license`, or `document`, or `answer` with its `receipt`, or `receipt` alone.
+// VerifyRequest Either `license`, or `document` with what lies `beside` it, or `answer` with its `receipt`, or `receipt` alone.
 type VerifyRequest struct {
 	// Answer The answer member of a response, as it came.
 	Answer jsontext.Value `json:"answer,omitempty,omitzero"`
@@ -1580,6 +1652,12 @@ type Witnessed struct {
 
 // Word An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 type Word = string
+
+// Tile defines model for Tile.
+type Tile = string
+
+// TileLevel defines model for TileLevel.
+type TileLevel = string
 
 // Failure RFC 9457. `code` is stable: branch on it, never on a sentence. `retry` says whether the same call may succeed later,
 // `retry_after` after how many seconds.

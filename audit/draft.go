@@ -24,6 +24,8 @@ type Draft struct {
 
 	Claim   *Claim // the call's jti; nil where none is claimed
 	Changes []any  // what else commits with the record
+
+	hidden *hidden // by Recorder.Hide
 }
 
 // A DraftUse is a use with what a record must not say openly.

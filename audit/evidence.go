@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -79,19 +80,35 @@ func peopleOf(d Draft) people {
 	return found
 }
 
-// hide gives each person an r.
-func (c Config) hide(persons people, random *chance) error {
-	for i := range persons {
-		p := &persons[i]
+// A hidden is the persons of a draft with their commitments, and the randomness that is left for the evidence parts.
+type hidden struct {
+	persons people
+	random  chance
+}
+
+// hide draws the randomness of a record and gives each of its persons an r.
+func (c Config) hide(d Draft) (*hidden, error) {
+	h := &hidden{persons: peopleOf(d)}
+	var err error
+	if h.random, err = c.draw(2 + 2*len(h.persons)); err != nil {
+		return nil, err
+	}
+	for i := range h.persons {
+		p := &h.persons[i]
 		pair, err := pairOf(p.HolderID)
 		if err != nil {
-			return fmt.Errorf("write person: %w", err)
+			return nil, fmt.Errorf("write person: %w", err)
 		}
-		p.r = random.next()
+		p.r = h.random.next()
 		p.commitment = commit(c.NewSM3, p.r, pair)
 		p.keyed = c.index[0].text(pair)
 	}
-	return nil
+	return h, nil
+}
+
+// of reports whether these are the persons of a draft, in order, and were not recorded yet.
+func (h *hidden) of(d Draft) bool {
+	return h.random != nil && slices.EqualFunc(h.persons, peopleOf(d), func(a, b person) bool { return a.HolderID == b.HolderID })
 }
 
 // A chance is randomness for one record, drawn at once.

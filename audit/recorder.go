@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"oncegate/license"
 	"oncegate/tlog"
 )
 
@@ -50,17 +51,46 @@ func (r *Recorder) Record(ctx context.Context, d Draft) (Recorded, error) {
 	return Recorded{receipt, receipt.Index, record}, nil
 }
 
+// A Randomness opens the commitments to one person in one record: Commitment with R is what stands there. Whoever has both can try out
+// whom a commitment is to; so it goes to nobody but who knows the person already.
+type Randomness struct {
+	Person license.HolderID // type OperatorType for an operator
+	R      []byte           // 32 bytes
+}
+
+// Hide draws the randomness of the draft's commitments before it is recorded, so that the answer that the record binds can return it:
+// that of each distinct person, the operator first. The draft's persons must not change afterwards, and Record takes the draft
+// once.
+func (r *Recorder) Hide(d *Draft) ([]Randomness, error) {
+	h, err := r.config.hide(*d)
+	if err != nil {
+		return nil, fmt.Errorf("hide persons: %w", err)
+	}
+	d.hidden = h
+	drawn := make([]Randomness, len(h.persons))
+	for i, p := range h.persons {
+		drawn[i] = Randomness{p.HolderID, p.r}
+	}
+	return drawn, nil
+}
+
+// errRehide says that a draft was changed, or recorded already, after Hide.
+var errRehide = errors.New("the draft's persons changed after Hide, or it was recorded before")
+
 // entry makes everything that commits with the record.
 func (c Config) entry(d Draft) (Entry, Record, error) {
 	now := c.Now().UTC().Truncate(time.Millisecond)
-	persons := peopleOf(d)
-	random, err := c.draw(2 + 2*len(persons))
-	if err != nil {
-		return Entry{}, Record{}, err
+	var err error
+	switch {
+	case d.hidden == nil:
+		if d.hidden, err = c.hide(d); err != nil {
+			return Entry{}, Record{}, err
+		}
+	case !d.hidden.of(d):
+		return Entry{}, Record{}, errRehide
 	}
-	if err := c.hide(persons, &random); err != nil {
-		return Entry{}, Record{}, err
-	}
+	persons, random := d.hidden.persons, d.hidden.random
+	d.hidden.random = nil // no part of another record begins with it
 	sealed, err := c.seal(d, persons, &random)
 	if err != nil {
 		return Entry{}, Record{}, err

@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"errors"
 	"slices"
 
 	"oncegate/license"
@@ -23,6 +24,9 @@ func (r RoleCheck) ConfirmBy(t license.Type, found license.Finding, day license.
 		return RoleNotFound
 	case license.IsFound:
 	default:
+		if errors.Is(found.Err, license.ErrCannotAsk) {
+			return RoleNotFound // and never will be
+		}
 		return RoleUnavailable
 	}
 	var reason error = RoleNotFound

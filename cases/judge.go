@@ -2,6 +2,7 @@ package cases
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 
@@ -14,7 +15,7 @@ type State string
 // How a material stands. Missing is knowledge, Unavailable is not.
 const (
 	Met         State = "met"         // the source has it, it is in force and says what is expected
-	Missing     State = "missing"     // the source has none, or there is no source
+	Missing     State = "missing"     // the source has none, there is no source, or none can be asked about this holder
 	Lapsed      State = "lapsed"      // expired, revoked, suspended, superseded or not yet valid
 	Mismatched  State = "mismatched"  // in force, but not what the matter expects
 	Denied      State = "denied"      // the policy does not let it be asked
@@ -127,6 +128,8 @@ func (e Evidence) state() (State, Reason, int) {
 		return Missing, NotFound, -1
 	case e.Finding.State == license.IsFound:
 		return e.records()
+	case errors.Is(e.Finding.Err, license.ErrCannotAsk):
+		return Missing, NotAskable, -1
 	}
 	return Unavailable, SourceUnavailable, -1
 }

@@ -49,6 +49,7 @@ func TestJudgeState(t *testing.T) {
 		{"not found", couple(), "flat-certificate", nil, license.Finding{State: license.IsNotFound}, cases.Missing, cases.NotFound, -1},
 		{"found without record", couple(), "flat-certificate", nil, found(), cases.Missing, cases.NotFound, -1},
 		{"unavailable", couple(), "flat-certificate", nil, license.Finding{State: license.IsUnavailable}, cases.Unavailable, cases.SourceUnavailable, -1},
+		{"can never be asked", couple(), "flat-certificate", nil, license.Finding{State: license.IsUnavailable, Err: license.ErrCannotAsk}, cases.Missing, cases.NotAskable, -1},
 		{"no finding at all", couple(), "flat-certificate", nil, license.Finding{}, cases.Unavailable, cases.SourceUnavailable, -1},
 		{"expired", couple(), "flat-certificate", nil, found(with(sound, func(l *license.License) { l.ValidTo = "2026-11-22" })), cases.Lapsed, cases.IsExpired, 0},
 		{"last day", couple(), "flat-certificate", nil, found(with(sound, func(l *license.License) { l.ValidTo = today })), cases.Met, "", 0},

@@ -32,7 +32,8 @@ const (
 
 // Why a material is not met.
 const (
-	NotFound          Reason = "not-found" // the source answered and has none
+	NotFound          Reason = "not-found"             // the source answered and has none
+	NotAskable        Reason = "question-unanswerable" // no source can have such a license of this holder, or be asked about it
 	SourceUnavailable Reason = "source-unavailable"
 	IsExpired         Reason = "expired"
 	IsRevoked         Reason = "revoked"

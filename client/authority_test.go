@@ -69,7 +69,7 @@ func TestAuthority(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := trust.gather(nil)
+			s := trust.gather(t.Context(), nil, false)
 			var sd, doc steps
 			s.authority(&sd, licenseClaims{Type: "business-license", ID: own.String()}, pki.Leaf{USCC: c.signer})
 			doc.issuerOfType(trust, "", own)

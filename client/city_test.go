@@ -67,6 +67,8 @@ type city struct {
 	seen   []token.Claims // of every call that proved who made it
 	refuse []string       // codes to answer the next calls with, instead
 	spoil  func([]byte) []byte
+	about  func(*audit.Draft)     // changes whom records are about
+	opens  func(*api.Commitments) // changes what answers say of it
 }
 
 func newCity(tb testing.TB) *city {
@@ -135,15 +137,22 @@ func (c *city) openLog() {
 }
 
 // issue signs the city's one license with the key of a body, for a validity.
-func (c *city) issue(uscc, usage string, from, to time.Time) {
+func (c *city) issue(uscc, usage string, from, to time.Time) { c.issueAt(0, uscc, usage, from, to) }
+
+// issueAt is issue for a license that says when it was issued, in Unix seconds; 0 for one that does not.
+func (c *city) issueAt(issued int64, uscc, usage string, from, to time.Time) {
 	id, err := license.NewIdentifier(department+"001", department, "A0000001", 1)
 	c.must(err)
 	c.id = id.String()
 	c.issuer, c.chain = c.world.Issue("license-"+uscc+usage, usage, uscc, "示例市市场监督管理局")
-	always, err := json.Marshal(map[string]any{
+	claims := map[string]any{
 		"iss": department, "id": c.id, "ver": 1, "type": "business-license", "nbf": from.Unix(), "exp": to.Unix(),
 		"status": map[string]any{"status_list": map[string]any{"idx": 7, "uri": listURI}},
-	})
+	}
+	if issued != 0 {
+		claims["iat"] = issued
+	}
+	always, err := json.Marshal(claims)
 	c.must(err)
 	salts := c.world.Stream("salts")
 	c.jwt, c.all, err = sdjwt.Issue(context.Background(), c.issuer, sdjwt.Issuance{
@@ -233,13 +242,40 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 	default:
 		answer = map[string]any{"nonce": "AAAAAAAAAAAAAAAAAAAAAA", "time": api.At(certstest.Epoch), "operation": op.ID, "index": 0}
 	}
-	canonical, err := api.Canonical(answer)
-	c.must(err)
-	recorded, err := c.recorder.Record(context.Background(), audit.Draft{
+	draft := audit.Draft{
 		Operation: op.ID, System: claims.Issuer, Operator: claims.Operator, RequestID: claims.Request, Token: compact, Body: body,
-		Answer: canonical, Policy: strings.Repeat("A", 43),
-		Uses: []audit.DraftUse{{Use: use, Person: license.HolderID{Type: "001", Code: company}, Need: 1}},
-	})
+		Policy: strings.Repeat("A", 43),
+		Uses:   []audit.DraftUse{{Use: use, Person: license.HolderID{Type: "001", Code: company}, Need: 1}},
+	}
+	if c.about != nil {
+		c.about(&draft)
+	}
+	drawn, err := c.recorder.Hide(&draft)
+	c.must(err)
+	opened := api.Commitments{}
+	for i, d := range drawn {
+		if i == 0 && draft.Operator != "" {
+			opened.Operator = sm.B64(d.R)
+			continue
+		}
+		holder := api.OpenedHolder{R: sm.B64(d.R)}
+		for at, u := range draft.Uses {
+			if u.Person == d.Person {
+				holder.Uses = append(holder.Uses, at)
+			}
+		}
+		opened.Holders = append(opened.Holders, holder)
+	}
+	if c.opens != nil {
+		c.opens(&opened)
+	}
+	if problem != nil {
+		problem.Commitments = opened
+	}
+	draft.Answer, err = api.Canonical(api.WithCommitments(answer, opened))
+	canonical := draft.Answer
+	c.must(err)
+	recorded, err := c.recorder.Record(context.Background(), draft)
 	c.must(err)
 	receipt, err := json.Marshal(recorded.Receipt)
 	c.must(err)

@@ -11,7 +11,7 @@ const maxContents = 16
 
 // contentOf looks among the other artefacts for what one is about. Where none is, but there is just one that nothing else
 // explains, it is that one: so that a content changed by a byte is noticed. It returns -1 when nothing is at hand.
-func (s *sheaf) contentOf(self int, is func(data []byte) bool) int {
+func (s *batch) contentOf(self int, is func(data []byte) bool) int {
 	loose, tried := []int{}, 0
 	for i, a := range s.all {
 		if i == self || len(a.Data) > MaxArtefact {
@@ -35,7 +35,7 @@ func (s *sheaf) contentOf(self int, is func(data []byte) bool) int {
 }
 
 // sm3Is finds the artefact of a digest.
-func (s *sheaf) sm3Is(want []byte) func([]byte) bool {
+func (s *batch) sm3Is(want []byte) func([]byte) bool {
 	return func(data []byte) bool {
 		sum := sm.Digest(data)
 		return subtle.ConstantTimeCompare(sum[:], want) == 1
@@ -43,7 +43,7 @@ func (s *sheaf) sm3Is(want []byte) func([]byte) bool {
 }
 
 // content says of an artefact that something else is about whether it is what was meant.
-func (s *sheaf) content(matches bool) (done steps) {
+func (s *batch) content(matches bool) (done steps) {
 	if matches {
 		done.ok("content-of", "it is what another file here signs, stamps or describes")
 	} else {

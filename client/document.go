@@ -27,16 +27,15 @@ var outline = []string{ofd.StepPackage, ofd.StepUnique, ofd.StepXML, ofd.StepDoc
 
 // document verifies an OFD package in the order of standards: the package, each signature, what the package is as a whole,
 // and what the license in it says of itself.
-func (s *sheaf) document(ctx context.Context, self int) (done steps, by []Signature, err error) {
+func (s *batch) document(ctx context.Context, self int) (done steps, by []Signature, err error) {
 	data := s.all[self].Data
-	p, err := ofd.Open(bytes.NewReader(data), int64(len(data)))
+	p, err := ofd.Open(ctx, bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		refusal, ok := errors.AsType[*ofd.Refusal](err)
 		if !ok {
 			return nil, nil, err
 		}
-		done.fail(refusal.Step, refusal.Reason)
-		return done, nil, nil
+		return steps{refusal.Taken()}, nil, nil
 	}
 	r, err := p.Verify(ctx, ofd.Judges{Now: s.now(), Seal: s.judgeSeal, CMS: s.judgeCMS})
 	if err != nil {
@@ -63,13 +62,50 @@ func (s *sheaf) document(ctx context.Context, self int) (done steps, by []Signat
 	if name := p.Value(licenseName); name != "" {
 		s.current.found.subject = api.Sentence{En: "the document " + name, Zh: "版式文件《" + name + "》"}
 	}
-	s.documentCopy(&done, self, p)
-	s.documentLicense(&done, p, r.Signatures)
+	said := metadata{p, stepOfName(r.Steps, ofd.StepMetadata)}
+	s.documentCopy(ctx, &done, self, said)
+	s.documentLicense(&done, said, r.Signatures)
 	return done, by, nil
 }
 
+// metadata are what a document says of itself, and the step that says whether that is signed.
+type metadata struct {
+	*ofd.Package
+	signed license.Step
+}
+
+// holds reports that what the metadata say holds: ok when they are signed, else not checkable. What they say against
+// themselves fails in any case.
+func (m metadata) holds(done *steps, name, reason string) {
+	if m.signed.State != license.OK {
+		done.unknown(name, m.signed.Reason)
+		return
+	}
+	done.ok(name, reason)
+}
+
+// held reports steps that rest on what the metadata say, as holds does.
+func (m metadata) held(done *steps, list steps) {
+	for _, step := range list {
+		if step.State == license.OK {
+			m.holds(done, step.Name, step.Reason)
+		} else {
+			*done = append(*done, step)
+		}
+	}
+}
+
+// stepOfName returns a step that was taken; the zero Step when there is none.
+func stepOfName(list []license.Step, name string) license.Step {
+	i := slices.IndexFunc(list, func(s license.Step) bool { return s.Name == name })
+	if i < 0 {
+		return license.Step{}
+	}
+	return list[i]
+}
+
 // documentCopy compares the original that an annotated copy (加注件) names with the one at hand.
-func (s *sheaf) documentCopy(done *steps, self int, p *ofd.Package) {
+func (s *batch) documentCopy(ctx context.Context, done *steps, self int, p metadata) {
 	const name = "copy-original"
 	info, ok := p.Copy()
 	switch {
@@ -85,10 +121,10 @@ func (s *sheaf) documentCopy(done *steps, self int, p *ofd.Package) {
 			continue
 		}
 		if s.sm3Is(info.Original)(a.Data) {
-			done.ok(name, "the original is among the files")
+			p.holds(done, name, "the original is among the files")
 			return
 		}
-		if s.mayBeOriginal(a.Data, p.Value(ofd.Identifier)) {
+		if s.mayBeOriginal(ctx, a.Data, p.Value(ofd.Identifier)) {
 			others = append(others, i)
 		}
 	}
@@ -101,8 +137,8 @@ func (s *sheaf) documentCopy(done *steps, self int, p *ofd.Package) {
 
 // mayBeOriginal tells whether somebody could mean a document as the original of a copy of a license: it is no copy, and not of
 // another license.
-func (s *sheaf) mayBeOriginal(data []byte, identifier string) bool {
-	p, err := ofd.Open(bytes.NewReader(data), int64(len(data)))
+func (s *batch) mayBeOriginal(ctx context.Context, data []byte, identifier string) bool {
+	p, err := ofd.Open(ctx, bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return true // broken; as a copy of its own it would be, too
 	}
@@ -112,7 +148,7 @@ func (s *sheaf) mayBeOriginal(data []byte, identifier string) bool {
 }
 
 // documentLicense checks what the metadata says of the license: its identifier, who issued it, its validity.
-func (s *sheaf) documentLicense(done *steps, p *ofd.Package, all []ofd.Signature) {
+func (s *batch) documentLicense(done *steps, p metadata, all []ofd.Signature) {
 	text := p.Value(ofd.Identifier)
 	if text == "" {
 		done.unknown("identifier", "the document names no license (ZZBS)")
@@ -126,9 +162,15 @@ func (s *sheaf) documentLicense(done *steps, p *ofd.Package, all []ofd.Signature
 		done.unknown(StepIssuerOfType, "the license's identifier does not say who issued it")
 		done.unknown(StepIssuerAuthority, "the license's identifier does not say who issued it")
 	} else {
-		done.result("identifier", sameIssuer(p, id.Issuer()))
-		done.issuerOfType(s.Trust, "", id)
-		s.documentAuthority(done, id, all)
+		if err := sameIssuer(p.Package, id.Issuer()); err != nil {
+			done.fail("identifier", err.Error())
+		} else {
+			p.holds(done, "identifier", "")
+		}
+		var issuer steps
+		issuer.issuerOfType(s.Trust, "", id)
+		s.documentAuthority(&issuer, id, all)
+		p.held(done, issuer)
 	}
 	s.stands(s.documentValidity(done, p),
 		s.statusSaid(done, text, "a document does not say whether the license still stands: ask for its status by its identifier"))
@@ -148,35 +190,41 @@ func sameIssuer(p *ofd.Package, issuer string) error {
 	return nil
 }
 
-// documentAuthority asks whether a signature that holds is the issuing body's, or a delegate's.
-func (s *sheaf) documentAuthority(done *steps, id license.Identifier, all []ofd.Signature) {
+// documentAuthority asks whether a signature that holds and covers every file is the issuing body's, or a delegate's. One over
+// some files says nothing of a page or of metadata that somebody else signed.
+func (s *batch) documentAuthority(done *steps, id license.Identifier, all []ofd.Signature) {
 	var held bool
-	var bodies, foreign []string
+	var whole, partly, foreign []string // codes of those who signed
 	for _, one := range all {
 		switch holds := Failure(one.Steps) == nil; {
-		case holds:
-			held = true
-			if one.USCC != "" {
-				bodies = append(bodies, one.USCC)
-			}
-		case one.USCC != "" && one.USCC != id.Issuer():
+		case !holds && one.USCC != "" && one.USCC != id.Issuer():
 			foreign = append(foreign, one.USCC)
+		case !holds:
+		case one.USCC == "":
+			held = true
+		case stepOfName(one.Steps, ofd.StepExtent).State == license.OK:
+			held, whole = true, append(whole, one.USCC)
+		default:
+			held, partly = true, append(partly, one.USCC)
 		}
 	}
+	entitled := func(body string) bool { return body == id.Issuer() || s.delegate("", id, body) != notDelegated }
 	switch {
-	case len(bodies) > 0:
-		done.issuerAuthority(s.Trust, "", id, bodies...)
+	case slices.ContainsFunc(whole, entitled):
+		done.issuerAuthority(s.Trust, "", id, whole...)
+	case slices.ContainsFunc(partly, entitled):
+		done.unknown(StepIssuerAuthority, "the issuing body or its delegate signed, but not every file of the document")
+	case len(whole)+len(partly) > 0 || !held && len(foreign) > 0: // a signature that fails for another reason may still tell whose it is
+		done.fail(StepIssuerAuthority, "nobody who signed is the issuing body of the license or a delegate that the trust names")
 	case held:
 		done.unknown(StepIssuerAuthority, "the certificates of those who signed name no organisation code")
-	case len(foreign) > 0: // a signature that fails for another reason may still tell whose it is: a foreign seal is named as such
-		done.fail(StepIssuerAuthority, "nobody who signed is the issuing body of the license or a delegate that the trust names")
 	default:
 		done.unknown(StepIssuerAuthority, "no signature holds")
 	}
 }
 
 // documentValidity holds the validity that the metadata names against today.
-func (s *sheaf) documentValidity(done *steps, p *ofd.Package) *api.InForce {
+func (s *batch) documentValidity(done *steps, p metadata) *api.InForce {
 	now := license.DateOf(s.now())
 	from, fromOK := metadataDate(p.Value(validFrom))
 	to, toOK := metadataDate(p.Value(validTo))
@@ -191,7 +239,7 @@ func (s *sheaf) documentValidity(done *steps, p *ofd.Package) *api.InForce {
 		done.fail("validity", "the license has expired")
 		return inForce(license.Expired, s.now())
 	}
-	done.ok("validity", "on "+string(now))
+	p.holds(done, "validity", "on "+string(now))
 	return nil
 }
 

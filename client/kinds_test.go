@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"encoding/pem"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"oncegate/certs/cms"
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
+	"oncegate/certs/sm"
 	"oncegate/certs/timestamp"
 	"oncegate/license"
 )
@@ -215,6 +217,78 @@ func TestTenYearsLater(t *testing.T) {
 	}
 }
 
+// The table of [pki.Moment] holds for messages and seals alike: whose time it is decides what an expired or revoked certificate
+// means.
+func TestTimes(t *testing.T) {
+	o := office.New(t, "client", time.Now())
+	now := func() time.Time { return o.Signed }
+	message := func(c cms.Config) Artefact {
+		c.Now = now
+		der, err := cms.Sign(t.Context(), c, []byte("content"), o.Identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return Artefact{"m.p7s", der}
+	}
+	unstamped := o.Holder
+	unstamped.TimeStamp = nil
+	page := o.Write(office.Document(o.Identifier(office.USCC)))
+	const ok, open, fails = license.OK, license.NotCheckable, license.Failed
+	type states struct{ valid, expired, before, since license.StepState }
+	for _, c := range []struct {
+		name, step string
+		what       Artefact
+		by         *pki.Certificate
+		want       states
+	}{
+		{"message, unstated", "cms-", message(cms.Config{Bare: true}), o.Identity.Chain[0], states{ok, open, fails, fails}},
+		{"message, claimed", "cms-", message(cms.Config{}), o.Identity.Chain[0], states{ok, open, fails, open}},
+		{"message, stamped", "cms-", message(cms.Config{TimeStamp: o.Stamps.Stamp}), o.Identity.Chain[0], states{ok, ok, fails, ok}},
+		{"seal, claimed", "signature[0]/seal-signer-", Artefact{"a.ofd", o.SealBy(page, unstamped)}, o.Holder.Certificate, states{ok, open, fails, open}},
+		{"seal, stamped", "signature[0]/seal-signer-", Artefact{"a.ofd", o.SealBy(page, o.Holder)}, o.Holder.Certificate, states{ok, ok, fails, ok}},
+	} {
+		root := Artefact{"root.crl", o.RootList()}
+		list := func(at time.Time) Artefact {
+			if at.IsZero() {
+				return Artefact{"sub.crl", o.Revoked(nil, at)}
+			}
+			return Artefact{"sub.crl", o.Revoked(c.by, at)}
+		}
+		for _, x := range []struct {
+			name, step string
+			now        time.Time
+			list       Artefact
+			want       license.StepState
+		}{
+			{"valid", "chain", o.Now, list(time.Time{}), c.want.valid},
+			{"not revoked", "revocation", o.Now, list(time.Time{}), c.want.valid},
+			{"expired since", "chain", o.Now.AddDate(3, 0, 0), list(time.Time{}), c.want.expired},
+			{"revoked before", "revocation", o.Now, list(o.Signed.Add(-time.Hour)), c.want.before},
+			{"revoked since", "revocation", o.Now, list(o.Now.Add(-2 * time.Hour)), c.want.since},
+		} {
+			trust := trustOf(t, o, nil, nil)
+			trust.now = func() time.Time { return x.now }
+			v := trust.Verify(c.what, x.list, root)[0]
+			if s := stepNamed(v.Steps, c.step+x.step); s.State != x.want || s.State != ok && s.Reason == "" {
+				t.Errorf("%s, %s: %+v, want %s\n%+v", c.name, x.name, s, x.want, v.Steps)
+			}
+		}
+	}
+	// A time-stamping authority whose key was lost since proves no time any more (RFC 3161 section 4).
+	stamped := message(cms.Config{TimeStamp: o.Stamps.Stamp})
+	lost := Artefact{"sub.crl", o.Revoked(o.Stamps.Chain[0], o.Now.Add(-2*time.Hour))}
+	trust := trustOf(t, o, nil, nil)
+	v := trust.Verify(stamped, lost, Artefact{"root.crl", o.RootList()})[0]
+	if s := stepNamed(v.Steps, "timestamp-revocation"); s.State != fails {
+		t.Errorf("%+v", s)
+	}
+	trust.now = func() time.Time { return o.Now.AddDate(3, 0, 0) }
+	v = trust.Verify(stamped, lost, Artefact{"root.crl", o.RootList()})[0]
+	if s := stepNamed(v.Steps, "cms-chain"); s.State != open {
+		t.Errorf("%+v", s)
+	}
+}
+
 // Kinds are guessed from any bytes at all without harm.
 func FuzzKindOf(f *testing.F) {
 	o := office.New(f, "client", time.Now())
@@ -229,4 +303,96 @@ func FuzzKindOf(f *testing.F) {
 			t.Error("no kind")
 		}
 	})
+}
+
+// Signatures of OFD (type Sign) as other software writes them are read, each by the standard's text; altered copies are refused.
+func TestOtherSigners(t *testing.T) {
+	o := office.New(t, "client", time.Now())
+	trust := trustOf(t, o, nil, nil)
+	pkg := o.SignBy(o.Write(office.Document(o.Identifier(office.USCC))), o.Identity, cms.Config{Detached: true})
+	_, xml, _ := sealedValue(t, pkg)
+	digest, other := sm.Digest(xml), sm.Digest([]byte("other"))
+	value := func(c cms.Config, content []byte) []byte {
+		c.Now = func() time.Time { return o.Signed }
+		der, err := cms.Sign(t.Context(), c, content, o.Identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	for _, c := range []struct {
+		name  string
+		value []byte
+		fails string
+	}{
+		// GM/T 0099 clause 7.2: the content is the SM3 of Signature.xml; inside or not, with attributes or without.
+		{"SM3 inside", value(cms.Config{}, digest[:]), ""},
+		{"SM3 inside, bare", value(cms.Config{Bare: true}, digest[:]), ""},
+		{"SM3 detached", value(cms.Config{Detached: true}, digest[:]), ""},
+		{"SM3 detached, bare", value(cms.Config{Detached: true, Bare: true}, digest[:]), ""},
+		// PKCS#9 attributes whose messageDigest is the SM3 of Signature.xml itself, with nothing inside.
+		{"messageDigest of Signature.xml", value(cms.Config{Detached: true}, xml), ""},
+		{"messageDigest of Signature.xml, RFC 5652", value(cms.Config{Detached: true, Dialect: cms.RFC}, xml), ""},
+		{"messageDigest of Signature.xml, pkcs7-data", value(cms.Config{Detached: true, ContentType: cms.RFC.Data()}, xml), ""},
+		{"pkcs7-data inside", value(cms.Config{ContentType: cms.RFC.Data()}, digest[:]), ""},
+		{"GM data in RFC 5652", value(cms.Config{Dialect: cms.RFC, ContentType: cms.GM.Data()}, digest[:]), ""},
+
+		{"messageDigest of another file", value(cms.Config{Detached: true}, []byte("other")), "cms-digest"},
+		{"SM3 of another file, detached", value(cms.Config{Detached: true}, other[:]), "cms-digest"},
+		{"SM3 of another file, inside", value(cms.Config{}, other[:]), "signature-content"},
+		{"Signature.xml, detached and bare", value(cms.Config{Detached: true, Bare: true}, xml), "cms-signature"}, // no standard says so
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			signed := office.Edit(t, pkg, func(name string, data []byte) []byte {
+				if strings.HasSuffix(name, "SignedValue.dat") {
+					return c.value
+				}
+				return data
+			})
+			v := trust.Verify(Artefact{"x.ofd", signed})[0]
+			failed := strings.Join(named(v.Steps), " ")
+			if c.fails == "" && failed != "" || !strings.Contains(failed, c.fails) {
+				t.Errorf("failed %q, want %q\n%+v", failed, c.fails, v.Steps)
+			}
+			if c.fails != "" {
+				return
+			}
+			places := []int{len(c.value) - 1} // of the signature
+			for _, sum := range [][]byte{digest[:], sm3Of(digest[:])} {
+				if i := bytes.Index(c.value, sum); i >= 0 {
+					places = append(places, i)
+				}
+			}
+			for _, i := range places {
+				bad := bytes.Clone(c.value)
+				bad[i] ^= 1
+				altered := office.Edit(t, pkg, func(name string, data []byte) []byte {
+					if strings.HasSuffix(name, "SignedValue.dat") {
+						return bad
+					}
+					return data
+				})
+				if v := trust.Verify(Artefact{"x.ofd", altered})[0]; v.Err() == nil {
+					t.Errorf("byte %d changed: %+v", i, v.Steps)
+				}
+			}
+			altered := office.Edit(t, pkg, func(name string, data []byte) []byte {
+				switch {
+				case strings.HasSuffix(name, "SignedValue.dat"):
+					return c.value
+				case strings.HasSuffix(name, "Signature.xml"):
+					return append(data, '\n')
+				}
+				return data
+			})
+			if v := trust.Verify(Artefact{"x.ofd", altered})[0]; v.Err() == nil {
+				t.Errorf("another Signature.xml: %+v", v.Steps)
+			}
+		})
+	}
+}
+
+func sm3Of(b []byte) []byte {
+	d := sm.Digest(b)
+	return d[:]
 }

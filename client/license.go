@@ -94,14 +94,14 @@ func (c licenseClaims) says(fields api.Fields) bool {
 }
 
 // license verifies a license: alone, or as it stands in an answer whose receipt has been looked at.
-func (s *sheaf) license(presentation string, in *answered) (done steps) {
+func (s *batch) license(presentation string, in *answered) (done steps) {
 	if !strings.Contains(presentation, "~") {
 		presentation += "~" // the issuer-signed JWT alone: no disclosure
 	}
 	var parts *jws.Parts
 	result, err := sdjwt.Verify(presentation, sdjwt.Expect{Typ: LicenseType, Check: func(p *jws.Parts) error {
 		parts = p
-		return done.signatures(p)
+		return done.signatures(p, s.voice)
 	}})
 	done = append(done.form(result.Steps), done.disclosures(result)...)
 	if parts == nil {
@@ -113,17 +113,18 @@ func (s *sheaf) license(presentation string, in *answered) (done steps) {
 		return done
 	}
 	at := s.now()
-	if in != nil && in.proven {
+	signed := pki.Moment{At: at, Source: pki.Unstated}
+	if c.IssuedAt > 0 {
+		signed = pki.Moment{At: time.Unix(c.IssuedAt, 0), Source: pki.Claimed}
+	}
+	if in != nil && in.proven { // at the latest; what the license itself says could be made up by who stole a key that has expired
 		if t, err := api.ParseTime(in.record.Time); err == nil {
 			at = t.Time
+			signed = pki.Moment{At: at, Source: pki.Stamped}
 		}
 	}
-	leaf := s.licenseChain(&done, parts, c, in, at)
-	signedAt, proven := at, in != nil && in.proven
-	if !proven && c.IssuedAt > 0 {
-		signedAt = time.Unix(c.IssuedAt, 0)
-	}
-	s.licenseRevocation(&done, parts, signedAt, proven)
+	leaf := s.licenseChain(&done, parts, signed)
+	s.licenseRevocation(&done, parts, signed)
 	done.result("identifier", c.identifier())
 	s.authority(&done, c, leaf)
 	if s.current.Kind == License || s.current.Kind == "" {
@@ -135,8 +136,8 @@ func (s *sheaf) license(presentation string, in *answered) (done steps) {
 	return done
 }
 
-// signatures has both voices judge the issuer's signature, each in a step of its own.
-func (s *steps) signatures(p *jws.Parts) error {
+// signatures has both voices judge the issuer's signature, each in a step of its own. voice asks both.
+func (s *steps) signatures(p *jws.Parts, voice sm.VerifyFunc) error {
 	certs, err := pki.ParseChain(p.Header.X5C)
 	if err != nil {
 		s.fail("license-signature", err.Error())
@@ -147,7 +148,11 @@ func (s *steps) signatures(p *jws.Parts) error {
 		s.fail("license-signature", err.Error())
 		return err
 	}
-	first, other := p.Verify(pub, sm.Verify), p.Verify(pub, second.Check)
+	first := p.Verify(pub, voice)
+	other := first
+	if errors.Is(first, second.ErrDisagree) {
+		first, other = p.Verify(pub, sm.Verify), p.Verify(pub, second.Check)
+	}
 	s.result("license-signature", first)
 	s.result("license-signature-second-voice", other)
 	return errors.Join(first, other)
@@ -195,37 +200,49 @@ func (s *steps) sd(name string, step sdjwt.Step) {
 	}
 }
 
-// licenseChain follows x5c to an anchor: at the time of signing, where a proven record or the license says when that was, and
-// now. It returns what the certificate says of its owner, from whichever moment holds.
-func (s *sheaf) licenseChain(done *steps, p *jws.Parts, c licenseClaims, in *answered, at time.Time) pki.Leaf {
-	recorded := in != nil && in.proven
-	then, thenErr := pki.Leaf{}, error(nil)
-	switch {
-	case recorded: // at the latest; what the license itself says could be made up by who stole a key that has expired
-		then, thenErr = s.chains.ChainDER(p.Header.X5C, at, pki.License)
-		done.result("chain-at-signing", pathError(thenErr))
-	case c.IssuedAt > 0:
-		_, thenErr = s.chains.ChainDER(p.Header.X5C, time.Unix(c.IssuedAt, 0), pki.License)
-		done.result("chain-at-signing", pathError(thenErr))
-	default:
-		done.unknown("chain-at-signing", "the license does not say when it was signed, and no receipt does")
+// licenseChain follows x5c to an anchor: at the time of signing, by the table of [pki.Moment], and now. It returns what the
+// certificate says of its owner, from whichever time holds.
+func (s *batch) licenseChain(done *steps, p *jws.Parts, signed pki.Moment) pki.Leaf {
+	at := func(t time.Time) (pki.Leaf, error) { return s.chains.ChainDER(p.Header.X5C, t, pki.License) }
+	now, nowErr := at(s.now())
+	end := s.now()
+	if certs, err := pki.ParseChain(p.Header.X5C); err == nil {
+		end = certs[0].NotAfter
 	}
-	now, nowErr := s.chains.ChainDER(p.Header.X5C, s.now(), pki.License)
-	if errors.Is(nowErr, pki.ErrExpired) && recorded && thenErr == nil {
-		done.unknown("chain-now", "a certificate has expired since; the receipt shows that the license was signed before")
-		done.ok("key-usage", pki.License)
-		return then
+	state, reason := signed.Judge(s.now(), end, func(t time.Time) error {
+		_, err := at(t)
+		return pathError(err)
+	})
+	if signed.Source == pki.Unstated {
+		done.unknown("chain-at-signing", "the license does not say when it was signed, and no receipt does")
+		*done = append(*done, license.Step{Name: "chain-now", State: state, Reason: reason})
+		return done.licenseUsage(now, nowErr)
+	}
+	then, thenErr := at(signed.At)
+	*done = append(*done, license.Step{Name: "chain-at-signing", State: state, Reason: reason})
+	if errors.Is(nowErr, pki.ErrExpired) && pathError(thenErr) == nil {
+		if signed.Source == pki.Stamped {
+			done.unknown("chain-now", "a certificate has expired since; the receipt shows that the license was signed before")
+		} else {
+			done.unknown("chain-now", "a certificate has expired since, and nothing proves that the license was signed before")
+		}
+		return done.licenseUsage(then, thenErr)
 	}
 	done.result("chain-now", pathError(nowErr))
+	return done.licenseUsage(now, nowErr)
+}
+
+// licenseUsage says whether the certificate of a chain is for licenses, and whose it is then.
+func (s *steps) licenseUsage(leaf pki.Leaf, err error) pki.Leaf {
 	switch {
-	case errors.Is(nowErr, pki.ErrWrongUsage), errors.Is(nowErr, pki.ErrNoUSCC):
-		done.fail("key-usage", nowErr.Error())
-	case nowErr != nil:
-		done.unknown("key-usage", "the certificate leads to no anchor")
+	case errors.Is(err, pki.ErrWrongUsage), errors.Is(err, pki.ErrNoUSCC):
+		s.fail("key-usage", err.Error())
+	case err != nil:
+		s.unknown("key-usage", "the certificate leads to no anchor")
 	default:
-		done.ok("key-usage", pki.License)
+		s.ok("key-usage", pki.License)
 	}
-	return now
+	return leaf
 }
 
 // pathError leaves out what is no fault of the path.
@@ -252,7 +269,7 @@ func (c licenseClaims) identifier() error {
 
 // authority checks that the trust names the issuer for the type, and that the signing body is the issuer, or one that it
 // delegated the type to.
-func (s *sheaf) authority(done *steps, c licenseClaims, leaf pki.Leaf) {
+func (s *batch) authority(done *steps, c licenseClaims, leaf pki.Leaf) {
 	id, err := license.ParseIdentifier(c.ID)
 	if err != nil {
 		done.unknown(StepIssuerOfType, "the license's identifier does not say who issued it")
@@ -269,7 +286,7 @@ func (s *sheaf) authority(done *steps, c licenseClaims, leaf pki.Leaf) {
 
 // validity holds nbf and exp against the day: of the record for a license in an answer, else today. A license that its answer
 // calls expired may be so.
-func (s *sheaf) validity(done *steps, c licenseClaims, in *answered, presentation string, at time.Time) *api.InForce {
+func (s *batch) validity(done *steps, c licenseClaims, in *answered, presentation string, at time.Time) *api.InForce {
 	now := at.Unix()
 	switch {
 	case c.NotBefore != 0 && now < c.NotBefore:
@@ -287,7 +304,7 @@ func (s *sheaf) validity(done *steps, c licenseClaims, in *answered, presentatio
 }
 
 // statusSaid looks for an answer that says how a license stands, where no status list does.
-func (s *sheaf) statusSaid(done *steps, identifier, otherwise string) *api.InForce {
+func (s *batch) statusSaid(done *steps, identifier, otherwise string) *api.InForce {
 	said := s.statusAnswer(identifier)
 	switch {
 	case said == nil:
@@ -302,7 +319,7 @@ func (s *sheaf) statusSaid(done *steps, identifier, otherwise string) *api.InFor
 }
 
 // statusAnswer is the newest answer to licenses.status about a license among the artefacts, nil if there is none.
-func (s *sheaf) statusAnswer(identifier string) (newest *api.StatusAnswer) {
+func (s *batch) statusAnswer(identifier string) (newest *api.StatusAnswer) {
 	for _, d := range s.answers {
 		var a api.StatusAnswer
 		if d.record.Operation == "licenses.status" && json.Unmarshal(d.answer, &a) == nil && a.Identifier == identifier &&
@@ -323,7 +340,7 @@ func inForce(is license.Status, at time.Time) *api.InForce {
 }
 
 // stands notes whether a license is in force, by the first that knows. Of several licenses the one that is worst off counts.
-func (s *sheaf) stands(known ...*api.InForce) {
+func (s *batch) stands(known ...*api.InForce) {
 	is := cmp.Or(append(known, &api.InForce{State: api.InForceStateNotAsked})...)
 	order := []api.InForceState{api.InForceStateInForce, api.InForceStateNotAsked, api.InForceStateNotInForce}
 	if old := s.current.Beside.InForce; old == nil || slices.Index(order, old.State) < slices.Index(order, is.State) {
@@ -344,16 +361,15 @@ func (d *answered) stated(presentation string) *api.InForce {
 
 // status is what the answer says of a license in it.
 func (d *answered) status(presentation string) string {
-	var a contents
-	if json.Unmarshal(d.answer, &a) != nil {
+	if d.said == nil {
 		return ""
 	}
-	for _, l := range a.Licenses {
+	for _, l := range d.said.Licenses {
 		if l.License == presentation {
 			return string(l.Status)
 		}
 	}
-	for _, m := range a.Materials {
+	for _, m := range d.said.Materials {
 		if m.License == presentation {
 			return string(m.Status)
 		}
@@ -362,7 +378,7 @@ func (d *answered) status(presentation string) string {
 }
 
 // presenter says who may use the license: only a receipt shows to whom it was released, and for what.
-func (s *sheaf) presenter(done *steps, presentation string, in *answered, authentic bool) {
+func (s *batch) presenter(done *steps, presentation string, in *answered, authentic bool) {
 	if in == nil && authentic {
 		for i := range s.answers {
 			if s.answers[i].released(presentation) {
@@ -394,12 +410,14 @@ func purposeOf(r audit.Record) string {
 
 // released reports whether the answer released this license with at least these disclosures.
 func (d *answered) released(presentation string) bool {
-	var a contents
-	if json.Unmarshal(d.answer, &a) != nil {
+	if d.said == nil {
 		return false
 	}
 	want := strings.Split(strings.TrimSuffix(presentation, "~"), "~")
-	for _, l := range a.all() {
+	for _, l := range d.said.all() {
+		if first, _, _ := strings.Cut(l.License, "~"); first != want[0] {
+			continue
+		}
 		have := make(map[string]bool)
 		for i, text := range strings.Split(strings.TrimSuffix(l.License, "~"), "~") {
 			have[strconv.FormatBool(i == 0)+text] = true

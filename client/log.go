@@ -76,7 +76,7 @@ func (t *Trust) VerifyExtends(ctx context.Context, r tlog.Reader, checkpoint str
 	if err != nil {
 		return now, then, list, err
 	}
-	s := t.gather([]Artefact{filed})
+	s := t.gather(ctx, []Artefact{filed}, true)
 	v := s.verified(0)
 	list.under("filed", v.Steps)
 	then, _, proven := s.loggedBy(0, filed.Data)

@@ -17,9 +17,9 @@ import (
 // timeStampToken is the unsigned attribute that carries a time stamp over the signature, RFC 3161 appendix A.
 var timeStampToken = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 14}
 
-// messageVerifier judges signed messages whose time is proven or not. Departments sign documents with the keys of their seals
+// messageVerifier judges signed messages. Departments sign documents with the keys of their seals
 // and licenses; certificates of other authorities need a word of the trust on their usage.
-func (s *sheaf) messageVerifier(proven bool) *cms.Verifier {
+func (s *batch) messageVerifier() *cms.Verifier {
 	return &cms.Verifier{
 		Chain: func(leaf *pki.Certificate, above []*pki.Certificate, at time.Time, _ string) (found pki.Leaf, err error) {
 			chain := s.chainOf(leaf, above)
@@ -31,29 +31,25 @@ func (s *sheaf) messageVerifier(proven bool) *cms.Verifier {
 			return found, err
 		},
 		Usage: pki.Seal, Certificates: s.loose509, Voice: s.voice, Now: s.now,
-		Revocation: s.messageRevocation(s.seals, proven),
+		Revocation: s.messageRevocation(s.seals, standing.at),
 	}
 }
 
 // A messageReport is what was found about a signed message.
 type messageReport struct {
-	message *cms.Message // nil when it cannot be read
-	proven  bool         // the time of its first signer
-	steps   steps
-	by      []Signature
+	proven bool // the time of its first signer
+	steps  steps
+	by     []Signature
 }
 
-// judgeMessage judges a signed message, at the time of the time stamp that it carries, if that holds.
-func (s *sheaf) judgeMessage(ctx context.Context, data, content []byte) (r messageReport) {
-	m, err := cms.Parse(data)
-	if err != nil {
-		r.steps = s.messageVerifier(false).Verify(ctx, data, content, time.Time{}).Steps
-		return r
-	}
-	r.message = m
+// judgeMessage judges a signed message, at the time of the time stamp that it carries, if that holds. digest is the SM3 of what it
+// may be about instead of the content; nil when there is no such thing.
+func (s *batch) judgeMessage(ctx context.Context, m *cms.Message, content, digest []byte) (r messageReport) {
+	v := s.messageVerifier()
+	v.Digest = digest
 	stamped, stampSteps := s.stampOf(ctx, m)
 	r.proven = !stamped.IsZero()
-	found := s.messageVerifier(r.proven).Judge(ctx, m, content, stamped)
+	found := v.Judge(ctx, m, content, stamped)
 	r.steps = append(found.Steps, stampSteps...)
 	for i, signer := range found.Signers {
 		by := Signature{Type: "Sign", USCC: signer.Leaf.USCC, Time: at(signer.Time), Proven: r.proven}
@@ -74,7 +70,7 @@ func (s *sheaf) judgeMessage(ctx context.Context, data, content []byte) (r messa
 const maxSigners = 64
 
 // stampOf judges the time stamp of a message's one signer. Of several signers each would have its own time.
-func (s *sheaf) stampOf(ctx context.Context, m *cms.Message) (time.Time, steps) {
+func (s *batch) stampOf(ctx context.Context, m *cms.Message) (time.Time, steps) {
 	if len(m.Signers) != 1 {
 		return time.Time{}, nil
 	}
@@ -93,16 +89,31 @@ func (s *sheaf) stampOf(ctx context.Context, m *cms.Message) (time.Time, steps) 
 	return time.Time{}, nil
 }
 
+// readMessage reads a message, unless err says that it must not be. Nil: the step says why.
+func (s *batch) readMessage(data []byte, err error) (m *cms.Message, done steps) {
+	if err == nil {
+		m, err = cms.Parse(data)
+	}
+	if err != nil {
+		done.result("cms-"+cms.StepParse, err)
+		return nil, done
+	}
+	return m, nil
+}
+
 // judgeCMS judges the signed messages of a document.
-func (s *sheaf) judgeCMS(ctx context.Context, data, content []byte) ofd.Proof {
-	if m, err := cms.Parse(data); err == nil && !m.Detached {
-		content = nil
+func (s *batch) judgeCMS(ctx context.Context, data, content []byte) (p ofd.Proof) {
+	m, unread := s.readMessage(data, s.take(len(data)))
+	if m == nil {
+		p.Steps = unread
+		return p
 	}
-	r := s.judgeMessage(ctx, data, content)
-	p := ofd.Proof{Steps: r.steps, Proven: r.proven}
-	if r.message != nil && !r.message.Detached {
-		p.Content = r.message.Content
+	digest := content // of Signature.xml
+	if !m.Detached {
+		content, p.Content = nil, m.Content
 	}
+	r := s.judgeMessage(ctx, m, content, digest)
+	p.Steps, p.Proven = r.steps, r.proven
 	var signers []string
 	for i, by := range r.by {
 		if i == 0 {
@@ -115,14 +126,16 @@ func (s *sheaf) judgeCMS(ctx context.Context, data, content []byte) ofd.Proof {
 }
 
 // message verifies a signed message alone, or over another artefact when it is detached.
-func (s *sheaf) signedMessage(ctx context.Context, self int) (steps, []Signature) {
-	data := derOf(s.all[self].Data)
-	m, err := cms.Parse(data)
-	if err != nil || !m.Detached {
-		r := s.judgeMessage(ctx, data, nil)
+func (s *batch) signedMessage(ctx context.Context, self int) (steps, []Signature) {
+	m, unread := s.readMessage(derOf(s.all[self].Data), nil)
+	switch {
+	case m == nil:
+		return unread, nil
+	case !m.Detached:
+		r := s.judgeMessage(ctx, m, nil, nil)
 		return r.steps, r.by
 	}
-	quick := cms.Verifier{Certificates: s.loose509} // digest and signature only
+	quick := cms.Verifier{Certificates: s.loose509, Voice: s.voice} // digest and signature only
 	i := s.contentOf(self, func(content []byte) bool {
 		r := quick.Judge(ctx, m, notNil(content), time.Time{})
 		return !slices.ContainsFunc(r.Steps, func(step license.Step) bool {
@@ -130,10 +143,10 @@ func (s *sheaf) signedMessage(ctx context.Context, self int) (steps, []Signature
 		})
 	})
 	if i >= 0 {
-		r := s.judgeMessage(ctx, data, notNil(s.all[i].Data))
+		r := s.judgeMessage(ctx, m, notNil(s.all[i].Data), nil)
 		return r.steps, r.by
 	}
-	r := s.judgeMessage(ctx, data, nil)
+	r := s.judgeMessage(ctx, m, nil, nil)
 	for j, step := range r.steps {
 		if strings.HasPrefix(step.Name, "cms-"+cms.StepDigest) {
 			r.steps[j] = license.Step{Name: step.Name, State: license.NotCheckable, Reason: "what was signed is not inside, and not among the files"}

@@ -31,7 +31,7 @@ func pictureForm(data []byte) string {
 
 // picture looks for the answer that released a picture: nothing else proves it. Where answers released pictures of this form, and
 // this is none of them, it is refuted: it was changed, or is of another answer.
-func (s *sheaf) picture(data []byte) (done steps) {
+func (s *batch) picture(data []byte) (done steps) {
 	const name = "picture-released"
 	form, others := pictureForm(data), 0
 	for _, d := range s.answers {

@@ -13,29 +13,44 @@ import (
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
+	"oncegate/certs/sm"
 	"oncegate/license"
 )
 
 // keep takes a file of evidence.
-func (t *Trust) keep(a Artefact) (err error) {
+func (t *Trust) keep(a Artefact) error {
+	var err error
 	switch kindOf(a.Data) {
 	case Revocations:
-		_, err = revocation.ParseList(a.Data)
+		var l *revocation.List
+		if l, err = revocation.ParseList(a.Data); err == nil {
+			err = t.evidence.AddList(l, maxKept)
+		}
 	case OCSPAnswer:
-		_, err = revocation.ParseResponse(a.Data)
+		var r *revocation.Response
+		if r, err = revocation.ParseResponse(a.Data); err == nil {
+			err = t.evidence.AddResponse(r, maxKept)
+		}
 	case StatusList:
+		t.kept = append(t.kept, a)
 	default:
 		err = errors.New("it is no revocation list, OCSP answer or status list")
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", a.Name, err)
 	}
-	t.kept = append(t.kept, a)
 	return nil
 }
 
+// Bounds of evidence: what a trust keeps, and what a call brings besides.
+const (
+	maxKept      = 4096
+	maxGathered  = 256 // lists of a call
+	maxResponses = 32  // OCSP answers of a call
+)
+
 // gatherEvidence takes what an artefact may prove about others. What cannot be read says so in its own steps.
-func (s *sheaf) gatherEvidence(kind Kind, data []byte) {
+func (s *batch) gatherEvidence(kind Kind, data []byte) {
 	switch kind {
 	case Revocations:
 		if bytes.Count(data, pemBegin) > maxLists {
@@ -43,12 +58,12 @@ func (s *sheaf) gatherEvidence(kind Kind, data []byte) {
 		}
 		for _, part := range (Artefact{Data: data}).Parts() {
 			if l, err := revocation.ParseList(part.Data); err == nil {
-				s.evidence.Lists = append(s.evidence.Lists, l)
+				_ = s.evidence.AddList(l, len(s.Trust.evidence.Lists)+maxGathered) // beyond the bounds less is known
 			}
 		}
 	case OCSPAnswer:
 		if r, err := revocation.ParseResponse(data); err == nil {
-			s.evidence.Responses = append(s.evidence.Responses, r)
+			_ = s.evidence.AddResponse(r, len(s.Trust.evidence.Responses)+maxResponses)
 		}
 	case StatusList:
 		s.gatherList(data)
@@ -58,14 +73,18 @@ func (s *sheaf) gatherEvidence(kind Kind, data []byte) {
 // A standing is how a certificate stood at a moment, by the evidence at hand.
 type standing struct {
 	license.Step
-	since time.Time // when it was revoked later; zero when it was not
+	since time.Time  // when it was revoked later; zero when it was not
+	why   pki.Reason // of that
 }
 
-// stood says how the first certificate of a chain, and those above it, stood at a moment. Stapled evidence came along with what
+// revocationAt says how the first certificate of a chain, and those above it, stood at a moment. Stapled evidence came along with what
 // is verified and goes first; it may be nil.
-func (s *sheaf) stood(ctx context.Context, by *pki.Verifier, stapled *revocation.Evidence, chain []*pki.Certificate, at time.Time) (st standing) {
+func (s *batch) revocationAt(ctx context.Context, by *pki.Verifier, stapled *revocation.Evidence, chain []*pki.Certificate, at time.Time) (st standing) {
 	st.Step = license.Step{Name: "revocation", State: license.NotCheckable, Reason: "the certificate leads to no anchor"}
 	path, err := by.Path(chain[0], chain[1:], at)
+	if sm.Undecided(err) {
+		st.Reason = err.Error()
+	}
 	if err != nil || len(path) < 2 {
 		return st
 	}
@@ -81,59 +100,54 @@ func (s *sheaf) stood(ctx context.Context, by *pki.Verifier, stapled *revocation
 	}
 	for _, source := range sources {
 		if status, err := source.Status(ctx, path[0], path[1], at); err == nil && status.State == revocation.Good && !status.Time.IsZero() {
-			st.since = status.Time
+			st.since, st.why = status.Time, status.Reason
 		}
 	}
 	return st
 }
 
-// unproven takes back that a certificate which was revoked later had been good at a time that only its own signature names:
-// whoever has the key can name any time.
-func (st standing) unproven(proven bool) license.Step {
-	if st.State == license.OK && !st.since.IsZero() && !proven {
-		st.State = license.NotCheckable
-		st.Reason = "revoked at " + api.At(st.since).String() + ", and nothing proves that it was used before"
+// at is how the certificate counts for what was signed at the moment that was asked about.
+func (st standing) at(m pki.Moment) license.Step {
+	if st.State == license.OK && !st.since.IsZero() {
+		st.State, st.Reason = m.RevokedLater(st.since)
 	}
 	return st.Step
 }
 
-// messageRevocation judges a signer's certificate of a message.
-func (s *sheaf) messageRevocation(by *pki.Verifier, proven bool) func(context.Context, cms.Evidence) (license.StepState, string) {
+// ofStamp is at for the certificate of a time-stamping authority.
+func (st standing) ofStamp(pki.Moment) license.Step {
+	if st.State == license.OK && !st.since.IsZero() {
+		st.State, st.Reason = pki.StampedBefore(st.since, st.why)
+	}
+	return st.Step
+}
+
+// messageRevocation judges the signers' certificates of one message, whose evidence is read once; counts is one of the two above.
+func (s *batch) messageRevocation(by *pki.Verifier, counts func(standing, pki.Moment) license.Step) func(context.Context, cms.Evidence) (license.StepState, string) {
+	var stapled *revocation.Evidence
 	return func(ctx context.Context, e cms.Evidence) (license.StepState, string) {
-		var stapled *revocation.Evidence
-		if len(e.CRLs)+len(e.OCSP) > 0 {
+		if stapled == nil && len(e.CRLs)+len(e.OCSP) > 0 {
 			stapled = revocation.Gather(e.CRLs, e.OCSP)
 		}
-		step := s.stood(ctx, by, stapled, s.chainOf(e.Certificate, e.Above), e.At).unproven(proven)
+		step := counts(s.revocationAt(ctx, by, stapled, s.chainOf(e.Certificate, e.Above), e.At), e.Moment)
 		return step.State, step.Reason
 	}
 }
 
-// maxAbove is how many certificates pki takes above another.
-const maxAbove = 5
-
 // chainOf is a certificate with those that may stand above it: some that came along, then authorities that the trust names or
 // that are among the artefacts.
-func (s *sheaf) chainOf(c *pki.Certificate, above []*pki.Certificate) []*pki.Certificate {
-	chain := append([]*pki.Certificate{c}, above[:min(len(above), maxAbove)]...)
-	for i := 0; i < len(chain); i++ {
-		for _, a := range s.between {
-			if len(chain) <= maxAbove && slices.Equal(chain[i].RawIssuer, a.RawSubject) && !slices.ContainsFunc(chain, a.Equal) {
-				chain = append(chain, a)
-			}
-		}
-	}
-	return chain
+func (s *batch) chainOf(c *pki.Certificate, above []*pki.Certificate) []*pki.Certificate {
+	return append([]*pki.Certificate{c}, pki.Above(c, above, s.between)...)
 }
 
 // licenseRevocation says whether the key that signed a license had been revoked when it signed.
-func (s *sheaf) licenseRevocation(done *steps, p *jws.Parts, at time.Time, proven bool) {
+func (s *batch) licenseRevocation(done *steps, p *jws.Parts, m pki.Moment) {
 	certs, err := pki.ParseChain(p.Header.X5C)
 	if err != nil {
 		done.unknown("key-revocation", "the certificate cannot be read")
 		return
 	}
-	step := s.stood(context.Background(), s.chains, nil, s.chainOf(certs[0], certs[1:]), at).unproven(proven)
+	step := s.revocationAt(s.ctx, s.chains, nil, s.chainOf(certs[0], certs[1:]), m.At).at(m)
 	step.Name = "key-revocation"
 	*done = append(*done, step)
 }
@@ -144,7 +158,7 @@ const maxLists = 16
 var pemBegin = []byte("\n-----BEGIN ")
 
 // revocations verifies a file of revocation lists.
-func (s *sheaf) revocations(a Artefact) (done steps) {
+func (s *batch) revocations(a Artefact) (done steps) {
 	if bytes.Count(a.Data, pemBegin) > maxLists {
 		done.fail("revocation-list-form", fmt.Sprintf("the file has more than %d lists", maxLists))
 		return done
@@ -160,7 +174,7 @@ func (s *sheaf) revocations(a Artefact) (done steps) {
 }
 
 // revocationList verifies one revocation list alone.
-func (s *sheaf) revocationList(data []byte) (done steps) {
+func (s *batch) revocationList(data []byte) (done steps) {
 	l, err := revocation.ParseList(data)
 	if err != nil {
 		done.fail("revocation-list-form", err.Error())
@@ -173,7 +187,7 @@ func (s *sheaf) revocationList(data []byte) (done steps) {
 }
 
 // ocspAnswer verifies a responder's answer alone.
-func (s *sheaf) ocspAnswer(data []byte) (done steps) {
+func (s *batch) ocspAnswer(data []byte) (done steps) {
 	r, err := revocation.ParseResponse(data)
 	if err != nil {
 		done.fail("ocsp-answer-form", err.Error())
@@ -186,13 +200,18 @@ func (s *sheaf) ocspAnswer(data []byte) (done steps) {
 }
 
 // authorityOf looks for the authority that revocation data is of, and whether it leads to an anchor.
-func (s *sheaf) authorityOf(done *steps, name string, verify func(*pki.Certificate) error) {
+func (s *batch) authorityOf(done *steps, name string, verify func(*pki.Certificate) error) {
 	failed := errors.New("it is of an authority that is neither in the trust nor among the files")
 	for _, c := range slices.Concat(s.anchors, s.between) {
 		err := verify(c)
-		if err == nil {
+		switch {
+		case err == nil:
 			done.ok(name+"-signature", "")
-			done.result(name+"-authority", s.authorityChain(c, s.between))
+			done.result(name+"-authority", s.authorityChain(c, nil))
+			return
+		case sm.Undecided(err):
+			done.unknown(name+"-signature", err.Error())
+			done.unknown(name+"-authority", err.Error())
 			return
 		}
 		if !errors.Is(err, revocation.ErrWrongIssuer) {
@@ -204,7 +223,7 @@ func (s *sheaf) authorityOf(done *steps, name string, verify func(*pki.Certifica
 }
 
 // spoken says of which moments revocation data speaks.
-func (s *sheaf) spoken(done *steps, name string, from, next time.Time) {
+func (s *batch) spoken(done *steps, name string, from, next time.Time) {
 	switch now := s.now(); {
 	case from.After(now.Add(5 * time.Minute)):
 		done.fail(name, "it comes from the future")

@@ -24,41 +24,25 @@ func at(t time.Time) (out api.Time) {
 	return out
 }
 
-// expect is what seals are held against, and a function that corrects the steps when the time turned out to be unproven.
-func (s *sheaf) expect(ctx context.Context, stapled *revocation.Evidence) (seal.Expect, func(*seal.Report)) {
-	var signer standing
-	asked := false
-	e := seal.Expect{
+// expect is what seals are held against.
+func (s *batch) expect(ctx context.Context, stapled *revocation.Evidence) seal.Expect {
+	return seal.Expect{
 		Trust: s.seals, Intermediates: s.between, Now: s.now(), Verify: s.voice, TimeStamp: s.stampCheck(ctx),
-		Revocation: func(ctx context.Context, chain []*pki.Certificate, at time.Time) license.Step {
-			st := s.stood(ctx, s.seals, stapled, chain, at)
-			if !asked {
-				signer, asked = st, true
-			}
-			return st.Step
+		Revocation: func(ctx context.Context, chain []*pki.Certificate, at pki.Moment) license.Step {
+			return s.revocationAt(ctx, s.seals, stapled, chain, at.At).at(at)
 		},
-	}
-	return e, func(r *seal.Report) {
-		for i, step := range r.Steps {
-			if step.Name == seal.StepSignerRevocation && asked && step.State == license.OK {
-				r.Steps[i] = signer.unproven(r.Stamped)
-				r.Steps[i].Name = seal.StepSignerRevocation
-			}
-		}
 	}
 }
 
 // sealValue judges an SES_Signature over the digest of a Signature.xml; digest and path may be unknown.
-func (s *sheaf) sealValue(ctx context.Context, value, digest []byte, path string) *seal.Report {
+func (s *batch) sealValue(ctx context.Context, value, digest []byte, path string) *seal.Report {
 	parsed, err := seal.ParseSignature(value)
 	if err != nil {
 		return seal.Verify(ctx, value, seal.Expect{})
 	}
-	e, settle := s.expect(ctx, stapledIn(parsed))
+	e := s.expect(ctx, stapledIn(parsed))
 	e.DataHash, e.PropertyInfo = digest, path
-	r := parsed.Verify(ctx, e)
-	settle(r)
-	return r
+	return parsed.Verify(ctx, e)
 }
 
 // stapledIn is the evidence that was kept with a signature, nil if there is none that can be read.
@@ -74,7 +58,12 @@ func stapledIn(s *seal.Signature) *revocation.Evidence {
 }
 
 // judgeSeal judges the seals of a document, and keeps their signature values for time stamps that lie beside it.
-func (s *sheaf) judgeSeal(ctx context.Context, value, digest []byte, path string) ofd.Proof {
+func (s *batch) judgeSeal(ctx context.Context, value, digest []byte, path string) ofd.Proof {
+	if err := s.take(len(value)); err != nil {
+		var unread steps
+		unread.result(seal.StepForm, err)
+		return ofd.Proof{Steps: unread}
+	}
 	r := s.sealValue(ctx, value, digest, path)
 	p := ofd.Proof{Signer: nameOf(r.Signer), USCC: r.Signer.USCC, SealName: r.SealName, Time: r.Time, Proven: r.Stamped, Steps: r.Steps}
 	if r.Signature != nil {
@@ -92,19 +81,18 @@ func nameOf(p seal.Party) string {
 }
 
 // sealAlone verifies a Seal.esl.
-func (s *sheaf) sealAlone(ctx context.Context, data []byte) (done steps, by []Signature) {
+func (s *batch) sealAlone(ctx context.Context, data []byte) (done steps, by []Signature) {
 	parsed, err := seal.ParseSeal(derOf(data))
 	if err != nil {
 		done.fail(seal.StepForm, err.Error())
 		return done, nil
 	}
-	e, _ := s.expect(ctx, nil)
-	r := parsed.Verify(ctx, e)
+	r := parsed.Verify(ctx, s.expect(ctx, nil))
 	return r.Steps, []Signature{{Type: "Seal", Signer: nameOf(r.Maker), USCC: r.Maker.USCC, SealName: r.SealName}}
 }
 
 // sealSignature verifies a SignedValue.dat, against its Signature.xml where that is at hand.
-func (s *sheaf) sealSignature(ctx context.Context, self int) (done steps, by []Signature) {
+func (s *batch) sealSignature(ctx context.Context, self int) (done steps, by []Signature) {
 	data := derOf(s.all[self].Data)
 	var digest []byte
 	if parsed, err := seal.ParseSignature(data); err == nil {

@@ -10,20 +10,19 @@ import (
 )
 
 // stampVerifier judges time stamps.
-func (s *sheaf) stampVerifier() *timestamp.Verifier {
+func (s *batch) stampVerifier() *timestamp.Verifier {
 	return &timestamp.Verifier{
 		Chain: func(leaf *pki.Certificate, above []*pki.Certificate, at time.Time, usage string) (pki.Leaf, error) {
 			chain := s.chainOf(leaf, above)
 			return s.stamps.Chain(chain[0], chain[1:], at, usage)
 		},
 		Certificates: s.loose509, Voice: s.voice, Now: s.now,
-		// The time is the token's own: that it was made before its authority's key was lost, nobody else can say either.
-		Revocation: s.messageRevocation(s.stamps, false),
+		Revocation: s.messageRevocation(s.stamps, standing.ofStamp),
 	}
 }
 
 // stampCheck judges a token over the value of a signature.
-func (s *sheaf) stampCheck(ctx context.Context) func(token, signature []byte) (time.Time, []license.Step) {
+func (s *batch) stampCheck(ctx context.Context) func(token, signature []byte) (time.Time, []license.Step) {
 	return func(token, signature []byte) (time.Time, []license.Step) {
 		r := s.stampVerifier().Verify(ctx, token, signature, nil)
 		return r.Time, r.Steps
@@ -31,7 +30,7 @@ func (s *sheaf) stampCheck(ctx context.Context) func(token, signature []byte) (t
 }
 
 // timeStamp verifies a token or a reply, over whatever artefact, or signature in one, it is about.
-func (s *sheaf) timeStamp(ctx context.Context, self int) (done steps, by []Signature) {
+func (s *batch) timeStamp(ctx context.Context, self int) (done steps, by []Signature) {
 	der := derOf(s.all[self].Data)
 	if r, err := timestamp.ParseResponse(der); err == nil {
 		if r.Refusal != nil {
@@ -52,7 +51,7 @@ func (s *sheaf) timeStamp(ctx context.Context, self int) (done steps, by []Signa
 			r.Steps[i] = license.Step{Name: step.Name, State: license.NotCheckable, Reason: "what was stamped is not among the files"}
 		}
 	}
-	one := Signature{Type: "TimeStamp", USCC: r.Signer.Leaf.USCC, Time: at(token.Time), Proven: found && Failure(r.Steps) == nil}
+	one := Signature{Type: "TimeStamp", USCC: r.Signer.Leaf.USCC, Time: at(token.Time), Proven: len(lacking(TimeStamp, r.Steps)) == 0}
 	if c := r.Signer.Certificate; c != nil {
 		if one.Signer = c.Subject.CommonName; len(c.Subject.Organization) > 0 {
 			one.Signer = c.Subject.Organization[0]
@@ -62,7 +61,7 @@ func (s *sheaf) timeStamp(ctx context.Context, self int) (done steps, by []Signa
 }
 
 // stamped finds what a token is about: an artefact, or the value of a signature in one.
-func (s *sheaf) stamped(self int, imprint timestamp.Imprint) ([]byte, bool) {
+func (s *batch) stamped(self int, imprint timestamp.Imprint) ([]byte, bool) {
 	is := func(data []byte) bool {
 		own, err := timestamp.ImprintOf(imprint.Algorithm, data)
 		return err == nil && own.Equal(imprint)

@@ -2,7 +2,6 @@ package client
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,6 +12,7 @@ import (
 	"oncegate/api"
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
+	"oncegate/certs/sm"
 	"oncegate/certs/statuslist"
 	"oncegate/license"
 	"oncegate/register"
@@ -138,7 +138,7 @@ type heldList struct {
 }
 
 // gatherList takes a status list without judging it: what its judgement needs may come later.
-func (s *sheaf) gatherList(data []byte) *heldList {
+func (s *batch) gatherList(data []byte) *heldList {
 	compact := strings.TrimSpace(string(data))
 	l := s.heldBy[compact]
 	if l == nil {
@@ -150,7 +150,7 @@ func (s *sheaf) gatherList(data []byte) *heldList {
 }
 
 // judge judges a list once, by the evidence at hand.
-func (s *sheaf) judge(l *heldList) *heldList {
+func (s *batch) judge(l *heldList) *heldList {
 	if l.judged {
 		return l
 	}
@@ -169,7 +169,7 @@ func (s *sheaf) judge(l *heldList) *heldList {
 	return l
 }
 
-func (s *sheaf) judgeList(l *heldList) {
+func (s *batch) judgeList(l *heldList) {
 	done, now := &l.steps, s.now()
 	if l.err != nil {
 		done.fail(StepListForm, l.err.Error())
@@ -196,6 +196,10 @@ func (s *sheaf) judgeList(l *heldList) {
 		return p.Verify(leaf.Public, s.voice)
 	})
 	switch {
+	case sm.Undecided(err):
+		done.ok(StepListForm, "")
+		done.unknown(StepListSignature, err.Error())
+		return
 	case errors.Is(err, statuslist.ErrSignature):
 		done.ok(StepListForm, "")
 		done.fail(StepListSignature, err.Error())
@@ -207,9 +211,9 @@ func (s *sheaf) judgeList(l *heldList) {
 	done.ok(StepListForm, "")
 	done.ok(StepListSignature, "")
 	signer := s.listSigner(l, leaf)
-	revocation := s.stood(context.Background(), s.chains, nil, chain, iat)
+	revocation := s.revocationAt(s.ctx, s.chains, nil, chain, iat)
 	revoked := revocation.State == license.Failed || !revocation.since.IsZero() // the list's own time proves nothing
-	revocation.Step = revocation.unproven(false)
+	revocation.Step = revocation.at(pki.Moment{At: iat, Source: pki.Claimed})
 	revocation.Name = StepListRevocation
 	l.steps = append(l.steps, signer, revocation.Step)
 	s.listValidity(l, chain)
@@ -224,7 +228,7 @@ func (s *sheaf) judgeList(l *heldList) {
 }
 
 // listSigner says whether the trust names the signer of a list for its address.
-func (s *sheaf) listSigner(l *heldList, leaf pki.Leaf) license.Step {
+func (s *batch) listSigner(l *heldList, leaf pki.Leaf) license.Step {
 	step := license.Step{Name: StepListSigner, State: license.NotCheckable}
 	entries := s.listSignersOf(l.says.Subject)
 	switch {
@@ -255,7 +259,7 @@ func (s *sheaf) listSigner(l *heldList, leaf pki.Leaf) license.Step {
 }
 
 // listValidity judges iat and exp, and the dates of the signer's chain.
-func (s *sheaf) listValidity(l *heldList, chain []*pki.Certificate) {
+func (s *batch) listValidity(l *heldList, chain []*pki.Certificate) {
 	err := l.says.InForce(s.now())
 	if err == nil {
 		_, err = s.chains.Path(chain[0], chain[1:], s.now())
@@ -270,12 +274,12 @@ func (s *sheaf) listValidity(l *heldList, chain []*pki.Certificate) {
 }
 
 // age is how long ago a list was issued, in seconds.
-func (s *sheaf) age(l *heldList) time.Duration {
+func (s *batch) age(l *heldList) time.Duration {
 	return max(s.now().Sub(l.says.IssuedAt), 0).Round(time.Second)
 }
 
 // listAge says how old a list is. One that is older than its ttl may still be believed until exp, but a newer one was due.
-func (s *sheaf) listAge(l *heldList) {
+func (s *batch) listAge(l *heldList) {
 	age := s.age(l)
 	said := "issued at " + api.At(l.says.IssuedAt).String() + ", " + age.String() + " ago"
 	life := cmp.Or(l.says.TTL, listLife)
@@ -293,7 +297,7 @@ func (s *sheaf) listAge(l *heldList) {
 }
 
 // listsOf are the lists at hand of an address, the newest first.
-func (s *sheaf) listsOf(uri string) (list []*heldList) {
+func (s *batch) listsOf(uri string) (list []*heldList) {
 	for _, l := range s.held {
 		if uri != "" && l.says != nil && l.says.Subject == uri {
 			list = append(list, l)
@@ -304,7 +308,7 @@ func (s *sheaf) listsOf(uri string) (list []*heldList) {
 }
 
 // newest are the newest lists of an address that are believed: several only if they were issued in one second.
-func (s *sheaf) newest(uri string) (list []*heldList) {
+func (s *batch) newest(uri string) (list []*heldList) {
 	for _, l := range s.listsOf(uri) {
 		if len(list) > 0 && !list[0].says.IssuedAt.Equal(l.says.IssuedAt) {
 			break
@@ -317,7 +321,7 @@ func (s *sheaf) newest(uri string) (list []*heldList) {
 }
 
 // superseded says why a list is not the latest; "" where none that is newer is known.
-func (s *sheaf) superseded(l *heldList) string {
+func (s *batch) superseded(l *heldList) string {
 	at := s.seen.newest(l.says.Subject)
 	if all := s.newest(l.says.Subject); len(all) > 0 && all[0].says.IssuedAt.After(at) {
 		at = all[0].says.IssuedAt
@@ -329,7 +333,7 @@ func (s *sheaf) superseded(l *heldList) string {
 }
 
 // statusList verifies a status list alone.
-func (s *sheaf) statusList(data []byte) (done steps) {
+func (s *batch) statusList(data []byte) (done steps) {
 	l := s.judge(s.gatherList(data))
 	for _, name := range listSteps[:len(listSteps)-1] {
 		if i := slices.IndexFunc(l.steps, func(step license.Step) bool { return step.Name == name }); i >= 0 {
@@ -352,7 +356,7 @@ func (s *sheaf) statusList(data []byte) (done steps) {
 // status looks the license up in the newest status list among the artefacts that is believed. What an answer said of a license may
 // have been true when it was recorded and be so no longer: a later list says how the license stands since, and refutes the license
 // but not the answer.
-func (s *sheaf) status(done *steps, c licenseClaims, in *answered, presentation string) *api.InForce {
+func (s *batch) status(done *steps, c licenseClaims, in *answered, presentation string) *api.InForce {
 	uri := c.Status.List.URI
 	lists := s.newest(uri)
 	if len(lists) == 0 {
@@ -396,7 +400,7 @@ func (s *sheaf) status(done *steps, c licenseClaims, in *answered, presentation 
 }
 
 // noList says why no list of an address is believed.
-func (s *sheaf) noList(uri string, index int) string {
+func (s *batch) noList(uri string, index int) string {
 	doubted := s.listsOf(uri)
 	if len(doubted) == 0 {
 		return "its status list is not at hand"

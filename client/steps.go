@@ -1,6 +1,9 @@
 package client
 
-import "oncegate/license"
+import (
+	"oncegate/certs/sm"
+	"oncegate/license"
+)
 
 // steps are the steps taken so far.
 type steps []license.Step
@@ -20,8 +23,12 @@ func (s *steps) unknown(name, reason string) {
 	*s = append(*s, license.Step{Name: name, State: license.NotCheckable, Reason: reason})
 }
 
-// result reports a step that held, or failed for the reason err.
+// result reports a step that held, or failed for the reason err, or that err leaves undecided.
 func (s *steps) result(name string, err error) {
+	if sm.Undecided(err) {
+		s.unknown(name, err.Error())
+		return
+	}
 	if err != nil {
 		s.fail(name, err.Error())
 		return

@@ -15,6 +15,7 @@ import (
 	"oncegate/audit"
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
 	"oncegate/license"
@@ -77,7 +78,8 @@ type Trust struct {
 	stamps      *pki.Verifier          // by Anchors and TimeStampAnchors
 	known       map[string]pki.Known
 	authorities []*pki.Certificate
-	kept        []Artefact // evidence that can be read
+	kept        []Artefact          // status lists that were kept
+	evidence    revocation.Evidence // other evidence that was kept
 	callers     map[[2]string]*ecdsa.PublicKey
 	gateway     string
 	delegations []Delegation
@@ -87,7 +89,7 @@ type Trust struct {
 	require     Requirement
 	keys        map[string]string // what a key file in this trust is for, by its point or vkey line
 	now         func() time.Time
-	voice       sm.VerifyFunc // verifyTwice, of everything but licenses and calls
+	voice       sm.VerifyFunc // verifyTwice; each call draws it from a budget of its own
 }
 
 // verifyTwice is the verdict of both voices on a signature; nothing is in a hurry here.

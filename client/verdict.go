@@ -28,6 +28,7 @@ const (
 	partLicense Kind = "license in an answer" // a license in an answer: license[0]/…
 	partSeal    Kind = "seal in a document"   // an electronic seal in a document: signature[0]/…
 	partSign    Kind = "signature in a document"
+	partUse     Kind = "use in a record"           // use[0]/…
 	partList    Kind = "revocation list in a file" // list[0]/…
 )
 
@@ -53,12 +54,12 @@ var proofs = map[Kind]proof{
 	Answer: {
 		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
 			tlog.StepSHA256Tree, "operation-in-record", "answer-time"},
-		open: []string{"token-digest", "witness"},
+		open: []string{"token-digest", "witness", "record-about-operator", "record-about-holder"},
 	},
 	Refusal: {
 		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
 			tlog.StepSHA256Tree, "operation-in-record"},
-		open: []string{"token-digest", "witness"},
+		open: []string{"token-digest", "witness", "record-about-operator", "record-about-holder"},
 	},
 	Receipt: {
 		needs: []string{"record-parsed", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree, tlog.StepSHA256Tree},
@@ -107,6 +108,7 @@ var proofs = map[Kind]proof{
 	},
 	TimeStamp: {needs: []string{timestamp.StepParse, timestamp.StepImprint, "timestamp-signature", "timestamp-chain", "timestamp-usage",
 		"timestamp-revocation", timestamp.StepTime}},
+	partUse:     {open: []string{"record-about-holder"}}, // a role that a source confirmed is of somebody whom the call does not name
 	partList:    {needs: []string{"revocation-list-form", "revocation-list-signature", "revocation-list-authority", "revocation-list-time"}},
 	Revocations: {needs: []string{"revocation-list-form", "revocation-list-signature", "revocation-list-authority", "revocation-list-time"}},
 	OCSPAnswer:  {needs: []string{"ocsp-answer-form", "ocsp-answer-signature", "ocsp-answer-authority", "ocsp-answer-time"}},
@@ -129,7 +131,7 @@ func Needs() (list []Need) {
 		kind  Kind
 		place string
 	}{
-		{License, ""}, {partLicense, "license[0]/"}, {Answer, ""}, {Refusal, ""}, {Receipt, ""}, {Checkpoint, ""}, {Call, ""}, {Body, ""},
+		{License, ""}, {partLicense, "license[0]/"}, {Answer, ""}, {partUse, "use[0]/"}, {Refusal, ""}, {Receipt, ""}, {Checkpoint, ""}, {Call, ""}, {Body, ""},
 		{Document, ""}, {partSeal, "signature[0]/"}, {partSign, "signature[0]/"}, {SignedMessage, ""}, {Seal, ""}, {SealSignature, ""},
 		{TimeStamp, ""}, {StatusList, ""}, {Revocations, ""}, {partList, "list[0]/"}, {OCSPAnswer, ""}, {Certificate, ""}, {Key, ""},
 		{Picture, ""}, {Content, ""}, {Unknown, ""},
@@ -149,6 +151,8 @@ func partOf(place string, list []license.Step) Kind {
 		return Receipt
 	case "list":
 		return partList
+	case "use":
+		return partUse
 	case "signature":
 		if slices.ContainsFunc(list, func(s license.Step) bool { return strings.HasPrefix(s.Name, place+"/seal-") }) {
 			return partSeal
@@ -202,7 +206,7 @@ func lacking(kind Kind, list []license.Step) (lack []license.Step) {
 }
 
 // conclude sets the verdict of an artefact from its steps, and from what the trust requires beside them.
-func (s *sheaf) conclude(v *Verified) {
+func (s *batch) conclude(v *Verified) {
 	lack := append(lacking(v.Kind, v.Steps), s.required(v)...)
 	if s.withoutEd25519(v.found.checkpoint) {
 		lack = slices.DeleteFunc(lack, func(step license.Step) bool { return strings.HasSuffix(step.Name, tlog.StepEd25519) })
@@ -239,7 +243,7 @@ type Requirement struct {
 }
 
 // required are the steps that the trust requires beside authenticity and that do not hold.
-func (s *sheaf) required(v *Verified) (lack []license.Step) {
+func (s *batch) required(v *Verified) (lack []license.Step) {
 	add := func(name, reason string) {
 		lack = append(lack, license.Step{Name: name, State: license.NotCheckable, Reason: reason})
 	}
@@ -258,7 +262,7 @@ func (s *sheaf) required(v *Verified) (lack []license.Step) {
 
 // supports reports whether an artefact is there for another one: a key, a certificate, a list, a stamp, a call or a body beside
 // what it supports has no verdict of its own. One that fails supports nothing.
-func (s *sheaf) supports(self int, all []Verified) bool {
+func (s *batch) supports(self int, all []Verified) bool {
 	v := all[self]
 	if v.Verdict == api.VerdictRefuted {
 		return false

@@ -20,7 +20,7 @@ import (
 )
 
 // readAnswered takes an answered document apart and verifies its receipt, once. Its steps say what is wrong where it is none.
-func (s *sheaf) readAnswered(document []byte) answered {
+func (s *batch) readAnswered(document []byte) answered {
 	digest := sm.DigestB64(document)
 	d, ok := s.read[digest]
 	if !ok {
@@ -30,7 +30,7 @@ func (s *sheaf) readAnswered(document []byte) answered {
 	return d
 }
 
-func (s *sheaf) proveAnswered(document []byte) (d answered) {
+func (s *batch) proveAnswered(document []byte) (d answered) {
 	var err error
 	if d.answer, d.receipt, err = audit.SplitAnswer(document); err != nil {
 		if errors.Is(err, audit.ErrNoReceipt) {
@@ -41,12 +41,13 @@ func (s *sheaf) proveAnswered(document []byte) (d answered) {
 		return d
 	}
 	d.steps.ok("document", "")
+	d.said = readContents(d.answer)
 	d.prove(s)
 	return d
 }
 
 // prove verifies the receipt against the answer, and against the call's token where it is at hand.
-func (d *answered) prove(s *sheaf) {
+func (d *answered) prove(s *batch) {
 	trust, err := s.logOf(d.receipt.Checkpoint)
 	if err != nil {
 		d.steps.fail("log-known", err.Error())
@@ -79,43 +80,50 @@ func (t *Trust) logOf(checkpoint string) (audit.Trust, error) {
 }
 
 // tokenOf finds the token of the call that a receipt is of, among the artefacts; "" if it is not there.
-func (s *sheaf) tokenOf(r tlog.Receipt) string {
+func (s *batch) tokenOf(r tlog.Receipt) string {
 	record, err := audit.ParseRecord(r.Record)
 	if err != nil {
 		return ""
 	}
-	for _, call := range s.calls {
-		if sm.DigestB64([]byte(call)) == record.TokenDigest {
-			return call
-		}
-	}
-	return ""
+	return s.calls[record.TokenDigest]
 }
 
 // answered verifies {answer, receipt} or a problem document: the receipt, every license inside, and that the record's uses
 // say what the answer says.
-func (s *sheaf) answered(document []byte) steps {
+func (s *batch) answered(document []byte) steps {
 	d := s.readAnswered(document)
 	done := slices.Clip(d.steps)
 	s.standsIn(d.receipt.Checkpoint)
 	if d.answer == nil || d.record.V == 0 {
 		return done
 	}
-	var a contents
-	if err := json.Unmarshal(d.answer, &a); err != nil {
+	if d.said == nil {
 		done.fail("answer-read", "the answer is not of the contract's form")
 		return done
 	}
-	s.current.found.subject = api.Sentence{
-		En: fmt.Sprintf("the answer to %s of record %d", d.record.Operation, d.receipt.Index),
-		Zh: fmt.Sprintf("对 %s 的答复（记录 %d）", d.record.Operation, d.receipt.Index),
+	a, uses := d.said, d.said.Operation == "licenses.query" || d.said.Operation == "cases.check"
+	switch {
+	case !d.proven: // what nobody signed says nothing
+		done.unknown("operation-in-record", "the record is not proven")
+		if uses {
+			done.unknown("uses-in-record", "the record is not proven")
+		}
+	default:
+		s.current.found.subject = api.Sentence{
+			En: fmt.Sprintf("the answer to %s of record %d", d.record.Operation, d.receipt.Index),
+			Zh: fmt.Sprintf("对 %s 的答复（记录 %d）", d.record.Operation, d.receipt.Index),
+		}
+		done.result("operation-in-record", a.operation(d.record))
+		done.result("answer-time", a.time(d.at))
+		if uses {
+			done.result("uses-in-record", a.uses(d.record))
+		}
 	}
-	done.result("operation-in-record", a.operation(d.record))
-	done.result("answer-time", a.time(d.at))
-	if a.Operation == "licenses.query" || a.Operation == "cases.check" {
-		done.result("uses-in-record", a.uses(d.record))
-	}
+	done = append(done, s.persons(d)...)
 	for i, l := range a.all() {
+		if s.ctx.Err() != nil {
+			return done
+		}
 		prefix := fmt.Sprintf("license[%d]", i)
 		done.under(prefix, s.license(l.License, &d))
 		done.under(prefix, l.steps())
@@ -125,6 +133,26 @@ func (s *sheaf) answered(document []byte) steps {
 	}
 	return done
 }
+
+// readContents reads an answer, nil when it is not of the contract's form. It counts first: an element of nothing takes two bytes
+// of an answer and half a kilobyte here.
+func readContents(answer []byte) *contents {
+	var count struct {
+		Licenses  []jsontext.Value `json:"licenses"`
+		Materials []jsontext.Value `json:"materials"`
+	}
+	var said contents
+	if json.Unmarshal(answer, &count) != nil || len(count.Licenses) > maxLicenses || len(count.Materials) > maxMaterials || json.Unmarshal(answer, &said) != nil {
+		return nil
+	}
+	return &said
+}
+
+// The contract's bounds of an answer.
+const (
+	maxLicenses  = 64
+	maxMaterials = 512
+)
 
 // contents are the parts of an answer that can be verified; answers of all operations share them.
 type contents struct {
@@ -239,7 +267,7 @@ func (l released) steps() (done steps) {
 }
 
 // receipt verifies a receipt alone.
-func (s *sheaf) receipt(data []byte) (done steps) {
+func (s *batch) receipt(data []byte) (done steps) {
 	r, err := tlog.ParseReceipt(data)
 	if err != nil {
 		done.fail("receipt-form", err.Error())
@@ -257,7 +285,7 @@ func (s *sheaf) receipt(data []byte) (done steps) {
 }
 
 // checkpoint verifies a checkpoint alone.
-func (s *sheaf) checkpoint(data []byte) (done steps) {
+func (s *batch) checkpoint(data []byte) (done steps) {
 	trust, err := s.logOf(string(data))
 	if err != nil {
 		done.fail("log-known", err.Error())
@@ -275,7 +303,7 @@ func (s *sheaf) checkpoint(data []byte) (done steps) {
 }
 
 // standsIn notes in which log an artefact stands, and how many witnesses have co-signed the checkpoint that it came with.
-func (s *sheaf) standsIn(checkpoint string) {
+func (s *batch) standsIn(checkpoint string) {
 	if s.current.found.checkpoint != "" {
 		return // a receipt inside an answer is of another record
 	}
@@ -296,7 +324,7 @@ func (s *sheaf) standsIn(checkpoint string) {
 
 // compareHistories holds everything that a log signed against everything else of the same log. Two that contradict one another
 // are both refuted: which of them is the forgery, the log's operator must say, who signed both.
-func (s *sheaf) compareHistories() {
+func (s *batch) compareHistories() {
 	history := tlog.NewHistory(sm.New)
 	var compared []int
 	for i, a := range s.all {
@@ -321,7 +349,7 @@ func (s *sheaf) compareHistories() {
 }
 
 // fork refutes both artefacts of a contradiction, each once.
-func (s *sheaf) fork(f tlog.ForkError) {
+func (s *batch) fork(f tlog.ForkError) {
 	a, _ := strconv.Atoi(f.A)
 	b, _ := strconv.Atoi(f.B)
 	f.A, f.B = cmp.Or(s.all[a].Name, "file "+f.A), cmp.Or(s.all[b].Name, "file "+f.B)
@@ -333,7 +361,7 @@ func (s *sheaf) fork(f tlog.ForkError) {
 }
 
 // loggedBy returns the checkpoint of an artefact, and its receipt if it has one, when the log's signatures hold.
-func (s *sheaf) loggedBy(i int, data []byte) (tlog.Checkpoint, *tlog.Receipt, bool) {
+func (s *batch) loggedBy(i int, data []byte) (tlog.Checkpoint, *tlog.Receipt, bool) {
 	switch s.kinds[i] {
 	case Answer, Refusal:
 		if d := s.readAnswered(data); d.proven {

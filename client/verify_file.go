@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"encoding/pem"
 	"errors"
@@ -42,7 +41,7 @@ var callSteps = []string{"call-form", "call-signature", "call-audience", "call-w
 // stepOf says which step a fault of a call fails.
 func stepOf(err error) int {
 	switch {
-	case errors.Is(err, token.ErrUnknownKey), errors.Is(err, token.ErrSignature):
+	case errors.Is(err, token.ErrUnknownKey), errors.Is(err, token.ErrSignature), sm.Undecided(err):
 		return 1
 	case errors.Is(err, token.ErrAudience):
 		return 2
@@ -55,16 +54,27 @@ func stepOf(err error) int {
 }
 
 // call verifies the token of a call as of its own time of issue; that it was accepted then shows only a receipt.
-func (s *sheaf) call(compact string) (done steps) {
+func (s *batch) call(compact string) (done steps) {
 	c, _ := readClaims(compact) // what cannot be read, token.Verify names
 	audience := s.gateway
 	if audience == "" {
 		audience = c.Audience
 	}
-	_, err := token.Verify(context.Background(), compact, token.Expect{
+	var undecided error // the gateway's verifier, which has no budget, tells nobody why a signature does not hold
+	voice := func(pub *ecdsa.PublicKey, message, rs []byte) error {
+		err := s.voice(pub, message, rs)
+		if sm.Undecided(err) {
+			undecided = err
+		}
+		return err
+	}
+	_, err := token.Verify(s.ctx, compact, token.Expect{
 		Audience: audience, Method: c.Method, URL: c.URL, Body: token.BodyIs(s.bodyOf(c)), Now: time.Unix(c.IssuedAt, 0),
-		KeyOf: s.callerKey, Verify: verifyTwice,
+		KeyOf: s.callerKey, Verify: voice,
 	})
+	if undecided != nil {
+		err = undecided
+	}
 	failed := len(callSteps)
 	if err != nil {
 		failed = stepOf(err)
@@ -72,7 +82,7 @@ func (s *sheaf) call(compact string) (done steps) {
 	for i, name := range callSteps {
 		switch {
 		case i == failed:
-			done.fail(name, err.Error())
+			done.result(name, err)
 		case i > failed:
 			done.unknown(name, "a step before it failed")
 		case name == "call-audience" && s.gateway == "":
@@ -89,7 +99,7 @@ func (s *sheaf) call(compact string) (done steps) {
 
 // bodyOf is the digest that the call must have: its own where some artefact is that body or nothing could be it, else that
 // of the one body at hand, so that a body changed by a byte is noticed.
-func (s *sheaf) bodyOf(c token.Claims) string {
+func (s *batch) bodyOf(c token.Claims) string {
 	if s.bodies[c.Body] || c.Body == token.BodyDigest(nil) || len(s.calls) != 1 || len(s.loose) != 1 {
 		return c.Body
 	}
@@ -97,7 +107,7 @@ func (s *sheaf) bodyOf(c token.Claims) string {
 }
 
 // accepted looks for the receipt of a call.
-func (s *sheaf) accepted(done *steps, compact string) {
+func (s *batch) accepted(done *steps, compact string) {
 	digest := sm.DigestB64([]byte(compact))
 	if slices.ContainsFunc(s.answers, func(a answered) bool { return a.record.TokenDigest == digest }) {
 		done.ok("call-recorded", "a receipt at hand is of this call")
@@ -107,7 +117,7 @@ func (s *sheaf) accepted(done *steps, compact string) {
 }
 
 // body says whether a body is of a call at hand.
-func (s *sheaf) body(data []byte) (done steps) {
+func (s *batch) body(data []byte) (done steps) {
 	switch {
 	case s.isBody(data):
 		done.ok("body-of-call", "")
@@ -120,7 +130,7 @@ func (s *sheaf) body(data []byte) (done steps) {
 }
 
 // certificate verifies a chain, leaf first, with the help of other certificates among the artefacts.
-func (s *sheaf) certificate(data []byte) (done steps) {
+func (s *batch) certificate(data []byte) (done steps) {
 	certs, err := readCertificates(data)
 	if err != nil {
 		done.fail("certificate-form", err.Error())
@@ -132,12 +142,11 @@ func (s *sheaf) certificate(data []byte) (done steps) {
 		done.ok("anchor", "the trust pins this certificate")
 		return done
 	}
-	above := slices.Concat(certs[1:], s.others(leaf))
 	if leaf.IsCA {
-		done.result("chain-now", s.authorityChain(leaf, above))
+		done.result("chain-now", s.authorityChain(leaf, certs[1:]))
 		return done
 	}
-	chain := s.chainOf(leaf, above)
+	chain := s.chainOf(leaf, certs[1:])
 	by, usage, err := s.usageOf(chain)
 	if err == nil && usage != "" {
 		_, err = by.Chain(leaf, chain[1:], s.now(), usage)
@@ -151,13 +160,13 @@ func (s *sheaf) certificate(data []byte) (done steps) {
 	case pathError(err) == nil:
 		done.fail("key-usage", err.Error())
 	}
-	stood := s.stood(context.Background(), by, nil, chain, s.now()).Step
+	stood := s.revocationAt(s.ctx, by, nil, chain, s.now()).Step
 	stood.Name = "key-revocation"
 	return append(done, stood)
 }
 
 // usageOf is what the certificate at the foot of a chain is for, and the verifier whose anchors count for that.
-func (s *sheaf) usageOf(chain []*pki.Certificate) (by *pki.Verifier, usage string, err error) {
+func (s *batch) usageOf(chain []*pki.Certificate) (by *pki.Verifier, usage string, err error) {
 	for _, v := range []*pki.Verifier{s.chains, s.seals, s.stamps} {
 		leaf, failed := v.Describe(chain[0], chain[1:], s.now())
 		if failed == nil && s.verifierFor(leaf.Usage) == v {
@@ -174,7 +183,7 @@ func (s *sheaf) usageOf(chain []*pki.Certificate) (by *pki.Verifier, usage strin
 }
 
 // verifierFor is the verifier whose anchors count for a usage.
-func (s *sheaf) verifierFor(usage string) *pki.Verifier {
+func (s *batch) verifierFor(usage string) *pki.Verifier {
 	switch usage {
 	case pki.Seal, pki.SealMaker:
 		return s.seals
@@ -196,42 +205,21 @@ func readCertificates(data []byte) ([]*pki.Certificate, error) {
 	return pki.ParsePEM(data)
 }
 
-// others are the authorities among the artefacts that c may have come from.
-func (s *sheaf) others(c *pki.Certificate) (list []*pki.Certificate) {
-	for _, a := range s.extra {
-		certs, err := readCertificates(a.Data)
-		if err != nil {
-			continue
-		}
-		for _, other := range certs {
-			if other.IsCA && !other.Equal(c) {
-				list = append(list, other)
-			}
-		}
-	}
-	return list
-}
-
-// authorityChain checks an authority's own certificate: signed by an anchor, or by an authority above it that is.
-func (s *sheaf) authorityChain(c *pki.Certificate, above []*pki.Certificate) error {
-	for depth := 0; depth < 4; depth++ {
-		if now := s.now(); now.Before(c.NotBefore) || now.After(c.NotAfter) {
-			return pki.ErrExpired
-		}
-		if slices.ContainsFunc(s.anchors, func(a *pki.Certificate) bool { return c.CheckSignatureFrom(a) == nil }) {
-			return nil
-		}
-		i := slices.IndexFunc(above, func(a *pki.Certificate) bool { return !a.Equal(c) && c.CheckSignatureFrom(a) == nil })
-		if i < 0 {
+// authorityChain checks an authority's own certificate: signed by an anchor, or by an authority above it that is. above came along
+// with it.
+func (s *batch) authorityChain(c *pki.Certificate, above []*pki.Certificate) error {
+	chain := s.chainOf(c, above)
+	var err error
+	for _, by := range []*pki.Verifier{s.chains, s.seals, s.stamps} { // each knows other anchors
+		if err = by.Authority(c, chain[1:], s.now()); err == nil || sm.Undecided(err) {
 			break
 		}
-		c = above[i]
 	}
-	return pki.ErrUnknownAnchor
+	return err
 }
 
 // key says whether a key file is one that the trust names.
-func (s *sheaf) key(data []byte) (done steps) {
+func (s *batch) key(data []byte) (done steps) {
 	id := strings.TrimSpace(string(data))
 	if block, _ := pem.Decode(data); block != nil {
 		key, err := sm.ParsePEM(data)

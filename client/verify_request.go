@@ -27,12 +27,12 @@ func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.Ver
 			return none, api.NewProblem("invalid-field").At("/receipt", "is no receipt")
 		}
 	}
-	alone := func(kind Kind, verify func(*sheaf) steps) (api.VerifyAnswer, error) {
-		s := t.gather(nil)
+	alone := func(kind Kind, verify func(*batch) steps) (api.VerifyAnswer, error) {
+		s := t.gather(ctx, nil, false)
 		s.current.Kind = kind
 		s.current.Steps = verify(s)
 		s.conclude(s.current)
-		return verifyAnswer(*s.current), nil
+		return verifyAnswer(*s.current), ctx.Err()
 	}
 	alleged, document, answer := v.License != "", v.Document != "", v.Answer != nil
 	switch {
@@ -41,13 +41,13 @@ func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.Ver
 	case v.Beside != nil:
 		return none, api.NewProblem("invalid-field").At("/beside", "is for documents")
 	case alleged && !document && !answer && receipt == nil:
-		return alone(License, func(s *sheaf) steps { return s.license(v.License, nil) })
+		return alone(License, func(s *batch) steps { return s.license(v.License, nil) })
 	case answer && !document && !alleged && receipt != nil:
-		return alone(Answer, func(s *sheaf) steps {
+		return alone(Answer, func(s *batch) steps {
 			return s.answered(api.Envelope{Answer: v.Answer, Receipt: receipt}.Bytes())
 		})
 	case receipt != nil && !document && !alleged && !answer:
-		return alone(Receipt, func(s *sheaf) steps { return s.receipt(receipt) })
+		return alone(Receipt, func(s *batch) steps { return s.receipt(receipt) })
 	}
 	return none, api.NewProblem("invalid-field").At("", "has neither a license, nor a document, nor an answer with its receipt, nor a receipt alone")
 }
@@ -70,7 +70,7 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 		}
 		all = append(all, Artefact{Data: data})
 	}
-	s := t.gather(all)
+	s := t.gather(ctx, all, false)
 	if !slices.Contains(documents, s.kinds[0]) {
 		v := Verified{Kind: Unknown}
 		(*steps)(&v.Steps).fail("recognised", "it is no document of a known kind")
@@ -82,7 +82,7 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 	if err := s.signatures(ctx, wanted); err != nil {
 		return api.VerifyAnswer{}, err
 	}
-	return verifyAnswer(s.verified(0)), nil
+	return verifyAnswer(s.verified(0)), ctx.Err()
 }
 
 // maxSteps bounds the steps of an answer. The first that failed stand in it.

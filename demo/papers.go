@@ -41,7 +41,7 @@ func (s *scene) annotatedCopy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := ofd.Open(bytes.NewReader(s.food.copied), int64(len(s.food.copied)))
+	p, err := ofd.Open(context.Background(), bytes.NewReader(s.food.copied), int64(len(s.food.copied)))
 	if err != nil {
 		return err
 	}

@@ -140,7 +140,7 @@ func TestOriginal(t *testing.T) {
 	if n := b.Sealed.Load(); n != 1 {
 		t.Errorf("%d signatures with the seal", n)
 	}
-	p, err := ofd.Open(bytes.NewReader(pkg), int64(len(pkg)))
+	p, err := ofd.Open(t.Context(), bytes.NewReader(pkg), int64(len(pkg)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestCopy(t *testing.T) {
 	if len(r.Signatures) != 1 || r.Signatures[0].Type != "Sign" || b.Sealed.Load() != 0 {
 		t.Errorf("%+v, %d seals", r.Signatures, b.Sealed.Load())
 	}
-	p, err := ofd.Open(bytes.NewReader(pkg), int64(len(pkg)))
+	p, err := ofd.Open(t.Context(), bytes.NewReader(pkg), int64(len(pkg)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,7 @@ func (c *call) looking(ask audit.Ask) (uses []audit.DraftUse, err error) {
 	c.note(note)
 	for _, person := range []license.HolderID{ask.Holder, {Type: audit.OperatorType, Code: ask.Operator}} {
 		if person.Code != "" {
+			c.names(person)
 			uses = append(uses, aboutPerson(person, outcomeSearched))
 		}
 	}

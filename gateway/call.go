@@ -30,6 +30,7 @@ type call struct {
 	inputs []*input
 	needs  []*need // that were settled
 	given  map[license.HolderID][]cases.Consent
+	named  []license.HolderID // persons whom the caller itself names in this call
 }
 
 // answers remembers what sources said within one call, so that one license serves many uses and deciding again after a
@@ -38,7 +39,7 @@ type answers map[license.Question]license.Finding
 
 // begin starts an attempt by the snapshot that is in force. It fails if the caller's key does not stand in it any more.
 func (c *call) begin(g *Gateway) error {
-	c.inputs, c.needs, c.given = nil, nil, make(map[license.HolderID][]cases.Consent)
+	c.inputs, c.needs, c.given, c.named = nil, nil, make(map[license.HolderID][]cases.Consent), nil
 	if next := g.running.Load(); next != c.config {
 		c.follow(next)
 	}
@@ -70,6 +71,9 @@ func (c *call) decide(q policy.Question) (policy.Decision, *input) {
 
 // note keeps what an operation without a decision of its own was asked, for the evidence; without personal codes.
 func (c *call) note(asked any) { c.inputs = append(c.inputs, &input{Asked: asked}) }
+
+// names notes persons whom the caller names, so that the answer opens the record's commitments to them.
+func (c *call) names(persons ...license.HolderID) { c.named = append(c.named, persons...) }
 
 // path returns a parameter of the path; the contract has checked its form.
 func (c *call) path(name string) string { return c.params[name] }

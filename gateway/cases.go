@@ -26,6 +26,9 @@ func (g *Gateway) registerCase(ctx context.Context, c *call, q api.CaseRequest) 
 	stated := c.stated(q)
 	may := c.may(c.row.right, q.Matter)
 	uses := aboutParties(stated, may.Rules)
+	for _, p := range stated.Parties {
+		c.names(p.Holder)
+	}
 	if !may.Allow {
 		return nil, refuse("not-permitted").saying(sentences(may.Reasons)).because(ofPolicy(may.Reasons)).with(denied(uses)...)
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
+	"strings"
 
 	"oncegate/api"
 	"oncegate/audit"
@@ -54,8 +55,23 @@ func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*resu
 	answer.Parts = parts(c, checked, judged, all)
 	answer.Reuse = reuse(checked.No, license.DateOf(c.now), judged)
 	res := work.result(ctx, answer, needs)
+	res.tells = disclosedHolders(answer.Materials, needs)
 	count(res.uses, needs)
 	return res, nil
+}
+
+// disclosedHolders are the holders asked about whose code a released license discloses. A case names its parties, but who checks it is
+// not told who they are.
+func disclosedHolders(materials []api.CheckedMaterial, needs []*need) (holders []license.HolderID) {
+	for i, m := range materials {
+		for path, code := range m.Fields {
+			name, _, _ := strings.Cut(path, ".")
+			if name == license.FieldHolderCode && license.NormalCode(code) == needs[i].ask.Holder.Code {
+				holders = append(holders, needs[i].ask.Holder)
+			}
+		}
+	}
+	return holders
 }
 
 // usableCase loads the case in the path. Who may not use it cannot tell why.

@@ -28,6 +28,7 @@ func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest
 	if err := cases.CheckConsent(c.config.Book, c.config.Catalogue, given, c.now); err != nil {
 		return nil, flawed("invalid-field", err)
 	}
+	c.names(given.Holder)
 	if err := g.consentAsserted(c, q.Assertion, given); err != nil {
 		return nil, refuse("assertion-invalid").with(aboutHolder(given.Holder, "", outcomeDenied)).because(inside("assertion", err))
 	}

@@ -71,7 +71,7 @@ func holdsAs(t testing.TB, b *documenttest.Bureau, pkg []byte, kind string) *ofd
 			t.Errorf("%s: %s", s.Name, s.Reason)
 		}
 	}
-	return must(ofd.Open(bytes.NewReader(pkg), int64(len(pkg))))(t)
+	return must(ofd.Open(t.Context(), bytes.NewReader(pkg), int64(len(pkg))))(t)
 }
 
 // A query in the document form brings the license with an annotated copy that verifies by itself.

@@ -2,11 +2,14 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"oncegate/api"
 	"oncegate/certs/token"
@@ -119,4 +122,32 @@ func TestLargeBodies(t *testing.T) {
 	w.refused(w.call("food-approval", "POST", queryPath, deep), "too-deep")
 	w.refused(w.call("food-approval", "POST", queryPath, []byte(`{"license_type":1.5}`)), "number-not-integer")
 	w.refused(w.call("food-approval", "POST", queryPath, []byte("{\"license_type\":\"\xff\"}")), "invalid-utf8")
+}
+
+// What needs no case: the catalogues, and a status list with the rules of its caches.
+func TestCataloguesAndLists(t *testing.T) {
+	list := SignedList{Token: "e30.e30.AA", Tag: "t-1", Expires: time.Now().Add(time.Hour), Keep: time.Minute}
+	w := newWorld(t, func(c *Config) {
+		c.StatusList = func(_ context.Context, id string) (SignedList, error) {
+			if id != "1" {
+				return SignedList{}, fs.ErrNotExist
+			}
+			return list, nil
+		}
+	})
+	matters := read[api.MattersAnswer](t, w.call("food-approval", "GET", "/v1/catalog/matters", nil))
+	if len(matters.Matters) != len(w.base.Book.Matters) {
+		t.Errorf("%d matters", len(matters.Matters))
+	}
+	if a := w.send("GET", "/status-lists/1", nil, ""); a.status != http.StatusOK || string(a.body) != list.Token || a.header.Get("ETag") != `"t-1"` {
+		t.Errorf("status list: %d %s %v", a.status, a.body, a.header)
+	}
+	if a := w.send("GET", "/status-lists/2", nil, ""); a.problem.Code != "not-found" {
+		t.Errorf("no status list: %d %s", a.status, a.body)
+	}
+	r := w.request("GET", "/status-lists/1", nil, "")
+	r.Header.Set("Range", "bytes=1000-")
+	if a := w.do(r, ""); a.problem.Code != "range-impossible" || a.header.Get("ETag") != "" {
+		t.Errorf("no such range: %d %s %v", a.status, a.body, a.header)
+	}
 }

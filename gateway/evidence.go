@@ -51,13 +51,17 @@ func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) 
 		answer.Request = api.EvidenceCall{Token: e.Request.Token, Body: base64.RawURLEncoding.EncodeToString(e.Request.Body)}
 	}
 	persons, uses := opened(e)
+	var tells []license.HolderID
 	if q.Persons {
 		answer.Persons = persons
+		for _, p := range persons {
+			tells = append(tells, license.HolderID{Type: p.Type, Code: p.Code})
+		}
 	}
 	if !q.Persons && answer.Request.Token == "" {
 		uses = nil
 	}
-	return &result{answer: answer, uses: uses}, nil
+	return &result{answer: answer, uses: uses, tells: tells}, nil
 }
 
 // legible are recorded inputs as an answer can carry them: where a number is greater than I-JSON holds, all of them as text.

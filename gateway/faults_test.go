@@ -13,6 +13,7 @@ import (
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/certs/token"
+	"oncegate/license"
 )
 
 // A panic, an answer that cannot be written and a record that is too large are answered and recorded like anything else;
@@ -141,5 +142,34 @@ func TestClaimIsGivenBack(t *testing.T) {
 	var p api.Problem
 	if err := json.Unmarshal(send(unrecorded).body, &p); err != nil || !strings.Contains(p.Advice.En, "upload") {
 		t.Errorf("the fixed problem names no way on: %q", p.Advice.En)
+	}
+}
+
+// What answers hold many of stays within the document, which every answer here is held against: places that are wrong, rules, reasons.
+func TestManyStayWithinTheDocument(t *testing.T) {
+	w := newWorld(t)
+	var parties []any
+	for i := range 32 {
+		parties = append(parties, party("applicant", license.HolderID{Type: "111", Code: fmt.Sprintf("3799011985031230%02d", i)}))
+	}
+	a := w.call("acceptance", "POST", "/v1/cases", w.caseOf("SP-1", "YC-FOOD-01", parties...))
+	w.refused(a, "case-invalid")
+	if n := len(a.problem.Faults); n != 16 || a.problem.Faults[n-1].Pointer != "" {
+		t.Errorf("%d faults, the last %+v", n, a.problem.Faults[n-1])
+	}
+	w.accept("SP-2")
+	var rules strings.Builder
+	rules.WriteString("grants:\n")
+	for i := range 100 {
+		fmt.Fprintf(&rules, "  - {id: many/%d, agreement: x, provider: samr, systems: [food-approval], license_type: business-license, operations: [licenses.query, cases.check], "+
+			"matters: [YC-FOOD-01], fields: [name], basis: x, basis_kind: rule, scenario: x, attestation: platform, valid_until: \"2030-12-31\"}\n", i)
+	}
+	w.rules("many.yaml", rules.String())
+	got := read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, query("business-license", company, "SP-2")))
+	if len(got.Decision.Rules) <= 100 {
+		t.Errorf("%d rules", len(got.Decision.Rules))
+	}
+	if m := material(t, w.check("food-approval", "SP-2", map[string]any{}), "business-license"); len(m.Rules) <= 100 {
+		t.Errorf("%d rules of a material", len(m.Rules))
 	}
 }

@@ -3,16 +3,55 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"sync"
 	"time"
 
 	"oncegate/api"
+	"oncegate/cases"
 	"oncegate/license"
 )
 
-var errNoSource = errors.New("no source serves this license type")
+// Why a question can never be answered, whatever the sources have. Whether there is a license that no source serves is not known, so
+// that a material without a source is unavailable, not missing.
+var (
+	errNoSource   = errors.New("no source serves this license type")
+	errHolderType = fmt.Errorf("%w: no license of this type is held under a code of this type", license.ErrCannotAsk)
+)
+
+// cannotAsk says why a question can never be answered; nil if it can. Nobody is asked for that, and it is told only to a caller whose
+// purpose and rules let the question be put: to others the question stays as unanswered as any (design law 2).
+func (c *call) cannotAsk(q license.Question) error {
+	if !c.config.Catalogue.CanHold(q.Type, q.Holder.Type) {
+		return errHolderType
+	}
+	source := c.config.source(q.Type)
+	if source == nil {
+		return errNoSource
+	}
+	if s, ok := source.Source.(Selective); ok {
+		return s.CanAsk(q)
+	}
+	return nil
+}
+
+// unanswered is the refusal of a question that has no answer, by why it has none: the caller's fault if it can never have one, with the
+// place of the body; the source's if what it keeps cannot be read; else the source is down. holder is the pointer to the holder asked about.
+func unanswered(why error, holder string) *refusal {
+	switch {
+	case errors.Is(why, errHolderType):
+		return refuse("holder-type-impossible").at(holder+"/type", "no license of this type is held under such a code").because(inside("question-unanswerable", why))
+	case errors.Is(why, errNoSource):
+		return refuse("license-type-not-served").because(inside("question-unanswerable", why))
+	case errors.Is(why, license.ErrCannotAsk):
+		return refuse("question-unanswerable").because(inside("question-unanswerable", why))
+	case errors.Is(why, license.ErrUnanswerable):
+		return refuse("source-faulty").because(inside("source-faulty", why))
+	}
+	return refuse("source-unavailable").because(inside(string(cases.SourceUnavailable), why))
+}
 
 // find asks the sources what the needs want: each source once with all its questions, all sources at once, and nothing that
 // this call asked before.
@@ -22,11 +61,11 @@ func (g *Gateway) find(ctx context.Context, c *call, needs []*need) {
 		if _, known := c.asked[n.ask]; known || !n.wanted() {
 			continue
 		}
-		source := c.config.source(n.ask.Type)
-		if source == nil {
-			c.asked[n.ask] = license.Finding{State: license.IsUnavailable, Err: errNoSource, AsOf: c.now}
+		if why := c.cannotAsk(n.ask); why != nil {
+			c.asked[n.ask] = license.Finding{State: license.IsUnavailable, Err: why, AsOf: c.now}
 			continue
 		}
+		source := c.config.source(n.ask.Type)
 		if !slices.Contains(bySource[source], n.ask) {
 			bySource[source] = append(bySource[source], n.ask)
 		}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"oncegate/api"
 	"oncegate/cases"
 )
 
@@ -15,9 +16,11 @@ func flawed(code string, err error) error {
 		return err
 	}
 	ref := refuse(code)
-	for _, f := range flaws {
-		ref.at(pointer(f.Path), string(f.Reason))
+	faults := make([]api.Fault, len(flaws))
+	for i, f := range flaws {
+		faults[i] = api.Fault{Pointer: pointer(f.Path), Reason: string(f.Reason)}
 	}
+	ref.problem.Point(faults...)
 	return ref
 }
 

@@ -27,7 +27,13 @@ func (g *Gateway) issue(ctx context.Context, c *call, q api.IssueRequest) (*resu
 		if err := checkHolder(c, holder, fmt.Sprintf("/holders/%d", i)); err != nil {
 			return nil, err
 		}
+		c.names(holder)
 		questions[i] = license.Question{Type: q.LicenseType, Holder: holder}
+		if why := c.cannotAsk(questions[i]); why != nil {
+			use := managed(q.LicenseType, outcomeDenied, rules)
+			use.Person = holder
+			return nil, unanswered(why, fmt.Sprintf("/holders/%d", i)).with(use)
+		}
 		uses[i] = managed(q.LicenseType, outcomeUnavailable, rules)
 		uses[i].Person = holder
 	}
@@ -35,7 +41,7 @@ func (g *Gateway) issue(ctx context.Context, c *call, q api.IssueRequest) (*resu
 		return nil, refuse("too-many-materials").with(managed(q.LicenseType, outcomeDenied, rules))
 	}
 	if err := c.ask(ctx, questions); err != nil {
-		return nil, refuse("source-unavailable").with(uses...).because(inside("source-unavailable", err))
+		return nil, unanswered(err, "").with(uses...)
 	}
 	work := g.newWork(c)
 	answer := api.IssueAnswer{

@@ -22,6 +22,7 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 	if err := checkHolder(c, holder, "/holder"); err != nil {
 		return nil, err
 	}
+	c.names(holder)
 	if _, ok := c.config.Book.Matter(q.Matter); !ok {
 		return nil, refuse("unknown-matter").at("/matter", "no such matter in the book")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -13,21 +14,38 @@ import (
 )
 
 // public are the operations that need no token: artefacts that are signed in themselves, and the description of this API.
-func (g *Gateway) public() map[string]http.Handler {
-	log := http.StripPrefix("/log", g.View.Handler())
-	return map[string]http.Handler{
-		"log.checkpoint": log,
-		"log.tile":       log,
-		"log.tile-sm3":   log,
-		"status-lists":   http.HandlerFunc(g.statusList),
-		"openapi":        http.HandlerFunc(describe),
+func (g *Gateway) public() (map[string]http.Handler, error) {
+	document, err := api.Described(g.PublicURL)
+	if err != nil {
+		return nil, err
 	}
+	log := g.View.Handler()
+	return map[string]http.Handler{
+		"log.checkpoint": api.Problems(ofLog(log, func(map[string]string) string { return "/checkpoint" })),
+		"log.tile":       api.Problems(ofLog(log, func(p map[string]string) string { return "/tile/" + p["level"] + "/" + p["tile"] })),
+		"log.tile-sm3":   api.Problems(ofLog(log, func(p map[string]string) string { return "/sm3/tile/" + p["level"] + "/" + p["tile"] })),
+		"status-lists":   api.Problems(http.HandlerFunc(g.statusList)),
+		"openapi":        api.Problems(describe(document)),
+	}, nil
 }
 
-func describe(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/yaml")
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(api.Document))
+// ofLog serves a resource of the log by the parameters of its path, which the contract has decoded and checked: clients and
+// proxies may escape a tile's slashes.
+func ofLog(log http.Handler, path func(params map[string]string) string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		params, _ := paramsOf(r)
+		r = r.Clone(r.Context())
+		r.URL = &url.URL{Path: path(params)}
+		log.ServeHTTP(w, r)
+	})
+}
+
+func describe(document []byte) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/yaml")
+		w.Header().Set("Cache-Control", "public, max-age=300")
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(document))
+	})
 }
 
 // A SignedList is a status list token with what its cache must know.

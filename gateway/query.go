@@ -48,6 +48,7 @@ func (g *Gateway) queried(ctx context.Context, c *call, q api.QueryRequest) (*ne
 	if err := checkHolder(c, holder, "/holder"); err != nil {
 		return nil, err
 	}
+	c.names(holder)
 	t, ok := c.config.Catalogue.Type(q.LicenseType)
 	if !ok {
 		return nil, refuse("unknown-license-type").at("/license_type", "no such type in the catalogue")
@@ -136,7 +137,10 @@ func (n *need) notPermitted(c *call) *refusal {
 
 func (n *need) unavailable(c *call, f license.Finding) *refusal {
 	n.outcome = outcomeUnavailable
-	return refuse("source-unavailable").with(c.usesOf(n)...).because(inside(string(cases.SourceUnavailable), f.Err))
+	if errors.Is(f.Err, license.ErrCannotAsk) || errors.Is(f.Err, errNoSource) {
+		n.outcome = outcomeDenied
+	}
+	return unanswered(f.Err, "/holder").with(c.usesOf(n)...)
 }
 
 // denial is the code of a refused decision: the nearest cause that the caller can do something about.

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/license"
 )
 
 // A reply is what goes over the wire. Its record, if it has one, is durable.
@@ -60,7 +62,7 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 		rep.status, rep.media, rep.body, rep.cache = orDefault(res.status, 200), orDefault(res.media, "application/json"), res.raw, res.cache
 		draft.Answer, draft.Uses, draft.Changes = res.raw, res.uses, res.changes
 		if res.raw == nil {
-			draft.Answer, failed = api.Canonical(res.answer)
+			draft.Answer, failed = g.bound(res, &draft, append(res.tells, c.named...))
 		}
 		if failed == nil {
 			return rep, draft
@@ -83,9 +85,54 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 	}
 	// The nonce keeps anybody from finding the problem by guessing what its digest is of.
 	p.Nonce, p.Time, p.Operation, p.Receipt = g.nonce(), api.At(c.now), c.row.ID, nil
+	// case-not-usable opens nothing, whatever its cause and whoever is named: with how many uses its record has, and in which of them the
+	// caller's own holder stands, the member would have a shape that depends on how far the call got. The other refusal that keeps its
+	// cause, consent-not-usable, has a record of the holder whom the caller names, whatever is wrong. Without randomness there is no
+	// record either, so that the error need not be looked at here.
+	if p.Code != "case-not-usable" {
+		p.Commitments, _ = g.commitments(&draft, c.named)
+	}
 	rep.status, rep.media, rep.code, rep.problem = p.Status, api.ProblemType, p.Code, p
 	draft.Answer = p.Bytes()
 	return rep, draft
+}
+
+// bound is the bytes of an answer with what opens the record's commitments.
+func (g *Gateway) bound(res *result, d *audit.Draft, known []license.HolderID) ([]byte, error) {
+	opened, err := g.commitments(d, known)
+	if err != nil {
+		return nil, err
+	}
+	return api.Canonical(api.WithCommitments(res.answer, opened))
+}
+
+// commitments open those of a record-to-be to the operator and to the holders whom the caller knows: because the call names them, or
+// because the answer tells their codes. Nobody else's leave: codes are few enough to be tried out, so r would tell who it is (design laws
+// 3 and 8).
+func (g *Gateway) commitments(d *audit.Draft, known []license.HolderID) (out api.Commitments, err error) {
+	if len(d.Uses) == 0 {
+		return out, nil
+	}
+	drawn, err := g.Recorder.Hide(d)
+	for i, person := range drawn {
+		r := base64.RawURLEncoding.EncodeToString(person.R)
+		if i == 0 && d.Operator != "" {
+			out.Operator = r
+		}
+		if !slices.Contains(known, person.Person) {
+			continue
+		}
+		opened := api.OpenedHolder{R: r}
+		for at, use := range d.Uses {
+			if use.Person == person.Person {
+				opened.Uses = append(opened.Uses, at)
+			}
+		}
+		if len(opened.Uses) > 0 {
+			out.Holders = append(out.Holders, opened)
+		}
+	}
+	return out, err
 }
 
 // draft is what every record of a call says.

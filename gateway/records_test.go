@@ -1,13 +1,17 @@
 package gateway
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"oncegate/api"
+	"oncegate/audit"
+	"oncegate/certs/sm"
 	"oncegate/license"
 )
 
@@ -222,4 +226,89 @@ grants:
 	if got := read[api.QueryAnswer](t, w.call("land-approval", "POST", queryPath, flatQuery(""))).Licenses[0]; got.Status != api.StatusRevoked {
 		t.Errorf("query of the copy: %s", got.Status)
 	}
+}
+
+// An answer opens the record's commitments to the operator and to those whom the caller knows: because its call names them, or because a
+// released license tells their code. Of nobody else any randomness leaves.
+func TestAnswersOpenTheirPersons(t *testing.T) {
+	w := newWorld(t)
+	clerk := license.HolderID{Type: audit.OperatorType, Code: "clerk-7"}
+	opens := func(name string, a answered, want ...license.HolderID) {
+		t.Helper()
+		var got struct {
+			Commitments api.Commitments `json:"commitments"`
+		}
+		if err := unmarshal(a.answer, &got); err != nil {
+			t.Fatal(name, err)
+		}
+		commitment := func(r string, who license.HolderID) string {
+			key := must(base64.RawURLEncoding.DecodeString(r))(t)
+			return must(audit.Commitment(sm.New, key, who))(t)
+		}
+		if len(a.record.Uses) == 0 {
+			if got.Commitments.Operator != "" || got.Commitments.Holders != nil {
+				t.Errorf("%s: %+v opens what no use has", name, got.Commitments)
+			}
+			return
+		}
+		if got.Commitments.Operator == "" || commitment(got.Commitments.Operator, clerk) != a.record.Uses[0].Operator {
+			t.Errorf("%s: the operator is not opened: %s", name, a.answer)
+		}
+		var people []license.HolderID
+		for _, h := range got.Commitments.Holders {
+			for _, use := range h.Uses {
+				for _, who := range want {
+					if commitment(h.R, who) == a.record.Uses[use].Holder && !slices.Contains(people, who) {
+						people = append(people, who)
+					}
+				}
+			}
+		}
+		if len(people) != len(want) || len(got.Commitments.Holders) != len(want) {
+			t.Errorf("%s: opens %d, of these %v, want %v", name, len(got.Commitments.Holders), people, want)
+		}
+	}
+	a := w.call("acceptance", "POST", "/v1/cases", w.caseOf("SP-1", "YC-FOOD-01", party("applicant", company), party("legal_representative", boss)))
+	opens("register", a, company, boss)
+	opens("query", w.call("food-approval", "POST", queryPath, query("business-license", company, "SP-1")), company)
+	confirmed := w.call("food-approval", "POST", queryPath, query("resident-id", boss, "SP-1"))
+	opens("query of a confirmed role", confirmed, boss)
+	if uses := confirmed.record.Uses; len(uses) != 2 || uses[0].Decision != outcomeConfirm || uses[0].Holder == "" {
+		t.Errorf("the confirming use: %+v", uses)
+	}
+	opens("check", w.call("food-approval", "POST", "/v1/cases/SP-1/check", map[string]any{}), company, boss)
+	opens("types", w.call("food-approval", "GET", "/v1/catalog/types", nil))
+	opens("close", w.call("acceptance", "POST", "/v1/cases/SP-1/close", map[string]any{}))
+	opens("consent", w.call("citizen-portal", "POST", "/v1/consents", w.consentOf("c-1", "citizen-portal", company)), company)
+	opens("precheck", w.call("citizen-portal", "POST", "/v1/precheck", map[string]any{"matter": "YC-FOOD-01", "holder": company, "consent": "c-1"}), company)
+	opens("withdrawal", w.call("citizen-portal", "POST", "/v1/consents/c-1/withdraw", map[string]any{}))
+	opens("issue", w.call("samr-licenses", "POST", issuePath, map[string]any{"license_type": "business-license", "holders": []any{company}}), company)
+	opens("search", w.call("audit-office", "POST", "/v1/audit/search", map[string]any{"holder": boss, "operator": "clerk-9"}), boss, license.HolderID{Type: audit.OperatorType, Code: "clerk-9"})
+	evidence := fmt.Sprintf("/v1/audit/records/%d", a.index)
+	opens("evidence", w.call("audit-office", "POST", evidence, map[string]any{"why": "x", "persons": true}), company, boss, clerk)
+	opens("evidence without persons", w.call("audit-office", "POST", evidence, map[string]any{"why": "x", "request": true}))
+
+	refused := w.call("food-approval", "POST", queryPath, query("business-license", company, "SP-1"))
+	w.refused(refused, "case-closed")
+	opens("a refusal with its cause", refused, company)
+	for _, hidden := range []answered{
+		w.call("food-approval", "POST", queryPath, query("resident-id", stranger, "SP-1")), w.call("land-approval", "POST", queryPath, query("resident-id", boss, "SP-1")),
+		w.call("food-approval", "POST", "/v1/cases/SP-none/check", map[string]any{}),
+	} {
+		w.refused(hidden, "case-not-usable")
+		if strings.Contains(string(hidden.body), "commitments") {
+			t.Errorf("a refusal that says no cause: %s", hidden.body)
+		}
+	}
+
+	// Where a code is not granted, who checks a case is not told it by the randomness either.
+	w.register(w.caseOf("SP-2", "YC-FOOD-01", party("applicant", company), party("legal_representative", boss)))
+	files := slices.Clone(w.files)
+	files[0].Data = []byte(strings.ReplaceAll(string(files[0].Data), " holder_code,", ""))
+	w.reload(func(s *Snapshot) { s.Policy = w.policy(files...) })
+	quiet := w.call("food-approval", "POST", "/v1/cases/SP-2/check", map[string]any{})
+	if m := read[api.CheckAnswer](t, quiet).Materials; len(m) == 0 || m[0].State != api.MaterialStateMet || m[0].Fields["holder_code.0"] != "" {
+		t.Fatalf("checked: %s", quiet.answer)
+	}
+	opens("check without codes", quiet)
 }

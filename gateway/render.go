@@ -32,10 +32,15 @@ func (g *Gateway) render(ctx context.Context, c *call, q api.RenderRequest) (*re
 	if err := checkHolder(c, ask.Holder, "/holder"); err != nil {
 		return nil, err
 	}
+	c.names(ask.Holder)
 	use := managed(t.ID, outcomeUnavailable, rules)
 	use.Person = ask.Holder
+	if why := c.cannotAsk(ask); why != nil {
+		use.Decision = outcomeDenied
+		return nil, unanswered(why, "/holder").with(use)
+	}
 	if err := c.ask(ctx, []license.Question{ask}); err != nil {
-		return nil, refuse("source-unavailable").with(use).because(inside("source-unavailable", err))
+		return nil, unanswered(err, "/holder").with(use)
 	}
 	f := c.asked[ask]
 	use.Source, use.Freshness = f.Source, string(c.config.freshness(f))+" "+api.At(f.AsOf).String()

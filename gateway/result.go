@@ -5,6 +5,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/license"
 )
 
 // A result is what an operation wants to answer, and what must be recorded with it.
@@ -14,7 +15,8 @@ type result struct {
 	raw          []byte // bytes of another media type
 	media, cache string // with raw: Content-Type and Cache-Control
 	uses         []audit.DraftUse
-	changes      []any // commit with the record
+	changes      []any              // commit with the record
+	tells        []license.HolderID // persons whose codes the answer discloses, besides those whom the caller names
 }
 
 // A refusal is a result that is a problem. It is an error so that any step of an operation may end it.

@@ -42,7 +42,10 @@ func (g *Gateway) table() map[string]operation {
 // route binds every operation of the API description to its handler; one without a row, or a row without an operation, is a
 // fault of ours that stops the start.
 func (g *Gateway) route() error {
-	g.routes = g.public()
+	var err error
+	if g.routes, err = g.public(); err != nil {
+		return err
+	}
 	table := g.table()
 	for _, op := range g.contract.Operations() {
 		row, ok := table[op.ID]

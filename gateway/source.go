@@ -22,6 +22,12 @@ type Source interface {
 	Find(ctx context.Context, questions []license.Question) ([]license.Finding, error)
 }
 
+// A Selective source says at once, asking nobody, why it can never answer a question: an error that is license.ErrCannotAsk, or nil. A
+// source that does not say so beforehand may say it in its finding.
+type Selective interface {
+	CanAsk(q license.Question) error
+}
+
 // A SourceConfig says how one source is reached and how much of it may be used. Zero values take the defaults.
 type SourceConfig struct {
 	ID         string        // unique; stands in records and metrics

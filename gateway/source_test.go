@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -214,4 +216,111 @@ func TestFlappingSource(t *testing.T) {
 	if !strings.Contains(w.lines.String(), `msg="source breaker" source=samr-system from=closed to=open`) {
 		t.Error("the log does not say so")
 	}
+}
+
+// selective is a source that cannot be asked by passport.
+type selective struct{ *legacy }
+
+func (s selective) CanAsk(q license.Question) error {
+	if q.Holder.Type == "414" {
+		return fmt.Errorf("%w: no passports here", license.ErrCannotAsk)
+	}
+	return nil
+}
+
+// A question that can never be answered is its caller's fault, and no source is asked for it; but first it is decided whether the caller
+// may put it at all.
+func TestQuestionsWithoutAnAnswer(t *testing.T) {
+	w := newWorld(t)
+	passport := license.HolderID{Type: "414", Code: "E12345678"}
+	w.register(w.caseOf("SP-9", "YC-FOOD-01", party("applicant", wife)))
+	w.register(w.caseOf("SP-8", "YC-FOOD-01", party("applicant", company), party("legal_representative", boss)))
+	w.register(w.caseOf("BDC-9", "YC-LAND-07", party("applicant", passport), party("spouse", husband)))
+	asked := func() (n int) {
+		for _, l := range w.legacy {
+			n += l.asked()
+		}
+		return n
+	}
+	w.reload(func(s *Snapshot) {
+		s.Sources = slices.Clone(s.Sources)
+		for i, c := range s.Sources {
+			if c.Department == "police" {
+				s.Sources[i].Source = selective{w.legacy["resident-id"]}
+			}
+		}
+		s.Serves = maps.Clone(s.Serves)
+		delete(s.Serves, "marriage-certificate")
+	})
+	down := errors.New("down")
+	for _, l := range w.legacy {
+		l.set(func(l *legacy) { l.err = down })
+	}
+	issue := func(holder license.HolderID) map[string]any {
+		return map[string]any{"license_type": "business-license", "holders": []any{company, holder}}
+	}
+	render := map[string]any{"license_type": "business-license", "holder": wife, "form": "ofd"}
+	for name, c := range map[string]struct {
+		system, path string
+		body         any
+		code, at     string
+	}{
+		"a natural person's business license":  {"food-approval", queryPath, query("business-license", wife, "SP-9"), "holder-type-impossible", "/holder/type"},
+		"the same, not entitled":               {"land-approval", queryPath, query("business-license", wife, "SP-9"), "case-not-usable", ""},
+		"the same, of no party":                {"food-approval", queryPath, query("business-license", husband, "SP-9"), "case-not-usable", ""},
+		"issued ahead":                         {"samr-licenses", issuePath, issue(wife), "holder-type-impossible", "/holders/1/type"},
+		"issued ahead by another department":   {"food-approval", issuePath, issue(wife), "not-permitted", ""},
+		"rendered":                             {"samr-licenses", renderPath, render, "holder-type-impossible", "/holder/type"},
+		"rendered for another department":      {"food-approval", renderPath, render, "not-permitted", ""},
+		"a source that takes no passports":     {"land-approval", queryPath, query("resident-id", passport, "BDC-9"), "question-unanswerable", ""},
+		"no source":                            {"land-approval", queryPath, query("marriage-certificate", passport, "BDC-9"), "license-type-not-served", ""},
+		"a source that is down is not a fault": {"food-approval", queryPath, query("business-license", company, "SP-8"), "source-unavailable", ""},
+	} {
+		before := asked()
+		a := w.call(c.system, "POST", c.path, c.body)
+		w.refused(a, c.code)
+		p := a.problem
+		if c.code == "source-unavailable" {
+			if !p.Retry || p.Party != api.Source || asked() == before {
+				t.Errorf("%s: %+v, %d asked", name, p, asked()-before)
+			}
+			continue
+		}
+		if p.Retry || p.Party == api.Source || p.Party != api.Policy && p.Party != api.Caller || asked() != before {
+			t.Errorf("%s: retry %t, party %s, %d asked", name, p.Retry, p.Party, asked()-before)
+		}
+		if c.at != "" && (len(p.Faults) != 1 || p.Faults[0].Pointer != c.at) {
+			t.Errorf("%s: %+v", name, p.Faults)
+		}
+		if p.Party == api.Caller && (len(a.record.Uses) == 0 || a.record.Uses[len(a.record.Uses)-1].Decision != outcomeDenied || a.record.Uses[0].Holder == "") {
+			t.Errorf("%s: recorded %+v", name, a.record.Uses)
+		}
+	}
+	m := material(t, w.check("food-approval", "SP-9", map[string]any{}), "business-license")
+	if m.State != api.MaterialStateMissing || m.Reason.Code != "question-unanswerable" || m.Fallback.Kind == "" {
+		t.Errorf("checked: %+v", m)
+	}
+	for _, l := range w.legacy {
+		l.set(func(l *legacy) { l.err = nil })
+	}
+	w.reload(func(s *Snapshot) {
+		s.Sources = slices.Clone(s.Sources)
+		for i, c := range s.Sources {
+			if c.Department == "samr" {
+				s.Sources[i].Source = unreadable{}
+			}
+		}
+	})
+	w.refused(w.call("food-approval", "POST", queryPath, query("business-license", company, "SP-8")), "source-faulty")
+}
+
+// unreadable is a source whose record about everybody breaks its mapping.
+type unreadable struct{}
+
+func (unreadable) Find(_ context.Context, questions []license.Question) ([]license.Finding, error) {
+	out := make([]license.Finding, len(questions))
+	for i := range out {
+		out[i] = license.Finding{State: license.IsUnavailable, Err: fmt.Errorf("%w: a date in another layout", license.ErrUnanswerable)}
+	}
+	return out, nil
 }

@@ -108,9 +108,9 @@ func (n *need) unmatched() {
 	switch {
 	case !n.decision.Allow, n.role != nil && !errors.Is(n.role, cases.RoleUnavailable):
 		n.outcome = outcomeDenied
-	case n.role != nil, n.finding.State == license.IsUnavailable:
+	case n.role != nil, n.finding.State == license.IsUnavailable && !errors.Is(n.finding.Err, license.ErrCannotAsk):
 		n.outcome = outcomeUnavailable
-	case n.finding.State == license.IsNotFound:
+	case n.finding.State == license.IsNotFound, n.finding.State == license.IsUnavailable:
 		n.outcome = outcomeMissing
 	default:
 		n.outcome = outcomeUnmatched
@@ -120,7 +120,7 @@ func (n *need) unmatched() {
 // statusRefused says that no party's license is the one asked about: why, where that does not depend on whose it is.
 func statusRefused(c *call, needs []*need) error {
 	if i := slices.IndexFunc(needs, func(n *need) bool { return n.outcome == outcomeUnavailable }); i >= 0 {
-		return refuse("source-unavailable").with(c.usesOf(needs...)...).because(inside(string(cases.SourceUnavailable), needs[i].finding.Err))
+		return unanswered(needs[i].finding.Err, "").with(c.usesOf(needs...)...)
 	}
 	if !slices.ContainsFunc(needs, func(n *need) bool { return n.decision.Allow }) {
 		return needs[0].notPermitted(c)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/api"
+	"oncegate/api/apitest"
 	"oncegate/audit"
 	"oncegate/certs/jws"
 	"oncegate/certs/token"
@@ -34,6 +36,15 @@ type answered struct {
 	record  audit.Record
 	index   uint64
 }
+
+// described is the document as the worlds serve it: whatever they answer must be what it says.
+var described = sync.OnceValues(func() (*apitest.Document, error) {
+	served, err := api.Described(publicURL)
+	if err != nil {
+		return nil, err
+	}
+	return apitest.Read(served)
+})
 
 // call makes a signed call as a system does and checks the receipt of whatever comes back: each answer but the few that law 1
 // lists must have one.
@@ -83,6 +94,11 @@ func (w *world) do(r *http.Request, compact string) answered {
 	resp := must(http.DefaultClient.Do(r))(w.t)
 	defer resp.Body.Close()
 	a := answered{status: resp.StatusCode, header: resp.Header, body: must(io.ReadAll(resp.Body))(w.t)}
+	if err := must(described())(w.t).Sent(resp, a.body); err != nil {
+		w.t.Errorf("the document says otherwise: %v", err)
+	} else if op, _, _ := w.gateway.contract.Match(r.Method, r.URL.EscapedPath()); op != nil && a.status < 300 {
+		answeredOperations.Store(op.ID, true)
+	}
 	if resp.Header.Get("Content-Type") == api.ProblemType && len(a.body) > 0 {
 		if err := json.Unmarshal(a.body, &a.problem); err != nil {
 			w.t.Fatalf("problem document: %v", err)

@@ -151,3 +151,17 @@ func TestMetadata(t *testing.T) {
 		seen[m.Name], seen[m.Short] = true, m.Short != ""
 	}
 }
+
+// Who can hold what follows from the type's holder category; of codes that nobody knows nothing is certain.
+func TestCanHold(t *testing.T) {
+	c := license.Catalogue{Types: []license.Type{{ID: "personal", HolderCategory: "1"}, {ID: "legal", HolderCategory: "2"}, {ID: "mixed", HolderCategory: "3"}}}
+	for _, kind := range license.HolderCodes() {
+		organisation := kind.Code[0] == '0'
+		if c.CanHold("personal", kind.Code) == organisation || c.CanHold("legal", kind.Code) != organisation || !c.CanHold("mixed", kind.Code) {
+			t.Errorf("code type %s", kind.Code)
+		}
+	}
+	if !c.CanHold("legal", "777") || !c.CanHold("personal", "777") || !c.CanHold("no-such", "111") {
+		t.Error("something is certain of what nobody knows")
+	}
+}

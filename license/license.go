@@ -6,6 +6,7 @@ package license
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -86,6 +87,10 @@ const (
 // or what it keeps about this holder cannot be read. It says nothing about other questions, so it must not count as a
 // failure of the source; else one bad record, or one caller asking oddly, would cut everybody off.
 var ErrUnanswerable = errors.New("the question cannot be answered")
+
+// ErrCannotAsk is an ErrUnanswerable whose cause is the question: no source, or not this one, can ever answer it, whatever is tried
+// again. Who asks must ask otherwise.
+var ErrCannotAsk = fmt.Errorf("%w: it cannot be asked", ErrUnanswerable)
 
 // A Finding answers one Question.
 type Finding struct {

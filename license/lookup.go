@@ -36,6 +36,20 @@ func (c *Catalogue) CodeType(code string) (CodeType, bool) {
 	return CodeType{}, false
 }
 
+// CanHold reports whether a license of a type can be held under a code of a type: natural persons (HolderCategory "1") have no code of
+// an organisation (001, 099), and legal persons ("2") no code of a person. Of types that the catalogue or the national list does not
+// know nothing is certain, so that they can.
+func (c *Catalogue) CanHold(licenseType, codeType string) bool {
+	t, _ := c.Type(licenseType)
+	switch t.HolderCategory {
+	case "1":
+		return !oneOf(codeType, "001", "099")
+	case "2":
+		return !oneOf(codeType, "111", "114", "115", "118", "119", "120", "122", "411", "412", "413", "414", "511", "516", "999")
+	}
+	return true
+}
+
 // CheckHolder checks a holder's code by the rule of its code type. The error wraps a Reason and names nobody.
 func (c *Catalogue) CheckHolder(h HolderID) error {
 	kind, ok := c.CodeType(h.Type)

@@ -24,6 +24,9 @@ func (n *Node) activate(ctx context.Context, r *running) error {
 		return err
 	}
 	s := r.setup
+	if err := n.checkKeys(ctx, s); err != nil {
+		return err
+	}
 	last, err := n.last(ctx, "policy.activate")
 	if err != nil {
 		return err
@@ -120,6 +123,9 @@ type keyDescription struct {
 	State string `json:"state"`
 }
 
+// registered is the state of a caller's key in a keyDescription.
+const registered = "registered"
+
 // describeKeys lists our keys and the callers', without any secret.
 func (s *Setup) describeKeys() (list []keyDescription) {
 	for _, k := range s.Keys.List() {
@@ -128,7 +134,7 @@ func (s *Setup) describeKeys() (list []keyDescription) {
 	for _, id := range sortedKeys(s.Callers) {
 		for _, kid := range sortedKeys(s.Callers[id].Keys) {
 			fingerprint := sm.DigestB64(sm.MarshalPoint(s.Callers[id].Keys[kid].Public))
-			list = append(list, keyDescription{kid + "/" + fingerprint, "call", id, "registered"})
+			list = append(list, keyDescription{kid + "/" + fingerprint, "call", id, registered})
 		}
 	}
 	return list

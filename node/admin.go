@@ -4,11 +4,15 @@ import (
 	"context"
 	"net/http"
 	"net/http/pprof"
+	"path"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"oncegate/api"
 )
 
 // adminHandler serves health, readiness, metrics and profiles. Nothing of it is for the outside.
@@ -22,7 +26,17 @@ func (n *Node) adminHandler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	return api.Problems(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		clean := path.Clean(r.URL.Path)
+		if strings.HasSuffix(r.URL.Path, "/") && clean != "/" {
+			clean += "/"
+		}
+		if clean != r.URL.Path {
+			api.NewProblem("not-found").Write(w) // the multiplexer would redirect, in HTML
+			return
+		}
+		mux.ServeHTTP(w, r)
+	}))
 }
 
 // readiness is what the node knows of itself: why it should get no calls.

@@ -128,6 +128,9 @@ func (l *loader) checkOwnKeys() {
 			l.doc.add(at, "the keystore has no license key %q for department %s", clip(d.LicenseKey), d.ID)
 			continue
 		}
+		if k.State == keystore.Retired {
+			l.doc.warn(at, "license key %s is retired: name the key that followed it, or current", k.ID)
+		}
 		l.checkOwnChain(at, k, pki.License, d.USCC)
 	}
 	l.checkHouseKeys()

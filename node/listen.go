@@ -1,14 +1,17 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -70,13 +73,55 @@ func (n *Node) bind(ctx context.Context, address string, call time.Duration) (*l
 	return l, nil
 }
 
+// Accept returns connections on which what net/http answers by itself is a problem too.
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if tcp, ok := c.(*net.TCPConn); ok {
+		return &problemConn{tcp}, err
+	}
+	return c, err
+}
+
+// A problemConn replaces the answers that net/http makes before any handler runs: in plain text, whole in one write, to what it
+// cannot read as a request, such as a malformed Host or headers past MaxHeaderBytes. Inside TLS they are not seen here, and stay.
+type problemConn struct{ *net.TCPConn }
+
+var (
+	ownHeaders = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n") // net/http's errorHeaders
+	toHTTPS    = []byte("HTTP/1.0 400 Bad Request\r\n\r\n")                                         // plain HTTP to a port of TLS
+	unexpected = []byte("HTTP/1.1 417 ")                                                            // an Expect that net/http does not know
+)
+
+func (c *problemConn) Write(b []byte) (int, error) {
+	if !bytes.HasPrefix(b, []byte("HTTP/1.")) {
+		return c.TCPConn.Write(b)
+	}
+	line := max(0, bytes.Index(b, []byte("\r\n")))
+	status, err := strconv.Atoi(string(b[min(len(b), len("HTTP/1.1 ")):min(len(b), len("HTTP/1.1 400"))]))
+	if err != nil || !bytes.HasPrefix(b[line:], ownHeaders) && !bytes.HasPrefix(b, toHTTPS) && !bytes.HasPrefix(b, unexpected) {
+		return c.TCPConn.Write(b)
+	}
+	p := api.ForStatus(status)
+	body := p.Body()
+	if _, err := fmt.Fprintf(c.TCPConn, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nCache-Control: no-store\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		p.Status, http.StatusText(p.Status), api.ProblemType, len(body), body); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// ReadFrom keeps copies to the connection going through Write.
+func (c *problemConn) ReadFrom(r io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{c}, r)
+}
+
 // serve serves until Shutdown.
 func (l *listener) serve() error {
 	var err error
 	if l.server.TLSConfig != nil {
-		err = l.server.ServeTLS(l.Listener, "", "")
+		err = l.server.ServeTLS(l, "", "")
 	} else {
-		err = l.server.Serve(l.Listener)
+		err = l.server.Serve(l)
 	}
 	if err == http.ErrServerClosed {
 		return nil

@@ -69,7 +69,7 @@ func TestDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := ofd.Open(bytes.NewReader(pkg), int64(len(pkg)))
+	p, err := ofd.Open(t.Context(), bytes.NewReader(pkg), int64(len(pkg)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,10 +115,10 @@ func (n *Node) use(ctx context.Context, was, next *running) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("reload: %w", err), fresh.close())
 	}
-	n.ring.keys.Store(keyring) // it opens all that the old one sealed
 	if err := n.activate(ctx, next); err != nil {
 		return errors.Join(fmt.Errorf("reload: %w", err), fresh.close())
 	}
+	n.ring.keys.Store(keyring) // it opens all that the old one sealed: activate has seen that no key is missing
 	n.current.Store(next)
 	n.gateway.Use(next.snapshot)
 	n.metrics.loaded.Set(float64(n.Now().Unix()))

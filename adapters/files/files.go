@@ -125,6 +125,12 @@ func (s *Source) Find(ctx context.Context, questions []license.Question) ([]lice
 	return findings, nil
 }
 
+// CanAsk says why a question can never be answered, whatever the drop holds; nil if it can.
+func (s *Source) CanAsk(q license.Question) error {
+	_, err := s.plan.Ask(q)
+	return err
+}
+
 func (s *Source) usable(d *drop) error {
 	if d == nil {
 		return ErrNoDrop

@@ -102,6 +102,9 @@ func (r Record) checkHolders(f *faults, c *license.Catalogue) {
 	}
 	if v.Const != "" {
 		known("holders.type.const", v.Const)
+		if !c.CanHold(r.Type, v.Const) {
+			f.add("holders.type.const", "the catalogue's holder_category says that no license of this type is held under such a code")
+		}
 	}
 	if v.Default != nil {
 		f.add("holders.type.default", "a holder's code type is never guessed; leave the default out")

@@ -18,8 +18,8 @@ import (
 // Why a question could not be put to a source, or its answer not be used. They are found with errors.Is in
 // license.Finding.Err.
 var (
-	ErrUnknownType = fmt.Errorf("%w: source serves no licenses of this type", license.ErrUnanswerable)
-	ErrCannotAsk   = fmt.Errorf("%w: source cannot be asked about this holder", license.ErrUnanswerable)
+	ErrUnknownType = fmt.Errorf("%w: source serves no licenses of this type", license.ErrCannotAsk)
+	ErrCannotAsk   = fmt.Errorf("%w: source cannot be asked about this holder", license.ErrCannotAsk)
 	ErrOtherHolder = fmt.Errorf("%w: source answered with a license of another holder", license.ErrUnanswerable)
 	ErrClosed      = errors.New("source is closed")
 )

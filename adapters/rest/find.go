@@ -33,6 +33,19 @@ func (s *Source) Find(ctx context.Context, questions []license.Question) ([]lice
 	return findings, nil
 }
 
+// CanAsk says why a question can never be answered, without sending anything; nil if it can.
+func (s *Source) CanAsk(q license.Question) error {
+	p, ok := s.calls[q.Type]
+	if !ok {
+		return mapping.ErrUnknownType
+	}
+	asked, err := p.plan.Ask(q)
+	if err == nil {
+		_, _, _, err = p.request.write(base(s.cfg), asked)
+	}
+	return err
+}
+
 // one asks one question.
 func (s *Source) one(ctx context.Context, q license.Question) license.Finding {
 	f := mapping.Unavailable(mapping.ErrUnknownType)

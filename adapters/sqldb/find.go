@@ -49,6 +49,16 @@ func (s *Source) Find(ctx context.Context, questions []license.Question) ([]lice
 	return findings, nil
 }
 
+// CanAsk says why a question can never be answered, without asking the database; nil if it can.
+func (s *Source) CanAsk(q license.Question) error {
+	kind, ok := s.queries[q.Type]
+	if !ok {
+		return mapping.ErrUnknownType
+	}
+	_, err := kind.plan.Ask(q)
+	return err
+}
+
 // one asks one question, in no transaction where tx is nil. Its error is the database's, after which tx is not used any more.
 func (s *Source) one(ctx context.Context, tx *sql.Tx, q license.Question) (license.Finding, error) {
 	kind, ok := s.queries[q.Type]

@@ -47,29 +47,35 @@ func NewHash(of asn1.ObjectIdentifier) (hash.Hash, error) {
 	return nil, fmt.Errorf("%w: digest %v", errAlgorithm, of)
 }
 
-// check verifies the signature over message. The key's kind decides, never the message's word alone: both must agree.
-func (s *Signer) check(c *pki.Certificate, message []byte, verify sm.VerifyFunc, foreign bool) error {
+// check verifies the signature over message. The key's kind decides, never the message's word alone: both must agree. note is
+// what is unusual about a signature that holds.
+func (s *Signer) check(c *pki.Certificate, message []byte, verify sm.VerifyFunc, foreign bool) (note string, err error) {
 	if pub, ok := c.PublicKey.(*ecdsa.PublicKey); ok && sm.CheckPublicKey(pub) == nil {
 		return s.checkSM2(pub, message, verify)
 	}
 	if !foreign {
-		return errForeign
+		return "", errForeign
 	}
-	return s.checkForeign(c, message)
+	return "", s.checkForeign(c, message)
 }
 
-func (s *Signer) checkSM2(pub *ecdsa.PublicKey, message []byte, verify sm.VerifyFunc) error {
+func (s *Signer) checkSM2(pub *ecdsa.PublicKey, message []byte, verify sm.VerifyFunc) (note string, err error) {
 	if !s.DigestAlgorithm.Equal(SM3) || !s.SignatureAlgorithm.Equal(oidSM2Sign) && !s.SignatureAlgorithm.Equal(oidSM2WithSM3) {
-		return errForeign
+		return "", errForeign
 	}
-	rs, err := sm.DERToRaw(s.Signature)
+	rs, bare, err := sm.ReadSignature(s.Signature)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if err := verify(pub, message, rs); err != nil {
-		return fmt.Errorf("%w: %w", errSignature, err)
+	switch err := verify(pub, message, rs); {
+	case sm.Undecided(err):
+		return "", err
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", errSignature, err)
+	case bare:
+		return "the signature value is bare r‖s, not DER", nil
 	}
-	return nil
+	return "", nil
 }
 
 // checkForeign verifies RSA (PKCS #1 v1.5) and ECDSA with SHA-2, as authorities abroad sign.

@@ -64,6 +64,27 @@ func TestAlterations(t *testing.T) {
 		}
 		g.m.Signers[0].Signature, _ = sm.RawToDER(rs)
 	}
+	// typed is a message of one content type whose attribute, signed, names another.
+	typed := func(g *given, content, attribute asn1.ObjectIdentifier) {
+		der, err := asn1.Marshal(attribute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &g.m.Signers[0]
+		for i, a := range s.Signed {
+			if a.Type.Equal(oidContentType) {
+				s.Signed[i].Value = der
+			}
+		}
+		s.attributes, _ = marshalAttributes(s.Signed)
+		g.m.ContentType = content
+		resign(g, tlv(tagSet, s.attributes))
+	}
+	// known gives the digest of a content in place of it, as the judge of an OFD signature has it.
+	known := func(g *given, content []byte) {
+		digest := sm.Digest(content)
+		g.verifier.Digest, g.content = digest[:], digest[:]
+	}
 	for _, c := range []struct {
 		name   string
 		config Config
@@ -90,6 +111,32 @@ func TestAlterations(t *testing.T) {
 			s := &g.m.Signers[0]
 			g.m.Content, s.Signed, s.attributes = tlv(tagSet, s.attributes), nil, nil
 		}, "digest"},
+		{"many attributes become the content", bare, func(g *given) { // more than we would read; others would
+			many := tlv(tagSet, bytes.Repeat(tlv(0x30, append(tlv(6, []byte{0x2a, 3}), tlv(tagSet, []byte{5, 0, 5, 0})...)), maxAttributes+1))
+			g.m.Content = many
+			resign(g, many)
+		}, "digest"},
+		{"a set that is no attributes", bare, func(g *given) {
+			g.m.Content = tlv(tagSet, []byte{5, 0})
+			resign(g, g.m.Content)
+		}, ""},
+		{"a text like a set", bare, func(g *given) { // "1" is the tag, "2" the length
+			g.m.Content = []byte("12" + strings.Repeat("0", '2'))
+			resign(g, g.m.Content)
+		}, ""},
+		{"content type RFC beside GM", attached, func(g *given) { typed(g, GM.Data(), RFC.Data()) }, ""},
+		{"content type GM beside RFC", attached, func(g *given) { typed(g, RFC.Data(), GM.Data()) }, ""},
+		{"content type RFC beside GM, bare", bare, func(g *given) { g.m.ContentType = RFC.Data() }, ""},
+		{"content type of a time stamp beside data", attached, func(g *given) { typed(g, GM.Data(), tst) }, "digest"},
+		{"content type of data beside a time stamp", attached, func(g *given) { typed(g, tst, RFC.Data()) }, "digest"},
+		{"content type of signed data beside data", attached, func(g *given) { typed(g, GM.Data(), GM.signedData()) }, "digest"},
+		{"digest of the content known", detached, func(g *given) { known(g, g.content) }, ""},
+		{"digest of another content known", detached, func(g *given) { known(g, []byte("other")) }, "digest"},
+		{"digest of the content known, attached", attached, func(g *given) {
+			known(g, g.m.Content)
+			g.content, g.m.Content = nil, g.content
+		}, "digest"},
+		{"digest of the content known, bare", Config{Bare: true, Detached: true}, func(g *given) { known(g, g.content) }, "signature"},
 
 		{"message digest", attached, func(g *given) { value(g, oidMessageDigest)[5] ^= 1 }, "digest signature"},
 		{"message digest removed and signed again", attached, func(g *given) {
@@ -126,7 +173,27 @@ func TestAlterations(t *testing.T) {
 			g.m.Signers[0].Signature, _ = sm.RawToDER(bytes.Repeat([]byte{7}, 64))
 		}, "signature"},
 		{"signature with a byte more", attached, func(g *given) { g.m.Signers[0].Signature = append(bytes.Clone(g.m.Signers[0].Signature), 0) }, "signature"},
-		{"signature r‖s without DER", attached, func(g *given) { g.m.Signers[0].Signature, _ = sm.DERToRaw(g.m.Signers[0].Signature) }, "signature"},
+		{"signature r‖s without DER", attached, func(g *given) { g.m.Signers[0].Signature, _ = sm.DERToRaw(g.m.Signers[0].Signature) }, ""},
+		{"signature r‖s, another", attached, func(g *given) {
+			g.m.Signers[0].Signature, _ = sm.DERToRaw(g.m.Signers[0].Signature)
+			g.m.Signers[0].Signature[63] ^= 1
+		}, "signature"},
+		{"signature r‖s, s‖r", attached, func(g *given) {
+			rs, _ := sm.DERToRaw(g.m.Signers[0].Signature)
+			g.m.Signers[0].Signature = append(bytes.Clone(rs[32:]), rs[:32]...)
+		}, "signature"},
+		{"signature r‖s, r is zero", attached, func(g *given) {
+			rs, _ := sm.DERToRaw(g.m.Signers[0].Signature)
+			g.m.Signers[0].Signature = append(make([]byte, 32), rs[32:]...)
+		}, "signature"},
+		{"signature r‖s, a byte less", attached, func(g *given) {
+			rs, _ := sm.DERToRaw(g.m.Signers[0].Signature)
+			g.m.Signers[0].Signature = rs[:63]
+		}, "signature"},
+		{"signature 04‖r‖s", attached, func(g *given) {
+			rs, _ := sm.DERToRaw(g.m.Signers[0].Signature)
+			g.m.Signers[0].Signature = append([]byte{4}, rs...)
+		}, "signature"},
 		{"signature empty", attached, func(g *given) { g.m.Signers[0].Signature = nil }, "signature"},
 		{"signature algorithm, the other name", attached, func(g *given) { g.m.Signers[0].SignatureAlgorithm = oidSM2WithSM3 }, ""},
 		{"signature algorithm, the curve", attached, func(g *given) { g.m.Signers[0].SignatureAlgorithm = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 301} }, "signature"},

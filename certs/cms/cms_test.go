@@ -145,6 +145,8 @@ func TestSignRefuses(t *testing.T) {
 		"no certificate":                {content: content, by: []cms.Identity{{Signer: id.Signer}}},
 		"another's certificate":         {content: content, by: []cms.Identity{{Signer: id.Signer, Chain: other.Chain}}},
 		"nothing, without attributes":   {config: cms.Config{Bare: true}, by: []cms.Identity{id}, is: sm.ErrEmptyMessage},
+		"attributes, bare":              {config: cms.Config{Bare: true}, content: []byte{0x31, 13, 0x30, 11, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 4}, by: []cms.Identity{id}},
+		"attributes, bare and detached": {config: cms.Config{Bare: true, Detached: true}, content: []byte{0x31, 5, 0x30, 3, 6, 1, 0x2a}, by: []cms.Identity{id}},
 		"another type, bare":            {config: cms.Config{Bare: true, ContentType: cms.RFC.Data()}, content: content, by: []cms.Identity{id}},
 		"attributes for a bare one":     {config: cms.Config{Bare: true}, content: content, by: []cms.Identity{{Signer: id.Signer, Chain: id.Chain, Attributes: []cms.Attribute{{Type: cms.SM3, Value: []byte{5, 0}}}}}},
 		"an attribute twice":            {content: content, by: []cms.Identity{{Signer: id.Signer, Chain: id.Chain, Attributes: []cms.Attribute{{Type: cms.SM3, Value: []byte{5, 0}}, {Type: cms.SM3, Value: []byte{5, 0}}}}}},

@@ -5,6 +5,11 @@ import (
 	"crypto/subtle"
 	"encoding/asn1"
 	"errors"
+
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"oncegate/certs/sm"
 )
 
 // whole says whether there is exactly one content to judge.
@@ -18,46 +23,78 @@ func (m *Message) whole(content []byte) error {
 	return nil
 }
 
-// covers checks that what was signed is about content.
-func (s *Signer) covers(m *Message, content []byte) error {
+// covers checks that what was signed is about the content.
+func (j *judgement) covers() error {
+	s := j.s
 	if len(s.Signed) == 0 {
-		if !m.ContentType.Equal(GM.Data()) && !m.ContentType.Equal(RFC.Data()) { // some mix the dialects
+		if !isData(j.m.ContentType) {
 			return errors.New("a content that is not plain octets needs signed attributes")
 		}
-		if looksSigned(content) {
-			// Else the attributes of one message could be shown as the content of another, under the same signature.
-			return errors.New("the content is a set of signed attributes taken from another message")
+		if looksSigned(j.content) {
+			return errAttributes
 		}
 		return nil
 	}
 	var kind asn1.ObjectIdentifier
 	v, ok := s.attribute(oidContentType)
-	if rest, err := asn1.Unmarshal(v, &kind); !ok || err != nil || len(rest) > 0 || !kind.Equal(m.ContentType) {
+	if rest, err := asn1.Unmarshal(v, &kind); !ok || err != nil || len(rest) > 0 || !kind.Equal(j.m.ContentType) && !(isData(kind) && isData(j.m.ContentType)) {
 		return errors.New("the signed attributes are about another type of content")
 	}
-	h, err := NewHash(s.DigestAlgorithm)
+	want, err := j.digest(s.DigestAlgorithm)
 	if err != nil {
 		return err
 	}
-	h.Write(content)
 	var digest []byte
 	v, ok = s.attribute(oidMessageDigest)
-	if rest, err := asn1.Unmarshal(v, &digest); !ok || err != nil || len(rest) > 0 || subtle.ConstantTimeCompare(digest, h.Sum(nil)) != 1 {
-		return errors.New("the content is not the one that was signed")
+	if rest, err := asn1.Unmarshal(v, &digest); !ok || err != nil || len(rest) > 0 {
+		return errContent
+	}
+	ofContent := subtle.ConstantTimeCompare(digest, want) == 1
+	known := j.m.Detached && s.DigestAlgorithm.Equal(SM3) && len(j.Digest) == sm.DigestSize && subtle.ConstantTimeCompare(digest, j.Digest) == 1
+	if !ofContent && !known {
+		return errContent
 	}
 	return nil
 }
 
-// looksSigned tells whether content is a DER SET of attributes with a message digest.
-func looksSigned(content []byte) bool {
-	var set asn1.RawValue
-	if rest, err := asn1.Unmarshal(content, &set); err != nil || len(rest) > 0 || content[0] != tagSet {
-		return false
+var (
+	errContent = errors.New("the content is not the one that was signed")
+	// errAttributes: else the attributes of one message could be shown as the content of another, under the same signature, and
+	// the content of one as the attributes of another.
+	errAttributes = errors.New("the content is a set of signed attributes, which is never signed without attributes of its own")
+)
+
+// isData tells whether a content type means plain octets. The two families name it differently, and some mix them: software in
+// use writes one beside the attribute contentType of the other.
+func isData(kind asn1.ObjectIdentifier) bool { return kind.Equal(GM.Data()) || kind.Equal(RFC.Data()) }
+
+// A contentDigests holds the digests of one content, each made once however many signers name it.
+type contentDigests struct {
+	content []byte
+	known   map[string][]byte
+}
+
+func (d *contentDigests) digest(of asn1.ObjectIdentifier) ([]byte, error) {
+	if sum, ok := d.known[of.String()]; ok {
+		return sum, nil
 	}
-	list, err := readAttributes(set.Bytes)
+	h, err := NewHash(of)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	_, ok := (&Signer{Signed: list}).attribute(oidMessageDigest)
-	return ok
+	h.Write(d.content)
+	sum := h.Sum(nil)
+	if d.known == nil {
+		d.known = make(map[string][]byte)
+	}
+	d.known[of.String()] = sum
+	return sum, nil
+}
+
+// looksSigned tells whether content is a SET that begins with an Attribute: what a signature covers when there are signed
+// attributes (RFC 5652 section 5.4). Whether it is a set that we would read does not matter, because others may.
+func looksSigned(content []byte) bool {
+	in := cryptobyte.String(content)
+	var set, attribute cryptobyte.String
+	return in.ReadASN1(&set, casn1.SET) && in.Empty() && set.ReadASN1(&attribute, casn1.SEQUENCE) && attribute.SkipASN1(casn1.OBJECT_IDENTIFIER)
 }

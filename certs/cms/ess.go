@@ -14,6 +14,9 @@ import (
 	"oncegate/certs/sm"
 )
 
+// errUnbound says that a signature could be taken for one under another certificate of the same key.
+var errUnbound = errors.New("the signed attributes do not name the certificate (signingCertificate, RFC 5035), and must")
+
 // errOtherCertificate says that the signer bound its signature to another certificate.
 var errOtherCertificate = errors.New("the signed attributes name another certificate")
 

@@ -110,7 +110,7 @@ func TestLimits(t *testing.T) {
 // A large message is taken apart in place.
 func TestMemory(t *testing.T) {
 	w := certstest.New(t, "cms")
-	b, err := cms.Sign(t.Context(), cms.Config{}, make([]byte, cms.MaxSize-4096), identity(w, "seal-1", pki.Seal))
+	b, err := cms.Sign(t.Context(), cms.Config{Now: clock}, make([]byte, cms.MaxSize-4096), identity(w, "seal-1", pki.Seal))
 	if err != nil {
 		t.Fatal(err)
 	}

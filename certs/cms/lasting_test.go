@@ -18,7 +18,8 @@ import (
 )
 
 // A message with a time stamp and revocation lists inside verifies nine years later, from the anchor alone and without
-// network; and no longer if the lists name the signer, or the stamp is another's.
+// network; and no longer if the lists name the signer, or the stamp is another's. Without a stamp that holds nothing proves that
+// it was signed before its certificate expired.
 func TestLasting(t *testing.T) {
 	w, stranger := certstest.New(t, "cms"), certstest.New(t, "stranger")
 	id := identity(w, "seal-1", pki.Seal)
@@ -54,10 +55,10 @@ func TestLasting(t *testing.T) {
 		{"revoked before", stamper(w).Stamp, [][]byte{list(w.Intermediate, gone), list(w.Root)}, true, "cms-revocation", "", true},
 		{"no list of the root's", stamper(w).Stamp, [][]byte{list(w.Intermediate)}, true, "", "cms-revocation", true},
 		{"no list", stamper(w).Stamp, nil, true, "", "cms-revocation", true},
-		{"no anchors for the stamp", stamper(w).Stamp, [][]byte{list(w.Intermediate), list(w.Root)}, false, "", "cms-timestamp", false},
-		{"a stranger's stamp", stamper(stranger).Stamp, [][]byte{list(w.Intermediate), list(w.Root)}, true, "cms-timestamp", "", false},
-		{"a stamp of something else", otherToken, [][]byte{list(w.Intermediate), list(w.Root)}, true, "cms-timestamp", "", false},
-		{"no stamp", nil, [][]byte{list(w.Intermediate), list(w.Root)}, true, "", "", false},
+		{"no anchors for the stamp", stamper(w).Stamp, [][]byte{list(w.Intermediate), list(w.Root)}, false, "", "cms-timestamp cms-chain", false},
+		{"a stranger's stamp", stamper(stranger).Stamp, [][]byte{list(w.Intermediate), list(w.Root)}, true, "cms-timestamp", "cms-chain", false},
+		{"a stamp of something else", otherToken, [][]byte{list(w.Intermediate), list(w.Root)}, true, "cms-timestamp", "cms-chain", false},
+		{"no stamp", nil, [][]byte{list(w.Intermediate), list(w.Root)}, true, "", "cms-chain", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := sign(t, cms.Config{TimeStamp: c.stamp, CRLs: c.lists, SigningCertificate: true}, id)

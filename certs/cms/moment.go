@@ -4,33 +4,30 @@ import (
 	"strings"
 	"time"
 
+	"oncegate/certs/pki"
 	"oncegate/license"
 )
 
-// time is for when a signer's certificate is judged, and whether that is its own word.
-func (v *Verifier) time(s *Signer, at time.Time) (time.Time, bool) {
-	if !at.IsZero() {
-		return at, false
+// moment is for when a signer's certificate is judged. The caller's time goes first, then that of the time stamp, which is zero
+// when none holds, then the signer's own.
+func (v *Verifier) moment(s *Signer, given, stamped time.Time) pki.Moment {
+	claimed, ok := s.SigningTime()
+	switch {
+	case !given.IsZero():
+		return pki.Moment{At: given, Source: pki.Stamped}
+	case !stamped.IsZero():
+		return pki.Moment{At: stamped, Source: pki.Stamped}
+	case ok:
+		return pki.Moment{At: claimed, Source: pki.Claimed}
 	}
-	if claimed, ok := s.SigningTime(); ok {
-		return claimed, true
-	}
-	if v.Now != nil {
-		return v.Now(), false
-	}
-	return time.Now(), false
+	return pki.Moment{At: v.now(), Source: pki.Unstated}
 }
 
-// when says at which time the chain was judged.
-func (d *Verdict) when() string {
-	at := d.Time.UTC().Format(time.RFC3339)
-	switch {
-	case d.Claimed:
-		return "valid at " + at + ", the time that the signer claims"
-	case d.Stamped:
-		return "valid at " + at + ", the time of the time stamp"
+func (v *Verifier) now() time.Time {
+	if v.Now != nil {
+		return v.Now()
 	}
-	return "valid at " + at
+	return time.Now()
 }
 
 // stamp is what was found about the token beside a signature; its step has no name when there is none.

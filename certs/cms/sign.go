@@ -22,7 +22,8 @@ type Config struct {
 	ContentType asn1.ObjectIdentifier
 	// Detached leaves the content out.
 	Detached bool
-	// Bare signs the content octets themselves, without attributes; then there is no signing time either.
+	// Bare signs the content octets themselves, without attributes; then there is no signing time either. A content that is itself
+	// a set of signed attributes is refused: its signature would be one over those attributes, and so over another content.
 	Bare bool
 	// SigningCertificate adds the attribute signingCertificateV2 (RFC 5035, RFC 5816), so that the certificate cannot be
 	// exchanged for another one of the same key. Time stamps need it.
@@ -63,6 +64,9 @@ func Sign(ctx context.Context, c Config, content []byte, by ...Identity) ([]byte
 	}
 	if c.Bare && !c.ContentType.Equal(c.Dialect.Data()) {
 		return nil, errors.New("sign message: only plain octets are signed without attributes")
+	}
+	if c.Bare && looksSigned(content) {
+		return nil, fmt.Errorf("sign message: %w", errAttributes)
 	}
 	m := &Message{Dialect: c.Dialect, ContentType: c.ContentType, Content: content, Detached: c.Detached, CRLs: c.CRLs, OCSP: c.OCSP}
 	for _, id := range by {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"oncegate/certs/pki"
@@ -35,6 +34,12 @@ type Verifier struct {
 	// nil, judges the certificate instead.
 	Usage  string
 	Usages func(*pki.Certificate) error
+	// Bound demands that the signed attributes name the certificate (signingCertificate or signingCertificateV2), as RFC 3161
+	// section 2.4.2 does of time stamps.
+	Bound bool
+	// Digest is the SM3 of what a detached message may be about instead of the content: its messageDigest may be this itself. The
+	// signatures of OFD (type Sign) are over the SM3 of Signature.xml or over Signature.xml, and their judge has the digest.
+	Digest []byte
 	// Certificates are known besides those in the message.
 	Certificates []*pki.Certificate
 	// Revocation says how the signer's certificate stood; nil: not checkable.
@@ -53,7 +58,7 @@ type Verifier struct {
 type Evidence struct {
 	Certificate *pki.Certificate
 	Above       []*pki.Certificate // those that may have issued it, from the message
-	At          time.Time          // when it must not have been revoked
+	pki.Moment                     // when it must not have been revoked
 	CRLs, OCSP  [][]byte           // from the message, unverified
 	Unsigned    []Attribute        // of the signer, such as further evidence
 }
@@ -69,11 +74,13 @@ type Result struct {
 // Verdict is what was found about one signer.
 type Verdict struct {
 	Certificate *pki.Certificate // nil when it is not there
-	Leaf        pki.Leaf         // zero unless the chain holds and the usage is right
+	Leaf        pki.Leaf         // zero unless the chain held at Time and the usage is right
 	Time        time.Time        // for which it was judged
 	Claimed     bool             // Time is the signer's own word
 	Stamped     bool             // Time is a time stamp's
 	Steps       []license.Step
+
+	moment pki.Moment // Time, with its source
 }
 
 // Verify reads and judges a message: [Parse], then [Verifier.Judge].
@@ -86,8 +93,10 @@ func (v *Verifier) Verify(ctx context.Context, message, content []byte, at time.
 }
 
 // Judge judges a message. For a detached one content is what it is about; for an attached one content is nil, or the same.
-// Certificates are judged for the time at, such as a time stamp's; zero means the time of the token beside the
-// signature if that holds, else the signing time that the signer claims, and where it claims none, now.
+// Certificates are judged for the time at, which somebody else than the signer vouches for, such as a time stamp; zero means the
+// time of the token beside the signature if that holds, else the signing time that the signer claims, and where it claims none,
+// now. Which of these it is decides what an expired or revoked certificate means: [pki.Moment]. Once ctx has ended, the steps of
+// the signers left say so.
 func (v *Verifier) Judge(ctx context.Context, m *Message, content []byte, at time.Time) Result {
 	r := Result{Message: m, Content: m.Content}
 	if m.Detached {
@@ -99,8 +108,9 @@ func (v *Verifier) Judge(ctx context.Context, m *Message, content []byte, at tim
 	}
 	r.Steps = []license.Step{v.step(StepParse, 0, nil)}
 	whole := m.whole(content)
+	digests := &contentDigests{content: r.Content}
 	for i := range m.Signers {
-		j := judgement{Verifier: v, m: m, s: &m.Signers[i], n: i, content: r.Content}
+		j := judgement{Verifier: v, contentDigests: digests, m: m, s: &m.Signers[i], n: i}
 		j.judge(ctx, whole, at)
 		r.Signers = append(r.Signers, j.d)
 		r.Steps = append(r.Steps, j.d.Steps...)
@@ -111,11 +121,11 @@ func (v *Verifier) Judge(ctx context.Context, m *Message, content []byte, at tim
 // judgement is the verification of one signer.
 type judgement struct {
 	*Verifier
-	m       *Message
-	s       *Signer
-	n       int    // which signer, from 0
-	content []byte // what it is held against
-	d       Verdict
+	*contentDigests // of what it is held against
+	m               *Message
+	s               *Signer
+	n               int // which signer, from 0
+	d               Verdict
 }
 
 func (j *judgement) add(step string, err error) {
@@ -128,20 +138,21 @@ func (j *judgement) put(step string, state license.StepState, reason string) {
 
 // judge goes through the steps; whole says whether there is one content.
 func (j *judgement) judge(ctx context.Context, whole error, at time.Time) {
+	if err := sm.Interrupted(ctx); err != nil {
+		whole = err
+	}
 	if whole == nil {
-		whole = j.s.covers(j.m, j.content)
+		whole = j.covers()
 	}
 	j.add(StepDigest, whole)
 	stamp := j.stamped(j.s, j.n)
-	if at.IsZero() && stamp.step.State == license.OK {
-		j.d.Time, j.d.Stamped = stamp.at, true
-	} else {
-		j.d.Time, j.d.Claimed = j.time(j.s, at)
-	}
+	j.d.moment = j.moment(j.s, at, stamp.at)
+	j.d.Time, j.d.Claimed = j.d.moment.At, j.d.moment.Source == pki.Claimed
+	j.d.Stamped = j.d.moment.Source == pki.Stamped && at.IsZero()
 	var err error
 	j.d.Certificate, err = j.find(j.m, j.s)
 	j.add(StepSigner, err)
-	if err != nil {
+	if j.d.Certificate == nil {
 		for _, step := range []string{StepSignature, StepChain, StepUsage, StepRevocation} {
 			j.put(step, license.NotCheckable, "the signer's certificate is not known")
 		}
@@ -151,7 +162,7 @@ func (j *judgement) judge(ctx context.Context, whole error, at time.Time) {
 	if stamp.step.Name != "" {
 		j.d.Steps = append(j.d.Steps, stamp.step)
 	}
-	above := above(j.d.Certificate, slices.Concat(j.m.Certificates, j.Certificates))
+	above := pki.Above(j.d.Certificate, j.m.Certificates, j.Certificates)
 	revoked := j.trust(above)
 	j.revocation(ctx, above, revoked)
 }
@@ -165,7 +176,12 @@ func (j *judgement) signature() {
 	if voice == nil {
 		voice = sm.Verify
 	}
-	j.add(StepSignature, j.s.check(j.d.Certificate, j.s.signedOctets(j.content), voice, j.Foreign))
+	note, err := j.s.check(j.d.Certificate, j.s.signedOctets(j.content), voice, j.Foreign)
+	if err != nil {
+		j.add(StepSignature, err)
+		return
+	}
+	j.put(StepSignature, license.OK, note)
 }
 
 // revocation asks the hook, unless the chain's verifier found something already.
@@ -176,7 +192,7 @@ func (j *judgement) revocation(ctx context.Context, above []*pki.Certificate, re
 	case j.Revocation == nil:
 		j.put(StepRevocation, license.NotCheckable, "no revocation service or list was given")
 	default:
-		state, reason := j.Revocation(ctx, Evidence{j.d.Certificate, above, j.d.Time, j.m.CRLs, j.m.OCSP, j.s.Unsigned})
+		state, reason := j.Revocation(ctx, Evidence{j.d.Certificate, above, j.d.moment, j.m.CRLs, j.m.OCSP, j.s.Unsigned})
 		j.put(StepRevocation, state, reason)
 	}
 }
@@ -192,8 +208,11 @@ func (v *Verifier) name(step string, signer int) string {
 	return name
 }
 
-// step is OK, or failed because of err.
+// step is OK, or failed because of err, or not checkable where err leaves it undecided.
 func (v *Verifier) step(name string, signer int, err error) license.Step {
+	if sm.Undecided(err) {
+		return license.Step{Name: v.name(name, signer), State: license.NotCheckable, Reason: err.Error()}
+	}
 	if err != nil {
 		return license.Step{Name: v.name(name, signer), State: license.Failed, Reason: err.Error()}
 	}

@@ -26,14 +26,16 @@ func Blocks(text []byte) (list []*pem.Block, err error) {
 	return list, nil
 }
 
-// Block returns the one block of a PEM text that has this label.
+// Block returns the block of a PEM text that is this one block, of this label, and white space around it.
 func Block(text []byte, label string) ([]byte, error) {
 	list, err := Blocks(text)
 	if err != nil {
 		return nil, err
 	}
-	if len(list) != 1 || list[0].Type != label {
-		return nil, errors.New("not one PEM block of " + label)
+	text = bytes.TrimSpace(text)
+	alone := bytes.HasPrefix(text, []byte("-----BEGIN ")) && bytes.HasSuffix(text, []byte("-----END "+label+"-----"))
+	if len(list) != 1 || list[0].Type != label || !alone {
+		return nil, errors.New("not one PEM block of " + label + " and nothing else")
 	}
 	return list[0].Bytes, nil
 }

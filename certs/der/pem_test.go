@@ -34,7 +34,15 @@ func TestBlocks(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Block(text, "CERTIFICATE"); err == nil {
-		t.Error("two blocks were taken for one")
+	one := pem.EncodeToMemory(want[0])
+	if b, err := Block(append([]byte("\n\n"), one...), "CERTIFICATE"); err != nil || !bytes.Equal(b, want[0].Bytes) {
+		t.Errorf("%q %v", b, err)
+	}
+	for name, text := range map[string][]byte{
+		"two blocks": text, "another label": pem.EncodeToMemory(want[1]), "text before": append([]byte("x\n"), one...), "text behind": append(bytes.Clone(one), "x"...),
+	} {
+		if _, err := Block(text, "CERTIFICATE"); err == nil {
+			t.Errorf("%s was taken for one block", name)
+		}
 	}
 }

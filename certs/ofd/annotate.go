@@ -32,7 +32,7 @@ func (c Config) Annotate(ctx context.Context, a Copy) ([]byte, error) {
 	case !slices.ContainsFunc(a.Document.Data, func(d Datum) bool { return d.Name == Identifier && d.Value != "" }):
 		return nil, fmt.Errorf("%w: its metadata does not name the license", ErrDocument)
 	}
-	digest, err := a.digest()
+	digest, err := a.digest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -53,11 +53,11 @@ func (c Config) Annotate(ctx context.Context, a Copy) ([]byte, error) {
 }
 
 // digest is the SM3 of the original.
-func (a Copy) digest() ([]byte, error) {
+func (a Copy) digest(ctx context.Context) ([]byte, error) {
 	if a.Original == nil && len(a.OriginalSM3) == sm.DigestSize {
 		return a.OriginalSM3, nil
 	}
-	if _, err := Open(bytes.NewReader(a.Original), int64(len(a.Original))); err != nil {
+	if _, err := Open(ctx, bytes.NewReader(a.Original), int64(len(a.Original))); err != nil {
 		return nil, err
 	}
 	digest := sm.Digest(a.Original)
@@ -135,8 +135,9 @@ func parseTime(s string, end bool) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// stepExpires says whether an annotated copy may still be used; nothing when it names no end.
-func (p *Package) stepExpires(now time.Time) []license.Step {
+// stepExpires says whether an annotated copy may still be used, as far as its metadata are signed; nothing when it names no
+// end.
+func (p *Package) stepExpires(now time.Time, metadata []license.Step) []license.Step {
 	text := p.Value(CopyExpires)
 	if text == "" {
 		return nil
@@ -150,6 +151,11 @@ func (p *Package) stepExpires(now time.Time) []license.Step {
 		return []license.Step{notCheckable(StepExpires, "Until when the copy may be used cannot be read.")}
 	case !now.Before(end):
 		return []license.Step{failed(StepExpires, "The copy was for use until "+end.In(china).Format("2006-01-02 15:04:05")+".")}
+	}
+	for _, s := range metadata {
+		if s.State != license.OK {
+			return []license.Step{notCheckable(StepExpires, s.Reason)}
+		}
 	}
 	return []license.Step{ok(StepExpires)}
 }

@@ -48,7 +48,7 @@ func (a *archive) add(at string, data []byte, err error) {
 
 // raw adds a file that is packed already.
 func (a *archive) raw(e entry, packed []byte, err error) {
-	if a.err == nil && err == nil && a.names[strings.ToLower(e.name)] {
+	if a.err == nil && err == nil && a.names[fold(e.name)] {
 		err = fmt.Errorf("%w: two files of one name", ErrDocument)
 	}
 	if a.err == nil {
@@ -57,7 +57,7 @@ func (a *archive) raw(e entry, packed []byte, err error) {
 	if a.err != nil {
 		return
 	}
-	a.names[strings.ToLower(e.name)] = true
+	a.names[fold(e.name)] = true
 	const utf8Name, firstDay = 1 << 11, 1<<5 | 1 // 1980-01-01
 	h := &zip.FileHeader{
 		Name: e.name, Method: e.method, Flags: utf8Name, CRC32: e.crc, ModifiedDate: firstDay,

@@ -155,6 +155,16 @@ func TestSealFaults(t *testing.T) {
 	}
 }
 
+// TestUnreadableValue says nothing of what was signed when the signature cannot be read.
+func TestUnreadableValue(t *testing.T) {
+	b := newBureau(t)
+	pkg := b.sign(t, b.write(t, document(t)), ofd.Signing{Sign: ofd.SignWith(cms.Config{Bare: true}, b.signer)})
+	r := b.verify(t, edit(t, pkg, replaceAll("SignedValue.dat", "not a signature")))
+	if s := step(r.Signatures[0].Steps, ofd.StepContent); s.State != license.NotCheckable {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestSealFileMissing accepts a package without Seal.esl, as three vendors make it, and says so.
 func TestSealFileMissing(t *testing.T) {
 	b := newBureau(t)

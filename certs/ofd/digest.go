@@ -1,10 +1,13 @@
 package ofd
 
 import (
+	"bytes"
+	"context"
 	"crypto/md5"  // standard default of CheckMethod; judged as weak
 	"crypto/sha1" // likewise
 	"crypto/sha256"
 	"hash"
+	"io"
 	"runtime"
 	"strings"
 	"sync"
@@ -37,56 +40,86 @@ func methodOf(name string) (method, bool) {
 	return method{}, false
 }
 
-// digests remembers the digests of a package's files, so that many signatures read each file once per method.
-type digests struct {
-	p    *Package
-	done map[digestKey][]byte
-}
+// digests are the digests of a package's files, each taken once, whatever asks for it.
+type digests map[digestKey][]byte
 
 type digestKey struct{ path, method string }
-
-// ahead takes the digests of files that will be asked for, several at once. What cannot be read is left for of to say.
-func (d *digests) ahead(paths []string, m method) {
-	var mu sync.Mutex // protects d.done
-	var readers errgroup.Group
-	readers.SetLimit(min(runtime.GOMAXPROCS(0), maxReaders))
-	for _, at := range paths {
-		e, key := d.p.find(at), digestKey{at, m.name}
-		readers.Go(func() error {
-			mu.Lock()
-			_, known := d.done[key]
-			mu.Unlock()
-			h := m.make()
-			if known || e == nil || d.p.copyTo(h, e) != nil {
-				return nil
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			d.done[key] = h.Sum(nil)
-			return nil
-		})
-	}
-	_ = readers.Wait()
-}
 
 // maxReaders bounds the files that are read at once: each takes some 100 kB.
 const maxReaders = 8
 
-// of returns the digest of a file.
-func (d *digests) of(at string, m method) ([]byte, error) {
-	key := digestKey{at, m.name}
-	if sum, ok := d.done[key]; ok {
-		return sum, nil
+// wants is what has to be found out about the files of a package: digests by methods, and the content where it is read later.
+type wants struct {
+	digests map[string][]method
+	content map[string]bool
+}
+
+// contents unpacks every file and folder of the package once, and takes the digests that are wanted. A file that does not
+// unpack to just what the zip says refuses the package: which of two contents it has depends on the reader.
+func (p *Package) contents(ctx context.Context, want wants, b *budget) (digests, error) {
+	need := want.digests
+	for i := range p.entries {
+		e := &p.entries[i]
+		if err := b.unpack(e); err != nil {
+			return nil, err
+		}
+		if err := b.digest(e.size * int64(len(need["/"+e.name]))); err != nil {
+			return nil, err
+		}
 	}
-	e := d.p.find(at)
-	if e == nil {
-		return nil, errMissing
+	var mu sync.Mutex // protects done and b
+	done := make(digests)
+	faults := make([]error, len(p.entries)+len(p.folders))
+	var readers errgroup.Group
+	readers.SetLimit(min(runtime.GOMAXPROCS(0), maxReaders))
+	read := func(i int, e *entry) {
+		readers.Go(func() error {
+			at := "/" + e.name
+			sums := make([]hash.Hash, len(need[at]))
+			to := make([]io.Writer, len(sums))
+			for j, m := range need[at] {
+				sums[j] = m.make()
+				to[j] = sums[j]
+			}
+			mu.Lock()
+			content, kept := b.files[at]
+			mu.Unlock()
+			var whole bytes.Buffer
+			keep := !kept && want.content[at] && e.size <= max(MaxValue, MaxXML)
+			if keep {
+				whole.Grow(int(e.size))
+				to = append(to, &whole)
+			}
+			if kept {
+				_, faults[i] = io.Copy(io.MultiWriter(to...), cancelled{ctx, bytes.NewReader(content)})
+			} else {
+				faults[i] = p.copyTo(ctx, io.MultiWriter(to...), e)
+			}
+			if faults[i] != nil {
+				return nil // the first in order is reported
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if keep {
+				b.keep(at, whole.Bytes())
+			}
+			for j, m := range need[at] {
+				done[digestKey{at, m.name}] = sums[j].Sum(nil)
+			}
+			return nil
+		})
 	}
-	h := m.make()
-	if err := d.p.copyTo(h, e); err != nil {
-		return nil, err
+	for i := range p.entries {
+		read(i, &p.entries[i])
 	}
-	sum := h.Sum(nil)
-	d.done[key] = sum
-	return sum, nil
+	for i := range p.folders {
+		read(len(p.entries)+i, &p.folders[i])
+	}
+	_ = readers.Wait()
+	for _, err := range faults {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return done, nil
 }

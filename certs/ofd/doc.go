@@ -141,16 +141,18 @@ const (
 	OriginalSM3 = "OriginalSM3"
 )
 
-// Steps of a document, in order. A package that is refused has one failed step, [StepPackage] … [StepDocument], and
-// nothing else.
+// Steps of a document, in order. A package that is refused has one step, [StepPackage] … [StepWork], and nothing
+// else.
 const (
-	StepPackage     = "ofd-package"      // a zip within bounds, with plain names and nothing hidden
-	StepUnique      = "ofd-entries"      // no two files of one name, letter case aside
+	StepPackage     = "ofd-package"      // a zip within bounds that is the same files to every reader
+	StepUnique      = "ofd-entries"      // no two files of one name, however it is spelled
 	StepXML         = "ofd-xml"          // XML without entities, within bounds
 	StepDocument    = "ofd-document"     // one document, and what it leads to is there
+	StepWork        = "ofd-work"         // only, and not checkable, when reading and verifying cost more than a package of its size may
 	StepExpires     = "ofd-copy-expires" // an annotated copy may still be used; only when it names an end
 	StepSigned      = "ofd-signed"       // there is a signature
 	StepCoverage    = "ofd-coverage"     // every file is under a signature that holds
+	StepMetadata    = "ofd-metadata"     // the metadata are under a signature that holds; only when there are any
 	StepList        = "ofd-list"         // GM/T 0099: the files are those of OFDEntries.xml; only when that file exists
 	StepListSigned  = "ofd-list-signed"  // GM/T 0099: OFDEntries.xml is signed; the judge's steps come after it
 	StepListContent = "ofd-list-content" // GM/T 0099: the list has names, not digests
@@ -165,6 +167,7 @@ const (
 	StepContent    = "signature-content"    // Type=Sign: what was signed is the digest of Signature.xml
 	StepSealFile   = "signature-seal-file"  // Type=Seal: Seal.esl is the seal that was used
 	StepStamp      = "signature-stamp"      // Type=Seal: the seal shows on pages that exist
+	StepStampArea  = "signature-stamp-area" // Type=Seal: it cannot hide a page or another seal
 	StepExtent     = "signature-extent"     // it covers every file that is not of a signature
 )
 
@@ -211,8 +214,16 @@ type Signature struct {
 
 // A Refusal is the error of a package that is not read further.
 type Refusal struct {
-	Step   string // StepPackage, StepUnique, StepXML or StepDocument
+	Step   string // StepPackage, StepUnique, StepXML, StepDocument or StepWork
 	Reason string // one sentence
 }
 
 func (r *Refusal) Error() string { return "refuse ofd package: " + r.Reason }
+
+// Taken is the refusal as a step: failed, but that what costs too much to verify is not checkable. It may be right.
+func (r *Refusal) Taken() license.Step {
+	if r.Step == StepWork {
+		return notCheckable(r.Step, sentence(r.Reason))
+	}
+	return failed(r.Step, r.Reason)
+}

@@ -20,18 +20,18 @@ type docEntries struct {
 }
 
 // readFileList reads OFDEntries.xml; nil when the package has none.
-func (p *Package) readFileList() (*docEntries, error) {
-	raw, err := p.read(fileList, MaxXML)
+func (p *Package) readFileList(ctx context.Context, b *budget) (*docEntries, error) {
+	raw, err := p.read(ctx, fileList, MaxXML, b)
 	if errors.Is(err, errMissing) {
 		return nil, nil
 	}
 	var root *node
 	if err == nil {
-		root, err = parseTree(fileList, raw)
+		root, err = parseTree(ctx, fileList, raw, b)
 	}
 	var refusal *Refusal
 	switch {
-	case errors.As(err, &refusal):
+	case errors.As(err, &refusal) && refusal.Step == StepXML:
 		return &docEntries{fault: refusal.Reason}, nil
 	case err != nil:
 		return nil, err
@@ -43,6 +43,9 @@ func (p *Package) readFileList() (*docEntries, error) {
 	}
 	e.value, _ = p.locate(fileList, root.value("SignedValueLoc"))
 	for f := range root.child("FileList").all("File") {
+		if err := b.spend(workPerRef); err != nil {
+			return nil, err
+		}
 		e.files = append(e.files, f.attr("FileLoc"))
 	}
 	return e, nil
@@ -65,10 +68,10 @@ func (v *verification) fileList(ctx context.Context, e *docEntries) ([]license.S
 	if e.value == "" {
 		return append(steps, failed(StepListSigned, "The signature of OFDEntries.xml is not in the package.")), nil
 	}
-	value, err := v.read(e.value, MaxValue)
+	value, err := v.readValue(ctx, e.value)
 	var refusal *Refusal
 	switch {
-	case errors.As(err, &refusal):
+	case errors.As(err, &refusal) && refusal.Step == StepXML:
 		return append(steps, failed(StepListSigned, refusal.Reason)), nil
 	case err != nil:
 		return nil, err
@@ -77,7 +80,7 @@ func (v *verification) fileList(ctx context.Context, e *docEntries) ([]license.S
 	}
 	digest := sm.Digest(e.raw)
 	proof := v.judges.CMS(ctx, value, digest[:])
-	signedStep := stepContent(proof.Content, digest[:], e.raw)
+	signedStep := stepContent(proof, digest[:], e.raw)
 	signedStep.Name = StepListSigned
 	if signedStep.State == license.Failed {
 		signedStep.Reason = "What was signed is not the OFDEntries.xml of the package."

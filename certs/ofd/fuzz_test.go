@@ -2,6 +2,7 @@ package ofd_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -30,7 +31,7 @@ func FuzzVerify(f *testing.F) {
 	known := [][]byte{openedFiles(sealed), openedFiles(annotated)}
 	f.Fuzz(func(t *testing.T, pkg []byte) {
 		r := b.verify(t, pkg)
-		p, err := ofd.Open(bytes.NewReader(pkg), int64(len(pkg)))
+		p, err := ofd.Open(context.Background(), bytes.NewReader(pkg), int64(len(pkg)))
 		var refusal *ofd.Refusal
 		if errors.As(err, &refusal) != (p == nil) {
 			t.Fatalf("opened: %v, %v", p != nil, err)
@@ -46,7 +47,7 @@ func FuzzVerify(f *testing.F) {
 
 // openedFiles are the paths of a package, one to a line.
 func openedFiles(pkg []byte) []byte {
-	p, err := ofd.Open(bytes.NewReader(pkg), int64(len(pkg)))
+	p, err := ofd.Open(context.Background(), bytes.NewReader(pkg), int64(len(pkg)))
 	if err != nil {
 		return nil
 	}

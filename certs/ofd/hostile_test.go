@@ -45,7 +45,9 @@ func zipOf(tb testing.TB, raw bool, entries ...put) []byte {
 	return b.Bytes()
 }
 
-func named(name string) put { return put{zip.FileHeader{Name: name}, []byte("x")} }
+func named(name string) put {
+	return put{zip.FileHeader{Name: name, Method: zip.Deflate}, []byte("x")}
+}
 
 // hostile are packages that must be refused, each with the step that names why.
 func hostile(tb testing.TB, sealed []byte) map[string]struct {
@@ -196,7 +198,7 @@ func TestCutOff(t *testing.T) {
 	b := newBureau(t)
 	pkg := b.sealed(t)
 	for n := range pkg {
-		p, err := ofd.Open(bytes.NewReader(pkg[:n]), int64(n))
+		p, err := ofd.Open(t.Context(), bytes.NewReader(pkg[:n]), int64(n))
 		var refusal *ofd.Refusal
 		if p != nil || !errors.As(err, &refusal) || refusal.Step != ofd.StepPackage || refusal.Reason == "" {
 			t.Fatalf("%d bytes: %v", n, err)

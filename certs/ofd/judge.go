@@ -61,7 +61,8 @@ func JudgeCMS(v *cms.Verifier) func(ctx context.Context, signedData, content []b
 		if err != nil {
 			return Proof{Steps: v.Verify(ctx, signedData, content, time.Time{}).Steps}
 		}
-		if !m.Detached {
+		v := *v
+		if v.Digest = content; !m.Detached {
 			content = nil
 		}
 		r := v.Judge(ctx, m, content, time.Time{})

@@ -1,8 +1,10 @@
 package ofd
 
 import (
+	"context"
 	"errors"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -12,15 +14,18 @@ const maxAttachments = 16
 // Data returns the metadata (GB/T 36903 short names): CustomDatas of OFD.xml, and when those have no name of the
 // standard that of an XML attachment, which is where some makers put it.
 func (p *Package) Data() []Datum {
-	for _, d := range p.data {
-		if short(d.Name) {
-			return p.data
-		}
-	}
 	if len(p.attached) > 0 {
 		return p.attached
 	}
 	return p.data
+}
+
+// dataIn are the files that [Package.Data] depends on.
+func (p *Package) dataIn() []string {
+	if len(p.attached) > 0 {
+		return p.attachedIn
+	}
+	return []string{rootFile}
 }
 
 // Value returns the first value of a name, empty when there is none.
@@ -38,18 +43,22 @@ func short(name string) bool {
 	return strings.HasPrefix(name, "KZ_") || len(name) >= 4 && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }
 
-// readAttachments looks for metadata in the attachments. An attachment that is no XML is none of our business.
-func (p *Package) readAttachments(doc *node) error {
+// readAttachments looks for metadata in the attachments, when OFD.xml has none. An attachment that is no XML is none of our
+// business.
+func (p *Package) readAttachments(ctx context.Context, doc *node, b *budget) error {
 	at, err := p.locate(p.document, doc.value("Attachments"))
-	if err != nil {
+	if err != nil || slices.ContainsFunc(p.data, func(d Datum) bool { return short(d.Name) }) {
 		return nil
 	}
-	list, err := p.tree(at)
+	list, err := p.tree(ctx, at, b)
 	if err != nil {
 		return err
 	}
 	left := maxAttachments
 	for a := range list.all("Attachment") {
+		if err := b.spend(workPerRef); err != nil {
+			return err
+		}
 		file, err := p.locate(at, a.value("FileLoc"))
 		if err != nil || !strings.EqualFold(path.Ext(file), ".xml") && !strings.EqualFold(a.attr("Format"), "xml") {
 			continue
@@ -57,15 +66,17 @@ func (p *Package) readAttachments(doc *node) error {
 		if left--; left < 0 || len(p.attached) > 0 {
 			break
 		}
-		root, err := p.tree(file)
+		root, err := p.tree(ctx, file, b)
 		var refusal *Refusal
 		switch {
-		case errors.As(err, &refusal):
+		case errors.As(err, &refusal) && refusal.Step == StepXML:
 			continue
 		case err != nil:
 			return err
 		}
-		p.attached = searchData(root)
+		if p.attached = searchData(root); len(p.attached) > 0 {
+			p.attachedIn = []string{rootFile, p.document, at, file}
+		}
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ import (
 
 func open(t *testing.T, pkg []byte) *ofd.Package {
 	t.Helper()
-	p, err := ofd.Open(bytes.NewReader(pkg), int64(len(pkg)))
+	p, err := ofd.Open(t.Context(), bytes.NewReader(pkg), int64(len(pkg)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestSealed(t *testing.T) {
 	for _, s := range r.Steps {
 		names = append(names, s.Name)
 	}
-	want := []string{ofd.StepPackage, ofd.StepUnique, ofd.StepXML, ofd.StepDocument, ofd.StepSigned, ofd.StepCoverage}
+	want := []string{ofd.StepPackage, ofd.StepUnique, ofd.StepXML, ofd.StepDocument, ofd.StepSigned, ofd.StepCoverage, ofd.StepMetadata}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
 	}
@@ -171,7 +171,7 @@ func TestSealed(t *testing.T) {
 	for _, name := range []string{
 		ofd.StepForm, ofd.StepMethod, ofd.StepMissing, ofd.StepReferences, "seal-data-hash", "seal-property-info",
 		"seal-signature", "seal-made", "seal-signer-listed", "seal-signer-chain", "seal-maker-chain", "seal-period",
-		ofd.StepSealFile, ofd.StepStamp, ofd.StepExtent,
+		ofd.StepSealFile, ofd.StepStamp, ofd.StepStampArea, ofd.StepExtent,
 	} {
 		if got := step(s.Steps, name); got.State != license.OK {
 			t.Errorf("%s: %+v", name, got)

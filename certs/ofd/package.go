@@ -1,6 +1,7 @@
 package ofd
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"context"
@@ -13,7 +14,7 @@ import (
 	"strings"
 	"sync"
 
-	"oncegate/license"
+	"oncegate/sheet"
 )
 
 // A Package is an OFD package that was read within bounds. It is safe for concurrent use when its reader is.
@@ -22,18 +23,24 @@ type Package struct {
 	ID, Title, Version string
 
 	r       io.ReaderAt
-	entries []entry // by name
+	size    int64
+	entries []entry // files, by name
+	folders []entry // likewise
 	idle    inflaters
+	left    *budget // by opening
 
 	root       *node  // OFD.xml
 	rootEnd    int64  // offset of the end tag of DocBody in OFD.xml
 	document   string // path of Document.xml
 	signatures string // path of Signatures.xml, empty when there is none
 	pages      []pageRef
+	pageIDs    map[string]int // index in pages
+	area       *sheet.Box     // of pages that state none, nil when the document does not either
 
 	signaturesLost bool // OFD.xml leads to a list of signatures that is not there
 	data           []Datum
 	attached       []Datum
+	attachedIn     []string // the files that lead to attached, and the one that has it
 }
 
 // pageRef is a page of the outline.
@@ -42,26 +49,44 @@ type pageRef struct{ id, path string }
 // rootFile is the entrance of every package, clause 7.1.
 const rootFile = "/OFD.xml"
 
-// Open reads the outline of a package of size bytes: entries, OFD.xml and Document.xml. The error is a *Refusal or the
-// reader's. The package reads from r as long as it is used.
-func Open(r io.ReaderAt, size int64) (*Package, error) {
-	entries, err := readEntries(r, size)
+// Open reads the outline of a package of size bytes: entries, OFD.xml and Document.xml. The error is a *Refusal, the reader's
+// or ctx's. The package reads from r as long as it is used.
+//
+// What the zip says of its entries is checked here; that each unpacks to just that is checked where it is read, and of all
+// files by [Package.Verify].
+func Open(ctx context.Context, r io.ReaderAt, size int64) (*Package, error) {
+	all, err := readEntries(ctx, r, size)
 	if err != nil {
 		return nil, err
 	}
-	p := &Package{r: r, entries: entries}
-	if err := p.readRoot(); err != nil {
+	p := &Package{r: r, size: size}
+	for _, e := range all {
+		if e.folder() {
+			p.folders = append(p.folders, e)
+		} else {
+			p.entries = append(p.entries, e)
+		}
+	}
+	whole := newBudget(size)
+	b := whole.opening(size)
+	may := b.work
+	if err := b.spend(int64(len(all)) * workPerFile); err != nil {
 		return nil, err
 	}
-	if err := p.readDocument(); err != nil {
+	if err := p.readRoot(ctx, b); err != nil {
 		return nil, err
 	}
+	if err := p.readDocument(ctx, b); err != nil {
+		return nil, err
+	}
+	b.work += whole.work - may
+	p.left = b
 	return p, nil
 }
 
 // readRoot reads OFD.xml.
-func (p *Package) readRoot() error {
-	root, err := p.tree(rootFile)
+func (p *Package) readRoot(ctx context.Context, b *budget) error {
+	root, err := p.tree(ctx, rootFile, b)
 	switch {
 	case errors.Is(err, errMissing):
 		return refuse(StepDocument, "the package has no OFD.xml")
@@ -96,22 +121,28 @@ func (p *Package) readRoot() error {
 }
 
 // readDocument reads Document.xml: the pages and the attachments with metadata.
-func (p *Package) readDocument() error {
-	doc, err := p.tree(p.document)
+func (p *Package) readDocument(ctx context.Context, b *budget) error {
+	doc, err := p.tree(ctx, p.document, b)
 	if err != nil {
 		return err
 	}
+	p.area = parseBox(doc.child("CommonData").child("PageArea").value("PhysicalBox"))
+	p.pageIDs = make(map[string]int)
 	for page := range doc.child("Pages").all("Page") {
+		if err := b.spend(workPerRef); err != nil {
+			return err
+		}
 		at, err := p.locate(p.document, page.attr("BaseLoc"))
 		if err != nil {
 			return refuse(StepDocument, "page %d of the document is not in the package", len(p.pages)+1)
 		}
+		p.pageIDs[page.attr("ID")] = len(p.pages)
 		p.pages = append(p.pages, pageRef{page.attr("ID"), at})
 	}
 	if len(p.pages) == 0 {
 		return refuse(StepDocument, "the document has no page")
 	}
-	return p.readAttachments(doc)
+	return p.readAttachments(ctx, doc, b)
 }
 
 // Pages is how many pages the document has.
@@ -160,18 +191,36 @@ func (p *Package) find(at string) *entry {
 // readWhole is up to how many packed bytes a file is read at once.
 const readWhole = 256 << 10
 
-// copyTo writes the unpacked content of e to w and checks its length and checksum. No more than what the zip declares is
-// unpacked.
-func (p *Package) copyTo(w io.Writer, e *entry) error {
-	var packed io.Reader = io.NewSectionReader(p.r, e.data, e.packed)
+// cancelled is a reader that ends with its context.
+type cancelled struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c cancelled) Read(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(b)
+}
+
+// copyTo writes the unpacked content of e to w and checks its length and checksum, and that unpacking used every packed byte.
+// No more than what the zip declares is unpacked.
+func (p *Package) copyTo(ctx context.Context, w io.Writer, e *entry) error {
+	var packed interface {
+		io.Reader
+		io.ByteReader // so that inflating reads no byte too many
+	}
 	if e.packed <= readWhole { // inflating from memory takes a tenth less
 		b := make([]byte, e.packed)
 		if err := readAt(p.r, b, e.data); err != nil {
 			return err
 		}
 		packed = bytes.NewReader(b)
+	} else {
+		packed = bufio.NewReaderSize(cancelled{ctx, io.NewSectionReader(p.r, e.data, e.packed)}, 64<<10)
 	}
-	content := packed
+	content := io.Reader(packed)
 	if e.method == deflated {
 		inflate, err := p.idle.take(packed)
 		if err != nil {
@@ -181,12 +230,18 @@ func (p *Package) copyTo(w io.Writer, e *entry) error {
 		content = inflate
 	}
 	sum := crc32.NewIEEE()
-	n, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(content, e.size+1))
+	n, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(cancelled{ctx, content}, e.size+1))
 	var corrupt flate.CorruptInputError
 	switch {
 	case errors.As(err, &corrupt) || errors.Is(err, io.ErrUnexpectedEOF) || err == nil && (n != e.size || sum.Sum32() != e.crc):
 		return refuse(StepPackage, "the file %s does not unpack to what the zip says", quote(e.name))
 	case err != nil:
+		return fmt.Errorf("read ofd package: %w", err)
+	}
+	switch _, err := packed.ReadByte(); {
+	case err == nil:
+		return refuse(StepPackage, "the file %s has packed bytes that unpacking does not use", quote(e.name))
+	case !errors.Is(err, io.EOF):
 		return fmt.Errorf("read ofd package: %w", err)
 	}
 	return nil
@@ -217,7 +272,7 @@ func (i *inflaters) put(inflate io.ReadCloser) {
 }
 
 // read returns the content of a file of at most limit bytes.
-func (p *Package) read(at string, limit int64) ([]byte, error) {
+func (p *Package) read(ctx context.Context, at string, limit int64, b *budget) ([]byte, error) {
 	e := p.find(at)
 	switch {
 	case e == nil:
@@ -225,32 +280,35 @@ func (p *Package) read(at string, limit int64) ([]byte, error) {
 	case e.size > limit:
 		return nil, refuse(StepXML, "the file %s has more than %d bytes", quote(at), limit)
 	}
-	var b bytes.Buffer
-	b.Grow(int(e.size))
-	if err := p.copyTo(&b, e); err != nil {
+	if content, kept := b.files[at]; kept {
+		return content, nil
+	}
+	if err := b.unpack(e); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), nil
+	var content bytes.Buffer
+	content.Grow(int(e.size))
+	if err := p.copyTo(ctx, &content, e); err != nil {
+		return nil, err
+	}
+	b.keep(at, content.Bytes())
+	return content.Bytes(), nil
 }
 
 // tree reads a file as XML.
-func (p *Package) tree(at string) (*node, error) {
-	b, err := p.read(at, MaxXML)
+func (p *Package) tree(ctx context.Context, at string, b *budget) (*node, error) {
+	text, err := p.read(ctx, at, MaxXML, b)
 	if err != nil {
 		return nil, err
 	}
-	return parseTree(at, b)
+	return parseTree(ctx, at, text, b)
 }
 
 // Verify opens and judges; a refusal is a failed step. The error is the reader's.
 func Verify(ctx context.Context, r io.ReaderAt, size int64, j Judges) (Report, error) {
-	p, err := Open(r, size)
-	var refusal *Refusal
-	switch {
-	case errors.As(err, &refusal):
-		return Report{Steps: []license.Step{{Name: refusal.Step, State: license.Failed, Reason: sentence(refusal.Reason)}}}, nil
-	case err != nil:
-		return Report{}, err
+	p, err := Open(ctx, r, size)
+	if err != nil {
+		return refused(err)
 	}
 	return p.Verify(ctx, j)
 }

@@ -2,107 +2,126 @@ package ofd
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"io"
 	"math"
 	"slices"
-	"strings"
-	"unicode/utf8"
 )
 
-// checkName refuses names that some system would take for another file, or for one outside of the package.
-func checkName(name string) error {
-	switch {
-	case name == "" || len(name) > maxName || !utf8.ValidString(name):
-		return refuse(StepPackage, "the file name %s is empty, too long or not UTF-8", quote(name))
-	case strings.ContainsAny(name, "\\:") || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		return refuse(StepPackage, "the file name %s has a back slash, colon or control character", quote(name))
-	case name[0] == '/':
-		return refuse(StepPackage, "the file name %s is absolute", quote(name))
-	}
-	for part := range strings.SplitSeq(strings.TrimSuffix(name, "/"), "/") {
-		if part == "" || part == "." || part == ".." || strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ") {
-			return refuse(StepPackage, "the file name %s leaves its folder or has an empty part", quote(name))
-		}
-	}
-	return nil
-}
-
-// placeEntries finds where the bytes of each entry lie, and that nothing lies before, between or under them.
-func placeEntries(r io.ReaderAt, all []entry, directory int64) error {
+// placeEntries finds where the bytes of each entry lie, compares local headers and data descriptors with the directory, and
+// demands that entries follow each other from the first byte of the package to the directory without a gap.
+func placeEntries(ctx context.Context, r io.ReaderAt, all []entry, directory int64) error {
 	slices.SortFunc(all, func(a, b entry) int { return cmp.Compare(a.header, b.header) })
 	at := int64(0)
-	var head [localSize + maxName]byte
 	for i := range all {
-		e := &all[i]
-		if e.header < at {
-			return refuse(StepPackage, "the files %s and %s lie over each other", quote(all[max(i, 1)-1].name), quote(e.name))
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if e.header-at > gap(all, i) {
+		e := &all[i]
+		switch {
+		case e.header < at:
+			return refuse(StepPackage, "the files %s and %s lie over each other", quote(all[max(i, 1)-1].name), quote(e.name))
+		case e.header > at:
 			return refuse(StepPackage, "there are bytes before the file %s that belong to no file", quote(e.name))
 		}
-		local := head[:localSize+len(e.name)]
-		if e.header+int64(len(local)) > directory {
-			return refuse(StepPackage, "the file %s lies outside of the zip", quote(e.name))
-		}
-		if err := readAt(r, local, e.header); err != nil {
+		if err := placeEntry(r, e, directory); err != nil {
 			return err
 		}
-		extra := make([]byte, binary.LittleEndian.Uint16(local[28:]))
-		if err := readAt(r, extra, e.header+int64(len(local))); err != nil {
-			return err
-		}
-		if !agrees(local, extra, *e) {
-			return refuse(StepPackage, "the file %s is named or sized differently in two places of the zip", quote(e.name))
-		}
-		e.data = e.header + int64(len(local)+len(extra))
-		if at = e.data + e.packed; at > directory {
-			return refuse(StepPackage, "the file %s lies outside of the zip", quote(e.name))
+		at = e.data + e.packed
+		if e.flags&flagDescriptor != 0 {
+			at += descriptorSize
 		}
 	}
-	if directory-at > gap(all, len(all)) {
+	if at != directory {
 		return refuse(StepPackage, "there are bytes before the zip directory that belong to no file")
 	}
 	return nil
 }
 
-// gap is how many bytes may lie before entry i: the data descriptor of the entry before it.
-func gap(all []entry, i int) int64 {
-	if i > 0 && all[i-1].flags&8 != 0 {
-		return maxGap
+// placeEntry reads the local header of an entry, and the data descriptor behind its bytes where it has one.
+func placeEntry(r io.ReaderAt, e *entry, directory int64) error {
+	var head [localSize + maxName]byte
+	local := head[:localSize+len(e.name)]
+	e.data = e.header + int64(len(local))
+	if e.data > directory {
+		return refuse(StepPackage, "the file %s lies outside of the zip", quote(e.name))
 	}
-	return 0
+	if err := readAt(r, local, e.header); err != nil {
+		return err
+	}
+	var extra [maxExtra]byte
+	n := int(binary.LittleEndian.Uint16(local[28:]))
+	if n > len(extra) {
+		return refuse(StepPackage, "the extra fields of the file %s are too long", quote(e.name))
+	}
+	if err := readAt(r, extra[:n], e.data); err != nil {
+		return err
+	}
+	if err := agrees(local, extra[:n], *e); err != nil {
+		return err
+	}
+	e.data += int64(n)
+	end := e.data + e.packed
+	if e.flags&flagDescriptor != 0 {
+		end += descriptorSize
+	}
+	if end > directory {
+		return refuse(StepPackage, "the file %s lies outside of the zip", quote(e.name))
+	}
+	if e.flags&flagDescriptor == 0 {
+		return nil
+	}
+	var d [descriptorSize]byte
+	if err := readAt(r, d[:], e.data+e.packed); err != nil {
+		return err
+	}
+	u32 := func(i int) uint32 { return binary.LittleEndian.Uint32(d[i:]) }
+	if u32(0) != descriptorMagic || u32(4) != e.crc || int64(u32(8)) != e.packed || int64(u32(12)) != e.size {
+		return refuse(StepPackage, "behind the file %s stands no data descriptor with what the zip directory says", quote(e.name))
+	}
+	return nil
 }
 
-// agrees compares an entry's local header, and the extra field behind it, with its header in the directory. Sizes may come
-// later, in a data descriptor, or stand in a zip64 field although they are small: some .NET writers do that.
-func agrees(b, extra []byte, e entry) bool {
+// agrees compares an entry's local header, and the extra fields behind it, with its header in the directory. Beside a data
+// descriptor each of checksum and sizes may be zero: writers that stream fill in what they know.
+func agrees(b, extra []byte, e entry) error {
 	u16 := func(i int) uint16 { return binary.LittleEndian.Uint16(b[i:]) }
 	u32 := func(i int) int64 { return int64(binary.LittleEndian.Uint32(b[i:])) }
-	if u32(0) != localMagic || u16(8) != e.method || int(u16(26)) != len(e.name) || string(b[localSize:]) != e.name {
-		return false
+	differs := func(what string) error {
+		return refuse(StepPackage, "the zip says two things of the %s of the file %s", what, quote(e.name))
 	}
-	packed, size := u32(18), u32(22)
-	if u16(6)&8 != 0 && packed == 0 && size == 0 {
-		return true
+	switch {
+	case u32(0) != localMagic || int(u16(26)) != len(e.name) || string(b[localSize:]) != e.name:
+		return differs("name")
+	case u16(4) > maxVersion:
+		return refuse(StepPackage, "the file %s needs version %d of zip to be unpacked", quote(e.name), u16(4))
+	case u16(6) != e.flags:
+		return differs("flags")
+	case u16(8) != e.method:
+		return differs("method")
 	}
-	if packed == math.MaxUint32 && size == math.MaxUint32 {
-		packed, size = zip64(extra)
+	if err := checkExtra(extra, e, true); err != nil {
+		return err
 	}
-	return packed == e.packed && size == e.size && uint32(u32(14)) == e.crc
+	crc, packed, size := u32(14), u32(18), u32(22)
+	if packed == math.MaxUint32 && size == math.MaxUint32 && hasZip64(extra) {
+		packed, size = e.packed, e.size
+	}
+	later := func(v int64) bool { return v == 0 && e.flags&flagDescriptor != 0 }
+	switch {
+	case crc != int64(e.crc) && !later(crc):
+		return differs("checksum")
+	case packed != e.packed && !later(packed), size != e.size && !later(size):
+		return differs("size")
+	}
+	return nil
 }
 
-// zip64 reads the sizes in an extra field; negative when there are none.
-func zip64(extra []byte) (packed, size int64) {
-	for len(extra) >= 4 {
-		tag, n := binary.LittleEndian.Uint16(extra), int(binary.LittleEndian.Uint16(extra[2:]))
-		if extra = extra[4:]; n > len(extra) {
-			break
-		}
-		if tag == 1 && n >= 16 {
-			return int64(binary.LittleEndian.Uint64(extra[8:])), int64(binary.LittleEndian.Uint64(extra))
-		}
-		extra = extra[n:]
+// hasZip64 says whether there are zip64 sizes among extra fields, which checkExtra has found to be well-formed.
+func hasZip64(extra []byte) bool {
+	for len(extra) >= 4 && binary.LittleEndian.Uint16(extra) != tagZip64 {
+		extra = extra[4+binary.LittleEndian.Uint16(extra[2:]):]
 	}
-	return -1, -1
+	return len(extra) >= 4
 }

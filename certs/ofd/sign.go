@@ -23,14 +23,15 @@ const (
 // Sign adds a signature over every file of pkg but Signatures.xml. Signatures that are there stay valid; the new one
 // covers them too. ErrSigning says that s does not fit, a *Refusal that pkg cannot be read.
 func (c Config) Sign(ctx context.Context, pkg []byte, s Signing) ([]byte, error) {
-	p, err := Open(bytes.NewReader(pkg), int64(len(pkg)))
+	p, err := Open(ctx, bytes.NewReader(pkg), int64(len(pkg)))
 	if err != nil {
 		return nil, err
 	}
 	if err := checkSigning(p, s); err != nil {
 		return nil, err
 	}
-	list, err := p.readList()
+	b := p.left.clone()
+	list, err := p.readList(ctx, b)
 	switch {
 	case err != nil:
 		return nil, err
@@ -39,7 +40,7 @@ func (c Config) Sign(ctx context.Context, pkg []byte, s Signing) ([]byte, error)
 	case p.find(fileList) != nil:
 		return nil, fmt.Errorf("%w: its list of files (GM/T 0099) would not hold any more", ErrSigning)
 	}
-	g := signer{Config: c, p: p, s: s, list: list}
+	g := signer{Config: c, p: p, s: s, list: list, budget: b}
 	return g.sign(ctx)
 }
 
@@ -71,17 +72,18 @@ type signer struct {
 	s    Signing
 	list []listed
 
+	budget *budget
 	folder string // of the new signature
 	root   []byte // OFD.xml
 }
 
 // sign makes the files of the signature and puts them behind those that are there.
 func (g *signer) sign(ctx context.Context) ([]byte, error) {
-	listFile, err := g.prepare()
+	listFile, err := g.prepare(ctx)
 	if err != nil {
 		return nil, err
 	}
-	description, err := g.description(listFile)
+	description, err := g.description(ctx, listFile)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +123,8 @@ func (g *signer) sign(ctx context.Context) ([]byte, error) {
 }
 
 // prepare finds a folder for the signature and has OFD.xml lead to the list of signatures, the path of which it returns.
-func (g *signer) prepare() (string, error) {
-	root, err := g.p.read(rootFile, MaxXML)
+func (g *signer) prepare(ctx context.Context) (string, error) {
+	root, err := g.p.read(ctx, rootFile, MaxXML, g.budget)
 	if err != nil {
 		return "", err
 	}
@@ -159,23 +161,27 @@ func prefixOf(n *node) string {
 }
 
 // description writes Signature.xml, clause 18.2.
-func (g *signer) description(listFile string) ([]byte, error) {
+func (g *signer) description(ctx context.Context, listFile string) ([]byte, error) {
 	m := newMarkup("Signature")
 	m.begin("SignedInfo")
 	m.empty("Provider", "ProviderName", g.creator(), "Version", g.version(), "Company", g.creator())
 	m.text("SignatureMethod", methodSM2)
 	m.text("SignatureDateTime", g.now().UTC().Format("20060102150405Z"))
 	m.begin("References", "CheckMethod", methodSM3)
-	sums := digests{g.p, make(map[digestKey][]byte)}
 	sm3, _ := methodOf(methodSM3)
+	want := wants{digests: make(map[string][]method)}
+	for _, f := range g.p.Files() {
+		want.digests[f] = []method{sm3}
+	}
+	sums, err := g.p.contents(ctx, want, g.budget)
+	if err != nil {
+		return nil, err
+	}
 	for _, f := range g.p.Files() {
 		if f == listFile {
 			continue
 		}
-		sum, err := sums.of(f, sm3)
-		if err != nil {
-			return nil, err
-		}
+		sum := sums[digestKey{f, sm3.name}]
 		if f == rootFile {
 			own := sm.Digest(g.root)
 			sum = own[:]

@@ -1,10 +1,11 @@
 package ofd
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"path"
-	"strconv"
+	"slices"
 	"strings"
 
 	"oncegate/sheet"
@@ -23,16 +24,19 @@ type listed struct {
 }
 
 // readList reads Signatures.xml.
-func (p *Package) readList() ([]listed, error) {
+func (p *Package) readList(ctx context.Context, b *budget) ([]listed, error) {
 	if p.signatures == "" {
 		return nil, nil
 	}
-	root, err := p.tree(p.signatures)
+	root, err := p.tree(ctx, p.signatures, b)
 	if err != nil {
 		return nil, err
 	}
 	var list []listed
 	for s := range root.all("Signature") {
+		if err := b.spend(workPerRef); err != nil {
+			return nil, err
+		}
 		if len(list) == MaxSignatures {
 			return nil, refuse(StepDocument, "the package has more than %d signatures", MaxSignatures)
 		}
@@ -76,12 +80,12 @@ type stampAnnot struct {
 }
 
 // readSigned reads a Signature.xml of at most limit bytes. The order of elements differs by vendor.
-func (p *Package) readSigned(l listed, limit int64) (*signed, error) {
-	raw, err := p.read(l.path, limit)
+func (p *Package) readSigned(ctx context.Context, l listed, limit int64, b *budget) (*signed, error) {
+	raw, err := p.read(ctx, l.path, limit, b)
 	if err != nil {
 		return nil, err
 	}
-	root, err := parseTree(l.path, raw)
+	root, err := parseTree(ctx, l.path, raw, b)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +97,9 @@ func (p *Package) readSigned(l listed, limit int64) (*signed, error) {
 	refs := info.child("References")
 	s.checkMethod = refs.attr("CheckMethod")
 	for r := range refs.all("Reference") {
+		if err := b.spend(workPerRef); err != nil {
+			return nil, err
+		}
 		ref := reference{name: r.attr("FileRef")}
 		ref.path, _ = p.locate(l.path, ref.name)
 		if v, err := base64.StdEncoding.DecodeString(r.value("CheckValue")); err == nil {
@@ -101,6 +108,9 @@ func (p *Package) readSigned(l listed, limit int64) (*signed, error) {
 		s.references = append(s.references, ref)
 	}
 	for a := range info.all("StampAnnot") {
+		if err := b.spend(workPerRef); err != nil {
+			return nil, err
+		}
 		_, clipped := a.attr("Clip"), a.attr("Clip") != ""
 		s.stamps = append(s.stamps, stampAnnot{a.attr("PageRef"), parseBox(a.attr("Boundary")), parseBox(a.attr("Clip")), clipped})
 	}
@@ -122,36 +132,18 @@ func provider(n *node) string {
 	return strings.TrimSpace(name + " " + version)
 }
 
-// parseBox reads ST_Box: four numbers with spaces between; nil when it is none.
-func parseBox(s string) *sheet.Box {
-	parts := strings.Fields(s)
-	if len(parts) != 4 {
-		return nil
+// wants adds the files that References name, with their method, to what has to be digested, and those that are read later. A
+// method that is not known wants nothing.
+func (s *signed) wants(w wants) {
+	w.content[s.value], w.content[s.sealFile] = true, true
+	need := w.digests
+	m, known := methodOf(s.checkMethod)
+	if !known {
+		return
 	}
-	var v [4]float64
-	for i, part := range parts {
-		f, err := strconv.ParseFloat(part, 64)
-		if err != nil || f != f || f > 1e6 || f < -1e6 {
-			return nil
-		}
-		v[i] = f
-	}
-	return &sheet.Box{X: v[0], Y: v[1], W: v[2], H: v[3]}
-}
-
-// paths are the files that References name, each once.
-func (s *signed) paths() (paths []string) {
-	seen := make(map[string]bool, len(s.references))
 	for _, r := range s.references {
-		if r.path != "" && !seen[r.path] {
-			seen[r.path] = true
-			paths = append(paths, r.path)
+		if r.path != "" && !slices.ContainsFunc(need[r.path], func(n method) bool { return n.name == m.name }) {
+			need[r.path] = append(need[r.path], m)
 		}
 	}
-	return paths
-}
-
-// own says whether the file is part of the signature: bound by the value itself, or judged apart.
-func (s *signed) own(file string) bool {
-	return file == s.path || file == s.value || s.kind == typeSeal && file == s.sealFile
 }

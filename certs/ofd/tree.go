@@ -2,8 +2,10 @@ package ofd
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 )
@@ -26,16 +28,27 @@ type frame struct {
 
 // parseTree reads one XML file. Document type definitions, entities, doubled attributes and whatever breaks the bounds
 // are refused: none has a place in OFD, and readers disagree on them.
-func parseTree(name string, b []byte) (*node, error) {
-	if crowded(b) {
-		return nil, refuse(StepXML, "the file %s has more than %d attributes in one element", quote(name), maxAttributes)
+func parseTree(ctx context.Context, name string, b []byte, spend *budget) (*node, error) {
+	many := refuse(StepXML, "the file %s has more than %d attributes in one element", quote(name), maxAttributes)
+	large := refuse(StepXML, "the file %s has more than %d elements or %d levels", quote(name), MaxNodes, MaxDepth)
+	switch elements, crowded := weigh(b); {
+	case crowded:
+		return nil, many
+	case elements > MaxNodes:
+		return nil, large
+	}
+	if err := spend.spend(workPerXML * int64(len(b))); err != nil {
+		return nil, err
 	}
 	d := xml.NewDecoder(bytes.NewReader(b))
 	malformed := refuse(StepXML, "the file %s is not well-formed XML in UTF-8", quote(name))
 	top := &node{}
 	open := []frame{{node: top}}
-	count := 0
+	count, tokens := 0, 0
 	for {
+		if tokens++; tokens%1024 == 0 && ctx.Err() != nil {
+			return nil, fmt.Errorf("read ofd package: %w", ctx.Err())
+		}
 		before := d.InputOffset()
 		token, err := d.RawToken()
 		if errors.Is(err, io.EOF) {
@@ -54,7 +67,13 @@ func parseTree(name string, b []byte) (*node, error) {
 			}
 		case xml.StartElement:
 			if count++; count > MaxNodes || len(open) > MaxDepth {
-				return nil, refuse(StepXML, "the file %s has more than %d elements or %d levels", quote(name), MaxNodes, MaxDepth)
+				return nil, large
+			}
+			if err := spend.spend(workPerNode); err != nil {
+				return nil, err
+			}
+			if len(t.Attr) > maxAttributes {
+				return nil, many
 			}
 			if doubled(t.Attr) {
 				return nil, refuse(StepXML, "the file %s has an attribute twice in one element", quote(name))
@@ -76,17 +95,26 @@ func parseTree(name string, b []byte) (*node, error) {
 	return top.children[0], nil
 }
 
-// maxAttributes bounds the attributes of one element, which the decoder collects before anybody can count them.
-const maxAttributes = 256
+const (
+	maxAttributes = 32 // of one element: the standard needs about twenty
 
-// crowded says whether some element of b may have more than maxAttributes.
-func crowded(b []byte) bool {
+	// maxEquals bounds the equals signs between two tags: the decoder collects attributes before anybody can count them. Text
+	// may have some, too.
+	maxEquals = 256
+)
+
+// weigh counts what look like elements of b, before it costs anything to read them, and says whether one may have many more
+// than maxAttributes.
+func weigh(b []byte) (elements int, crowded bool) {
 	for part := range bytes.SplitSeq(b, []byte("<")) {
-		if len(part) > 2*maxAttributes && bytes.Count(part, []byte("=")) > maxAttributes {
-			return true
+		if len(part) > 0 && part[0] != '/' && part[0] != '!' && part[0] != '?' {
+			elements++
+		}
+		if len(part) > 2*maxEquals && bytes.Count(part, []byte("=")) > maxEquals {
+			crowded = true
 		}
 	}
-	return false
+	return elements, crowded
 }
 
 // doubled says whether two attributes have one name, prefixes aside.

@@ -13,12 +13,22 @@ import (
 // MaxValue bounds a SignedValue.dat or Seal.esl in bytes: a seal in use has 3–200 kB.
 const MaxValue = 2 << 20
 
+// readValue reads a signature value for its judge.
+func (v *verification) readValue(ctx context.Context, at string) ([]byte, error) {
+	if e := v.find(at); e != nil && e.size <= MaxValue {
+		if err := v.budget.spend(e.size * workPerValue); err != nil {
+			return nil, err
+		}
+	}
+	return v.read(ctx, at, MaxValue, v.budget)
+}
+
 // value has the signature value judged.
 func (v *verification) value(ctx context.Context, s *signed, one *Signature) error {
-	value, err := v.read(s.value, MaxValue)
+	value, err := v.readValue(ctx, s.value)
 	var refusal *Refusal
 	switch {
-	case errors.As(err, &refusal):
+	case errors.As(err, &refusal) && refusal.Step == StepXML:
 		one.Steps = append(one.Steps, failed(StepForm, sentence(refusal.Reason)))
 		return nil
 	case err != nil:
@@ -39,10 +49,10 @@ func (v *verification) value(ctx context.Context, s *signed, one *Signature) err
 	switch s.kind {
 	case typeSign:
 		if v.judges.CMS != nil {
-			one.Steps = append(one.Steps, stepContent(proof.Content, digest[:], s.raw))
+			one.Steps = append(one.Steps, stepContent(proof, digest[:], s.raw))
 		}
 	case typeSeal:
-		step, err := v.sealFile(s, proof.Seal)
+		step, err := v.sealFile(ctx, s, proof.Seal)
 		if err != nil {
 			return err
 		}
@@ -52,26 +62,31 @@ func (v *verification) value(ctx context.Context, s *signed, one *Signature) err
 }
 
 // stepContent says whether what SignedData carries is the signature's description. The standard has its digest; vendors
-// also sign the digest in base64, or the file itself. Without content inside, the judge was given the digest.
-func stepContent(content, digest, raw []byte) license.Step {
-	if content == nil || bytes.Equal(content, digest) || bytes.Equal(content, raw) ||
-		string(content) == base64.StdEncoding.EncodeToString(digest) {
+// also sign the digest in base64, or the file itself. Without content inside, the judge was given the digest, and what it says
+// of the signature holds for that.
+func stepContent(proof Proof, digest, raw []byte) license.Step {
+	content := proof.Content
+	switch {
+	case content == nil && !holds(proof.Steps):
+		return notCheckable(StepContent, "The signature does not hold: what was signed is not known.")
+	case content == nil, bytes.Equal(content, digest), bytes.Equal(content, raw),
+		string(content) == base64.StdEncoding.EncodeToString(digest):
 		return ok(StepContent)
 	}
 	return failed(StepContent, "What was signed is not the Signature.xml of the package.")
 }
 
 // sealFile compares Seal.esl with the seal inside the value.
-func (v *verification) sealFile(s *signed, inside []byte) (license.Step, error) {
+func (v *verification) sealFile(ctx context.Context, s *signed, inside []byte) (license.Step, error) {
 	if s.sealFile == "" {
 		return license.Step{Name: StepSealFile, State: license.OK, Reason: "The package has no Seal.esl, as the standard allows; the seal inside the signature value counts."}, nil
 	}
-	file, err := v.read(s.sealFile, MaxValue)
+	file, err := v.read(ctx, s.sealFile, MaxValue, v.budget)
 	var refusal *Refusal
 	switch {
 	case errors.Is(err, errMissing):
 		return notCheckable(StepSealFile, "The Seal.esl that the signature names is not in the package; the seal inside the signature value counts."), nil
-	case errors.As(err, &refusal):
+	case errors.As(err, &refusal) && refusal.Step == StepXML:
 		return failed(StepSealFile, sentence(refusal.Reason)), nil
 	case err != nil:
 		return license.Step{}, err

@@ -12,52 +12,88 @@ import (
 // verification is the work of one [Package.Verify].
 type verification struct {
 	*Package
+	budget  *budget
 	digests digests
 	judges  Judges
-	left    int64 // bytes of Signature.xml that may still be read
 }
 
-// Verify judges the package and its signatures. Broken files are failed steps; the error is the reader's, or ctx's.
+// Verify judges the package and its signatures within the bounds of its work. Broken files are failed steps; the error is the reader's, or ctx's.
 func (p *Package) Verify(ctx context.Context, j Judges) (Report, error) {
-	v := &verification{p, digests{p, make(map[digestKey][]byte)}, j, MaxDescriptions}
-	report := Report{Steps: []license.Step{ok(StepPackage), ok(StepUnique)}}
-	list, err := p.readList()
+	v := &verification{Package: p, budget: p.left.clone(), judges: j}
+	report, err := v.verify(ctx)
+	if err != nil {
+		return refused(err)
+	}
+	return report, nil
+}
+
+// refused is the report of a package that is not read further; other errors are passed on.
+func refused(err error) (Report, error) {
 	var refusal *Refusal
-	switch {
-	case errors.As(err, &refusal):
-		report.Steps = append(report.Steps, failed(refusal.Step, refusal.Reason))
-		return report, nil
-	case err != nil:
+	if errors.As(err, &refusal) {
+		return Report{Steps: []license.Step{refusal.Taken()}}, nil
+	}
+	return Report{}, err
+}
+
+// verify reads the descriptions of all signatures, then every file of the package once, and then has the values judged. The
+// error is a Refusal when the package as a whole is refused.
+func (v *verification) verify(ctx context.Context) (Report, error) {
+	list, err := v.readList(ctx, v.budget)
+	if err != nil {
 		return Report{}, err
 	}
-	report.Steps = append(report.Steps, ok(StepXML), ok(StepDocument))
-	report.Steps = append(report.Steps, p.stepExpires(j.Now)...)
-	report.Steps = append(report.Steps, p.stepSigned(list))
-
-	all := make([]*signed, len(list))
+	all, judged := make([]*signed, len(list)), make([]Signature, len(list))
+	want := wants{make(map[string][]method), make(map[string]bool)}
+	left := int64(MaxDescriptions)
 	for i, l := range list {
+		if all[i], judged[i], err = v.describe(ctx, l, &left); err != nil {
+			return Report{}, err
+		}
+		if all[i] != nil {
+			all[i].wants(want)
+			for _, a := range all[i].stamps {
+				if page, known := v.pageIDs[a.page]; known {
+					want.content[v.pages[page].path] = true
+				}
+			}
+		}
+	}
+	entries, err := v.readFileList(ctx, v.budget)
+	if err != nil {
+		return Report{}, err
+	}
+	if entries != nil {
+		want.content[entries.value] = true
+	}
+	if v.digests, err = v.contents(ctx, want, v.budget); err != nil {
+		return Report{}, err
+	}
+	for i, s := range all {
 		if err := ctx.Err(); err != nil {
 			return Report{}, fmt.Errorf("verify ofd package: %w", err)
 		}
-		s, one, err := v.signature(ctx, l)
-		if err != nil {
-			return Report{}, err
+		if s != nil {
+			if err := v.signature(ctx, s, &judged[i]); err != nil {
+				return Report{}, err
+			}
 		}
-		all[i] = s
-		report.Signatures = append(report.Signatures, one)
 	}
-	entries, err := v.readFileList()
-	if err != nil {
+	if err := v.stampAreas(ctx, all, judged); err != nil {
 		return Report{}, err
 	}
-	v.extents(all, report.Signatures)
-	report.Steps = append(report.Steps, v.coverage(all, report.Signatures, entries))
+	if err := v.extents(ctx, all, judged); err != nil {
+		return Report{}, err
+	}
+	report := Report{Signatures: judged}
+	metadata := v.stepMetadata(all, judged)
+	report.Steps = []license.Step{ok(StepPackage), ok(StepUnique), ok(StepXML), ok(StepDocument)}
+	report.Steps = append(report.Steps, v.stepExpires(v.judges.Now, metadata)...)
+	report.Steps = append(report.Steps, v.stepSigned(list), v.coverage(all, judged, entries))
+	report.Steps = append(report.Steps, metadata...)
 	steps, err := v.fileList(ctx, entries)
-	if err != nil {
-		return Report{}, err
-	}
 	report.Steps = append(report.Steps, steps...)
-	return report, nil
+	return report, err
 }
 
 // stepSigned says how many signatures there are.
@@ -71,8 +107,9 @@ func (p *Package) stepSigned(list []listed) license.Step {
 	return ok(StepSigned)
 }
 
-// signature judges one signature. The signed is nil when it cannot be read.
-func (v *verification) signature(ctx context.Context, l listed) (*signed, Signature, error) {
+// describe reads what a signature says it covers, out of at most left bytes. The signed is nil when it cannot be read; then
+// the signature has its only step.
+func (v *verification) describe(ctx context.Context, l listed, left *int64) (*signed, Signature, error) {
 	one := Signature{ID: l.id, Type: l.kind}
 	form := func(reason string) (*signed, Signature, error) {
 		one.Steps = []license.Step{failed(StepForm, reason)}
@@ -84,39 +121,44 @@ func (v *verification) signature(ctx context.Context, l listed) (*signed, Signat
 	if l.kind != typeSeal && l.kind != typeSign {
 		return form("The signature is of an unknown type.")
 	}
-	s, err := v.readSigned(l, min(MaxXML, v.left))
+	s, err := v.readSigned(ctx, l, min(MaxXML, *left), v.budget)
 	var refusal *Refusal
 	switch {
-	case errors.As(err, &refusal):
-		return form(sentence(refusal.Reason))
+	case errors.As(err, &refusal) && (refusal.Step == StepXML || refusal.Step == StepForm):
+		return form(refusal.Reason)
 	case err != nil:
 		return nil, one, err
 	}
-	v.left -= int64(len(s.raw))
+	*left -= int64(len(s.raw))
 	one.Provider = s.provider
+	return s, one, nil
+}
+
+// signature judges one signature.
+func (v *verification) signature(ctx context.Context, s *signed, one *Signature) error {
 	if s.value == "" {
 		one.Steps = append(one.Steps, failed(StepForm, "The SignedValue.dat of the signature is not in the package."))
 	} else {
 		one.Steps = append(one.Steps, ok(StepForm))
 	}
-	steps, err := v.references(s)
+	steps, err := v.references(ctx, s)
 	if err != nil {
-		return nil, one, err
+		return err
 	}
 	one.Steps = append(one.Steps, steps...)
 	if s.value != "" {
-		if err := v.value(ctx, s, &one); err != nil {
-			return nil, one, err
+		if err := v.value(ctx, s, one); err != nil {
+			return err
 		}
 	}
 	if s.kind == typeSeal {
 		one.Steps = append(one.Steps, v.stamps(s))
 	}
-	return s, one, nil
+	return nil
 }
 
 // references compares the digests of the files that a signature covers.
-func (v *verification) references(s *signed) ([]license.Step, error) {
+func (v *verification) references(ctx context.Context, s *signed) ([]license.Step, error) {
 	m, known := methodOf(s.checkMethod)
 	if !known {
 		return []license.Step{notCheckable(StepMethod, "The digest of the References is not known."),
@@ -127,21 +169,15 @@ func (v *verification) references(s *signed) ([]license.Step, error) {
 	if m.weak {
 		method = failed(StepMethod, "The References use "+m.name+", which no longer proves that a file is unchanged.")
 	}
-	v.digests.ahead(s.paths(), m)
 	var missing, changed names
-	for _, r := range s.references {
-		if r.path == "" {
-			missing.add(r.name)
-			continue
+	for i, r := range s.references {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, fmt.Errorf("verify ofd package: %w", ctx.Err())
 		}
-		sum, err := v.digests.of(r.path, m)
-		var refusal *Refusal
-		switch {
-		case errors.As(err, &refusal):
-			changed.add(r.path)
-		case err != nil:
-			return nil, err
-		case subtle.ConstantTimeCompare(sum, r.value) != 1:
+		switch sum := v.digests[digestKey{r.path, m.name}]; {
+		case r.path == "":
+			missing.add(r.name)
+		case subtle.ConstantTimeCompare(sum, r.value) != 1 || len(sum) == 0:
 			changed.add(r.path)
 		}
 	}
@@ -150,27 +186,4 @@ func (v *verification) references(s *signed) ([]license.Step, error) {
 		references = failed(StepReferences, "The signature covers no file.")
 	}
 	return []license.Step{method, missing.step(StepMissing, "Signed, but not in the package"), references}, nil
-}
-
-// stamps looks whether the seal shows on pages of the document.
-func (v *verification) stamps(s *signed) license.Step {
-	if len(s.stamps) == 0 {
-		return failed(StepStamp, "The seal shows on no page.")
-	}
-	pages := make(map[string]bool, len(v.pages))
-	for _, p := range v.pages {
-		pages[p.id] = true
-	}
-	for _, a := range s.stamps {
-		switch {
-		case !pages[a.page]:
-			return failed(StepStamp, "The seal is stamped on a page that the document does not have.")
-		case a.boundary == nil || a.boundary.W <= 0 || a.boundary.H <= 0 || a.clipped && a.clip == nil:
-			return failed(StepStamp, "The place of the seal cannot be read.")
-		}
-	}
-	if len(s.stamps) > 1 {
-		return license.Step{Name: StepStamp, State: license.OK, Reason: fmt.Sprintf("The seal shows in %d places.", len(s.stamps))}
-	}
-	return ok(StepStamp)
 }

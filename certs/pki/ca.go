@@ -209,14 +209,17 @@ func checkSignature(c *Certificate, issuer *ecdsa.PublicKey, verify sm.VerifyFun
 	return VerifyDER(verify, issuer, c.RawTBSCertificate, c.Signature)
 }
 
-// VerifyDER verifies a DER signature as it stands in certificates, lists and answers; the error is ErrBadSignature. The
-// caller has seen to it that the algorithm named there is SM2 with SM3.
+// VerifyDER verifies a DER signature as it stands in certificates, lists and answers; the error is ErrBadSignature, or one
+// that is [sm.Undecided]. The caller has seen to it that the algorithm named there is SM2 with SM3.
 func VerifyDER(verify sm.VerifyFunc, pub *ecdsa.PublicKey, message, der []byte) error {
 	rs, err := sm.DERToRaw(der)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadSignature, err)
 	}
-	if err := verify(pub, message, rs); err != nil {
+	switch err := verify(pub, message, rs); {
+	case sm.Undecided(err):
+		return err
+	case err != nil:
 		return fmt.Errorf("%w: %w", ErrBadSignature, err)
 	}
 	return nil
@@ -228,7 +231,7 @@ func PublicKey(c *Certificate) (*ecdsa.PublicKey, error) { return publicKey(c) }
 // SignedBy tells whether c names issuer as its authority and carries that authority's SM2 signature; the error is
 // ErrUnknownAnchor or ErrBadSignature. Dates, constraints and the rest of the path are not looked at.
 func SignedBy(c, issuer *Certificate, verify sm.VerifyFunc) error {
-	if !names(c, issuer) {
+	if !Names(c, issuer) {
 		return fmt.Errorf("%w: another authority issued it", ErrUnknownAnchor)
 	}
 	pub, err := publicKey(issuer)

@@ -34,11 +34,14 @@ func CreateRequest(ctx context.Context, r Request, signer sm.Signer) ([]byte, er
 // ParseRequest reads a request and proves that who asks has the key: its own signature must hold. What the request says of
 // its subject is not taken over: the caller knows for whom it certifies.
 func ParseRequest(text []byte) (*ecdsa.PublicKey, error) {
-	request, err := der.Block(text, "CERTIFICATE REQUEST")
+	blocks, err := der.Blocks(text) // tools write the request in words before it
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	r, err := smx509.ParseCertificateRequest(request)
+	if len(blocks) != 1 || blocks[0].Type != "CERTIFICATE REQUEST" {
+		return nil, fmt.Errorf("%w: not one PEM block of a certificate request", ErrMalformed)
+	}
+	r, err := smx509.ParseCertificateRequest(blocks[0].Bytes)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the request cannot be read", ErrMalformed)
 	}

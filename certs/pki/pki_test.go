@@ -365,3 +365,41 @@ func BenchmarkChain(b *testing.B) {
 		})
 	}
 }
+
+// Intermediates that all signed each other cost one signature check for each pair at most, and the search ends with the call.
+func TestMesh(t *testing.T) {
+	w := certstest.New(t, "mesh")
+	m := w.NewMesh("示例", 5)
+	anchors := []*pki.Certificate{w.Root.Certificate()}
+	v, err := pki.NewVerifier(pki.Trust{Anchors: anchors})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	count := func(pub *ecdsa.PublicKey, m, rs []byte) error { asked++; return sm.Verify(pub, m, rs) }
+	if _, err := v.With(count).Chain(m.Leaf, m.Authorities, certstest.Epoch, pki.License); !errors.Is(err, pki.ErrUnknownAnchor) && !errors.Is(err, pki.ErrConstraints) {
+		t.Error(err)
+	}
+	if pairs := 3 + 3*2 + 2*3; asked > pairs || asked < 5 { // three of one name, two of the other
+		t.Errorf("%d signature checks for %d pairs", asked, pairs)
+	}
+	once := sm.NewBudget(64, 0, sm.Verify)
+	if _, err := v.With(once.Within(t.Context())).Chain(m.Leaf, m.Authorities, certstest.Epoch, pki.License); err == nil || once.Made() > 6 {
+		t.Errorf("%d signature checks for six certificates of one issuer: %v", once.Made(), err)
+	}
+	budget := sm.NewBudget(0, 0, sm.Verify)
+	ctx, hangUp := context.WithCancel(t.Context())
+	if _, err := v.With(budget.Within(ctx)).Chain(m.Leaf, m.Authorities, certstest.Epoch, pki.License); !errors.Is(err, sm.ErrBudget) || budget.Made() != 0 {
+		t.Errorf("%v after %d checks", err, budget.Made())
+	}
+	hangUp()
+	if _, err := v.With(budget.Within(ctx)).Chain(m.Leaf, m.Authorities, certstest.Epoch, pki.License); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := v.With(count).Authority(m.Authorities[0], m.Authorities, certstest.Epoch); err == nil {
+		t.Error("an authority of a mesh leads to an anchor")
+	}
+	if err := v.Authority(w.Intermediate.Certificate(), nil, certstest.Epoch); err != nil {
+		t.Error(err)
+	}
+}

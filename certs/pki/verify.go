@@ -55,9 +55,15 @@ type Verifier struct {
 	verify  sm.VerifyFunc
 	revoked Revocation
 
-	size  int
-	mu    sync.Mutex // protects cache
-	cache map[[sm.DigestSize]byte]verdict
+	*chainCache
+}
+
+// chainCache keeps the chains that hold, as they were given and as paths, also for the verifiers that [Verifier.With] makes.
+type chainCache struct {
+	size int // chains; each takes two entries
+
+	mu     sync.Mutex // protects chains
+	chains map[[sm.DigestSize]byte]verdict
 }
 
 // verdict of a chain that holds from one moment to another.
@@ -72,7 +78,7 @@ type verdict struct {
 func NewVerifier(t Trust) (*Verifier, error) {
 	v := &Verifier{
 		anchors: slices.Clone(t.Anchors), roots: smx509.NewCertPool(), known: t.Known, usages: t.Usages, verify: t.Verify,
-		revoked: t.Revocation, size: t.Cache, cache: make(map[[sm.DigestSize]byte]verdict),
+		revoked: t.Revocation, chainCache: &chainCache{size: t.Cache, chains: make(map[[sm.DigestSize]byte]verdict)},
 	}
 	if v.verify == nil {
 		v.verify = sm.Verify
@@ -98,6 +104,14 @@ func NewVerifier(t Trust) (*Verifier, error) {
 		v.roots.AddCert(a)
 	}
 	return v, nil
+}
+
+// With returns the verifier with the signature checks of one call, such as [sm.Budget.Within] makes: no laxer than its own,
+// because both keep the chains that hold together. A check that is [sm.Undecided] ends a search with that error.
+func (v *Verifier) With(verify sm.VerifyFunc) *Verifier {
+	bound := *v
+	bound.verify = verify
+	return &bound
 }
 
 // VerifyChain is [Verifier.Chain] with throw-away trust.
@@ -186,9 +200,14 @@ func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at tim
 	if leaf.IsCA || leaf.KeyUsage&(signs|encrypts) == 0 {
 		return verdict{}, fmt.Errorf("%w: the leaf may neither sign nor decrypt", ErrConstraints)
 	}
-	path, err := v.climb([]*Certificate{leaf}, intermediates, at)
+	path, err := v.climb(leaf, intermediates, at)
 	if err != nil {
 		return verdict{}, err
+	}
+	// A path that is known need not be judged again, whatever certificates came along besides: those cost a stranger nothing.
+	key := chainKey(DER(path...)...)
+	if found, ok := v.lookup(key, at); ok {
+		return found, nil
 	}
 	pool := smx509.NewCertPool()
 	for _, c := range path[1:] {
@@ -209,49 +228,123 @@ func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at tim
 			out.to = c.NotAfter
 		}
 	}
+	v.store(key, out)
 	return out, nil
 }
 
-// climb extends path to an anchor. When there are several ways it takes the first that holds; when none holds it gives
-// the first reason that is more telling than "unknown anchor".
-func (v *Verifier) climb(path, intermediates []*Certificate, at time.Time) ([]*Certificate, error) {
-	c := path[len(path)-1]
-	if at.Before(c.NotBefore) {
-		return nil, fmt.Errorf("%w: %s", ErrNotYetValid, place(path))
+// Authority checks that an authority leads to an anchor: who signs revocation data. Errors are those of Chain.
+func (v *Verifier) Authority(c *Certificate, intermediates []*Certificate, at time.Time) error {
+	_, err := v.climb(c, intermediates, at)
+	return err
+}
+
+// A reached certificate is one that a search for an anchor has come to.
+type reached struct {
+	*Certificate
+	below *reached // which it issued; nil for the one that the search began with
+	depth int      // certificates from there to here, both included
+}
+
+// path is the way from the first certificate to this one.
+func (r *reached) path() []*Certificate {
+	out := make([]*Certificate, r.depth)
+	for at := r; at != nil; at = at.below {
+		out[at.depth-1] = at.Certificate
 	}
-	if at.After(c.NotAfter) {
-		return nil, fmt.Errorf("%w: %s", ErrExpired, place(path))
-	}
-	if len(c.UnhandledCriticalExtensions) > 0 {
-		return nil, fmt.Errorf("%w: unknown critical extension", ErrConstraints)
-	}
-	if slices.ContainsFunc(v.anchors, c.Equal) {
-		return path, nil
-	}
-	if len(path) >= maxDepth {
-		return nil, fmt.Errorf("%w: path is too long", ErrConstraints)
+	return out
+}
+
+// climb finds the shortest path from c to an anchor, by breadth-first search: each certificate is reached once, so that
+// intermediates which all signed each other cost one signature check for each pair at most. That loses no path: what can
+// stand far above c can stand nearer, too. When none holds it gives the first reason that is more telling than "unknown
+// anchor".
+func (v *Verifier) climb(c *Certificate, intermediates []*Certificate, at time.Time) ([]*Certificate, error) {
+	first := &reached{c, nil, 1}
+	if err := first.fits(at); err != nil {
+		return nil, err
 	}
 	reason := error(ErrUnknownAnchor)
-	for _, issuer := range slices.Concat(v.anchors, intermediates) {
-		if !names(c, issuer) || slices.ContainsFunc(path, issuer.Equal) {
-			continue
-		}
-		err := v.issued(issuer, c, len(path)-1)
-		if err == nil {
-			var full []*Certificate
-			if full, err = v.climb(append(slices.Clone(path), issuer), intermediates, at); err == nil {
-				return full, nil
-			}
-		}
+	tell := func(err error) {
 		if reason == error(ErrUnknownAnchor) {
 			reason = err
+		}
+	}
+	all := []*reached{first}
+	for i := 0; i < len(all); i++ {
+		r := all[i]
+		if slices.ContainsFunc(v.anchors, r.Equal) {
+			return r.path(), nil
+		}
+		if r.depth >= maxDepth {
+			tell(fmt.Errorf("%w: path is too long", ErrConstraints))
+			continue
+		}
+		for _, issuer := range slices.Concat(v.anchors, intermediates) {
+			if !Names(r.Certificate, issuer) || slices.ContainsFunc(all, func(o *reached) bool { return o.Equal(issuer) }) {
+				continue
+			}
+			next := &reached{issuer, r, r.depth + 1}
+			err := v.issued(issuer, r.Certificate, r.depth-1)
+			if err == nil {
+				err = next.fits(at)
+			}
+			switch {
+			case err == nil:
+				all = append(all, next)
+			case sm.Undecided(err):
+				return nil, err
+			default:
+				tell(err)
+			}
 		}
 	}
 	return nil, reason
 }
 
-// names tells whether c says that issuer issued it.
-func names(c, issuer *Certificate) bool {
+// fits tells whether a certificate is valid at a time and has no critical extension that is unknown.
+func (r *reached) fits(at time.Time) error {
+	place := "the leaf"
+	if r.depth > 1 {
+		place = "an authority above it"
+	}
+	switch {
+	case at.Before(r.NotBefore):
+		return fmt.Errorf("%w: %s", ErrNotYetValid, place)
+	case at.After(r.NotAfter):
+		return fmt.Errorf("%w: %s", ErrExpired, place)
+	case len(r.UnhandledCriticalExtensions) > 0:
+		return fmt.Errorf("%w: unknown critical extension", ErrConstraints)
+	}
+	return nil
+}
+
+// Above picks from pools, in their order, the certificates that may stand above c, nearest first: by names and key
+// identifiers, at most as many as [Verifier.Chain] takes. Self-signed ones are left out: anchors come from the verifier.
+func Above(c *Certificate, pools ...[]*Certificate) []*Certificate {
+	found := []*Certificate{c}
+	for i := 0; i < len(found); i++ {
+		for _, pool := range pools {
+			for _, p := range pool {
+				switch {
+				case len(found) == maxChain:
+					return found[1:]
+				case Names(found[i], p) && !selfSigned(p) && !slices.ContainsFunc(found, p.Equal):
+					found = append(found, p)
+				}
+			}
+		}
+	}
+	return found[1:]
+}
+
+// selfSigned tells whether c says that its own key signed it. A self-issued certificate of a new key, which the old one signed
+// (RFC 5280 section 3.2), names that key.
+func selfSigned(c *Certificate) bool {
+	return bytes.Equal(c.RawIssuer, c.RawSubject) && (len(c.AuthorityKeyId) == 0 || bytes.Equal(c.AuthorityKeyId, c.SubjectKeyId))
+}
+
+// Names tells whether c says that issuer issued it: by name, and by key identifier where both have one.
+func Names(c, issuer *Certificate) bool {
 	if !bytes.Equal(c.RawIssuer, issuer.RawSubject) {
 		return false
 	}
@@ -324,25 +417,25 @@ func chainKey(chain ...[]byte) [sm.DigestSize]byte {
 	return [sm.DigestSize]byte(h.Sum(nil))
 }
 
-func (v *Verifier) lookup(key [sm.DigestSize]byte, at time.Time) (verdict, bool) {
+func (v *chainCache) lookup(key [sm.DigestSize]byte, at time.Time) (verdict, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	found, ok := v.cache[key]
+	found, ok := v.chains[key]
 	return found, ok && !at.Before(found.from) && !at.After(found.to)
 }
 
 // store keeps a verdict; a full cache drops an arbitrary one. Only chains that hold are kept, so a stranger cannot fill it.
-func (v *Verifier) store(key [sm.DigestSize]byte, found verdict) {
+func (v *chainCache) store(key [sm.DigestSize]byte, found verdict) {
 	if v.size < 0 {
 		return
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.cache) >= v.size {
-		for k := range v.cache {
-			delete(v.cache, k)
+	if len(v.chains) >= 2*v.size {
+		for k := range v.chains {
+			delete(v.chains, k)
 			break
 		}
 	}
-	v.cache[key] = found
+	v.chains[key] = found
 }

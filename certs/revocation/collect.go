@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"oncegate/certs/pki"
+	"oncegate/certs/sm"
 	"oncegate/license"
 )
 
@@ -92,13 +93,16 @@ func Check(ctx context.Context, path []*pki.Certificate, at time.Time, sources .
 	return steps(path, func(i int) (Status, error) { return ask(ctx, path[i], path[i+1], at, sources) })
 }
 
-// ask asks sources in order. A stale word is kept in case nobody has a better one.
+// ask asks sources in order. A stale word is kept in case nobody has a better one. A source that has evidence which was not looked
+// at ([sm.Undecided]) settles nothing, and neither do those after it.
 func ask(ctx context.Context, c, issuer *pki.Certificate, at time.Time, sources []Source) (Status, error) {
 	var stale Status
 	err := error(ErrNoSource)
 	for _, s := range sources {
 		status, failed := s.Status(ctx, c, issuer, at)
 		switch {
+		case sm.Undecided(failed):
+			return Status{}, failed
 		case failed == nil && (!status.Stale || status.State == Revoked):
 			return status, nil
 		case failed == nil:

@@ -85,11 +85,16 @@ func (e *Evidence) addList(der []byte) error {
 	if err != nil {
 		return err
 	}
+	return e.AddList(l, maxItems)
+}
+
+// AddList takes a list that was read, each once; the error is ErrMalformed when there would be more than most.
+func (e *Evidence) AddList(l *List, most int) error {
 	if slices.ContainsFunc(e.Lists, func(o *List) bool { return bytes.Equal(o.Raw, l.Raw) }) {
 		return nil
 	}
-	if len(e.Lists) == maxItems {
-		return malformed("more than %d lists", maxItems)
+	if len(e.Lists) >= most {
+		return malformed("more than %d lists", most)
 	}
 	e.Lists = append(e.Lists, l)
 	return nil
@@ -100,46 +105,66 @@ func (e *Evidence) addBasic(der []byte) error {
 	if err != nil {
 		return err
 	}
+	return e.AddResponse(r, maxItems)
+}
+
+// AddResponse is AddList for an answer.
+func (e *Evidence) AddResponse(r *Response, most int) error {
 	if slices.ContainsFunc(e.Responses, func(o *Response) bool { return bytes.Equal(o.Raw, r.Raw) }) {
 		return nil
 	}
-	if len(e.Responses) == maxItems {
-		return malformed("more than %d answers", maxItems)
+	if len(e.Responses) >= most {
+		return malformed("more than %d answers", most)
 	}
 	e.Responses = append(e.Responses, r)
 	return nil
 }
 
 // Status says what the evidence says, without network. Data of other authorities is passed over; among several that speak
-// of the certificate a revocation counts most, also one after the moment asked about. ErrNoSource if none does, else the first reason why not.
-func (e *Evidence) Status(_ context.Context, c, issuer *pki.Certificate, at time.Time) (Status, error) {
+// of the certificate a revocation counts most, also one after the moment asked about. ErrNoSource if none does, else the first
+// reason why not. While a signature is [sm.Undecided] nothing but a revocation is an answer: what was not looked at could be one.
+func (e *Evidence) Status(ctx context.Context, c, issuer *pki.Certificate, at time.Time) (Status, error) {
 	var best Status
+	var undecided error
 	err := error(ErrNoSource)
 	take := func(s Status, failed error) {
-		if failed != nil {
-			if err == ErrNoSource {
-				err = failed
-			}
-			return
-		}
 		switch {
-		case best.State == "", s.State == Revoked, best.State == Unknown && s.State == Good:
+		case sm.Undecided(failed):
+			undecided = failed
+		case failed != nil && err == ErrNoSource:
+			err = failed
+		case failed == nil && (best.State == "" || s.State == Revoked || best.State == Unknown && s.State == Good):
 			best = s
 		case best.State == Good && s.State == Good && best.Time.IsZero():
-			best.Time = s.Time // an older list does not hide that a newer one knows of a later revocation
-		}
-	}
-	for _, r := range e.Responses {
-		if r.speaksOf(c, issuer) {
-			take(e.response(r, c, issuer, at))
+			best.Time, best.Reason = s.Time, s.Reason // an older list does not hide that a newer one knows of a later revocation
 		}
 	}
 	for _, l := range e.Lists {
+		if undecided != nil {
+			break
+		}
+		if err := sm.Interrupted(ctx); err != nil {
+			return Status{}, err
+		}
 		if bytes.Equal(l.issuer, c.RawIssuer) {
 			take(e.list(l, c, issuer, at))
 		}
 	}
-	if best.State != "" {
+	for _, r := range e.Responses {
+		if undecided != nil {
+			break
+		}
+		if err := sm.Interrupted(ctx); err != nil {
+			return Status{}, err
+		}
+		if r.speaksOf(c, issuer) {
+			take(e.response(r, c, issuer, at))
+		}
+	}
+	switch {
+	case undecided != nil && best.State != Revoked:
+		return Status{}, undecided
+	case best.State != "":
 		return best, nil
 	}
 	return Status{}, err
@@ -157,23 +182,32 @@ func (e *Evidence) response(r *Response, c, issuer *pki.Certificate, at time.Tim
 	if err != nil {
 		return Status{}, err
 	}
-	if responder != nil && !pki.NoCheck(responder) && !e.vouched(responder, issuer, r.Produced) {
-		return Status{}, fmt.Errorf("%w: nobody says that its certificate was not revoked", ErrResponder)
+	if responder != nil && !pki.NoCheck(responder) {
+		if err := e.vouched(responder, issuer, r.Produced); err != nil {
+			return Status{}, err
+		}
 	}
 	return r.Status(c, issuer, at)
 }
 
-// vouched tells whether a list says that a responder was not revoked when it answered.
-func (e *Evidence) vouched(responder, issuer *pki.Certificate, at time.Time) bool {
+// vouched asks the lists whether a responder was not revoked when it answered: nil if one says so.
+func (e *Evidence) vouched(responder, issuer *pki.Certificate, at time.Time) error {
 	for _, l := range e.Lists {
-		if s, err := e.list(l, responder, issuer, at); err == nil && s.State == Good {
-			return true
+		s, err := e.list(l, responder, issuer, at)
+		if sm.Undecided(err) {
+			return err
+		}
+		if err == nil && s.State == Good {
+			return nil
 		}
 	}
-	return false
+	return fmt.Errorf("%w: its certificate has no id-pkix-ocsp-nocheck, and no list covers it", ErrResponder)
 }
 
 // speaksOf tells whether an answer is about the certificate.
 func (r *Response) speaksOf(c, issuer *pki.Certificate) bool {
-	return slices.ContainsFunc(r.tbs.Answers, func(a singleResponse) bool { return CertID(a.ID).of(issuer, c.SerialNumber) })
+	for range r.about(c, issuer) {
+		return true
+	}
+	return false
 }

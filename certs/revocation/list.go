@@ -138,7 +138,8 @@ func serialBytes(n *big.Int) []byte {
 	return content
 }
 
-// Verify tells whether issuer made the list and may make lists: name, key identifier, the right cRLSign, the signature.
+// Verify tells whether issuer made the list and may make lists: name, key identifier, the right cRLSign, the signature. An
+// error may be [sm.Undecided].
 func (l *List) Verify(issuer *pki.Certificate, verify sm.VerifyFunc) error {
 	if !bytes.Equal(l.issuer, issuer.RawSubject) {
 		return fmt.Errorf("%w: the list's issuer is somebody else", ErrWrongIssuer)
@@ -153,7 +154,10 @@ func (l *List) Verify(issuer *pki.Certificate, verify sm.VerifyFunc) error {
 	if err != nil {
 		return fmt.Errorf("%w: the issuer has no SM2 key", ErrBadSignature)
 	}
-	if err := pki.VerifyDER(orDefault(verify), pub, l.tbs, l.signature); err != nil {
+	switch err := pki.VerifyDER(orDefault(verify), pub, l.tbs, l.signature); {
+	case sm.Undecided(err):
+		return err
+	case err != nil:
 		return fmt.Errorf("%w: the list's signature does not verify", ErrBadSignature)
 	}
 	return nil

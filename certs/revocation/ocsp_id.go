@@ -55,24 +55,29 @@ func NewCertID(issuer *pki.Certificate, serial *big.Int, h Hash) (CertID, error)
 	}, nil
 }
 
-// hash is the hash of the id; false if it is not known.
-func (id CertID) hash() (Hash, bool) {
-	for name, h := range hashes {
-		if id.Algorithm.Algorithm.Equal(h.oid) {
-			return name, true
+// allHashes are those that are known.
+var allHashes = [...]Hash{SM3, SHA1, SHA256}
+
+// hash is the hash of the id; empty if it is not known.
+func (id CertID) hash() Hash {
+	for _, name := range allHashes {
+		if id.Algorithm.Algorithm.Equal(hashes[name].oid) {
+			return name
 		}
 	}
-	return "", false
+	return ""
+}
+
+// equal tells whether two ids, made with the same hash, name one certificate.
+func (id CertID) equal(other CertID) bool {
+	return id.Serial != nil && other.Serial != nil && id.Serial.Cmp(other.Serial) == 0 &&
+		bytes.Equal(id.NameHash, other.NameHash) && bytes.Equal(id.KeyHash, other.KeyHash)
 }
 
 // of tells whether the id is of the certificate with a serial number by issuer.
 func (id CertID) of(issuer *pki.Certificate, serial *big.Int) bool {
-	h, ok := id.hash()
-	if !ok || id.Serial == nil || serial == nil || id.Serial.Cmp(serial) != 0 {
-		return false
-	}
-	want, err := NewCertID(issuer, serial, h)
-	return err == nil && bytes.Equal(want.NameHash, id.NameHash) && bytes.Equal(want.KeyHash, id.KeyHash)
+	want, err := NewCertID(issuer, serial, id.hash())
+	return err == nil && id.equal(want)
 }
 
 // keyBits is the content of subjectPublicKey; nil if it cannot be read.

@@ -4,6 +4,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
+	"iter"
+	"slices"
 	"time"
 
 	"oncegate/certs/pki"
@@ -162,10 +164,7 @@ func (a singleResponse) check() error {
 // Status says what the answer says of a certificate at a moment. The caller has verified the answer under c's issuer.
 func (r *Response) Status(c, issuer *pki.Certificate, at time.Time) (Status, error) {
 	err := fmt.Errorf("%w: it answers for another one", ErrScope)
-	for _, a := range r.tbs.Answers {
-		if !CertID(a.ID).of(issuer, c.SerialNumber) {
-			continue
-		}
+	for a := range r.about(c, issuer) {
 		s := a.status(at)
 		if s.State == Revoked && s.Reason != pki.OnHold {
 			return s, nil // a revocation does not wear off
@@ -175,6 +174,26 @@ func (r *Response) Status(c, issuer *pki.Certificate, at time.Time) (Status, err
 		}
 	}
 	return Status{}, err
+}
+
+// about gives the answers about a certificate. The issuer is hashed once for each algorithm, however many answers name it.
+func (r *Response) about(c, issuer *pki.Certificate) iter.Seq[singleResponse] {
+	return func(yield func(singleResponse) bool) {
+		var known [len(allHashes)]CertID
+		for _, a := range r.tbs.Answers {
+			id := CertID(a.ID)
+			i := slices.Index(allHashes[:], id.hash())
+			if i < 0 || id.Serial.Cmp(c.SerialNumber) != 0 {
+				continue
+			}
+			if known[i].Serial == nil {
+				known[i], _ = NewCertID(issuer, c.SerialNumber, allHashes[i]) // without a readable key it equals none
+			}
+			if id.equal(known[i]) && !yield(a) {
+				return
+			}
+		}
+	}
 }
 
 func (a singleResponse) status(at time.Time) Status {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -109,11 +110,13 @@ func (j *judge) signed(step string, by *pki.Certificate, algorithm asn1.ObjectId
 	if err != nil {
 		return failed(step, "%v", err)
 	}
-	rs, bare, err := rawSignature(value)
+	rs, bare, err := sm.ReadSignature(value)
 	if err == nil {
 		err = j.Verify(pub, message, rs)
 	}
 	switch {
+	case sm.Undecided(err):
+		return open(step, err.Error())
 	case err != nil:
 		return failed(step, "%v", err)
 	case known:
@@ -122,17 +125,6 @@ func (j *judge) signed(step string, by *pki.Certificate, algorithm asn1.ObjectId
 		return license.Step{Name: step, State: license.OK, Reason: "the signature value is bare r‖s, not DER"}
 	}
 	return ok(step)
-}
-
-// rawSignature reads a signature value: DER, or bare as some software writes it.
-func rawSignature(value []byte) (rs []byte, bare bool, err error) {
-	if len(value) == sm.SignatureSize {
-		if _, err := sm.RawToDER(value); err == nil {
-			return value, true, nil
-		}
-	}
-	rs, err = sm.DERToRaw(value)
-	return rs, false, err
 }
 
 func (j *judge) made(s *Seal, maker *pki.Certificate) license.Step {
@@ -151,34 +143,48 @@ func listed(s *Signature) license.Step {
 
 // period judges the seal's validity at the signing time, and now.
 func (j *judge) period(s *Seal, t moment) {
-	then, reason := outside(s, t.at), outside(s, j.Now)
-	j.add(t.blame(StepPeriod, then))
+	then, now := j.judged(StepPeriod, t.Moment, s.To, s.valid), s.valid(j.Now)
+	j.add(then)
 	switch {
-	case reason == "":
+	case now == nil:
 		j.add(ok(StepPeriodNow))
-	case t.stamped && then == "":
-		j.add(license.Step{Name: StepPeriodNow, State: license.OK, Reason: reason + ", but was when it was used"})
+	case t.Source == pki.Stamped && then.State == license.OK:
+		j.add(license.Step{Name: StepPeriodNow, State: license.OK, Reason: now.Error() + ", but was valid when it was used"})
 	default:
-		j.add(open(StepPeriodNow, reason+", and nothing proves that it was when it was used"))
+		j.add(open(StepPeriodNow, now.Error()+", and nothing proves that it was valid when it was used"))
 	}
 }
 
-// outside says why a seal is not valid at a time; empty when it is.
-func outside(s *Seal, at time.Time) string {
+// judged is a step by the table of [pki.Moment]; what holds needs no reason.
+func (j *judge) judged(step string, m pki.Moment, end time.Time, holds func(time.Time) error) license.Step {
+	state, reason := m.Judge(j.Now, end, holds)
+	if state == license.OK {
+		reason = ""
+	}
+	return license.Step{Name: step, State: state, Reason: reason}
+}
+
+// valid says why a seal is not valid at a time.
+func (s *Seal) valid(at time.Time) error {
 	switch {
 	case at.Before(s.From):
-		return "the seal is not valid yet"
+		return errNotYet
 	case at.After(s.To):
-		return "the seal is no longer valid"
+		return errOver
 	}
-	return ""
+	return nil
 }
+
+var (
+	errNotYet = errors.New("the seal is not valid yet")
+	errOver   = fmt.Errorf("the seal is no longer valid: %w", pki.ErrExpired)
+)
 
 func (j *judge) status(s *Seal, t moment) license.Step {
 	if j.Status == nil {
 		return open(StepStatus, "nobody was asked whether the seal was withdrawn")
 	}
-	step := j.Status(j.ctx, s, t.at)
+	step := j.Status(j.ctx, s, t.At)
 	step.Name = StepStatus
 	return step
 }

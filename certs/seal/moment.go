@@ -4,42 +4,36 @@ import (
 	"strings"
 	"time"
 
+	"oncegate/certs/pki"
 	"oncegate/license"
-)
-
-// How far clocks and zones may be apart. Signing software is known to write Beijing time and call it UTC.
-const (
-	clockSlip = 5 * time.Minute
-	zoneSlip  = 8 * time.Hour
 )
 
 // A moment is the signing time and what is known about it.
 type moment struct {
-	at      time.Time // certificates and seal are judged at it
-	named   time.Time // the same, or zero when the signature names no time and at is the present
-	present bool      // it is not a signing time: a seal alone is judged at present
-	stamped bool      // a time stamp proves it
-	step    license.Step
-	more    []license.Step // the time stamp's
+	pki.Moment                // certificates and seal are judged at it
+	named      time.Time      // the same, or zero when the signature names no time and At is the present
+	step       license.Step   //
+	more       []license.Step // the time stamp's
 }
 
 // time finds the signing time: the time stamp's if it holds, else what the signer says.
 func (j *judge) time(s *Signature) moment {
-	t := moment{at: s.Time, named: s.Time}
+	t := moment{Moment: pki.Moment{At: s.Time, Source: pki.Claimed}, named: s.Time}
 	stamp, disbelieved := j.stamp(s, &t)
+	stamped := t.Source == pki.Stamped
 	switch {
-	case t.stamped && s.Time.After(stamp.Add(zoneSlip+clockSlip)):
+	case stamped && s.Time.After(stamp.Add(pki.ZoneSlip+pki.ClockSlip)):
 		t.step = failed(StepTime, "the signer names a later time than the time stamp")
-	case t.stamped && s.Time.After(stamp.Add(clockSlip)):
+	case stamped && s.Time.After(stamp.Add(pki.ClockSlip)):
 		t.step = license.Step{Name: StepTime, State: license.OK, Reason: "the signer's own time is ahead of the time stamp by a time zone"}
-	case t.stamped:
+	case stamped:
 		t.step = ok(StepTime)
 	case disbelieved.State == license.Failed:
 		t.step = disbelieved
 	case s.Time.IsZero():
-		t.at = j.Now
 		t.step = open(StepTime, "the signature names no time that can be read; all is judged at present")
-	case s.Time.After(j.Now.Add(zoneSlip + clockSlip)):
+	case s.Time.After(j.Now.Add(pki.ZoneSlip + pki.ClockSlip)):
+		t.Moment = pki.Moment{At: j.Now, Source: pki.Unstated} // one fault is one step's
 		t.step = failed(StepTime, "the signer names a time in the future")
 	case disbelieved.Name != "":
 		t.step = disbelieved
@@ -48,8 +42,8 @@ func (j *judge) time(s *Signature) moment {
 	default:
 		t.step = open(StepTime, "there is no time stamp: the time is what the signer says")
 	}
-	if t.at.IsZero() {
-		t.at = j.Now
+	if t.At.IsZero() {
+		t.Moment = pki.Moment{At: j.Now, Source: pki.Unstated}
 	}
 	return t
 }
@@ -64,7 +58,7 @@ func (j *judge) stamp(s *Signature, t *moment) (time.Time, license.Step) {
 	t.more = steps
 	state := believe(at, steps)
 	if state == license.OK {
-		t.at, t.named, t.stamped = at, at, true
+		t.Moment, t.named = pki.Moment{At: at, Source: pki.Stamped}, at
 		return at, license.Step{}
 	}
 	return time.Time{}, disbelief(StepTime, state)
@@ -95,19 +89,6 @@ func disbelief(step string, state license.StepState) license.Step {
 	return open(step, "there is a time stamp that could not be checked to its end")
 }
 
-// blame turns a fault at the signing time into a step. When that time is unknown, a fault at present says nothing.
-func (t moment) blame(step, reason string) license.Step {
-	switch {
-	case reason == "":
-		return ok(step)
-	case t.named.IsZero():
-		return open(step, reason+" at present, and the signing time is unknown")
-	case t.present:
-		return failed(step, "%s", reason)
-	}
-	return failed(step, "%s at the signing time", reason)
-}
-
 // madeTime judges the time stamp that a seal of version 5 may carry over its own signature.
 func (j *judge) madeTime(s *Seal) {
 	if s.TimeStamp == nil {
@@ -121,7 +102,7 @@ func (j *judge) madeTime(s *Seal) {
 	switch state := believe(at, steps); {
 	case state != license.OK:
 		j.add(disbelief(StepMadeTime, state))
-	case s.Created.After(at.Add(zoneSlip + clockSlip)):
+	case s.Created.After(at.Add(pki.ZoneSlip + pki.ClockSlip)):
 		j.add(failed(StepMadeTime, "the seal says that it was made after its time stamp"))
 	default:
 		j.add(ok(StepMadeTime))

@@ -1,16 +1,13 @@
 package seal
 
 import (
-	"bytes"
 	"errors"
 	"slices"
+	"time"
 
 	"oncegate/certs/pki"
 	"oncegate/license"
 )
-
-// maxAbove bounds the authorities that are tried above a certificate, as [pki.Verifier.Chain] does.
-const maxAbove = 5
 
 // A role is one of the two parties of a seal and the names of its steps.
 type role struct{ usage, chain, used, revocation string }
@@ -50,22 +47,29 @@ func (j *judge) party(c *pki.Certificate, t moment, r role) Party {
 		j.add(open(r.chain, reason), open(r.used, reason), open(r.revocation, reason))
 		return p
 	}
-	above := above(c, j.Intermediates)
-	leaf, err := j.Trust.Chain(c, above, t.at, r.usage)
-	switch {
-	case err == nil:
-		p.Organization, p.USCC = leaf.Organization, leaf.USCC
-		j.add(ok(r.chain), ok(r.used))
-	case errors.Is(err, pki.ErrWrongUsage), errors.Is(err, pki.ErrNoUSCC):
-		// Both are judged only of a chain that holds.
-		j.add(ok(r.chain), r.judge(c, err))
-	default:
-		step := failed(r.chain, "%v", err)
-		if errors.Is(err, pki.ErrExpired) || errors.Is(err, pki.ErrNotYetValid) {
-			step = t.blame(r.chain, err.Error())
+	above := pki.Above(c, j.Intermediates)
+	var leaf pki.Leaf
+	var other error // of a chain that holds, for another usage or of nobody
+	step := j.judged(r.chain, t.Moment, c.NotAfter, func(at time.Time) error {
+		found, err := j.Trust.Chain(c, above, at, r.usage)
+		if errors.Is(err, pki.ErrWrongUsage) || errors.Is(err, pki.ErrNoUSCC) { // judged only of a chain that holds
+			found, other, err = pki.Leaf{}, err, nil
 		}
-		j.add(step, open(r.used, "the chain does not hold"), open(r.revocation, "the chain does not hold"))
+		if err == nil && at.Equal(t.At) {
+			leaf = found
+		}
+		return err
+	})
+	j.add(step)
+	switch {
+	case step.State == license.Failed || leaf.Public == nil && other == nil:
+		j.add(open(r.used, "the chain does not hold"), open(r.revocation, "the chain does not hold"))
 		return p
+	case other != nil:
+		j.add(r.judge(c, other))
+	default:
+		p.Organization, p.USCC = leaf.Organization, leaf.USCC
+		j.add(ok(r.used))
 	}
 	j.add(j.revocation(r, append([]*pki.Certificate{c}, above...), t))
 	return p
@@ -87,28 +91,9 @@ func (j *judge) revocation(r role, chain []*pki.Certificate, t moment) license.S
 	if j.Revocation == nil {
 		return open(r.revocation, "nobody was asked whether the certificate was revoked")
 	}
-	step := j.Revocation(j.ctx, chain, t.at)
+	step := j.Revocation(j.ctx, chain, t.Moment)
 	step.Name = r.revocation
 	return step
-}
-
-// above picks from a pool the authorities that may be above c, by their names and key identifiers.
-func above(c *pki.Certificate, pool []*pki.Certificate) []*pki.Certificate {
-	found := []*pki.Certificate{c}
-	for i := 0; i < len(found); i++ {
-		for _, p := range pool {
-			if len(found) <= maxAbove && names(found[i], p) && !slices.ContainsFunc(found, p.Equal) {
-				found = append(found, p)
-			}
-		}
-	}
-	return found[1:]
-}
-
-// names tells whether c says that issuer issued it.
-func names(c, issuer *pki.Certificate) bool {
-	return bytes.Equal(c.RawIssuer, issuer.RawSubject) &&
-		(len(c.AuthorityKeyId) == 0 || len(issuer.SubjectKeyId) == 0 || bytes.Equal(c.AuthorityKeyId, issuer.SubjectKeyId))
 }
 
 // describe reads the subject.

@@ -86,7 +86,7 @@ func (c *city) expect() seal.Expect {
 	hash := sm.Digest(xml)
 	return seal.Expect{
 		DataHash: hash[:], PropertyInfo: path, Trust: c.Trust(), Intermediates: c.Intermediate.Chain(), Now: certstest.Epoch.Add(time.Hour),
-		Revocation: func(context.Context, []*pki.Certificate, time.Time) license.Step {
+		Revocation: func(context.Context, []*pki.Certificate, pki.Moment) license.Step {
 			return license.Step{State: license.OK}
 		},
 		Status:    func(context.Context, *seal.Seal, time.Time) license.Step { return license.Step{State: license.OK} },

@@ -45,9 +45,9 @@ type Expect struct {
 	Now time.Time
 	// Verify checks SM2 signatures; nil means [sm.Verify].
 	Verify sm.VerifyFunc
-	// Revocation says whether a certificate was revoked at a time. chain is the certificate and the authorities that may be
+	// Revocation says whether a certificate was revoked at a moment. chain is the certificate and the authorities that may be
 	// above it, at most six. The step gets its name here.
-	Revocation func(ctx context.Context, chain []*pki.Certificate, at time.Time) license.Step
+	Revocation func(ctx context.Context, chain []*pki.Certificate, at pki.Moment) license.Step
 	// Status says whether the seal was withdrawn. The step gets its name here.
 	Status func(ctx context.Context, s *Seal, at time.Time) license.Step
 	// TimeStamp judges a token over signature and gives its time, as timestamp.Verifier.Check does. The time is believed
@@ -91,7 +91,7 @@ func (s *Signature) Verify(ctx context.Context, e Expect) *Report {
 	r := &Report{SealID: s.Seal.ID, SealName: s.Seal.Name, Signature: s}
 	signer, maker := readCertificate(s.Certificate), readCertificate(s.Seal.Certificate)
 	t := j.time(s)
-	r.Time, r.Stamped = t.named, t.stamped
+	r.Time, r.Stamped = t.named, t.Source == pki.Stamped
 
 	j.add(ok(StepForm), values(s.oddities))
 	j.add(j.dataHash(s), j.propertyInfo(s))
@@ -113,10 +113,10 @@ func (s *Seal) Verify(ctx context.Context, e Expect) *Report {
 	j := newJudge(ctx, e)
 	r := &Report{SealID: s.ID, SealName: s.Name, Time: j.Now}
 	maker := readCertificate(s.Certificate)
-	t := moment{at: j.Now, named: j.Now, present: true}
+	t := moment{Moment: pki.Moment{At: j.Now, Source: pki.Present}, named: j.Now}
 	j.add(ok(StepForm), values(s.oddities), j.made(s, maker))
 	r.Maker = j.party(maker, t, asMaker)
-	j.add(t.blame(StepPeriod, outside(s, t.at)), j.status(s, t))
+	j.add(j.judged(StepPeriod, t.Moment, s.To, s.valid), j.status(s, t))
 	j.madeTime(s)
 	r.Steps = j.steps
 	return r

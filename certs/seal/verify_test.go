@@ -82,7 +82,7 @@ func TestOneFault(t *testing.T) {
 		"time in the future": {document: func(d *document) { d.time, d.token = certstest.Epoch.Add(10*time.Hour), false },
 			want: []string{seal.StepTime}},
 		"revoked": {expect: func(e *seal.Expect) {
-			e.Revocation = func(context.Context, []*pki.Certificate, time.Time) license.Step { return fails("") }
+			e.Revocation = func(context.Context, []*pki.Certificate, pki.Moment) license.Step { return fails("") }
 		}, want: []string{seal.StepSignerRevocation, seal.StepMakerRevocation}},
 		"withdrawn": {expect: func(e *seal.Expect) {
 			e.Status = func(context.Context, *seal.Seal, time.Time) license.Step { return fails("") }
@@ -285,8 +285,42 @@ func TestExpiredSince(t *testing.T) {
 	c.holder.TimeStamp = nil
 	r = c.sign().Verify(t.Context(), e)
 	wantFailed(t, r)
-	if s := step(t, r, seal.StepPeriodNow); s.State != license.NotCheckable {
-		t.Errorf("%+v", s)
+	for _, name := range []string{seal.StepPeriod, seal.StepPeriodNow, seal.StepSignerChain, seal.StepMakerChain} {
+		if s := step(t, r, name); s.State != license.NotCheckable || s.Reason == "" {
+			t.Errorf("%+v", s)
+		}
+	}
+	e.Now = certstest.Epoch.Add(2 * time.Hour)
+	for _, name := range []string{seal.StepPeriod, seal.StepPeriodNow, seal.StepSignerChain, seal.StepMakerChain} {
+		if s := step(t, c.sign().Verify(t.Context(), e), name); s.State != license.OK {
+			t.Errorf("valid then and now: %+v", s)
+		}
+	}
+}
+
+// A check that the budget does not allow leaves its step open, and fails nothing.
+func TestBudget(t *testing.T) {
+	c := newCity(t)
+	s := c.sign()
+	all := sm.NewBudget(64, 1<<20, nil)
+	e := c.expect()
+	root := e.Trust
+	e.Verify = all.Within(t.Context())
+	e.Trust = root.With(e.Verify)
+	wantFailed(t, s.Verify(t.Context(), e))
+	if all.Made() < 2 || all.Made() > 6 { // signer, maker, two leaves and their authority
+		t.Errorf("%d signature checks", all.Made())
+	}
+	e = c.expect()
+	none := sm.NewBudget(0, 0, nil)
+	e.Verify = none.Within(t.Context())
+	e.Trust = trust(t, c.World).With(e.Verify)
+	r := s.Verify(t.Context(), e)
+	wantFailed(t, r)
+	for _, name := range []string{seal.StepSignature, seal.StepMade, seal.StepSignerChain, seal.StepMakerChain} {
+		if s := step(t, r, name); s.State != license.NotCheckable || !strings.Contains(s.Reason, sm.ErrBudget.Error()) {
+			t.Errorf("%+v", s)
+		}
 	}
 }
 
@@ -296,9 +330,9 @@ func TestHooks(t *testing.T) {
 	s := c.sign()
 	e := c.expect()
 	var asked []string
-	e.Revocation = func(_ context.Context, chain []*pki.Certificate, at time.Time) license.Step {
+	e.Revocation = func(_ context.Context, chain []*pki.Certificate, at pki.Moment) license.Step {
 		asked = append(asked, chain[0].Subject.CommonName)
-		if len(chain) != 2 || !chain[1].Equal(c.Intermediate.Certificate()) || !at.Equal(stamped) {
+		if len(chain) != 2 || !chain[1].Equal(c.Intermediate.Certificate()) || !at.At.Equal(stamped) || at.Source != pki.Stamped {
 			t.Errorf("chain of %d at %v", len(chain), at)
 		}
 		return license.Step{Name: "x", State: license.NotCheckable, Reason: "offline"}

@@ -100,6 +100,18 @@ func DERToRaw(der []byte) ([]byte, error) {
 	return rs, nil
 }
 
+// ReadSignature reads a signature value as GM/T 0009 has it, DER, or bare r‖s, as interfaces of devices pass it and some software
+// writes it: exactly 64 bytes that are no DER. bare says which it was. Nothing else is accepted.
+func ReadSignature(value []byte) (rs []byte, bare bool, err error) {
+	if rs, err = DERToRaw(value); err == nil || len(value) != SignatureSize {
+		return rs, false, err
+	}
+	if _, err := RawToDER(value); err != nil {
+		return nil, false, err
+	}
+	return value, true, nil
+}
+
 func (p pair) check() error {
 	n := sm2.P256().Params().N
 	for _, v := range []*big.Int{p.R, p.S} {

@@ -111,7 +111,7 @@ func TestAlterations(t *testing.T) {
 		{"ordering", insert(atNonce, []byte{1, 1, 0xff}), ""},
 		{"its own name", insert(atNonce+1, name(tsa.Chain[0])), ""},
 		{"extension", insert(atNonce+1, extension(false)), ""},
-		{"not bound to its certificate", func(g *given) { g.sign.SigningCertificate = false }, ""},
+		{"not bound to its certificate", func(g *given) { g.sign.SigningCertificate = false }, "signer"}, // RFC 3161 section 2.4.2
 
 		{"other data", func(g *given) { g.data = []byte("other") }, "imprint"},
 		{"no data", func(g *given) { g.data = nil }, "imprint"},

@@ -94,7 +94,7 @@ func (v *Verifier) Verify(ctx context.Context, token, data []byte, nonce *big.In
 
 	m := cms.Verifier{
 		Name: "timestamp", Chain: v.Chain, Usage: pki.TimeStamp, Certificates: v.Certificates, Revocation: v.Revocation,
-		Voice: v.Voice, Foreign: v.Foreign,
+		Voice: v.Voice, Foreign: v.Foreign, Bound: true, Now: v.Now,
 		Usages: func(c *pki.Certificate) error { return mayStamp(c, t.Name) },
 	}
 	signed := m.Judge(ctx, t.Message, nil, t.Time)

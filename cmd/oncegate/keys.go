@@ -14,7 +14,7 @@ import (
 )
 
 func newKeys(t *terminal) *command {
-	return t.group("keys", "Look after the gateway's keys and certificates.", newKeysList(t), newKeysNew(t), newKeysRotate(t), newKeysCSR(t), newKeysCert(t),
+	return t.group("keys", "Look after the gateway's keys and certificates.", newKeysList(t), newKeysNew(t), newKeysRotate(t), newKeysAccept(t), newKeysCSR(t), newKeysCert(t),
 		newKeysSign(t), newKeysExport(t), newKeysImport(t), newKeysRevoke(t), newKeysCRL(t))
 }
 
@@ -160,6 +160,33 @@ func (c *keysRotate) run(ctx context.Context, t *terminal) error {
 	}
 	k, err := ring.Rotate(ctx, purpose(c.Usage, c.Owner))
 	return t.madeKey(k, err)
+}
+
+type keysAccept struct {
+	ofConfig
+	Why string
+}
+
+func newKeysAccept(t *terminal) *command {
+	c := &keysAccept{}
+	cmd := t.command("accept", "Go on with an older keystore that was put back, because the newer one is lost.", c.run)
+	cmd.Long = t.say(acceptHelp)
+	cmd.config(&c.Config)
+	cmd.text(&c.Why, "why", "TEXT", "Why; it stands in the record, sealed.")
+	cmd.required("why")
+	cmd.examples("oncegate keys accept -c oncegate.yaml --why 'the machine burnt, keystore of 1 November'")
+	return cmd
+}
+
+const acceptHelp = "The gateway refuses to start with keys that the log knows as replaced. First look for the newest backup of the keystore; if it is lost, prefer new keys (oncegate keys rotate). This command leaves a record that the keys as they are now are meant. Stop every node before."
+
+// run leaves the record.
+func (c *keysAccept) run(ctx context.Context, t *terminal) error {
+	if err := node.AcceptKeys(ctx, c.Config, c.Why, now); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "%s %s\n", t.paint(green, "+"), t.say("the log has a record that these keys are meant"))
+	return nil
 }
 
 type keysCSR struct {

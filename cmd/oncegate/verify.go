@@ -34,7 +34,7 @@ func newVerify(t *terminal) *command {
 }
 
 // run verifies files with nothing but trust that was brought along.
-func (c *verifyCommand) run(_ context.Context, t *terminal) error {
+func (c *verifyCommand) run(ctx context.Context, t *terminal) error {
 	trust, err := client.LoadTrust(node.TrustPath(c.Trust))
 	if err != nil {
 		return misuse{err}
@@ -47,7 +47,11 @@ func (c *verifyCommand) run(_ context.Context, t *terminal) error {
 		}
 		all = append(all, client.Artefact{Name: name, Data: data})
 	}
-	return t.report(trust.Verify(all...), c.JSON, c.Quiet)
+	verified := trust.VerifyContext(ctx, all...)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return t.report(verified, c.JSON, c.Quiet)
 }
 
 // report prints verifications. The exit code is that of the worst: 1 for refuted, 3 for not proven.

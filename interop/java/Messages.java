@@ -1,3 +1,7 @@
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.math.BigInteger;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.Date;
@@ -6,6 +10,7 @@ import java.util.Map;
 
 import org.bouncycastle.asn1.ASN1ObjectIdentifier;
 import org.bouncycastle.asn1.cms.ContentInfo;
+import org.bouncycastle.asn1.gm.GMNamedCurves;
 import org.bouncycastle.cert.X509CertificateHolder;
 import org.bouncycastle.cert.jcajce.JcaCertStore;
 import org.bouncycastle.cms.CMSProcessableByteArray;
@@ -17,13 +22,16 @@ import org.bouncycastle.cms.SignerInformationVerifier;
 import org.bouncycastle.cms.jcajce.JcaSignerInfoGeneratorBuilder;
 import org.bouncycastle.asn1.x509.AlgorithmIdentifier;
 import org.bouncycastle.cert.jcajce.JcaX509CertificateConverter;
+import org.bouncycastle.crypto.signers.PlainDSAEncoding;
+import org.bouncycastle.crypto.signers.StandardDSAEncoding;
+import org.bouncycastle.operator.ContentSigner;
 import org.bouncycastle.operator.DefaultSignatureAlgorithmIdentifierFinder;
 import org.bouncycastle.operator.jcajce.JcaContentVerifierProviderBuilder;
 import org.bouncycastle.operator.jcajce.JcaDigestCalculatorProviderBuilder;
 
 /** Signed messages: RFC 5652, and GB/T 35275, which is the same with other object identifiers. */
 final class Messages {
-    private static final String GM = "1.2.156.10197.6.1.4.2", SM2_SIGN = "1.2.156.10197.1.301.1";
+    private static final String GM = "1.2.156.10197.6.1.4.2", SM2_SIGN = "1.2.156.10197.1.301.1", PKCS7_DATA = "1.2.840.113549.1.7.1";
 
     static void register(Map<String, Main.Command> commands) {
         commands.put("cms.verify", a -> {
@@ -42,19 +50,52 @@ final class Messages {
             return Main.out();
         });
         commands.put("cms.make", a -> {
-            boolean gm = a.flag("gm"), detached = a.flag("detached"), bare = a.flag("bare");
-            byte[] content = a.bytes(), by = a.bytes();
-            List<X509Certificate> chain = Certificates.certificates(a.rest());
-            CMSSignedDataGenerator g = new CMSSignedDataGenerator();
-            JcaSignerInfoGeneratorBuilder b = new JcaSignerInfoGeneratorBuilder(new JcaDigestCalculatorProviderBuilder().setProvider("BC").build());
-            g.addSignerInfoGenerator(b.setDirectSignature(bare).build(Certificates.signer(Certificates.key(by, chain.get(0))), chain.get(0)));
-            g.addCertificates(new JcaCertStore(chain));
-            ASN1ObjectIdentifier data = new ASN1ObjectIdentifier(gm ? GM + ".1" : "1.2.840.113549.1.7.1");
-            CMSSignedData signed = g.generate(new CMSProcessableByteArray(data, content), !detached);
-            ContentInfo outer = signed.toASN1Structure();
-            if (gm) outer = new ContentInfo(new ASN1ObjectIdentifier(GM + ".2"), outer.getContent());
-            return Main.out(outer.getEncoded("DER"));
+            boolean gm = a.flag("gm");
+            return make(a, gm, gm ? GM + ".1" : PKCS7_DATA, false);
         });
+        // As software in use writes it: the content type of PKCS#7 in a message of GB/T 35275, and r‖s as the signature value.
+        commands.put("cms.other", a -> make(a, true, PKCS7_DATA, true));
+    }
+
+    private static byte[][] make(Main.Args a, boolean gm, String data, boolean plain) throws Exception {
+        boolean detached = a.flag("detached"), bare = a.flag("bare");
+        byte[] content = a.bytes(), by = a.bytes();
+        List<X509Certificate> chain = Certificates.certificates(a.rest());
+        CMSSignedDataGenerator g = new CMSSignedDataGenerator();
+        JcaSignerInfoGeneratorBuilder b = new JcaSignerInfoGeneratorBuilder(new JcaDigestCalculatorProviderBuilder().setProvider("BC").build());
+        ContentSigner signer = Certificates.signer(Certificates.key(by, chain.get(0)));
+        g.addSignerInfoGenerator(b.setDirectSignature(bare).build(plain ? plain(signer) : signer, chain.get(0)));
+        g.addCertificates(new JcaCertStore(chain));
+        CMSSignedData signed = g.generate(new CMSProcessableByteArray(new ASN1ObjectIdentifier(data), content), !detached);
+        ContentInfo outer = signed.toASN1Structure();
+        if (gm) outer = new ContentInfo(new ASN1ObjectIdentifier(GM + ".2"), outer.getContent());
+        return Main.out(outer.getEncoded("DER"));
+    }
+
+    /** Signs as another does, with r‖s as the value. */
+    private static ContentSigner plain(ContentSigner other) {
+        return new ContentSigner() {
+            @Override
+            public AlgorithmIdentifier getAlgorithmIdentifier() {
+                return other.getAlgorithmIdentifier();
+            }
+
+            @Override
+            public OutputStream getOutputStream() {
+                return other.getOutputStream();
+            }
+
+            @Override
+            public byte[] getSignature() {
+                BigInteger n = GMNamedCurves.getByName("sm2p256v1").getN();
+                try {
+                    BigInteger[] rs = StandardDSAEncoding.INSTANCE.decode(n, other.getSignature());
+                    return PlainDSAEncoding.INSTANCE.encode(n, rs[0], rs[1]);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            }
+        };
     }
 
     private static ASN1ObjectIdentifier type(CMSSignedData signed) {

@@ -1,6 +1,7 @@
 package matrix_test
 
 import (
+	"bytes"
 	"encoding/asn1"
 	"fmt"
 	"math/big"
@@ -140,5 +141,37 @@ func (c *city) stamp(dialect cms.Dialect) row {
 			}},
 		},
 		theirs: map[string]side{openSSL: ssl, bouncyCastle: theirs, logTools: noSM2},
+	}
+}
+
+// Bouncy Castle writes messages as other software in use does: the content type of PKCS#7 in a message of GB/T 35275, and r‖s in
+// place of DER. They hold; altered ones do not.
+func TestOtherSpellings(t *testing.T) {
+	c := newCity(t)
+	c.needCastle(t)
+	for _, form := range []string{"attached", "detached"} {
+		for _, attributes := range []string{"attributes", "bare"} {
+			x := c.theirs(t, pki.Seal)
+			b := c.bc.demand(t, "cms.other", form, attributes, content, x.leafKey, x.leaf, x.sub)[0]
+			v, err := trust(x.root)
+			must(t, err)
+			verify := func(b, content []byte) error {
+				r := (&cms.Verifier{Chain: v.Chain, Usage: pki.Seal}).Verify(t.Context(), b, content, at)
+				return demandSteps(r.Steps, "cms-digest", "cms-signature", "cms-chain", "cms-usage")
+			}
+			if err := verify(b, content); err != nil {
+				t.Errorf("%s, %s: %v", form, attributes, err)
+			}
+			if err := verify(b, []byte("other")); err == nil {
+				t.Errorf("%s, %s: another content holds", form, attributes)
+			}
+			for _, i := range []int{1, 32, 33, 64} { // of s, then of r
+				bad := bytes.Clone(b)
+				bad[len(bad)-i] ^= 1
+				if err := verify(bad, content); err == nil {
+					t.Errorf("%s, %s: an altered signature holds", form, attributes)
+				}
+			}
+		}
 	}
 }

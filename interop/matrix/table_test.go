@@ -40,6 +40,12 @@ small Java program in [interop/java](../interop/java), which knows the standards
 transparency logs, golang.org/x/mod/sumdb and Tessera. Without Java or Bouncy Castle the cells of that column are skipped, and the test
 command says so.
 
+What Oncegate accepts as a package is, byte for byte, the same files to other readers of zips: archive/zip, java.util.zip (ZipFile,
+ZipInputStream), Apache Commons Compress (ZipFile, ZipArchiveInputStream), Info-ZIP's unzip and Python's zipfile are given every
+ambiguity that we know, the shapes of other writers, and random mixtures (` + "`interop/matrix.TestZipReaders`" + `; the programs are in
+[interop/zips](../interop/zips)). About names beyond ASCII, unzip 6.0 is asked for contents only: it converts them although they are
+marked as UTF-8.
+
 The [negative vectors](../certs/testdata/sm2-negative/README.md) for SM2 are run through Bouncy Castle too; where it differs from them,
 ` + "`differs`" + ` in interop/matrix/vectors_test.go lists the test and the reason.
 

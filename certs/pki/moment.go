@@ -1,0 +1,109 @@
+package pki
+
+import (
+	"errors"
+	"time"
+
+	"oncegate/certs/sm"
+	"oncegate/license"
+)
+
+// TimeSource says how a signing time is known.
+type TimeSource int
+
+// Sources of a signing time. Present is none: something is judged as it stands now, such as a seal that lies there alone.
+const (
+	Unstated TimeSource = iota // the signature names no time; it is judged as of now
+	Claimed                    // the signer names it, and nobody else
+	Stamped                    // a time stamp or a log's record shows that it was signed by then
+	Present
+)
+
+// A Moment is when something was signed, and how that is known. Whatever is signed — messages, seals, time stamps, licenses —
+// is judged by this one table, [Moment.Judge] and [Moment.RevokedLater]:
+//
+//	certificate (or seal)          unstated        claimed         stamped
+//	valid then and now             ok              ok              ok
+//	valid then, expired since      not checkable   not checkable   ok
+//	not valid then                 —               failed          failed
+//	revoked then                   failed          failed          failed
+//	revoked since                  —               not checkable   ok
+//
+// The column "claimed" is so because whoever holds a key that has expired or was revoked can name any time. Unstated is judged
+// as of now, where expired says nothing about the past. A time-stamping authority's own time counts as stamped, because
+// vouching for time is what it is trusted for; but see [StampedBefore] for one whose key was revoked since.
+type Moment struct {
+	At     time.Time
+	Source TimeSource
+}
+
+// Clocks and zones may be so far apart. Signing software is known to write Beijing time and call it UTC.
+const (
+	ClockSlip = 5 * time.Minute
+	ZoneSlip  = 8 * time.Hour
+)
+
+// Judge applies the table's upper half. holds says whether certificate or seal, which ends at end, is good at a time. It is asked
+// about the moment, and about now where the signer alone names the moment. Where nobody does and it has expired, it is asked
+// about the end: what was never good is failed.
+func (m Moment) Judge(now, end time.Time, holds func(at time.Time) error) (license.StepState, string) {
+	err := holds(m.At)
+	if m.Source == Unstated && errors.Is(err, ErrExpired) {
+		if before := holds(end); before != nil && !errors.Is(before, ErrExpired) {
+			err = before
+		}
+	}
+	switch {
+	case sm.Undecided(err):
+		return license.NotCheckable, err.Error()
+	case err != nil && m.Source == Unstated && errors.Is(err, ErrExpired):
+		return license.NotCheckable, err.Error() + " at present, and the signing time is unknown"
+	case err != nil && (m.Source == Unstated || m.Source == Present):
+		return license.Failed, err.Error()
+	case err != nil:
+		return license.Failed, err.Error() + " at the signing time"
+	case m.Source != Claimed:
+		return license.OK, m.String()
+	case m.At.After(now.Add(ZoneSlip + ClockSlip)):
+		return license.Failed, "the signer names a time in the future"
+	}
+	if err := holds(now); err != nil {
+		return license.NotCheckable, err.Error() + " at present, and nothing proves that it was signed before"
+	}
+	return license.OK, m.String()
+}
+
+// RevokedLater applies the table's last row: what a revocation after the moment means.
+func (m Moment) RevokedLater(since time.Time) (license.StepState, string) {
+	reason := "revoked at " + formatTime(since)
+	if m.Source == Stamped {
+		return license.OK, reason + ", after it was signed"
+	}
+	return license.NotCheckable, reason + ", and nothing proves that it was signed before"
+}
+
+// StampedBefore applies RFC 3161 section 4 to a time-stamping authority whose certificate was revoked after the time of a
+// token. Its tokens remain valid where the authority ceased to stamp in good order; where the key may have been lost, or no
+// reason is given, all of them are invalid, because whoever has the key names any time.
+func StampedBefore(since time.Time, why Reason) (license.StepState, string) {
+	reason := "revoked at " + formatTime(since) + ": " + why.String()
+	switch why {
+	case AffiliationChanged, Superseded, CessationOfUse:
+		return license.OK, reason + ", after the time stamp"
+	}
+	return license.Failed, reason + ": none of its time stamps counts any more (RFC 3161 section 4)"
+}
+
+// String says for which time something was judged.
+func (m Moment) String() string {
+	at := "valid at " + formatTime(m.At)
+	switch m.Source {
+	case Claimed:
+		return at + ", the time that the signer claims"
+	case Stamped:
+		return at + ", when it had been signed"
+	}
+	return at
+}
+
+func formatTime(at time.Time) string { return at.UTC().Format(time.RFC3339) }
