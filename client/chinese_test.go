@@ -61,7 +61,7 @@ var unread = map[string]string{
 	"the document {1}": "ofd", "the license {1} of {2}": "license", "the answer to {1} of record {2}": "answer",
 
 	// names of the parts of artefacts, in documentation
-	"license in an answer": "Kind", "seal in a document": "Kind", "signature in a document": "Kind", "revocation list in a file": "Kind",
+	"license in an answer": "Kind", "seal in a document": "Kind", "signature in a document": "Kind", "revocation list in a file": "Kind", "use in a record": "Kind",
 
 	// problem documents of licenses.verify, which have a catalogue of their own
 	"is no receipt": "api.Problem", "is for documents": "api.Problem", "is not unpadded base64url": "api.Problem",
