@@ -32,6 +32,9 @@ var nouns = map[Kind]api.Sentence{
 	Unknown:       {En: "file", Zh: "文件"},
 }
 
+// Noun names a kind for a person, in both languages.
+func (k Kind) Noun() api.Sentence { return nouns[k] }
+
 // sentence says a verdict to a person, in both languages. decisive are the steps that made it: the one that failed, or those
 // that are lacking.
 func sentence(v *Verified, decisive []license.Step) api.Sentence {

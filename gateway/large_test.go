@@ -29,7 +29,7 @@ func TestDocumentBodies(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Verify = func(_ context.Context, q api.VerifyRequest) (api.VerifyAnswer, error) {
 			got = len(q.Document)
-			return api.VerifyAnswer{Kind: "ofd", Signatures: []api.DocumentSignature{{Type: "Seal"}}}, nil
+			return api.VerifyAnswer{Kind: "ofd", Verdict: api.VerdictProven, Says: api.Sentence{Zh: "已证实。", En: "Proven."}, Signatures: []api.DocumentSignature{{Type: "Seal"}}}, nil
 		}
 	})
 	for _, n := range []int{1000, api.MaxBody, 7 << 20} {

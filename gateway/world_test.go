@@ -109,7 +109,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 		Records: w.db.Audit(), View: w.view, Metrics: w.metrics, Logger: slog.New(slog.NewTextHandler(w.lines, nil)),
 		StatusList: func(context.Context, string) (SignedList, error) { return SignedList{}, fs.ErrNotExist },
 		Verify: func(context.Context, api.VerifyRequest) (api.VerifyAnswer, error) {
-			return api.VerifyAnswer{Kind: "license", Steps: []api.Step{{Name: "parse", State: api.StepStateOk}}}, nil
+			return api.VerifyAnswer{Kind: "license", Verdict: api.VerdictProven, Says: api.Sentence{Zh: "已证实。", En: "Proven."}, Steps: []api.Step{{Name: "parse", State: api.StepStateOk}}}, nil
 		},
 	}
 	for _, f := range change {

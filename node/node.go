@@ -211,6 +211,8 @@ func (n *Node) openLog(ctx context.Context, s *Setup) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("the log %s was never created: run oncegate init -c %s", s.Log.Origin, s.File)
+	case errors.Is(err, tlog.ErrForged): // by a key that this keystore does not have, or by none
+		return fmt.Errorf("%w; either the database was tampered with (operations, section 5), or %w; %s", err, ErrOldKeys, oldKeysAdvice)
 	case err != nil:
 		return err
 	}

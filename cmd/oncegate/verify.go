@@ -91,7 +91,11 @@ func (t *terminal) verified(v client.Verified, quiet bool) {
 	case api.VerdictRefuted:
 		colour = red
 	}
-	fmt.Fprintf(t.out, "%s (%s)\n  %s\n", t.paint(bold, v.Name), v.Kind, t.paint(colour, printable(says)))
+	kind := fmt.Sprintf(" (%s)", v.Kind)
+	if t.zh {
+		kind = "（" + v.Kind.Noun().Zh + "）"
+	}
+	fmt.Fprintf(t.out, "%s%s\n  %s\n", t.paint(bold, printable(v.Name)), kind, t.paint(colour, printable(says)))
 	if beside := t.beside(v.Beside); beside != "" && !v.Supports {
 		fmt.Fprintf(t.out, "  %s\n", beside)
 	}
@@ -110,9 +114,9 @@ func (t *terminal) beside(b api.Beside) string {
 	if is := b.InForce; is != nil {
 		switch is.State {
 		case api.InForceStateInForce:
-			parts = append(parts, t.say("in force as of %s", is.AsOf))
+			parts = append(parts, t.say("in force as of %s", t.moment(is.AsOf)))
 		case api.InForceStateNotInForce:
-			parts = append(parts, t.say("not in force as of %s", is.AsOf))
+			parts = append(parts, t.say("not in force as of %s", t.moment(is.AsOf)))
 		default:
 			parts = append(parts, t.say("in force: not asked"))
 		}
@@ -128,9 +132,9 @@ func (t *terminal) beside(b api.Beside) string {
 
 // signature prints who signed, with which seal and when, as the signature says.
 func (t *terminal) signature(s client.Signature) {
-	parts := []string{s.Type}
+	parts := []string{t.say(s.Type)}
 	if s.Place != "" {
-		parts = []string{s.Place, s.Type}
+		parts = []string{t.place(s.Place), t.say(s.Type)}
 	}
 	add := func(what, value string) {
 		if value != "" {
@@ -146,11 +150,27 @@ func (t *terminal) signature(s client.Signature) {
 	switch {
 	case s.Time.IsZero():
 	case s.Proven:
-		add("at", s.Time.String()+t.say(" (proven)"))
+		add("at", t.moment(s.Time)+t.say(" (proven)"))
 	default:
-		add("at", s.Time.String()+t.say(" (not proven)"))
+		add("at", t.moment(s.Time)+t.say(" (not proven)"))
 	}
-	fmt.Fprintf(t.out, "  %s\n", strings.Join(parts, ", "))
+	fmt.Fprintf(t.out, "  %s\n", strings.Join(parts, t.say(", ")))
+}
+
+// moment is a time for a person: in Chinese that of China, to the second.
+func (t *terminal) moment(at api.Time) string {
+	if t.zh {
+		return at.In(license.Shanghai()).Format("2006-01-02 15:04:05")
+	}
+	return at.String()
+}
+
+// place is where in an artefact something stands, such as signature[0].
+func (t *terminal) place(name string) string {
+	if t.zh {
+		return client.InChinese(license.Step{Name: name}).Name
+	}
+	return name
 }
 
 // printable is text of strangers' making without what a terminal would obey.
