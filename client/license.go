@@ -127,7 +127,7 @@ func (s *batch) license(presentation string, in *answered) (done steps) {
 	s.licenseRevocation(&done, parts, signed)
 	done.result("identifier", c.identifier())
 	s.authority(&done, c, leaf)
-	if s.current.Kind == License || s.current.Kind == "" {
+	if in == nil {
 		s.current.found.subject = c.subject()
 	}
 	ended := s.validity(&done, c, in, presentation, at)
