@@ -56,6 +56,7 @@ var stepNames = map[string]string{
 // stepReasons are the Chinese of the reasons of steps. {1}, {2} stand for values, in order in the English. A sentence stands here without
 // its full stop; one that names its cause, "a: b", may stand here as two. TestEveryReasonHasItsChinese says which are missing.
 var stepReasons = map[string]string{
+	"the signature over it is not proven": "其签名未证实",
 	// words that stand as values in others
 	"valid": "有效", "suspended": "暂扣", "revoked": "撤销或注销", "superseded": "已换发", "expired": "过期失效",
 	"call": "签名请求", "license": "签发证照", "log": "签署日志", "status": "签发状态列表", "seal": "印章", "attest": "办件佐证", "timestamp": "时间戳", "seal-maker": "制章", "ocsp": "OCSP 应答", "encryption": "加密",

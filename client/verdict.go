@@ -275,7 +275,8 @@ func (s *batch) supports(self int, all []Verified) bool {
 	case TimeStamp:
 		return s.stampsValue[self]
 	case Content:
-		return true
+		by, ok := s.signers[self]
+		return ok && s.kinds[by] == TimeStamp
 	case Key, Certificate, Revocations, OCSPAnswer, StatusList:
 		return slices.ContainsFunc(all, func(other Verified) bool { return !slices.Contains(evidence, other.Kind) && other.Kind != Unknown })
 	}
