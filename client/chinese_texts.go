@@ -2,7 +2,7 @@ package client
 
 // stepNames are the Chinese of the names of steps, and of the places that they begin with.
 var stepNames = map[string]string{
-	"license": "证照", "signature": "签名", "list": "列表", "receipt-inside": "所含回执",
+	"license": "证照", "certificate": "证书", "signature": "签名", "list": "列表", "receipt-inside": "所含回执",
 
 	"filed": "存档", "log-extends-filed": "日志是存档的延续",
 

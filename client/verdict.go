@@ -153,6 +153,8 @@ func partOf(place string, list []license.Step) Kind {
 		return partList
 	case "use":
 		return partUse
+	case "certificate":
+		return Certificate
 	case "signature":
 		if slices.ContainsFunc(list, func(s license.Step) bool { return strings.HasPrefix(s.Name, place+"/seal-") }) {
 			return partSeal

@@ -308,7 +308,7 @@ func (s *batch) verify(a Artefact, kind Kind) (done steps) {
 	case Body:
 		return s.body(a.Data)
 	case Certificate:
-		return s.certificate(a.Data)
+		return s.certificates(a.Data)
 	case Key:
 		return s.key(a.Data)
 	case Picture:
