@@ -18,6 +18,9 @@ import (
 // Verifying packages know nothing of languages: their reasons are English sentences with values in them. They are translated here,
 // by their patterns, so that programs read the same in every language.
 func InChinese(s license.Step) license.Step {
+	if len(s.Reason) > maxReason {
+		return license.Step{Name: chineseName(s.Name), State: s.State, Reason: s.Reason}
+	}
 	return license.Step{Name: chineseName(s.Name), State: s.State, Reason: chineseReason(strings.TrimSuffix(s.Reason, "."), 0)}
 }
 
@@ -50,6 +53,7 @@ var (
 // maxNested bounds how deep a reason may quote other reasons. A value counts as several: what fits one pattern may fit others, too, and
 // names in certificates are whatever their owners wrote.
 const (
+	maxReason  = 2048 // bytes; a longer one quotes a stranger at length, and stays in English
 	maxNested  = 12
 	valueDepth = 4
 )
