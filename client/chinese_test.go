@@ -239,7 +239,7 @@ func TestEveryReasonHasItsChinese(t *testing.T) {
 
 // translated reports whether a text becomes Chinese, and keeps its values.
 func translated(text string) bool {
-	chinese := chineseReason(anyValue.ReplaceAllStringFunc(text, func(v string) string { return "‹" + v[1:2] + "›" }), 0)
+	chinese := chineseReason(anyValue.ReplaceAllStringFunc(text, func(v string) string { return "‹" + v[1:2] + "›" }))
 	for _, v := range anyValue.FindAllString(text, -1) {
 		if !strings.Contains(chinese, "‹"+v[1:2]+"›") {
 			return false
