@@ -22,7 +22,7 @@ func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest
 		Types: slices.Sorted(slices.Values(q.Types)), Matters: slices.Sorted(slices.Values(q.Matters)), Expires: q.Expires.Time,
 		Evidence: cases.EvidenceIdentity, Digest: sm.DigestB64([]byte(q.Assertion)), Given: c.now,
 	}
-	if namesPerson(given.ID) {
+	if namesPerson(given.ID, license.DateOf(c.now)) {
 		return nil, refuse("invalid-field").at("/id", "holds the number of a person")
 	}
 	if err := cases.CheckConsent(c.config.Book, c.config.Catalogue, given, c.now); err != nil {
@@ -70,8 +70,10 @@ func sameWords(a, b []string) bool {
 // assertion that comes along must hold.
 func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRequest) (*result, error) {
 	id := c.path("id")
-	c.note(map[string]string{"consent": impersonal(id)})
 	standing, err := g.Cases.Consent(ctx, id)
+	if err == nil { // an unknown id may be anything
+		c.note(map[string]string{"consent": id})
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, refuse("consent-not-usable").because(ofCase("consent-unknown"))

@@ -81,7 +81,9 @@ func (g *Gateway) preconsent(ctx context.Context, c *call, q api.PrecheckRequest
 			return given, err
 		}
 		if reason := uncovered(given, err, c, holder); reason != "" {
-			c.note(map[string]string{"consent": impersonal(q.Consent)})
+			if err == nil { // an unknown id may be anything
+				c.note(map[string]string{"consent": q.Consent})
+			}
 			return given, refuse("consent-not-usable").with(aboutHolder(holder, q.Matter, outcomeDenied)).because(ofCase(reason))
 		}
 		return given, nil

@@ -51,7 +51,20 @@ type Asserter struct {
 // running is a Snapshot with its sources behind their guards.
 type running struct {
 	*Snapshot
-	sources map[string]*guardedSource
+	sources   map[string]*guardedSource
+	matters   map[string]bool // codes of the book
+	materials map[string]bool // codes of all its matters
+}
+
+// learnWords notes which codes the book has. Others stand in no record.
+func (r *running) learnWords() {
+	r.matters, r.materials = make(map[string]bool), make(map[string]bool)
+	for _, m := range r.Book.Matters {
+		r.matters[m.Code] = true
+		for _, material := range m.Materials {
+			r.materials[material.Code] = true
+		}
+	}
 }
 
 // key finds the key of a caller. fs.ErrNotExist: no such key.

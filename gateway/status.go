@@ -53,7 +53,10 @@ func (g *Gateway) status(ctx context.Context, c *call, q api.StatusRequest) (*re
 
 // holdersOf are the needs of every party whose license of the type the case is about; at least one, or a refusal.
 func (g *Gateway) holdersOf(ctx context.Context, c *call, q api.StatusRequest, id license.Identifier) ([]*need, error) {
-	n := &need{facts: cases.Facts{Case: q.Purpose.Case}}
+	if err := c.inWords(q.Purpose, license.Question{}); err != nil {
+		return nil, err
+	}
+	n := &need{}
 	n.question.Operation, n.question.System, n.question.Basis, n.question.Now = c.row.right, c.system.ID, "case", c.now
 	said := said(q.Purpose, "", license.HolderID{})
 	cited, err := g.Cases.Case(ctx, q.Purpose.Case)
