@@ -624,7 +624,7 @@ type EvidencePerson struct {
 	// Commitment As it stands in the record.
 	Commitment string `json:"commitment"`
 
-	// Type Holder code type, or operator.
+	// Type Holder code type, or operator; case or request-id of what a caller wrote that the record holds as a commitment.
 	Type string `json:"type"`
 }
 
@@ -1638,8 +1638,8 @@ type VerifyRequest struct {
 
 // WithdrawRequest defines model for WithdrawRequest.
 type WithdrawRequest struct {
-	// Assertion A compact JWS.
-	Assertion JWS `json:"assertion,omitempty,omitzero"`
+	// Assertion An assertion by which the holder withdraws the consent; or, to withdraw an assertion, that one itself.
+	Assertion string `json:"assertion,omitempty,omitzero"`
 }
 
 // Witnessed How many of the witnesses that the verifier knows have co-signed the checkpoint.

@@ -39,16 +39,24 @@ func (g *Gateway) registerCase(ctx context.Context, c *call, q api.CaseRequest) 
 	if err := checkStated(c, stated); err != nil {
 		return nil, err
 	}
+	changes := []any{cases.Register{Case: stated}}
 	if stated.Attestation == cases.ByHolder {
 		want := assertion{For: "case", Reference: stated.No, Holder: applicant(stated), System: c.system.ID}
-		if _, err := c.config.asserted(q.Assertion, want, g.Audience, g.VerifySM2, c.now); err != nil {
+		said, err := g.asserted(c, q.Assertion, want)
+		if err != nil {
 			return nil, refuse("assertion-invalid").with(unregistered(uses)...).because(inside("assertion", err))
 		}
+		changes = append(changes, c.spend(q.Assertion, said))
 	}
 	standing, err := g.Cases.Case(ctx, stated.No)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &result{status: http.StatusCreated, answer: g.caseAnswer(c, stated), uses: uses, changes: []any{cases.Register{Case: stated}}}, nil
+		if q.Assertion != "" {
+			if err := g.unspent(ctx, q.Assertion, unregistered(uses)...); err != nil {
+				return nil, err
+			}
+		}
+		return &result{status: http.StatusCreated, answer: g.caseAnswer(c, stated), uses: uses, changes: changes}, nil
 	case err != nil:
 		return nil, err
 	case standing.Registrar != c.system.ID:

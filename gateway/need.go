@@ -101,7 +101,7 @@ func (g *Gateway) standing(ctx context.Context, c *call, n *need) (string, error
 		c.given[n.ask.Holder] = given
 	}
 	for _, consent := range given {
-		if consent.Covers(n.asked(c), n.question.LicenseType, c.now) == nil {
+		if consent.Within(c.config.consentLife()).Covers(n.asked(c), n.question.LicenseType, c.now) == nil {
 			return consent.ID, nil
 		}
 	}

@@ -99,7 +99,7 @@ func (g *Gateway) cited(ctx context.Context, c *call, n *need, id string) error 
 		return err
 	}
 	if err == nil {
-		err = given.Covers(n.asked(c), n.ask.Type, c.now)
+		err = given.Within(c.config.consentLife()).Covers(n.asked(c), n.ask.Type, c.now)
 	}
 	if err != nil {
 		return n.consentRefused(c, err)

@@ -26,6 +26,9 @@ type Snapshot struct {
 	Register    *register.Register  // signs by this catalogue and with the departments' keys of this configuration
 	Documents   Documents           // nil: no license has a document form
 	CopyLife    time.Duration       // how long an annotated copy may be used; 0: 30 days
+
+	AssertionLife time.Duration // how long after it was signed an assertion may be used; 0: 1 hour
+	ConsentLife   time.Duration // how long after it was given a consent stands at most; 0: 366 days
 }
 
 // A System is a caller (业务系统).
@@ -66,6 +69,18 @@ func (r *running) learnWords() {
 		}
 	}
 }
+
+// The lives of assertions and consents where the configuration does not say.
+const (
+	defaultAssertionLife = time.Hour
+	defaultConsentLife   = 366 * 24 * time.Hour
+)
+
+func (s *Snapshot) assertionLife() time.Duration {
+	return orDefault(s.AssertionLife, defaultAssertionLife)
+}
+
+func (s *Snapshot) consentLife() time.Duration { return orDefault(s.ConsentLife, defaultConsentLife) }
 
 // key finds the key of a caller. fs.ErrNotExist: no such key.
 func (r *running) key(system, kid string, now time.Time) (*ecdsa.PublicKey, error) {
