@@ -51,11 +51,7 @@ func (c *call) inWords(p api.Purpose, ask license.Question) error {
 func (g *Gateway) caseOf(ctx context.Context, c *call, n *need, p api.Purpose) error {
 	n.question.Basis, n.question.Matter, n.question.Material = policy.ByCase, p.Matter, p.Material
 	said := said(p, n.ask.Type, n.ask.Holder)
-	cited, err := g.Cases.Case(ctx, p.Case)
-	if errors.Is(err, fs.ErrNotExist) {
-		n.facts.Reasons = []cases.Reason{"case-unknown"}
-		return n.notUsable(c, said)
-	}
+	cited, known, err := g.caseNumbered(ctx, c, p.Case)
 	if err != nil {
 		return err
 	}
@@ -65,7 +61,12 @@ func (g *Gateway) caseOf(ctx context.Context, c *call, n *need, p api.Purpose) e
 	n.question.Matter, n.question.Material = n.facts.Matter.Code, n.facts.Material.Code
 	n.question.Attestation = string(n.facts.Attestation)
 	n.question.Role = orDefault(n.facts.Party.Role, n.question.Role)
-	if !c.knows(cited, n.facts.Matter.Code) {
+	entitled := c.knows(cited, n.facts.Matter.Code)
+	switch {
+	case !known:
+		n.facts = cases.Facts{Reasons: []cases.Reason{"case-unknown"}}
+		n.question.Matter, n.question.Material, n.question.Attestation = p.Matter, p.Material, ""
+	case !entitled:
 		n.facts.Reasons = append(n.facts.Reasons, "caller-not-entitled")
 	}
 	switch reasons := n.facts.Reasons; {
@@ -76,6 +77,16 @@ func (g *Gateway) caseOf(ctx context.Context, c *call, n *need, p api.Purpose) e
 		return refuse("case-closed").with(c.usesOf(n)...).because(ofCase(reasons...))
 	}
 	return n.notUsable(c, said)
+}
+
+// caseNumbered reads a case. Where nobody registered the number it returns a case that nobody may use, and false: whatever is found out of
+// a case is found out of that one too, so that the time of a refusal does not tell which numbers there are (timing side channel).
+func (g *Gateway) caseNumbered(ctx context.Context, c *call, no string) (k cases.Case, known bool, err error) {
+	k, err = g.Cases.Case(ctx, no)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c.config.decoy, false, nil
+	}
+	return k, err == nil, err
 }
 
 // knows reports whether a system has to do with a matter of a case: it registered the case, or a grant or permission that

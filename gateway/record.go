@@ -27,6 +27,12 @@ type reply struct {
 	uses    []audit.DraftUse // of its record, for log line and metrics
 }
 
+// hidesCause reports whether the reply is a refusal that must not be told apart by its cause: neither by what it and its record say, nor
+// by when they say it.
+func (r *reply) hidesCause() bool {
+	return r.code == "case-not-usable" || r.code == "consent-not-usable"
+}
+
 // record makes a result or an error durable and returns the reply that may then leave.
 func (g *Gateway) record(ctx context.Context, c *call, res *result, failed error) (*reply, error) {
 	rep, draft := g.draftOf(ctx, c, res, failed)

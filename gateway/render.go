@@ -43,9 +43,6 @@ func (g *Gateway) render(ctx context.Context, c *call, q api.RenderRequest) (*re
 		return nil, unanswered(err, "/holder").with(use)
 	}
 	f := c.asked[ask]
-	if ask.Number != "" {
-		use.Fields = append(use.Fields, license.FieldNumber) // it was compared
-	}
 	use.Source, use.Freshness = f.Source, string(c.config.freshness(f))+" "+api.At(f.AsOf).String()
 	record, err := theOne(ask, f.Records)
 	if err != nil {

@@ -57,15 +57,21 @@ type running struct {
 	sources   map[string]*guardedSource
 	matters   map[string]bool // codes of the book
 	materials map[string]bool // codes of all its matters
+	decoy     cases.Case      // what is looked at instead of a case that is unknown
 }
 
-// learnWords notes which codes the book has. Others stand in no record.
+// learnWords notes which codes the book has, others stand in no record, and makes the decoy: a case of a matter of the book, whose party is
+// nobody and whose registrar is no system.
 func (r *running) learnWords() {
 	r.matters, r.materials = make(map[string]bool), make(map[string]bool)
 	for _, m := range r.Book.Matters {
 		r.matters[m.Code] = true
 		for _, material := range m.Materials {
 			r.materials[material.Code] = true
+		}
+		if r.decoy.Matter == "" && !m.IsChain() {
+			nobody := cases.Party{Role: cases.Applicant, Holder: license.HolderID{Type: "111", Code: "000000000000000000"}}
+			r.decoy = cases.Case{Matter: m.Code, Attestation: cases.Self, Parties: []cases.Party{nobody, nobody}}
 		}
 	}
 }

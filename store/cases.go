@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -16,10 +18,29 @@ type casesView struct{ db *DB }
 
 var _ cases.Storage = casesView{}
 
-// Case returns the case. Its parties are opened; a row that was moved or altered is an error.
+// Case returns the case. Its parties are opened; a row that was moved or altered is an error. A number that nobody registered costs what
+// one costs that somebody did, read or remembered: a timing side channel would tell callers which numbers there are.
 func (v casesView) Case(ctx context.Context, no string) (cases.Case, error) {
-	return v.db.cases.get(no, func() (cases.Case, error) { return v.read(ctx, no) })
+	return v.db.cases.get(no, func() (c cases.Case, err error) {
+		unknown, err := v.db.unregistered.get(no, func() (error, error) {
+			c, err = v.read(ctx, no)
+			if errors.Is(err, fs.ErrNotExist) {
+				return err, nil // remembered
+			}
+			return nil, cmp.Or(err, errIsRegistered)
+		})
+		switch {
+		case err == nil:
+			return c, unknown
+		case errors.Is(err, errIsRegistered):
+			return c, nil
+		}
+		return cases.Case{}, err
+	})
 }
+
+// errIsRegistered keeps a case from being remembered as unknown.
+var errIsRegistered = errors.New("the case is registered")
 
 func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error) {
 	var r *caseRow
@@ -30,8 +51,9 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 	if err != nil {
 		return c, fmt.Errorf("case could not be read: %w", err)
 	}
-	if r == nil {
-		return c, fmt.Errorf("case is not registered: %w", fs.ErrNotExist)
+	registered := r != nil
+	if !registered {
+		r = v.db.decoy // is opened instead
 	}
 	c = cases.Case{
 		No: r.no, Matter: r.matter, Registrar: r.registrar, Attestation: cases.Attestation(r.attestation),
@@ -40,10 +62,23 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 	if err := json.Unmarshal([]byte(r.parts), &c.Parts); err != nil {
 		return cases.Case{}, fmt.Errorf("parts of the case could not be read: %w", err)
 	}
-	if err := v.db.unseal(r.parties, partiesAAD(no), &c.Parties); err != nil {
+	if err := v.db.unseal(r.parties, partiesAAD(r.no), &c.Parties); err != nil {
 		return cases.Case{}, fmt.Errorf("parties of the case could not be read: %w", err)
 	}
+	if !registered {
+		return cases.Case{}, fmt.Errorf("case is not registered: %w", fs.ErrNotExist)
+	}
 	return c, nil
+}
+
+// newDecoy makes a row as that of an ordinary case; there is no such case.
+func (db *DB) newDecoy() (*caseRow, error) {
+	party := cases.Party{Role: cases.Applicant, Holder: license.HolderID{Type: "111", Code: "000000000000000000"}}
+	row, err := db.readyCase(cases.Case{No: "decoy", Parties: []cases.Party{party, party}})
+	if err != nil {
+		return nil, fmt.Errorf("a decoy could not be sealed: %w", err)
+	}
+	return row.(*caseRow), nil
 }
 
 func (v casesView) Received(ctx context.Context, no string) (all []cases.Received, err error) {
