@@ -32,7 +32,7 @@ type DB struct {
 	follow   sync.Mutex    // one Follow at a time
 	batches  atomic.Uint64 // written by this process, for sweepEvery
 
-	decoy *caseRow // opened where a case is unknown
+	decoy *caseRow // opened where a case is unknown; nil where nothing can be sealed or opened
 
 	// What was read before, SQLite only: nobody else writes there while this process holds the lock.
 	cases        *known[string, cases.Case]
@@ -86,9 +86,7 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 		db.cases, db.latest = newKnown[string, cases.Case](knownCases), newKnown[[32]byte, register.Version](knownLatest)
 		db.copies, db.unregistered = newKnown[[32]byte, register.Snapshot](knownCopies), newKnown[string, error](knownCases)
 	}
-	if db.decoy, err = db.newDecoy(); err != nil {
-		return err
-	}
+	db.decoy = db.newDecoy()
 	if err := db.migrate(ctx, db.write, mainSchema); err != nil {
 		return err
 	}
