@@ -216,9 +216,9 @@ func TestCallersTextsAreCommitments(t *testing.T) {
 	b := newBench(t)
 	said := func(no string) audit.Draft {
 		d := draft()
-		d.RequestID, d.SaidRequestID = "", "rid-11010519491231002X"
+		d.RequestID, d.CommittedRequestID = "", "rid-11010519491231002X"
 		for i := range d.Uses {
-			d.Uses[i].Case, d.Uses[i].SaidCase = "", no
+			d.Uses[i].Case, d.Uses[i].CommittedCase = "", no
 		}
 		return d
 	}
@@ -261,15 +261,15 @@ func TestCallersTextsAreCommitments(t *testing.T) {
 		}
 	}
 	e, err := b.auditor.Evidence(t.Context(), first.Index)
-	if err != nil || !slices.Equal(e.Cases, []string{number, number, number}) || e.SaidRequestID != "rid-11010519491231002X" {
-		t.Errorf("opened %v %q, %v", e.Cases, e.SaidRequestID, err)
+	if err != nil || !slices.Equal(e.Cases, []string{number, number, number}) || e.CommittedRequestID != "rid-11010519491231002X" {
+		t.Errorf("opened %v %q, %v", e.Cases, e.CommittedRequestID, err)
 	}
 	if _, err := b.auditor.Erase(t.Context(), first.Index, "objection"); err != nil {
 		t.Fatal(err)
 	}
 	e, err = b.auditor.Evidence(t.Context(), first.Index)
-	if err != nil || e.Cases[0] != "" || e.SaidRequestID != "" || states(e.Steps)[audit.StepCommitments] != license.NotCheckable {
-		t.Errorf("after erasure %v %q, %v", e.Cases, e.SaidRequestID, err)
+	if err != nil || e.Cases[0] != "" || e.CommittedRequestID != "" || states(e.Steps)[audit.StepCommitments] != license.NotCheckable {
+		t.Errorf("after erasure %v %q, %v", e.Cases, e.CommittedRequestID, err)
 	}
 }
 

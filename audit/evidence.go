@@ -78,9 +78,9 @@ func peopleOf(d Draft) people {
 		add(use.Person)
 	}
 	for _, use := range d.Uses {
-		add(caseNumber(use.SaidCase))
+		add(caseNumber(use.CommittedCase))
 	}
-	add(requestID(d.SaidRequestID))
+	add(requestID(d.CommittedRequestID))
 	return found
 }
 

@@ -27,7 +27,7 @@ type Evidence struct {
 	Holders  []license.HolderID // for each of Record.Uses; zero if nobody or erased
 	Cases    []string           // for each of Record.Uses, the number behind its case_commitment; empty if it has none or it was erased
 
-	SaidRequestID string // the id behind request_commitment; empty if there is none or it was erased
+	CommittedRequestID string // the id behind request_commitment; empty if there is none or it was erased
 
 	// Steps say what was checked: the record, its list of parts, each part, the token, every commitment.
 	Steps []license.Step
@@ -177,7 +177,7 @@ func (e *Evidence) people(persons people, erased bool) {
 		find(use.Operator)
 		e.Cases[i] = find(use.CaseCommitment).Code
 	}
-	e.SaidRequestID = find(e.Record.RequestCommitment).Code
+	e.CommittedRequestID = find(e.Record.RequestCommitment).Code
 	switch {
 	case missing == 0:
 		e.checks().add(StepCommitments, nil)

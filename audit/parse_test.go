@@ -63,9 +63,9 @@ func TestParseRecordVersions(t *testing.T) {
 		t.Errorf("version 1: %+v, %v", r, err)
 	}
 	d := draft()
-	d.RequestID, d.SaidRequestID = "", "r-1"
+	d.RequestID, d.CommittedRequestID = "", "r-1"
 	for i := range d.Uses {
-		d.Uses[i].Case, d.Uses[i].SaidCase = "", "c-1"
+		d.Uses[i].Case, d.Uses[i].CommittedCase = "", "c-1"
 	}
 	leaf := string(newBench(t).record(t, d).Receipt.Record)
 	if _, err := audit.ParseRecord([]byte(leaf)); err != nil {

@@ -125,11 +125,11 @@ const (
 func Fits(d Draft) bool {
 	r := Record{V: Version, Time: TimeFormat, System: d.System, Operation: d.Operation, RequestID: d.RequestID, Policy: d.Policy}
 	spare := 4 * digestText
-	if d.SaidRequestID != "" {
+	if d.CommittedRequestID != "" {
 		spare += commitmentRoom
 	}
 	for _, use := range d.Uses {
-		if use.SaidCase != "" {
+		if use.CommittedCase != "" {
 			spare += commitmentRoom
 		}
 		spare += 2*digestText + room(use.Decision, decisionRoom) + room(use.Source, sourceRoom) + room(use.Freshness, freshnessRoom)

@@ -186,8 +186,8 @@ func TestFits(t *testing.T) {
 	d := draft()
 	d.Uses = nil
 	long := draft().Uses[0]
-	d.RequestID, d.SaidRequestID = "", "r-1"
-	long.Case, long.SaidCase = "", "c-1"
+	d.RequestID, d.CommittedRequestID = "", "r-1"
+	long.Case, long.CommittedCase = "", "c-1"
 	long.Material, long.Rules = strings.Repeat("文", 20), []string{strings.Repeat("\x01", 9)}
 	for Fits := true; Fits; {
 		long.Person.Code = fmt.Sprint("person-", len(d.Uses))

@@ -56,7 +56,7 @@ func (c *call) looking(ask audit.Ask) (uses []audit.DraftUse, err error) {
 	c.note(note)
 	if ask.Case != "" {
 		use := aboutPerson(license.HolderID{}, outcomeSearched)
-		use.SaidCase = ask.Case
+		use.CommittedCase = ask.Case
 		uses = append(uses, use)
 	}
 	for _, person := range []license.HolderID{ask.Holder, {Type: audit.OperatorType, Code: ask.Operator}} {

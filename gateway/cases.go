@@ -93,7 +93,7 @@ func aboutParties(k cases.Case, rules []string) []audit.DraftUse {
 func unregistered(uses []audit.DraftUse) []audit.DraftUse {
 	uses = denied(uses)
 	for i := range uses {
-		uses[i].Case, uses[i].SaidCase = "", uses[i].Case
+		uses[i].Case, uses[i].CommittedCase = "", uses[i].Case
 	}
 	return uses
 }

@@ -118,8 +118,8 @@ func texts(e audit.Evidence) (out []api.EvidencePerson) {
 			out = append(out, api.EvidencePerson{Type: audit.CaseType, Code: no, Commitment: e.Record.Uses[i].CaseCommitment})
 		}
 	}
-	if e.SaidRequestID != "" {
-		out = append(out, api.EvidencePerson{Type: audit.RequestType, Code: e.SaidRequestID, Commitment: e.Record.RequestCommitment})
+	if e.CommittedRequestID != "" {
+		out = append(out, api.EvidencePerson{Type: audit.RequestType, Code: e.CommittedRequestID, Commitment: e.Record.RequestCommitment})
 	}
 	return out
 }

@@ -109,8 +109,8 @@ func said(p api.Purpose, licenseType string, holder license.HolderID) audit.Draf
 			Material: p.Material, Matter: p.Matter, Basis: policy.ByCase, LicenseType: licenseType,
 			Decision: outcomeDenied, Rules: []string{}, Fields: []string{},
 		},
-		SaidCase: p.Case,
-		Person:   holder,
+		CommittedCase: p.Case,
+		Person:        holder,
 	}
 }
 

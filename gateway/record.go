@@ -155,7 +155,7 @@ func (g *Gateway) draft(c *call) audit.Draft {
 		Policy:    c.config.Policy.Digest(),
 		Claim:     &audit.Claim{System: c.claims.Issuer, JTI: c.claims.ID, Exp: c.expiry()},
 	}
-	d.RequestID, d.SaidRequestID = requestID(c.claims.Request, license.DateOf(c.now))
+	d.RequestID, d.CommittedRequestID = requestID(c.claims.Request, license.DateOf(c.now))
 	if len(c.inputs) > 0 {
 		d.Inputs = c.inputs
 	}

@@ -44,43 +44,54 @@ func TestRefusalTiming(t *testing.T) {
 	w.acceptFlat("SP-2026-000004")
 	w.acceptFlat("SP-2026-000005")
 	read[api.CloseAnswer](t, w.call("acceptance", "POST", "/v1/cases/SP-2026-000005/close", map[string]any{}))
-	const unknown = "SP-2026-999999"
+	w.rules("consents.yaml", "permissions:\n  - {id: more, systems: [food-approval], operations: [consents.register], basis: test}\n")
+	w.consent("consent-other", "food-approval", company, false)
+	w.consent("consent-wifes", "citizen-portal", wife, false)
+	w.consent("consent-ended", "citizen-portal", company, true)
 	for name, operation := range map[string]struct {
-		path  func(no string) string
-		body  func(no string) any
-		cause map[string]string // → case number
+		refusals
+		unknown string
+		causes  map[string]string // → what is named instead of what is unknown
 	}{
-		"licenses.query": {
-			func(string) string { return queryPath }, func(no string) any { return query("resident-id", stranger, no) },
-			map[string]string{"another system's case": "SP-2026-000004", "closed case of another": "SP-2026-000005", "holder no party": "SP-2026-000003"},
-		},
-		"cases.check": {
-			func(no string) string { return "/v1/cases/" + no + "/check" }, func(string) any { return map[string]any{} },
-			map[string]string{"another system's case": "SP-2026-000004", "closed case of another": "SP-2026-000005"},
-		},
+		"licenses.query": {refusals{
+			"food-approval", "case-not-usable", func(string) string { return queryPath }, func(no string) any { return query("resident-id", stranger, no) },
+		}, "SP-2026-999999", map[string]string{
+			"another system's case": "SP-2026-000004", "closed case of another": "SP-2026-000005", "holder no party": "SP-2026-000003",
+		}},
+		"cases.check": {refusals{
+			"food-approval", "case-not-usable", func(no string) string { return "/v1/cases/" + no + "/check" }, func(string) any { return map[string]any{} },
+		}, "SP-2026-999999", map[string]string{
+			"another system's case": "SP-2026-000004", "closed case of another": "SP-2026-000005",
+		}},
+		"precheck": {refusals{
+			"citizen-portal", "consent-not-usable", func(string) string { return "/v1/precheck" },
+			func(id string) any { return map[string]any{"matter": "YC-FOOD-01", "holder": company, "consent": id} },
+		}, "consent-none1", map[string]string{
+			"another system's consent": "consent-other", "another holder's consent": "consent-wifes", "withdrawn consent": "consent-ended",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			numbers := []string{unknown}
-			for _, no := range operation.cause {
-				numbers = append(numbers, no)
+			named := []string{operation.unknown}
+			for _, no := range operation.causes {
+				named = append(named, no)
 			}
 			samples := map[string][]sample{}
 			random := rand.New(rand.NewPCG(1, 2))
 			for range cmp.Or(*refusalSamples, 10) {
-				random.Shuffle(len(numbers), func(i, j int) { numbers[i], numbers[j] = numbers[j], numbers[i] })
-				for _, no := range numbers {
-					one := w.sample(t, operation.path(no), operation.body(no))
-					if samples[no] = append(samples[no], one); one.leaf != samples[numbers[0]][0].leaf {
-						t.Fatalf("a record of %v bytes, another of %v", one.leaf, samples[numbers[0]][0].leaf)
+				random.Shuffle(len(named), func(i, j int) { named[i], named[j] = named[j], named[i] })
+				for _, no := range named {
+					one := w.sample(t, operation.refusals, no)
+					if samples[no] = append(samples[no], one); one.leaf != samples[named[0]][0].leaf {
+						t.Fatalf("a record of %v bytes, another of %v", one.leaf, samples[named[0]][0].leaf)
 					}
 				}
 			}
-			for cause, no := range operation.cause {
+			for cause, no := range operation.causes {
 				for measure, of := range measures {
-					p, effect := mannWhitney(figures(samples[unknown], of), figures(samples[no], of))
-					t.Logf("unknown case / %s, %s: n = %d, p = %.3g, P(one is greater) = %.3f", cause, measure, len(samples[no]), p, effect)
+					p, effect := mannWhitney(figures(samples[operation.unknown], of), figures(samples[no], of))
+					t.Logf("unknown / %s, %s: n = %d, p = %.3g, P(one is greater) = %.3f", cause, measure, len(samples[no]), p, effect)
 					if *refusalSamples > 0 && (p < 1e-4 || math.Abs(effect-0.5) > 0.05) {
-						t.Errorf("%s can be told from an unknown case by %s: p = %.3g, P(one is greater) = %.3f", cause, measure, p, effect)
+						t.Errorf("%s can be told from what is unknown by %s: p = %.3g, P(one is greater) = %.3f", cause, measure, p, effect)
 					}
 				}
 			}
@@ -88,11 +99,18 @@ func TestRefusalTiming(t *testing.T) {
 	}
 }
 
+// refusals are calls of one operation that are refused whatever they name.
+type refusals struct {
+	system, code string
+	path         func(named string) string
+	body         func(named string) any
+}
+
 // sample makes one call that is refused, and checks what must be exact.
-func (w *world) sample(t *testing.T, path string, body any) (s sample) {
+func (w *world) sample(t *testing.T, of refusals, named string) (s sample) {
 	t.Helper()
-	raw := w.bodyOf(body)
-	request := w.request("POST", path, raw, w.token("food-approval", "POST", path, raw, nil))
+	path, raw := of.path(named), w.bodyOf(of.body(named))
+	request := w.request("POST", path, raw, w.token(of.system, "POST", path, raw, nil))
 	began := time.Now()
 	response := must(http.DefaultClient.Do(request))(t)
 	document := must(io.ReadAll(response.Body))(t)
@@ -105,7 +123,7 @@ func (w *world) sample(t *testing.T, path string, body any) (s sample) {
 	}
 	record := must(audit.ParseRecord(receipt.Record))(t)
 	at := must(api.ParseTime(record.Time))(t)
-	if s.stamps = float64(at.Sub(problem.Time.Time).Milliseconds()); err != nil || problem.Code != "case-not-usable" || s.stamps != 0 {
+	if s.stamps = float64(at.Sub(problem.Time.Time).Milliseconds()); err != nil || problem.Code != of.code || s.stamps != 0 {
 		t.Fatalf("%s: the record is of %s, the answer of %s (%v)", problem.Code, record.Time, problem.Time, err)
 	}
 	s.answer, s.leaf = float64(len(document)), float64(len(receipt.Record))

@@ -51,12 +51,9 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 	if err != nil {
 		return c, fmt.Errorf("case could not be read: %w", err)
 	}
-	registered := r != nil
-	switch {
-	case !registered && v.db.decoy == nil:
+	if r == nil {
+		v.db.openDecoy()
 		return c, fmt.Errorf("case is not registered: %w", fs.ErrNotExist)
-	case !registered:
-		r = v.db.decoy // is opened instead
 	}
 	c = cases.Case{
 		No: r.no, Matter: r.matter, Registrar: r.registrar, Attestation: cases.Attestation(r.attestation),
@@ -65,13 +62,21 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 	if err := json.Unmarshal([]byte(r.parts), &c.Parts); err != nil {
 		return cases.Case{}, fmt.Errorf("parts of the case could not be read: %w", err)
 	}
-	if err := v.db.unseal(r.parties, partiesAAD(r.no), &c.Parties); err != nil {
+	if err := v.db.unseal(r.parties, partiesAAD(no), &c.Parties); err != nil {
 		return cases.Case{}, fmt.Errorf("parties of the case could not be read: %w", err)
 	}
-	if !registered {
-		return cases.Case{}, fmt.Errorf("case is not registered: %w", fs.ErrNotExist)
-	}
 	return c, nil
+}
+
+// openDecoy does what is done for a case that is registered: whoever asks for a number learns nothing from how long that takes (timing side
+// channel).
+func (db *DB) openDecoy() {
+	if db.decoy == nil {
+		return
+	}
+	var c cases.Case
+	_ = json.Unmarshal([]byte(db.decoy.parts), &c.Parts)
+	_ = db.unseal(db.decoy.parties, partiesAAD(db.decoy.no), &c.Parties)
 }
 
 // newDecoy makes a row as that of an ordinary case; there is no such case. A store that was opened without its keys has none.
@@ -104,6 +109,7 @@ const selectConsent = "SELECT id, sealed_holder, system, types, matters, expires
 func (v casesView) Consent(ctx context.Context, id string) (cases.Consent, error) {
 	all, err := v.consents(ctx, selectConsent+"WHERE id = ?", id)
 	if err == nil && len(all) == 0 {
+		v.db.openDecoy() // as much as of one that is known, or the time would tell
 		err = fmt.Errorf("consent is unknown: %w", fs.ErrNotExist)
 	}
 	if err != nil {

@@ -89,7 +89,7 @@ func (s *countingSealer) Open(blob, aad []byte) ([]byte, error) {
 	return s.Sealer.Open(blob, aad)
 }
 
-// A number of no case costs what one of a case costs, at first and again: the same is read, opened and remembered.
+// A number of no case costs what one of a case costs, at first and again: the same is read, opened and remembered. So it is with consents.
 func TestUnknownCaseCostsTheSame(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {
 		config := e.fresh(t)
@@ -103,6 +103,17 @@ func TestUnknownCaseCostsTheSame(t *testing.T) {
 				t.Fatal(err)
 			}
 			return sealer.opened.Load() - before
+		}
+		mustChange(t, b, cases.Give{Consent: aConsent("k-1", "anna", "window")})
+		consent := func(id string) (opened int64) {
+			before := sealer.opened.Load()
+			if _, err := b.db.Cases().Consent(t.Context(), id); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			return sealer.opened.Load() - before
+		}
+		if known, unknown := consent("k-1"), consent("k-2"); known != 1 || unknown != 1 {
+			t.Errorf("%d rows are opened of a consent, %d of none", known, unknown)
 		}
 		for range 3 {
 			if known, unknown := cost("C-1"), cost("C-2"); known != unknown {
