@@ -333,6 +333,22 @@ func TestNamesPerson(t *testing.T) {
 	}
 }
 
+// A request id stands openly where it is a UUID that holds no person's digits.
+func TestRequestID(t *testing.T) {
+	const today = license.Date("2026-11-30")
+	for id, openly := range map[string]bool{
+		"01a22cea-11f5-7efa-9d2c-b0b347725b2d": true, "01A22CEA-11F5-7EFA-9D2C-B0B347725B2D": true, "00000000-0000-0000-0000-000000000000": true,
+		"": false, "req-1": false, "01a22cea11f57efa9d2cb0b347725b2d": false, "01a22cea-11f5-7efa-9d2c-b0b347725b2": false, "01a22cea-11f5-7efa-9d2c-b0b347725b2d0": false,
+		"01a22cea-11f5-7efa-9d2c_b0b347725b2d": false, "01a22ceg-11f5-7efa-9d2c-b0b347725b2d": false, "{1a22cea-11f5-7efa-9d2c-b0b347725b2}": false,
+		"37990119-8806-2440-25ab-0123456789ab": false, "abcdef37-9901-1988-0624-4025abcdef01": false,
+	} {
+		open, committed := requestID(id, today)
+		if (open == id && id != "") != openly || open+committed != id {
+			t.Errorf("%q: openly %q, committed to %q", id, open, committed)
+		}
+	}
+}
+
 // Law 2: the time of a refusal says nothing of its cause. None leaves before the beat, whatever it cost to find out.
 func TestDenialsLeaveOnTheBeat(t *testing.T) {
 	w := newWorld(t)
