@@ -86,13 +86,13 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 		db.cases, db.latest = newKnown[string, cases.Case](knownCases), newKnown[[32]byte, register.Version](knownLatest)
 		db.copies, db.unregistered = newKnown[[32]byte, register.Snapshot](knownCopies), newKnown[string, error](knownCases)
 	}
-	db.decoy = db.newDecoy()
 	if err := db.migrate(ctx, db.write, mainSchema); err != nil {
 		return err
 	}
 	if db.number, err = db.enrol(ctx, db.config.Log); err != nil {
 		return err
 	}
+	db.decoy = db.newDecoy()
 	if err := db.openSearch(ctx); err != nil {
 		return fmt.Errorf("what search needs: %w", err)
 	}
