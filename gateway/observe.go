@@ -8,11 +8,11 @@ import (
 
 	"github.com/go-kit/kit/endpoint"
 
-	"oncegate/api"
 	"oncegate/audit"
 )
 
-// observe counts the call and writes its one log line. Nothing in either comes from a caller but the request id, made safe.
+// observe counts the call and writes its one log line; of those that got a fixed answer there is one line for each system and
+// minute. Nothing in either comes from a caller but the request id, made safe.
 func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
 	return func(ctx context.Context, request any) (any, error) {
 		c := request.(*call)
@@ -22,15 +22,19 @@ func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
 		if errors.As(err, new(*unproven)) {
 			return nil, err // counted where it is written: it proved nobody
 		}
+		if l := (*limited)(nil); errors.As(err, &l) {
+			g.metrics.call(c.row.ID, "too-many-requests", g.now().Sub(c.start), nil)
+			return nil, l // counted where it is written: a line for each would be a flood of lines
+		}
 		code, rep := "record-unavailable", &reply{}
 		if answered, ok := response.(*reply); ok && err == nil {
 			code, rep = answered.code, answered
 		}
-		if p := (*api.Problem)(nil); errors.As(err, &p) {
-			code = p.Code
-		}
 		took := g.now().Sub(c.start)
 		g.metrics.call(c.row.ID, code, took, rep.uses)
+		if err != nil && g.unrecorded.add(c.claims.Issuer, 1) > 1 {
+			return response, err // the first of a minute says why
+		}
 		line := []any{
 			"operation", c.row.ID, "system", c.claims.Issuer, "request", logSafe(c.claims.Request), "code", code,
 			"decisions", decisions(rep.uses), "ms", float64(took.Microseconds()) / 1000,
@@ -39,7 +43,7 @@ func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
 			line = append(line, "record", rep.index)
 		}
 		g.logger.InfoContext(ctx, "call", line...)
-		if err != nil && code == "record-unavailable" {
+		if err != nil {
 			g.logger.ErrorContext(ctx, "nothing answered: the record failed", "operation", c.row.ID, "error", err.Error())
 		}
 		return response, err

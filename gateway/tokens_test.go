@@ -102,7 +102,7 @@ func TestTooManyRequests(t *testing.T) {
 	if refused != 4 || w.size() != size+2 {
 		t.Fatalf("refused %d, %d records", refused, w.size()-size)
 	}
-	w.gateway.recordLimits(t.Context())
+	w.gateway.summarize(t.Context())
 	if got := w.size(); got != size+3 {
 		t.Errorf("%d records, want one summary", got-size-2)
 	}
