@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -259,10 +260,44 @@ func TestVerificationsInTurn(t *testing.T) {
 	if most.Load() > int64(processors()) {
 		t.Errorf("%d at once", most.Load())
 	}
-	for range waitingEach {
-		ask("food-approval", "harmless")
+}
+
+// Documents are drawn in turns too, out of the same processors: however many one system wants, another waits for one turn.
+func TestDrawingsInTurn(t *testing.T) {
+	w := newWorld(t)
+	gate, order := make(chan struct{}), make(chan string, 100)
+	heavy := w.gateway.intake.heavy
+	draw := func(ctx context.Context, system string) error {
+		_, err := w.gateway.newWork(&call{claims: &token.Claims{Issuer: system}}).drawn(ctx, func(context.Context) ([]byte, error) {
+			<-gate
+			order <- system
+			return nil, nil
+		})
+		return err
 	}
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() { _ = draw(t.Context(), "food-approval") })
+	}
+	settle(t, "the greedy one", func() bool { return heavy.Used() == processors() && heavy.Waiting() == 50-processors() })
+	all.Go(func() { _ = draw(t.Context(), "land-approval") })
+	settle(t, "the modest one", func() bool { return heavy.Waiting() == 51-processors() })
+	hangUp, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := draw(hangUp, "food-approval"); !errors.Is(err, context.Canceled) {
+		t.Errorf("who has hung up: %v", err)
+	}
+	close(gate)
 	all.Wait()
+	at := 0
+	for at = 1; <-order != "land-approval"; at++ {
+	}
+	if at > 3*processors() {
+		t.Errorf("the modest one is number %d of 51", at)
+	}
+	if heavy.Used() != 0 {
+		t.Errorf("%d are still held", heavy.Used())
+	}
 }
 
 // Somebody who proves nothing has nothing of a body read, however long it is.

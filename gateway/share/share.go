@@ -172,5 +172,15 @@ func (q *Queue) leave(user string, i int) {
 	}
 }
 
+// Waiting returns how many calls wait, of all users.
+func (q *Queue) Waiting() (calls int) {
+	q.pool.mu.Lock()
+	defer q.pool.mu.Unlock()
+	for _, line := range q.waiting {
+		calls += len(line)
+	}
+	return calls
+}
+
 // Used returns how many units are held.
 func (q *Queue) Used() int { return q.pool.Used() }

@@ -97,14 +97,14 @@ func TestTurns(t *testing.T) {
 	order := make(chan string, 100)
 	var all sync.WaitGroup
 	wait := func(user string) {
-		before := q.lines()
+		before := q.Waiting()
 		all.Go(func() {
 			if q.Take(t.Context(), user) {
 				order <- user
 				q.Give(user)
 			}
 		})
-		for q.lines() == before {
+		for q.Waiting() == before {
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -117,18 +117,9 @@ func TestTurns(t *testing.T) {
 	if first, second := <-order, <-order; first != "modest" && second != "modest" {
 		t.Errorf("first %s, then %s", first, second)
 	}
-	if q.Used() != 0 || q.lines() != 0 || len(q.turn) != 0 {
+	if q.Used() != 0 || q.Waiting() != 0 || len(q.turn) != 0 {
 		t.Errorf("left over: %+v", q)
 	}
-}
-
-func (q *Queue) lines() (n int) {
-	q.pool.mu.Lock()
-	defer q.pool.mu.Unlock()
-	for _, line := range q.waiting {
-		n += len(line)
-	}
-	return n
 }
 
 // Who stops waiting leaves nothing behind; the line of one user is bounded.
@@ -149,7 +140,7 @@ func TestLeaving(t *testing.T) {
 	}
 	all.Wait()
 	q.Give("a")
-	if q.Used() != 0 || q.lines() != 0 || len(q.turn) != 0 {
+	if q.Used() != 0 || q.Waiting() != 0 || len(q.turn) != 0 {
 		t.Errorf("left over: %+v", q)
 	}
 }
