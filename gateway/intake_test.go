@@ -300,6 +300,47 @@ func TestDrawingsInTurn(t *testing.T) {
 	}
 }
 
+// Readers of public artefacts who do not go on reading hold their network's share of what is answered at once: other networks are
+// answered, and calls do not notice.
+func TestSlowReadersOfPublicArtefacts(t *testing.T) {
+	release := make(chan struct{})
+	var reading atomic.Int64
+	w := newWorld(t, func(c *Config) {
+		c.Limits.InFlight, c.ClientHeader = 40, "X-Forwarded-For"
+		c.StatusList = func(_ context.Context, id string) (SignedList, error) {
+			if id == "1" {
+				reading.Add(1)
+				<-release
+			}
+			return SignedList{Token: "a.b.c", Tag: "1", Expires: time.Now().Add(time.Hour), Keep: time.Minute}, nil
+		}
+	})
+	get := func(network, id string) int {
+		r := w.request("GET", "/status-lists/"+id, nil, "")
+		r.Header.Set("X-Forwarded-For", network)
+		resp := must(http.DefaultClient.Do(r))(t)
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	var all sync.WaitGroup
+	for range 5 { // half of 10
+		all.Go(func() { get("192.0.2.1", "1") })
+	}
+	settle(t, "slow readers", func() bool { return reading.Load() == 5 })
+	if status := get("192.0.2.1", "2"); status != http.StatusServiceUnavailable {
+		t.Errorf("one more of theirs: %d", status)
+	}
+	if status := get("192.0.2.2", "2"); status != http.StatusOK {
+		t.Errorf("another network: %d", status)
+	}
+	if a := w.call("food-approval", "GET", "/v1/catalog/types", nil); a.status != http.StatusOK {
+		t.Errorf("a call: %d", a.status)
+	}
+	close(release)
+	all.Wait()
+	settle(t, "their end", func() bool { return w.gateway.intake.public.Used() == 0 })
+}
+
 // Somebody who proves nothing has nothing of a body read, however long it is.
 func TestUnprovenDocuments(t *testing.T) {
 	w := newWorld(t)
