@@ -35,7 +35,7 @@ func TestUnrecordedIsUnanswered(t *testing.T) {
 	}
 	w.gateway.summarize(t.Context())
 	text := w.lines.String()
-	if calls, causes := strings.Count(text, "msg=call "), strings.Count(text, "nothing answered: the record failed"); calls != 1 || causes != 1 {
+	if calls, causes := strings.Count(text, "code=record-unavailable"), strings.Count(text, "nothing answered: the record failed"); calls != 1 || causes != 1 {
 		t.Errorf("%d lines of calls, %d of causes", calls, causes)
 	}
 	if strings.Count(text, `msg="calls were not answered: their records failed" system=food-approval calls=21`) != 1 {
