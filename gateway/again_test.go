@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -38,6 +39,7 @@ func (w *world) opened(row *operation) *call {
 	compact := w.token("food-approval", "GET", "/v1/catalog/types", nil, nil)
 	r := w.request("GET", "/v1/catalog/types", nil, compact)
 	r.RequestURI, r.RemoteAddr = "/v1/catalog/types", "192.0.2.1:1"
+	r.Body = &visit{g: w.gateway, ReadCloser: http.NoBody, answer: discard{}}
 	c, err := w.gateway.open(row)(w.t.Context(), r)
 	if err != nil {
 		w.t.Fatal(err)

@@ -56,12 +56,8 @@ func (g *Gateway) handler(row *operation) http.Handler {
 	answer := func(ctx context.Context, request any) (any, error) {
 		return g.answer(ctx, request.(*call))
 	}
-	chain := endpoint.Chain(g.even, g.observe, g.hold, g.limit, g.deadline)
-	server := kithttp.NewServer(chain(answer), g.open(row), write, kithttp.ServerErrorEncoder(g.writeError))
-	if row.Most <= api.MaxBody {
-		return server
-	}
-	return g.large.held(server)
+	chain := endpoint.Chain(g.even, g.observe, g.hold, g.inTurn, g.deadline)
+	return g.visited(row.Most, kithttp.NewServer(chain(answer), g.open(row), write, kithttp.ServerErrorEncoder(g.writeError)))
 }
 
 // hold gives the call's id back where nothing was recorded, so that the same token may come again.
@@ -97,24 +93,6 @@ func (g *Gateway) even(next endpoint.Endpoint) endpoint.Endpoint {
 	}
 }
 
-// limit holds a system to its rate, and all together to what this process can have under way. The answer is the fixed one
-// of design law 1, unrecorded; one record per system and minute counts them.
-func (g *Gateway) limit(next endpoint.Endpoint) endpoint.Endpoint {
-	return func(ctx context.Context, request any) (any, error) {
-		c := request.(*call)
-		if g.limits.allow(c.claims.Issuer, c.start) {
-			select {
-			case g.inFlight <- struct{}{}:
-				defer func() { <-g.inFlight }()
-				return next(ctx, request)
-			default:
-			}
-		}
-		g.limits.count(c.claims.Issuer, 1)
-		return nil, api.NewProblem("too-many-requests")
-	}
-}
-
 // deadline bounds the call. What is left of it bounds the sources; the record is made whatever is left.
 func (g *Gateway) deadline(next endpoint.Endpoint) endpoint.Endpoint {
 	return func(ctx context.Context, request any) (any, error) {
@@ -141,6 +119,12 @@ func write(_ context.Context, w http.ResponseWriter, response any) error {
 
 // writeError sends the answers that have no record: the fixed ones of design law 1.
 func (g *Gateway) writeError(ctx context.Context, err error, w http.ResponseWriter) {
+	if l := (*limited)(nil); errors.As(err, &l) {
+		g.refused.add(l.system, 1)
+		g.metrics.limited.WithLabelValues(l.system, l.share).Inc()
+		api.NewProblem("too-many-requests").Write(w)
+		return
+	}
 	if u := (*unproven)(nil); errors.As(err, &u) {
 		g.metrics.refused.WithLabelValues(u.problem.Code).Inc()
 		if u.problem.Code == "token-replayed" {

@@ -37,6 +37,13 @@ func (c *claims) take(k claim, until, now time.Time) bool {
 	return true
 }
 
+// taken reports whether a jti is claimed. What is not may be a moment later.
+func (c *claims) taken(k claim) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held[k]
+}
+
 // release gives a claim back: nothing was recorded and nothing answered, so the same call may come again.
 func (c *claims) release(k claim) {
 	c.mu.Lock()

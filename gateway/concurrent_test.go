@@ -44,8 +44,8 @@ func TestEverythingAtOnce(t *testing.T) {
 	})
 	busy.Go(func() { // limits are summed up
 		for !stop.Load() {
-			w.gateway.limits.count("food-approval", 1)
-			w.gateway.limits.take()
+			w.gateway.refused.add("food-approval", 1)
+			w.gateway.refused.take()
 		}
 	})
 	size := w.size()
@@ -95,7 +95,7 @@ func TestRun(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); w.gateway.Run(ctx) }()
-	w.gateway.limits.count("food-approval", 5)
+	w.gateway.refused.add("food-approval", 5)
 	size := w.size()
 	stop()
 	<-done

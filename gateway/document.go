@@ -46,7 +46,9 @@ func (w *work) annotated(ctx context.Context, n *need, d disclosure) (api.Licens
 	if page := (*sheet.Error)(nil); errors.As(err, &page) {
 		// What is wrong with the whole license may lie in what the caller must not know: only what is wrong with the copy, too,
 		// is told.
-		if _, err := documents.Copy(ctx, "pdf", v, d.granted, fields, notice, [32]byte{}); err != nil {
+		if _, err := w.drawn(ctx, func(ctx context.Context) ([]byte, error) {
+			return documents.Copy(ctx, "pdf", v, d.granted, fields, notice, [32]byte{})
+		}); err != nil {
 			return api.LicenseDocument{}, err
 		}
 		return api.LicenseDocument{}, errNoOriginal
@@ -54,7 +56,9 @@ func (w *work) annotated(ctx context.Context, n *need, d disclosure) (api.Licens
 	if err != nil {
 		return api.LicenseDocument{}, err
 	}
-	data, err := documents.Copy(ctx, string(n.form), v, d.granted, fields, notice, original.Digest)
+	data, err := w.drawn(ctx, func(ctx context.Context) ([]byte, error) {
+		return documents.Copy(ctx, string(n.form), v, d.granted, fields, notice, original.Digest)
+	})
 	if err != nil {
 		return api.LicenseDocument{}, err
 	}
@@ -126,7 +130,9 @@ func (w *work) original(ctx context.Context, s register.Signed, record license.L
 		return o, nil
 	}
 	o, changes, err := w.c.config.Register.Original(ctx, s.Version, func(ctx context.Context) ([]byte, error) {
-		return w.c.config.Documents.Original(ctx, s.Version, s.Claims)
+		return w.drawn(ctx, func(ctx context.Context) ([]byte, error) {
+			return w.c.config.Documents.Original(ctx, s.Version, s.Claims)
+		})
 	})
 	if err != nil {
 		return o, err

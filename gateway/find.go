@@ -47,6 +47,8 @@ func unanswered(why error, holder string) *refusal {
 		return refuse("license-type-not-served").because(inside("question-unanswerable", why))
 	case errors.Is(why, license.ErrCannotAsk):
 		return refuse("question-unanswerable").because(inside("question-unanswerable", why))
+	case errors.Is(why, errNoSlot):
+		return refuse("source-busy").because(inside("source-busy", why))
 	case errors.Is(why, license.ErrUnanswerable):
 		return refuse("source-faulty").because(inside("source-faulty", why))
 	}
@@ -74,7 +76,7 @@ func (g *Gateway) find(ctx context.Context, c *call, needs []*need) {
 	var all sync.WaitGroup
 	for source, questions := range bySource {
 		all.Go(func() {
-			findings := source.Find(ctx, questions)
+			findings := source.Find(ctx, c.claims.Issuer, questions)
 			mu.Lock()
 			defer mu.Unlock()
 			for i, q := range questions {

@@ -60,24 +60,25 @@ type Records interface {
 type Limits struct {
 	Materials int           // materials in one check; default 64
 	Call      time.Duration // longest time of one call; default 15 s
-	InFlight  int           // calls under way at once; default 1024
-	Unproven  int           // calls per second and network that prove nobody and are still looked at; default 100
+	InFlight  int           // calls under way at once, of all systems; default 1024
+	Memory    int           // bytes of memory for the bodies of all calls under way, four for each byte of a body; default 256 MiB
+	Unproven  int           // calls per second, network and key that prove nobody before signatures are checked in turns; default 100
 }
 
 // A Gateway answers calls. It is safe for concurrent use.
 type Gateway struct {
 	Config
-	contract *api.Contract
-	routes   map[string]http.Handler // by operation id
-	running  atomic.Pointer[running]
-	claims   *claims
-	limits   *limits
-	suspects *suspects
-	metrics  *metrics
-	security *securityLog
-	inFlight chan struct{} // one slot per call under way
-	large    *pool         // memory for bodies past api.MaxBody
-	logger   *slog.Logger
+	contract            *api.Contract
+	routes              map[string]http.Handler // by operation id
+	running             atomic.Pointer[running]
+	claims              *claims
+	limits              *limits
+	refused, unrecorded tally // calls whose system had used up its share; whose record failed
+	suspects            *suspects
+	metrics             *metrics
+	security            *securityLog
+	intake              *intake
+	logger              *slog.Logger
 }
 
 // New returns a gateway that answers by a snapshot. Use replaces the snapshot later.
@@ -91,8 +92,8 @@ func New(c Config, s *Snapshot) (*Gateway, error) {
 	}
 	c = c.withDefaults()
 	g := &Gateway{
-		Config: c, contract: contract, claims: newClaims(), limits: newLimits(), suspects: newSuspects(c.Limits.Unproven), metrics: newMetrics(c.Metrics),
-		security: newSecurityLog(c.Logger, c.Now), inFlight: make(chan struct{}, c.Limits.InFlight), large: &pool{left: largeBodies}, logger: c.Logger,
+		Config: c, contract: contract, claims: newClaims(), limits: &limits{}, suspects: newSuspects(c.Limits.Unproven), metrics: newMetrics(c.Metrics),
+		security: newSecurityLog(c.Logger, c.Now), intake: newIntake(c.Limits), logger: c.Logger,
 	}
 	g.Use(s)
 	if err := g.route(); err != nil {
@@ -132,6 +133,7 @@ func (c Config) withDefaults() Config {
 	c.Limits.Materials = orDefault(c.Limits.Materials, 64)
 	c.Limits.Call = orDefault(c.Limits.Call, 15*time.Second)
 	c.Limits.InFlight = orDefault(c.Limits.InFlight, 1024)
+	c.Limits.Memory = orDefault(c.Limits.Memory, 256<<20)
 	c.Limits.Unproven = orDefault(c.Limits.Unproven, 100)
 	return c
 }
@@ -141,16 +143,18 @@ func (g *Gateway) now() time.Time { return g.Now() }
 // Use swaps the snapshot: calls that have not been recorded yet are decided again by it. Sources that did not change keep
 // their breakers and their calls under way. The caller has checked the snapshot and recorded that it is in force.
 func (g *Gateway) Use(s *Snapshot) {
-	old := g.running.Load()
+	old, weights := g.running.Load(), weights(s.Systems)
 	next := &running{Snapshot: s, sources: make(map[string]*guardedSource, len(s.Sources))}
 	for _, c := range s.Sources {
 		if old != nil && old.sources[c.ID] != nil && old.sources[c.ID].same(c) {
 			next.sources[c.ID] = old.sources[c.ID]
-			continue
+		} else {
+			next.sources[c.ID] = guardSource(c, g.metrics, g.logger, g.now)
 		}
-		next.sources[c.ID] = guardSource(c, g.metrics, g.logger, g.now)
+		next.sources[c.ID].slots.Divide(weights)
 	}
 	next.learnWords()
 	g.limits.use(s.Systems)
+	g.intake.use(weights)
 	g.running.Store(next)
 }

@@ -68,7 +68,7 @@ func (c *call) ask(ctx context.Context, questions []license.Question) error {
 		}
 	}
 	if len(open) > 0 {
-		for i, f := range source.Find(ctx, open) {
+		for i, f := range source.Find(ctx, c.claims.Issuer, open) {
 			c.asked[open[i]] = f
 		}
 	}

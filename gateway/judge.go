@@ -31,6 +31,9 @@ func (b *bench) judge(n *need) cases.Judgement {
 		e.Reason = cases.Reason(n.decision.Reasons[0].Code)
 	}
 	j := cases.Judge(e, b.c.config.Calendar)
+	if j.Reason == cases.SourceUnavailable && errors.Is(n.finding.Err, errNoSlot) {
+		j.Reason = "source-busy"
+	}
 	n.outcome = string(j.State)
 	n.judged = &judgedInput{
 		State: j.State, Reason: j.Reason, Record: j.Record, Covered: j.Covered, From: e.From, Day: e.Day, Deadline: j.Fallback.Deadline,

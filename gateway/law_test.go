@@ -30,6 +30,17 @@ func TestUnrecordedIsUnanswered(t *testing.T) {
 	if strings.Contains(string(a.body), "甲乙丙") {
 		t.Error("the answer left all the same")
 	}
+	for range 20 {
+		w.call("food-approval", "GET", "/v1/catalog/types", nil)
+	}
+	w.gateway.summarize(t.Context())
+	text := w.lines.String()
+	if calls, causes := strings.Count(text, "code=record-unavailable"), strings.Count(text, "nothing answered: the record failed"); calls != 1 || causes != 1 {
+		t.Errorf("%d lines of calls, %d of causes", calls, causes)
+	}
+	if strings.Count(text, `msg="calls were not answered: their records failed" system=food-approval calls=21`) != 1 {
+		t.Errorf("no summary in\n%s", text)
+	}
 }
 
 // Law 1: a refusal of a caller who is known is a record too, whatever is wrong with the call.

@@ -17,6 +17,7 @@ type metrics struct {
 	seconds   *prometheus.HistogramVec // operation
 	replays   prometheus.Counter
 	refused   *prometheus.CounterVec // code; callers who did not prove who they are
+	limited   *prometheus.CounterVec // system, share
 	inFlight  prometheus.Gauge
 	again     prometheus.Counter
 	sources   *prometheus.HistogramVec // source, outcome
@@ -33,16 +34,18 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		replays: prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_replays_total", Help: "Signed calls that were made before."}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_unauthenticated_total",
 			Help: "Calls refused before their caller had proved who it is."}, []string{"code"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_limited_total",
+			Help: "Calls refused because their system had used up its share (rate, calls, memory, verifications)."}, []string{"system", "share"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_calls_in_flight", Help: "Calls under way."}),
 		again:    prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_decided_again_total", Help: "Calls decided again because something changed before the record."}),
 		sources: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "oncegate_source_seconds",
-			Help: "Time of a call to a source.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)}, []string{"source", "outcome"}),
+			Help: "Time of a call to a source by its outcome: ok, failed, refused (by the open breaker), or how long it waited in vain for a slot (busy).", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)}, []string{"source", "outcome"}),
 		breakers: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oncegate_source_breaker_state",
 			Help: "0 closed, 1 half open, 2 open."}, []string{"source"}),
 		materials: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_materials_total",
 			Help: "Required materials judged, by state."}, []string{"state"}),
 	}
-	r.MustRegister(m.calls, m.seconds, m.replays, m.refused, m.inFlight, m.again, m.sources, m.breakers, m.materials)
+	r.MustRegister(m.calls, m.seconds, m.replays, m.refused, m.limited, m.inFlight, m.again, m.sources, m.breakers, m.materials)
 	return m
 }
 
@@ -58,8 +61,8 @@ func (m *metrics) call(operation, code string, took time.Duration, uses []audit.
 }
 
 type sourceMetrics struct {
-	state               prometheus.Gauge
-	ok, failed, refused prometheus.Observer
+	state                     prometheus.Gauge
+	ok, failed, refused, busy prometheus.Observer
 }
 
 // source binds the labels of one source once, outside the hot path.
@@ -69,6 +72,7 @@ func (m *metrics) source(id string) *sourceMetrics {
 		ok:      m.sources.WithLabelValues(id, "ok"),
 		failed:  m.sources.WithLabelValues(id, "failed"),
 		refused: m.sources.WithLabelValues(id, "refused"),
+		busy:    m.sources.WithLabelValues(id, "busy"),
 	}
 }
 
@@ -78,6 +82,8 @@ func (s *sourceMetrics) observe(d time.Duration, err error) {
 		s.ok.Observe(d.Seconds())
 	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
 		s.refused.Observe(d.Seconds())
+	case errors.Is(err, errNoSlot):
+		s.busy.Observe(d.Seconds())
 	default:
 		s.failed.Observe(d.Seconds())
 	}

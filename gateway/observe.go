@@ -8,12 +8,12 @@ import (
 
 	"github.com/go-kit/kit/endpoint"
 
-	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/license"
 )
 
-// observe counts the call and writes its one log line. Nothing in either comes from a caller but a request id that is a UUID.
+// observe counts the call and writes its one log line; of those that got a fixed answer there is one line for each system and
+// minute. Nothing in either comes from a caller but a request id that is a UUID.
 func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
 	return func(ctx context.Context, request any) (any, error) {
 		c := request.(*call)
@@ -23,15 +23,19 @@ func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
 		if errors.As(err, new(*unproven)) {
 			return nil, err // counted where it is written: it proved nobody
 		}
+		if l := (*limited)(nil); errors.As(err, &l) {
+			g.metrics.call(c.row.ID, "too-many-requests", g.now().Sub(c.start), nil)
+			return nil, l // counted where it is written: a line for each would be a flood of lines
+		}
 		code, rep := "record-unavailable", &reply{}
 		if answered, ok := response.(*reply); ok && err == nil {
 			code, rep = answered.code, answered
 		}
-		if p := (*api.Problem)(nil); errors.As(err, &p) {
-			code = p.Code
-		}
 		took := g.now().Sub(c.start)
 		g.metrics.call(c.row.ID, code, took, rep.uses)
+		if err != nil && g.unrecorded.add(c.claims.Issuer, 1) > 1 {
+			return response, err // the first of a minute says why
+		}
 		line := []any{
 			"operation", c.row.ID, "system", c.claims.Issuer, "request", c.logged(), "code", code,
 			"decisions", decisions(rep.uses), "ms", float64(took.Microseconds()) / 1000,
@@ -40,7 +44,7 @@ func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
 			line = append(line, "record", rep.index)
 		}
 		g.logger.InfoContext(ctx, "call", line...)
-		if err != nil && code == "record-unavailable" {
+		if err != nil {
 			g.logger.ErrorContext(ctx, "nothing answered: the record failed", "operation", c.row.ID, "error", err.Error())
 		}
 		return response, err

@@ -65,7 +65,11 @@ func TestLabelsAreBounded(t *testing.T) {
 		"operation": func(v string) bool { return w.gateway.contract.Operation(v) != nil },
 		"code":      func(v string) bool { _, ok := api.ByCode(v); return ok || v == "ok" },
 		"source":    func(v string) bool { return w.gateway.running.Load().sources[v] != nil },
-		"outcome":   func(v string) bool { return slices.Contains([]string{"ok", "failed", "refused"}, v) },
+		"outcome":   func(v string) bool { return slices.Contains([]string{"ok", "failed", "refused", "busy"}, v) },
+		"system":    func(v string) bool { _, ok := w.gateway.running.Load().Systems[v]; return ok },
+		"share": func(v string) bool {
+			return slices.Contains([]string{shareRate, shareCalls, shareMemory, shareVerifications}, v)
+		},
 		"state": func(v string) bool {
 			return slices.Contains([]string{"met", "missing", "lapsed", "mismatched", "denied", "unavailable"}, v)
 		},

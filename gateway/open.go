@@ -33,21 +33,19 @@ func unprovenFor(code string) error { return &unproven{problem: api.NewProblem(c
 // token's signature does not cover: method, URL and body are compared with what was signed.
 func (g *Gateway) open(row *operation) func(context.Context, *http.Request) (any, error) {
 	return func(ctx context.Context, r *http.Request) (any, error) {
-		address, start := g.client(r), g.now()
-		if !g.suspects.allow(address, start) {
-			return nil, unprovenFor("too-many-requests")
-		}
+		start := g.now()
 		c, err := g.proved(ctx, row, r, start)
-		if errors.As(err, new(*unproven)) {
-			g.suspects.failed(address, g.now())
+		if l := (*limited)(nil); errors.As(err, &l) {
+			g.metrics.call(row.ID, "too-many-requests", g.now().Sub(start), nil)
+			return nil, l
 		}
 		return c, err
 	}
 }
 
-// proved makes a call of a request whose token holds. What costs nothing is looked at before what does; the body is read
-// when everything but its digest holds.
-func (g *Gateway) proved(ctx context.Context, row *operation, r *http.Request, start time.Time) (*call, error) {
+// proved makes a call of a request whose token holds. What costs nothing is looked at before what does: the signature of a
+// registered key, then the call's id and the system's shares, then the body, whose digest is the last thing compared.
+func (g *Gateway) proved(ctx context.Context, row *operation, r *http.Request, start time.Time) (_ *call, err error) {
 	compact, err := bearer(r)
 	if err != nil {
 		return nil, err
@@ -55,6 +53,17 @@ func (g *Gateway) proved(ctx context.Context, row *operation, r *http.Request, s
 	config, now := g.running.Load(), g.now()
 	var key *ecdsa.PublicKey
 	var body []byte
+	var suspect suspect
+	var claimed *claim
+	var crowded error
+	defer func() {
+		if err != nil && claimed != nil {
+			g.claims.release(*claimed)
+		}
+		if suspect.key != "" && errors.As(err, new(*unproven)) && crowded == nil {
+			g.suspects.failed(suspect, g.now())
+		}
+	}()
 	claims, err := token.Verify(ctx, compact, token.Expect{
 		Audience: g.Audience,
 		Method:   r.Method,
@@ -65,13 +74,39 @@ func (g *Gateway) proved(ctx context.Context, row *operation, r *http.Request, s
 		},
 		Now: now,
 		KeyOf: func(iss, kid string) (_ *ecdsa.PublicKey, err error) {
-			key, err = config.key(iss, kid, now)
+			if key, err = config.key(iss, kid, now); err == nil {
+				suspect.network, suspect.key = g.client(r), iss+" "+kid
+			}
 			return key, err
 		},
-		Verify: g.VerifySM2,
+		Verify: func(pub *ecdsa.PublicKey, message, rs []byte) error {
+			leave, err := g.suspects.enter(ctx, suspect, now)
+			if err != nil {
+				crowded = err
+				return err
+			}
+			defer leave()
+			return g.VerifySM2(pub, message, rs)
+		},
+		Claimed: func(iss, jti string) error {
+			if g.claims.taken(claim{iss, jti}) {
+				return unprovenFor("token-replayed")
+			}
+			return nil
+		},
+		Admit: func(c *token.Claims) error {
+			one := claim{c.Issuer, c.ID}
+			if !g.claims.take(one, time.Unix(c.Expires, 0).Add(2*token.Skew), now) {
+				return unprovenFor("token-replayed")
+			}
+			claimed = &one
+			return r.Body.(*visit).admit(c.Issuer, now)
+		},
 	})
 	switch {
-	case errors.As(err, new(*unproven)):
+	case crowded != nil:
+		return nil, crowded
+	case errors.As(err, new(*unproven)), errors.As(err, new(*limited)):
 		return nil, err
 	case err != nil:
 		return nil, tokenProblem(err)
@@ -82,9 +117,6 @@ func (g *Gateway) proved(ctx context.Context, row *operation, r *http.Request, s
 	}
 	if c.params, c.malformed = paramsOf(r); c.malformed == nil {
 		c.malformed = row.CheckHeaders(r)
-	}
-	if !g.claims.take(c.claim(), c.expiry().Add(token.Skew), now) {
-		return nil, unprovenFor("token-replayed")
 	}
 	return c, nil
 }
@@ -122,8 +154,8 @@ func readBody(r *http.Request, most int) ([]byte, error) {
 	}
 	body, err := readAll(io.LimitReader(r.Body, int64(most)+1))
 	switch {
-	case errors.Is(err, errCrowded):
-		return nil, unprovenFor("too-many-requests")
+	case errors.As(err, new(*limited)):
+		return nil, err
 	case errors.As(err, new(*http.MaxBytesError)), len(body) > most:
 		return nil, unprovenFor("too-large")
 	case err != nil:
@@ -151,6 +183,15 @@ func readAll(r io.Reader) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// kept is what of the body is kept as evidence. A large one is a document that the caller has: the token, which is kept, holds
+// its digest.
+func (c *call) kept() []byte {
+	if len(c.body) > api.MaxBody {
+		return nil
+	}
+	return c.body
 }
 
 // tokenProblem turns a verifier's error into the code the caller may see.

@@ -20,13 +20,17 @@ func (g *Gateway) public() (map[string]http.Handler, error) {
 		return nil, err
 	}
 	log := g.View.Handler()
-	return map[string]http.Handler{
+	handlers := map[string]http.Handler{
 		"log.checkpoint": api.Problems(ofLog(log, func(map[string]string) string { return "/checkpoint" })),
 		"log.tile":       api.Problems(ofLog(log, func(p map[string]string) string { return "/tile/" + p["level"] + "/" + p["tile"] })),
 		"log.tile-sm3":   api.Problems(ofLog(log, func(p map[string]string) string { return "/sm3/tile/" + p["level"] + "/" + p["tile"] })),
 		"status-lists":   api.Problems(http.HandlerFunc(g.statusList)),
 		"openapi":        api.Problems(describe(document)),
-	}, nil
+	}
+	for id, h := range handlers {
+		handlers[id] = g.unsigned(h)
+	}
+	return handlers, nil
 }
 
 // ofLog serves a resource of the log by the parameters of its path, which the contract has decoded and checked: clients and

@@ -115,7 +115,9 @@ func (w *work) rendered(ctx context.Context, form string, s register.Signed, rec
 			data, err = w.c.config.Register.OpenOriginal(o)
 		}
 	} else {
-		data, err = documents.Show(ctx, form, s.Version, s.Claims, w.c.lapse(s.Version, record, asOf))
+		data, err = w.drawn(ctx, func(ctx context.Context) ([]byte, error) {
+			return documents.Show(ctx, form, s.Version, s.Claims, w.c.lapse(s.Version, record, asOf))
+		})
 	}
 	if err != nil {
 		return api.LicenseDocument{}, err

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"oncegate/api"
 )
@@ -81,6 +82,9 @@ func paramsOf(r *http.Request) (map[string]string, error) {
 // ServeHTTP finds the operation by the API description and serves it.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if r.ContentLength != 0 { // net/http reads what is left of a body that nobody wanted
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(restPatience))
+	}
 	op, params, err := g.contract.Match(r.Method, r.URL.EscapedPath())
 	if op != nil && (err == nil || op.Signed) { // a caller who is known gets a record, also of a malformed path
 		found := pathFound{params, err}

@@ -37,6 +37,7 @@ type System struct {
 	Keys                 map[string]Key // by kid
 	Rate                 float64        // calls per second; 0: 100
 	Burst                int            // 0: twice the rate
+	Share                float64        // weight in what is shared out among all systems; 0: 1
 }
 
 // A Key verifies a system's calls while its certificate is valid.

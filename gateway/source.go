@@ -10,6 +10,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"oncegate/gateway/share"
 	"oncegate/license"
 )
 
@@ -33,8 +34,8 @@ type SourceConfig struct {
 	ID         string        // unique; stands in records and metrics
 	Department string        // id of the department that owns it
 	Kind       string        // how fresh its answers are: "live" or "drop"
-	Deadline   time.Duration // longest wait for one call; default 3 s
-	Concurrent int           // calls under way at once; more wait inside their deadline; default 32
+	Deadline   time.Duration // longest wait for a slot, and from then on for the answer; default 3 s
+	Concurrent int           // slots: calls under way at once, shared out among the systems; default 32
 	Failures   int           // consecutive failed calls that open the breaker; default 5
 	Cooldown   time.Duration // how long an open breaker refuses before it tries again; default 5 s
 	Source     Source
@@ -58,10 +59,11 @@ func (c SourceConfig) same(next SourceConfig) bool {
 	return c == next && was != nil && is != nil && reflect.TypeOf(was) == reflect.TypeOf(is) && reflect.TypeOf(was).Comparable() && was == is
 }
 
-// A guardedSource is a Source behind its own deadline, bulkhead and breaker, so that a sick source costs the others nothing.
+// A guardedSource is a Source behind its own deadline, bulkhead and breaker, so that a sick source costs the others nothing,
+// and its slots are shared out, so that one system that asks much costs the others little.
 type guardedSource struct {
 	SourceConfig
-	slots   chan struct{} // one per call under way; a call that ignores its deadline keeps its own
+	slots   *share.Queue // one unit per call under way; a call that ignores its deadline keeps its own
 	breaker *gobreaker.CircuitBreaker[[]license.Finding]
 	metrics *sourceMetrics
 	now     func() time.Time
@@ -69,7 +71,7 @@ type guardedSource struct {
 
 func guardSource(c SourceConfig, m *metrics, logger *slog.Logger, now func() time.Time) *guardedSource {
 	c = c.withDefaults()
-	s := &guardedSource{SourceConfig: c, slots: make(chan struct{}, c.Concurrent), metrics: m.source(c.ID), now: now}
+	s := &guardedSource{SourceConfig: c, slots: share.NewQueue(c.Concurrent, waitingForSource), metrics: m.source(c.ID), now: now}
 	s.metrics.state.Set(0)
 	s.breaker = gobreaker.NewCircuitBreaker[[]license.Finding](gobreaker.Settings{
 		Name:        c.ID,
@@ -85,10 +87,25 @@ func guardSource(c SourceConfig, m *metrics, logger *slog.Logger, now func() tim
 	return s
 }
 
-// Find asks the source and always answers every question: what went wrong becomes "unavailable", never an error.
-func (s *guardedSource) Find(ctx context.Context, questions []license.Question) []license.Finding {
+// waitingForSource bounds how many calls of one system wait for a slot of one source.
+const waitingForSource = 1024
+
+// errNoSlot says that the system's calls fill its share of a source's slots. It is no fault of the source.
+var errNoSlot = errors.New("no slot of the source became free")
+
+// Find asks the source for a system and always answers every question: what went wrong becomes "unavailable", never an error.
+// The source's deadline runs from when the call has its slot.
+func (s *guardedSource) Find(ctx context.Context, system string, questions []license.Question) []license.Finding {
 	start := s.now()
-	findings, err := s.breaker.Execute(func() ([]license.Finding, error) { return s.call(ctx, questions) })
+	var findings []license.Finding
+	leave, err := s.enter(ctx, system)
+	if err == nil {
+		start = s.now()
+		findings, err = s.breaker.Execute(func() ([]license.Finding, error) { return s.call(ctx, leave, questions) })
+		if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+			leave() // it was not asked
+		}
+	}
 	s.metrics.observe(s.now().Sub(start), err)
 	if findings == nil {
 		findings = make([]license.Finding, len(questions))
@@ -126,24 +143,19 @@ var (
 	errUnsound    = errors.New("the source said neither found nor not found")
 )
 
-// An untold is a call that says nothing about the source: its caller left, or it never got a turn.
+// An untold is a call that says nothing about the source: its caller left, or had no time left for it.
 type untold struct{ error }
 
 func (u *untold) Unwrap() error { return u.error }
 
 // call makes one bounded call. Findings that are all unavailable count as a failure of the source, so that the breaker sees
 // a source that answers politely that it cannot answer; unless the question was at fault and the source is well.
-func (s *guardedSource) call(caller context.Context, questions []license.Question) ([]license.Finding, error) {
+func (s *guardedSource) call(caller context.Context, leave func(), questions []license.Question) ([]license.Finding, error) {
 	ctx, cancel := context.WithTimeout(caller, s.Deadline)
 	defer cancel()
-	select {
-	case s.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, &untold{fmt.Errorf("wait for source %s: %w", s.ID, ctx.Err())}
-	}
-	findings, err := s.ask(ctx, questions)
+	findings, err := s.ask(ctx, leave, questions)
 	switch {
-	case errors.Is(caller.Err(), context.Canceled): // also where the answer came at the same moment: nobody waits for it
+	case caller.Err() != nil: // also where the answer came at the same moment: nobody waits for it
 		return nil, &untold{fmt.Errorf("ask source %s: %w", s.ID, caller.Err())}
 	case err != nil:
 		return nil, fmt.Errorf("ask source %s: %w", s.ID, err)
@@ -158,9 +170,25 @@ func (s *guardedSource) call(caller context.Context, questions []license.Questio
 	return findings, fmt.Errorf("source %s could answer nothing", s.ID)
 }
 
+// enter waits for a slot. An open breaker is not waited for.
+func (s *guardedSource) enter(ctx context.Context, system string) (leave func(), err error) {
+	if s.breaker.State() == gobreaker.StateOpen {
+		return nil, gobreaker.ErrOpenState
+	}
+	waiting, cancel := context.WithTimeout(ctx, s.Deadline)
+	defer cancel()
+	switch {
+	case s.slots.Take(waiting, system):
+		return func() { s.slots.Give(system) }, nil
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("wait for source %s: %w", s.ID, ctx.Err())
+	}
+	return nil, fmt.Errorf("wait for source %s: %w", s.ID, errNoSlot)
+}
+
 // ask waits for the source no longer than its deadline, also for one that does not look at it: such a call goes on by
 // itself, in the slot it holds, and what it says in the end is not heard.
-func (s *guardedSource) ask(ctx context.Context, questions []license.Question) ([]license.Finding, error) {
+func (s *guardedSource) ask(ctx context.Context, leave func(), questions []license.Question) ([]license.Finding, error) {
 	type answer struct {
 		findings []license.Finding
 		err      error
@@ -170,7 +198,7 @@ func (s *guardedSource) ask(ctx context.Context, questions []license.Question) (
 		a := answer{err: errors.New("the source panicked")}
 		defer func() {
 			_ = recover() // what it says may hold anything
-			<-s.slots
+			leave()
 			done <- a
 		}()
 		findings, err := s.Source.Find(ctx, questions)

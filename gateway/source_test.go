@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sony/gobreaker/v2"
 
 	"oncegate/api"
 	"oncegate/license"
@@ -52,7 +56,7 @@ func TestBreakerKnowsWhoseFaultItIs(t *testing.T) {
 	} {
 		s := guarded(SourceConfig{Failures: 3, Cooldown: time.Minute, Source: alwaysFinds{State: license.IsUnavailable, Err: c.err}})
 		for range 10 {
-			s.Find(t.Context(), oneQuestion)
+			s.Find(t.Context(), "a", oneQuestion)
 		}
 		if open := s.breaker.State().String() == "open"; open != c.open {
 			t.Errorf("fault of %s: breaker open is %v", c.name, open)
@@ -70,18 +74,18 @@ func TestHangUpsDoNotMoveTheBreaker(t *testing.T) {
 	gone, hangUp := context.WithCancel(t.Context())
 	hangUp()
 	for range 10 {
-		s.Find(gone, oneQuestion)
+		s.Find(gone, "a", oneQuestion)
 	}
 	if s.breaker.State().String() != "closed" {
 		t.Errorf("after hang-ups: %s", s.breaker.State())
 	}
 	for range 3 {
-		s.Find(t.Context(), oneQuestion)
+		s.Find(t.Context(), "a", oneQuestion)
 	}
 	for s.breaker.State().String() != "half-open" {
 		time.Sleep(time.Millisecond)
 	}
-	s.Find(gone, oneQuestion)
+	s.Find(gone, "a", oneQuestion)
 	if s.breaker.State().String() == "closed" {
 		t.Error("a caller who hung up closed the breaker")
 	}
@@ -108,13 +112,13 @@ func TestAnswersThatBreakTheContract(t *testing.T) {
 		"stale, as it says": {[]license.Finding{{State: license.IsFound, Records: found.Records, Stale: true}}, nil, license.IsFound},
 	} {
 		s := guarded(SourceConfig{Source: findFunc(func(context.Context, []license.Question) ([]license.Finding, error) { return c.answer, c.err })})
-		got := s.Find(t.Context(), oneQuestion)
+		got := s.Find(t.Context(), "a", oneQuestion)
 		if len(got) != 1 || got[0].State != c.want || (c.want == license.IsUnavailable) != (got[0].Err != nil) || got[0].Stale || got[0].AsOf.After(time.Now()) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
 	panics := guarded(SourceConfig{Source: findFunc(func(context.Context, []license.Question) ([]license.Finding, error) { panic(stranger.Code) })})
-	if got := panics.Find(t.Context(), oneQuestion)[0]; got.State != license.IsUnavailable || strings.Contains(got.Err.Error(), stranger.Code) {
+	if got := panics.Find(t.Context(), "a", oneQuestion)[0]; got.State != license.IsUnavailable || strings.Contains(got.Err.Error(), stranger.Code) {
 		t.Errorf("panic: %+v", got)
 	}
 }
@@ -128,13 +132,111 @@ func TestDeafSource(t *testing.T) {
 		<-release
 		return nil, nil
 	})})
-	for range 4 {
-		if got := s.Find(t.Context(), oneQuestion)[0]; got.State != license.IsUnavailable || !errors.Is(got.Err, context.DeadlineExceeded) {
+	for i := range 4 {
+		want := context.DeadlineExceeded
+		if i > 1 {
+			want = errNoSlot
+		}
+		if got := s.Find(t.Context(), []string{"a", "b"}[i%2], oneQuestion)[0]; got.State != license.IsUnavailable || !errors.Is(got.Err, want) {
 			t.Errorf("got %+v", got)
 		}
 	}
-	if len(s.slots) != 2 {
-		t.Errorf("%d slots are held", len(s.slots))
+	if s.slots.Used() != 2 {
+		t.Errorf("%d slots are held", s.slots.Used())
+	}
+}
+
+// Waiting for a slot says nothing about the source, whose deadline runs from the slot: one system that asks a slow source more than
+// it can take waits for itself. It does not open the breaker, and another system is answered meanwhile.
+func TestSlowSourceIsShared(t *testing.T) {
+	var busy, most atomic.Int64
+	s := guarded(SourceConfig{Deadline: 200 * time.Millisecond, Concurrent: 4, Failures: 3, Cooldown: time.Minute, Source: findFunc(func(_ context.Context, q []license.Question) ([]license.Finding, error) {
+		most.Store(max(most.Load(), busy.Add(1)))
+		defer busy.Add(-1)
+		time.Sleep(50 * time.Millisecond)
+		return alwaysFinds{State: license.IsNotFound}.Find(t.Context(), q)
+	})})
+	s.slots.Divide(map[string]float64{"greedy": 1, "modest": 1})
+	var all sync.WaitGroup
+	var noSlot, answered atomic.Int64
+	for range 100 {
+		all.Go(func() {
+			switch f := s.Find(t.Context(), "greedy", oneQuestion)[0]; {
+			case errors.Is(f.Err, errNoSlot):
+				noSlot.Add(1)
+			case f.State == license.IsNotFound:
+				answered.Add(1)
+			default:
+				t.Errorf("greedy: %+v", f)
+			}
+		})
+	}
+	settle(t, "the greedy one", func() bool { return busy.Load() > 0 })
+	for range 4 {
+		if f := s.Find(t.Context(), "modest", oneQuestion)[0]; f.State != license.IsNotFound {
+			t.Errorf("modest: %+v", f)
+		}
+	}
+	all.Wait()
+	if noSlot.Load() == 0 || answered.Load() < 4 || s.breaker.State() != gobreaker.StateClosed || most.Load() > 4 {
+		t.Errorf("%d found no slot, %d were answered, the breaker is %s, %d at once", noSlot.Load(), answered.Load(), s.breaker.State(), most.Load())
+	}
+	settle(t, "the slots", func() bool { return s.slots.Used() == 0 })
+}
+
+// A call that has no time left for a source says nothing about it, and a source that hangs is still found out.
+func TestCallWithoutTime(t *testing.T) {
+	hangs := findFunc(func(ctx context.Context, _ []license.Question) ([]license.Finding, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	s := guarded(SourceConfig{Deadline: 20 * time.Millisecond, Failures: 3, Cooldown: time.Minute, Source: hangs})
+	for range 5 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		s.Find(ctx, "a", oneQuestion)
+		cancel()
+	}
+	if s.breaker.State() != gobreaker.StateClosed {
+		t.Error("callers without time open the breaker")
+	}
+	for range 3 {
+		s.Find(t.Context(), "a", oneQuestion)
+	}
+	if s.breaker.State() != gobreaker.StateOpen {
+		t.Errorf("a source that hangs: %s", s.breaker.State())
+	}
+	settle(t, "the slots", func() bool { return s.slots.Used() == 0 })
+}
+
+// Who finds no slot is told so, with a record, in an answer of its own.
+func TestSourceBusy(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-1")
+	w.reload(func(s *Snapshot) {
+		s.Sources = slices.Clone(s.Sources)
+		for i := range s.Sources {
+			s.Sources[i].Concurrent, s.Sources[i].Deadline = 1, 100*time.Millisecond
+		}
+	})
+	release := make(chan struct{})
+	w.legacy["business-license"].set(func(l *legacy) { l.before = func(context.Context) { <-release } })
+	ask := func() answered {
+		return w.call("food-approval", "POST", queryPath, query("business-license", company, "SP-1"))
+	}
+	w.refused(ask(), "source-unavailable") // it keeps its slot
+	a := ask()
+	w.refused(a, "source-busy")
+	if a.status != http.StatusServiceUnavailable || a.problem.Party != api.Gateway || !a.problem.Retry || a.header.Get("Retry-After") == "" || a.problem.Receipt == nil {
+		t.Errorf("%d %+v", a.status, a.problem)
+	}
+	m := material(t, w.check("food-approval", "SP-1", map[string]any{"materials": []string{"business-license"}}), "business-license")
+	if m.State != api.MaterialStateUnavailable || m.Reason.Code != "source-busy" {
+		t.Errorf("checked: %+v", m)
+	}
+	close(release)
+	settle(t, "the slot", func() bool { return w.gateway.running.Load().sources["samr-system"].slots.Used() == 0 })
+	if a := ask(); a.status != http.StatusOK {
+		t.Errorf("then: %d %s", a.status, a.problem.Code)
 	}
 }
 

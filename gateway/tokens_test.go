@@ -102,8 +102,15 @@ func TestTooManyRequests(t *testing.T) {
 	if refused != 4 || w.size() != size+2 {
 		t.Fatalf("refused %d, %d records", refused, w.size()-size)
 	}
-	w.gateway.recordLimits(t.Context())
+	w.gateway.summarize(t.Context())
 	if got := w.size(); got != size+3 {
 		t.Errorf("%d records, want one summary", got-size-2)
+	}
+	text := w.lines.String()
+	if lines := strings.Count(text, "too-many-requests"); lines > 0 || strings.Count(text, `msg="calls were refused: the system had used up its share" system=food-approval calls=4`) != 1 {
+		t.Errorf("%d lines of single calls in\n%s", lines, text)
+	}
+	if !strings.Contains(w.exposition(), `oncegate_limited_total{share="rate",system="food-approval"} 4`) || !strings.Contains(w.exposition(), `oncegate_calls_total{code="too-many-requests",operation="catalog.types"} 4`) {
+		t.Error("the refused calls are not counted")
 	}
 }

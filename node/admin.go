@@ -1,15 +1,20 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/http/pprof"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"oncegate/api"
@@ -64,6 +69,70 @@ func (r *readiness) reasons() (list []string) {
 	return list
 }
 
+const (
+	defaultMarkPatience = time.Minute // for a commit that the mark lacks
+	defaultFreeSpace    = 64 << 20    // bytes
+)
+
+// A folder is where something of the node's grows, and its free space is watched.
+type folder struct {
+	name   string // store or mark
+	path   string
+	asking chan struct{} // holds one token while somebody asks: a file system that hangs keeps one waiting
+}
+
+var errHangs = errors.New("the file system does not answer")
+
+// watchSpace begins to watch the folders that records need.
+func (n *Node) watchSpace(_ context.Context, s *Setup) error {
+	watch := func(name, path string) {
+		f := &folder{name, filepath.Dir(path), make(chan struct{}, 1)}
+		n.folders = append(n.folders, f)
+		n.metrics.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "oncegate_free_space_bytes", Help: "Bytes that may still be written to the file system of a folder (store, mark); -1 if it does not say.",
+			ConstLabels: prometheus.Labels{"folder": name},
+		}, func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			free, known, err := f.free(ctx)
+			if err != nil || !known {
+				return -1
+			}
+			return float64(free)
+		}))
+	}
+	if s.Store.Path != "" {
+		watch("store", s.Store.Path)
+	}
+	watch("mark", s.Log.Mark)
+	return nil
+}
+
+// free returns the bytes that this process may still write there, and whether the system tells.
+func (f *folder) free(ctx context.Context) (free uint64, known bool, err error) {
+	select {
+	case f.asking <- struct{}{}:
+	case <-ctx.Done():
+		return 0, false, errHangs
+	}
+	done := make(chan struct{})
+	var answer struct {
+		free  uint64
+		known bool
+		err   error
+	}
+	go func() {
+		defer func() { <-f.asking; close(done) }()
+		answer.free, answer.known, answer.err = freeSpace(f.path)
+	}()
+	select {
+	case <-done:
+		return answer.free, answer.known, answer.err
+	case <-ctx.Done():
+		return 0, false, errHangs
+	}
+}
+
 // Ready returns why the node should get no calls; nil if it should.
 func (n *Node) Ready(ctx context.Context) []string {
 	reasons := n.ready.reasons()
@@ -74,6 +143,18 @@ func (n *Node) Ready(ctx context.Context) []string {
 	}
 	if n.log.Stats().InDoubt {
 		reasons = append(reasons, "the outcome of a commit is not known, so nothing can be recorded")
+	}
+	if age := n.log.Stats().MarkAge; age > n.markPatience {
+		reasons = append(reasons, fmt.Sprintf("the high-water mark has not been written for %s although records were made: see that its folder can be written", age.Truncate(time.Second)))
+	}
+	floor := uint64(cmp.Or(n.current.Load().setup.Limits.FreeSpace, defaultFreeSpace))
+	for _, f := range n.folders {
+		switch free, known, err := f.free(ctx); {
+		case err != nil:
+			reasons = append(reasons, fmt.Sprintf("the free space of the %s's folder cannot be told: %s", f.name, pathReason(err)))
+		case known && free < floor:
+			reasons = append(reasons, fmt.Sprintf("the file system of the %s is full: %d bytes are free, less than limits.free_space, %d", f.name, free, floor))
+		}
 	}
 	if n.log.Distrusted() != nil {
 		reasons = append(reasons, "the log's head in the database is not one that this log signed, so nothing can be recorded: see operations, section 5")

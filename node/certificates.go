@@ -153,7 +153,7 @@ func (l *loader) checkCertificates() {
 func (l *loader) callers() {
 	l.setup.Callers = map[string]gateway.System{}
 	for i, s := range l.setup.Systems {
-		caller := gateway.System{ID: s.ID, Name: s.Name, Department: s.Department, Keys: map[string]gateway.Key{}, Rate: s.Rate, Burst: s.Burst}
+		caller := gateway.System{ID: s.ID, Name: s.Name, Department: s.Department, Keys: map[string]gateway.Key{}, Rate: s.Rate, Burst: s.Burst, Share: s.Share}
 		for j, name := range s.Certificates {
 			at := fmt.Sprintf("$.systems[%d].certificates[%d]", i, j)
 			kid := keyIDOf(name)

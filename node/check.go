@@ -29,6 +29,12 @@ func (l *loader) unless(ok bool, path, format string, args ...any) {
 	}
 }
 
+// warn reports what is usable all the same.
+func (l *loader) warn(path, format string, args ...any) {
+	l.doc.add(path, format, args...)
+	l.doc.faults[len(l.doc.faults)-1].Warning = true
+}
+
 // seen returns a function that reports the second use of a value.
 func (l *loader) seen() func(path, value string) {
 	first := map[string]string{}
@@ -69,6 +75,9 @@ func (l *loader) checkGateway() {
 	l.unless(g.ClientFrom == "" || headerForm.MatchString(g.ClientFrom), "$.gateway.client_from", "the name of a header is expected, such as X-Forwarded-For")
 	if host, ok := l.address("$.gateway.listen", g.Listen); ok && g.TLS == (TLS{}) && !g.BehindTLS {
 		l.unless(isLoopback(host), "$.gateway.listen", "plain HTTP is served on loopback only: name a certificate under tls, or say behind_tls if a proxy terminates TLS")
+	}
+	if g.BehindTLS && g.ClientFrom == "" {
+		l.warn("$.gateway.behind_tls", "all calls seem to come from the proxy, so that strangers and registered callers are told apart by their keys only: name the header in which it says where a call comes from under client_from")
 	}
 	if host, ok := l.address("$.gateway.admin", g.Admin); ok && !g.AdminOpen {
 		l.unless(isLoopback(host), "$.gateway.admin", "the admin listener is for loopback only, unless admin_open says otherwise")
@@ -163,6 +172,7 @@ func (l *loader) checkSystems() {
 		l.unless(len(s.Certificates) > 0, at+".certificates", "the system has no certificate, so none of its calls could be believed")
 		l.unless(s.Rate >= 0 && s.Rate <= 1e6, at+".rate", "calls per second, 0 to 1000000")
 		l.unless(s.Burst >= 0, at+".burst", "the burst may not be negative")
+		l.unless(s.Share == 0 || s.Share >= 0.01 && s.Share <= 100, at+".share", "the weight among all systems, 0.01 to 100")
 	}
 	issuers := l.seen()
 	for i, a := range l.setup.Assertions {
@@ -179,8 +189,16 @@ func (l *loader) checkLimits() {
 	l.unless(m.Documents >= 0 && m.Documents <= maxDocuments, "$.limits.documents", "bytes of a body, at most %d", maxDocuments)
 	l.unless(m.Materials >= 0 && m.Materials <= 1000, "$.limits.materials", "materials of a check, at most 1000")
 	l.unless(m.InFlight >= 0, "$.limits.in_flight", "calls under way may not be negative")
+	l.unless(m.Memory == 0 || m.Memory >= minMemory, "$.limits.memory", "bytes of memory for bodies, at least %d, so that one system alone can send the largest document", minMemory)
+	l.unless(m.Connections == 0 || m.Connections >= minConnections, "$.limits.connections", "open connections, at least %d", minConnections)
+	l.unless(m.FreeSpace >= 0, "$.limits.free_space", "bytes that must be free may not be negative")
 	l.unless(m.Unproven >= 0, "$.limits.unproven", "calls that prove nobody may not be negative")
 }
+
+const (
+	minMemory      = 4 * 4 * maxDocuments // a quarter of it is lent to one system that asks alone, and a body takes four times its length
+	minConnections = 32
+)
 
 // maxDocuments is the length in bytes of the longest body of licenses.verify: its x-max-body in the contract.
 const maxDocuments = 8 << 20

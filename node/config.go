@@ -37,7 +37,7 @@ type Gateway struct {
 	AdminOpen  bool     `yaml:"admin_open"`  // allow Admin on other addresses than loopback
 	TLS        TLS      `yaml:"tls"`         //
 	BehindTLS  bool     `yaml:"behind_tls"`  // a proxy terminates TLS, so plain HTTP beyond loopback is meant
-	ClientFrom string   `yaml:"client_from"` // header in which that proxy says where a call comes from, such as X-Forwarded-For: its last element; callers who prove nothing are limited by it
+	ClientFrom string   `yaml:"client_from"` // header in which that proxy says where a call comes from, such as X-Forwarded-For: its last element; callers who prove nothing are told apart by it
 	Drain      Duration `yaml:"drain"`       // at shutdown: how long /readyz says no before the listener closes, for load balancers; default 0
 	Nodes      int      `yaml:"nodes"`       // how many nodes share the store; default 1
 	StatusList Duration `yaml:"status_list"` // for how long a published status list is believed offline, 1m to 720h: a revocation is known everywhere after it; default 24h
@@ -158,6 +158,7 @@ type System struct {
 	Certificates []string `yaml:"certificates"` // PEM files, usage call; the key id (kid) is the file's name without extension
 	Rate         float64  `yaml:"rate"`         // calls per second; default 100
 	Burst        int      `yaml:"burst"`        // default 2 × rate
+	Share        float64  `yaml:"share"`        // weight in what is shared out among all systems (calls under way, memory, verifications, each source's slots); default 1
 }
 
 // An Asserter is an identity service: its signed assertions prove that a holder agrees.
@@ -171,8 +172,8 @@ type Asserter struct {
 type Source struct {
 	ID         string        `yaml:"id"`
 	Department string        `yaml:"department"`
-	Deadline   Duration      `yaml:"deadline"`   // longest wait for one call; default 3s
-	Concurrent int           `yaml:"concurrent"` // calls under way at once; default 32
+	Deadline   Duration      `yaml:"deadline"`   // longest wait for a slot, and from then on for the answer; shorter than limits.call; default 3s
+	Concurrent int           `yaml:"concurrent"` // slots: calls under way at once, shared out among the systems; default 32
 	Failures   int           `yaml:"failures"`   // consecutive failures that open its breaker; default 5
 	Cooldown   Duration      `yaml:"cooldown"`   // how long an open breaker refuses; default 5s
 	SQL        *sqldb.Config `yaml:"sqldb"`
@@ -198,14 +199,19 @@ type Font struct {
 	File string `yaml:"file"` // .ttf or .ttc, at most 32 MiB
 }
 
-// Limits bound what one call may cost.
+// Limits bound what one call may cost, and what all together may. Half of calls under way, memory, verifications and each source's
+// slots is reserved to the systems, to each its part by weight; the rest is lent to whoever asks, to nobody more than is then left.
 type Limits struct {
 	Body      int      `yaml:"body"`      // bytes of a request body; default and most 524288
 	Documents int      `yaml:"documents"` // bytes of a request body of licenses.verify, which brings documents; default and most 8388608
 	Materials int      `yaml:"materials"` // materials in one check; default 64
 	Call      Duration `yaml:"call"`      // longest time of one call; default 15s
-	InFlight  int      `yaml:"in_flight"` // calls under way at once; default 1024
-	Unproven  int      `yaml:"unproven"`  // calls per second and network that prove nobody and are still looked at; default 100
+	InFlight  int      `yaml:"in_flight"` // calls under way at once, shared out among the systems; default 1024
+	Memory    int      `yaml:"memory"`    // bytes of memory for the bodies of all calls under way, four for each byte of a body, shared out among the systems; at least 134217728; default 268435456
+	Unproven  int      `yaml:"unproven"`  // calls per second, network and key that prove nobody before the signatures of such calls are checked in turns; default 100
+
+	Connections int `yaml:"connections"` // open connections of the service, at most half of what is left for one network unless behind_tls; less where the process may not open so many files; default 4096
+	FreeSpace   int `yaml:"free_space"`  // bytes that must be free on the file systems of store and mark, else /readyz says no; default 67108864
 }
 
 // Retention says how long what is kept. Access records themselves stay as long as the log.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"container/list"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -26,13 +27,15 @@ const (
 	idleTimeout       = 2 * time.Minute
 	maxHeader         = 32 << 10 // a token has at most 8 KiB
 	defaultCall       = 15 * time.Second
+	defaultSource     = 3 * time.Second // a source's deadline
 )
 
 // A listener is a bound address with the server that is to serve it.
 type listener struct {
 	net.Listener
-	server *http.Server
-	pair   *certificatePair // nil: plain HTTP
+	server      *http.Server
+	pair        *certificatePair // nil: plain HTTP
+	connections *connections
 }
 
 // listen binds both addresses, so that they are known, and taken, before anything is served.
@@ -41,9 +44,17 @@ func (n *Node) listen(ctx context.Context, s *Setup) (err error) {
 	if call == 0 {
 		call = defaultCall
 	}
-	if n.service, err = n.bind(ctx, s.Gateway.Listen, call); err != nil {
+	most, less, err := s.connectionsFor(openFiles())
+	if err != nil {
 		return err
 	}
+	if less {
+		n.Logger.Warn("the limit of open files leaves fewer connections than limits.connections: raise it (ulimit -n, LimitNOFILE)", "connections", most, "files", openFiles())
+	}
+	if n.service, err = n.bind(ctx, s.Gateway.Listen, call, newConnections(most, s.Gateway.BehindTLS)); err != nil {
+		return err
+	}
+	n.metrics.watchConnections(n.service.connections)
 	if s.Gateway.TLS != (TLS{}) {
 		n.service.pair = &certificatePair{}
 		if err := n.service.pair.load(s.Gateway.TLS); err != nil {
@@ -51,7 +62,7 @@ func (n *Node) listen(ctx context.Context, s *Setup) (err error) {
 		}
 		n.service.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: n.service.pair.get}
 	}
-	if n.admin, err = n.bind(ctx, s.Gateway.Admin, time.Minute); err != nil {
+	if n.admin, err = n.bind(ctx, s.Gateway.Admin, time.Minute, newConnections(adminConnections, true)); err != nil {
 		return err
 	}
 	n.settleURL(s)
@@ -60,14 +71,14 @@ func (n *Node) listen(ctx context.Context, s *Setup) (err error) {
 	return nil
 }
 
-func (n *Node) bind(ctx context.Context, address string, call time.Duration) (*listener, error) {
+func (n *Node) bind(ctx context.Context, address string, call time.Duration, c *connections) (*listener, error) {
 	bound, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	l := &listener{Listener: bound, server: &http.Server{
+	l := &listener{Listener: bound, connections: c, server: &http.Server{
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: call + writeMargin, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: log.New(&serverLog{logger: n.Logger, now: n.Now}, "", 0),
+		MaxHeaderBytes: maxHeader, ConnState: c.changed, ErrorLog: log.New(&serverLog{logger: n.Logger, now: n.Now}, "", 0),
 	}}
 	n.later(func(context.Context) error { l.Listener.Close(); return nil })
 	return l, nil
@@ -75,16 +86,36 @@ func (n *Node) bind(ctx context.Context, address string, call time.Duration) (*l
 
 // Accept returns connections on which what net/http answers by itself is a problem too.
 func (l *listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if tcp, ok := c.(*net.TCPConn); ok {
-		return &problemConn{tcp}, err
+	for {
+		c, err := l.Listener.Accept()
+		tcp, ok := c.(*net.TCPConn)
+		if err != nil || !ok {
+			return c, err
+		}
+		if conn, admitted := l.connections.admit(tcp); admitted {
+			return conn, nil
+		}
 	}
-	return c, err
 }
 
 // A problemConn replaces the answers that net/http makes before any handler runs: in plain text, whole in one write, to what it
 // cannot read as a request, such as a malformed Host or headers past MaxHeaderBytes. Inside TLS they are not seen here, and stay.
-type problemConn struct{ *net.TCPConn }
+type problemConn struct {
+	*net.TCPConn
+
+	of      *connections
+	network string
+	place   *list.Element // among those that wait; protected by of.mu
+	gone    bool          // protected by of.mu
+}
+
+// Close closes the connection and makes room for another one.
+func (c *problemConn) Close() error {
+	c.of.mu.Lock()
+	c.of.forget(c)
+	c.of.mu.Unlock()
+	return c.TCPConn.Close()
+}
 
 var (
 	ownHeaders = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n") // net/http's errorHeaders

@@ -67,7 +67,14 @@ func (m *metrics) watchLog(l *tlog.Log) {
 	m.count("oncegate_log_refused_total", "Records refused by the store, such as replays.", func() float64 { return float64(l.Stats().Refused) })
 	m.count("oncegate_log_failed_commits_total", "Commits that failed for certain.", func() float64 { return float64(l.Stats().Failed) })
 	m.count("oncegate_log_unknown_commits_total", "Commits whose outcome was not known at once.", func() float64 { return float64(l.Stats().Unknown) })
+	m.figure("oncegate_log_mark_behind_seconds", "For how long the high-water mark has lacked a commit; 0 if it lacks none.", func() float64 { return l.Stats().MarkAge.Seconds() })
 	m.count("oncegate_log_mark_failures_total", "Failed writes of the high-water mark.", func() float64 { return float64(l.Stats().MarkFail) })
+}
+
+// watchConnections shows the connections of the service.
+func (m *metrics) watchConnections(c *connections) {
+	m.figure("oncegate_connections", "Open connections of the service.", func() float64 { open, _ := c.counts(); return float64(open) })
+	m.count("oncegate_connections_dropped_total", "Connections that were refused or closed because there were too many.", func() float64 { _, dropped := c.counts(); return float64(dropped) })
 }
 
 // watchVoices shows how much the second verifier heard.

@@ -67,6 +67,9 @@ type Node struct {
 	current atomic.Pointer[running]
 	reload  sync.Mutex // held during a reload
 	ready   readiness
+	folders []*folder
+
+	markPatience time.Duration
 
 	closers []func(context.Context) error // in the order of opening
 	changes *lookout
@@ -84,7 +87,7 @@ type running struct {
 // the configuration is unusable. A log that was never created is not made here: Prepare does that.
 func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 	outliveFileLimit()
-	n := &Node{Options: o.withDefaults()}
+	n := &Node{Options: o.withDefaults(), markPatience: defaultMarkPatience}
 	setup, faults := Load(path, n.Now())
 	for _, w := range faults.Warnings() {
 		n.Logger.Warn("configuration", "at", w.String())
@@ -100,7 +103,7 @@ func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, step := range []func(context.Context, *Setup) error{n.openVoices, n.openStore, n.openLog, n.openSeen, n.openAudit, n.listen, n.openGateway} {
+	for _, step := range []func(context.Context, *Setup) error{n.openVoices, n.openStore, n.openLog, n.openSeen, n.openAudit, n.watchSpace, n.listen, n.openGateway} {
 		if err := step(ctx, setup); err != nil {
 			return nil, fmt.Errorf("open node: %w", err)
 		}
@@ -277,7 +280,7 @@ func (n *Node) openGateway(ctx context.Context, s *Setup) error {
 		Audience: s.Gateway.ID, PublicURL: s.Gateway.PublicURL, Origin: s.Log.Origin,
 		Cases: n.db.Cases(), Recorder: n.recorder, Auditor: n.auditor, Records: audits, View: n.log.View,
 		StatusList: n.statusList, Verify: n.verify, VerifySM2: n.voices.Verify,
-		Limits:       gateway.Limits{Materials: s.Limits.Materials, Call: time.Duration(s.Limits.Call), InFlight: s.Limits.InFlight, Unproven: s.Limits.Unproven},
+		Limits:       gateway.Limits{Materials: s.Limits.Materials, Call: time.Duration(s.Limits.Call), InFlight: s.Limits.InFlight, Memory: s.Limits.Memory, Unproven: s.Limits.Unproven},
 		ClientHeader: s.Gateway.ClientFrom,
 		Metrics:      n.Registry, Logger: n.Logger, Now: n.Now,
 	}, next.snapshot)

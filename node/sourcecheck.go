@@ -1,7 +1,9 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
+	"time"
 
 	"oncegate/license"
 )
@@ -48,6 +50,9 @@ func (l *loader) checkSources() {
 		l.unless(idForm.MatchString(s.ID), at+".id", "the id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
 		l.unless(l.department(s.Department), at+".department", "there is no department %q", clip(s.Department))
 		l.unless(s.Concurrent >= 0 && s.Failures >= 0, at, "bounds may not be negative")
+		if call := cmp.Or(time.Duration(l.setup.Limits.Call), defaultCall); cmp.Or(time.Duration(s.Deadline), defaultSource) >= call {
+			l.warn(at, "the source's deadline is not shorter than limits.call, %s: when the source hangs, calls end before it is found out", call)
+		}
 		l.checkAdapter(at, s)
 		for _, t := range s.types() {
 			if before, taken := first[t]; taken && before != s.ID {

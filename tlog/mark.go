@@ -26,9 +26,10 @@ type mark struct {
 	stop sync.Once
 	last error // of the final write; read after done
 
-	// mu protects the checkpoint to write next.
-	mu   sync.Mutex
-	next string
+	// mu protects the checkpoint to write next, and since when the mark lacks a commit.
+	mu     sync.Mutex
+	next   string
+	behind time.Time // zero if it lacks none
 }
 
 // startMark writes the checkpoint, to know at once that it can, and starts the writer.
@@ -52,9 +53,21 @@ func startMark(config Config, checkpoint string) (*mark, error) {
 // raise has the writer write this checkpoint, or a later one, soon.
 func (m *mark) raise(checkpoint string) {
 	m.mu.Lock()
-	m.next = checkpoint
+	if m.next = checkpoint; m.behind.IsZero() {
+		m.behind = time.Now()
+	}
 	m.mu.Unlock()
 	m.nudge()
+}
+
+// age is for how long the mark has lacked a commit; 0 if it lacks none.
+func (m *mark) age() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.behind.IsZero() {
+		return 0
+	}
+	return time.Since(m.behind)
 }
 
 func (m *mark) nudge() {
@@ -92,14 +105,21 @@ func (m *mark) write() error {
 	if checkpoint == "" {
 		return nil
 	}
+	begun := time.Now()
 	err := writeMark(m.path, checkpoint)
 	if err != nil {
 		if m.failures.Add(1) == 1 {
 			m.logger.Error("high-water mark was not written, trying on", "error", err)
 		}
 		m.again(checkpoint)
+		return err
 	}
-	return err
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.behind = begun; m.next == "" {
+		m.behind = time.Time{}
+	}
+	return nil
 }
 
 // again keeps a checkpoint that could not be written, unless a later one has come.

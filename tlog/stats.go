@@ -1,6 +1,9 @@
 package tlog
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Stats counts since Open what a log has done, for metrics.
 type Stats struct {
@@ -13,6 +16,8 @@ type Stats struct {
 	InDoubt  bool   // entries are refused because a commit stays unknown
 	Size     uint64 // of the head last known to be committed
 	MarkFail uint64 // failed writes of the high-water mark
+
+	MarkAge time.Duration // for how long the high-water mark has lacked a commit; 0 if it lacks none
 }
 
 type stats struct {
@@ -40,7 +45,7 @@ func (l *Log) Stats() Stats {
 		Size:    l.known.Load().Size,
 	}
 	if l.mark != nil {
-		s.MarkFail = l.mark.failures.Load()
+		s.MarkFail, s.MarkAge = l.mark.failures.Load(), l.mark.age()
 	}
 	return s
 }

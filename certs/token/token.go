@@ -114,6 +114,12 @@ type Expect struct {
 	Audience string // our gateway id
 	Method   string
 	URL      string // configured public base URL + escaped path + query; never built from the Host header
+	// Claimed is asked before the signature is checked, so that an id that was used costs no check; nil asks nobody. Nothing that
+	// it is told is proven yet. Its error is returned as it is.
+	Claimed func(iss, jti string) error
+	// Admit is asked when everything but the body holds, with the verified claims and before the body is read; nil admits all.
+	// Its error is returned as it is.
+	Admit func(*Claims) error
 	// Body gives the [BodyDigest] of the exact bytes received. It is called last, when everything else holds: nobody reads
 	// the body of a stranger. Its error is returned as it is.
 	Body func() (string, error)

@@ -39,6 +39,11 @@ func Verify(ctx context.Context, compact string, e Expect) (*Claims, error) {
 		return nil, err
 	}
 	c.KeyID = parts.Header.Kid
+	if e.Claimed != nil {
+		if err := e.Claimed(c.Issuer, c.ID); err != nil {
+			return nil, err
+		}
+	}
 	if err := checkSignature(parts, c, e); err != nil {
 		return nil, err
 	}
@@ -154,6 +159,11 @@ func check(c *Claims, e Expect) error {
 	}
 	if c.URL != e.URL {
 		return ErrURL
+	}
+	if e.Admit != nil {
+		if err := e.Admit(c); err != nil {
+			return err
+		}
 	}
 	digest, err := e.Body()
 	if err != nil {
