@@ -108,21 +108,20 @@ func (db *DB) noteBatch(ctx context.Context, t *tx, id [16]byte) error {
 func (db *DB) writeRecords(ctx context.Context, t *tx, rows []*row, accepted []int, at func(int) int64, hashes []tlog.LeafHash) error {
 	k := 0
 	return writeSet(ctx, t, accepted,
-		"INSERT INTO records (pos, hashes, system, jti, expires, time, erasable, leaf, search, evidence)", 10, "", func(i int) []any {
+		"INSERT INTO records (pos, hashes, time, erasable, leaf, search, evidence)", 7, "", func(i int) []any {
 			r, hash := rows[i], hashes[k]
 			k++
 			both := make([]byte, 0, 2*tlog.HashSize)
 			both = append(append(both, hash.SM3[:]...), hash.SHA256[:]...)
-			var system, jti, expires any
-			if r.claim != nil {
-				system, jti, expires = r.claim.System, r.claim.JTI, micros(r.claim.Exp)
-			}
-			return []any{at(i), both, system, jti, expires, r.time, flag(r.erasable), r.leaf, string(r.search), r.evidence}
+			return []any{at(i), both, r.time, flag(r.erasable), r.leaf, string(r.search), r.evidence}
 		})
 }
 
 // write stores what the accepted entries changed.
 func (s *state) write(ctx context.Context, q querier, at func(entry int) int64) error {
+	if err := s.writeClaims(ctx, q, at); err != nil {
+		return err
+	}
 	if err := s.writePolicySets(ctx, q); err != nil {
 		return err
 	}

@@ -9,8 +9,38 @@ import (
 	"time"
 )
 
-// purgeStep is how many records Purge visits in one transaction, so that the log's batches get their turn.
-const purgeStep = 1000
+// Retention runs in steps: each is a transaction of its own over few rows that an index finds, so that a batch never waits for
+// more than one step.
+const (
+	claimStep = 256 // most claims that one step deletes
+	eraseStep = 32  // most records whose evidence one step rewrites
+	restRatio = 3   // how much longer than it worked a step rests
+)
+
+// inSteps calls step until it has changed nothing, and rests in between: retention takes a quarter of the time at most.
+func inSteps(ctx context.Context, step func(context.Context) (changed int64, err error)) error {
+	for {
+		begun := time.Now()
+		n, err := step(ctx)
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := rest(ctx, begun); err != nil {
+			return err
+		}
+	}
+}
+
+func rest(ctx context.Context, begun time.Time) error {
+	timer := time.NewTimer(restRatio * time.Since(begun))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
 
 // Purge raises the horizon first, under the head's lock: from then on no claim at or before it is accepted, and those
 // that stand can be forgotten in steps.
@@ -18,12 +48,7 @@ func (v auditView) Purge(ctx context.Context, t time.Time) error {
 	if err := v.raiseHorizon(ctx, micros(t)); err != nil {
 		return fmt.Errorf("purge horizon could not be raised: %w", err)
 	}
-	from, err := v.purged(ctx)
-	for more := true; more && err == nil; {
-		if err = ctx.Err(); err == nil {
-			from, more, err = v.forget(ctx, from, micros(t))
-		}
-	}
+	err := inSteps(ctx, func(ctx context.Context) (int64, error) { return v.deleteClaims(ctx, micros(t)) })
 	if err != nil {
 		return fmt.Errorf("claims could not be purged: %w", err)
 	}
@@ -35,126 +60,121 @@ func (v auditView) raiseHorizon(ctx context.Context, horizon int64) error {
 		if _, err := v.db.head(ctx, t, t.pool.dialect.lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		_, err := t.exec(ctx, "UPDATE claims SET horizon = ? WHERE one = 1 AND horizon < ?", horizon, horizon)
+		_, err := t.exec(ctx, "UPDATE claim_horizon SET horizon = ? WHERE one = 1 AND horizon < ?", horizon, horizon)
 		return err
 	})
 }
 
-// purged is the key below which no claim is left.
-func (v auditView) purged(ctx context.Context) (pos int64, err error) {
-	_, err = one(ctx, v.db.read, []any{&pos}, "SELECT purged FROM claims WHERE one = 1")
-	return pos, err
-}
+// expiredClaims selects what one step deletes.
+const expiredClaims = "SELECT jti, system FROM claims WHERE expires < ? ORDER BY expires LIMIT ?"
 
-// forget clears the claims of the next records that expire before t. Calls expire soon after they are recorded, so all
-// that is left to do lies behind one position, which moves as far as nothing is left before it.
-func (v auditView) forget(ctx context.Context, from, before int64) (next int64, more bool, err error) {
-	var last sql.NullInt64
-	_, err = one(ctx, v.db.read, []any{&last}, "SELECT max(pos) FROM (SELECT pos FROM records WHERE pos >= ? ORDER BY pos LIMIT ?) AS step", from, purgeStep)
-	if err != nil || !last.Valid {
-		return from, false, err
-	}
-	next = last.Int64 + 1
-	err = v.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		if _, err := t.exec(ctx, "UPDATE records SET system = NULL, jti = NULL, expires = NULL WHERE pos >= ? AND pos < ? AND expires < ?", from, next, before); err != nil {
-			return err
-		}
-		_, err := t.exec(ctx, `UPDATE claims SET purged = ? WHERE one = 1 AND purged = ?
-			AND NOT EXISTS (SELECT 1 FROM records WHERE pos >= ? AND pos < ? AND jti IS NOT NULL)`, next, from, from, next)
+func (v auditView) deleteClaims(ctx context.Context, before int64) (n int64, err error) {
+	err = v.db.transactIn(ctx, v.db.upkeep, func(ctx context.Context, t *tx) (err error) {
+		n, err = t.exec(ctx, "DELETE FROM claims WHERE (jti, system) IN ("+expiredClaims+")", before, claimStep)
 		return err
 	})
-	return next, err == nil, err
+	return n, err
 }
 
 func (v auditView) Erase(ctx context.Context, index uint64) error {
 	if index >= 1<<indexBits {
 		return fmt.Errorf("record %d could not be erased: %w", index, fs.ErrNotExist)
 	}
-	pos := position(v.db.number, index)
-	n, there, err := v.erase(ctx, "SELECT pos, erasable, evidence FROM records WHERE pos = ?", pos)
-	if err == nil && there == 0 {
+	found, err := v.withEvidence(ctx, "SELECT pos, erasable, evidence FROM records WHERE pos = ?", position(v.db.number, index))
+	if err == nil && len(found) == 0 {
 		err = fs.ErrNotExist
+	}
+	if err == nil {
+		_, err = v.erase(ctx, found)
 	}
 	if err != nil {
 		return fmt.Errorf("record %d could not be erased: %w", index, err)
 	}
-	return v.forgetPages(ctx, n)
+	v.db.checkpoint.forget(ctx)
+	return nil
 }
 
-// EraseBefore remembers below which index nothing is left to erase.
-func (v auditView) EraseBefore(ctx context.Context, t time.Time, limit int) (int, error) {
-	n, err := v.eraseBefore(ctx, micros(t), limit)
-	if err != nil {
-		return 0, fmt.Errorf("records could not be erased: %w", err)
-	}
-	return n, v.forgetPages(ctx, n)
-}
+// oldEvidence selects what one step erases, of all logs of the database: after a recovery the old log's evidence is still here.
+// The index that it reads holds what is left to do, so that there is no position to keep, and none to be ahead of a record that
+// another node commits meanwhile.
+const oldEvidence = "SELECT pos, erasable, evidence FROM records WHERE erasable = 1 AND time < ? ORDER BY time LIMIT ?"
 
-func (v auditView) eraseBefore(ctx context.Context, before int64, limit int) (int, error) {
-	var from int64
-	if _, err := one(ctx, v.db.read, []any{&from}, "SELECT erased FROM logs WHERE number = ?", v.db.number); err != nil {
-		return 0, err
-	}
-	start, end := position(v.db.number, uint64(from)), position(v.db.number+1, 0)
-	total := 0
+func (v auditView) EraseBefore(ctx context.Context, t time.Time, limit int) (total int, err error) {
 	for total < limit {
-		// Positions of this step only: the evidence is read again where it is changed.
-		n, there, err := v.erase(ctx, "SELECT pos, erasable, evidence FROM records WHERE pos >= ? AND pos < ? AND erasable = 1 AND time < ? ORDER BY pos LIMIT ?",
-			start, end, before, min(limit-total, 100))
-		if err != nil {
-			return total, err
+		begun := time.Now()
+		found, err := v.withEvidence(ctx, oldEvidence, micros(t), min(limit-total, eraseStep))
+		n := 0
+		if err == nil && len(found) > 0 {
+			n, err = v.erase(ctx, found)
+			total += n
 		}
-		total += n
-		if there == 0 {
+		if err == nil && len(found) > 0 {
+			err = rest(ctx, begun)
+		}
+		if err != nil {
+			return total, fmt.Errorf("records could not be erased: %w", err)
+		}
+		if len(found) == 0 {
+			v.db.checkpoint.forget(ctx)
 			break
 		}
 	}
-	if total == 0 {
-		return 0, nil
-	}
-	return total, v.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `UPDATE logs SET erased = coalesce((SELECT min(pos) FROM records WHERE pos >= ? AND pos < ? AND erasable = 1) - ?, size)
-			WHERE number = ? AND erased = ?`, start, end, position(v.db.number, 0), v.db.number, from)
-		return err
-	})
+	return total, nil
 }
 
-// erase rewrites the evidence of the rows that a query selects, and returns how many it changed and how many there were.
-func (v auditView) erase(ctx context.Context, text string, args ...any) (changed, there int, err error) {
-	type erasure struct {
-		pos    int64
-		column []byte
+// Erasable asks the index that EraseBefore reads.
+func (v auditView) Erasable(ctx context.Context, t time.Time) (bool, error) {
+	var there int64
+	found, err := one(ctx, v.db.read, []any{&there}, "SELECT 1 FROM records WHERE erasable = 1 AND time < ? LIMIT 1", micros(t))
+	if err != nil {
+		return false, fmt.Errorf("old evidence could not be looked for: %w", err)
 	}
-	err = v.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		var work []erasure
-		changed, there = 0, 0
-		err := each(ctx, t, func(rows *sql.Rows) error {
-			var e erasure
-			var erasable int64
-			if err := rows.Scan(&e.pos, &erasable, &e.column); err != nil {
-				return err
-			}
-			there++
-			if erasable != 0 {
-				work = append(work, e)
-			}
-			return nil
-		}, text, args...)
-		if err != nil {
-			return err
+	return found, nil
+}
+
+// A sealedColumn is the evidence of one record.
+type sealedColumn struct {
+	pos      int64
+	erasable int64
+	evidence []byte
+}
+
+// withEvidence reads records with their evidence, outside of any transaction: nothing but an erasure changes it.
+func (v auditView) withEvidence(ctx context.Context, text string, args ...any) (found []sealedColumn, err error) {
+	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+		var c sealedColumn
+		err := rows.Scan(&c.pos, &c.erasable, &c.evidence)
+		found = append(found, c)
+		return err
+	}, text, args...)
+	return found, err
+}
+
+// erase rewrites the evidence of records in one transaction, and returns how many it changed: none that was erased meanwhile.
+func (v auditView) erase(ctx context.Context, columns []sealedColumn) (changed int, err error) {
+	for i := range columns {
+		if columns[i].evidence, err = withoutPersons(columns[i].evidence); err != nil {
+			return 0, err
 		}
-		for _, e := range work {
-			if e.column, err = withoutPersons(e.column); err != nil {
+	}
+	err = v.db.transactIn(ctx, v.db.upkeep, func(ctx context.Context, t *tx) error {
+		changed = 0
+		for _, c := range columns {
+			if c.erasable == 0 {
+				continue
+			}
+			n, err := t.exec(ctx, "UPDATE records SET evidence = ?, erasable = 0 WHERE pos = ? AND erasable = 1", c.evidence, c.pos)
+			if err != nil {
 				return err
 			}
-			if _, err = t.exec(ctx, "UPDATE records SET evidence = ?, erasable = 0 WHERE pos = ?", e.column, e.pos); err != nil {
-				return err
-			}
-			changed++
+			changed += int(n)
 		}
 		return nil
 	})
-	return changed, there, err
+	if changed > 0 && err == nil {
+		v.db.checkpoint.erased()
+	}
+	return changed, err
 }
 
 // withoutPersons returns the evidence without the blobs of its request and person parts.
@@ -170,19 +190,4 @@ func withoutPersons(column []byte) ([]byte, error) {
 	}
 	column, _, err = packEvidence(parts)
 	return column, err
-}
-
-// forgetPages empties SQLite's write-ahead log, where the erased pages would stand until they are overwritten. Readers
-// at work may keep part of it: then it goes with the next checkpoint.
-func (v auditView) forgetPages(ctx context.Context, erased int) error {
-	if erased == 0 || v.db.write.dialect.name != SQLite {
-		return nil
-	}
-	conn, err := v.db.write.connection(ctx)
-	if err != nil {
-		return nil
-	}
-	defer conn.Close()
-	conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-	return nil
 }

@@ -64,6 +64,7 @@ func (db *DB) attempt(ctx context.Context, p *pool, fn func(context.Context, *tx
 		err = errors.New("the server warned during the commit")
 	}
 	if err == nil {
+		p.commits.Add(1)
 		return nil
 	}
 	discard(conn) // whatever state it is in, nothing of it stays
