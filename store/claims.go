@@ -32,12 +32,15 @@ func (c claim) judge(s *state) error {
 	return nil
 }
 
+// takenClaims selects which of n calls were taken, and the horizon.
+func takenClaims(n int) string {
+	return "SELECT system, jti, -1 FROM claims WHERE (jti, system) IN (VALUES " + values(n, 2) + ")" +
+		" UNION ALL SELECT '', '', horizon FROM claim_horizon WHERE one = 1"
+}
+
 // loadClaims reads the horizon with the claims, at one moment and by one statement.
 func (s *state) loadClaims(ctx context.Context, q querier, w *wanted) error {
-	return readSet(ctx, q, w.claims, func(n int) string {
-		return "SELECT system, jti, -1 FROM claims WHERE (jti, system) IN (VALUES " + values(n, 2) + ")" +
-			" UNION ALL SELECT '', '', horizon FROM claim_horizon WHERE one = 1"
-	}, func(k claimKey) []any { return []any{k.jti, k.system} }, func(rows *sql.Rows) error {
+	return readSet(ctx, q, w.claims, takenClaims, func(k claimKey) []any { return []any{k.jti, k.system} }, func(rows *sql.Rows) error {
 		var k claimKey
 		var horizon int64
 		if err := rows.Scan(&k.system, &k.jti, &horizon); err != nil {

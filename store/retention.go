@@ -65,12 +65,12 @@ func (v auditView) raiseHorizon(ctx context.Context, horizon int64) error {
 	})
 }
 
-// expiredClaims selects what one step deletes.
-const expiredClaims = "SELECT jti, system FROM claims WHERE expires < ? ORDER BY expires LIMIT ?"
+// expiredClaims is what one step deletes.
+const expiredClaims = "DELETE FROM claims WHERE (jti, system) IN (SELECT jti, system FROM claims WHERE expires < ? ORDER BY expires LIMIT ?)"
 
 func (v auditView) deleteClaims(ctx context.Context, before int64) (n int64, err error) {
 	err = v.db.transactIn(ctx, v.db.upkeep, func(ctx context.Context, t *tx) (err error) {
-		n, err = t.exec(ctx, "DELETE FROM claims WHERE (jti, system) IN ("+expiredClaims+")", before, claimStep)
+		n, err = t.exec(ctx, expiredClaims, before, claimStep)
 		return err
 	})
 	return n, err
@@ -99,6 +99,8 @@ func (v auditView) Erase(ctx context.Context, index uint64) error {
 // another node commits meanwhile.
 const oldEvidence = "SELECT pos, erasable, evidence FROM records WHERE erasable = 1 AND time < ? ORDER BY time LIMIT ?"
 
+const anyOldEvidence = "SELECT 1 FROM records WHERE erasable = 1 AND time < ? ORDER BY time LIMIT 1"
+
 func (v auditView) EraseBefore(ctx context.Context, t time.Time, limit int) (total int, err error) {
 	for total < limit {
 		begun := time.Now()
@@ -125,7 +127,7 @@ func (v auditView) EraseBefore(ctx context.Context, t time.Time, limit int) (tot
 // Erasable asks the index that EraseBefore reads.
 func (v auditView) Erasable(ctx context.Context, t time.Time) (bool, error) {
 	var there int64
-	found, err := one(ctx, v.db.read, []any{&there}, "SELECT 1 FROM records WHERE erasable = 1 AND time < ? LIMIT 1", micros(t))
+	found, err := one(ctx, v.db.read, []any{&there}, anyOldEvidence, micros(t))
 	if err != nil {
 		return false, fmt.Errorf("old evidence could not be looked for: %w", err)
 	}
