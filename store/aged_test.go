@@ -1,14 +1,23 @@
 package store
 
 import (
+	"context"
+	"crypto/rand"
 	"database/sql"
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"oncegate/audit"
+	"oncegate/cases"
 	"oncegate/store/storetest"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
@@ -189,4 +198,112 @@ func TestAged(t *testing.T) {
 			}
 		})
 	})
+}
+
+// BenchmarkAged measures appends at an even rate on an aged log: some time in peace, then as long with retention, a backup and
+// searches beside them, in turns. quiet-p999-ms and busy-p999-ms are the medians over the turns, ratio that of the turns' ratios.
+//
+//	ONCEGATE_TEST_RECORDS=1000000 go test ./store -run '^$' -bench Aged -benchtime 1x -timeout 30m
+func BenchmarkAged(b *testing.B) {
+	const (
+		rate  = 500 // appends in a second
+		turns = 5
+		turn  = 20 * time.Second
+	)
+	for _, e := range engines() {
+		b.Run(e.name, func(b *testing.B) {
+			bench, old := aged(b, e, 1000)
+			a := bench.db.Audit()
+			for i := range 100 {
+				if err := bench.change(b.Context(), cases.Register{Case: aCase(fmt.Sprint("C-", i))}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			following, stop := context.WithCancel(b.Context())
+			var follower sync.WaitGroup
+			follower.Go(func() {
+				for following.Err() == nil {
+					a.Follow(following)
+					time.Sleep(250 * time.Millisecond)
+				}
+			})
+			defer follower.Wait()
+			defer stop()
+			n := int64(0)
+			var quiet, busy, ratios []float64
+			var erased, searches, backups atomic.Int64
+			b.ResetTimer()
+			for range turns {
+				q := paced(b, bench, rate, turn, &n)
+				ctx, cancel := context.WithCancel(b.Context())
+				var work sync.WaitGroup
+				again := func(do func() error) {
+					work.Go(func() {
+						for ctx.Err() == nil {
+							if err := do(); err != nil && ctx.Err() == nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				again(func() error {
+					n, err := a.EraseBefore(ctx, old, 500)
+					erased.Add(int64(n))
+					return errors.Join(err, a.Purge(ctx, time.Now().Add(-20*time.Minute)))
+				})
+				again(func() error {
+					_, err := a.Search(ctx, audit.Query{System: "food-approval", From: old, Limit: 100})
+					searches.Add(1)
+					time.Sleep(100 * time.Millisecond)
+					return err
+				})
+				if e.name == SQLite {
+					again(func() error {
+						defer backups.Add(1)
+						return bench.db.Backup(ctx, filepath.Join(b.TempDir(), rand.Text()), nil)
+					})
+				}
+				p := paced(b, bench, rate, turn, &n)
+				cancel()
+				work.Wait()
+				quiet, busy, ratios = append(quiet, q), append(busy, p), append(ratios, p/q)
+				b.Logf("p99.9 %.1f ms in peace, %.1f ms beside the work", q, p)
+			}
+			for unit, list := range map[string][]float64{"quiet-p999-ms": quiet, "busy-p999-ms": busy, "ratio": ratios} {
+				slices.Sort(list)
+				b.ReportMetric(list[len(list)/2], unit)
+			}
+			b.ReportMetric(float64(erased.Load()), "erased")
+			b.ReportMetric(float64(searches.Load()), "searches")
+			b.ReportMetric(float64(backups.Load()), "backups")
+		})
+	}
+}
+
+// paced appends at an even rate for a time, and returns the 99.9th percentile in milliseconds of how long each took from when it
+// was due.
+func paced(b *testing.B, bench *bench, rate int, spell time.Duration, n *int64) float64 {
+	var mu sync.Mutex
+	var all []time.Duration
+	var group sync.WaitGroup
+	begun := time.Now()
+	for i := range int(spell.Seconds() * float64(rate)) {
+		due := begun.Add(time.Duration(i) * time.Second / time.Duration(rate))
+		time.Sleep(time.Until(due))
+		*n++
+		entry := wide(*n)
+		group.Go(func() {
+			if _, err := bench.append(b.Context(), entry); err != nil {
+				b.Error(err)
+			}
+			took := time.Since(due)
+			mu.Lock()
+			all = append(all, took)
+			mu.Unlock()
+		})
+	}
+	group.Wait()
+	slices.Sort(all)
+	return float64(all[len(all)*999/1000].Microseconds()) / 1000
 }
