@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -239,8 +240,15 @@ func (s *sqliteSink) finish(ctx context.Context, head tlog.Head, last []byte) er
 		int64(head.Size), head.SM3, head.SHA256, head.Checkpoint, head.Batch[:], s.number); err != nil {
 		return err
 	}
-	for _, db := range []*sql.DB{s.main, s.search} {
+	for i, db := range []*sql.DB{s.main, s.search} {
 		if _, err := db.ExecContext(ctx, "PRAGMA journal_mode = WAL"); err != nil {
+			return err
+		}
+		f, err := os.Open(s.Path + []string{"", "-search"}[i])
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil { // nothing is left for the disk to do while the test measures
 			return err
 		}
 	}
