@@ -153,8 +153,9 @@ func TestAged(t *testing.T) {
 			}{
 				"calls of a batch":      {db.write, takenClaims(4), []any{"a", "b", "c", "d", "e", "f", "g", "h"}, ""},
 				"call by id":            {db.read, "SELECT pos FROM claims WHERE jti = ? AND system = ?", []any{"a", "b"}, ""},
-				"expired calls":         {db.upkeep, expiredClaims, []any{micros(old), claimStep}, "claims_expires"},
-				"old evidence":          {db.read, oldEvidence, []any{micros(old), eraseStep}, "records_erasable"},
+				"expired calls":         {db.read, oldestClaims, []any{0, micros(old), claimStep}, "claims_expires"},
+				"deleting them":         {db.upkeep, deletedClaims(2), []any{"a", "b", "c", "d", micros(old)}, ""},
+				"old evidence":          {db.read, oldEvidence, []any{0, micros(old), eraseStep}, "records_erasable"},
 				"whether there is any":  {db.read, anyOldEvidence, []any{micros(old)}, "records_erasable"},
 				"search by a rare word": {db.search.read, operation, operationArgs, "hits_operation"},
 				"search by a frequent":  {db.search.read, often, oftenArgs, ""},

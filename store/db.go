@@ -36,6 +36,10 @@ type DB struct {
 	follow  sync.Mutex    // one Follow at a time
 	batches atomic.Uint64 // written by this process, for sweepEvery
 
+	// How far retention has come in this process: nothing to do is left before, but for what another node commits late.
+	purged atomic.Int64 // the expiry of claims
+	erased atomic.Int64 // the time of records
+
 	// What was read before, SQLite only: nobody else writes there while this process holds the lock.
 	cases  *known[string, cases.Case]
 	latest *known[[32]byte, register.Version]

@@ -12,7 +12,7 @@ import (
 // Retention runs in steps: each is a transaction of its own over few rows that an index finds, so that a batch never waits for
 // more than one step.
 const (
-	claimStep = 256 // most claims that one step deletes
+	claimStep = 128 // most claims that one step deletes
 	eraseStep = 32  // most records whose evidence one step rewrites
 	restRatio = 3   // how much longer than it worked a step rests
 )
@@ -25,14 +25,15 @@ func inSteps(ctx context.Context, step func(context.Context) (changed int64, err
 		if err != nil || n == 0 {
 			return err
 		}
-		if err := rest(ctx, begun); err != nil {
+		if err := rest(ctx, begun, restRatio); err != nil {
 			return err
 		}
 	}
 }
 
-func rest(ctx context.Context, begun time.Time) error {
-	timer := time.NewTimer(restRatio * time.Since(begun))
+// rest waits ratio times as long as it is since begun.
+func rest(ctx context.Context, begun time.Time, ratio time.Duration) error {
+	timer := time.NewTimer(ratio * time.Since(begun))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -48,11 +49,34 @@ func (v auditView) Purge(ctx context.Context, t time.Time) error {
 	if err := v.raiseHorizon(ctx, micros(t)); err != nil {
 		return fmt.Errorf("purge horizon could not be raised: %w", err)
 	}
-	err := inSteps(ctx, func(ctx context.Context) (int64, error) { return v.deleteClaims(ctx, micros(t)) })
-	if err != nil {
+	if err := v.purge(ctx, micros(t)); err != nil {
 		return fmt.Errorf("claims could not be purged: %w", err)
 	}
 	return nil
+}
+
+// purge begins where this process has come to: no claim is left before, and the horizon lets none in. PostgreSQL's index still has
+// entries of the rows that went, as long as a backup can see them, and they would be walked again at each step.
+func (v auditView) purge(ctx context.Context, before int64) error {
+	from := v.db.purged.Load()
+	for {
+		begun := time.Now()
+		keys, last, err := v.expiredClaims(ctx, from, before)
+		if err == nil && len(keys) > 0 {
+			err = v.deleteClaims(ctx, keys, before)
+		}
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			v.db.purged.Store(max(from, before))
+			return nil
+		}
+		from = last
+		if err := rest(ctx, begun, restRatio); err != nil {
+			return err
+		}
+	}
 }
 
 func (v auditView) raiseHorizon(ctx context.Context, horizon int64) error {
@@ -65,22 +89,44 @@ func (v auditView) raiseHorizon(ctx context.Context, horizon int64) error {
 	})
 }
 
-// expiredClaims is what one step deletes.
-const expiredClaims = "DELETE FROM claims WHERE (jti, system) IN (SELECT jti, system FROM claims WHERE expires < ? ORDER BY expires LIMIT ?)"
+const oldestClaims = "SELECT jti, system, expires FROM claims WHERE expires >= ? AND expires < ? ORDER BY expires LIMIT ?"
 
-func (v auditView) deleteClaims(ctx context.Context, before int64) (n int64, err error) {
-	err = v.db.transactIn(ctx, v.db.upkeep, func(ctx context.Context, t *tx) (err error) {
-		n, err = t.exec(ctx, expiredClaims, before, claimStep)
+// expiredClaims reads what one step deletes, and when the last of them expired.
+func (v auditView) expiredClaims(ctx context.Context, from, before int64) (keys []claimKey, last int64, err error) {
+	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+		var k claimKey
+		err := rows.Scan(&k.jti, &k.system, &last)
+		keys = append(keys, k)
 		return err
+	}, oldestClaims, from, before, claimStep)
+	return keys, last, err
+}
+
+// deletedClaims deletes n claims, unless one was claimed anew meanwhile.
+func deletedClaims(n int) string {
+	return "DELETE FROM claims WHERE (jti, system) IN (VALUES " + values(n, 2) + ") AND expires < ?"
+}
+
+func (v auditView) deleteClaims(ctx context.Context, keys []claimKey, before int64) error {
+	return v.db.transactIn(ctx, v.db.upkeep, func(ctx context.Context, t *tx) error {
+		for piece := range padded(keys) {
+			var args []any
+			for _, k := range piece {
+				args = append(args, k.jti, k.system)
+			}
+			if _, err := t.exec(ctx, deletedClaims(len(piece)), append(args, before)...); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return n, err
 }
 
 func (v auditView) Erase(ctx context.Context, index uint64) error {
 	if index >= 1<<indexBits {
 		return fmt.Errorf("record %d could not be erased: %w", index, fs.ErrNotExist)
 	}
-	found, err := v.withEvidence(ctx, "SELECT pos, erasable, evidence FROM records WHERE pos = ?", position(v.db.number, index))
+	found, err := v.withEvidence(ctx, "SELECT pos, erasable, time, evidence FROM records WHERE pos = ?", position(v.db.number, index))
 	if err == nil && len(found) == 0 {
 		err = fs.ErrNotExist
 	}
@@ -95,30 +141,47 @@ func (v auditView) Erase(ctx context.Context, index uint64) error {
 }
 
 // oldEvidence selects what one step erases, of all logs of the database: after a recovery the old log's evidence is still here.
-// The index that it reads holds what is left to do, so that there is no position to keep, and none to be ahead of a record that
-// another node commits meanwhile.
-const oldEvidence = "SELECT pos, erasable, evidence FROM records WHERE erasable = 1 AND time < ? ORDER BY time LIMIT ?"
+// The index that it reads holds what is left to do.
+const oldEvidence = "SELECT pos, erasable, time, evidence FROM records WHERE erasable = 1 AND time >= ? AND time < ? ORDER BY time LIMIT ?"
 
 const anyOldEvidence = "SELECT 1 FROM records WHERE erasable = 1 AND time < ? ORDER BY time LIMIT 1"
 
+// EraseBefore begins where this process has come to, for the same reason as purge, and at the end looks once more from the
+// beginning: no record that another node committed meanwhile is overtaken.
 func (v auditView) EraseBefore(ctx context.Context, t time.Time, limit int) (total int, err error) {
+	if total, err = v.eraseBefore(ctx, micros(t), limit); err != nil {
+		return total, fmt.Errorf("records could not be erased: %w", err)
+	}
+	if total < limit {
+		v.db.checkpoint.forget(ctx)
+	}
+	return total, nil
+}
+
+func (v auditView) eraseBefore(ctx context.Context, before int64, limit int) (total int, err error) {
+	from := v.db.erased.Load()
 	for total < limit {
 		begun := time.Now()
-		found, err := v.withEvidence(ctx, oldEvidence, micros(t), min(limit-total, eraseStep))
-		n := 0
-		if err == nil && len(found) > 0 {
-			n, err = v.erase(ctx, found)
-			total += n
-		}
-		if err == nil && len(found) > 0 {
-			err = rest(ctx, begun)
-		}
+		found, err := v.withEvidence(ctx, oldEvidence, from, before, min(limit-total, eraseStep))
 		if err != nil {
-			return total, fmt.Errorf("records could not be erased: %w", err)
+			return total, err
+		}
+		if len(found) == 0 && from == 0 {
+			return total, nil
 		}
 		if len(found) == 0 {
-			v.db.checkpoint.forget(ctx)
-			break
+			from = 0
+			v.db.erased.Store(0)
+			continue
+		}
+		n, err := v.erase(ctx, found)
+		if total += n; err != nil {
+			return total, err
+		}
+		from = found[len(found)-1].time
+		v.db.erased.Store(from)
+		if err := rest(ctx, begun, restRatio); err != nil {
+			return total, err
 		}
 	}
 	return total, nil
@@ -138,6 +201,7 @@ func (v auditView) Erasable(ctx context.Context, t time.Time) (bool, error) {
 type sealedColumn struct {
 	pos      int64
 	erasable int64
+	time     int64
 	evidence []byte
 }
 
@@ -145,7 +209,7 @@ type sealedColumn struct {
 func (v auditView) withEvidence(ctx context.Context, text string, args ...any) (found []sealedColumn, err error) {
 	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
 		var c sealedColumn
-		err := rows.Scan(&c.pos, &c.erasable, &c.evidence)
+		err := rows.Scan(&c.pos, &c.erasable, &c.time, &c.evidence)
 		found = append(found, c)
 		return err
 	}, text, args...)
