@@ -65,12 +65,14 @@ func aged(t testing.TB, e engine, evidence int) (b *bench, old time.Time) {
 		t.Fatal(err)
 	}
 	t.Logf("%s: %d records in %.1f s", e.name, records, time.Since(begun).Seconds())
+	begun = time.Now()
 	db = mustOpen(t, c)
 	log, err := tlog.Open(t.Context(), keys.Config(db.Log()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { log.Close(t.Context()) })
+	t.Logf("opened in %s", time.Since(begun).Round(time.Millisecond))
+	t.Cleanup(func() { log.Close(context.Background()) })
 	return &bench{db, log, keys}, now.Add(-time.Duration(records/10) * agedEvery)
 }
 
@@ -155,6 +157,7 @@ func TestAged(t *testing.T) {
 				"call by id":            {db.read, "SELECT pos FROM claims WHERE jti = ? AND system = ?", []any{"a", "b"}, ""},
 				"expired calls":         {db.read, oldestClaims, []any{0, micros(old), claimStep}, "claims_expires"},
 				"deleting them":         {db.upkeep, deletedClaims(2), []any{"a", "b", "c", "d", micros(old)}, ""},
+				"old batches":           {db.write, oldBatches, []any{1, 10}, map[string]string{SQLite: "(hour=? AND id=?)"}[e.name]},
 				"old evidence":          {db.read, oldEvidence, []any{0, micros(old), eraseStep}, "records_erasable"},
 				"whether there is any":  {db.read, anyOldEvidence, []any{micros(old)}, "records_erasable"},
 				"search by a rare word": {db.search.read, operation, operationArgs, "hits_operation"},
@@ -173,6 +176,20 @@ func TestAged(t *testing.T) {
 					}
 				}
 			}
+		})
+
+		t.Run("audit", func(t *testing.T) {
+			begun := time.Now()
+			if rows, err := a.Search(t.Context(), audit.Query{Operation: "config.activate", Limit: 1}); err != nil || len(rows) != 0 {
+				t.Errorf("found %v, %v", rows, err)
+			}
+			t.Logf("an operation that nobody did is sought in %s", time.Since(begun).Round(time.Microsecond))
+			begun = time.Now()
+			rates, err := a.Reuse(t.Context(), old, time.Now().Add(time.Hour), "")
+			if err != nil || len(rates) != 1 || rates[0].Denominator < agedRecords(t)/40 {
+				t.Errorf("reuse is %v, %v", rates, err)
+			}
+			t.Logf("reuse over a tenth of the log is counted in %s", time.Since(begun).Round(time.Millisecond))
 		})
 
 		t.Run("retention", func(t *testing.T) {

@@ -94,10 +94,13 @@ func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, a
 // sweepEvery is after how many batches ids that nobody will ask for any more are deleted: four of them for each new one.
 const sweepEvery = 256
 
+// oldBatches finds each row by its key: after a long stop there may be millions that are old.
+const oldBatches = "DELETE FROM batches WHERE (hour, id) IN (SELECT hour, id FROM batches WHERE hour < ? ORDER BY hour, id LIMIT ?)"
+
 func (db *DB) noteBatch(ctx context.Context, t *tx, id [16]byte) error {
 	if db.batches.Add(1)%sweepEvery == 1 {
 		old := db.hour() - keptHours
-		if _, err := t.exec(ctx, "DELETE FROM batches WHERE hour < ? AND id IN (SELECT id FROM batches WHERE hour < ? LIMIT ?)", old, old, 4*sweepEvery); err != nil {
+		if _, err := t.exec(ctx, oldBatches, old, 4*sweepEvery); err != nil {
 			return err
 		}
 	}
