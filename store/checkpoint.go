@@ -90,8 +90,7 @@ func moveFrames(ctx context.Context, q interface {
 func (k *checkpointer) checkpoint(ctx context.Context) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	frames, moved, err := moveFrames(ctx, k.own)
-	if err != nil || frames < restartFrames || frames-moved > leftFrames {
+	if !k.moveMost(ctx) {
 		return
 	}
 	conn, err := k.batches.connection(ctx)
@@ -100,6 +99,21 @@ func (k *checkpointer) checkpoint(ctx context.Context) {
 	}
 	defer conn.Close()
 	moveFrames(ctx, conn)
+}
+
+// moveMost moves pages until few are left, and reports whether the WAL is to be begun anew. Batches add to it meanwhile: each
+// round has less to do than the last, or the WAL is already so long that they may wait for more than a few.
+func (k *checkpointer) moveMost(ctx context.Context) bool {
+	for before := -1; ; {
+		frames, moved, err := moveFrames(ctx, k.own)
+		if err != nil || frames < restartFrames || moved == before { // a reader holds the rest back
+			return err == nil && frames >= restartFrames && frames-moved <= leftFrames
+		}
+		if frames-moved <= leftFrames || frames > 8*restartFrames && moved > before && before >= 0 {
+			return true
+		}
+		before = moved
+	}
 }
 
 // erased takes note that the WAL holds pages with evidence that was erased.

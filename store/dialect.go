@@ -15,6 +15,8 @@ type dialect struct {
 	lock      string              // appended to the SELECT that locks the head
 	isolate   sql.IsolationLevel  // of transactions that write
 	unhurried string              // lifts the limits of statements and locks for the transaction
+	unsynced  string              // lets a connection commit without a sync, and synced no more; "": it cannot
+	synced    string              //
 	patience  time.Duration       // how long a transaction may take before its connection is cut; 0: the database bounds it
 
 	explain func(error) error // says in a phrase what happened; nil stays nil

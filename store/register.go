@@ -153,7 +153,7 @@ var expired = []string{
 func (v registerView) Purge(ctx context.Context, now time.Time) error {
 	for _, text := range expired {
 		err := inSteps(ctx, func(ctx context.Context) (n int64, err error) {
-			err = v.db.transactIn(ctx, v.db.upkeep, func(ctx context.Context, t *tx) (err error) {
+			err = v.db.transactUnsynced(ctx, func(ctx context.Context, t *tx) (err error) {
 				n, err = t.exec(ctx, text, micros(now))
 				return err
 			})

@@ -13,7 +13,7 @@ import (
 // more than one step.
 const (
 	claimStep = 128 // most claims that one step deletes
-	eraseStep = 32  // most records whose evidence one step rewrites
+	eraseStep = 16  // most records whose evidence one step rewrites
 	restRatio = 3   // how much longer than it worked a step rests
 )
 
@@ -108,7 +108,7 @@ func deletedClaims(n int) string {
 }
 
 func (v auditView) deleteClaims(ctx context.Context, keys []claimKey, before int64) error {
-	return v.db.transactIn(ctx, v.db.upkeep, func(ctx context.Context, t *tx) error {
+	return v.db.transactUnsynced(ctx, func(ctx context.Context, t *tx) error {
 		for piece := range padded(keys) {
 			var args []any
 			for _, k := range piece {
@@ -131,7 +131,7 @@ func (v auditView) Erase(ctx context.Context, index uint64) error {
 		err = fs.ErrNotExist
 	}
 	if err == nil {
-		_, err = v.erase(ctx, found)
+		_, err = v.erase(ctx, found, v.db.transact) // whoever asked is told that it is done: synced
 	}
 	if err != nil {
 		return fmt.Errorf("record %d could not be erased: %w", index, err)
@@ -174,7 +174,7 @@ func (v auditView) eraseBefore(ctx context.Context, before int64, limit int) (to
 			v.db.erased.Store(0)
 			continue
 		}
-		n, err := v.erase(ctx, found)
+		n, err := v.erase(ctx, found, v.db.transactUnsynced)
 		if total += n; err != nil {
 			return total, err
 		}
@@ -217,13 +217,13 @@ func (v auditView) withEvidence(ctx context.Context, text string, args ...any) (
 }
 
 // erase rewrites the evidence of records in one transaction, and returns how many it changed: none that was erased meanwhile.
-func (v auditView) erase(ctx context.Context, columns []sealedColumn) (changed int, err error) {
+func (v auditView) erase(ctx context.Context, columns []sealedColumn, transact func(context.Context, func(context.Context, *tx) error) error) (changed int, err error) {
 	for i := range columns {
 		if columns[i].evidence, err = withoutPersons(columns[i].evidence); err != nil {
 			return 0, err
 		}
 	}
-	err = v.db.transactIn(ctx, v.db.upkeep, func(ctx context.Context, t *tx) error {
+	err = transact(ctx, func(ctx context.Context, t *tx) error {
 		changed = 0
 		for _, c := range columns {
 			if c.erasable == 0 {

@@ -248,6 +248,11 @@ func TestRetentionSteps(t *testing.T) {
 		if len(w.txs) != 3 {
 			t.Errorf("%d transactions for %d records", len(w.txs), records)
 		}
+		if e.name == SQLite {
+			if err := checkSQLite(t.Context(), b.db.write.db); err != nil {
+				t.Errorf("after retention: %v", err)
+			}
+		}
 		for _, texts := range w.txs {
 			if len(texts) > eraseStep {
 				t.Errorf("%d statements in one transaction", len(texts))

@@ -15,12 +15,14 @@ import (
 
 func sqliteDialect() dialect {
 	return dialect{
-		name:    SQLite,
-		rebind:  failing,
-		ddl:     strings.NewReplacer("BIGINT", "INTEGER", "BYTEA", "BLOB", "\n);", "\n) STRICT;", ") WITHOUT ROWID;", ") STRICT, WITHOUT ROWID;").Replace,
-		explain: explainSQLite,
-		retry:   func(error) bool { return false },
-		gone:    func(error) bool { return false },
+		name:     SQLite,
+		rebind:   failing,
+		ddl:      strings.NewReplacer("BIGINT", "INTEGER", "BYTEA", "BLOB", "\n);", "\n) STRICT;", ") WITHOUT ROWID;", ") STRICT, WITHOUT ROWID;").Replace,
+		explain:  explainSQLite,
+		unsynced: "PRAGMA synchronous = NORMAL",
+		synced:   "PRAGMA synchronous = FULL",
+		retry:    func(error) bool { return false },
+		gone:     func(error) bool { return false },
 		failed: func(err error) bool {
 			switch code(err) {
 			case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_READONLY:
