@@ -349,6 +349,10 @@ func TestRetain(t *testing.T) {
 	if last := b.storage.entries[4].Index; last.Operation != audit.OperationRetain || last.System != "gateway" {
 		t.Errorf("the run's own record: %+v", last)
 	}
+	size := len(b.storage.entries)
+	if done, err := b.auditor.Retain(t.Context(), noon.Add(2*time.Hour), nil); err != nil || done != 0 || len(b.storage.entries) != size {
+		t.Errorf("a run that finds nothing erased %d, %v, and left %d records", done, err, len(b.storage.entries)-size)
+	}
 	b.config.Log = nil
 	b.openAuditor(t)
 	if _, err := b.auditor.Retain(t.Context(), now, nil); err == nil {

@@ -106,8 +106,11 @@ type Storage interface {
 	// verifies. Erasing again changes nothing; fs.ErrNotExist if there is no such index.
 	Erase(ctx context.Context, index uint64) error
 	// EraseBefore erases as Erase does, oldest first, up to limit records whose Index.Time is before t and that still have
-	// a request or person part, and returns how many it erased; 0 means that none is left.
+	// a request or person part, and returns how many it erased; 0 means that none is left. Records of a log from before a
+	// recovery count too. It works in short steps with rests, so that it may run while the log serves.
 	EraseBefore(ctx context.Context, t time.Time, limit int) (int, error)
+	// Erasable tells whether EraseBefore would find any.
+	Erasable(ctx context.Context, t time.Time) (bool, error)
 	// Purge forgets claims with Exp before t and raises the horizon to t; the horizon never falls.
 	Purge(ctx context.Context, t time.Time) error
 	// Horizon returns the purge horizon; the zero time if nothing was purged.

@@ -229,6 +229,19 @@ func (m *memory) EraseBefore(_ context.Context, t time.Time, limit int) (n int, 
 	return n, nil
 }
 
+func (m *memory) Erasable(_ context.Context, t time.Time) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.entries {
+		for _, part := range e.Sealed {
+			if part.Kind != audit.KindInputs && part.Blob != nil && e.Index.Time.Before(t) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
 func (m *memory) Purge(_ context.Context, t time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -34,9 +34,16 @@ func (a *Auditor) Erase(ctx context.Context, index uint64, reason string) (Recor
 }
 
 // Retain erases, as Erase does, the evidence of every record from before a moment (留存期满), and leaves one record of its
-// own for the whole run, before it begins. It returns how many records' evidence is gone; a run that was broken off is
-// continued by the next one. progress may be nil.
+// own for the whole run, before it begins, and none where nothing is old enough. Evidence of a log from before a recovery is
+// erased too. It returns how many records' evidence is gone; a run that was broken off is continued by the next one. progress
+// may be nil.
 func (a *Auditor) Retain(ctx context.Context, before time.Time, progress func(done int)) (int, error) {
+	if found, err := a.config.Storage.Erasable(ctx, before); err != nil || !found {
+		if err != nil {
+			err = fmt.Errorf("erase old evidence: %w", err)
+		}
+		return 0, err
+	}
 	inputs := map[string]any{"before": before.UTC().Format(TimeFormat)}
 	if _, err := a.own(ctx, Own{Operation: OperationRetain, Inputs: inputs}); err != nil {
 		return 0, fmt.Errorf("erase old evidence: %w", err)

@@ -3,10 +3,7 @@ package node
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"time"
-
-	"oncegate/audit"
 )
 
 // How often recurring work is done, and its bounds.
@@ -67,8 +64,7 @@ func (n *Node) purge(ctx context.Context) {
 	})
 }
 
-// retain erases personal evidence whose time has come. Each run leaves a record, so it is not begun where nothing is old
-// enough.
+// retain erases personal evidence whose time has come.
 func (n *Node) retain(ctx context.Context) {
 	n.every(ctx, "retention", retainFirst, retainEvery, n.eraseOld)
 }
@@ -79,30 +75,10 @@ func (n *Node) eraseOld(ctx context.Context) error {
 		keep = defaultRetention
 	}
 	before := n.Now().Add(-keep)
-	if begun, err := n.begun(ctx); err != nil || !begun.Before(before) {
-		return err
-	}
 	done, err := n.auditor.Retain(ctx, before, nil)
 	n.metrics.erased.Add(float64(done))
 	if done > 0 {
 		n.Logger.Info("old evidence erased", "records", done, "before", before)
 	}
 	return err
-}
-
-// begun is when the log's first record was made. The first entry of a log that was recovered is no record but a
-// checkpoint: then it is taken to be old.
-func (n *Node) begun(ctx context.Context) (time.Time, error) {
-	leaf, _, err := n.db.Audit().Entry(ctx, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return n.Now(), nil
-	}
-	if err != nil {
-		return time.Time{}, err
-	}
-	record, err := audit.ParseRecord(leaf)
-	if err != nil {
-		return time.Time{}, nil
-	}
-	return time.Parse(audit.TimeFormat, record.Time)
 }

@@ -35,7 +35,7 @@ func (v auditView) Entry(ctx context.Context, index uint64) (leaf []byte, parts 
 
 func (v auditView) ByJTI(ctx context.Context, system, jti string) (uint64, error) {
 	var pos int64
-	found, err := one(ctx, v.db.read, []any{&pos}, "SELECT pos FROM records WHERE jti IS NOT NULL AND system = ? AND jti = ?", system, jti)
+	found, err := one(ctx, v.db.read, []any{&pos}, "SELECT pos FROM claims WHERE jti = ? AND system = ?", jti, system)
 	if err != nil {
 		return 0, fmt.Errorf("call could not be looked up: %w", err)
 	}
@@ -65,7 +65,7 @@ func (v auditView) PolicySet(ctx context.Context, digest string) (files []audit.
 
 func (v auditView) Horizon(ctx context.Context) (time.Time, error) {
 	var us int64
-	if _, err := one(ctx, v.db.read, []any{&us}, "SELECT horizon FROM claims WHERE one = 1"); err != nil {
+	if _, err := one(ctx, v.db.read, []any{&us}, "SELECT horizon FROM claim_horizon WHERE one = 1"); err != nil {
 		return time.Time{}, fmt.Errorf("purge horizon could not be read: %w", err)
 	}
 	return moment(us), nil

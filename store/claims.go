@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 
 	"github.com/go-json-experiment/json"
 
@@ -12,35 +11,36 @@ import (
 
 type claimKey struct{ system, jti string }
 
+// A claimRow is a call that was taken. One that was read has its key only.
+type claimRow struct {
+	claimKey
+	expires int64
+	entry   int
+	mark    mark
+}
+
+func (r *claimRow) marked() mark { return r.mark }
+
 func (c claim) need(w *wanted) { w.claims[claimKey{c.System, c.JTI}] = true }
 
 func (c claim) judge(s *state) error {
-	key := claimKey{c.System, c.JTI}
-	if s.claims[key] || s.horizon != 0 && micros(c.Exp) <= s.horizon {
+	key, expires := claimKey{c.System, c.JTI}, micros(c.Exp)
+	if s.claims[key] != nil || s.horizon != 0 && expires <= s.horizon {
 		return audit.ErrReplayed
 	}
-	put(s, s.claims, key, true)
+	put(s, s.claims, key, &claimRow{key, expires, s.entry, fresh})
 	return nil
 }
 
-// A surplus is a second claim: a row has room for one call, so the entry is refused, at the latest with this.
-type surplus audit.Claim
-
-func (c surplus) need(w *wanted) { claim(c).need(w) }
-
-func (c surplus) judge(s *state) error {
-	if err := claim(c).judge(s); err != nil {
-		return err
-	}
-	return errors.New("an entry claims one call")
+// takenClaims selects which of n calls were taken, and the horizon.
+func takenClaims(n int) string {
+	return "SELECT system, jti, -1 FROM claims WHERE (jti, system) IN (VALUES " + values(n, 2) + ")" +
+		" UNION ALL SELECT '', '', horizon FROM claim_horizon WHERE one = 1"
 }
 
 // loadClaims reads the horizon with the claims, at one moment and by one statement.
 func (s *state) loadClaims(ctx context.Context, q querier, w *wanted) error {
-	return readSet(ctx, q, w.claims, func(n int) string {
-		return "SELECT system, jti, -1 FROM records WHERE jti IS NOT NULL AND (jti, system) IN (VALUES " + values(n, 2) + ")" +
-			" UNION ALL SELECT '', '', horizon FROM claims WHERE one = 1"
-	}, func(k claimKey) []any { return []any{k.jti, k.system} }, func(rows *sql.Rows) error {
+	return readSet(ctx, q, w.claims, takenClaims, func(k claimKey) []any { return []any{k.jti, k.system} }, func(rows *sql.Rows) error {
 		var k claimKey
 		var horizon int64
 		if err := rows.Scan(&k.system, &k.jti, &horizon); err != nil {
@@ -49,10 +49,15 @@ func (s *state) loadClaims(ctx context.Context, q querier, w *wanted) error {
 		if horizon >= 0 {
 			s.horizon = horizon
 		} else {
-			s.claims[k] = true
+			s.claims[k] = &claimRow{claimKey: k, mark: stored}
 		}
 		return nil
 	})
+}
+
+func (s *state) writeClaims(ctx context.Context, q querier, at func(entry int) int64) error {
+	return writeSet(ctx, q, marked(s.claims, fresh), "INSERT INTO claims (jti, system, expires, pos)", 4, "",
+		func(r *claimRow) []any { return []any{r.jti, r.system, r.expires, at(r.entry)} })
 }
 
 // A policySetRow is an activated policy set.

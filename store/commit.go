@@ -94,10 +94,13 @@ func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, a
 // sweepEvery is after how many batches ids that nobody will ask for any more are deleted: four of them for each new one.
 const sweepEvery = 256
 
+// oldBatches finds each row by its key: after a long stop there may be millions that are old.
+const oldBatches = "DELETE FROM batches WHERE (hour, id) IN (SELECT hour, id FROM batches WHERE hour < ? ORDER BY hour, id LIMIT ?)"
+
 func (db *DB) noteBatch(ctx context.Context, t *tx, id [16]byte) error {
 	if db.batches.Add(1)%sweepEvery == 1 {
 		old := db.hour() - keptHours
-		if _, err := t.exec(ctx, "DELETE FROM batches WHERE hour < ? AND id IN (SELECT id FROM batches WHERE hour < ? LIMIT ?)", old, old, 4*sweepEvery); err != nil {
+		if _, err := t.exec(ctx, oldBatches, old, 4*sweepEvery); err != nil {
 			return err
 		}
 	}
@@ -108,21 +111,20 @@ func (db *DB) noteBatch(ctx context.Context, t *tx, id [16]byte) error {
 func (db *DB) writeRecords(ctx context.Context, t *tx, rows []*row, accepted []int, at func(int) int64, hashes []tlog.LeafHash) error {
 	k := 0
 	return writeSet(ctx, t, accepted,
-		"INSERT INTO records (pos, hashes, system, jti, expires, time, erasable, leaf, search, evidence)", 10, "", func(i int) []any {
+		"INSERT INTO records (pos, hashes, time, erasable, leaf, search, evidence)", 7, "", func(i int) []any {
 			r, hash := rows[i], hashes[k]
 			k++
 			both := make([]byte, 0, 2*tlog.HashSize)
 			both = append(append(both, hash.SM3[:]...), hash.SHA256[:]...)
-			var system, jti, expires any
-			if r.claim != nil {
-				system, jti, expires = r.claim.System, r.claim.JTI, micros(r.claim.Exp)
-			}
-			return []any{at(i), both, system, jti, expires, r.time, flag(r.erasable), r.leaf, string(r.search), r.evidence}
+			return []any{at(i), both, r.time, flag(r.erasable), r.leaf, string(r.search), r.evidence}
 		})
 }
 
 // write stores what the accepted entries changed.
 func (s *state) write(ctx context.Context, q querier, at func(entry int) int64) error {
+	if err := s.writeClaims(ctx, q, at); err != nil {
+		return err
+	}
 	if err := s.writePolicySets(ctx, q); err != nil {
 		return err
 	}

@@ -23,14 +23,22 @@ var ErrInUse = errors.New("the database is in use by another process")
 // A DB is one open database. It is safe for concurrent use.
 type DB struct {
 	config   Config
-	write    *pool         // SQLite: one connection
-	read     *pool         //
-	search   searching     // what search has
-	number   int64         // of the log Config.Log in this database
-	warnings atomic.Int64  // of the server, PostgreSQL only
-	lock     *os.File      // held while open, SQLite only
-	follow   sync.Mutex    // one Follow at a time
-	batches  atomic.Uint64 // written by this process, for sweepEvery
+	write    *pool        // batches; SQLite: one connection
+	read     *pool        // what answers need
+	upkeep   *pool        // writes outside of batches: retention, migrations; SQLite: the same as write
+	search   searching    // what search has
+	number   int64        // of the log Config.Log in this database
+	warnings atomic.Int64 // of the server, PostgreSQL only
+	lock     *os.File     // held while open, SQLite only
+
+	checkpoint *checkpointer // SQLite only
+
+	follow  sync.Mutex    // one Follow at a time
+	batches atomic.Uint64 // written by this process, for sweepEvery
+
+	// How far retention has come in this process: nothing to do is left before, but for what another node commits late.
+	purged atomic.Int64 // the expiry of claims
+	erased atomic.Int64 // the time of records
 
 	decoy *caseRow // opened where a case is unknown; nil where nothing can be sealed or opened
 
@@ -70,7 +78,7 @@ func open(ctx context.Context, c Config, wrap func(driver.Connector) driver.Conn
 
 func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Connector) (err error) {
 	if db.config.Driver == Postgres {
-		if db.write, db.read, err = openPostgres(ctx, db.config, &db.warnings, wrap); err != nil {
+		if err := db.openPostgres(ctx, wrap); err != nil {
 			return err
 		}
 	} else {
@@ -83,10 +91,11 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 		if db.write, db.read, err = openSQLite(ctx, db.config, wrap); err != nil {
 			return err
 		}
+		db.upkeep = db.write
 		db.cases, db.latest = newKnown[string, cases.Case](knownCases), newKnown[[32]byte, register.Version](knownLatest)
 		db.copies, db.unregistered = newKnown[[32]byte, register.Snapshot](knownCopies), newKnown[string, error](knownCases)
 	}
-	if err := db.migrate(ctx, db.write, mainSchema); err != nil {
+	if err := db.migrate(ctx, db.upkeep, mainSchema); err != nil {
 		return err
 	}
 	if db.number, err = db.enrol(ctx, db.config.Log); err != nil {
@@ -96,7 +105,10 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 	if err := db.openSearch(ctx); err != nil {
 		return fmt.Errorf("what search needs: %w", err)
 	}
-	return nil
+	if db.config.Driver == SQLite {
+		db.checkpoint, err = newCheckpointer(db.config, db.write)
+	}
+	return err
 }
 
 // ownFile makes the database file, if it is not there, readable by its owner only; SQLite gives the files beside it the same
@@ -122,8 +134,8 @@ func ownFile(path string) (string, error) {
 
 // Close releases the database. Nothing may be running.
 func (db *DB) Close() error {
-	errs := []error{db.search.close()} // on PostgreSQL the same pools: closing twice does nothing
-	for _, p := range []*pool{db.read, db.write} {
+	errs := []error{db.checkpoint.close(), db.search.close()}
+	for _, p := range []*pool{db.read, db.upkeep, db.write} { // closing a pool twice does nothing
 		if p != nil {
 			errs = append(errs, p.db.Close())
 		}

@@ -9,12 +9,15 @@ import (
 
 // A dialect is what the two databases do not have in common. All other SQL is the same text for both.
 type dialect struct {
-	name     string
-	rebind   func(string) string // from ? to the database's placeholders
-	ddl      func(string) string // from the words of migrations to the database's
-	lock     string              // appended to the SELECT that locks the head
-	isolate  sql.IsolationLevel  // of transactions that write
-	patience time.Duration       // how long a transaction may take before its connection is cut; 0: the database bounds it
+	name      string
+	rebind    func(string) string // from ? to the database's placeholders
+	ddl       func(string) string // from the words of migrations to the database's
+	lock      string              // appended to the SELECT that locks the head
+	isolate   sql.IsolationLevel  // of transactions that write
+	unhurried string              // lifts the limits of statements and locks for the transaction
+	unsynced  string              // lets a connection commit without a sync, and synced no more; "": it cannot
+	synced    string              //
+	patience  time.Duration       // how long a transaction may take before its connection is cut; 0: the database bounds it
 
 	explain func(error) error // says in a phrase what happened; nil stays nil
 	retry   func(error) bool  // the transaction did not happen, and may be tried again at once

@@ -31,8 +31,8 @@ func (db *DB) enrol(ctx context.Context, origin string) (number int64, err error
 		return number, err
 	}
 	err = db.transact(ctx, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO logs (number, origin, size, sm3, sha256, checkpoint, batch, asked, erased)
-			VALUES ((SELECT coalesce(max(number), 0) + 1 FROM logs), ?, 0, ?, ?, '', ?, 0, 0)`, origin, []byte{}, []byte{}, make([]byte, 16))
+		_, err := t.exec(ctx, `INSERT INTO logs (number, origin, size, sm3, sha256, checkpoint, batch, asked)
+			VALUES ((SELECT coalesce(max(number), 0) + 1 FROM logs), ?, 0, ?, ?, '', ?, 0)`, origin, []byte{}, []byte{}, make([]byte, 16))
 		return err
 	})
 	found, again := find(db.read) // another node may have been first

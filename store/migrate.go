@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"embed"
 	"encoding/hex"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"time"
 )
 
 //go:embed migrations/*.sql migrations/search/*.sql
@@ -36,76 +36,111 @@ func (db *DB) migrate(ctx context.Context, p *pool, s schema) error {
 	if err != nil {
 		return err
 	}
-	// Several nodes may start at once: the row is inserted first and is what the second one waits for.
-	for try := 0; ; try++ {
-		err = db.migrateAll(ctx, p, s, files)
-		if err == nil || try == 5 || errors.Is(err, ErrNewer) || p.dialect.name == SQLite || sqlState(err) == "" {
-			return err
-		}
-		time.Sleep(200 * time.Millisecond)
-	}
+	return db.migrateTo(ctx, p, s, files)
 }
 
-func (db *DB) migrateAll(ctx context.Context, p *pool, s schema, files []string) error {
-	_, err := p.db.ExecContext(ctx, p.dialect.ddl(
-		"CREATE TABLE IF NOT EXISTS "+s.table+" (\n\tnumber BIGINT PRIMARY KEY,\n\tname TEXT NOT NULL,\n\tsha256 TEXT NOT NULL,\n\tapplied BIGINT NOT NULL\n);"))
-	if err != nil {
+// migrateTo applies the steps in files. Several nodes may start at once: what is missing is looked for again under a lock.
+func (db *DB) migrateTo(ctx context.Context, p *pool, s schema, files []string) error {
+	if err := prepareSteps(ctx, p, s); err != nil {
 		return fmt.Errorf("schema could not be read: %w", p.dialect.explain(err))
 	}
-	applied, err := s.applied(ctx, p)
-	if err != nil {
-		return err
+	done, err := s.applied(ctx, p.db, files)
+	for i := done; i < len(files) && err == nil; i++ {
+		err = db.applyStep(ctx, p, s, files[:i+1])
 	}
-	if len(applied) > len(files) {
-		return fmt.Errorf("%w: step %d, known are %d", ErrNewer, len(applied), len(files))
+	return err
+}
+
+// prepareSteps makes the table in which steps are noted, and where several nodes may start the row that each locks while it
+// applies one. PostgreSQL may refuse IF NOT EXISTS to a node that another is only just ahead of.
+func prepareSteps(ctx context.Context, p *pool, s schema) (err error) {
+	statements := []string{p.dialect.ddl("CREATE TABLE IF NOT EXISTS " + s.table +
+		" (\n\tnumber BIGINT PRIMARY KEY,\n\tname TEXT NOT NULL,\n\tsha256 TEXT NOT NULL,\n\tapplied BIGINT NOT NULL\n);")}
+	if p.dialect.lock != "" {
+		statements = append(statements, "CREATE TABLE IF NOT EXISTS schema_lock (one BIGINT PRIMARY KEY CHECK (one = 1))",
+			"INSERT INTO schema_lock (one) VALUES (1) ON CONFLICT (one) DO NOTHING")
 	}
-	for i, file := range files {
-		text, err := migrations.ReadFile(file)
+	for _, text := range statements {
+		for range 5 {
+			if _, err = p.db.ExecContext(ctx, text); err == nil || sqlState(err) == "" {
+				break
+			}
+		}
 		if err != nil {
 			return err
-		}
-		name, sum := path.Base(file), sha256.Sum256(text)
-		digest := hex.EncodeToString(sum[:])
-		if i < len(applied) {
-			if applied[i] != digest {
-				return fmt.Errorf("schema step %s: %w", name, errOtherStep)
-			}
-			continue
-		}
-		if err := db.applyStep(ctx, p, s, i+1, name, digest, string(text)); err != nil {
-			return fmt.Errorf("schema step %s could not be applied: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// applied returns the digests of the steps applied, in order.
-func (s schema) applied(ctx context.Context, p *pool) ([]string, error) {
-	rows, err := p.db.QueryContext(ctx, "SELECT sha256 FROM "+s.table+" ORDER BY number")
+// applied returns how many steps are applied, each with the digest that its file has.
+func (s schema) applied(ctx context.Context, q interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+}, files []string) (n int, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT sha256 FROM "+s.table+" ORDER BY number")
 	if err != nil {
-		return nil, fmt.Errorf("schema could not be read: %w", p.dialect.explain(err))
+		return 0, fmt.Errorf("schema could not be read: %w", err)
 	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
+	err = scanAll(rows, func(rows *sql.Rows) error {
+		var was string
+		if err := rows.Scan(&was); err != nil {
+			return err
 		}
-		all = append(all, s)
+		if n++; n > len(files) {
+			return nil
+		}
+		_, digest, err := readStep(files[n-1])
+		if err == nil && was != digest {
+			err = fmt.Errorf("schema step %s: %w", path.Base(files[n-1]), errOtherStep)
+		}
+		return err
+	})
+	if err == nil && n > len(files) {
+		err = fmt.Errorf("%w: step %d, known are %d", ErrNewer, n, len(files))
 	}
-	return all, rows.Err()
+	return n, err
 }
 
-func (db *DB) applyStep(ctx context.Context, p *pool, s schema, n int, name, digest, text string) error {
+func readStep(file string) (text, digest string, err error) {
+	data, err := migrations.ReadFile(file)
+	sum := sha256.Sum256(data)
+	return string(data), hex.EncodeToString(sum[:]), err
+}
+
+// applyStep applies the last of the files, unless another node has meanwhile. It takes the time that it takes: an index over
+// all records may need minutes.
+func (db *DB) applyStep(ctx context.Context, p *pool, s schema, files []string) (err error) {
+	file := files[len(files)-1]
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("schema step %s could not be applied: %w", path.Base(file), err)
+		}
+	}()
+	text, digest, err := readStep(file)
+	if err != nil {
+		return err
+	}
 	t, err := p.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer t.Rollback()
 	d := p.dialect
+	if d.lock != "" {
+		for _, stmt := range []string{d.unhurried, "SELECT one FROM schema_lock WHERE one = 1" + d.lock} {
+			if _, err := t.ExecContext(ctx, stmt); err != nil {
+				return d.explain(err)
+			}
+		}
+		switch done, err := s.applied(ctx, t, files); {
+		case err != nil && !errors.Is(err, ErrNewer): // another node may have applied more than this one
+			return err
+		case done >= len(files):
+			return nil
+		}
+	}
 	if _, err := t.ExecContext(ctx, d.rebind("INSERT INTO "+s.table+" (number, name, sha256, applied) VALUES (?,?,?,?)"),
-		n, name, digest, micros(db.config.Now())); err != nil {
+		len(files), path.Base(file), digest, micros(db.config.Now())); err != nil {
 		return err
 	}
 	for stmt := range strings.SplitSeq(d.ddl(text), ";\n") {

@@ -179,6 +179,38 @@ func child(t testing.TB, role string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// atStep leaves a database as a program left it that knew only so many steps of the schema, with what the statements make.
+func atStep(t *testing.T, c Config, steps int, statements ...string) {
+	t.Helper()
+	c, err := c.check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := &DB{config: c}
+	if c.Driver == Postgres {
+		err = db.openPostgres(t.Context(), asItIs)
+	} else {
+		db.write, db.read, err = openSQLite(t.Context(), c, asItIs)
+		db.upkeep = db.write
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.migrateTo(t.Context(), db.upkeep, mainSchema, files[:steps]); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range statements {
+		if _, err := db.write.db.Exec(text); err != nil {
+			t.Fatal(text, err)
+		}
+	}
+}
+
 func TestSchemaSteps(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {
 		for name, test := range map[string]struct {
@@ -213,7 +245,7 @@ func TestWeakSQLite(t *testing.T) {
 		"foreign_keys = 0":      "foreign_keys",
 		"secure_delete = 0":     "secure_delete",
 	} {
-		connector, err := sqlite.NewConnector(sqliteSource(filepath.Join(t.TempDir(), "x.db"), "FULL", true))
+		connector, err := sqlite.NewConnector(sqliteSource(filepath.Join(t.TempDir(), "x.db"), "FULL", true, 0))
 		if err != nil {
 			t.Fatal(err)
 		}

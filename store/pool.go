@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // A querier runs statements: a pool on its own, or a transaction. Statements are written with ? as placeholder.
@@ -18,6 +19,7 @@ type querier interface {
 type pool struct {
 	db      *sql.DB
 	dialect dialect
+	commits atomic.Int64 // so far
 
 	mu    sync.RWMutex
 	stmts map[string]*sql.Stmt // by the text with ?

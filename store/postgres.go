@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,13 +18,13 @@ import (
 
 func postgresDialect() dialect {
 	return dialect{
-		name:     Postgres,
-		rebind:   numbered,
-		ddl:      strings.NewReplacer(") WITHOUT ROWID;", ");").Replace,
-		lock:     " FOR UPDATE",
-		isolate:  sql.LevelReadCommitted, // each statement after the lock sees all that committed before it
-		patience: 8 * time.Second,
-		explain:  explainPostgres,
+		name:      Postgres,
+		rebind:    numbered,
+		ddl:       strings.NewReplacer(") WITHOUT ROWID;", ");").Replace,
+		lock:      " FOR UPDATE",
+		isolate:   sql.LevelReadCommitted, // each statement after the lock sees all that committed before it
+		unhurried: "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
+		explain:   explainPostgres,
 		retry: func(err error) bool {
 			switch sqlState(err) {
 			case "40001", "40P01": // serialization failure, deadlock
@@ -43,20 +42,22 @@ func postgresDialect() dialect {
 	}
 }
 
-// openPostgres opens a pool that writes and one that reads; warnings counts what the server warned of. Few connections
-// write: batches take turns at the head anyway, and each connection prepares its statements for itself.
-func openPostgres(ctx context.Context, c Config, warnings *atomic.Int64, wrap func(driver.Connector) driver.Connector) (write, read *pool, err error) {
-	config, err := pgx.ParseConfig(c.DSN)
+// limits bound what a connection waits for on the server.
+type limits struct{ statement, lock, idle time.Duration }
+
+var (
+	answerLimits = limits{2 * time.Second, 2 * time.Second, 2 * time.Second} // somebody waits for an answer
+	upkeepLimits = limits{time.Minute, 10 * time.Second, 10 * time.Second}   // retention and the projection; migrations lift them
+	searchLimits = limits{time.Minute, 2 * time.Second, 2 * time.Second}     // what auditors search and count
+)
+
+// openPostgres opens pools with limits of their own, so that what takes long neither fails by the limits of an answer nor holds
+// its connections. Few connections write: batches take turns at the head anyway, and each connection prepares its statements
+// for itself.
+func (db *DB) openPostgres(ctx context.Context, wrap func(driver.Connector) driver.Connector) error {
+	config, err := pgx.ParseConfig(db.config.DSN)
 	if err != nil {
-		return nil, nil, errors.New("connection string cannot be parsed") // the cause would repeat it, password and all
-	}
-	for name, limit := range map[string]string{
-		"lock_timeout":                        "2000",
-		"statement_timeout":                   "2000",
-		"idle_in_transaction_session_timeout": "2000",
-		"application_name":                    "oncegate",
-	} {
-		config.RuntimeParams[name] = limit
+		return errors.New("connection string cannot be parsed") // the cause would repeat it, password and all
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 2 * time.Second
@@ -64,22 +65,28 @@ func openPostgres(ctx context.Context, c Config, warnings *atomic.Int64, wrap fu
 	// A standby that did not confirm shows only as a warning of a COMMIT that succeeds.
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		if n.SeverityUnlocalized == "WARNING" || n.SeverityUnlocalized == "" {
-			warnings.Add(1)
+			db.warnings.Add(1)
 		}
 	}
-	open := func(connector driver.Connector, conns int) *pool {
-		db := sql.OpenDB(connector)
-		db.SetMaxOpenConns(conns)
-		db.SetMaxIdleConns(conns)
-		db.SetConnMaxIdleTime(5 * time.Minute)
-		return newPool(db, postgresDialect())
+	open := func(conns int, l limits, patience time.Duration, wrap func(driver.Connector) driver.Connector) *pool {
+		config := config.Copy()
+		config.RuntimeParams["application_name"] = "oncegate"
+		config.RuntimeParams["statement_timeout"] = fmt.Sprint(l.statement.Milliseconds())
+		config.RuntimeParams["lock_timeout"] = fmt.Sprint(l.lock.Milliseconds())
+		config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(l.idle.Milliseconds())
+		c := sql.OpenDB(wrap(stdlib.GetConnector(*config)))
+		c.SetMaxOpenConns(conns)
+		c.SetMaxIdleConns(conns)
+		c.SetConnMaxIdleTime(5 * time.Minute)
+		d := postgresDialect()
+		d.patience = patience
+		return newPool(c, d)
 	}
-	write = open(wrap(stdlib.GetConnector(*config)), 3)
-	if err := checkPostgres(ctx, write.db, c); err != nil {
-		write.db.Close()
-		return nil, nil, err
-	}
-	return write, open(stdlib.GetConnector(*config), c.Readers), nil
+	db.write = open(3, answerLimits, 8*time.Second, wrap)
+	db.read = open(db.config.Readers, answerLimits, 0, asItIs)
+	db.upkeep = open(3, upkeepLimits, 2*time.Minute, wrap)
+	db.search.read = open(searchReaders, searchLimits, 0, asItIs)
+	return checkPostgres(ctx, db.write.db, db.config)
 }
 
 // checkPostgres refuses a server that may lose an answered commit.

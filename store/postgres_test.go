@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
 	"slices"
@@ -270,4 +271,72 @@ func backends(t *testing.T, db *sql.DB) (pids []int) {
 		pids = append(pids, pid)
 	}
 	return pids
+}
+
+// TestNodesStartTogether starts many nodes at once on a database without a schema: each starts.
+func TestNodesStartTogether(t *testing.T) {
+	onPostgres(t, func(t *testing.T, e engine) {
+		c := e.fresh(t)
+		c.Nodes = 8
+		var group sync.WaitGroup
+		for range c.Nodes {
+			group.Go(func() {
+				db, err := Open(t.Context(), c)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+// TestLongStep starts two nodes on a database of before, in which a step of the schema takes longer than any answer may.
+func TestLongStep(t *testing.T) {
+	onPostgres(t, func(t *testing.T, e engine) {
+		c := e.fresh(t)
+		c.Nodes = 2
+		atStep(t, c, 4,
+			`INSERT INTO records (pos, hashes, system, jti, expires, time, erasable, leaf, search, evidence) VALUES (1, '', 'window', 'j-1', 1, 1, 0, '', '', '')`,
+			`CREATE FUNCTION nap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(2.5); RETURN NEW; END $$`,
+			`CREATE TRIGGER nap BEFORE UPDATE ON records FOR EACH ROW EXECUTE FUNCTION nap()`)
+		var group sync.WaitGroup
+		for range c.Nodes {
+			group.Go(func() {
+				db, err := Open(t.Context(), c)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := db.Audit().ByJTI(t.Context(), "window", "j-1"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					t.Error(err)
+				}
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+// TestLimits: an answer's statements end after two seconds, those of audit and retention may take longer.
+func TestLimits(t *testing.T) {
+	onPostgres(t, func(t *testing.T, e engine) {
+		db := mustOpen(t, e.fresh(t))
+		var group sync.WaitGroup
+		for name, p := range map[string]*pool{"batches": db.write, "answers": db.read, "search": db.search.read, "projection": db.search.write, "retention": db.upkeep} {
+			group.Go(func() {
+				_, err := p.exec(t.Context(), "SELECT pg_sleep(2.3)")
+				if quick := name == "batches" || name == "answers"; quick != (err != nil) {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+		group.Wait()
+	})
 }

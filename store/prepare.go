@@ -24,7 +24,6 @@ type row struct {
 	search   []byte
 	evidence []byte
 	erasable bool
-	claim    *audit.Claim
 	changes  []change
 }
 
@@ -72,7 +71,7 @@ func (db *DB) attach(r *row, e audit.Entry) (err error) {
 		return err
 	}
 	for _, c := range e.Changes {
-		ready, err := db.ready(r, c)
+		ready, err := db.ready(c)
 		if err != nil {
 			return err
 		}
@@ -82,13 +81,9 @@ func (db *DB) attach(r *row, e audit.Entry) (err error) {
 }
 
 // ready interprets one change. This is the only list of all change types.
-func (db *DB) ready(r *row, c any) (change, error) {
+func (db *DB) ready(c any) (change, error) {
 	switch c := c.(type) {
 	case audit.Claim:
-		if r.claim != nil {
-			return surplus(c), text(c.System, c.JTI)
-		}
-		r.claim = &c
 		return claim(c), text(c.System, c.JTI)
 	case audit.PolicySet:
 		return readyPolicySet(c)

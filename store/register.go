@@ -143,31 +143,25 @@ func (v registerView) Taken(ctx context.Context, list string, slot int) (bool, e
 	return taken, nil
 }
 
-// Purge deletes in steps, so that the log's batches get their turn.
+// expired delete what has expired, a few rows each: an original has some hundred kilobytes.
+var expired = []string{
+	"DELETE FROM snapshots WHERE key IN (SELECT key FROM snapshots WHERE expires <= ? LIMIT 64)",
+	"DELETE FROM originals WHERE identifier IN (SELECT identifier FROM originals WHERE expires <= ? LIMIT 4)",
+}
+
+// Purge deletes in steps, as retention does.
 func (v registerView) Purge(ctx context.Context, now time.Time) error {
-	for _, text := range []string{
-		"DELETE FROM snapshots WHERE key IN (SELECT key FROM snapshots WHERE expires <= ? LIMIT 500)",
-		"DELETE FROM originals WHERE identifier IN (SELECT identifier FROM originals WHERE expires <= ? LIMIT 50)",
-	} {
-		if err := v.purge(ctx, text, now); err != nil {
+	for _, text := range expired {
+		err := inSteps(ctx, func(ctx context.Context) (n int64, err error) {
+			err = v.db.transactUnsynced(ctx, func(ctx context.Context, t *tx) (err error) {
+				n, err = t.exec(ctx, text, micros(now))
+				return err
+			})
+			return n, err
+		})
+		if err != nil {
 			return fmt.Errorf("what has expired could not be deleted: %w", err)
 		}
 	}
 	return nil
-}
-
-func (v registerView) purge(ctx context.Context, text string, now time.Time) error {
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var n int64
-		err := v.db.transact(ctx, func(ctx context.Context, t *tx) (err error) {
-			n, err = t.exec(ctx, text, micros(now))
-			return err
-		})
-		if err != nil || n == 0 {
-			return err
-		}
-	}
 }

@@ -9,8 +9,39 @@ import (
 	"time"
 )
 
-// purgeStep is how many records Purge visits in one transaction, so that the log's batches get their turn.
-const purgeStep = 1000
+// Retention runs in steps: each is a transaction of its own over few rows that an index finds, so that a batch never waits for
+// more than one step.
+const (
+	claimStep = 128 // most claims that one step deletes
+	eraseStep = 16  // most records whose evidence one step rewrites
+	restRatio = 3   // how much longer than it worked a step rests
+)
+
+// inSteps calls step until it has changed nothing, and rests in between: retention takes a quarter of the time at most.
+func inSteps(ctx context.Context, step func(context.Context) (changed int64, err error)) error {
+	for {
+		begun := time.Now()
+		n, err := step(ctx)
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := rest(ctx, begun, restRatio); err != nil {
+			return err
+		}
+	}
+}
+
+// rest waits ratio times as long as it is since begun.
+func rest(ctx context.Context, begun time.Time, ratio time.Duration) error {
+	timer := time.NewTimer(ratio * time.Since(begun))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
 
 // Purge raises the horizon first, under the head's lock: from then on no claim at or before it is accepted, and those
 // that stand can be forgotten in steps.
@@ -18,16 +49,34 @@ func (v auditView) Purge(ctx context.Context, t time.Time) error {
 	if err := v.raiseHorizon(ctx, micros(t)); err != nil {
 		return fmt.Errorf("purge horizon could not be raised: %w", err)
 	}
-	from, err := v.purged(ctx)
-	for more := true; more && err == nil; {
-		if err = ctx.Err(); err == nil {
-			from, more, err = v.forget(ctx, from, micros(t))
-		}
-	}
-	if err != nil {
+	if err := v.purge(ctx, micros(t)); err != nil {
 		return fmt.Errorf("claims could not be purged: %w", err)
 	}
 	return nil
+}
+
+// purge begins where this process has come to: no claim is left before, and the horizon lets none in. PostgreSQL's index still has
+// entries of the rows that went, as long as a backup can see them, and they would be walked again at each step.
+func (v auditView) purge(ctx context.Context, before int64) error {
+	from := v.db.purged.Load()
+	for {
+		begun := time.Now()
+		keys, last, err := v.expiredClaims(ctx, from, before)
+		if err == nil && len(keys) > 0 {
+			err = v.deleteClaims(ctx, keys, before)
+		}
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			v.db.purged.Store(max(from, before))
+			return nil
+		}
+		from = last
+		if err := rest(ctx, begun, restRatio); err != nil {
+			return err
+		}
+	}
 }
 
 func (v auditView) raiseHorizon(ctx context.Context, horizon int64) error {
@@ -35,126 +84,163 @@ func (v auditView) raiseHorizon(ctx context.Context, horizon int64) error {
 		if _, err := v.db.head(ctx, t, t.pool.dialect.lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		_, err := t.exec(ctx, "UPDATE claims SET horizon = ? WHERE one = 1 AND horizon < ?", horizon, horizon)
+		_, err := t.exec(ctx, "UPDATE claim_horizon SET horizon = ? WHERE one = 1 AND horizon < ?", horizon, horizon)
 		return err
 	})
 }
 
-// purged is the key below which no claim is left.
-func (v auditView) purged(ctx context.Context) (pos int64, err error) {
-	_, err = one(ctx, v.db.read, []any{&pos}, "SELECT purged FROM claims WHERE one = 1")
-	return pos, err
+const oldestClaims = "SELECT jti, system, expires FROM claims WHERE expires >= ? AND expires < ? ORDER BY expires LIMIT ?"
+
+// expiredClaims reads what one step deletes, and when the last of them expired.
+func (v auditView) expiredClaims(ctx context.Context, from, before int64) (keys []claimKey, last int64, err error) {
+	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+		var k claimKey
+		err := rows.Scan(&k.jti, &k.system, &last)
+		keys = append(keys, k)
+		return err
+	}, oldestClaims, from, before, claimStep)
+	return keys, last, err
 }
 
-// forget clears the claims of the next records that expire before t. Calls expire soon after they are recorded, so all
-// that is left to do lies behind one position, which moves as far as nothing is left before it.
-func (v auditView) forget(ctx context.Context, from, before int64) (next int64, more bool, err error) {
-	var last sql.NullInt64
-	_, err = one(ctx, v.db.read, []any{&last}, "SELECT max(pos) FROM (SELECT pos FROM records WHERE pos >= ? ORDER BY pos LIMIT ?) AS step", from, purgeStep)
-	if err != nil || !last.Valid {
-		return from, false, err
-	}
-	next = last.Int64 + 1
-	err = v.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		if _, err := t.exec(ctx, "UPDATE records SET system = NULL, jti = NULL, expires = NULL WHERE pos >= ? AND pos < ? AND expires < ?", from, next, before); err != nil {
-			return err
+// deletedClaims deletes n claims, unless one was claimed anew meanwhile.
+func deletedClaims(n int) string {
+	return "DELETE FROM claims WHERE (jti, system) IN (VALUES " + values(n, 2) + ") AND expires < ?"
+}
+
+func (v auditView) deleteClaims(ctx context.Context, keys []claimKey, before int64) error {
+	return v.db.transactUnsynced(ctx, func(ctx context.Context, t *tx) error {
+		for piece := range padded(keys) {
+			var args []any
+			for _, k := range piece {
+				args = append(args, k.jti, k.system)
+			}
+			if _, err := t.exec(ctx, deletedClaims(len(piece)), append(args, before)...); err != nil {
+				return err
+			}
 		}
-		_, err := t.exec(ctx, `UPDATE claims SET purged = ? WHERE one = 1 AND purged = ?
-			AND NOT EXISTS (SELECT 1 FROM records WHERE pos >= ? AND pos < ? AND jti IS NOT NULL)`, next, from, from, next)
-		return err
+		return nil
 	})
-	return next, err == nil, err
 }
 
 func (v auditView) Erase(ctx context.Context, index uint64) error {
 	if index >= 1<<indexBits {
 		return fmt.Errorf("record %d could not be erased: %w", index, fs.ErrNotExist)
 	}
-	pos := position(v.db.number, index)
-	n, there, err := v.erase(ctx, "SELECT pos, erasable, evidence FROM records WHERE pos = ?", pos)
-	if err == nil && there == 0 {
+	found, err := v.withEvidence(ctx, "SELECT pos, erasable, time, evidence FROM records WHERE pos = ?", position(v.db.number, index))
+	if err == nil && len(found) == 0 {
 		err = fs.ErrNotExist
+	}
+	if err == nil {
+		_, err = v.erase(ctx, found, v.db.transact) // whoever asked is told that it is done: synced
 	}
 	if err != nil {
 		return fmt.Errorf("record %d could not be erased: %w", index, err)
 	}
-	return v.forgetPages(ctx, n)
+	v.db.checkpoint.forget(ctx)
+	return nil
 }
 
-// EraseBefore remembers below which index nothing is left to erase.
-func (v auditView) EraseBefore(ctx context.Context, t time.Time, limit int) (int, error) {
-	n, err := v.eraseBefore(ctx, micros(t), limit)
-	if err != nil {
-		return 0, fmt.Errorf("records could not be erased: %w", err)
+// oldEvidence selects what one step erases, of all logs of the database: after a recovery the old log's evidence is still here.
+// The index that it reads holds what is left to do.
+const oldEvidence = "SELECT pos, erasable, time, evidence FROM records WHERE erasable = 1 AND time >= ? AND time < ? ORDER BY time LIMIT ?"
+
+const anyOldEvidence = "SELECT 1 FROM records WHERE erasable = 1 AND time < ? ORDER BY time LIMIT 1"
+
+// EraseBefore begins where this process has come to, for the same reason as purge, and at the end looks once more from the
+// beginning: no record that another node committed meanwhile is overtaken.
+func (v auditView) EraseBefore(ctx context.Context, t time.Time, limit int) (total int, err error) {
+	if total, err = v.eraseBefore(ctx, micros(t), limit); err != nil {
+		return total, fmt.Errorf("records could not be erased: %w", err)
 	}
-	return n, v.forgetPages(ctx, n)
+	if total < limit {
+		v.db.checkpoint.forget(ctx)
+	}
+	return total, nil
 }
 
-func (v auditView) eraseBefore(ctx context.Context, before int64, limit int) (int, error) {
-	var from int64
-	if _, err := one(ctx, v.db.read, []any{&from}, "SELECT erased FROM logs WHERE number = ?", v.db.number); err != nil {
-		return 0, err
-	}
-	start, end := position(v.db.number, uint64(from)), position(v.db.number+1, 0)
-	total := 0
+func (v auditView) eraseBefore(ctx context.Context, before int64, limit int) (total int, err error) {
+	from := v.db.erased.Load()
 	for total < limit {
-		// Positions of this step only: the evidence is read again where it is changed.
-		n, there, err := v.erase(ctx, "SELECT pos, erasable, evidence FROM records WHERE pos >= ? AND pos < ? AND erasable = 1 AND time < ? ORDER BY pos LIMIT ?",
-			start, end, before, min(limit-total, 100))
+		begun := time.Now()
+		found, err := v.withEvidence(ctx, oldEvidence, from, before, min(limit-total, eraseStep))
 		if err != nil {
 			return total, err
 		}
-		total += n
-		if there == 0 {
-			break
+		if len(found) == 0 && from == 0 {
+			return total, nil
+		}
+		if len(found) == 0 {
+			from = 0
+			v.db.erased.Store(0)
+			continue
+		}
+		n, err := v.erase(ctx, found, v.db.transactUnsynced)
+		if total += n; err != nil {
+			return total, err
+		}
+		from = found[len(found)-1].time
+		v.db.erased.Store(from)
+		if err := rest(ctx, begun, restRatio); err != nil {
+			return total, err
 		}
 	}
-	if total == 0 {
-		return 0, nil
-	}
-	return total, v.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `UPDATE logs SET erased = coalesce((SELECT min(pos) FROM records WHERE pos >= ? AND pos < ? AND erasable = 1) - ?, size)
-			WHERE number = ? AND erased = ?`, start, end, position(v.db.number, 0), v.db.number, from)
-		return err
-	})
+	return total, nil
 }
 
-// erase rewrites the evidence of the rows that a query selects, and returns how many it changed and how many there were.
-func (v auditView) erase(ctx context.Context, text string, args ...any) (changed, there int, err error) {
-	type erasure struct {
-		pos    int64
-		column []byte
+// Erasable asks the index that EraseBefore reads.
+func (v auditView) Erasable(ctx context.Context, t time.Time) (bool, error) {
+	var there int64
+	found, err := one(ctx, v.db.read, []any{&there}, anyOldEvidence, micros(t))
+	if err != nil {
+		return false, fmt.Errorf("old evidence could not be looked for: %w", err)
 	}
-	err = v.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		var work []erasure
-		changed, there = 0, 0
-		err := each(ctx, t, func(rows *sql.Rows) error {
-			var e erasure
-			var erasable int64
-			if err := rows.Scan(&e.pos, &erasable, &e.column); err != nil {
-				return err
-			}
-			there++
-			if erasable != 0 {
-				work = append(work, e)
-			}
-			return nil
-		}, text, args...)
-		if err != nil {
-			return err
+	return found, nil
+}
+
+// A sealedColumn is the evidence of one record.
+type sealedColumn struct {
+	pos      int64
+	erasable int64
+	time     int64
+	evidence []byte
+}
+
+// withEvidence reads records with their evidence, outside of any transaction: nothing but an erasure changes it.
+func (v auditView) withEvidence(ctx context.Context, text string, args ...any) (found []sealedColumn, err error) {
+	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+		var c sealedColumn
+		err := rows.Scan(&c.pos, &c.erasable, &c.time, &c.evidence)
+		found = append(found, c)
+		return err
+	}, text, args...)
+	return found, err
+}
+
+// erase rewrites the evidence of records in one transaction, and returns how many it changed: none that was erased meanwhile.
+func (v auditView) erase(ctx context.Context, columns []sealedColumn, transact func(context.Context, func(context.Context, *tx) error) error) (changed int, err error) {
+	for i := range columns {
+		if columns[i].evidence, err = withoutPersons(columns[i].evidence); err != nil {
+			return 0, err
 		}
-		for _, e := range work {
-			if e.column, err = withoutPersons(e.column); err != nil {
+	}
+	err = transact(ctx, func(ctx context.Context, t *tx) error {
+		changed = 0
+		for _, c := range columns {
+			if c.erasable == 0 {
+				continue
+			}
+			n, err := t.exec(ctx, "UPDATE records SET evidence = ?, erasable = 0 WHERE pos = ? AND erasable = 1", c.evidence, c.pos)
+			if err != nil {
 				return err
 			}
-			if _, err = t.exec(ctx, "UPDATE records SET evidence = ?, erasable = 0 WHERE pos = ?", e.column, e.pos); err != nil {
-				return err
-			}
-			changed++
+			changed += int(n)
 		}
 		return nil
 	})
-	return changed, there, err
+	if changed > 0 && err == nil {
+		v.db.checkpoint.erased()
+	}
+	return changed, err
 }
 
 // withoutPersons returns the evidence without the blobs of its request and person parts.
@@ -170,19 +256,4 @@ func withoutPersons(column []byte) ([]byte, error) {
 	}
 	column, _, err = packEvidence(parts)
 	return column, err
-}
-
-// forgetPages empties SQLite's write-ahead log, where the erased pages would stand until they are overwritten. Readers
-// at work may keep part of it: then it goes with the next checkpoint.
-func (v auditView) forgetPages(ctx context.Context, erased int) error {
-	if erased == 0 || v.db.write.dialect.name != SQLite {
-		return nil
-	}
-	conn, err := v.db.write.connection(ctx)
-	if err != nil {
-		return nil
-	}
-	defer conn.Close()
-	conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-	return nil
 }

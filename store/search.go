@@ -36,9 +36,8 @@ func (v auditView) positions(ctx context.Context, q audit.Query) (all []int64, e
 		return nil, err
 	}
 	p := v.db.search.read
-	where, args := v.conditions(q, covered)
-	text := "SELECT DISTINCT pos FROM hits WHERE " + where + " ORDER BY pos DESC LIMIT ?"
-	rows, err := p.db.QueryContext(ctx, p.dialect.rebind(text), append(args, q.Limit)...) // too many texts to keep prepared
+	text, args := v.statement(q, covered)
+	rows, err := p.db.QueryContext(ctx, p.dialect.rebind(text), args...) // too many texts to keep prepared
 	if err != nil {
 		return nil, p.dialect.explain(err)
 	}
@@ -78,8 +77,8 @@ func (v auditView) leaves(ctx context.Context, positions []int64) ([]audit.Row, 
 	return found, nil
 }
 
-// conditions returns the query as SQL with its arguments; only column names stand in the text.
-func (v auditView) conditions(q audit.Query, covered uint64) (string, []any) {
+// statement returns the query as SQL with its arguments; only column names stand in the text.
+func (v auditView) statement(q audit.Query, covered uint64) (string, []any) {
 	end := position(v.db.number, covered)
 	if q.Before != 0 && q.Before < covered {
 		end = position(v.db.number, q.Before)
@@ -99,7 +98,7 @@ func (v auditView) conditions(q audit.Query, covered uint64) (string, []any) {
 			where, args = append(where, c.column+" = ?"), append(args, c.value)
 		}
 	}
-	return strings.Join(where, " AND "), args
+	return "SELECT DISTINCT pos FROM hits WHERE " + strings.Join(where, " AND ") + " ORDER BY pos DESC LIMIT ?", append(args, q.Limit)
 }
 
 // Reuse counts the last use of every material of every case in the period.

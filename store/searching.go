@@ -11,18 +11,19 @@ import (
 )
 
 // searching is where the projection stands. Nothing in it is the only copy. On SQLite it is a file of its own beside the
-// database: there one writes at a time, and no answer shall wait until an index is written. On PostgreSQL it is the database.
+// database: there one writes at a time, and no answer shall wait until an index is written. On PostgreSQL it is the database,
+// over connections of its own, whose statements may take longer than those of an answer.
 type searching struct{ write, read *pool }
 
-// searchReaders is how many searches run at once on SQLite.
+// searchReaders is how many searches run at once.
 const searchReaders = 4
 
 // openSearch opens what search has. A file that is damaged or of another program is made anew, and so is a projection of other
 // records, as after an older database was put back.
 func (db *DB) openSearch(ctx context.Context) error {
 	if db.write.dialect.name != SQLite {
-		db.search = searching{db.write, db.read}
-		if err := db.migrate(ctx, db.write, searchSchema); err != nil {
+		db.search.write = db.upkeep
+		if err := db.migrate(ctx, db.upkeep, searchSchema); err != nil {
 			return err
 		}
 		return auditView{db}.adopt(ctx)
@@ -43,10 +44,10 @@ func (db *DB) openSearchFile(ctx context.Context, file string) (err error) {
 	if _, err := ownFile(file); err != nil {
 		return err
 	}
-	if db.search.write, err = openFile(sqliteSource(file, "NORMAL", true), 1, asItIs); err != nil {
+	if db.search.write, err = openFile(sqliteSource(file, "NORMAL", true, restartFrames), 1, asItIs); err != nil {
 		return err
 	}
-	if db.search.read, err = openFile(sqliteSource(file, "NORMAL", false), searchReaders, asItIs); err != nil {
+	if db.search.read, err = openFile(sqliteSource(file, "NORMAL", false, 0), searchReaders, asItIs); err != nil {
 		return err
 	}
 	if err := db.migrate(ctx, db.search.write, searchSchema); err != nil {

@@ -15,12 +15,14 @@ import (
 
 func sqliteDialect() dialect {
 	return dialect{
-		name:    SQLite,
-		rebind:  failing,
-		ddl:     strings.NewReplacer("BIGINT", "INTEGER", "BYTEA", "BLOB", "\n);", "\n) STRICT;", ") WITHOUT ROWID;", ") STRICT, WITHOUT ROWID;").Replace,
-		explain: explainSQLite,
-		retry:   func(error) bool { return false },
-		gone:    func(error) bool { return false },
+		name:     SQLite,
+		rebind:   failing,
+		ddl:      strings.NewReplacer("BIGINT", "INTEGER", "BYTEA", "BLOB", "\n);", "\n) STRICT;", ") WITHOUT ROWID;", ") STRICT, WITHOUT ROWID;").Replace,
+		explain:  explainSQLite,
+		unsynced: "PRAGMA synchronous = NORMAL",
+		synced:   "PRAGMA synchronous = FULL",
+		retry:    func(error) bool { return false },
+		gone:     func(error) bool { return false },
 		failed: func(err error) bool {
 			switch code(err) {
 			case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_READONLY:
@@ -41,8 +43,8 @@ func failing(text string) string {
 }
 
 // sqliteSource names a database file with the settings every connection must have. sync is FULL, or NORMAL where a commit may
-// be lost with the power.
-func sqliteSource(path, sync string, write bool) string {
+// be lost with the power. A commit that brings the write-ahead log to so many pages makes a checkpoint; 0: none does.
+func sqliteSource(path, sync string, write bool, pages int) string {
 	q := url.Values{"_pragma": {
 		"busy_timeout(2000)",
 		"journal_mode(WAL)",
@@ -52,8 +54,7 @@ func sqliteSource(path, sync string, write bool) string {
 		"trusted_schema(0)",
 	}}
 	if write {
-		// A bigger WAL makes one checkpoint pay for more batches; the cache holds the hot ends of the trees.
-		q["_pragma"] = append(q["_pragma"], "wal_autocheckpoint(4000)", "cache_size(-4096)")
+		q["_pragma"] = append(q["_pragma"], fmt.Sprintf("wal_autocheckpoint(%d)", pages), "cache_size(-4096)") // it holds the hot ends of the trees
 		q.Set("_txlock", "immediate")
 	} else {
 		q["_pragma"] = append(q["_pragma"], "query_only(1)", "cache_size(-1024)") // there are several, and the system has a cache too
@@ -66,7 +67,7 @@ func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
 // openSQLite opens the one writing connection and the reading ones, and checks that the durability asked for is there.
 func openSQLite(ctx context.Context, c Config, wrap func(driver.Connector) driver.Connector) (write, read *pool, err error) {
-	write, err = openFile(sqliteSource(c.Path, "FULL", true), 1, wrap)
+	write, err = openFile(sqliteSource(c.Path, "FULL", true, 0), 1, wrap)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -74,7 +75,7 @@ func openSQLite(ctx context.Context, c Config, wrap func(driver.Connector) drive
 		write.db.Close()
 		return nil, nil, err
 	}
-	if read, err = openFile(sqliteSource(c.Path, "FULL", false), c.Readers, asItIs); err != nil {
+	if read, err = openFile(sqliteSource(c.Path, "FULL", false, 0), c.Readers, asItIs); err != nil {
 		write.db.Close()
 		return nil, nil, err
 	}

@@ -24,7 +24,7 @@ type wanted struct {
 // Judging happens here, in memory; afterwards what is marked as new or changed is written, set by set.
 type state struct {
 	horizon     int64
-	claims      map[claimKey]bool
+	claims      map[claimKey]*claimRow
 	cases       map[string]*caseRow
 	consents    map[string]*consentRow
 	latest      map[[32]byte]*versionRow
@@ -77,7 +77,7 @@ func want(rows []*row) *wanted {
 // load reads what is wanted. The head is locked: nobody else changes any of it until the transaction ends.
 func (db *DB) load(ctx context.Context, q querier, w *wanted) (*state, error) {
 	s := &state{
-		claims: map[claimKey]bool{}, cases: map[string]*caseRow{}, consents: map[string]*consentRow{}, latest: map[[32]byte]*versionRow{},
+		claims: map[claimKey]*claimRow{}, cases: map[string]*caseRow{}, consents: map[string]*consentRow{}, latest: map[[32]byte]*versionRow{},
 		identifiers: map[string]*versionRow{}, slots: map[slotKey]bool{}, snapshots: map[[32]byte]*snapshotRow{}, policySets: map[string]*policySetRow{},
 		originals: map[string]*originalRow{},
 	}

@@ -26,15 +26,25 @@ func (db *DB) transact(ctx context.Context, fn func(context.Context, *tx) error)
 
 // transactIn is transact in one of the databases.
 func (db *DB) transactIn(ctx context.Context, p *pool, fn func(context.Context, *tx) error) error {
+	return db.try(p, func() error { return db.attempt(ctx, p, true, fn) })
+}
+
+// transactUnsynced is transact for retention, which can be done again: on SQLite its commit is not synced by itself, so that
+// batches do not wait for that. The next batch's sync, or a checkpoint's, has it too.
+func (db *DB) transactUnsynced(ctx context.Context, fn func(context.Context, *tx) error) error {
+	return db.try(db.upkeep, func() error { return db.attempt(ctx, db.upkeep, false, fn) })
+}
+
+func (db *DB) try(p *pool, attempt func() error) error {
 	for try := 1; ; try++ {
-		err := db.attempt(ctx, p, fn)
+		err := attempt()
 		if err == nil || try == attempts || errors.Is(err, tlog.ErrUnknown) || !p.dialect.retry(err) {
 			return err
 		}
 	}
 }
 
-func (db *DB) attempt(ctx context.Context, p *pool, fn func(context.Context, *tx) error) error {
+func (db *DB) attempt(ctx context.Context, p *pool, synced bool, fn func(context.Context, *tx) error) error {
 	d := p.dialect
 	ctx = context.WithoutCancel(ctx)
 	if d.patience > 0 {
@@ -49,6 +59,16 @@ func (db *DB) attempt(ctx context.Context, p *pool, fn func(context.Context, *tx
 	t := &tx{pool: p}
 	defer t.prepare(ctx)
 	defer conn.Close()
+	if !synced && d.unsynced != "" {
+		defer func() {
+			if _, err := conn.ExecContext(ctx, d.synced); err != nil {
+				discard(conn)
+			}
+		}()
+		if _, err := conn.ExecContext(ctx, d.unsynced); err != nil {
+			return d.explain(err)
+		}
+	}
 	if t.tx, err = conn.BeginTx(ctx, &sql.TxOptions{Isolation: d.isolate}); err != nil {
 		return d.explain(err)
 	}
@@ -64,6 +84,7 @@ func (db *DB) attempt(ctx context.Context, p *pool, fn func(context.Context, *tx
 		err = errors.New("the server warned during the commit")
 	}
 	if err == nil {
+		p.commits.Add(1)
 		return nil
 	}
 	discard(conn) // whatever state it is in, nothing of it stays

@@ -71,6 +71,9 @@ func testEraseBefore(t *testing.T, b Bench) {
 		for i := range entries {
 			wantErased(t, b, indexes[i], entries[i], i < step.upTo)
 		}
+		if left, err := b.Storage.Erasable(t.Context(), cutoff); err != nil || left != (step.upTo < 4) {
+			t.Errorf("after %d records: erasable is %v, %v", step.upTo, left, err)
+		}
 	}
 }
 

@@ -1,0 +1,70 @@
+package attack
+
+import (
+	"database/sql"
+	"testing"
+	"time"
+
+	lognote "oncegate/certs/note"
+
+	"oncegate/certs/keystore"
+	"oncegate/certs/sm"
+	"oncegate/node"
+	"oncegate/store/storetest"
+)
+
+// agedRecords is how long the log of a victim of age is: its history reads all of it over HTTP.
+const agedRecords = 50_000
+
+// age gives an installation that has not served yet the log of one that has for years.
+func (in *installation) age() {
+	in.t.Helper()
+	ctx := in.t.Context()
+	setup, faults := node.Load(in.main, time.Now())
+	if setup == nil || setup.Keys == nil {
+		in.t.Fatal(faults)
+	}
+	file := in.path("data", "oncegate.db")
+	db, err := node.OpenLogFile(ctx, file, setup.Log.Origin)
+	in.must(err)
+	for covered, size := uint64(0), uint64(1); covered < size; {
+		covered, size, err = db.Audit().Follow(ctx)
+		in.must(err)
+	}
+	in.must(db.Close())
+	signer, err := setup.Keys.Signer(keystore.Log, "")
+	in.must(err)
+	private, err := setup.Keys.Ed25519(keystore.Log, "")
+	in.must(err)
+	h := storetest.History{Path: file, Log: setup.Log.Origin, NewSM3: sm.New, Records: agedRecords, Evidence: 200, Begin: time.Now().AddDate(-4, 0, 0), Every: 40 * time.Minute}
+	h.SM2, err = lognote.SM2NoteSigner(setup.Log.Origin, signer)
+	in.must(err)
+	h.Ed25519, err = lognote.Ed25519NoteSigner(setup.Log.Origin, private)
+	in.must(err)
+	in.must(h.Fill(ctx))
+}
+
+// TestKillAged kills a node on a long log, while somebody reads its database and so keeps the write-ahead log from being begun
+// anew: nothing that was answered is lost.
+func TestKillAged(t *testing.T) {
+	t.Parallel()
+	in := install(t)
+	in.age()
+	v := newVictim(t, in)
+	v.churn()
+	v.survive(false)
+	reader, err := sql.Open("sqlite", "file:"+in.path("data", "oncegate.db")+"?mode=ro&_pragma=busy_timeout(2000)")
+	in.must(err)
+	defer reader.Close()
+	reading, err := reader.BeginTx(t.Context(), nil)
+	in.must(err)
+	defer reading.Rollback()
+	var size int
+	in.must(reading.QueryRow("SELECT size FROM logs").Scan(&size))
+	if size <= agedRecords {
+		t.Fatalf("the log has %d records only", size)
+	}
+	v.survive(false)
+	v.survive(true)
+	v.report(3)
+}
