@@ -2,12 +2,14 @@ package audittest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/audit"
+	"oncegate/cases"
 )
 
 // wantErased checks which of an entry's blobs are left; digests and leaf stay in any case.
@@ -84,8 +86,11 @@ func testReuse(t *testing.T, b Bench) {
 		entry("1", at(1), need("food", "c-1", "m2", 3, "met")), // a later check completes it
 		entry("2", at(2), need("food", "c-2", "m1", 1, "met")), // another case counts on its own
 		entry("3", at(3), need("food", "c-2", "m1", 1, "missing")),
-		entry("4", at(4), need("flat", "c-3", "m1", 1, "met"), need("food", "c-3", "m1", 1, "missing")), // a chain
-		entry("5", at(5), need("flat", "c-4", "m1", 0, "met")),                                          // asked, not needed
+		entry("4", at(4), need("flat", "c-3", "m1", 1, "met"), need("food", "c-3", "m1", 1, "missing")),   // a chain
+		entry("5", at(5), need("flat", "c-4", "m1", 0, "met")),                                            // asked, not needed
+		entry("6", at(6), need("house", "c-5", "m1", 1, "met"), need("house", "c-5", "m1", 1, "missing")), // of two parties, the first
+		entry("7", at(7), need("house", "c-6", "m1", 1, "missing"), need("house", "c-6", "m1", 1, "met")), // the second
+		entry("8", at(8), need("house", "c-7", "m1", 3, "met"), need("house", "c-7", "m1", 3, "met")),     // both
 	} {
 		if got := mustAppend(t, b, e); i > 0 && got == 0 {
 			t.Fatal("index does not rise")
@@ -98,7 +103,7 @@ func testReuse(t *testing.T, b Bench) {
 		matter   string
 		want     []audit.Reuse
 	}{
-		{"all", at(0), at(10), "", []audit.Reuse{{Matter: "flat", Numerator: 1, Denominator: 1}, {Matter: "food", Numerator: 2, Denominator: 4}}},
+		{"all", at(0), at(10), "", []audit.Reuse{{Matter: "flat", Numerator: 1, Denominator: 1}, {Matter: "food", Numerator: 2, Denominator: 4}, {Matter: "house", Numerator: 1, Denominator: 3}}},
 		{"matter", at(0), at(10), "food", []audit.Reuse{{Matter: "food", Numerator: 2, Denominator: 4}}},
 		{"before the second check", at(0), at(1), "", []audit.Reuse{{Matter: "food", Numerator: 1, Denominator: 2}}},
 		{"to is exclusive", at(0), at(3), "food", []audit.Reuse{{Matter: "food", Numerator: 3, Denominator: 3}}},
@@ -113,6 +118,44 @@ func testReuse(t *testing.T, b Bench) {
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+// testRandomReuse holds the storage's count against the definition, on random cases of several parties and checks.
+func testRandomReuse(t *testing.T, b Bench) {
+	r := rand.New(rand.NewPCG(11, 1))
+	var all []cases.Judged
+	for check := range 60 {
+		uses := []audit.IndexUse{}
+		for range r.IntN(5) {
+			j := cases.Judged{
+				Matter: fmt.Sprint("m-", r.IntN(2)), Case: fmt.Sprint("c-", r.IntN(3)), Material: fmt.Sprint(r.IntN(2)),
+				Check: int64(check), Need: cases.Need(r.IntN(4)), State: []cases.State{cases.Met, cases.Met, cases.Met, cases.Missing}[r.IntN(4)],
+			}
+			all = append(all, j)
+			uses = append(uses, audit.IndexUse{Matter: j.Matter, Case: j.Case, Material: j.Material, Need: int(j.Need), Decision: string(j.State)})
+		}
+		mustAppend(t, b, entry(fmt.Sprint(check), start.Add(time.Duration(check)*time.Minute), uses...))
+	}
+	follow(t, b)
+	for _, period := range [][2]int{{0, 60}, {0, 7}, {13, 29}, {50, 51}} {
+		within := []cases.Judged{}
+		for _, j := range all {
+			if int(j.Check) >= period[0] && int(j.Check) < period[1] {
+				within = append(within, j)
+			}
+		}
+		var want []audit.Reuse
+		for _, rate := range cases.TallyOf(within).Matters() {
+			want = append(want, audit.Reuse(rate))
+		}
+		got, err := b.Storage.Reuse(t.Context(), start.Add(time.Duration(period[0])*time.Minute), start.Add(time.Duration(period[1])*time.Minute), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("checks %v (-want +got):\n%s", period, diff)
 		}
 	}
 }
