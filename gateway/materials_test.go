@@ -71,7 +71,8 @@ func TestMaterialsReceived(t *testing.T) {
 func TestReuseIsOne(t *testing.T) {
 	w := newWorld(t)
 	w.accept("SP-1")
-	w.register(w.caseOf("BDC-1", "YC-LAND-07", party("applicant", wife), party("applicant", husband)))
+	w.put(marriage())
+	w.register(w.caseOf("BDC-1", "YC-LAND-07", party("applicant", wife), party("spouse", boss), party("spouse", husband)))
 	total := func() (sum api.Counts) {
 		for system, no := range map[string]string{"food-approval": "SP-1", "land-approval": "BDC-1"} {
 			got := w.check(system, no, map[string]any{})
