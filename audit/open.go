@@ -34,6 +34,8 @@ type Evidence struct {
 
 	// Steps say what was checked: the record, its list of parts, each part, the token, every commitment.
 	Steps []license.Step
+
+	parts []Sealed
 }
 
 // A Request is the call as it came.
@@ -51,6 +53,7 @@ func (a *Auditor) Evidence(ctx context.Context, index uint64) (Evidence, error) 
 	if err != nil {
 		return e, fmt.Errorf("read record %d: %w", index, err)
 	}
+	e.parts = sealed
 	e.Record, err = ParseRecord(leaf)
 	e.checks().add(StepRecord, err)
 	if err == nil {
@@ -86,6 +89,21 @@ func (c Config) open(e *Evidence, sealed []Sealed, order func() gone) {
 	}
 	e.token(c)
 	e.people(persons, erased)
+}
+
+// gone reports a part that is not there.
+func (e *Evidence) gone(kind string, why gone) {
+	switch {
+	case kind == KindInputs:
+		e.checks().add(StepPart+kind, errors.New("the part is not there, and no order erases parts of this kind"))
+	case why.by != nil:
+		e.ErasedBy = why.by
+		e.checks().unknown(StepPart+kind, fmt.Sprintf("the part was erased by order of record %d", *why.by))
+	case why.behind:
+		e.checks().unknown(StepPart+kind, "the part is not there, and the search index is too far behind to find who ordered its erasure")
+	default:
+		e.checks().add(StepPart+kind, errors.New("the part is not there, and no record ordered its erasure"))
+	}
 }
 
 // openPart opens one part and takes what it holds into e or persons.

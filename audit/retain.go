@@ -77,9 +77,8 @@ func (a *Auditor) Retain(ctx context.Context, before time.Time, progress func(do
 
 // gone says why parts of a record are not there.
 type gone struct {
-	by     *uint64 // the record that ordered it
-	failed string  // why that is not known
-	behind bool    // the order may be too new to be found
+	by     *uint64 // the record that ordered it; nil if none was found
+	behind bool    // there may be one, too new to be found
 }
 
 // orderOf finds the record that ordered the erasure of another one's evidence: the first order that covers it. Orders are sought by
@@ -87,20 +86,20 @@ type gone struct {
 func (a *Auditor) orderOf(ctx context.Context, index uint64, r Record) gone {
 	page, err := a.catchUp(ctx)
 	if err != nil {
-		return gone{failed: "the record that ordered its erasure could not be looked for", behind: true}
+		return gone{behind: true}
 	}
 	var first *uint64
 	for _, operation := range []string{OperationErase, OperationRetain} {
 		found, err := a.firstOrder(ctx, operation, index, r)
 		if err != nil {
-			return gone{failed: "the record that ordered its erasure could not be looked for", behind: true}
+			return gone{behind: true}
 		}
 		if found != nil && (first == nil || *found < *first) {
 			first = found
 		}
 	}
 	if first == nil {
-		return gone{failed: "the part is not there, and no record ordered its erasure", behind: page.Covered < page.Size}
+		return gone{behind: page.Covered < page.Size}
 	}
 	return gone{by: first}
 }
@@ -154,25 +153,21 @@ func (a *Auditor) order(ctx context.Context, row Row) *Order {
 	return e.Order
 }
 
-// gone reports a part that is not there.
-func (e *Evidence) gone(kind string, why gone) {
-	switch {
-	case kind == KindInputs: // nothing erases them
-		e.checks().add(StepPart+kind, errors.New("the part is not there, and no order erases parts of this kind"))
-	case why.by != nil:
-		e.ErasedBy = why.by
-		e.checks().unknown(StepPart+kind, fmt.Sprintf("the part was erased by order of record %d", *why.by))
-	case why.behind:
-		e.checks().unknown(StepPart+kind, "the part is not there, and the search index is too far behind to find who ordered its erasure")
-	default:
-		e.checks().add(StepPart+kind, errors.New(why.failed))
-	}
-}
-
 // Erased are the kinds of parts that an order erased.
 func (e Evidence) Erased() (kinds []string) {
 	for _, s := range e.Steps {
 		if kind, ok := strings.CutPrefix(s.Name, StepPart); ok && s.State == license.NotCheckable && !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
+}
+
+// Erasable are the kinds of parts that an order would erase: they are there.
+func (e Evidence) Erasable() []string {
+	kinds := []string{}
+	for _, kind := range []string{KindRequest, KindPerson} {
+		if slices.ContainsFunc(e.parts, func(p Sealed) bool { return p.Kind == kind && p.Blob != nil }) {
 			kinds = append(kinds, kind)
 		}
 	}
