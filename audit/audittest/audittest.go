@@ -40,7 +40,6 @@ func Test(t *testing.T, open func(t *testing.T) Bench) {
 		{"erase", testErase},
 		{"erase before", testEraseBefore},
 		{"reuse", testReuse},
-		{"random reuse", testRandomReuse},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}

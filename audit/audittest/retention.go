@@ -2,14 +2,12 @@ package audittest
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/audit"
-	"oncegate/cases"
 )
 
 // wantErased checks which of an entry's blobs are left; digests and leaf stay in any case.
@@ -118,44 +116,6 @@ func testReuse(t *testing.T, b Bench) {
 		}
 		if diff := cmp.Diff(test.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
-		}
-	}
-}
-
-// testRandomReuse holds the storage's count against the definition, on random cases of several parties and checks.
-func testRandomReuse(t *testing.T, b Bench) {
-	r := rand.New(rand.NewPCG(11, 1))
-	var all []cases.Judged
-	for check := range 60 {
-		uses := []audit.IndexUse{}
-		for range r.IntN(5) {
-			j := cases.Judged{
-				Matter: fmt.Sprint("m-", r.IntN(2)), Case: fmt.Sprint("c-", r.IntN(3)), Material: fmt.Sprint(r.IntN(2)),
-				Check: int64(check), Need: cases.Need(r.IntN(4)), State: []cases.State{cases.Met, cases.Met, cases.Met, cases.Missing}[r.IntN(4)],
-			}
-			all = append(all, j)
-			uses = append(uses, audit.IndexUse{Matter: j.Matter, Case: j.Case, Material: j.Material, Need: int(j.Need), Decision: string(j.State)})
-		}
-		mustAppend(t, b, entry(fmt.Sprint(check), start.Add(time.Duration(check)*time.Minute), uses...))
-	}
-	follow(t, b)
-	for _, period := range [][2]int{{0, 60}, {0, 7}, {13, 29}, {50, 51}} {
-		within := []cases.Judged{}
-		for _, j := range all {
-			if int(j.Check) >= period[0] && int(j.Check) < period[1] {
-				within = append(within, j)
-			}
-		}
-		var want []audit.Reuse
-		for _, rate := range cases.TallyOf(within).Matters() {
-			want = append(want, audit.Reuse(rate))
-		}
-		got, err := b.Storage.Reuse(t.Context(), start.Add(time.Duration(period[0])*time.Minute), start.Add(time.Duration(period[1])*time.Minute), "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("checks %v (-want +got):\n%s", period, diff)
 		}
 	}
 }
