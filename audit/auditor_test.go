@@ -319,6 +319,20 @@ func TestRetain(t *testing.T) {
 			t.Errorf("record %d was erased by %v, %v, want %d", i, e.ErasedBy, err, want)
 		}
 	}
+	// An order as it was written before orders had a member of their own.
+	if _, err := b.recorder.RecordOwn(t.Context(), audit.Own{Operation: audit.OperationErase, Inputs: map[string]any{"index": 6, "reason": "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	b.record(t, draft())
+	if err := b.storage.Erase(t.Context(), 7); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.recorder.RecordOwn(t.Context(), audit.Own{Operation: audit.OperationErase, Inputs: map[string]any{"index": 7, "reason": "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := b.auditor.Evidence(t.Context(), 7); err != nil || *e.ErasedBy != 8 {
+		t.Errorf("by an order of the old form: %v, %v", e.ErasedBy, err)
+	}
 	if err := b.storage.Erase(t.Context(), 3); err != nil { // newer than any order
 		t.Fatal(err)
 	}
