@@ -651,7 +651,7 @@ type EvidencePerson struct {
 	// Commitment As it stands in the record.
 	Commitment string `json:"commitment"`
 
-	// Type Holder code type, or operator.
+	// Type Holder code type, or operator; case or request-id of what a caller wrote that the record holds as a commitment.
 	Type string `json:"type"`
 }
 
@@ -1175,7 +1175,7 @@ type PrecheckAnswer struct {
 	Time Time `json:"time"`
 }
 
-// PrecheckRequest With `consent` or with `assertion`.
+// PrecheckRequest With `consent` or with `assertion`. An assertion is good for one pre-check.
 type PrecheckRequest struct {
 	// Assertion A compact JWS.
 	Assertion JWS `json:"assertion,omitempty,omitzero"`
@@ -1217,7 +1217,7 @@ type Proofs struct {
 }
 
 // Purpose Why the caller asks. Either `case`, and where several materials or parts of a chain could be meant, the `material` and the
-// `matter` it is asked for; or `basis`, the id of another legal basis that a grant names, with a `reference`, such as a file
+// `matter` it is asked for, which must be words of the catalogue; or `basis`, the id of another legal basis that a grant names, with a `reference`, such as a file
 // number, that an auditor can follow up.
 type Purpose struct {
 	// Basis An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
@@ -1294,11 +1294,11 @@ type QueryRequest struct {
 	// LicenseType An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 	LicenseType Word `json:"license_type"`
 
-	// Number 证照编号, to ask for that license only.
+	// Number 证照编号, to ask for that license only. It is compared, so the field number must be granted, for confirming at least.
 	Number string `json:"number,omitempty,omitzero"`
 
 	// Purpose Why the caller asks. Either `case`, and where several materials or parts of a chain could be meant, the `material` and the
-	// `matter` it is asked for; or `basis`, the id of another legal basis that a grant names, with a `reference`, such as a file
+	// `matter` it is asked for, which must be words of the catalogue; or `basis`, the id of another legal basis that a grant names, with a `reference`, such as a file
 	// number, that an auditor can follow up.
 	Purpose Purpose `json:"purpose"`
 }
@@ -1705,8 +1705,8 @@ type VerifyRequest struct {
 
 // WithdrawRequest defines model for WithdrawRequest.
 type WithdrawRequest struct {
-	// Assertion A compact JWS.
-	Assertion JWS `json:"assertion,omitempty,omitzero"`
+	// Assertion An assertion by which the holder withdraws the consent; or, to withdraw an assertion, that one itself.
+	Assertion string `json:"assertion,omitempty,omitzero"`
 }
 
 // Witnessed How many of the witnesses that the verifier knows have co-signed the checkpoint.

@@ -210,6 +210,80 @@ func TestIndexKeyChange(t *testing.T) {
 	}
 }
 
+// A case number and a request id that are nothing but a caller's word stand nowhere openly and link no two records; they are found by an
+// auditor who asks for the number, also after the index key changed, opened with the evidence, and erased with it.
+func TestCallersTextsAreCommitments(t *testing.T) {
+	b := newBench(t)
+	said := func(no string) audit.Draft {
+		d := draft()
+		d.RequestID, d.CommittedRequestID = "", "rid-11010519491231002X"
+		for i := range d.Uses {
+			d.Uses[i].Case, d.Uses[i].CommittedCase = "", no
+		}
+		return d
+	}
+	const number = "110105-19491231-002x"
+	first, second := b.record(t, said(number)), b.record(t, said(number))
+	plain := draft()
+	for i := range plain.Uses {
+		plain.Uses[i].Case = number
+	}
+	b.record(t, plain)
+	b.config.IndexKeys = [][]byte{bytes.Repeat([]byte{8}, 32), b.config.IndexKeys[0]}
+	b.open(t)
+	b.record(t, said(number))
+	b.record(t, said("c-2"))
+	for _, i := range []uint64{first.Index, second.Index} {
+		if stored := fmt.Sprintf("%s %+v", b.storage.entries[i].Record, b.storage.entries[i]); strings.Contains(stored, "002") {
+			t.Errorf("record %d holds the number: %s", i, stored)
+		}
+	}
+	if first.Record.Uses[0].CaseCommitment == second.Record.Uses[0].CaseCommitment || first.Record.RequestCommitment == second.Record.RequestCommitment {
+		t.Error("two records can be linked by a commitment")
+	}
+	if x := b.storage.entries; x[first.Index].Index.RequestID == "" || x[first.Index].Index.RequestID != x[second.Index].Index.RequestID {
+		t.Error("a retry cannot be told from another call in statistics")
+	}
+	for _, ask := range []audit.Ask{{Case: number}, {Case: number, Limit: 2}, {Case: number, Holder: company, Limit: 3}, {Case: number, Decision: "denied", Limit: 1}} {
+		var got []uint64
+		for first := true; first || ask.Before != 0; first = false {
+			page, err := b.auditor.Search(t.Context(), ask)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range page.Found {
+				got = append(got, f.Index)
+			}
+			ask.Before = page.Next
+		}
+		if diff := cmp.Diff([]uint64{3, 2, 1, 0}, got); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", ask, diff)
+		}
+	}
+	e, err := b.auditor.Evidence(t.Context(), first.Index)
+	if err != nil || !slices.Equal(e.Cases, []string{number, number, number}) || e.CommittedRequestID != "rid-11010519491231002X" {
+		t.Errorf("opened %v %q, %v", e.Cases, e.CommittedRequestID, err)
+	}
+	if _, err := b.auditor.Erase(t.Context(), first.Index, "objection"); err != nil {
+		t.Fatal(err)
+	}
+	e, err = b.auditor.Evidence(t.Context(), first.Index)
+	if err != nil || e.Cases[0] != "" || e.CommittedRequestID != "" || states(e.Steps)[audit.StepCommitments] != license.NotCheckable {
+		t.Errorf("after erasure %v %q, %v", e.Cases, e.CommittedRequestID, err)
+	}
+}
+
+// The time of a record is the draft's where it has one.
+func TestRecordTime(t *testing.T) {
+	b := newBench(t)
+	d := draft()
+	d.Time = noon.Add(-1500 * time.Microsecond)
+	got := b.record(t, d)
+	if want := "2026-11-23T04:05:06.787Z"; got.Record.Time != want || !b.storage.entries[got.Index].Index.Time.Equal(noon.Add(-2*time.Millisecond)) {
+		t.Errorf("record of %s, index of %v, want %s", got.Record.Time, b.storage.entries[got.Index].Index.Time, want)
+	}
+}
+
 func TestSearchShowsTampering(t *testing.T) {
 	b := newBench(t)
 	b.record(t, draft())

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"time"
 
 	"oncegate/license"
@@ -8,15 +9,17 @@ import (
 
 // A Draft is what the gateway knows of a call when it is about to answer.
 type Draft struct {
-	Operation string // such as "licenses.query"
-	System    string // id of the asking system
-	Operator  string // code of the operator (经办人) as the system states it; may be empty
-	RequestID string //
-	Token     string // compact JWS of the call
-	Body      []byte // exact body bytes
-	Answer    []byte // exact answer bytes, RFC 8785; those of Canonical
-	Policy    string // digest of the policy set that decided
-	Uses      []DraftUse
+	Operation          string    // such as "licenses.query"
+	System             string    // id of the asking system
+	Operator           string    // code of the operator (经办人) as the system states it; may be empty
+	RequestID          string    // as it is to stand in the record
+	CommittedRequestID string    // a request id that is to stand there as a commitment, because it may hold anything; then RequestID is empty
+	Time               time.Time // what the record says; zero: when it is made
+	Token              string    // compact JWS of the call
+	Body               []byte    // exact body bytes
+	Answer             []byte    // exact answer bytes, RFC 8785; those of Canonical
+	Policy             string    // digest of the policy set that decided
+	Uses               []DraftUse
 
 	// Inputs are the inputs of every decision, any value that JSON can say, without personal codes: what Replay
 	// returns. Reasons are the real reasons of refusals. Both stand in the sealed evidence only.
@@ -34,9 +37,10 @@ type Draft struct {
 
 // A DraftUse is a use with what a record must not say openly.
 type DraftUse struct {
-	Use                     // Holder and Operator are ignored: Recorder sets them
-	Person license.HolderID // the holder asked about; zero: nobody
-	Need   int              // is_need for the reuse rate; 0 where the use does not count
+	Use                            // Holder and Operator are ignored: Recorder sets them
+	CommittedCase string           // a case number that is nothing but the caller's word: it stands in the record as a commitment; then Case is empty
+	Person        license.HolderID // the holder asked about; zero: nobody
+	Need          int              // is_need for the reuse rate; 0 where the use does not count
 }
 
 // record makes the record; persons have commitments already.
@@ -57,11 +61,13 @@ func (d Draft) record(c Config, now time.Time, persons people, evidence string) 
 	if d.Answer != nil {
 		r.AnswerDigest = c.sums.text(d.Answer)
 	}
+	r.RequestCommitment = persons.find(requestID(d.CommittedRequestID)).commitment
 	by := persons.find(operator(d.Operator)).commitment
 	for i, use := range d.Uses {
 		r.Uses[i] = use.Use
 		r.Uses[i].Holder = persons.find(use.Person).commitment
 		r.Uses[i].Operator = by
+		r.Uses[i].CaseCommitment = persons.find(caseNumber(use.CommittedCase)).commitment
 	}
 	return r
 }
@@ -72,14 +78,14 @@ func (d Draft) index(now time.Time, persons people) Index {
 		Time:      now,
 		System:    d.System,
 		Operation: d.Operation,
-		RequestID: d.RequestID,
+		RequestID: cmp.Or(d.RequestID, persons.find(requestID(d.CommittedRequestID)).keyed),
 		Operator:  persons.find(operator(d.Operator)).keyed,
 		Uses:      make([]IndexUse, len(d.Uses)),
 	}
 	for i, use := range d.Uses {
 		index.Uses[i] = IndexUse{
 			Matter:      use.Matter,
-			Case:        use.Case,
+			Case:        cmp.Or(use.Case, persons.find(caseNumber(use.CommittedCase)).keyed),
 			Material:    use.Material,
 			Need:        use.Need,
 			LicenseType: use.LicenseType,

@@ -67,7 +67,7 @@ func (p people) find(id license.HolderID) person {
 	return person{}
 }
 
-// peopleOf are the distinct persons of the draft, not hidden yet.
+// peopleOf are the distinct persons of the draft, and the texts that are committed to as persons are, not hidden yet.
 func peopleOf(d Draft) people {
 	var found people
 	add := func(id license.HolderID) {
@@ -79,6 +79,10 @@ func peopleOf(d Draft) people {
 	for _, use := range d.Uses {
 		add(use.Person)
 	}
+	for _, use := range d.Uses {
+		add(caseNumber(use.CommittedCase))
+	}
+	add(requestID(d.CommittedRequestID))
 	return found
 }
 

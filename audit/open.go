@@ -26,6 +26,9 @@ type Evidence struct {
 	Reasons  jsontext.Value     // the real reasons of refusals; null if there were none
 	Operator string             // code; empty if there was none or it was erased
 	Holders  []license.HolderID // for each of Record.Uses; zero if nobody or erased
+	Cases    []string           // for each of Record.Uses, the number behind its case_commitment; empty if it has none or it was erased
+
+	CommittedRequestID string // the id behind request_commitment; empty if there is none or it was erased
 
 	// ErasedBy is the record that ordered the erasure of the parts that are not there any more; nil if all are there, or if no order
 	// was found: then their steps have failed.
@@ -177,7 +180,7 @@ func (e *Evidence) token(c Config) {
 
 // people finds who stands behind each commitment; every one must be somebody's.
 func (e *Evidence) people(persons people, erased bool) {
-	e.Holders = make([]license.HolderID, len(e.Record.Uses))
+	e.Holders, e.Cases = make([]license.HolderID, len(e.Record.Uses)), make([]string, len(e.Record.Uses))
 	missing := 0
 	find := func(commitment string) license.HolderID {
 		for _, p := range persons {
@@ -198,7 +201,9 @@ func (e *Evidence) people(persons people, erased bool) {
 	for i, use := range e.Record.Uses {
 		e.Holders[i] = find(use.Holder)
 		find(use.Operator)
+		e.Cases[i] = find(use.CaseCommitment).Code
 	}
+	e.CommittedRequestID = find(e.Record.RequestCommitment).Code
 	switch {
 	case missing == 0:
 		e.checks().add(StepCommitments, nil)

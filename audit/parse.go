@@ -9,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Version is the schema version of records written now.
-const Version = 1
+// Version is the schema version of records written now. Version 1 knew no commitments to case numbers and request ids.
+const Version = 2
 
 // TimeFormat is the one form of times in records: RFC 3339 UTC with milliseconds.
 const TimeFormat = "2006-01-02T15:04:05.000Z"
@@ -21,7 +21,7 @@ const digestText = 43
 // ErrRecord says that a leaf is not a record.
 var ErrRecord = errors.New("not a record")
 
-// ParseRecord reads a leaf strictly: exactly the bytes that Canonical writes for a Record of Version 1, at most MaxRecord.
+// ParseRecord reads a leaf strictly: exactly the bytes that Canonical writes for a Record of Version 1 or 2, at most MaxRecord.
 // Every error is ErrRecord and quotes nothing of the leaf.
 func ParseRecord(leaf []byte) (Record, error) {
 	if len(leaf) > MaxRecord {
@@ -31,7 +31,7 @@ func ParseRecord(leaf []byte) (Record, error) {
 	if err := json.Unmarshal(leaf, &r, json.RejectUnknownMembers(true)); err != nil {
 		return Record{}, fmt.Errorf("%w: not the JSON of one", ErrRecord)
 	}
-	if r.V != Version {
+	if r.V < 1 || r.V > Version {
 		return Record{}, fmt.Errorf("%w: schema version %d is not known", ErrRecord, r.V)
 	}
 	// Writing it again and comparing proves that no member is missing or null and that the form is canonical.
@@ -59,7 +59,13 @@ func (r Record) check() error {
 			return fmt.Errorf("%s is no digest", name)
 		}
 	}
+	if r.RequestCommitment != "" && (r.V < 2 || r.RequestID != "" || !isDigest(r.RequestCommitment)) {
+		return errors.New("request_commitment is no digest, stands beside an id, or in a record of version 1")
+	}
 	for i, use := range r.Uses {
+		if use.CaseCommitment != "" && (r.V < 2 || use.Case != "" || !isDigest(use.CaseCommitment)) {
+			return fmt.Errorf("use %d: case_commitment is no digest, stands beside a case, or in a record of version 1", i)
+		}
 		if use.Holder != "" && !isDigest(use.Holder) || use.Operator != "" && !isDigest(use.Operator) {
 			return fmt.Errorf("use %d: a commitment is no digest", i)
 		}

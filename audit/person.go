@@ -10,8 +10,12 @@ import (
 	"oncegate/license"
 )
 
-// OperatorType is the code type under which an operator (经办人) is committed to.
-const OperatorType = "operator"
+// The code types under which a record commits to what is no holder.
+const (
+	OperatorType = "operator"   // an operator (经办人)
+	CaseType     = "case"       // a case number that is nothing but the caller's word
+	RequestType  = "request-id" // a request id that is no UUID
+)
 
 // Commitment returns HMAC-SM3(r, JCS([type, code])) in base64url: what stands for a person in a record. r is 32 random
 // bytes per person and record, so that nobody who lacks r can link or guess.
@@ -55,9 +59,17 @@ func keyed(key *sums, person license.HolderID) (string, error) {
 }
 
 // operator names an operator as a person, the zero one if there is no code.
-func operator(code string) license.HolderID {
-	if code == "" {
+func operator(code string) license.HolderID { return textOf(OperatorType, code) }
+
+// caseNumber and requestID name texts that a caller wrote as persons are named, because they may be a person's number: committed to,
+// sealed, found and erased alike.
+func caseNumber(no string) license.HolderID { return textOf(CaseType, no) }
+
+func requestID(id string) license.HolderID { return textOf(RequestType, id) }
+
+func textOf(kind, text string) license.HolderID {
+	if text == "" {
 		return license.HolderID{}
 	}
-	return license.HolderID{Type: OperatorType, Code: code}
+	return license.HolderID{Type: kind, Code: text}
 }

@@ -79,7 +79,11 @@ var errRehide = errors.New("the draft's persons changed after Hide, or it was re
 
 // entry makes everything that commits with the record.
 func (c Config) entry(d Draft) (Entry, Record, error) {
-	now := c.Now().UTC().Truncate(time.Millisecond)
+	now := d.Time
+	if now.IsZero() {
+		now = c.Now()
+	}
+	now = now.UTC().Truncate(time.Millisecond)
 	var err error
 	switch {
 	case d.hidden == nil:
@@ -106,11 +110,13 @@ func (c Config) entry(d Draft) (Entry, Record, error) {
 	return Entry{Record: leaf, Sealed: sealed, Index: d.index(now, persons), Changes: d.changes()}, record, nil
 }
 
-// Room that a use may still need when Fits is asked before the sources are: the longest decision, source and freshness.
+// Room that a use may still need when Fits is asked before the sources are: the longest decision, source, freshness and commitment.
 const (
 	decisionRoom  = 32
 	sourceRoom    = 64
 	freshnessRoom = 48
+
+	commitmentRoom = len(`"request_commitment":"",`) + digestText // the longer of the members that may be missing
 )
 
 // Fits reports whether the record of a draft will be small enough, whatever the sources answer. It is asked when the
@@ -119,7 +125,13 @@ const (
 func Fits(d Draft) bool {
 	r := Record{V: Version, Time: TimeFormat, System: d.System, Operation: d.Operation, RequestID: d.RequestID, Policy: d.Policy}
 	spare := 4 * digestText
+	if d.CommittedRequestID != "" {
+		spare += commitmentRoom
+	}
 	for _, use := range d.Uses {
+		if use.CommittedCase != "" {
+			spare += commitmentRoom
+		}
 		spare += 2*digestText + room(use.Decision, decisionRoom) + room(use.Source, sourceRoom) + room(use.Freshness, freshnessRoom)
 		use.Holder, use.Operator = "", ""
 		r.Uses = append(r.Uses, use.Use)

@@ -86,7 +86,7 @@ func TestRecordBytes(t *testing.T) {
 	want := `{"answer_digest":"` + b64(sum(d.Answer)) + `","evidence":"` + evidence + `","operation":"licenses.query","policy":"` + d.Policy +
 		`","request_id":"r-1","system":"window","time":"2026-11-23T04:05:06.789Z","token_digest":"` + b64(sum([]byte(d.Token))) + `","uses":[` +
 		use("m1", "business-license", "release", first) + "," + use("m2", "id-card", "denied", second) + "," + use("m1", "business-license", "release", first) +
-		`],"v":1}`
+		`],"v":2}`
 	if diff := cmp.Diff(want, string(got.Receipt.Record)); diff != "" {
 		t.Errorf("leaf (-want +got):\n%s", diff)
 	}
@@ -186,6 +186,8 @@ func TestFits(t *testing.T) {
 	d := draft()
 	d.Uses = nil
 	long := draft().Uses[0]
+	d.RequestID, d.CommittedRequestID = "", "r-1"
+	long.Case, long.CommittedCase = "", "c-1"
 	long.Material, long.Rules = strings.Repeat("文", 20), []string{strings.Repeat("\x01", 9)}
 	for Fits := true; Fits; {
 		long.Person.Code = fmt.Sprint("person-", len(d.Uses))

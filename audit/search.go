@@ -100,28 +100,47 @@ func (a *Auditor) catchUp(ctx context.Context) (page Page, err error) {
 	return page, err
 }
 
-// rows asks once for each key that the index was ever written with, where persons are asked for.
+// rows asks every query and returns what they find together, newest first, each record once.
 func (a *Auditor) rows(ctx context.Context, ask Ask) ([]Row, error) {
-	keys := a.config.index
-	if ask.Holder.Code == "" && ask.Operator == "" {
-		keys = keys[:1]
+	queries, err := a.queries(ask)
+	if err != nil {
+		return nil, err
 	}
 	var rows []Row
-	for _, key := range keys {
-		query, err := queryOf(key, ask)
-		if err != nil {
-			return nil, err
-		}
+	for _, query := range queries {
 		more, err := a.config.Storage.Search(ctx, query)
 		if err != nil {
 			return nil, err
 		}
 		rows = append(rows, more...)
 	}
-	if len(keys) > 1 {
+	if len(queries) > 1 {
 		slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(b.Index, a.Index) })
+		rows = slices.CompactFunc(rows, func(a, b Row) bool { return a.Log == b.Log && a.Index == b.Index })
 	}
 	return rows[:min(len(rows), ask.Limit)], nil
+}
+
+// queries are one for each key that the index was ever written with, where persons are asked for; and where a case is, one by its number
+// and one for each key by its keyed digest, as which a number stands that is nothing but a caller's word.
+func (a *Auditor) queries(ask Ask) (all []Query, err error) {
+	byPerson := ask.Holder.Code != "" || ask.Operator != ""
+	for i, key := range a.config.index {
+		query, err := queryOf(key, ask)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 || byPerson {
+			all = append(all, query)
+		}
+		if ask.Case != "" {
+			if query.Case, err = keyed(key, caseNumber(ask.Case)); err != nil {
+				return nil, fmt.Errorf("digest case: %w", err)
+			}
+			all = append(all, query)
+		}
+	}
+	return all, nil
 }
 
 func queryOf(key *sums, ask Ask) (Query, error) {

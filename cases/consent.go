@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"oncegate/license"
@@ -18,11 +19,11 @@ const (
 
 const maxCovered = 64 // license types or matters of one consent
 
-// CheckConsent checks a consent to be given: id, holder's code, system, known types and matters, an expiry ahead and the
-// evidence with its digest. The error is Flaws.
-func CheckConsent(book *Book, cat *license.Catalogue, c Consent, now time.Time) error {
+// CheckConsent checks a consent to be given: id, holder's code, system, known types and matters, an expiry ahead and no farther than
+// longest, and the evidence with its digest. The error is Flaws.
+func CheckConsent(book *Book, cat *license.Catalogue, c Consent, now time.Time, longest time.Duration) error {
 	var f Flaws
-	f.unless(opaque.MatchString(c.ID), "id", BadNumber)
+	f.unless(opaque.MatchString(c.ID) && !strings.HasPrefix(c.ID, spentPrefix), "id", BadNumber)
 	f.holder("holder", cat, c.Holder)
 	f.unless(c.System != "", "system", BadSystem)
 	f.unless(len(c.Types) > 0 && len(c.Types) <= maxCovered, "types", BadLicenseType)
@@ -36,9 +37,32 @@ func CheckConsent(book *Book, cat *license.Catalogue, c Consent, now time.Time) 
 		f.unless(ok && !slices.Contains(c.Matters[:i], code), fmt.Sprintf("matters[%d]", i), MatterUnknown)
 	}
 	f.unless(c.Expires.After(now), "expires", ConsentExpired)
+	f.unless(!c.Expires.After(now.Add(longest)), "expires", ConsentTooLong)
 	f.unless(c.Evidence == EvidenceHolder || c.Evidence == EvidenceIdentity, "evidence", BadEvidence)
 	f.unless(isDigest(c.Digest), "digest", BadDigest)
 	return f.err()
+}
+
+// Within returns the consent as it counts where none lives longer than longest after it was given: also one that was given while they
+// lived longer.
+func (c Consent) Within(longest time.Duration) Consent {
+	if end := c.Given.Add(longest); c.Expires.After(end) {
+		c.Expires = end
+	}
+	return c
+}
+
+// spentPrefix begins the ids of used and withdrawn assertions among the consents; no consent has such an id.
+const spentPrefix = "assertion."
+
+// SpentID is the id under which an assertion that was used or withdrawn stands among the consents. digest is the SM3 of the assertion in
+// base64url.
+func SpentID(digest string) string { return spentPrefix + digest }
+
+// Spent is what stands among the consents when an assertion is used or withdrawn: it covers nothing and names nobody. To Give it is
+// refused with ErrRegistered where the assertion was used or withdrawn before.
+func Spent(digest, system string, expires, at time.Time) Consent {
+	return Consent{ID: SpentID(digest), System: system, Expires: expires, Evidence: EvidenceIdentity, Digest: digest, Given: at, Withdrawn: at}
 }
 
 // Covers returns nil if the consent covers a question at a moment, else the first Reason against it. The license type is

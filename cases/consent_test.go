@@ -49,7 +49,7 @@ func TestCheckConsent(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			k := consent()
 			c.spoil(&k)
-			err := cases.CheckConsent(book(t), catalogue(t), k, now)
+			err := cases.CheckConsent(book(t), catalogue(t), k, now, 24*time.Hour)
 			var flaws cases.Flaws
 			errors.As(err, &flaws)
 			if len(k.Matters) > 64 {

@@ -73,6 +73,7 @@ const (
 const (
 	ConsentWithdrawn    Reason = "consent-withdrawn"
 	ConsentExpired      Reason = "consent-expired"
+	ConsentTooLong      Reason = "consent-too-long" // to be given for longer than the configuration allows
 	ConsentOtherHolder  Reason = "consent-of-other-holder"
 	ConsentOtherSystem  Reason = "consent-for-other-system"
 	ConsentOtherLicense Reason = "consent-for-other-license-type"

@@ -18,7 +18,10 @@ import (
 // Verifying packages know nothing of languages: their reasons are English sentences with values in them. They are translated here,
 // by their patterns, so that programs read the same in every language.
 func InChinese(s license.Step) license.Step {
-	return license.Step{Name: chineseName(s.Name), State: s.State, Reason: chineseReason(strings.TrimSuffix(s.Reason, "."), 0)}
+	if len(s.Reason) > maxReason {
+		return license.Step{Name: chineseName(s.Name), State: s.State, Reason: s.Reason}
+	}
+	return license.Step{Name: chineseName(s.Name), State: s.State, Reason: chineseReason(strings.TrimSuffix(s.Reason, "."))}
 }
 
 // chineseName translates the name of a step, and the places before it: "license[0]/chain-now".
@@ -50,13 +53,30 @@ var (
 // maxNested bounds how deep a reason may quote other reasons. A value counts as several: what fits one pattern may fit others, too, and
 // names in certificates are whatever their owners wrote.
 const (
+	maxReason  = 2048 // bytes; a longer one quotes a stranger at length, and stays in English
 	maxNested  = 12
 	valueDepth = 4
 )
 
-// chineseReason translates a sentence, and the sentences that it quotes: "a; b" is two, "a: b" one with its cause, "a, b" a list. Moments
+// chineseReason translates the reason of a step.
+func chineseReason(text string) string {
+	t := translation{left: maxSentences}
+	return t.of(text, 0)
+}
+
+// A translation is of one reason. It has a budget of sentences, because names in certificates, which stand in reasons, may look like
+// many sentences that each fit many patterns: what is left when it is used up stays in English.
+type translation struct{ left int }
+
+// maxSentences is several times what any reason of ours needs.
+const maxSentences = 200
+
+// of translates a sentence, and the sentences that it quotes: "a; b" is two, "a: b" one with its cause, "a, b" a list. Moments
 // become China's time, and time spans are spelled out, for people to read.
-func chineseReason(text string, depth int) string {
+func (t *translation) of(text string, depth int) string {
+	if t.left--; t.left < 0 {
+		return text
+	}
 	key := sentenceKey(text)
 	texts := chineseTexts()
 	if translated, ok := texts.whole[key]; ok {
@@ -74,11 +94,11 @@ func chineseReason(text string, depth int) string {
 	case depth > maxNested:
 		return text
 	}
-	if list, ok := chineseList(text, depth); ok {
+	if list, ok := t.list(text, depth); ok {
 		return list
 	}
 	for _, p := range texts.patterns {
-		if translated, ok := p.translate(key, depth); ok {
+		if translated, ok := p.translate(t, key, depth); ok {
 			return translated
 		}
 	}
@@ -87,7 +107,7 @@ func chineseReason(text string, depth int) string {
 		if !ok {
 			continue
 		}
-		a, b := chineseReason(first, depth+1), chineseReason(rest, depth+1)
+		a, b := t.of(first, depth+1), t.of(rest, depth+1)
 		switch {
 		case strings.HasPrefix(b, "（"):
 			return a + b
@@ -99,13 +119,13 @@ func chineseReason(text string, depth int) string {
 	return text
 }
 
-// chineseList translates "a, b", if each of them has Chinese.
-func chineseList(text string, depth int) (string, bool) {
+// list translates "a, b", if each of them has Chinese.
+func (t *translation) list(text string, depth int) (string, bool) {
 	first, rest, ok := cutUnquoted(text, ", ")
 	if !ok {
 		return "", false
 	}
-	a, b := chineseReason(first, depth+1), chineseReason(rest, depth+1)
+	a, b := t.of(first, depth+1), t.of(rest, depth+1)
 	return a + "、" + b, a != first && b != rest && isChinese(a) && isChinese(b)
 }
 
@@ -145,11 +165,11 @@ type pattern struct {
 }
 
 // translate is the Chinese of a text that has this pattern.
-func (p pattern) translate(text string, depth int) (string, bool) {
+func (p pattern) translate(t *translation, text string, depth int) (string, bool) {
 	values, ok := p.match(text)
 	var replaced []string
 	for i, value := range values {
-		translated := chineseReason(value, depth+valueDepth)
+		translated := t.of(value, depth+valueDepth)
 		if !isChinese(translated) {
 			return "", false // it is no value, but part of a sentence
 		}

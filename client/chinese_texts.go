@@ -2,7 +2,7 @@ package client
 
 // stepNames are the Chinese of the names of steps, and of the places that they begin with.
 var stepNames = map[string]string{
-	"license": "证照", "signature": "签名", "list": "列表", "receipt-inside": "所含回执",
+	"license": "证照", "certificate": "证书", "signature": "签名", "list": "列表", "receipt-inside": "所含回执",
 
 	"filed": "存档", "log-extends-filed": "日志是存档的延续",
 
@@ -59,6 +59,7 @@ var stepNames = map[string]string{
 // stepReasons are the Chinese of the reasons of steps. {1}, {2} stand for values, in order in the English. A sentence stands here without
 // its full stop; one that names its cause, "a: b", may stand here as two. TestEveryReasonHasItsChinese says which are missing.
 var stepReasons = map[string]string{
+	"the signature over it is not proven": "其签名未证实",
 	// words that stand as values in others
 	"valid": "有效", "suspended": "暂扣", "revoked": "撤销或注销", "superseded": "已换发", "expired": "过期失效",
 	"call": "签名请求", "license": "签发证照", "log": "签署日志", "status": "签发状态列表", "seal": "印章", "attest": "办件佐证", "timestamp": "时间戳", "seal-maker": "制章", "ocsp": "OCSP 应答", "encryption": "加密",
@@ -180,16 +181,18 @@ var stepReasons = map[string]string{
 	"the record is not proven":                                                          "记录未证实",
 
 	// records and their evidence
-	"not a record":                                      "不是访问记录",
-	"not the JSON of one":                               "JSON 结构不符",
-	"longer than {1} bytes":                             "超过 {1} 字节",
-	"schema version {1} is not known":                   "格式版本 {1} 未知",
-	"not in canonical form, or a member is missing":     "不是规范形式，或缺少成员",
-	"time is not RFC 3339 UTC with milliseconds":        "时间不是精确到毫秒的 RFC 3339 UTC 时间",
-	"evidence is no digest":                             "证据项不是摘要",
-	"policy is no digest":                               "策略集摘要格式错误",
-	"{1} is no digest":                                  "{1} 不是摘要",
-	"use {1}":                                           "序号 {1} 的用途项",
+	"not a record":                                  "不是访问记录",
+	"not the JSON of one":                           "JSON 结构不符",
+	"longer than {1} bytes":                         "超过 {1} 字节",
+	"schema version {1} is not known":               "格式版本 {1} 未知",
+	"not in canonical form, or a member is missing": "不是规范形式，或缺少成员",
+	"time is not RFC 3339 UTC with milliseconds":    "时间不是精确到毫秒的 RFC 3339 UTC 时间",
+	"evidence is no digest":                         "证据项不是摘要",
+	"policy is no digest":                           "策略集摘要格式错误",
+	"{1} is no digest":                              "{1} 不是摘要",
+	"use {1}":                                       "序号 {1} 的用途项",
+	"request_commitment is no digest, stands beside an id, or in a record of version 1": "request_commitment 不是摘要，或与请求编号并存，或出现在第 1 版记录中",
+	"case_commitment is no digest, stands beside a case, or in a record of version 1":   "case_commitment 不是摘要，或与办件编号并存，或出现在第 1 版记录中",
 	"a commitment is no digest":                         "承诺值不是摘要",
 	"verify records":                                    "核验记录",
 	"not well-formed JSON of this contract":             "不是符合接口约定的 JSON",

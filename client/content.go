@@ -3,7 +3,9 @@ package client
 import (
 	"crypto/subtle"
 
+	"oncegate/api"
 	"oncegate/certs/sm"
+	"oncegate/license"
 )
 
 // maxContents bounds the artefacts that are tried as the content of another.
@@ -18,7 +20,7 @@ func (s *batch) contentOf(self int, is func(data []byte) bool) int {
 			continue
 		}
 		if tried++; tried <= maxContents && is(a.Data) {
-			s.contents[i] = true
+			s.contents[i], s.signers[i] = true, self
 			return i
 		}
 		if k := s.kinds[i]; k == Unknown || k == Body || k == Picture {
@@ -40,6 +42,21 @@ func (s *batch) sm3Is(want []byte) func([]byte) bool {
 		sum := sm.Digest(data)
 		return subtle.ConstantTimeCompare(sum[:], want) == 1
 	}
+}
+
+// proven gives a content the verdict of the signature over it. A time stamp proves that its content existed, not who made it: such a
+// content only supports the stamp.
+func (s *batch) proven(i int, all []Verified) {
+	by, ok := s.signers[i]
+	if !ok || all[i].Kind != Content || s.kinds[by] != SignedMessage && s.kinds[by] != SealSignature {
+		return
+	}
+	v := &all[i]
+	if v.Verdict != api.VerdictProven || all[by].Verdict == api.VerdictProven {
+		return
+	}
+	v.Verdict, v.Lacks = api.VerdictNotProven, []string{"content-of"}
+	v.Says = sentence(v, []license.Step{{Name: "content-of", State: license.NotCheckable, Reason: "the signature over it is not proven"}})
 }
 
 // content says of an artefact that something else is about whether it is what was meant.

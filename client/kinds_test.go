@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"oncegate/api"
 	"oncegate/certs/certstest"
 	"oncegate/certs/certstest/office"
 	"oncegate/certs/cms"
@@ -395,4 +396,42 @@ func TestOtherSigners(t *testing.T) {
 func sm3Of(b []byte) []byte {
 	d := sm.Digest(b)
 	return d[:]
+}
+
+// A content is as well proven as the signature over it, and no better; a time stamp proves nobody's content.
+func TestContentIsAsProvenAsItsSignature(t *testing.T) {
+	o := office.New(t, "client", time.Now())
+	content := []byte("%PDF-1.7 a picture that somebody signs")
+	message, err := cms.Sign(t.Context(), cms.Config{Detached: true, Now: func() time.Time { return o.Signed }}, content, o.Identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := o.Stamps.Stamp(t.Context(), content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobodyAsked := trustOf(t, o, nil, map[string][]byte{"evidence/sub.crl": nil, "evidence/root.crl": nil})
+	for _, x := range []struct {
+		name    string
+		trust   *Trust
+		content []byte
+		by      []byte
+		want    api.Verdict
+	}{
+		{"signed", trustOf(t, o, nil, nil), content, message, api.VerdictProven},
+		{"signed by a key of which nobody was asked", nobodyAsked, content, message, api.VerdictNotProven},
+		{"changed", trustOf(t, o, nil, nil), append([]byte("%PDF-1.7"), content...), message, api.VerdictRefuted},
+		{"stamped", trustOf(t, o, nil, nil), content, token, ""},
+	} {
+		for _, order := range []bool{false, true} {
+			files := []Artefact{{"content", x.content}, {"signature", x.by}}
+			at := 0
+			if order {
+				files[0], files[1], at = files[1], files[0], 1
+			}
+			if v := x.trust.Verify(files...)[at]; v.Kind != Content || v.Verdict != x.want || v.Supports != (x.want == "") {
+				t.Errorf("%s: %s is %q, supports %v", x.name, v.Kind, v.Verdict, v.Supports)
+			}
+		}
+	}
 }

@@ -207,7 +207,8 @@ func (s *batch) authorityOf(done *steps, name string, verify func(*pki.Certifica
 		switch {
 		case err == nil:
 			done.ok(name+"-signature", "")
-			done.result(name+"-authority", s.authorityChain(c, nil))
+			_, err := s.authorityChain(c, nil)
+			done.result(name+"-authority", err)
 			return
 		case sm.Undecided(err):
 			done.unknown(name+"-signature", err.Error())

@@ -154,6 +154,8 @@ func partOf(place string, list []license.Step) Kind {
 		return partList
 	case "use":
 		return partUse
+	case "certificate":
+		return Certificate
 	case "signature":
 		if slices.ContainsFunc(list, func(s license.Step) bool { return strings.HasPrefix(s.Name, place+"/seal-") }) {
 			return partSeal
@@ -276,7 +278,8 @@ func (s *batch) supports(self int, all []Verified) bool {
 	case TimeStamp:
 		return s.stampsValue[self]
 	case Content:
-		return true
+		by, ok := s.signers[self]
+		return ok && s.kinds[by] == TimeStamp
 	case Key, Certificate, Revocations, OCSPAnswer, StatusList:
 		return slices.ContainsFunc(all, func(other Verified) bool { return !slices.Contains(evidence, other.Kind) && other.Kind != Unknown })
 	}

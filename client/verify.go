@@ -56,6 +56,7 @@ func (t *Trust) VerifyContext(ctx context.Context, artefacts ...Artefact) []Veri
 	}
 	supports := make([]bool, len(out))
 	for i := range out {
+		s.proven(i, out)
 		supports[i] = s.supports(i, out)
 	}
 	for i, yes := range supports {
@@ -115,6 +116,7 @@ type batch struct {
 	loose509    []*pki.Certificate   // other certificates among the artefacts: messages may name them without holding them
 	values      [][]byte             // signature values of seals in documents: what time stamps are about
 	contents    map[int]bool         // artefacts that others are about, and whether they are what was meant
+	signers     map[int]int          // what those are contents of
 	signed      map[int]Verified     // documents, messages, seals and time stamps
 	stampsValue map[int]bool         // time stamps over the value of a signature in a document
 	histories   map[int]license.Step // what came of comparing checkpoints and receipts with one another
@@ -137,7 +139,7 @@ func (t *Trust) gather(ctx context.Context, artefacts []Artefact, each bool) *ba
 		Trust: t, ctx: ctx, each: each, voice: t.voice, chains: t.chains, seals: t.seals, stamps: t.stamps,
 		bodies: make(map[string]bool), calls: make(map[string]string), callsOf: make(map[string]bool),
 		heldBy: make(map[string]*heldList), read: make(map[string]answered), all: artefacts, between: slices.Clone(t.authorities),
-		contents: make(map[int]bool), signed: make(map[int]Verified), stampsValue: make(map[int]bool), histories: make(map[int]license.Step), current: new(Verified),
+		contents: make(map[int]bool), signers: make(map[int]int), signed: make(map[int]Verified), stampsValue: make(map[int]bool), histories: make(map[int]license.Step), current: new(Verified),
 	}
 	for _, a := range t.kept { // what the trust itself brings is not charged to the call
 		s.gatherEvidence(kindOf(a.Data), a.Data)
@@ -309,7 +311,7 @@ func (s *batch) verify(a Artefact, kind Kind) (done steps) {
 	case Body:
 		return s.body(a.Data)
 	case Certificate:
-		return s.certificate(a.Data)
+		return s.certificates(a.Data)
 	case Key:
 		return s.key(a.Data)
 	case Picture:

@@ -4,12 +4,14 @@ import (
 	"crypto/ecdsa"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
 	"oncegate/certs/token"
 
@@ -129,24 +131,43 @@ func (s *batch) body(data []byte) (done steps) {
 	return done
 }
 
-// certificate verifies a chain, leaf first, with the help of other certificates among the artefacts.
-func (s *batch) certificate(data []byte) (done steps) {
+// certificates verifies every certificate of a file, each with the help of the others and of those among the artefacts. A chain
+// begins with its leaf; the others stand under certificate[1] and so on, for one that nobody needs could be anything.
+func (s *batch) certificates(data []byte) (done steps) {
 	certs, err := readCertificates(data)
 	if err != nil {
 		done.fail("certificate-form", err.Error())
 		return done
 	}
+	done = s.certificate(certs[0], certs[1:])
+	for i, c := range certs[1:] {
+		if s.ctx.Err() != nil {
+			break
+		}
+		done.under(fmt.Sprintf("certificate[%d]", i+1), s.certificate(c, certs))
+	}
+	return done
+}
+
+// certificate verifies one certificate; above are those that may stand above it.
+func (s *batch) certificate(leaf *pki.Certificate, above []*pki.Certificate) (done steps) {
 	done.ok("certificate-form", "")
-	leaf := certs[0]
 	if slices.ContainsFunc(s.anchors, leaf.Equal) {
 		done.ok("anchor", "the trust pins this certificate")
 		return done
 	}
 	if leaf.IsCA {
-		done.result("chain-now", s.authorityChain(leaf, certs[1:]))
-		return done
+		path, err := s.authorityChain(leaf, above)
+		done.result("chain-now", err)
+		if err != nil {
+			done.unknown("key-revocation", "the certificate leads to no anchor")
+			return done
+		}
+		revoked := revocation.Sum(revocation.Check(s.ctx, path, s.now(), s.evidence))
+		revoked.Name = "key-revocation"
+		return append(done, revoked)
 	}
-	chain := s.chainOf(leaf, certs[1:])
+	chain := s.chainOf(leaf, above)
 	by, usage, err := s.usageOf(chain)
 	if err == nil && usage != "" {
 		_, err = by.Chain(leaf, chain[1:], s.now(), usage)
@@ -207,15 +228,14 @@ func readCertificates(data []byte) ([]*pki.Certificate, error) {
 
 // authorityChain checks an authority's own certificate: signed by an anchor, or by an authority above it that is. above came along
 // with it.
-func (s *batch) authorityChain(c *pki.Certificate, above []*pki.Certificate) error {
+func (s *batch) authorityChain(c *pki.Certificate, above []*pki.Certificate) (path []*pki.Certificate, err error) {
 	chain := s.chainOf(c, above)
-	var err error
 	for _, by := range []*pki.Verifier{s.chains, s.seals, s.stamps} { // each knows other anchors
-		if err = by.Authority(c, chain[1:], s.now()); err == nil || sm.Undecided(err) {
+		if path, err = by.Authority(c, chain[1:], s.now()); err == nil || sm.Undecided(err) {
 			break
 		}
 	}
-	return err
+	return path, err
 }
 
 // key says whether a key file is one that the trust names.

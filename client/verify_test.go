@@ -396,7 +396,8 @@ func TestVerifyRequest(t *testing.T) {
 // taken.
 func TestAnyBit(t *testing.T) {
 	r := newRun(t)
-	for _, a := range r.artefacts() {
+	bundle := pki.MarshalPEM(append([]*pki.Certificate{r.world.Root.Certificate()}, r.world.Intermediate.Chain()...)...)
+	for _, a := range append(r.artefacts(), Artefact{"authorities.pem", bundle}) {
 		if v := r.trust.Verify(a)[0]; v.Verdict != api.VerdictProven && a.Name != "request.body" {
 			t.Errorf("%s unchanged is %s", a.Name, v.Verdict)
 		}

@@ -96,7 +96,7 @@ func TestAuditEvidence(t *testing.T) {
 	w.impersonal("evidence that opens nobody", string(a.answer))
 	a = w.audit(path, map[string]any{"why": "complaint 2026-17", "persons": true})
 	got = read[api.EvidenceAnswer](t, a)
-	if len(got.Persons) != 2 || got.Persons[0].Code != stranger.Code || got.Persons[1].Code != "clerk-7" || got.Persons[0].Commitment != refused.record.Uses[0].Holder {
+	if len(got.Persons) != 3 || got.Persons[2].Type != "case" || got.Persons[2].Code != "SP-1" || got.Persons[0].Code != stranger.Code || got.Persons[1].Code != "clerk-7" || got.Persons[0].Commitment != refused.record.Uses[0].Holder {
 		t.Errorf("persons: %+v", got.Persons)
 	}
 	if u := a.record.Uses; len(u) != 2 || u[0].Decision != "opened" || u[0].Holder == refused.record.Uses[0].Holder {

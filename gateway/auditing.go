@@ -43,15 +43,22 @@ func (c *call) looking(ask audit.Ask) (uses []audit.DraftUse, err error) {
 		return nil, refuse("time-implausible").at("/to", "is not after from")
 	}
 	note := map[string]string{
-		"system": ask.System, "operation": ask.Operation, "matter": ask.Matter, "case": impersonal(ask.Case), "license_type": ask.LicenseType, "decision": ask.Decision,
+		"system": ask.System, "operation": ask.Operation, "matter": ask.Matter, "license_type": ask.LicenseType, "decision": ask.Decision,
 		"from": moment(ask.From), "to": moment(ask.To),
 	}
 	for key, value := range note {
 		if value == "" {
 			delete(note, key)
+		} else {
+			note[key] = impersonal(value, license.DateOf(c.now))
 		}
 	}
 	c.note(note)
+	if ask.Case != "" {
+		use := aboutPerson(license.HolderID{}, outcomeSearched)
+		use.CommittedCase = ask.Case
+		uses = append(uses, use)
+	}
 	for _, person := range []license.HolderID{ask.Holder, {Type: audit.OperatorType, Code: ask.Operator}} {
 		if person.Code != "" {
 			c.names(person)

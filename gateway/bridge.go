@@ -79,13 +79,13 @@ func (g *Gateway) hold(next endpoint.Endpoint) endpoint.Endpoint {
 // microseconds of reading and deciding; a beat is longer than that and shorter than anybody notices.
 const beat = 20 * time.Millisecond
 
-// even lets a refusal that says nothing of its cause say nothing by its time either: it leaves on the next beat after the
+// even (timing side channel) lets a refusal that says nothing of its cause say nothing by its time either: it leaves on the next beat after the
 // call came (design law 2).
 func (g *Gateway) even(next endpoint.Endpoint) endpoint.Endpoint {
 	return func(ctx context.Context, request any) (any, error) {
 		came := time.Now()
 		response, err := next(ctx, request)
-		if rep, ok := response.(*reply); ok && err == nil && rep.code == "case-not-usable" {
+		if rep, ok := response.(*reply); ok && err == nil && rep.hidesCause() {
 			rest := time.NewTimer(beat - time.Since(came)%beat)
 			defer rest.Stop()
 			select {

@@ -24,27 +24,39 @@ func (c *call) may(operation, matter string) policy.Decision {
 // registerCase makes a case known (POST /v1/cases). The number is the caller's; the same again is the same case.
 func (g *Gateway) registerCase(ctx context.Context, c *call, q api.CaseRequest) (*result, error) {
 	stated := c.stated(q)
-	may := c.may(c.row.right, q.Matter)
-	uses := aboutParties(stated, may.Rules)
 	for _, p := range stated.Parties {
 		c.names(p.Holder)
 	}
+	if !c.config.matters[q.Matter] {
+		stated.Matter = "" // it stands in no record
+		return nil, refuse("unknown-matter").at("/matter", "no such matter in the book").with(unregistered(aboutParties(stated, nil))...)
+	}
+	may := c.may(c.row.right, q.Matter)
+	uses := aboutParties(stated, may.Rules)
 	if !may.Allow {
-		return nil, refuse("not-permitted").saying(sentences(may.Reasons)).because(ofPolicy(may.Reasons)).with(denied(uses)...)
+		return nil, refuse("not-permitted").saying(sentences(may.Reasons)).because(ofPolicy(may.Reasons)).with(unregistered(uses)...)
 	}
 	if err := checkStated(c, stated); err != nil {
 		return nil, err
 	}
+	changes := []any{cases.Register{Case: stated}}
 	if stated.Attestation == cases.ByHolder {
 		want := assertion{For: "case", Reference: stated.No, Holder: applicant(stated), System: c.system.ID}
-		if _, err := c.config.asserted(q.Assertion, want, g.Audience, g.VerifySM2, c.now); err != nil {
-			return nil, refuse("assertion-invalid").with(denied(uses)...).because(inside("assertion", err))
+		said, err := g.asserted(c, q.Assertion, want)
+		if err != nil {
+			return nil, refuse("assertion-invalid").with(unregistered(uses)...).because(inside("assertion", err))
 		}
+		changes = append(changes, c.spend(q.Assertion, said))
 	}
 	standing, err := g.Cases.Case(ctx, stated.No)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &result{status: http.StatusCreated, answer: g.caseAnswer(c, stated), uses: uses, changes: []any{cases.Register{Case: stated}}}, nil
+		if q.Assertion != "" {
+			if err := g.unspent(ctx, q.Assertion, unregistered(uses)...); err != nil {
+				return nil, err
+			}
+		}
+		return &result{status: http.StatusCreated, answer: g.caseAnswer(c, stated), uses: uses, changes: changes}, nil
 	case err != nil:
 		return nil, err
 	case standing.Registrar != c.system.ID:
@@ -57,7 +69,7 @@ func (g *Gateway) registerCase(ctx context.Context, c *call, q api.CaseRequest) 
 
 // checkStated finds what is wrong with a case as it is stated.
 func checkStated(c *call, stated cases.Case) error {
-	if namesPerson(stated.No) { // it would stand in records that nobody can erase
+	if namesPerson(stated.No, license.DateOf(c.now)) { // it would stand in records that nobody can erase
 		return refuse("case-invalid").at("/no", "holds the number of a person")
 	}
 	if err := cases.CheckCase(c.config.Book, c.config.Catalogue, stated, c.now); err != nil {
@@ -69,11 +81,19 @@ func checkStated(c *call, stated cases.Case) error {
 // aboutParties are the uses of a registration, one for each party: whoever looks for a person finds what was registered
 // about them.
 func aboutParties(k cases.Case, rules []string) []audit.DraftUse {
-	k.No = impersonal(k.No)
 	uses := make([]audit.DraftUse, len(k.Parties))
 	for i, p := range k.Parties {
 		uses[i] = aboutCase(k, rules)
 		uses[i].Person = p.Holder
+	}
+	return uses
+}
+
+// unregistered are the uses of a registration that is refused: the number is no case's, and stands as a commitment.
+func unregistered(uses []audit.DraftUse) []audit.DraftUse {
+	uses = denied(uses)
+	for i := range uses {
+		uses[i].Case, uses[i].CommittedCase = "", uses[i].Case
 	}
 	return uses
 }

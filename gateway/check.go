@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,15 +78,17 @@ func (g *Gateway) usableCase(ctx context.Context, c *call) (cases.Case, error) {
 	no := c.path("no")
 	n := &need{question: policy.Question{Operation: c.row.right, System: c.system.ID, Basis: policy.ByCase, Now: c.now}}
 	said := said(api.Purpose{Case: no}, "", license.HolderID{})
-	found, err := g.Cases.Case(ctx, no)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		n.facts.Reasons = []cases.Reason{"case-unknown"}
-		return found, n.notUsable(c, said)
-	case err != nil:
+	found, known, err := g.caseNumbered(ctx, c, no)
+	if err != nil {
 		return found, err
-	case !c.entitled(found):
-		n.facts = cases.Facts{Case: no, Revision: found.Revision, Registrar: found.Registrar, Reasons: []cases.Reason{"caller-not-entitled"}}
+	}
+	entitled := c.entitled(found)
+	switch {
+	case !known:
+		n.facts.Reasons = []cases.Reason{"case-unknown"}
+		return cases.Case{}, n.notUsable(c, said)
+	case !entitled:
+		n.facts = cases.Facts{Case: found.No, Revision: found.Revision, Registrar: found.Registrar, Reasons: []cases.Reason{"caller-not-entitled"}}
 		n.question.Matter = found.Matter
 		return found, n.notUsable(c, said)
 	}

@@ -22,22 +22,26 @@ func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest
 		Types: slices.Sorted(slices.Values(q.Types)), Matters: slices.Sorted(slices.Values(q.Matters)), Expires: q.Expires.Time,
 		Evidence: cases.EvidenceIdentity, Digest: sm.DigestB64([]byte(q.Assertion)), Given: c.now,
 	}
-	if namesPerson(given.ID) {
+	if namesPerson(given.ID, license.DateOf(c.now)) {
 		return nil, refuse("invalid-field").at("/id", "holds the number of a person")
 	}
-	if err := cases.CheckConsent(c.config.Book, c.config.Catalogue, given, c.now); err != nil {
+	if err := cases.CheckConsent(c.config.Book, c.config.Catalogue, given, c.now, c.config.consentLife()); err != nil {
 		return nil, flawed("invalid-field", err)
 	}
 	c.names(given.Holder)
-	if err := g.consentAsserted(c, q.Assertion, given); err != nil {
+	said, err := g.consentAsserted(c, q.Assertion, given)
+	if err != nil {
 		return nil, refuse("assertion-invalid").with(aboutHolder(given.Holder, "", outcomeDenied)).because(inside("assertion", err))
 	}
 	standing, err := g.Cases.Consent(ctx, given.ID)
 	use := aboutHolder(given.Holder, "", outcomeNoted)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		res := &result{status: http.StatusCreated, answer: g.consentAnswer(c, given), uses: []audit.DraftUse{use}, changes: []any{cases.Give{Consent: given}}}
-		return res, nil
+		if err := g.unspent(ctx, q.Assertion, use); err != nil {
+			return nil, err
+		}
+		changes := []any{cases.Give{Consent: given}, c.spend(q.Assertion, said)}
+		return &result{status: http.StatusCreated, answer: g.consentAnswer(c, given), uses: []audit.DraftUse{use}, changes: changes}, nil
 	case err != nil:
 		return nil, err
 	case standing.System != c.system.ID || !sameConsent(standing, given):
@@ -49,12 +53,12 @@ func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest
 }
 
 // consentAsserted checks that somebody trusted says what is to be registered, no more and no less.
-func (g *Gateway) consentAsserted(c *call, compact string, given cases.Consent) error {
-	said, err := c.config.asserted(compact, assertion{"consent", given.ID, given.Holder, c.system.ID}, g.Audience, g.VerifySM2, c.now)
+func (g *Gateway) consentAsserted(c *call, compact string, given cases.Consent) (Assertion, error) {
+	said, err := g.asserted(c, compact, assertion{"consent", given.ID, given.Holder, c.system.ID})
 	if err == nil && (!sameWords(said.Types, given.Types) || !sameWords(said.Matters, given.Matters) || said.Expires < given.Expires.Unix()) {
-		return errAssertion
+		return said, errAssertion
 	}
-	return err
+	return said, err
 }
 
 func sameConsent(a, b cases.Consent) bool {
@@ -66,13 +70,18 @@ func sameWords(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// withdrawConsent ends a consent at once (POST /v1/consents/{id}/withdraw). The system it was given to says so; an
-// assertion that comes along must hold.
+// withdrawConsent ends a consent, or an assertion that was not used yet, at once (POST /v1/consents/{id}/withdraw). The system it was given
+// to says so; an assertion that comes along must hold.
 func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRequest) (*result, error) {
 	id := c.path("id")
-	c.note(map[string]string{"consent": impersonal(id)})
 	standing, err := g.Cases.Consent(ctx, id)
+	if err == nil { // an unknown id may be anything
+		c.note(map[string]string{"consent": id})
+	}
+	itself := q.Assertion != "" && id == cases.SpentID(sm.DigestB64([]byte(q.Assertion)))
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && itself:
+		return g.withdrawAssertion(c, q.Assertion)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, refuse("consent-not-usable").because(ofCase("consent-unknown"))
 	case err != nil:
@@ -81,9 +90,9 @@ func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRe
 		return nil, refuse("consent-not-usable").because(ofCase(cases.ConsentOtherSystem))
 	}
 	uses := []audit.DraftUse{aboutHolder(standing.Holder.Normal(), "", outcomeNoted)}
-	if q.Assertion != "" {
+	if q.Assertion != "" && !itself {
 		want := assertion{"withdrawal", id, standing.Holder.Normal(), c.system.ID}
-		if _, err := c.config.asserted(q.Assertion, want, g.Audience, g.VerifySM2, c.now); err != nil {
+		if _, err := g.asserted(c, q.Assertion, want); err != nil {
 			return nil, refuse("assertion-invalid").with(denied(uses)...).because(inside("assertion", err))
 		}
 	}

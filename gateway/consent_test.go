@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +11,8 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/cases"
+	"oncegate/certs/sm"
 	"oncegate/license"
 )
 
@@ -191,3 +194,135 @@ func TestWithdrawConsent(t *testing.T) {
 }
 
 func auditAsk(holder license.HolderID) audit.Ask { return audit.Ask{Holder: holder, Limit: 100} }
+
+// An assertion is good for a bounded time after it was signed, whatever it says itself.
+func TestAssertionsAreShortLived(t *testing.T) {
+	w := newWorld(t)
+	w.consent("c-standing", "citizen-portal", company, false)
+	life := defaultAssertionLife
+	n := 0
+	use := func(age time.Duration) map[string]answered {
+		n++
+		id := "old-" + strconv.Itoa(n)
+		types := []string{"business-license"}
+		expires := w.now().Add(48 * time.Hour).Unix()
+		signed := func(a Assertion) string {
+			a.IssuedAt, a.Expires, a.Holder, a.System = w.now().Add(-age).Unix(), expires, company, orDefault(a.System, "citizen-portal")
+			return w.assertion(a)
+		}
+		registration := w.caseOf(id, "YC-FOOD-01", party("applicant", company))
+		registration["attestation"], registration["assertion"] = "holder", signed(Assertion{For: "case", Reference: id, System: "acceptance"})
+		return map[string]answered{
+			"case":      w.call("acceptance", "POST", "/v1/cases", registration),
+			"pre-check": w.precheck("YC-FOOD-01", company, map[string]any{"assertion": signed(Assertion{For: "precheck", Reference: "YC-FOOD-01", Types: types})}),
+			"consent": w.call("citizen-portal", "POST", "/v1/consents", map[string]any{
+				"id": id, "holder": company, "types": types, "expires": api.At(w.now().Add(time.Hour)), "assertion": signed(Assertion{For: "consent", Reference: id, Types: types}),
+			}),
+			"withdrawal": w.call("citizen-portal", "POST", "/v1/consents/c-standing/withdraw", map[string]any{"assertion": signed(Assertion{For: "withdrawal", Reference: "c-standing"})}),
+		}
+	}
+	for name, a := range use(life + time.Second) {
+		if w.refused(a, "assertion-invalid"); name == "case" && a.record.Uses[0].Case != "" {
+			t.Error("the number of a case that is none stands in the record")
+		}
+	}
+	for name, a := range use(life - time.Minute) {
+		if a.status >= 400 {
+			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+	w.reload(func(s *Snapshot) { s.AssertionLife = 10 * time.Minute })
+	for _, a := range use(life - time.Minute) {
+		w.refused(a, "assertion-invalid")
+	}
+}
+
+// A consent stands for a bounded time after it was given, also one that was given while the bound was farther.
+func TestConsentsEnd(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-1")
+	w.rules("consent.yaml", byConsent)
+	far := w.consentOf("c-far", "food-approval", company)
+	expires := w.now().Add(defaultConsentLife + time.Hour)
+	far["expires"] = api.At(expires)
+	far["assertion"] = w.assertion(Assertion{For: "consent", Reference: "c-far", Holder: company, System: "food-approval", Types: []string{"business-license", "resident-id"}, Expires: expires.Unix() + 1})
+	a := w.call("food-approval", "POST", "/v1/consents", far)
+	if w.refused(a, "invalid-field"); len(a.problem.Faults) != 1 || a.problem.Faults[0].Reason != "consent-too-long" {
+		t.Errorf("faults %+v", a.problem.Faults)
+	}
+	w.consent("c-1", "food-approval", company, false)
+	w.consent("c-2", "citizen-portal", company, false)
+	ask := func(consent string) answered {
+		q := query("business-license", company, "SP-1")
+		if q["fields"] = []string{"registered_capital"}; consent != "" {
+			q["consent"] = consent
+		}
+		return w.call("food-approval", "POST", queryPath, q)
+	}
+	if capital(t, ask("")) == "" || capital(t, ask("c-1")) == "" {
+		t.Fatal("a consent that stands lets nothing out")
+	}
+	w.reload(func(s *Snapshot) { s.ConsentLife = time.Nanosecond })
+	w.refused(ask(""), "consent-missing")
+	w.refused(ask("c-1"), "consent-not-usable")
+	w.refused(w.precheck("YC-FOOD-01", company, map[string]any{"consent": "c-2"}), "consent-not-usable")
+}
+
+// An assertion is used once: of many pre-checks with one, at once too, one is answered.
+func TestPrecheckUsesItsAssertionUp(t *testing.T) {
+	w := newWorld(t)
+	with := map[string]any{"assertion": w.assertion(Assertion{For: "precheck", Reference: "YC-FOOD-01", Holder: company, System: "citizen-portal", Types: []string{"business-license"}})}
+	var all sync.WaitGroup
+	answers := make([]answered, 8)
+	for i := range answers {
+		all.Go(func() { answers[i] = w.precheck("YC-FOOD-01", company, with) })
+	}
+	all.Wait()
+	good := 0
+	for _, a := range append(answers, w.precheck("YC-FOOD-01", company, with)) {
+		if a.status == http.StatusOK {
+			good++
+			continue
+		}
+		if w.refused(a, "assertion-spent"); a.record.Uses[0].Holder == "" {
+			t.Error("the record does not say of whom")
+		}
+	}
+	if good != 1 {
+		t.Errorf("%d pre-checks were answered", good)
+	}
+}
+
+// An assertion that was not used yet is withdrawn by the system for which it was made; it is good for nothing then, and withdrawing it again
+// changes nothing. Nobody can register a consent under its id.
+func TestAssertionsAreWithdrawn(t *testing.T) {
+	w := newWorld(t)
+	w.rules("acceptance.yaml", "permissions:\n  - {id: withdraw, systems: [acceptance, food-approval], operations: [consents.withdraw], basis: test}\n")
+	withdraw := func(system, assertion, body string) answered {
+		path := "/v1/consents/" + cases.SpentID(sm.DigestB64([]byte(assertion))) + "/withdraw"
+		return w.call(system, "POST", path, map[string]any{"assertion": body})
+	}
+	consent := w.consentOf("c-1", "citizen-portal", company)
+	given := consent["assertion"].(string)
+	prechecked := w.assertion(Assertion{For: "precheck", Reference: "YC-FOOD-01", Holder: company, System: "citizen-portal", Types: []string{"business-license"}})
+	registration := w.caseOf("SP-9", "YC-FOOD-01", party("applicant", company))
+	registration["attestation"], registration["assertion"] = "holder", w.assertion(Assertion{For: "case", Reference: "SP-9", Holder: company, System: "acceptance"})
+	registered := registration["assertion"].(string)
+
+	w.refused(withdraw("food-approval", given, given), "assertion-invalid")
+	w.refused(withdraw("citizen-portal", given, prechecked), "consent-not-usable")
+	for _, x := range []struct{ system, assertion string }{{"citizen-portal", given}, {"citizen-portal", prechecked}, {"acceptance", registered}} {
+		first := withdraw(x.system, x.assertion, x.assertion)
+		if got := read[api.ConsentAnswer](t, first); got.Withdrawn.IsZero() || first.record.Uses[0].Holder == "" {
+			t.Errorf("withdrawn: %s", first.answer)
+		}
+		if again := read[api.ConsentAnswer](t, withdraw(x.system, x.assertion, x.assertion)); again.Withdrawn != read[api.ConsentAnswer](t, first).Withdrawn {
+			t.Error("withdrawn twice")
+		}
+	}
+	w.refused(w.call("citizen-portal", "POST", "/v1/consents", consent), "assertion-spent")
+	w.refused(w.precheck("YC-FOOD-01", company, map[string]any{"assertion": prechecked}), "assertion-spent")
+	w.refused(w.call("acceptance", "POST", "/v1/cases", registration), "assertion-spent")
+	squatting := w.consentOf(cases.SpentID(sm.DigestB64([]byte("any"))), "citizen-portal", company)
+	w.refused(w.call("citizen-portal", "POST", "/v1/consents", squatting), "invalid-field")
+}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"database/sql"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/api"
+	"oncegate/audit"
 	"oncegate/certs/token"
 	"oncegate/license"
 )
@@ -23,8 +25,10 @@ func (a answered) shape(t testing.TB) string {
 	p.Commitments = masked(p.Commitments)
 	record := a.record
 	record.Time, record.TokenDigest, record.AnswerDigest, record.Evidence, record.RequestID, record.System = "", "", "", "", "", ""
+	record.RequestCommitment = strings.Repeat("x", len(record.RequestCommitment))
 	for i, u := range record.Uses {
 		record.Uses[i].Holder, record.Uses[i].Operator = strings.Repeat("x", len(u.Holder)), strings.Repeat("x", len(u.Operator))
+		record.Uses[i].CaseCommitment = strings.Repeat("x", len(u.CaseCommitment))
 	}
 	leaf := must(marshal(record))(t)
 	var headers strings.Builder
@@ -179,19 +183,169 @@ func TestThoseWhoMayKnowAreTold(t *testing.T) {
 	}
 }
 
+// indexed is what search may find a record by.
+func (w *world) indexed(index uint64) (text string) {
+	w.t.Helper()
+	db := must(sql.Open("sqlite", "file:"+w.path+"?mode=ro"))(w.t)
+	defer db.Close()
+	if err := db.QueryRowContext(w.t.Context(), "SELECT search FROM records WHERE pos % 1099511627776 = ?", index).Scan(&text); err != nil {
+		w.t.Fatal(err)
+	}
+	return text
+}
+
 // An id number where a case number belongs would stand in records that nobody can erase.
 func TestNumbersOfPeopleStandNowhere(t *testing.T) {
 	w := newWorld(t)
 	a := w.call("food-approval", "POST", queryPath, query("business-license", company, stranger.Code))
 	w.refused(a, "case-not-usable")
-	if a.record.Uses[0].Case != "withheld" {
-		t.Errorf("the record has %q", a.record.Uses[0].Case)
+	if u := a.record.Uses[0]; u.Case != "" || u.CaseCommitment == "" {
+		t.Errorf("the record has %q", u.Case)
 	}
 	w.refused(w.call("food-approval", "POST", "/v1/cases/"+boss.Code+"/check", map[string]any{}), "case-not-usable")
 	w.refused(w.call("acceptance", "POST", "/v1/cases", w.caseOf("X"+boss.Code, "YC-FOOD-01", party("applicant", company))), "case-invalid")
 	compact := w.token("food-approval", "GET", "/v1/catalog/types", nil, func(c *token.Claims) { c.Request = "rid-" + stranger.Code })
-	if a := w.send("GET", "/v1/catalog/types", nil, compact); a.record.RequestID != "withheld" {
+	if a := w.send("GET", "/v1/catalog/types", nil, compact); a.record.RequestID != "" || a.record.RequestCommitment == "" {
 		t.Errorf("request id %q", a.record.RequestID)
+	}
+}
+
+// writings are a person's number as callers may write it where no person belongs: all of them pass the contract's patterns.
+func writings(code string) []string {
+	return []string{
+		code, code[:6] + "-" + code[6:14] + "-" + code[14:], "No." + code, code + "-2026", code[:6] + "_" + code[6:], strings.ToLower(code),
+		code[:3] + "." + code[3:6] + "." + code[6:10] + "." + code[10:14] + "." + code[14:], code[:10] + "~" + code[10:],
+	}
+}
+
+// Law 8: a person's number that a caller writes into any word of a call, with separators too, stands in no leaf and no index, and in no
+// part of the evidence that outlives the person's. Only what is the book's, the policy's or the gateway's own stands there.
+func TestCallersTextsStandNowhere(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-1")
+	person := license.HolderID{Type: "111", Code: "11010519491231002X"}
+	purpose := func(member, text string) map[string]any {
+		p := map[string]any{"case": "SP-1", member: text}
+		if member == "basis" {
+			p = map[string]any{"basis": text, "reference": text}
+		}
+		return map[string]any{"license_type": "resident-id", "holder": stranger, "purpose": p}
+	}
+	register := func(system, text string, change func(map[string]any)) answered {
+		body := w.caseOf(text, "YC-FOOD-01", party("applicant", company))
+		change(body)
+		return w.call(system, "POST", "/v1/cases", body)
+	}
+	identifier := must(license.NewIdentifier("11100000MB0143028R001", samr, "1", 1))(t).String()
+	for _, text := range writings(person.Code) {
+		digits := strings.Map(func(r rune) rune {
+			if r >= '0' && r <= '9' {
+				return r
+			}
+			return -1
+		}, person.Code)
+		for name, call := range map[string]func() answered{
+			"case of a query":     func() answered { return w.call("food-approval", "POST", queryPath, purpose("case", text)) },
+			"material of a query": func() answered { return w.call("food-approval", "POST", queryPath, purpose("material", text)) },
+			"matter of a query":   func() answered { return w.call("food-approval", "POST", queryPath, purpose("matter", text)) },
+			"basis of a query":    func() answered { return w.call("food-approval", "POST", queryPath, purpose("basis", text)) },
+			"case of a status":    func() answered { return w.status("food-approval", identifier, text) },
+			"case of a check":     func() answered { return w.call("food-approval", "POST", "/v1/cases/"+text+"/check", map[string]any{}) },
+			"matter of a check": func() answered {
+				return w.call("food-approval", "POST", "/v1/cases/SP-1/check", map[string]any{"matters": []string{text}})
+			},
+			"case that is closed": func() answered { return w.call("food-approval", "POST", "/v1/cases/"+text+"/close", map[string]any{}) },
+			"material received": func() answered {
+				return w.call("food-approval", "POST", "/v1/cases/SP-1/materials", map[string]any{"material": text, "matter": text, "how": "waived"})
+			},
+			"case registered":         func() answered { return register("acceptance", text, func(map[string]any) {}) },
+			"case without permission": func() answered { return register("food-approval", text, func(map[string]any) {}) },
+			"matter registered": func() answered {
+				return register("acceptance", "SP-2", func(b map[string]any) { b["matter"] = text })
+			},
+			"case without an assertion": func() answered {
+				return register("acceptance", text, func(b map[string]any) { b["attestation"] = "holder" })
+			},
+			"matter of a pre-check":  func() answered { return w.precheck(text, company, map[string]any{"consent": "c"}) },
+			"consent of a pre-check": func() answered { return w.precheck("YC-FOOD-01", company, map[string]any{"consent": text}) },
+			"consent withdrawn": func() answered {
+				return w.call("citizen-portal", "POST", "/v1/consents/"+text+"/withdraw", map[string]any{})
+			},
+			"consent given": func() answered {
+				return w.call("citizen-portal", "POST", "/v1/consents", w.consentOf(text, "citizen-portal", company))
+			},
+			"case searched": func() answered {
+				return w.audit("search", map[string]any{"case": text, "matter": text, "decision": "met"})
+			},
+			"why": func() answered { return w.audit("records/1", map[string]any{"why": text}) },
+			"request id": func() answered {
+				return w.send("GET", "/v1/catalog/types", nil, w.token("food-approval", "GET", "/v1/catalog/types", nil, func(c *token.Claims) { c.Request = text }))
+			},
+			"request id of a UUID's form": func() answered {
+				code := stranger.Code
+				id := code[:8] + "-" + code[8:12] + "-" + code[12:16] + "-" + code[16:] + "ab-0123456789ab"
+				return w.send("GET", "/v1/catalog/types", nil, w.token("food-approval", "GET", "/v1/catalog/types", nil, func(c *token.Claims) { c.Request = id }))
+			},
+		} {
+			a := call()
+			if a.status < 400 && (strings.HasPrefix(name, "case reg") || name == "consent given") {
+				t.Errorf("%s %q: taken", name, text)
+			}
+			leaf, _, err := w.db.Audit().Entry(t.Context(), a.index)
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			replay := must(w.auditor.Replay(t.Context(), a.index))(t)
+			for where, said := range map[string]string{"leaf": string(leaf), "inputs": string(replay.Inputs), "search": w.indexed(a.index)} {
+				if strings.Contains(strings.ToUpper(said), strings.ToUpper(text)) || strings.Contains(strings.NewReplacer("-", "", "_", "", ".", "", "~", "").Replace(said), digits) ||
+					strings.Contains(strings.ReplaceAll(said, "-", ""), stranger.Code) {
+					t.Errorf("%s %q stands in the %s: %s", name, text, where, said)
+				}
+			}
+		}
+	}
+	w.impersonal("a log line", strings.ReplaceAll(w.lines.String(), "-", ""))
+	page := must(w.auditor.Search(t.Context(), audit.Ask{Case: person.Code, Limit: 100}))(t)
+	operations := map[string]int{}
+	for _, f := range page.Found {
+		operations[f.Record.Operation]++
+	}
+	for _, operation := range []string{"licenses.query", "licenses.status", "cases.check", "cases.close", "cases.register", "audit.search"} {
+		if operations[operation] == 0 {
+			t.Errorf("whoever looks for the number does not find %s: %v", operation, operations)
+		}
+	}
+}
+
+// A number is a person's whoever parts it; a case number of a region, today and a serial is nobody's.
+func TestNamesPerson(t *testing.T) {
+	const today = license.Date("2026-11-30")
+	for _, text := range append(writings("11010519491231002X"), "１１０１０５１９４９１２３１００２ｘ", "11010519491231002x", "110105 19491231 002x", "A 1101 0519 4912 3100 2X", "案11010519491231002X号") {
+		if !namesPerson(text, today) {
+			t.Errorf("%q is not seen", text)
+		}
+	}
+	fresh := must(license.MakeResidentID("11010520261130000"))(t)
+	for _, text := range []string{"", "SP-2026-000123", fresh, fresh[:6] + "-" + fresh[6:14] + "-" + fresh[14:], "11010519491231002", "110105194912310021", "2-11010519491231002-X0"} {
+		if namesPerson(text, today) {
+			t.Errorf("%q is called a person's number", text)
+		}
+	}
+}
+
+// A request id stands openly where it is a UUID that holds no person's digits.
+func TestRequestID(t *testing.T) {
+	const today = license.Date("2026-11-30")
+	for id, openly := range map[string]bool{
+		"01a22cea-11f5-7efa-9d2c-b0b347725b2d": true, "01A22CEA-11F5-7EFA-9D2C-B0B347725B2D": true, "00000000-0000-0000-0000-000000000000": true,
+		"": false, "req-1": false, "01a22cea11f57efa9d2cb0b347725b2d": false, "01a22cea-11f5-7efa-9d2c-b0b347725b2": false, "01a22cea-11f5-7efa-9d2c-b0b347725b2d0": false,
+		"01a22cea-11f5-7efa-9d2c_b0b347725b2d": false, "01a22ceg-11f5-7efa-9d2c-b0b347725b2d": false, "{1a22cea-11f5-7efa-9d2c-b0b347725b2}": false,
+		"37990119-8806-2440-25ab-0123456789ab": false, "abcdef37-9901-1988-0624-4025abcdef01": false,
+	} {
+		open, committed := requestID(id, today)
+		if (open == id && id != "") != openly || open+committed != id {
+			t.Errorf("%q: openly %q, committed to %q", id, open, committed)
+		}
 	}
 }
 

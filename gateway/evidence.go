@@ -25,7 +25,7 @@ func (c *call) index() uint64 {
 // evidence opens what stands sealed beside a record (POST /v1/audit/records/{index}). Opening persons, or the call that
 // names them, is a release of its own: the record of this call says who opened what, and why.
 func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) (*result, error) {
-	c.note(map[string]string{"index": c.path("index"), "why": impersonal(q.Why)})
+	c.note(map[string]string{"index": c.path("index"), "why": impersonal(q.Why, license.DateOf(c.now))})
 	e, err := g.Auditor.Evidence(ctx, c.index())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -59,6 +59,7 @@ func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) 
 		for _, p := range persons {
 			tells = append(tells, license.HolderID{Type: p.Type, Code: p.Code})
 		}
+		answer.Persons = append(answer.Persons, texts(e)...)
 	}
 	if !q.Persons && answer.Request.Token == "" {
 		uses = nil
@@ -114,4 +115,17 @@ func opened(e audit.Evidence) (persons []api.EvidencePerson, uses []audit.DraftU
 		add(license.HolderID{Type: audit.OperatorType, Code: e.Operator}, e.Record.Uses[0].Operator)
 	}
 	return persons, uses
+}
+
+// texts lists what callers wrote that stands in the record as persons do, each once.
+func texts(e audit.Evidence) (out []api.EvidencePerson) {
+	for i, no := range e.Cases {
+		if no != "" && !slices.Contains(e.Cases[:i], no) {
+			out = append(out, api.EvidencePerson{Type: audit.CaseType, Code: no, Commitment: e.Record.Uses[i].CaseCommitment})
+		}
+	}
+	if e.CommittedRequestID != "" {
+		out = append(out, api.EvidencePerson{Type: audit.RequestType, Code: e.CommittedRequestID, Commitment: e.Record.RequestCommitment})
+	}
+	return out
 }

@@ -150,6 +150,7 @@ func (g *Gateway) Use(s *Snapshot) {
 		}
 		next.sources[c.ID] = guardSource(c, g.metrics, g.logger, g.now)
 	}
+	next.learnWords()
 	g.limits.use(s.Systems)
 	g.running.Store(next)
 }

@@ -48,8 +48,10 @@ func (g *Gateway) order(ctx context.Context, c *call, q api.OrderRequest) (*resu
 	if err != nil {
 		return nil, err
 	}
-	c.note(map[string]string{"identifier": q.Identifier, "command": string(q.Command)})
 	version, changes, err := c.config.Register.Command(ctx, q.Identifier, register.Command(q.Command))
+	if !errors.Is(err, fs.ErrNotExist) { // an unknown identifier may be anything
+		c.note(map[string]string{"identifier": q.Identifier, "command": string(q.Command)})
+	}
 	use := managed(t.ID, string(q.Command), rules)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -116,11 +118,11 @@ func (c *call) listed(ctx context.Context, q api.ListRequest) (found []register.
 		if err != nil {
 			return nil, "", nil, err
 		}
-		c.note(map[string]string{"identifier": q.Identifier})
 		v, err := c.config.Register.Version(ctx, q.Identifier)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, "", nil, refuse("license-unknown").with(managed(t.ID, outcomeDenied, rules))
 		}
+		c.note(map[string]string{"identifier": q.Identifier}) // one that is unknown may be anything
 		return []register.Version{v}, t.ID, rules, err
 	}
 	if _, ok := c.config.Catalogue.Type(q.LicenseType); !ok {
@@ -129,7 +131,7 @@ func (c *call) listed(ctx context.Context, q api.ListRequest) (found []register.
 	if rules, err = c.manages(q.LicenseType); err != nil {
 		return nil, "", nil, err
 	}
-	c.note(map[string]string{"license_type": q.LicenseType, "status": string(q.Status), "after": q.After})
+	c.note(map[string]string{"license_type": q.LicenseType, "status": string(q.Status), "after": impersonal(q.After, license.DateOf(c.now))})
 	found, err = c.config.Register.Versions(ctx, register.Filter{
 		Type: q.LicenseType, Status: license.Status(q.Status), After: q.After, Limit: orDefault(q.Limit, listPage) + 1,
 	})

@@ -14,7 +14,7 @@ import (
 type need struct {
 	facts    cases.Facts      // what the case says; zero where the purpose is no case
 	question policy.Question  // what is decided
-	compares []string         // fields that the matter compares with what it expects
+	compares []string         // fields that are compared: by the matter with what it expects, or by the caller who names a number
 	ask      license.Question // what the source is asked
 	form     api.DocumentForm // in which an annotated copy is wanted; "" for none
 	cites    string           // reference of a legal basis other than a case
@@ -101,7 +101,7 @@ func (g *Gateway) standing(ctx context.Context, c *call, n *need) (string, error
 		c.given[n.ask.Holder] = given
 	}
 	for _, consent := range given {
-		if consent.Covers(n.asked(c), n.question.LicenseType, c.now) == nil {
+		if consent.Within(c.config.consentLife()).Covers(n.asked(c), n.question.LicenseType, c.now) == nil {
 			return consent.ID, nil
 		}
 	}
@@ -113,8 +113,8 @@ func (n *need) asked(c *call) cases.Asked {
 	return cases.Asked{Asker: c.system.ID, Matter: n.question.Matter, Material: n.question.Material, Holder: n.ask.Holder}
 }
 
-// weigh decides a need as its question now stands. Comparing a field is a release (design law 3): what the matter compares
-// and the decision does not let leave must at least be granted for confirming; else nothing of the need is.
+// weigh decides a need as its question now stands. Comparing a field is a release (design law 3): what is compared and the
+// decision does not let leave must at least be granted for confirming; else nothing of the need is.
 func (c *call) weigh(n *need) policy.Decision {
 	d, in := c.decide(n.question)
 	n.in = in

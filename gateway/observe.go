@@ -10,9 +10,10 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/license"
 )
 
-// observe counts the call and writes its one log line. Nothing in either comes from a caller but the request id, made safe.
+// observe counts the call and writes its one log line. Nothing in either comes from a caller but a request id that is a UUID.
 func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
 	return func(ctx context.Context, request any) (any, error) {
 		c := request.(*call)
@@ -32,7 +33,7 @@ func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
 		took := g.now().Sub(c.start)
 		g.metrics.call(c.row.ID, code, took, rep.uses)
 		line := []any{
-			"operation", c.row.ID, "system", c.claims.Issuer, "request", logSafe(c.claims.Request), "code", code,
+			"operation", c.row.ID, "system", c.claims.Issuer, "request", c.logged(), "code", code,
 			"decisions", decisions(rep.uses), "ms", float64(took.Microseconds()) / 1000,
 		}
 		if err == nil {
@@ -44,6 +45,14 @@ func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
 		}
 		return response, err
 	}
+}
+
+// logged is the request id as a log line shows it: only where the record has it openly too.
+func (c *call) logged() string {
+	if open, said := requestID(c.claims.Request, license.DateOf(c.now)); said == "" {
+		return open
+	}
+	return "withheld"
 }
 
 // decisions counts what was decided of the uses of a record, in the order in which each came first: "confirm:1 met:2".

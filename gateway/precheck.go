@@ -26,7 +26,7 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 	if _, ok := c.config.Book.Matter(q.Matter); !ok {
 		return nil, refuse("unknown-matter").at("/matter", "no such matter in the book")
 	}
-	consent, err := g.preconsent(ctx, c, q, holder)
+	consent, changes, err := g.preconsent(ctx, c, q, holder)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +56,7 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 		})
 	}
 	res := g.newWork(c).result(ctx, answer, asked)
+	res.changes = append(res.changes, changes...)
 	if len(res.uses) == 0 { // no source was asked, but somebody was asked about
 		res.uses = []audit.DraftUse{aboutHolder(holder, q.Matter, outcomeDenied)}
 	}
@@ -71,27 +72,35 @@ func aboutHolder(holder license.HolderID, matter, decision string) audit.DraftUs
 }
 
 // preconsent finds the consent that a pre-check rests on: one registered before, or an assertion made for this very call.
-func (g *Gateway) preconsent(ctx context.Context, c *call, q api.PrecheckRequest, holder license.HolderID) (cases.Consent, error) {
+// The assertion is used up by the changes, which commit with the pre-check.
+func (g *Gateway) preconsent(ctx context.Context, c *call, q api.PrecheckRequest, holder license.HolderID) (consent cases.Consent, changes []any, err error) {
 	switch {
 	case (q.Consent == "") == (q.Assertion == ""):
-		return cases.Consent{}, refuse("invalid-field").at("/consent", "either a consent or an assertion")
+		return consent, nil, refuse("invalid-field").at("/consent", "either a consent or an assertion")
 	case q.Consent != "":
 		given, err := g.Cases.Consent(ctx, q.Consent)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return given, err
+			return given, nil, err
 		}
+		given = given.Within(c.config.consentLife())
 		if reason := uncovered(given, err, c, holder); reason != "" {
-			c.note(map[string]string{"consent": impersonal(q.Consent)})
-			return given, refuse("consent-not-usable").with(aboutHolder(holder, q.Matter, outcomeDenied)).because(ofCase(reason))
+			if err == nil { // an unknown id may be anything
+				c.note(map[string]string{"consent": q.Consent})
+			}
+			return given, nil, refuse("consent-not-usable").with(aboutHolder(holder, q.Matter, outcomeDenied)).because(ofCase(reason))
 		}
-		return given, nil
+		return given, nil, nil
 	}
 	c.note(map[string]string{"assertion": sm.DigestB64([]byte(q.Assertion))})
-	said, err := c.config.asserted(q.Assertion, assertion{"precheck", q.Matter, holder, c.system.ID}, g.Audience, g.VerifySM2, c.now)
+	said, err := g.asserted(c, q.Assertion, assertion{"precheck", q.Matter, holder, c.system.ID})
 	if err != nil {
-		return cases.Consent{}, refuse("assertion-invalid").with(aboutHolder(holder, q.Matter, outcomeDenied)).because(inside("assertion", err))
+		return cases.Consent{}, nil, refuse("assertion-invalid").with(aboutHolder(holder, q.Matter, outcomeDenied)).because(inside("assertion", err))
 	}
-	return cases.Consent{Holder: holder, System: c.system.ID, Types: said.Types, Matters: said.Matters, Expires: unix(said.Expires)}, nil
+	if err := g.unspent(ctx, q.Assertion, aboutHolder(holder, q.Matter, outcomeDenied)); err != nil {
+		return cases.Consent{}, nil, err
+	}
+	once := cases.Consent{Holder: holder, System: c.system.ID, Types: said.Types, Matters: said.Matters, Expires: said.until(c.config.assertionLife())}
+	return once, []any{c.spend(q.Assertion, said)}, nil
 }
 
 // uncovered is why a consent covers nothing of a holder's at all; what it covers of each material is looked at later.

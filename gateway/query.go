@@ -25,6 +25,7 @@ func (g *Gateway) query(ctx context.Context, c *call, q api.QueryRequest) (*resu
 	if err := n.refused(c); err != nil {
 		return nil, err
 	}
+	n.released(n.compares...)
 	work := g.newWork(c)
 	answer := api.QueryAnswer{
 		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID,
@@ -66,6 +67,9 @@ func (g *Gateway) queried(ctx context.Context, c *call, q api.QueryRequest) (*ne
 			Provider: c.config.provider(t.ID), Role: cases.Applicant, Fields: slices.Clone(q.Fields), Purpose: policy.Answer, Now: c.now,
 		},
 	}
+	if q.Number != "" { // whoever asks for one number after the other reads it: comparing is a release (design law 3)
+		n.compares = []string{license.FieldNumber}
+	}
 	if err := g.purpose(ctx, c, n, q.Purpose); err != nil {
 		return nil, err
 	}
@@ -95,7 +99,7 @@ func (g *Gateway) cited(ctx context.Context, c *call, n *need, id string) error 
 		return err
 	}
 	if err == nil {
-		err = given.Covers(n.asked(c), n.ask.Type, c.now)
+		err = given.Within(c.config.consentLife()).Covers(n.asked(c), n.ask.Type, c.now)
 	}
 	if err != nil {
 		return n.consentRefused(c, err)

@@ -27,6 +27,12 @@ type reply struct {
 	uses    []audit.DraftUse // of its record, for log line and metrics
 }
 
+// hidesCause reports whether the reply is a refusal that must not be told apart by its cause: neither by what it and its record say, nor
+// by when they say it.
+func (r *reply) hidesCause() bool {
+	return r.code == "case-not-usable" || r.code == "consent-not-usable"
+}
+
 // record makes a result or an error durable and returns the reply that may then leave.
 func (g *Gateway) record(ctx context.Context, c *call, res *result, failed error) (*reply, error) {
 	rep, draft := g.draftOf(ctx, c, res, failed)
@@ -81,6 +87,9 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 	switch {
 	case ref != nil:
 		p, draft.Uses, draft.Reasons = ref.problem, ref.uses, notNil(ref.reasons)
+		// The record of a refusal is of the moment that its answer states, which was taken before anything was read: the time between them
+		// would say how much was, and so of what (design law 2).
+		draft.Time = c.now
 	case errors.Is(failed, context.DeadlineExceeded), errors.Is(failed, context.Canceled):
 		p = api.NewProblem("deadline-exceeded")
 	default:
@@ -144,12 +153,12 @@ func (g *Gateway) draft(c *call) audit.Draft {
 		Operation: c.row.ID,
 		System:    c.claims.Issuer,
 		Operator:  c.claims.Operator,
-		RequestID: impersonal(c.claims.Request),
 		Token:     c.token,
 		Body:      c.kept(),
 		Policy:    c.config.Policy.Digest(),
 		Claim:     &audit.Claim{System: c.claims.Issuer, JTI: c.claims.ID, Exp: c.expiry()},
 	}
+	d.RequestID, d.CommittedRequestID = requestID(c.claims.Request, license.DateOf(c.now))
 	if len(c.inputs) > 0 {
 		d.Inputs = c.inputs
 	}

@@ -60,6 +60,7 @@ func (w *work) release(ctx context.Context, n *need) ([]api.License, error) {
 // unusable refuses a need whose source has records that cannot be released.
 func (n *need) unusable(c *call, code, why string) *refusal {
 	n.outcome, n.fields, n.versions = outcomeUnavailable, nil, nil
+	n.released(n.compares...) // that there is such a record was told
 	return refuse(code).with(c.usesOf(n)...).because(inside(why, nil))
 }
 

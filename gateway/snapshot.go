@@ -26,6 +26,9 @@ type Snapshot struct {
 	Register    *register.Register  // signs by this catalogue and with the departments' keys of this configuration
 	Documents   Documents           // nil: no license has a document form
 	CopyLife    time.Duration       // how long an annotated copy may be used; 0: 30 days
+
+	AssertionLife time.Duration // how long after it was signed an assertion may be used; 0: 1 hour
+	ConsentLife   time.Duration // how long after it was given a consent stands at most; 0: 366 days
 }
 
 // A System is a caller (业务系统).
@@ -51,8 +54,39 @@ type Asserter struct {
 // running is a Snapshot with its sources behind their guards.
 type running struct {
 	*Snapshot
-	sources map[string]*guardedSource
+	sources   map[string]*guardedSource
+	matters   map[string]bool // codes of the book
+	materials map[string]bool // codes of all its matters
+	decoy     cases.Case      // what is looked at instead of a case that is unknown
 }
+
+// learnWords notes which codes the book has, others stand in no record, and makes the decoy: a case of a matter of the book, whose party is
+// nobody and whose registrar is no system.
+func (r *running) learnWords() {
+	r.matters, r.materials = make(map[string]bool), make(map[string]bool)
+	for _, m := range r.Book.Matters {
+		r.matters[m.Code] = true
+		for _, material := range m.Materials {
+			r.materials[material.Code] = true
+		}
+		if r.decoy.Matter == "" && !m.IsChain() {
+			nobody := cases.Party{Role: cases.Applicant, Holder: license.HolderID{Type: "111", Code: "000000000000000000"}}
+			r.decoy = cases.Case{Matter: m.Code, Attestation: cases.Self, Parties: []cases.Party{nobody, nobody}}
+		}
+	}
+}
+
+// The lives of assertions and consents where the configuration does not say.
+const (
+	defaultAssertionLife = time.Hour
+	defaultConsentLife   = 366 * 24 * time.Hour
+)
+
+func (s *Snapshot) assertionLife() time.Duration {
+	return orDefault(s.AssertionLife, defaultAssertionLife)
+}
+
+func (s *Snapshot) consentLife() time.Duration { return orDefault(s.ConsentLife, defaultConsentLife) }
 
 // key finds the key of a caller. fs.ErrNotExist: no such key.
 func (r *running) key(system, kid string, now time.Time) (*ecdsa.PublicKey, error) {

@@ -53,17 +53,22 @@ func (g *Gateway) status(ctx context.Context, c *call, q api.StatusRequest) (*re
 
 // holdersOf are the needs of every party whose license of the type the case is about; at least one, or a refusal.
 func (g *Gateway) holdersOf(ctx context.Context, c *call, q api.StatusRequest, id license.Identifier) ([]*need, error) {
-	n := &need{facts: cases.Facts{Case: q.Purpose.Case}}
+	if err := c.inWords(q.Purpose, license.Question{}); err != nil {
+		return nil, err
+	}
+	n := &need{}
 	n.question.Operation, n.question.System, n.question.Basis, n.question.Now = c.row.right, c.system.ID, "case", c.now
 	said := said(q.Purpose, "", license.HolderID{})
-	cited, err := g.Cases.Case(ctx, q.Purpose.Case)
+	cited, known, err := g.caseNumbered(ctx, c, q.Purpose.Case)
+	if err != nil {
+		return nil, err
+	}
+	entitled := c.entitled(cited)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case !known:
 		n.facts.Reasons = []cases.Reason{"case-unknown"}
 		return nil, n.notUsable(c, said)
-	case err != nil:
-		return nil, err
-	case !c.entitled(cited):
+	case !entitled:
 		n.facts.Reasons = []cases.Reason{"caller-not-entitled"}
 		return nil, n.notUsable(c, said)
 	case !cited.IsOpen():

@@ -66,7 +66,7 @@ func (w *world) bodyOf(body any) []byte {
 func (w *world) token(system, method, path string, body []byte, change func(*token.Claims)) string {
 	w.t.Helper()
 	claims := token.Claims{
-		Issuer: system, Audience: gatewayID, Method: method, URL: publicURL + path, Body: token.BodyDigest(body), Operator: "clerk-7", Request: "req-" + must(token.NewID(w.now(), nil))(w.t),
+		Issuer: system, Audience: gatewayID, Method: method, URL: publicURL + path, Body: token.BodyDigest(body), Operator: "clerk-7", Request: must(token.NewID(w.now(), nil))(w.t),
 	}
 	if change != nil {
 		change(&claims)

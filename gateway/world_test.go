@@ -48,6 +48,7 @@ type world struct {
 	recorder *audit.Recorder
 	server   *httptest.Server
 	db       *store.DB
+	path     string // of its file
 	log      *tlog.Log
 	view     *tlog.View
 	auditor  *audit.Auditor
@@ -91,8 +92,9 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	ring := must(envelope.NewKeyring(nil, envelope.Key{ID: "e1", Secret: sm.Digest([]byte("envelope"))}))(t)
 	w.ring = ring
 	index := sm.Digest([]byte("index"))
+	w.path = filepath.Join(dir, "oncegate.db")
 	w.db = must(store.Open(t.Context(), store.Config{
-		Path: filepath.Join(dir, "oncegate.db"), Log: origin, Sealer: ring,
+		Path: w.path, Log: origin, Sealer: ring,
 		Digest: func(b []byte) []byte { d := sm.HMAC(index[:], b); return d[:] },
 	}))(t)
 	t.Cleanup(func() { _ = w.db.Close() })

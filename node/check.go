@@ -54,6 +54,7 @@ func (l *loader) checkMain() {
 	l.checkSystems()
 	l.checkLimits()
 	l.checkDocuments()
+	l.checkLives()
 }
 
 func (l *loader) checkGateway() {

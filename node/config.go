@@ -42,6 +42,9 @@ type Gateway struct {
 	Nodes      int      `yaml:"nodes"`       // how many nodes share the store; default 1
 	StatusList Duration `yaml:"status_list"` // for how long a published status list is believed offline, 1m to 720h: a revocation is known everywhere after it; default 24h
 	CopyLife   Duration `yaml:"copy_life"`   // how long an annotated copy (加注件) may be used, 1h to 8784h; default 720h, 30 days
+
+	AssertionLife Duration `yaml:"assertion_life"` // how long after it was signed an identity assertion may be used, 1m to 24h; default 1h
+	ConsentLife   Duration `yaml:"consent_life"`   // how long after it was given a consent stands at most, 1h to 43848h; default 8784h, 366 days
 }
 
 // TLS names the server's certificate chain and key, PEM. Both empty: plain HTTP, allowed on loopback or with behind_tls.

@@ -30,6 +30,8 @@ var mistakes = []mistake{
 	{"unknown key inside", MainFile, "  driver: sqlite\n  path: data", "  driver: sqlite\n  paht: data", "paht", `unknown key "paht"`, false},
 	{"wrong kind of value", MainFile, "decisions: [policy/grants_test.yaml]", "decisions: [policy/grants_test.yaml]\n\nlimits: {materials: many}", "many", "a whole number is expected", false},
 	{"no duration", MainFile, "  admin: 127.0.0.1:0", "  admin: 127.0.0.1:0\n  drain: soon", "soon", "is no duration", false},
+	{"assertions for a week", MainFile, "  public_url: ", "  assertion_life: 168h\n  public_url: ", "168h", "an assertion may be used for 1m to 24h", false},
+	{"consents for ten years", MainFile, "  department: ", "  consent_life: 87600h\n  department: ", "87600h", "a consent may stand for 1h to 43848h", false},
 	{"a list where one value is meant", MainFile, "  origin: gateway.example/log", "  origin: [gateway.example/log]", "[gateway", "one value is expected here", false},
 	{"plain HTTP beyond loopback", MainFile, "  listen: 127.0.0.1:", "  listen: 0.0.0.0:", "0.0.0.0:", "plain HTTP is served on loopback only", false},
 	{"no such department of a system", MainFile, "{id: acceptance, name: 综合窗口受理平台, department: service", "{id: acceptance, name: 综合窗口受理平台, department: nobody", "nobody", `no department "nobody"`, false},

@@ -328,6 +328,7 @@ func (n *Node) prepare(_ context.Context, s *Setup, was *running) (*running, err
 		Catalogue: s.Catalogue, Book: s.Book, Calendar: s.Calendar, Policy: s.Policy, Systems: s.Callers, Departments: departments,
 		Sources: opened.configs(s), Serves: s.Serves, Assertions: s.Asserters, Register: reg,
 		Documents: documents, CopyLife: time.Duration(s.Gateway.CopyLife),
+		AssertionLife: time.Duration(s.Gateway.AssertionLife), ConsentLife: time.Duration(s.Gateway.ConsentLife),
 	}}, nil
 }
 

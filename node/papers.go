@@ -79,6 +79,16 @@ func layoutsOf(c sheet.Config, catalogue *license.Catalogue) [sm.DigestSize]byte
 	return [sm.DigestSize]byte(h.Sum(nil))
 }
 
+// checkLives looks at how long what holders sign is good for.
+func (l *loader) checkLives() {
+	within := func(d Duration, least, most time.Duration) bool {
+		return d == 0 || time.Duration(d) >= least && time.Duration(d) <= most
+	}
+	g := l.setup.Gateway
+	l.unless(within(g.AssertionLife, time.Minute, 24*time.Hour), "$.gateway.assertion_life", "an assertion may be used for 1m to 24h")
+	l.unless(within(g.ConsentLife, time.Hour, 43848*time.Hour), "$.gateway.consent_life", "a consent may stand for 1h to 43848h")
+}
+
 // checkDocuments looks at what documents need besides.
 func (l *loader) checkDocuments() {
 	g := l.setup.Gateway

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -16,10 +18,29 @@ type casesView struct{ db *DB }
 
 var _ cases.Storage = casesView{}
 
-// Case returns the case. Its parties are opened; a row that was moved or altered is an error.
+// Case returns the case. Its parties are opened; a row that was moved or altered is an error. A number that nobody registered costs what
+// one costs that somebody did, read or remembered: a timing side channel would tell callers which numbers there are.
 func (v casesView) Case(ctx context.Context, no string) (cases.Case, error) {
-	return v.db.cases.get(no, func() (cases.Case, error) { return v.read(ctx, no) })
+	return v.db.cases.get(no, func() (c cases.Case, err error) {
+		unknown, err := v.db.unregistered.get(no, func() (error, error) {
+			c, err = v.read(ctx, no)
+			if errors.Is(err, fs.ErrNotExist) {
+				return err, nil // remembered
+			}
+			return nil, cmp.Or(err, errIsRegistered)
+		})
+		switch {
+		case err == nil:
+			return c, unknown
+		case errors.Is(err, errIsRegistered):
+			return c, nil
+		}
+		return cases.Case{}, err
+	})
 }
+
+// errIsRegistered keeps a case from being remembered as unknown.
+var errIsRegistered = errors.New("the case is registered")
 
 func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error) {
 	var r *caseRow
@@ -31,6 +52,7 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 		return c, fmt.Errorf("case could not be read: %w", err)
 	}
 	if r == nil {
+		v.db.openDecoy()
 		return c, fmt.Errorf("case is not registered: %w", fs.ErrNotExist)
 	}
 	c = cases.Case{
@@ -44,6 +66,27 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 		return cases.Case{}, fmt.Errorf("parties of the case could not be read: %w", err)
 	}
 	return c, nil
+}
+
+// openDecoy does what is done for a case that is registered: whoever asks for a number learns nothing from how long that takes (timing side
+// channel).
+func (db *DB) openDecoy() {
+	if db.decoy == nil {
+		return
+	}
+	var c cases.Case
+	_ = json.Unmarshal([]byte(db.decoy.parts), &c.Parts)
+	_ = db.unseal(db.decoy.parties, partiesAAD(db.decoy.no), &c.Parties)
+}
+
+// newDecoy makes a row as that of an ordinary case; there is no such case. A store that was opened without its keys has none.
+func (db *DB) newDecoy() *caseRow {
+	party := cases.Party{Role: cases.Applicant, Holder: license.HolderID{Type: "111", Code: "000000000000000000"}}
+	row, err := db.readyCase(cases.Case{No: "decoy", Parties: []cases.Party{party, party}})
+	if err != nil {
+		return nil
+	}
+	return row.(*caseRow)
 }
 
 func (v casesView) Received(ctx context.Context, no string) (all []cases.Received, err error) {
@@ -66,6 +109,7 @@ const selectConsent = "SELECT id, sealed_holder, system, types, matters, expires
 func (v casesView) Consent(ctx context.Context, id string) (cases.Consent, error) {
 	all, err := v.consents(ctx, selectConsent+"WHERE id = ?", id)
 	if err == nil && len(all) == 0 {
+		v.db.openDecoy() // as much as of one that is known, or the time would tell
 		err = fmt.Errorf("consent is unknown: %w", fs.ErrNotExist)
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,6 +76,81 @@ func TestCases(t *testing.T) {
 			t.Errorf("case changed by what was refused: %v, %v", got, err)
 		}
 	})
+}
+
+// A countingSealer counts what is opened.
+type countingSealer struct {
+	Sealer
+	opened atomic.Int64
+}
+
+func (s *countingSealer) Open(blob, aad []byte) ([]byte, error) {
+	s.opened.Add(1)
+	return s.Sealer.Open(blob, aad)
+}
+
+// A number of no case costs what one of a case costs, at first and again: the same is read, opened and remembered. So it is with consents.
+func TestUnknownCaseCostsTheSame(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		config := e.fresh(t)
+		sealer := &countingSealer{Sealer: config.Sealer}
+		config.Sealer = sealer
+		b := benchOn(t, mustOpen(t, config))
+		mustChange(t, b, cases.Register{Case: aCase("C-1")})
+		cost := func(no string) (opened int64) {
+			before := sealer.opened.Load()
+			if _, err := b.db.Cases().Case(t.Context(), no); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			return sealer.opened.Load() - before
+		}
+		mustChange(t, b, cases.Give{Consent: aConsent("k-1", "anna", "window")})
+		consent := func(id string) (opened int64) {
+			before := sealer.opened.Load()
+			if _, err := b.db.Cases().Consent(t.Context(), id); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+			return sealer.opened.Load() - before
+		}
+		if known, unknown := consent("k-1"), consent("k-2"); known != 1 || unknown != 1 {
+			t.Errorf("%d rows are opened of a consent, %d of none", known, unknown)
+		}
+		for range 3 {
+			if known, unknown := cost("C-1"), cost("C-2"); known != unknown {
+				t.Errorf("%d rows are opened of a case, %d of none", known, unknown)
+			}
+		}
+		if again := cost("C-2"); e.name == SQLite && again != 0 {
+			t.Error("that there is no such case is not remembered")
+		}
+		mustChange(t, b, cases.Register{Case: aCase("C-2")})
+		if got, err := b.db.Cases().Case(t.Context(), "C-2"); err != nil || got.No != "C-2" {
+			t.Errorf("a case that was unknown before: %v, %v", got, err)
+		}
+	})
+}
+
+// A case is seen by who asks after its record, however often it was unknown meanwhile.
+func TestUnknownCaseIsNotRememberedTooLong(t *testing.T) {
+	b := newBench(t, engine{SQLite, freshSQLite})
+	for i := range 50 {
+		no := fmt.Sprint("C-", i)
+		var done atomic.Bool
+		var readers sync.WaitGroup
+		for range 2 {
+			readers.Go(func() {
+				for !done.Load() {
+					_, _ = b.db.Cases().Case(t.Context(), no)
+				}
+			})
+		}
+		mustChange(t, b, cases.Register{Case: aCase(no)})
+		if _, err := b.db.Cases().Case(t.Context(), no); err != nil {
+			t.Errorf("%s: %v", no, err)
+		}
+		done.Store(true)
+		readers.Wait()
+	}
 }
 
 func TestClose(t *testing.T) {

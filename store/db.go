@@ -32,10 +32,13 @@ type DB struct {
 	follow   sync.Mutex    // one Follow at a time
 	batches  atomic.Uint64 // written by this process, for sweepEvery
 
+	decoy *caseRow // opened where a case is unknown; nil where nothing can be sealed or opened
+
 	// What was read before, SQLite only: nobody else writes there while this process holds the lock.
-	cases  *known[string, cases.Case]
-	latest *known[[32]byte, register.Version]
-	copies *known[[32]byte, register.Snapshot]
+	cases        *known[string, cases.Case]
+	unregistered *known[string, error] // numbers of no case, with the error that says so
+	latest       *known[[32]byte, register.Version]
+	copies       *known[[32]byte, register.Snapshot]
 }
 
 // How many rows are remembered: some megabytes of each.
@@ -81,7 +84,7 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 			return err
 		}
 		db.cases, db.latest = newKnown[string, cases.Case](knownCases), newKnown[[32]byte, register.Version](knownLatest)
-		db.copies = newKnown[[32]byte, register.Snapshot](knownCopies)
+		db.copies, db.unregistered = newKnown[[32]byte, register.Snapshot](knownCopies), newKnown[string, error](knownCases)
 	}
 	if err := db.migrate(ctx, db.write, mainSchema); err != nil {
 		return err
@@ -89,6 +92,7 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 	if db.number, err = db.enrol(ctx, db.config.Log); err != nil {
 		return err
 	}
+	db.decoy = db.newDecoy()
 	if err := db.openSearch(ctx); err != nil {
 		return fmt.Errorf("what search needs: %w", err)
 	}

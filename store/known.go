@@ -109,7 +109,7 @@ func (db *DB) hold(s *state) (release func()) {
 			copies = append(copies, key)
 		}
 	}
-	all := []func(){db.cases.hold(numbers), db.latest.hold(subjects), db.copies.hold(copies)}
+	all := []func(){db.cases.hold(numbers), db.unregistered.hold(numbers), db.latest.hold(subjects), db.copies.hold(copies)}
 	return func() {
 		for _, release := range all {
 			release()

@@ -2,6 +2,7 @@ package der
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/pem"
 	"errors"
 )
@@ -22,6 +23,12 @@ func Blocks(text []byte) (list []*pem.Block, err error) {
 	}
 	if bytes.Count(text, []byte(boundary)) != 4*len(list) { // two before and two behind the words BEGIN and END
 		return nil, ErrPEM
+	}
+	packed := bytes.Join(bytes.Fields(text), nil)
+	for _, block := range list { // one text for one content: the last character of base64 has bits that package pem does not look at
+		if !bytes.Contains(packed, base64.StdEncoding.AppendEncode(nil, block.Bytes)) {
+			return nil, ErrPEM
+		}
 	}
 	return list, nil
 }

@@ -396,10 +396,10 @@ func TestMesh(t *testing.T) {
 	if _, err := v.With(budget.Within(ctx)).Chain(m.Leaf, m.Authorities, certstest.Epoch, pki.License); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if err := v.With(count).Authority(m.Authorities[0], m.Authorities, certstest.Epoch); err == nil {
+	if _, err := v.With(count).Authority(m.Authorities[0], m.Authorities, certstest.Epoch); err == nil {
 		t.Error("an authority of a mesh leads to an anchor")
 	}
-	if err := v.Authority(w.Intermediate.Certificate(), nil, certstest.Epoch); err != nil {
+	if _, err := v.Authority(w.Intermediate.Certificate(), nil, certstest.Epoch); err != nil {
 		t.Error(err)
 	}
 }

@@ -232,10 +232,10 @@ func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at tim
 	return out, nil
 }
 
-// Authority checks that an authority leads to an anchor: who signs revocation data. Errors are those of Chain.
-func (v *Verifier) Authority(c *Certificate, intermediates []*Certificate, at time.Time) error {
-	_, err := v.climb(c, intermediates, at)
-	return err
+// Authority checks that an authority leads to an anchor: who signs revocation data. It returns the path there, the anchor last.
+// Errors are those of Chain.
+func (v *Verifier) Authority(c *Certificate, intermediates []*Certificate, at time.Time) ([]*Certificate, error) {
+	return v.climb(c, intermediates, at)
 }
 
 // A reached certificate is one that a search for an anchor has come to.
