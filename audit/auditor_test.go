@@ -264,7 +264,7 @@ func TestCallersTextsAreCommitments(t *testing.T) {
 	if err != nil || !slices.Equal(e.Cases, []string{number, number, number}) || e.CommittedRequestID != "rid-11010519491231002X" {
 		t.Errorf("opened %v %q, %v", e.Cases, e.CommittedRequestID, err)
 	}
-	if _, err := b.auditor.Erase(t.Context(), first.Index, "objection"); err != nil {
+	if err := b.auditor.Erase(t.Context(), b.record(t, audit.Draft{Operation: audit.OperationErase, System: "audit-office", Erase: &audit.Order{Index: &first.Index}}).Index); err != nil {
 		t.Fatal(err)
 	}
 	e, err = b.auditor.Evidence(t.Context(), first.Index)

@@ -83,7 +83,7 @@ func legible(inputs jsontext.Value) jsontext.Value {
 // the order; only when it is durable is anything erased.
 func (g *Gateway) erase(ctx context.Context, c *call, q api.EraseRequest) (*result, error) {
 	index := c.index()
-	c.note(map[string]string{"index": c.path("index"), "why": impersonal(q.Why)})
+	c.note(map[string]string{"index": c.path("index"), "why": impersonal(q.Why, license.DateOf(c.now))})
 	e, err := g.Auditor.Evidence(ctx, index)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
