@@ -15,7 +15,7 @@ import (
 // room.
 var floors = map[string]int{
 	"strictyaml": 0,
-	"license": 1, "tlog": 1, "api": 1, "sheet": 1,
+	"license":    1, "tlog": 1, "api": 1, "sheet": 1,
 	"cases": 2, "policy": 2, "audit": 2, "register": 2, "certs": 2,
 	"gateway": 3, "store": 3, "client": 3, "document": 3,
 	"adapters": 4, "console": 4,
