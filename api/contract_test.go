@@ -44,6 +44,7 @@ func TestOperations(t *testing.T) {
 		ids = append(ids, fmt.Sprintf("%s %s %s signed=%t body=%t", o.ID, o.Method, o.Path, o.Signed, o.Body))
 	}
 	want := []string{
+		"audit.erase POST /v1/audit/records/{index}/erase signed=true body=true",
 		"audit.evidence POST /v1/audit/records/{index} signed=true body=true",
 		"audit.export POST /v1/audit/export signed=true body=true",
 		"audit.receipt GET /v1/audit/records/{index}/receipt signed=true body=false",

@@ -576,6 +576,30 @@ type DocumentWanted struct {
 	Matter Word `json:"matter,omitempty,omitzero"`
 }
 
+// EraseAnswer defines model for EraseAnswer.
+type EraseAnswer struct {
+	// Index An index in the log, from 0.
+	Index Index `json:"index"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Parts Kinds of parts that the order erases; empty: an order before did.
+	Parts []string `json:"parts"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// EraseRequest defines model for EraseRequest.
+type EraseRequest struct {
+	// Why Why it is erased, such as a decision on an objection; recorded.
+	Why string `json:"why"`
+}
+
 // EvidenceAnswer defines model for EvidenceAnswer.
 type EvidenceAnswer struct {
 	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
@@ -586,6 +610,9 @@ type EvidenceAnswer struct {
 
 	// Erased Kinds of parts that were erased.
 	Erased []string `json:"erased"`
+
+	// ErasedBy The record that ordered it; absent: nothing was erased.
+	ErasedBy uint64 `json:"erased_by,omitempty,omitzero"`
 
 	// Inputs What each decision was made on, as kept.
 	Inputs jsontext.Value `json:"inputs"`
@@ -642,14 +669,23 @@ type EvidenceRequest struct {
 
 // ExportAnswer defines model for ExportAnswer.
 type ExportAnswer struct {
+	// Asked What the report is restricted to; absent members do not restrict. Persons are not named.
+	Asked ExportAsked `json:"asked,omitempty,omitzero"`
+
+	// Before As asked: the records of this page are older; absent: the first page.
+	Before uint64 `json:"before,omitempty,omitzero"`
+
 	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
 	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
 	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
 	// as you would the person's code.
 	Commitments Commitments `json:"commitments,omitempty,omitzero"`
 
-	// Complete False where more records matched than a report holds: narrow the period.
-	Complete  bool            `json:"complete"`
+	// Complete This answer alone holds all that matched. False on every page of several.
+	Complete bool `json:"complete"`
+
+	// Covered How many records the search index covers.
+	Covered   uint64          `json:"covered,omitempty,omitzero"`
 	Decisions []DecisionCount `json:"decisions"`
 
 	// From RFC 3339 in UTC with milliseconds.
@@ -658,12 +694,18 @@ type ExportAnswer struct {
 	From Time   `json:"from"`
 	Log  string `json:"log"`
 
+	// Next Where the next page begins; absent: this is the last.
+	Next uint64 `json:"next,omitempty,omitzero"`
+
 	// Nonce Unpadded base64url of 128 random bits.
-	Nonce     Nonce         `json:"nonce"`
-	Operation string        `json:"operation"`
-	Records   []AuditRecord `json:"records"`
-	Reuse     []MatterReuse `json:"reuse"`
-	Size      uint64        `json:"size"`
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Previous As asked: the digest of the answer of the page before; absent: the first page.
+	Previous string        `json:"previous,omitempty,omitzero"`
+	Records  []AuditRecord `json:"records"`
+	Reuse    []MatterReuse `json:"reuse"`
+	Size     uint64        `json:"size"`
 
 	// Time RFC 3339 in UTC with milliseconds.
 	//
@@ -675,12 +717,31 @@ type ExportAnswer struct {
 	// Example: 2026-11-23T01:00:00.000Z
 	To Time `json:"to"`
 
-	// Total Records in this report.
+	// Total Records in this answer.
 	Total int `json:"total"`
+}
+
+// ExportAsked What the report is restricted to; absent members do not restrict. Persons are not named.
+type ExportAsked struct {
+	Case     string `json:"case,omitempty,omitzero"`
+	Decision string `json:"decision,omitempty,omitzero"`
+
+	// Holder To one holder.
+	Holder      bool   `json:"holder,omitempty,omitzero"`
+	LicenseType string `json:"license_type,omitempty,omitzero"`
+	Matter      string `json:"matter,omitempty,omitzero"`
+	Operation   string `json:"operation,omitempty,omitzero"`
+
+	// Operator To one operator.
+	Operator bool   `json:"operator,omitempty,omitzero"`
+	System   string `json:"system,omitempty,omitzero"`
 }
 
 // ExportRequest What to report; absent members do not restrict.
 type ExportRequest struct {
+	// Before `next` of the page before; absent: the first page.
+	Before uint64 `json:"before,omitempty,omitzero"`
+
 	// Case A case number (办件编号), as the registering system gave it.
 	//
 	// Example: SP-2026-000123
@@ -702,12 +763,18 @@ type ExportRequest struct {
 	// LicenseType An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 	LicenseType Word `json:"license_type,omitempty,omitzero"`
 
+	// Limit At most so many records a page; absent: 1000.
+	Limit int `json:"limit,omitempty,omitzero"`
+
 	// Matter An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 	Matter Word `json:"matter,omitempty,omitzero"`
 
 	// Operation An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 	Operation Word   `json:"operation,omitempty,omitzero"`
 	Operator  string `json:"operator,omitempty,omitzero"`
+
+	// Previous Unpadded base64url of the SM3 of the RFC 8785 bytes of the answer before.
+	Previous string `json:"previous,omitempty,omitzero"`
 
 	// System An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 	System Word `json:"system,omitempty,omitzero"`
@@ -1668,6 +1735,9 @@ type AuditExportJSONRequestBody = ExportRequest
 
 // AuditEvidenceJSONRequestBody defines body for AuditEvidence for application/json ContentType.
 type AuditEvidenceJSONRequestBody = EvidenceRequest
+
+// AuditEraseJSONRequestBody defines body for AuditErase for application/json ContentType.
+type AuditEraseJSONRequestBody = EraseRequest
 
 // AuditReuseJSONRequestBody defines body for AuditReuse for application/json ContentType.
 type AuditReuseJSONRequestBody = ReuseRequest

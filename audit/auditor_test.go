@@ -264,7 +264,7 @@ func TestCallersTextsAreCommitments(t *testing.T) {
 	if err != nil || !slices.Equal(e.Cases, []string{number, number, number}) || e.CommittedRequestID != "rid-11010519491231002X" {
 		t.Errorf("opened %v %q, %v", e.Cases, e.CommittedRequestID, err)
 	}
-	if _, err := b.auditor.Erase(t.Context(), first.Index, "objection"); err != nil {
+	if err := b.auditor.Erase(t.Context(), b.record(t, audit.Draft{Operation: audit.OperationErase, System: "audit-office", Erase: &audit.Order{Index: &first.Index}}).Index); err != nil {
 		t.Fatal(err)
 	}
 	e, err = b.auditor.Evidence(t.Context(), first.Index)
@@ -294,36 +294,75 @@ func TestSearchShowsTampering(t *testing.T) {
 	}
 }
 
+// TestErase: what is gone names the record that ordered it; what is gone without an order, or beside it, is damage.
 func TestErase(t *testing.T) {
 	b := newBench(t)
-	index := b.record(t, draft()).Index
-	recorded, err := b.auditor.Erase(t.Context(), index, "objection")
-	if err != nil {
+	index, other := b.record(t, draft()).Index, b.record(t, draft()).Index
+	step := audit.StepPart + "request"
+	if err := b.storage.Erase(t.Context(), other); err != nil { // by somebody with the database
 		t.Fatal(err)
 	}
-	e, err := b.auditor.Evidence(t.Context(), index)
-	if err != nil {
-		t.Fatalf("an erased record: %v", err)
+	e, err := b.auditor.Evidence(t.Context(), other)
+	if !errors.Is(err, audit.ErrAltered) || states(e.Steps)[step] != license.Failed || e.ErasedBy != nil || len(e.Erased()) != 0 {
+		t.Errorf("zeroed without an order: %v, %+v", err, e.Steps)
+	}
+	d := draft()
+	d.Operation, d.Uses, d.Inputs, d.Erase = audit.OperationErase, nil, "objection 2026-3", &audit.Order{Index: &index}
+	order := b.record(t, d).Index
+	if e, err := b.auditor.Evidence(t.Context(), index); err != nil || e.Request == nil {
+		t.Errorf("ordered and not carried out: %v", err)
+	}
+	for range 2 {
+		if err := b.auditor.Erase(t.Context(), order); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, err = b.auditor.Evidence(t.Context(), index)
+	if err != nil || e.ErasedBy == nil || *e.ErasedBy != order || strings.Join(e.Erased(), " ") != "request person" {
+		t.Fatalf("an erased record: %v, %+v", err, e)
 	}
 	if e.Request != nil || e.Operator != "" || e.Holders[0] != (license.HolderID{}) || e.Inputs == nil {
 		t.Errorf("after erasure the evidence is %+v", e)
 	}
 	got := states(e.Steps)
 	for name, want := range map[string]license.StepState{
-		audit.StepEvidence: license.OK, audit.StepPart + "inputs": license.OK, audit.StepPart + "request": license.NotCheckable,
+		audit.StepEvidence: license.OK, audit.StepPart + "inputs": license.OK, step: license.NotCheckable,
 		audit.StepToken: license.NotCheckable, audit.StepCommitments: license.NotCheckable,
 	} {
 		if got[name] != want {
 			t.Errorf("step %s is %s, want %s", name, got[name], want)
 		}
 	}
-	own, err := b.auditor.Evidence(t.Context(), recorded.Index)
-	if err != nil || own.Record.Operation != audit.OperationErase || string(own.Inputs) != `{"index":0,"reason":"objection"}` {
+	if _, err := b.auditor.Evidence(t.Context(), other); !errors.Is(err, audit.ErrAltered) {
+		t.Errorf("an order about another record excuses damage: %v", err)
+	}
+	own, err := b.auditor.Evidence(t.Context(), order)
+	if err != nil || own.Order == nil || *own.Order.Index != index || string(own.Inputs) != `"objection 2026-3"` {
 		t.Errorf("record of the erasure: %+v, %v", own, err)
 	}
-	before := len(b.storage.entries)
-	if _, err := b.auditor.Erase(t.Context(), 99, "objection"); !errors.Is(err, fs.ErrNotExist) || len(b.storage.entries) != before {
-		t.Errorf("erase beyond the head: %v", err)
+	// The order itself may lose its persons, to an order of its own, and still excuses what it ordered.
+	d.Erase = &audit.Order{Index: &order}
+	if err := b.auditor.Erase(t.Context(), b.record(t, d).Index); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := b.auditor.Evidence(t.Context(), index); err != nil || *e.ErasedBy != order {
+		t.Errorf("after the order's own persons were erased: %v", err)
+	}
+	for _, none := range []uint64{index, 99} {
+		if err := b.auditor.Erase(t.Context(), none); !errors.Is(err, audit.ErrNoOrder) && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("record %d is no order: %v", none, err)
+		}
+	}
+	// The inputs are erased by nothing.
+	last := b.record(t, draft()).Index
+	b.storage.entries[last].Sealed[1].Blob = nil
+	if _, err := b.auditor.Evidence(t.Context(), last); !errors.Is(err, audit.ErrAltered) {
+		t.Errorf("inputs are gone: %v", err)
+	}
+	// What an order of another evidence says is not believed.
+	b.storage.entries[order].Sealed = b.storage.entries[other].Sealed
+	if _, err := b.auditor.Evidence(t.Context(), index); !errors.Is(err, audit.ErrAltered) {
+		t.Errorf("the order was forged: %v", err)
 	}
 }
 
@@ -342,9 +381,37 @@ func TestRetain(t *testing.T) {
 	}
 	for i := range uint64(4) {
 		e, err := b.auditor.Evidence(t.Context(), i)
-		if err != nil || (e.Request == nil) != (i < 2) {
-			t.Errorf("record %d: request %v, %v", i, e.Request, err)
+		if err != nil || (e.Request == nil) != (i < 2) || i < 2 && *e.ErasedBy != 4 {
+			t.Errorf("record %d: request %v, by %v, %v", i, e.Request, e.ErasedBy, err)
 		}
+	}
+	if _, err := b.auditor.Retain(t.Context(), noon.Add(3*time.Hour), nil); err != nil { // a later run covers them too
+		t.Fatal(err)
+	}
+	for i, want := range []uint64{4, 4, 5} {
+		if e, err := b.auditor.Evidence(t.Context(), uint64(i)); err != nil || *e.ErasedBy != want {
+			t.Errorf("record %d was erased by %v, %v, want %d", i, e.ErasedBy, err, want)
+		}
+	}
+	// An order as it was written before orders had a member of their own.
+	if _, err := b.recorder.RecordOwn(t.Context(), audit.Own{Operation: audit.OperationErase, Inputs: map[string]any{"index": 6, "reason": "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	b.record(t, draft())
+	if err := b.storage.Erase(t.Context(), 7); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.recorder.RecordOwn(t.Context(), audit.Own{Operation: audit.OperationErase, Inputs: map[string]any{"index": 7, "reason": "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := b.auditor.Evidence(t.Context(), 7); err != nil || *e.ErasedBy != 8 {
+		t.Errorf("by an order of the old form: %v, %v", e.ErasedBy, err)
+	}
+	if err := b.storage.Erase(t.Context(), 3); err != nil { // newer than any order
+		t.Fatal(err)
+	}
+	if _, err := b.auditor.Evidence(t.Context(), 3); !errors.Is(err, audit.ErrAltered) {
+		t.Errorf("zeroed and newer than what was ordered: %v", err)
 	}
 	if last := b.storage.entries[4].Index; last.Operation != audit.OperationRetain || last.System != "gateway" {
 		t.Errorf("the run's own record: %+v", last)

@@ -25,6 +25,10 @@ type Draft struct {
 	// returns. Reasons are the real reasons of refusals. Both stand in the sealed evidence only.
 	Inputs, Reasons any
 
+	// Erase is what the record orders to be erased, nil if it is no order. It stands in the sealed evidence, where it outlives every
+	// erasure. Auditor.Erase carries it out.
+	Erase *Order
+
 	Claim   *Claim // the call's jti; nil where none is claimed
 	Changes []any  // what else commits with the record
 

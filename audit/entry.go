@@ -98,9 +98,8 @@ type Storage interface {
 	ByJTI(ctx context.Context, system, jti string) (uint64, error)
 	// PolicySet returns the files of an activated set; fs.ErrNotExist if unknown.
 	PolicySet(ctx context.Context, digest string) ([]File, error)
-	// Reuse counts, over records in the period (from inclusive, to exclusive), materials needed (IndexUse.Need 1 and 3) and those met
-	// from source (Decision "met"), per matter, in the order of their codes; a case's material counts once, by the last use
-	// in the period. An empty matter means all.
+	// Reuse counts the uses of the records in the period (from inclusive, to exclusive) as cases.Tally does, where a record is a check,
+	// and Decision the state: per matter, in the order of their codes. An empty matter means all.
 	Reuse(ctx context.Context, from, to time.Time, matter string) ([]Reuse, error)
 	// Erase deletes the blobs of the sealed request and person parts of one record; their digests stay and the log still
 	// verifies. Erasing again changes nothing; fs.ErrNotExist if there is no such index.
@@ -117,9 +116,9 @@ type Storage interface {
 	Horizon(ctx context.Context) (time.Time, error)
 }
 
-// A Reuse is the reuse rate of one matter: materials met from source out of those required.
+// A Reuse is the reuse rate of one matter, cases.Reuse: materials met from source out of those required.
 type Reuse struct {
-	Matter      string `json:"matter"`
-	Numerator   int    `json:"numerator"`
-	Denominator int    `json:"denominator"`
+	Matter      string
+	Numerator   int
+	Denominator int
 }

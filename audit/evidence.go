@@ -30,12 +30,14 @@ type (
 		Token string `json:"token"`
 	}
 	inputsPart struct {
+		Erase   *Order         `json:"erase,omitempty"`
 		Inputs  jsontext.Value `json:"inputs"`
 		Reasons jsontext.Value `json:"reasons"`
 	}
 	inputsDraft struct { // as it is written
-		Inputs  any `json:"inputs"`
-		Reasons any `json:"reasons"`
+		Erase   *Order `json:"erase,omitempty"`
+		Inputs  any    `json:"inputs"`
+		Reasons any    `json:"reasons"`
 	}
 	personPart struct {
 		Code string `json:"code"`
@@ -147,7 +149,7 @@ func (c Config) seal(d Draft, persons people, random *chance) ([]Sealed, error) 
 			return nil, err
 		}
 	}
-	if err := add(KindInputs, inputsDraft{d.Inputs, d.Reasons}); err != nil {
+	if err := add(KindInputs, inputsDraft{d.Erase, d.Inputs, d.Reasons}); err != nil {
 		return nil, err
 	}
 	for _, p := range persons {

@@ -1,7 +1,6 @@
 package audit_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 
 	"oncegate/audit"
 	"oncegate/audit/audittest"
+	"oncegate/cases"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
@@ -172,28 +172,21 @@ func (m *memory) PolicySet(_ context.Context, digest string) ([]audit.File, erro
 	return files, nil
 }
 
-func (m *memory) Reuse(_ context.Context, from, to time.Time, matter string) ([]audit.Reuse, error) {
+func (m *memory) Reuse(_ context.Context, from, to time.Time, matter string) (rates []audit.Reuse, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	last := map[[3]string]string{}
-	for _, e := range m.entries[:m.covered] {
+	var all []cases.Judged
+	for i, e := range m.entries[:m.covered] {
 		for _, u := range e.Index.Uses {
-			if (u.Need == 1 || u.Need == 3) && fits(audit.Query{From: from, To: to}, e.Index) && (matter == "" || matter == u.Matter) {
-				last[[3]string{u.Matter, u.Case, u.Material}] = u.Decision
+			if fits(audit.Query{From: from, To: to}, e.Index) && (matter == "" || matter == u.Matter) {
+				all = append(all, cases.Judged{Matter: u.Matter, Case: u.Case, Material: u.Material, Check: int64(i), Need: cases.Need(u.Need), State: cases.State(u.Decision)})
 			}
 		}
 	}
-	rates := map[string]audit.Reuse{}
-	for key, decision := range last {
-		r := rates[key[0]]
-		r.Matter = key[0]
-		r.Denominator++
-		if decision == "met" {
-			r.Numerator++
-		}
-		rates[key[0]] = r
+	for _, r := range cases.TallyOf(all).Matters() {
+		rates = append(rates, audit.Reuse(r))
 	}
-	return slices.SortedFunc(maps.Values(rates), func(a, b audit.Reuse) int { return cmp.Compare(a.Matter, b.Matter) }), nil
+	return rates, nil
 }
 
 func (m *memory) Erase(_ context.Context, index uint64) error {

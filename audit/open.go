@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -29,8 +30,15 @@ type Evidence struct {
 
 	CommittedRequestID string // the id behind request_commitment; empty if there is none or it was erased
 
+	// ErasedBy is the record that ordered the erasure of the parts that are not there any more; nil if all are there, or if no order
+	// was found: then their steps have failed.
+	ErasedBy *uint64
+	Order    *Order // what the record itself orders to be erased; nil if it is no order
+
 	// Steps say what was checked: the record, its list of parts, each part, the token, every commitment.
 	Steps []license.Step
+
+	parts []Sealed
 }
 
 // A Request is the call as it came.
@@ -48,10 +56,12 @@ func (a *Auditor) Evidence(ctx context.Context, index uint64) (Evidence, error) 
 	if err != nil {
 		return e, fmt.Errorf("read record %d: %w", index, err)
 	}
+	e.parts = sealed
 	e.Record, err = ParseRecord(leaf)
 	e.checks().add(StepRecord, err)
 	if err == nil {
-		a.config.open(&e, sealed)
+		gone := func() gone { return a.orderOf(ctx, index, e.Record) }
+		a.config.open(&e, sealed, gone)
 	}
 	if failed := e.checks().failed(); failed != "" {
 		return e, fmt.Errorf("open evidence of record %d: %s: %w", index, failed, ErrAltered)
@@ -61,7 +71,8 @@ func (a *Auditor) Evidence(ctx context.Context, index uint64) (Evidence, error) 
 
 func (e *Evidence) checks() *checks { return (*checks)(&e.Steps) }
 
-func (c Config) open(e *Evidence, sealed []Sealed) {
+// open opens the parts. order is asked once, where a part is not there.
+func (c Config) open(e *Evidence, sealed []Sealed, order func() gone) {
 	var err error
 	if c.evidenceDigest(sealed) != e.Record.Evidence {
 		err = errors.New("the parts are not those, or not in the order, that the record names")
@@ -70,10 +81,10 @@ func (c Config) open(e *Evidence, sealed []Sealed) {
 	if err != nil {
 		return // no digest beside the blobs can be believed
 	}
-	persons, erased := people{}, false
+	persons, erased, order := people{}, false, sync.OnceValue(order)
 	for _, part := range sealed {
 		if part.Blob == nil {
-			e.checks().unknown(StepPart+part.Kind, "the part was erased")
+			e.gone(part.Kind, order())
 			erased = erased || part.Kind == KindPerson
 			continue
 		}
@@ -81,6 +92,21 @@ func (c Config) open(e *Evidence, sealed []Sealed) {
 	}
 	e.token(c)
 	e.people(persons, erased)
+}
+
+// gone reports a part that is not there.
+func (e *Evidence) gone(kind string, why gone) {
+	switch {
+	case kind == KindInputs:
+		e.checks().add(StepPart+kind, errors.New("the part is not there, and no order erases parts of this kind"))
+	case why.by != nil:
+		e.ErasedBy = why.by
+		e.checks().unknown(StepPart+kind, fmt.Sprintf("the part was erased by order of record %d", *why.by))
+	case why.behind:
+		e.checks().unknown(StepPart+kind, "the part is not there, and the search index is too far behind to find who ordered its erasure")
+	default:
+		e.checks().add(StepPart+kind, errors.New("the part is not there, and no record ordered its erasure"))
+	}
 }
 
 // openPart opens one part and takes what it holds into e or persons.
@@ -98,7 +124,7 @@ func (c Config) openPart(e *Evidence, persons *people, part Sealed) error {
 	case KindInputs:
 		var inputs inputsPart
 		err = json.Unmarshal(text, &inputs)
-		e.Inputs, e.Reasons = inputs.Inputs, inputs.Reasons
+		e.Inputs, e.Reasons, e.Order = inputs.Inputs, inputs.Reasons, inputs.Erase
 	case KindPerson:
 		var p person
 		if p, err = c.readPerson(text); err == nil {

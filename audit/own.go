@@ -10,6 +10,7 @@ type Own struct {
 	RequestID string // may be empty
 	Policy    string // digest of the policy set in force; empty before the first
 	Inputs    any    // what was done, without personal codes: sealed with the record
+	Erase     *Order // as Draft.Erase
 	Changes   []any  // such as PolicySet
 }
 
@@ -25,6 +26,7 @@ func (r *Recorder) RecordOwn(ctx context.Context, own Own) (Recorded, error) {
 		RequestID: own.RequestID,
 		Policy:    own.Policy,
 		Inputs:    own.Inputs,
+		Erase:     own.Erase,
 		Changes:   own.Changes,
 	})
 }

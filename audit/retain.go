@@ -4,39 +4,59 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"oncegate/license"
 )
 
 // retainStep is how many records one step of Retain erases, so that others come between.
 const retainStep = 500
 
-// Operations of the records that erasure leaves.
+// Operations of the records that order an erasure.
 const (
 	OperationErase  = "audit.erase"
 	OperationRetain = "audit.retain"
 )
 
-// Erase deletes what personal evidence stands beside one record, the request and the persons, and leaves a record of its
-// own first, so that no evidence is gone without a trace. reason is a stable code, such as "objection". The log still
-// verifies, and the record still says what was decided. The error is fs.ErrNotExist if there is no such record.
-func (a *Auditor) Erase(ctx context.Context, index uint64, reason string) (Recorded, error) {
-	if _, _, err := a.config.Storage.Entry(ctx, index); err != nil {
-		return Recorded{}, fmt.Errorf("erase evidence of record %d: %w", index, err)
-	}
-	recorded, err := a.own(ctx, Own{Operation: OperationErase, Inputs: map[string]any{"index": index, "reason": reason}})
-	if err != nil {
-		return Recorded{}, fmt.Errorf("erase evidence of record %d: %w", index, err)
-	}
-	if err := a.config.Storage.Erase(ctx, index); err != nil {
-		return recorded, fmt.Errorf("erase evidence of record %d: %w", index, err)
-	}
-	return recorded, nil
+// An Order is what a record orders to be erased: the request and the persons, never the inputs, of one record or of all from before a
+// moment. The erased parts' digests stay, and the log still verifies.
+type Order struct {
+	Index  *uint64 `json:"index,omitempty"`  // of the record; or
+	Before string  `json:"before,omitempty"` // records with an earlier time, in TimeFormat
 }
 
-// Retain erases, as Erase does, the evidence of every record from before a moment (留存期满), and leaves one record of its
-// own for the whole run, before it begins, and none where nothing is old enough. Evidence of a log from before a recovery is
-// erased too. It returns how many records' evidence is gone; a run that was broken off is continued by the next one. progress
-// may be nil.
+// covers reports whether the order is about a record.
+func (o *Order) covers(index uint64, r Record) bool {
+	return o != nil && (o.Index != nil && *o.Index == index || o.Before != "" && r.Time < o.Before)
+}
+
+// ErrNoOrder says that a record orders no erasure of one record.
+var ErrNoOrder = errors.New("the record orders no erasure")
+
+// Erase carries out the order that a record gives (Draft.Erase, with an index): so no evidence is gone without a record that says who
+// ordered it and why. Carrying it out again changes nothing. The error is ErrNoOrder, or fs.ErrNotExist if there is no such record.
+func (a *Auditor) Erase(ctx context.Context, order uint64) error {
+	evidence, err := a.Evidence(ctx, order)
+	if err == nil && (evidence.Order == nil || evidence.Order.Index == nil) {
+		err = ErrNoOrder
+	}
+	if err == nil {
+		err = a.config.Storage.Erase(ctx, *evidence.Order.Index)
+	}
+	if err != nil {
+		return fmt.Errorf("erase evidence by order of record %d: %w", order, err)
+	}
+	return nil
+}
+
+// Retain erases the evidence of every record from before a moment (留存期满), and leaves one record of its own for the whole run, before
+// it begins, and none where nothing is old enough: the order that its erased parts name. Evidence of a log from before a recovery is
+// erased too. It returns how many records' evidence is gone; a run that was broken off is continued by the next one. progress may be
+// nil.
 func (a *Auditor) Retain(ctx context.Context, before time.Time, progress func(done int)) (int, error) {
 	if found, err := a.config.Storage.Erasable(ctx, before); err != nil || !found {
 		if err != nil {
@@ -44,8 +64,8 @@ func (a *Auditor) Retain(ctx context.Context, before time.Time, progress func(do
 		}
 		return 0, err
 	}
-	inputs := map[string]any{"before": before.UTC().Format(TimeFormat)}
-	if _, err := a.own(ctx, Own{Operation: OperationRetain, Inputs: inputs}); err != nil {
+	order := &Order{Before: before.UTC().Format(TimeFormat)}
+	if _, err := a.own(ctx, Own{Operation: OperationRetain, Inputs: map[string]any{"before": order.Before}, Erase: order}); err != nil {
 		return 0, fmt.Errorf("erase old evidence: %w", err)
 	}
 	for done := 0; ; {
@@ -60,6 +80,105 @@ func (a *Auditor) Retain(ctx context.Context, before time.Time, progress func(do
 			progress(done)
 		}
 	}
+}
+
+// gone says why parts of a record are not there.
+type gone struct {
+	by     *uint64 // the record that ordered it; nil if none was found
+	behind bool    // there may be one, too new to be found
+}
+
+// orderOf finds the record that ordered the erasure of another one's evidence: the first order that covers it. Orders are sought by
+// their operation, which anybody with the database could forge; what they say is believed because it is sealed and named by its record.
+func (a *Auditor) orderOf(ctx context.Context, index uint64, r Record) gone {
+	page, err := a.catchUp(ctx)
+	if err != nil {
+		return gone{behind: true}
+	}
+	var first *uint64
+	for _, operation := range []string{OperationErase, OperationRetain} {
+		found, err := a.firstOrder(ctx, operation, index, r)
+		if err != nil {
+			return gone{behind: true}
+		}
+		if found != nil && (first == nil || *found < *first) {
+			first = found
+		}
+	}
+	if first == nil {
+		return gone{behind: page.Covered < page.Size}
+	}
+	return gone{by: first}
+}
+
+// firstOrder walks the orders of one kind from the newest back to the record.
+func (a *Auditor) firstOrder(ctx context.Context, operation string, index uint64, r Record) (first *uint64, err error) {
+	for query := (Query{Operation: operation, Limit: MaxPage}); ; {
+		rows, err := a.config.Storage.Search(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			if row.Index <= index { // an order is newer than what it is about
+				return first, nil
+			}
+			order := a.order(ctx, row)
+			if order.covers(index, r) {
+				at := row.Index
+				first = &at
+			} else if first != nil && operation == OperationRetain { // later runs erase more, earlier ones less
+				return first, nil
+			}
+		}
+		if len(rows) < query.Limit {
+			return first, nil
+		}
+		query.Before = rows[len(rows)-1].Index
+	}
+}
+
+// order opens what a record orders, nil if it is no order or does not hold.
+func (a *Auditor) order(ctx context.Context, row Row) *Order {
+	leaf, sealed, err := a.config.Storage.Entry(ctx, row.Index)
+	if err != nil {
+		return nil
+	}
+	e := Evidence{Index: row.Index}
+	if e.Record, err = ParseRecord(leaf); err != nil || e.Record.Operation != OperationErase && e.Record.Operation != OperationRetain {
+		return nil
+	}
+	a.config.open(&e, sealed, func() gone { return gone{behind: true} }) // an order's own request may be erased: its inputs say all
+	if e.checks().failed() != "" {
+		return nil
+	}
+	if e.Order == nil { // as it was written before orders had a member of their own
+		var old Order
+		if json.Unmarshal(e.Inputs, &old) == nil {
+			return &old
+		}
+	}
+	return e.Order
+}
+
+// Erased are the kinds of parts that an order erased.
+func (e Evidence) Erased() (kinds []string) {
+	for _, s := range e.Steps {
+		if kind, ok := strings.CutPrefix(s.Name, StepPart); ok && s.State == license.NotCheckable && !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
+}
+
+// Erasable are the kinds of parts that an order would erase: they are there.
+func (e Evidence) Erasable() []string {
+	kinds := []string{}
+	for _, kind := range []string{KindRequest, KindPerson} {
+		if slices.ContainsFunc(e.parts, func(p Sealed) bool { return p.Kind == kind && p.Blob != nil }) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
 }
 
 // Purge forgets the jti of calls that expired before a moment. The horizon that Storage keeps refuses them from then on, so

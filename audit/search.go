@@ -168,8 +168,7 @@ func (a *Auditor) found(row Row) Found {
 	return Found{Log: row.Log, Index: row.Index, Record: record}
 }
 
-// Reuse returns the reuse rate of each matter in a period, materials met from source out of those required, with both
-// numbers. An empty matter means all.
+// Reuse returns the reuse rate of each matter in a period, as cases.Tally defines it. An empty matter means all.
 func (a *Auditor) Reuse(ctx context.Context, from, to time.Time, matter string) ([]Reuse, error) {
 	if _, err := a.catchUp(ctx); err != nil {
 		return nil, fmt.Errorf("count reuse: %w", err)

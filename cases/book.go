@@ -2,14 +2,24 @@ package cases
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"oncegate/license"
 )
 
-// A Book is the list of matters a city knows: data with a list id and version, never code.
+// A Book is the list of matters a city knows: data with a list id and version, never code. Codes must not change after the first
+// look-up; a matter may be appended. A Book must not be copied.
 type Book struct {
 	List    string   `yaml:"list"`    // list id with version, such as "example-city-matters/2026-11"
 	Matters []Matter `yaml:"matters"` //
+
+	index atomic.Pointer[matterIndex]
+}
+
+// A matterIndex finds a matter by its code.
+type matterIndex struct {
+	at   map[string]int // the first of a code
+	size int            // how many matters there were
 }
 
 // Routes (免提交) of a material.
@@ -29,12 +39,21 @@ const (
 
 // Matter returns the matter with a code.
 func (b *Book) Matter(code string) (Matter, bool) {
-	for _, m := range b.Matters {
-		if m.Code == code {
-			return m, true
+	index := b.index.Load()
+	if index == nil || index.size != len(b.Matters) {
+		index = &matterIndex{at: make(map[string]int, len(b.Matters)), size: len(b.Matters)}
+		for i := range b.Matters {
+			if _, twice := index.at[b.Matters[i].Code]; !twice {
+				index.at[b.Matters[i].Code] = i
+			}
 		}
+		b.index.Store(index)
 	}
-	return Matter{}, false
+	at, ok := index.at[code]
+	if !ok {
+		return Matter{}, false
+	}
+	return b.Matters[at], true
 }
 
 // MattersOf returns the matters a case is about: its own, or for a chain those of its parts in the chain's order. A chain

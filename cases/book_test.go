@@ -1,8 +1,10 @@
 package cases_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"oncegate/cases"
 	"oncegate/license"
@@ -109,5 +111,44 @@ func TestRolesOf(t *testing.T) {
 	}
 	if roles := couple().RolesOf(bert); !slices.Equal(roles, []string{"spouse", "co_owner"}) {
 		t.Errorf("roles %v", roles)
+	}
+}
+
+// A look-up does not walk the book: a province has tens of thousands of matters, and a call looks one up several times.
+func TestMatterInLargeBook(t *testing.T) {
+	var b cases.Book
+	add := func(n int) {
+		for i := len(b.Matters); i < n; i++ {
+			b.Matters = append(b.Matters, cases.Matter{Code: fmt.Sprint("M-", i), Name: fmt.Sprint("matter ", i)})
+		}
+	}
+	lookup := func(code string) time.Duration {
+		const times = 1000
+		begun := time.Now()
+		for range times {
+			if m, ok := b.Matter(code); !ok || m.Code != code {
+				t.Fatalf("%s: %v, %v", code, m.Code, ok)
+			}
+		}
+		return time.Since(begun) / times
+	}
+	add(50_000)
+	lookup("M-0") // the first one reads the book
+	fastest := time.Hour
+	for range 5 {
+		fastest = min(fastest, lookup("M-49999"))
+	}
+	if fastest > 10*time.Microsecond {
+		t.Errorf("the last of %d matters is found in %s", len(b.Matters), fastest)
+	}
+	add(50_001)
+	lookup("M-50000") // what is appended is found
+	if _, ok := b.Matter("M-50001"); ok {
+		t.Error("found what is not there")
+	}
+	b.Matters[7].Name = "renamed"
+	b.Matters = append(b.Matters, cases.Matter{Code: "M-7", Name: "second"})
+	if m, _ := b.Matter("M-7"); m.Name != "renamed" {
+		t.Errorf("of two matters with one code the first counts, not %s", m.Name)
 	}
 }

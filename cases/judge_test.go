@@ -193,26 +193,3 @@ func TestConclude(t *testing.T) {
 		}
 	}
 }
-
-func TestTally(t *testing.T) {
-	j := func(matter, material string, need cases.Need, state cases.State) cases.Judgement {
-		return cases.Judgement{Matter: matter, Material: material, Need: need, State: state}
-	}
-	tally := cases.Tally{From: "2026-11-01", To: "2026-11-30"}
-	tally.Add("1", "2026-10-31", []cases.Judgement{j("A", "before", 1, cases.Met)})
-	tally.Add("1", "2026-12-01", []cases.Judgement{j("A", "after", 1, cases.Met)})
-	tally.Add("1", "2026-11-01", []cases.Judgement{j("A", "a", 1, cases.Met), j("A", "b", 3, cases.Unavailable), j("A", "c", 2, cases.Met)})
-	tally.Add("1", "2026-11-30", []cases.Judgement{j("A", "a", 1, cases.Met), j("A", "b", 3, cases.Met)}) // again: counts once
-	tally.Add("2", "2026-11-02", []cases.Judgement{j("A", "a", 1, cases.Met), j("A", "a", 1, cases.Missing), j("B", "a", 1, cases.Met)})
-	tally.Add("3", "2026-11-03", []cases.Judgement{{Matter: "A", Material: "a", Need: 1, State: cases.Missing, Covered: cases.HowUploaded}})
-	want := []cases.Reuse{
-		{Matter: "A", From: "2026-11-01", To: "2026-11-30", Numerator: 2, Denominator: 4},
-		{Matter: "B", From: "2026-11-01", To: "2026-11-30", Numerator: 1, Denominator: 1},
-	}
-	if diff := cmp.Diff(want, tally.Matters()); diff != "" {
-		t.Errorf("by matter (-want +got):\n%s", diff)
-	}
-	if total := tally.Total(); total.Numerator != 3 || total.Denominator != 5 || total.Matter != "" {
-		t.Errorf("total %+v", total)
-	}
-}

@@ -1,81 +1,119 @@
 package cases
 
 import (
+	"cmp"
 	"maps"
 	"slices"
-
-	"oncegate/license"
 )
 
-// Reuse is the reuse rate of a matter in a period: materials met from the source ÷ materials required (is_need 1 and 3).
-// There is no national formula; this is our own, so both numbers are always shown.
+// Reuse is the reuse rate of a matter (免提交率): materials met from their source out of materials required. There is no national
+// formula; this is our own, so both numbers are always shown.
 type Reuse struct {
-	Matter      string       `json:"matter"` // code; empty for all matters together
-	From        license.Date `json:"from"`   // first day
-	To          license.Date `json:"to"`     // last day
-	Numerator   int          `json:"numerator"`
-	Denominator int          `json:"denominator"`
+	Matter      string // code; empty for all matters together
+	Numerator   int    // materials that their source met
+	Denominator int    // materials required (is_need 1 and 3)
 }
 
-// A Tally counts reuse over a period. Each material of a case counts once, however often the case was checked: the last
-// check in the period holds. A material of several parties is met when it is met for each. It is not safe for
-// concurrent use.
+// A Judged is one material of one party in one check, as the reuse rate sees it.
+type Judged struct {
+	Matter, Case, Material string
+
+	// Check orders the checks of a case: of two, the later one has the greater number.
+	Check int64
+	Need  Need
+	State State
+}
+
+// A Tally counts the reuse rate. It is the one definition of it:
+//
+//   - The denominator counts each material of a matter of a case once, however often the case was checked and however many parties it
+//     is asked of, if a check asked for it as required (is_need 1 or 3).
+//   - The numerator counts those of them that the last such check found met from the source, for every party it was asked of. What the
+//     applicant handed in, promised or was spared is not met.
+//
+// What counts is what is added: a period is one of checks, not of cases. Judgements of one material of one case must be added one after
+// another; among themselves they may come in any order. So a tally takes memory for its matters only. The zero Tally is empty. It is
+// not safe for concurrent use.
 type Tally struct {
-	From, To license.Date // the period; both days belong to it
-	counted  map[counted]bool
+	matters map[string]*Reuse
+	at      Judged // of the material that is being counted: its last check so far
+	met     bool   // for every party of that check
+	begun   bool
 }
 
-// counted names a material of a case.
-type counted struct{ no, matter, material string }
-
-// Add counts the judgements of one check. Checks must be added in the order in which they were made.
-func (t *Tally) Add(no string, day license.Date, judgements []Judgement) {
-	if day.Before(t.From) || day.After(t.To) {
+// Add counts one judgement.
+func (t *Tally) Add(j Judged) {
+	if !j.Need.Counts() {
 		return
 	}
-	check := map[counted]bool{}
-	for _, j := range judgements {
-		if !j.Need.Counts() {
-			continue
-		}
-		key := counted{no, j.Matter, j.Material}
-		before, twice := check[key]
-		check[key] = j.State == Met && (before || !twice)
+	same := t.begun && j.Matter == t.at.Matter && j.Case == t.at.Case && j.Material == t.at.Material
+	met := j.State == Met
+	switch {
+	case !same:
+		t.end()
+		t.at, t.met, t.begun = j, met, true
+	case j.Check > t.at.Check:
+		t.at, t.met = j, met
+	case j.Check == t.at.Check:
+		t.met = t.met && met
 	}
-	if t.counted == nil {
-		t.counted = map[counted]bool{}
-	}
-	maps.Copy(t.counted, check)
 }
 
-// Matters returns the reuse of each matter, ordered by code.
-func (t *Tally) Matters() []Reuse {
-	byMatter := map[string]*Reuse{}
-	for key, met := range t.counted {
-		if byMatter[key.matter] == nil {
-			byMatter[key.matter] = &Reuse{Matter: key.matter, From: t.From, To: t.To}
-		}
-		byMatter[key.matter].count(met)
+// end counts the material that was being counted.
+func (t *Tally) end() {
+	if !t.begun {
+		return
 	}
-	var rates []Reuse
-	for _, matter := range slices.Sorted(maps.Keys(byMatter)) {
-		rates = append(rates, *byMatter[matter])
+	if t.matters == nil {
+		t.matters = map[string]*Reuse{}
+	}
+	r := t.matters[t.at.Matter]
+	if r == nil {
+		r = &Reuse{Matter: t.at.Matter}
+		t.matters[t.at.Matter] = r
+	}
+	r.Denominator++
+	if t.met {
+		r.Numerator++
+	}
+	t.begun = false
+}
+
+// Matters returns the reuse rate of each matter, in the order of their codes.
+func (t *Tally) Matters() (rates []Reuse) {
+	t.end()
+	for _, matter := range slices.Sorted(maps.Keys(t.matters)) {
+		rates = append(rates, *t.matters[matter])
 	}
 	return rates
 }
 
-// Total returns the reuse of all matters together.
-func (t *Tally) Total() Reuse {
-	total := Reuse{From: t.From, To: t.To}
-	for _, met := range t.counted {
-		total.count(met)
+// Total returns the reuse rate of all matters together.
+func (t *Tally) Total() (total Reuse) {
+	for _, r := range t.Matters() {
+		total.Numerator += r.Numerator
+		total.Denominator += r.Denominator
 	}
 	return total
 }
 
-func (r *Reuse) count(met bool) {
-	r.Denominator++
-	if met {
-		r.Numerator++
+// ReuseOf returns the reuse rate of one check of a case, given in any order.
+func ReuseOf(no string, judgements []Judgement) Reuse {
+	all := make([]Judged, len(judgements))
+	for i, j := range judgements {
+		all[i] = Judged{Case: no, Matter: j.Matter, Material: j.Material, Need: j.Need, State: j.State}
 	}
+	return TallyOf(all).Total()
+}
+
+// TallyOf counts judgements given in any order, which it sorts.
+func TallyOf(all []Judged) *Tally {
+	slices.SortStableFunc(all, func(a, b Judged) int {
+		return cmp.Or(cmp.Compare(a.Matter, b.Matter), cmp.Compare(a.Case, b.Case), cmp.Compare(a.Material, b.Material))
+	})
+	t := new(Tally)
+	for _, j := range all {
+		t.Add(j)
+	}
+	return t
 }

@@ -29,6 +29,7 @@ type Kind string
 const (
 	License     Kind = "license"     // SD-JWT with all, some or no disclosures
 	Answer      Kind = "answer"      // {answer, receipt}
+	Report      Kind = "report"      // answers to audit.export, one a line: the pages of one report
 	Refusal     Kind = "problem"     // a problem document with its receipt
 	Receipt     Kind = "receipt"     //
 	Checkpoint  Kind = "checkpoint"  // C2SP tlog-checkpoint
@@ -70,6 +71,8 @@ func kindOf(data []byte) Kind {
 		return Certificate
 	case bytes.HasPrefix(text, []byte("-----BEGIN PUBLIC KEY-----")):
 		return Key
+	case IsReport(text):
+		return Report
 	case bytes.HasPrefix(text, []byte("{")):
 		return kindOfJSON(text)
 	case bytes.Contains(data, []byte("\n\n\u2014 ")):

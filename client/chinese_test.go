@@ -24,9 +24,9 @@ import (
 // verifying are the packages whose texts become reasons, and the files of each that verify nothing: what they say stands in logs, in
 // problem documents and at those who make things. A file that is not named here is read, so that a new one is not forgotten.
 var verifying = map[string]string{
-	"client": "call client curl operations faults seen trust trustfile sentence chinese chinese_texts",
+	"client": "call client curl operations report faults seen trust trustfile sentence chinese chinese_texts",
 	"tlog":   "config create growth head log mark nodes serve stats storage turn view watch",
-	"audit":  "config draft entry evidence export own person policyset record recorder replay retain search sums",
+	"audit":  "config draft entry evidence own person policyset record recorder replay retain search sums",
 
 	"license": "catalogue claims codes date dictionary faults license lookup validate",
 
@@ -44,6 +44,7 @@ var unread = map[string]string{
 	"parse sm2 private key: not a scalar in [1, n-2]": "sm.ParsePrivateKey", "sign checkpoint: {1}": "tlog.Log", "write receipt: checkpoint: {1}": "tlog.Log",
 	"raise license version: {1}": "license.Identifier.Next", "Bearer {1}": "a header of HTTP", "not the path of a tile": "tlog.Handler",
 
+	"read report: {1}": "client.VerifyReport, of the file", "the report of {1} records on {2} pages": "a sentence, which has its Chinese beside it",
 	", with a ttl of {1}": "a part of what listAge says, see elsewhere",
 
 	// faults of trust.json

@@ -63,12 +63,13 @@ type city struct {
 	jwt      string
 	all      []sdjwt.Disclosure
 
-	mu     sync.Mutex
-	seen   []token.Claims // of every call that proved who made it
-	refuse []string       // codes to answer the next calls with, instead
-	spoil  func([]byte) []byte
-	about  func(*audit.Draft)     // changes whom records are about
-	opens  func(*api.Commitments) // changes what answers say of it
+	mu      sync.Mutex
+	seen    []token.Claims // of every call that proved who made it
+	refuse  []string       // codes to answer the next calls with, instead
+	spoil   func([]byte) []byte
+	about   func(*audit.Draft)                       // changes whom records are about
+	exports func(api.ExportRequest) api.ExportAnswer // answers audit.export
+	opens   func(*api.Commitments)                   // changes what answers say of it
 }
 
 func newCity(tb testing.TB) *city {
@@ -239,6 +240,8 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 			Materials: []api.CheckedMaterial{{Matter: "food", Material: "m1", Need: 1, State: api.MaterialStateMet, License: l.License,
 				LicenseType: l.LicenseType, Identifier: l.Identifier, Version: 1, Status: l.Status, Fields: l.Fields, Source: l.Source,
 				Freshness: l.Freshness, AsOf: l.AsOf}}}
+	case op.ID == "audit.export" && c.exports != nil:
+		answer = c.exported(body)
 	default:
 		answer = map[string]any{"nonce": "AAAAAAAAAAAAAAAAAAAAAA", "time": api.At(certstest.Epoch), "operation": op.ID, "index": 0}
 	}

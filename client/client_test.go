@@ -77,6 +77,7 @@ func TestOperationsReachTheirAddress(t *testing.T) {
 		func() error { _, err := cl.Matters(ctx); return err },
 		func() error { _, err := cl.Search(ctx, api.SearchRequest{}); return err },
 		func() error { _, err := cl.Evidence(ctx, 3, api.EvidenceRequest{}); return err },
+		func() error { _, err := cl.Erase(ctx, 3, api.EraseRequest{}); return err },
 		func() error { _, err := cl.RecordReceipt(ctx, 3); return err },
 		func() error { _, err := cl.Reuse(ctx, api.ReuseRequest{}); return err },
 		func() error { _, err := cl.Export(ctx, api.ExportRequest{}); return err },

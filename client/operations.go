@@ -132,6 +132,11 @@ func (c *Client) Evidence(ctx context.Context, index uint64, q api.EvidenceReque
 	return ask[api.EvidenceAnswer](ctx, c, "audit.evidence", record(index), q)
 }
 
+// Erase orders that the personal evidence of a record is erased; the record of this call is the order. File Response.Raw.
+func (c *Client) Erase(ctx context.Context, index uint64, q api.EraseRequest) (*Answered[api.EraseAnswer], error) {
+	return ask[api.EraseAnswer](ctx, c, "audit.erase", record(index), q)
+}
+
 // RecordReceipt returns the receipt of a record, for auditors.
 func (c *Client) RecordReceipt(ctx context.Context, index uint64) (*Answered[api.ReceiptAnswer], error) {
 	return ask[api.ReceiptAnswer](ctx, c, "audit.receipt", record(index), nil)
@@ -142,7 +147,7 @@ func (c *Client) Reuse(ctx context.Context, q api.ReuseRequest) (*Answered[api.R
 	return ask[api.ReuseAnswer](ctx, c, "audit.reuse", nil, q)
 }
 
-// Export returns a report to file, for auditors; file Response.Raw.
+// Export returns one page of a report to file, for auditors; file Response.Raw. Report writes all of them.
 func (c *Client) Export(ctx context.Context, q api.ExportRequest) (*Answered[api.ExportAnswer], error) {
 	return ask[api.ExportAnswer](ctx, c, "audit.export", nil, q)
 }

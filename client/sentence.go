@@ -12,6 +12,7 @@ import (
 var nouns = map[Kind]api.Sentence{
 	License:       {En: "license", Zh: "证照"},
 	Answer:        {En: "answer", Zh: "答复"},
+	Report:        {En: "report", Zh: "报告"},
 	Refusal:       {En: "refusal", Zh: "拒绝答复"},
 	Receipt:       {En: "receipt", Zh: "回执"},
 	Checkpoint:    {En: "checkpoint", Zh: "检查点"},

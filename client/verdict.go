@@ -61,6 +61,7 @@ var proofs = map[Kind]proof{
 			tlog.StepSHA256Tree, "operation-in-record"},
 		open: []string{"token-digest", "witness", "record-about-operator", "record-about-holder"},
 	},
+	Report: {needs: []string{StepReportForm, StepReportPages, StepReportChain, StepReportQuestion, StepReportRecords, StepReportComplete}},
 	Receipt: {
 		needs: []string{"record-parsed", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree, tlog.StepSHA256Tree},
 		open:  []string{"answer-digest", "token-digest", "witness"},
@@ -131,7 +132,7 @@ func Needs() (list []Need) {
 		kind  Kind
 		place string
 	}{
-		{License, ""}, {partLicense, "license[0]/"}, {Answer, ""}, {partUse, "use[0]/"}, {Refusal, ""}, {Receipt, ""}, {Checkpoint, ""}, {Call, ""}, {Body, ""},
+		{License, ""}, {partLicense, "license[0]/"}, {Answer, ""}, {partUse, "use[0]/"}, {Refusal, ""}, {Report, ""}, {Receipt, ""}, {Checkpoint, ""}, {Call, ""}, {Body, ""},
 		{Document, ""}, {partSeal, "signature[0]/"}, {partSign, "signature[0]/"}, {SignedMessage, ""}, {Seal, ""}, {SealSignature, ""},
 		{TimeStamp, ""}, {StatusList, ""}, {Revocations, ""}, {partList, "list[0]/"}, {OCSPAnswer, ""}, {Certificate, ""}, {Key, ""},
 		{Picture, ""}, {Content, ""}, {Unknown, ""},

@@ -299,6 +299,9 @@ func (s *batch) verify(a Artefact, kind Kind) (done steps) {
 		return s.license(strings.TrimSpace(string(a.Data)), nil)
 	case Answer, Refusal:
 		return s.answered(a.Data)
+	case Report: // its pages may be many, and each has a budget of its own
+		done.unknown("recognised", "a report is verified alone, page by page")
+		return done
 	case Receipt:
 		return s.receipt(a.Data)
 	case Checkpoint:

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -8,6 +10,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/certs/sm"
 	"oncegate/certs/token"
 	"oncegate/tlog"
 )
@@ -107,13 +110,36 @@ func TestAuditEvidence(t *testing.T) {
 	if !strings.Contains(string(e.Inputs), "complaint 2026-17") || !strings.Contains(string(e.Inputs), `"audit.search"`) {
 		t.Errorf("why it was opened: %s", e.Inputs)
 	}
-	if err := w.db.Audit().Erase(t.Context(), refused.index); err != nil {
-		t.Fatal(err)
+	order := w.audit(path+"/erase", map[string]any{"why": "objection 2026-3"})
+	if done := read[api.EraseAnswer](t, order); strings.Join(done.Parts, " ") != "request person" || uint64(done.Index) != refused.index || order.record.Operation != "audit.erase" {
+		t.Errorf("erased: %+v, %+v", done, order.record)
 	}
-	got = read[api.EvidenceAnswer](t, w.audit(path, map[string]any{"why": "again", "persons": true, "request": true}))
-	if strings.Join(got.Erased, " ") != "request person" || len(got.Persons) != 0 || len(got.Reasons) == 0 {
+	e = must(w.auditor.Evidence(t.Context(), order.index))(t)
+	if e.Order == nil || *e.Order.Index != refused.index || !strings.Contains(string(e.Inputs), "objection 2026-3") || e.Operator != "clerk-7" && e.Request == nil {
+		t.Errorf("the order: %+v %s", e.Order, e.Inputs)
+	}
+	again := map[string]any{"why": "again", "persons": true, "request": true}
+	got = read[api.EvidenceAnswer](t, w.audit(path, again))
+	if strings.Join(got.Erased, " ") != "request person" || got.ErasedBy != order.index || len(got.Persons) != 0 || len(got.Reasons) == 0 || got.Reasons[0].Code == "evidence-altered" {
 		t.Errorf("after erasure: %+v", got)
 	}
+	if done := read[api.EraseAnswer](t, w.audit(path+"/erase", map[string]any{"why": "twice"})); len(done.Parts) != 0 {
+		t.Errorf("erased twice: %+v", done)
+	}
+	if got = read[api.EvidenceAnswer](t, w.audit(path, again)); got.ErasedBy != order.index {
+		t.Errorf("the first order counts, not record %d", got.ErasedBy)
+	}
+	w.refused(w.audit("records/999999/erase", map[string]any{"why": "x"}), "log-entry-not-found")
+	w.refused(w.audit(path+"/erase", map[string]any{}), "missing-field")
+	// Zeroed by somebody with the database: damage, and nothing that was ordered.
+	if err := w.db.Audit().Erase(t.Context(), a.index); err != nil {
+		t.Fatal(err)
+	}
+	got = read[api.EvidenceAnswer](t, w.audit("records/"+strconv.FormatUint(a.index, 10), again))
+	if len(got.Erased) != 0 || got.ErasedBy != 0 || len(got.Reasons) == 0 || got.Reasons[0].Code != "evidence-altered" {
+		t.Errorf("zeroed without an order: %+v", got)
+	}
+	read[api.EraseAnswer](t, w.audit("records/"+strconv.FormatUint(a.index, 10)+"/erase", map[string]any{"why": "damaged"})) // for the check of all records
 	w.refused(w.audit("records/999999", map[string]any{"why": "x"}), "log-entry-not-found")
 	w.refused(w.audit("records/x", map[string]any{"why": "x"}), "invalid-field")
 }
@@ -145,7 +171,7 @@ func TestAuditReports(t *testing.T) {
 	w.refused(w.audit("export", backwards), "time-implausible")
 	w.refused(w.audit("reuse", backwards), "time-implausible")
 
-	for path, body := range map[string]any{"search": map[string]any{}, path: map[string]any{"why": "x"}, path + "/receipt": nil, "reuse": period, "export": period} {
+	for path, body := range map[string]any{"search": map[string]any{}, path: map[string]any{"why": "x"}, path + "/receipt": nil, path + "/erase": map[string]any{"why": "x"}, "reuse": period, "export": period} {
 		method := "POST"
 		if body == nil {
 			method = "GET"
@@ -153,6 +179,54 @@ func TestAuditReports(t *testing.T) {
 		a := w.call("food-approval", method, "/v1/audit/"+path, body)
 		w.refused(a, "not-permitted")
 		w.impersonal("a refusal", string(a.body))
+	}
+}
+
+// A report comes in pages that name one another; a page ends where it is large enough.
+func TestExportPages(t *testing.T) {
+	w := newWorld(t)
+	w.story()
+	ask := map[string]any{"from": api.At(w.now().Add(-time.Hour)), "to": api.At(w.now().Add(time.Hour)), "matter": "YC-FOOD-01", "limit": 1}
+	var seen []uint64
+	var last answered
+	for pages := 0; ; pages++ {
+		last = w.audit("export", ask)
+		page := read[api.ExportAnswer](t, last)
+		if page.Complete || page.Total != len(page.Records) || page.Asked != (api.ExportAsked{Matter: "YC-FOOD-01"}) || (len(page.Reuse) == 0) != (pages > 0) || page.Covered == 0 {
+			t.Fatalf("page %d: %+v", pages, page)
+		}
+		if before, _ := ask["before"].(uint64); page.Before != before || page.Previous != orDefault(ask["previous"], any("")) {
+			t.Errorf("page %d does not repeat what was asked: %+v", pages, page)
+		}
+		for _, r := range page.Records {
+			seen = append(seen, uint64(r.Index))
+		}
+		if page.Next == 0 {
+			break
+		}
+		ask["before"], ask["previous"] = page.Next, sm.DigestB64(last.answer)
+	}
+	if len(seen) < 2 || !slices.IsSortedFunc(seen, func(a, b uint64) int { return cmp.Compare(b, a) }) {
+		t.Errorf("records %v", seen)
+	}
+	delete(ask, "limit")
+	delete(ask, "before")
+	w.refused(w.audit("export", ask), "invalid-field") // previous without before
+	delete(ask, "previous")
+	if whole := read[api.ExportAnswer](t, w.audit("export", ask)); !whole.Complete || whole.Total != len(seen) {
+		t.Errorf("in one page: %d records, want %d", whole.Total, len(seen))
+	}
+	ask["before"] = 1
+	w.refused(w.audit("export", ask), "invalid-field")
+
+	found := make([]audit.Found, audit.MaxPage)
+	for i := range found {
+		found[i] = audit.Found{Index: uint64(5000 - i), Record: audit.Record{Time: "2026-11-30T00:00:00.000Z", Uses: make([]audit.Use, 300)}}
+	}
+	var page api.ExportAnswer
+	next := must(fill(&page, audit.Page{Found: found, Next: 4001}))(t)
+	if size := len(must(api.Canonical(page))(t)); size > maxReport+1<<20 || page.Total == 0 || next != uint64(page.Records[page.Total-1].Index) || next == 4001 {
+		t.Errorf("%d records in %d bytes, next %d", page.Total, size, next)
 	}
 }
 

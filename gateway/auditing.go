@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"oncegate/api"
@@ -106,12 +106,19 @@ func auditRecord(f audit.Found) api.AuditRecord {
 	return out
 }
 
-// exportReport is a report to file (POST /v1/audit/export): what was found in a period, how it was decided, and the reuse
-// rate; the answer's own receipt signs it.
+// maxReport bounds the records of one page of a report in bytes, so that a page is no larger than what verifies.
+const maxReport = 4 << 20
+
+// exportReport is a page of a report to file (POST /v1/audit/export): what was found in a period, how it was decided, and, on the first
+// page, the reuse rate. The answer's own receipt signs it; that it repeats the digest of the page before makes a chain of them.
 func (g *Gateway) exportReport(ctx context.Context, c *call, q api.ExportRequest) (*result, error) {
+	if (q.Before == 0) != (q.Previous == "") {
+		return nil, refuse("invalid-field").at("/previous", "before and previous come together, from the page before")
+	}
 	ask := audit.Ask{
 		From: q.From.Time, To: q.To.Time, System: q.System, Operator: q.Operator, Operation: q.Operation, Matter: q.Matter, Case: q.Case,
-		LicenseType: q.LicenseType, Holder: license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal(), Decision: q.Decision, Limit: audit.MaxPage,
+		LicenseType: q.LicenseType, Holder: license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal(), Decision: q.Decision,
+		Before: q.Before, Limit: orDefault(q.Limit, audit.MaxPage),
 	}
 	uses, err := c.looking(ask)
 	if err != nil {
@@ -121,26 +128,50 @@ func (g *Gateway) exportReport(ctx context.Context, c *call, q api.ExportRequest
 	if err != nil {
 		return nil, err
 	}
-	rates, _, err := g.reuse(ctx, q.From.Time, q.To.Time, q.Matter)
-	if err != nil {
+	answer := api.ExportAnswer{
+		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Log: g.Origin, Size: page.Size, Covered: page.Covered, From: q.From, To: q.To,
+		Asked: api.ExportAsked{
+			System: q.System, Operation: q.Operation, Matter: q.Matter, Case: q.Case, LicenseType: q.LicenseType, Decision: q.Decision,
+			Holder: q.Holder.Code != "", Operator: q.Operator != "",
+		},
+		Before: q.Before, Previous: q.Previous, Decisions: []api.DecisionCount{}, Reuse: []api.MatterReuse{}, Records: []api.AuditRecord{},
+	}
+	if q.Before == 0 {
+		if answer.Reuse, _, err = g.reuse(ctx, q.From.Time, q.To.Time, q.Matter); err != nil {
+			return nil, err
+		}
+	}
+	if answer.Next, err = fill(&answer, page); err != nil {
 		return nil, err
 	}
-	answer := api.ExportAnswer{
-		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Log: g.Origin, Size: page.Size, From: q.From, To: q.To, Total: len(page.Found),
-		Decisions: []api.DecisionCount{}, Reuse: rates, Records: []api.AuditRecord{}, Complete: page.Next == 0 && page.Covered == page.Size,
-	}
-	counted := make(map[string]int)
-	for _, f := range page.Found {
-		answer.Records = append(answer.Records, auditRecord(f))
+	answer.Complete = q.Before == 0 && answer.Next == 0 && page.Covered == page.Size
+	return &result{answer: answer, uses: uses}, nil
+}
+
+// fill puts records into a page of a report until it is large enough, counts their decisions, and returns where the next page begins.
+func fill(answer *api.ExportAnswer, page audit.Page) (next uint64, err error) {
+	counted, size := make(map[string]int), 0
+	next = page.Next
+	for i, f := range page.Found {
+		record := auditRecord(f)
+		raw, err := api.Canonical(record)
+		if err != nil {
+			return 0, err
+		}
+		if size += len(raw); size > maxReport && i > 0 {
+			next = page.Found[i-1].Index
+			break
+		}
+		answer.Records = append(answer.Records, record)
 		for _, u := range f.Record.Uses {
 			counted[u.Decision]++
 		}
 	}
-	for decision, n := range counted {
-		answer.Decisions = append(answer.Decisions, api.DecisionCount{Decision: decision, Uses: n})
+	answer.Total = len(answer.Records)
+	for _, decision := range slices.Sorted(maps.Keys(counted)) {
+		answer.Decisions = append(answer.Decisions, api.DecisionCount{Decision: decision, Uses: counted[decision]})
 	}
-	slices.SortFunc(answer.Decisions, func(a, b api.DecisionCount) int { return strings.Compare(a.Decision, b.Decision) })
-	return &result{answer: answer, uses: uses}, nil
+	return next, nil
 }
 
 // reuseRate counts materials met from source out of those required (POST /v1/audit/reuse).

@@ -51,7 +51,8 @@ func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*resu
 	all := append(slices.Clone(judged), bench.unasked(rest)...)
 	answer.CanProceed = cases.Conclude(all).GoesOn
 	answer.Parts = parts(c, checked, judged, all)
-	answer.Reuse = reuse(checked.No, license.DateOf(c.now), judged)
+	reuse := cases.ReuseOf(checked.No, judged)
+	answer.Reuse = api.Counts{Numerator: reuse.Numerator, Denominator: reuse.Denominator}
 	res := work.result(ctx, answer, needs)
 	res.tells = disclosedHolders(answer.Materials, needs)
 	count(res.uses, needs)
@@ -174,13 +175,6 @@ func parts(c *call, checked cases.Case, judged, all []cases.Judgement) (out []ap
 		}
 	}
 	return out
-}
-
-func reuse(no string, day license.Date, judged []cases.Judgement) api.Counts {
-	tally := cases.Tally{From: day, To: day}
-	tally.Add(no, day, judged)
-	total := tally.Total()
-	return api.Counts{Numerator: total.Numerator, Denominator: total.Denominator}
 }
 
 // count marks the uses that the reuse rate counts. Confirmations come first among the uses and do not count.

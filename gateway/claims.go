@@ -8,10 +8,10 @@ import (
 // claims remembers the calls of the last minutes by (system, jti), so that a replay is refused before it costs anything.
 // It is the first of two lines: the record's own batch refuses a jti that this process never saw.
 type claims struct {
-	mu      sync.Mutex // protects all fields below
-	held    map[claim]bool
-	expires map[int64][]claim // what runs out within one span, so that forgetting never walks over the rest
-	swept   int64             // the last span that was forgotten
+	mu      sync.Mutex                   // protects all fields below
+	held    map[claim]int64              // the span within which it runs out
+	expires map[int64]map[claim]struct{} // the same by span, so that forgetting never walks over the rest
+	swept   int64                        // the last span that was forgotten
 }
 
 type claim struct{ system, jti string }
@@ -20,7 +20,7 @@ type claim struct{ system, jti string }
 const span = 4
 
 func newClaims() *claims {
-	return &claims{held: make(map[claim]bool), expires: make(map[int64][]claim)}
+	return &claims{held: make(map[claim]int64), expires: make(map[int64]map[claim]struct{})}
 }
 
 // take claims a jti until its token can no longer be accepted; false if it is claimed already.
@@ -28,12 +28,14 @@ func (c *claims) take(k claim, until, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sweep(now.Unix() / span)
-	if c.held[k] {
+	if _, taken := c.held[k]; taken {
 		return false
 	}
-	c.held[k] = true
 	at := until.Unix()/span + 1
-	c.expires[at] = append(c.expires[at], k)
+	if c.expires[at] == nil {
+		c.expires[at] = make(map[claim]struct{})
+	}
+	c.held[k], c.expires[at][k] = at, struct{}{}
 	return true
 }
 
@@ -41,18 +43,25 @@ func (c *claims) take(k claim, until, now time.Time) bool {
 func (c *claims) taken(k claim) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.held[k]
+	_, held := c.held[k]
+	return held
 }
 
-// release gives a claim back: nothing was recorded and nothing answered, so the same call may come again.
+// release gives a claim back: nothing was recorded and nothing answered, so the same call may come again. Nothing of it is kept.
 func (c *claims) release(k claim) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	at, taken := c.held[k]
+	if !taken {
+		return
+	}
 	delete(c.held, k)
+	if delete(c.expires[at], k); len(c.expires[at]) == 0 {
+		delete(c.expires, at)
+	}
 }
 
-// sweep forgets what has run out before a span. A claim that was given back and taken again for longer is forgotten with
-// its first time; the record's batch refuses it all the same. Callers hold mu.
+// sweep forgets what has run out before a span. Callers hold mu.
 func (c *claims) sweep(now int64) {
 	if now <= c.swept {
 		return
@@ -62,7 +71,7 @@ func (c *claims) sweep(now int64) {
 		if at >= now {
 			continue
 		}
-		for _, k := range list {
+		for k := range list {
 			delete(c.held, k)
 		}
 		delete(c.expires, at)

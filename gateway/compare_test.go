@@ -17,12 +17,11 @@ func TestComparingIsARelease(t *testing.T) {
 	w.accept("SP-1")
 	expect := func(value string) {
 		w.reload(func(s *Snapshot) {
-			book := *s.Book
-			book.Matters = slices.Clone(book.Matters)
+			book := &cases.Book{List: s.Book.List, Matters: slices.Clone(s.Book.Matters)}
 			food := &book.Matters[slices.IndexFunc(book.Matters, func(m cases.Matter) bool { return m.Code == "YC-FOOD-01" })]
 			food.Materials = slices.Clone(food.Materials)
 			food.Materials[0].Expect = []cases.Expectation{{Field: "registered_capital", Equals: value}}
-			s.Book = &book
+			s.Book = book
 		})
 	}
 	check := func() (api.CheckedMaterial, answered) {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -35,7 +34,10 @@ func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) 
 		return nil, err
 	}
 	found := audit.Found{Index: e.Index, Record: e.Record}
-	answer := api.EvidenceAnswer{Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Inputs: legible(e.Inputs), Reasons: []api.Reason{}, Erased: erased(e)}
+	answer := api.EvidenceAnswer{Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Inputs: legible(e.Inputs), Reasons: []api.Reason{}, Erased: notNil(e.Erased())}
+	if e.ErasedBy != nil {
+		answer.ErasedBy = *e.ErasedBy
+	}
 	if e.Reasons != nil {
 		_ = json.Unmarshal(e.Reasons, &answer.Reasons) // records of the gateway itself have none
 		answer.Reasons = notNil(answer.Reasons)
@@ -77,16 +79,20 @@ func legible(inputs jsontext.Value) jsontext.Value {
 	return inputs
 }
 
-// erased are the kinds of parts that are not there any more.
-func erased(e audit.Evidence) []string {
-	kinds := []string{}
-	for _, s := range e.Steps {
-		kind, ok := strings.CutPrefix(s.Name, audit.StepPart)
-		if ok && s.State == license.NotCheckable && !slices.Contains(kinds, kind) {
-			kinds = append(kinds, kind)
-		}
+// erase orders that the personal evidence beside a record is erased (POST /v1/audit/records/{index}/erase). The record of this call is
+// the order; only when it is durable is anything erased.
+func (g *Gateway) erase(ctx context.Context, c *call, q api.EraseRequest) (*result, error) {
+	index := c.index()
+	c.note(map[string]string{"index": c.path("index"), "why": impersonal(q.Why, license.DateOf(c.now))})
+	e, err := g.Auditor.Evidence(ctx, index)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, refuse("log-entry-not-found")
+	case err != nil && !errors.Is(err, audit.ErrAltered): // what is damaged can be erased
+		return nil, err
 	}
-	return kinds
+	answer := api.EraseAnswer{Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Index: api.Index(index), Parts: e.Erasable()}
+	return &result{answer: answer, erase: &audit.Order{Index: &index}}, nil
 }
 
 // opened lists the persons behind a record's commitments, each once, and the uses that record their opening.

@@ -149,13 +149,34 @@ func TestClaimsRunOut(t *testing.T) {
 		at := now.Add(time.Duration(seconds) * time.Second)
 		c.take(claim{"s", fmt.Sprint("at", seconds)}, at, at)
 		for i := range 1000 {
-			if held := c.held[claim{"s", fmt.Sprint(i)}]; i >= seconds && !held || i < seconds-2*span && held {
+			if _, held := c.held[claim{"s", fmt.Sprint(i)}]; i >= seconds && !held || i < seconds-2*span && held {
 				t.Errorf("after %d s the claim of %d s: held %v", seconds, i, held)
 			}
 		}
 	}
 	if len(c.held) > 2 || len(c.expires) > 2 {
 		t.Errorf("%d claims, %d spans are left", len(c.held), len(c.expires))
+	}
+}
+
+// A claim that was given back leaves nothing behind, as after a flood of calls over a limit, and may be taken again for its own time.
+func TestClaimsGivenBack(t *testing.T) {
+	c, now := newClaims(), time.Unix(1_800_000_000, 0)
+	for i := range 1000 {
+		k := claim{"s", fmt.Sprint(i)}
+		c.take(k, now.Add(5*time.Minute), now)
+		c.release(k)
+		c.release(k)
+	}
+	if left := len(c.expires); len(c.held) != 0 || left != 0 {
+		t.Errorf("%d claims, %d spans are left", len(c.held), left)
+	}
+	k := claim{"s", "again"}
+	c.take(k, now.Add(time.Second), now)
+	c.release(k)
+	c.take(k, now.Add(5*time.Minute), now)
+	if later := now.Add(time.Minute); c.take(k, later.Add(time.Minute), later) {
+		t.Error("a claim taken again was forgotten with its first time")
 	}
 }
 

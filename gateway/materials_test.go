@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"oncegate/api"
 	"oncegate/certs/token"
@@ -62,6 +64,46 @@ func TestMaterialsReceived(t *testing.T) {
 	rates := must(w.auditor.Reuse(t.Context(), w.now().Add(-1e10), w.now().Add(1e10), ""))(t)
 	if len(rates) != 1 || rates[0].Numerator != 4 || rates[0].Denominator != 5 {
 		t.Errorf("the auditor counts %+v", rates)
+	}
+}
+
+// What checks answer and what the auditor counts is one rate: also of materials of several parties, whichever party lacks one.
+func TestReuseIsOne(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-1")
+	w.put(marriage())
+	w.register(w.caseOf("BDC-1", "YC-LAND-07", party("applicant", wife), party("spouse", boss), party("spouse", husband)))
+	total := func() (sum api.Counts) {
+		for system, no := range map[string]string{"food-approval": "SP-1", "land-approval": "BDC-1"} {
+			got := w.check(system, no, map[string]any{})
+			sum.Numerator += got.Reuse.Numerator
+			sum.Denominator += got.Reuse.Denominator
+		}
+		return sum
+	}
+	missing := 0
+	for seed := range uint64(6) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		for _, person := range []license.HolderID{wife, husband, boss} {
+			if l := identityCard(person, names[person]); r.IntN(2) == 0 {
+				w.legacy["resident-id"].put(license.Question{Type: l.Type, Holder: person}, l)
+			} else {
+				w.legacy["resident-id"].put(license.Question{Type: l.Type, Holder: person})
+			}
+		}
+		answered := total()
+		missing += answered.Denominator - answered.Numerator
+		var counted api.Counts
+		for _, r := range must(w.auditor.Reuse(t.Context(), w.now().Add(-time.Hour), w.now().Add(time.Hour), ""))(t) {
+			counted.Numerator += r.Numerator
+			counted.Denominator += r.Denominator
+		}
+		if counted != answered {
+			t.Errorf("seed %d: the auditor counts %+v, the checks answered %+v", seed, counted, answered)
+		}
+	}
+	if missing == 0 {
+		t.Error("nothing was ever missing: the test compares too little")
 	}
 }
 

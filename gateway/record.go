@@ -43,6 +43,9 @@ func (g *Gateway) record(ctx context.Context, c *call, res *result, failed error
 		rep, draft = g.draftOf(ctx, c, nil, refuse("too-many-materials"))
 		recorded, err = g.Recorder.Record(ctx, draft)
 	}
+	if err == nil && draft.Erase != nil {
+		err = g.Auditor.Erase(ctx, recorded.Index)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +69,7 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 	rep, draft := &reply{code: "ok"}, g.draft(c)
 	if failed == nil {
 		rep.status, rep.media, rep.body, rep.cache = orDefault(res.status, 200), orDefault(res.media, "application/json"), res.raw, res.cache
-		draft.Answer, draft.Uses, draft.Changes = res.raw, res.uses, res.changes
+		draft.Answer, draft.Uses, draft.Changes, draft.Erase = res.raw, res.uses, res.changes, res.erase
 		if res.raw == nil {
 			draft.Answer, failed = g.bound(res, &draft, append(res.tells, c.named...))
 		}

@@ -16,6 +16,7 @@ type result struct {
 	media, cache string // with raw: Content-Type and Cache-Control
 	uses         []audit.DraftUse
 	changes      []any              // commit with the record
+	erase        *audit.Order       // what the record orders to be erased, carried out before the answer leaves
 	tells        []license.HolderID // persons whose codes the answer discloses, besides those whom the caller names
 }
 

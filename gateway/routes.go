@@ -32,6 +32,7 @@ func (g *Gateway) table() map[string]operation {
 		"catalog.matters":   {run: typed(g, g.matters)},
 		"audit.search":      {right: "audit.search", byCaller: true, run: typed(g, g.search)},
 		"audit.evidence":    {right: "audit.search", byCaller: true, run: typed(g, g.evidence)},
+		"audit.erase":       {right: "audit.erase", byCaller: true, run: typed(g, g.erase)},
 		"audit.receipt":     {right: "audit.verify", byCaller: true, run: typed(g, g.recordReceipt)},
 		"audit.reuse":       {right: "audit.search", byCaller: true, run: typed(g, g.reuseRate)},
 		"audit.export":      {right: "audit.export", byCaller: true, run: typed(g, g.exportReport)},

@@ -122,13 +122,26 @@ func (d Date) Start() (time.Time, error) {
 	return time.ParseInLocation(dateLayout, string(d), Shanghai())
 }
 
-// AddDays returns the day n calendar days later (earlier if n is negative).
+// End returns the first moment after the day in Shanghai. Every real day has one, 9999-12-31 too, though no Date follows it.
+func (d Date) End() (time.Time, error) {
+	day, err := time.Parse(dateLayout, string(d))
+	if err != nil || !d.real() {
+		return time.Time{}, fmt.Errorf("read date: %w", WrongDate)
+	}
+	return time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, Shanghai()), nil
+}
+
+// AddDays returns the day n calendar days later (earlier if n is negative). The error wraps WrongDate if there is no Date for it, as
+// after 9999-12-31.
 func (d Date) AddDays(n int) (Date, error) {
 	day, err := time.Parse(dateLayout, string(d))
 	if err != nil {
 		return "", fmt.Errorf("read date: %w", WrongDate)
 	}
-	return Date(day.AddDate(0, 0, n).Format(dateLayout)), nil
+	if day = day.AddDate(0, 0, n); day.Year() < firstYear || day.Year() > lastYear {
+		return "", fmt.Errorf("read date: %w", WrongDate)
+	}
+	return Date(day.Format(dateLayout)), nil
 }
 
 // StatusAt returns the license's standing on a day: what the source says, except that a license whose validity has

@@ -83,6 +83,31 @@ func TestDate(t *testing.T) {
 			t.Errorf("%s passes for a date", wrong)
 		}
 	}
+	start := func(d license.Date) time.Time {
+		at, err := d.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	for day, want := range map[license.Date]time.Time{
+		"9999-12-31": time.Date(9999, 12, 31, 16, 0, 0, 0, time.UTC), // how older registers write 长期
+		"1800-01-01": start("1800-01-02"),
+		"1940-06-01": start("1940-06-02"), // clocks skipped a midnight there
+		"2026-01-01": start("2026-01-02"),
+	} {
+		if end, err := day.End(); err != nil || !end.Equal(want) || day.Check() != nil {
+			t.Errorf("%s ends at %v, %v, want %v", day, end, err, want)
+		}
+	}
+	for _, wrong := range []license.Date{"", "2026-02-30", "20260101"} {
+		if _, err := wrong.End(); err == nil {
+			t.Errorf("%q has an end", wrong)
+		}
+	}
+	if next, err := license.Date("9999-12-31").AddDays(1); err == nil || next != "" {
+		t.Errorf("after the last day comes %q", next)
+	}
 	if _, err := license.Date("").Start(); err == nil || license.Date("").Check() != nil {
 		t.Error("the empty date is allowed, but has no start")
 	}

@@ -4,9 +4,9 @@ import "fmt"
 
 // Type returns the type with a catalogue id.
 func (c *Catalogue) Type(id string) (Type, bool) {
-	for _, t := range c.Types {
-		if t.ID == id {
-			return t, true
+	for i := range c.Types {
+		if c.Types[i].ID == id {
+			return c.Types[i], true
 		}
 	}
 	return Type{}, false
@@ -14,9 +14,9 @@ func (c *Catalogue) Type(id string) (Type, bool) {
 
 // TypeByCode returns the type with a national or local type code.
 func (c *Catalogue) TypeByCode(code string) (Type, bool) {
-	for _, t := range c.Types {
-		if code != "" && t.Code == code {
-			return t, true
+	for i := range c.Types {
+		if code != "" && c.Types[i].Code == code {
+			return c.Types[i], true
 		}
 	}
 	return Type{}, false

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"oncegate/strictyaml"
+
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 )
@@ -157,7 +159,8 @@ func (d *document) leaf(path string, node ast.Node, into reflect.Value) {
 		}
 	}
 	if err := yaml.NodeToValue(node, into.Addr().Interface(), yaml.Strict()); err != nil {
-		d.addAt(d.errorPlace(node, err), "%s", expected(into, err))
+		at, _ := d.explain(node, err)
+		d.addAt(at, "%s", expected(into, err))
 	}
 }
 
@@ -199,7 +202,7 @@ func (d *document) resolve(node ast.Node) ast.Node {
 // expected says what kind of value was expected.
 func expected(into reflect.Value, err error) string {
 	if readsItself(into) {
-		return reasonOf(err)
+		return strictyaml.Explain(err).Reason
 	}
 	switch into.Interface().(type) {
 	case fmt.Stringer: // time.Duration
@@ -215,5 +218,5 @@ func expected(into reflect.Value, err error) string {
 	case reflect.String:
 		return "a text is expected here"
 	}
-	return reasonOf(err)
+	return strictyaml.Explain(err).Reason
 }

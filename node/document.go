@@ -1,18 +1,15 @@
 package node
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
 
 	"oncegate/license"
+	"oncegate/strictyaml"
 )
 
 // Bounds of what is read, so that no file can exhaust memory or stack.
@@ -43,13 +40,10 @@ type document struct {
 func readDocument(file string, data []byte, into any) *document {
 	d := &document{file: file, places: map[string]place{}, anchors: map[string]ast.Node{}}
 	d.places["$"] = place{file, 1, 1}
-	if reason := unreadable(data); reason != "" {
-		d.add("$", "%s", reason)
-		return d
-	}
-	tree, err := parser.ParseBytes(data, 0)
+	tree, err := strictyaml.Parse(data, strictyaml.Limits{Bytes: maxDocument, Depth: maxNesting})
 	if err != nil {
-		d.addAt(d.errorPlace(nil, err), "%s", reasonOf(err))
+		p, reason := d.explain(nil, err)
+		d.addAt(p, "%s", reason)
 		return d
 	}
 	if len(tree.Docs) > 1 {
@@ -144,76 +138,14 @@ func (d *document) placeOf(node ast.Node) place {
 	return place{d.file, at.Line, at.Column}
 }
 
-// positioned is what the YAML library's errors know.
-type positioned interface {
-	GetToken() *token.Token
-	GetMessage() string
-}
-
-func (d *document) errorPlace(node ast.Node, err error) place {
-	var p positioned
-	if errors.As(err, &p) && p.GetToken() != nil && p.GetToken().Position != nil {
-		return place{d.file, p.GetToken().Position.Line, p.GetToken().Position.Column}
+// explain says where and why the YAML library could not read or decode a node.
+func (d *document) explain(node ast.Node, err error) (place, string) {
+	e := strictyaml.Explain(err)
+	if e.Line == 0 {
+		return d.placeOf(node), e.Reason
 	}
-	return d.placeOf(node)
-}
-
-// reasonOf is one line of what the YAML library says.
-func reasonOf(err error) string {
-	var p positioned
-	text := err.Error()
-	if errors.As(err, &p) {
-		text = p.GetMessage()
-	}
-	text, _, _ = strings.Cut(text, "\n")
-	return clip(text)
-}
-
-func unreadable(data []byte) string {
-	switch {
-	case len(data) > maxDocument:
-		return fmt.Sprintf("the file is larger than %d bytes", maxDocument)
-	case !utf8.Valid(data):
-		return "the file is not UTF-8"
-	case tooDeep(data):
-		return fmt.Sprintf("the file is nested deeper than %d levels", maxNesting)
-	}
-	return ""
-}
-
-// tooDeep bounds nesting before a parser sees the file: open brackets, and indicators in a row that nest without them.
-func tooDeep(data []byte) bool {
-	depth, run := 0, 0
-	for _, b := range data {
-		switch b {
-		case '[', '{':
-			depth++
-		case ']', '}':
-			depth = max(0, depth-1)
-		}
-		switch b {
-		case '-', '?', '!', ':', '&', '*', '[', '{':
-			run++
-		case ' ', '\t', '\r', '\n':
-		default:
-			run = 0
-		}
-		if depth > maxNesting || run > 8*maxNesting {
-			return true
-		}
-	}
-	return false
+	return place{d.file, e.Line, e.Column}, e.Reason
 }
 
 // clip bounds a text that a file brings before it is quoted.
-func clip(s string) string {
-	const limit = 200
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}
+func clip(s string) string { return strictyaml.Clip(s) }

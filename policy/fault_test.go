@@ -98,6 +98,8 @@ func TestFaults(t *testing.T) {
 
 		{"broken cedar", "g.cedar", "permit(principal,\n action;", "g.cedar:2:9", "cannot be read"},
 		{"deep cedar", "g.cedar", strings.Repeat("(", 100000), "g.cedar:1:1", "nested deeper"},
+		{"deep cedar, closed in texts", "g.cedar", "permit(principal, action, resource) when { " + strings.Repeat("(\")\" == ", 10000) + " // )", "g.cedar:1:1", "nested deeper"},
+		{"deep, closed in texts", "a.yaml", strings.Repeat("[']',", 100000), "a.yaml:1:1", "nested deeper"},
 		{"deep cedar without brackets", "g.cedar", "permit(principal, action, resource) when { " + strings.Repeat("!\n", 100000) + "true };", "g.cedar:1:1", "nested deeper"},
 		{"misspelt attribute", "g.cedar", rule("\n@id(\"x\")", "forbid(principal, action, resource) when { context.mater == \"\" };"), "g.cedar:2:1", "attribute `mater` in context"},
 		{"misspelt principal", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource) when { principal.dept == \"\" };"), "g.cedar:1:1", "attribute `dept`"},
@@ -163,5 +165,18 @@ func TestFaultsStayShort(t *testing.T) {
 		if len(f.Reason) > 1000 {
 			t.Errorf("a fault of %d bytes", len(f.Reason))
 		}
+	}
+}
+
+// Brackets in texts and comments are no nesting, in either language of a set: half a pair is often full-width.
+func TestBracketsInTexts(t *testing.T) {
+	half := strings.Repeat("(有限合伙）", 1000)
+	for _, text := range []string{"// " + half + "\n", `@reason_zh("` + half + `")`, `"a\" ` + half + `"`} {
+		if reason := unreadable([]byte(text)); reason != "" {
+			t.Errorf("%.20s: %s", text, reason)
+		}
+	}
+	if _, faults := New(Data{Files: []File{{"a.yaml", []byte("# " + half + "\n")}}, SM3: sum, Known: cityKnown()}); len(faults) > 0 {
+		t.Error(faults)
 	}
 }

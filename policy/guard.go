@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/types"
@@ -50,7 +51,7 @@ type guardReader struct {
 
 // read adds the guards of one Cedar file.
 func (r *guardReader) read(file File) {
-	if reason := unreadable(file.Data, maxGuards); reason != "" {
+	if reason := unreadable(file.Data); reason != "" {
 		r.add(file.Path+":1:1", "%s", reason)
 		return
 	}
@@ -210,4 +211,43 @@ func (r *guardReader) entity(at, id string, uid types.EntityUID) {
 	if uid.Type == licenseTypeEntity && name != "" && !r.licenseType(name) {
 		r.add(at, "guard %s: %q is no known license type", clip(id), clip(name))
 	}
+}
+
+// unreadable says why a Cedar file must not reach its parser, which is recursive; empty if it may.
+func unreadable(data []byte) string {
+	switch {
+	case len(data) > maxGuards:
+		return fmt.Sprintf("the file is larger than %d bytes", maxGuards)
+	case !utf8.Valid(data):
+		return "the file is not UTF-8"
+	case tooDeep(data):
+		return fmt.Sprintf("the file is nested deeper than %d levels", maxDepth)
+	}
+	return ""
+}
+
+// literals are the strings and comments of Cedar, in which brackets are no nesting.
+var literals = regexp.MustCompile(`"(?:[^"\\]|\\(?s:.))*"|//[^\n]*`)
+
+// tooDeep bounds the nesting of Cedar: open brackets, and operators in a row that nest without them, such as "!!!".
+func tooDeep(data []byte) bool {
+	depth, run := 0, 0
+	for _, b := range literals.ReplaceAll(data, []byte(`"`)) {
+		switch b {
+		case '[', '{', '(':
+			depth++
+			run++
+		case ']', '}', ')':
+			depth, run = max(0, depth-1), 0
+		case '-', '!':
+			run++
+		case ' ', '\t', '\r', '\n':
+		default:
+			run = 0
+		}
+		if depth > maxDepth || run > 8*maxDepth {
+			return true
+		}
+	}
+	return false
 }

@@ -1,17 +1,13 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
 
 	"oncegate/license"
+	"oncegate/strictyaml"
 )
 
 // Bounds of what New reads.
@@ -111,11 +107,7 @@ func (r *rules) read(file File, f *faults) {
 
 // document parses a YAML file whose root is a mapping; nil if it is empty or faulty.
 func document(file File, f *faults) *ast.MappingNode {
-	if reason := unreadable(file.Data, maxRules); reason != "" {
-		f.add(file.Path+":1:1", "%s", reason)
-		return nil
-	}
-	tree, err := parser.ParseBytes(file.Data, 0)
+	tree, err := strictyaml.Parse(file.Data, strictyaml.Limits{Bytes: maxRules, Depth: maxDepth})
 	if err != nil {
 		f.add(decodeFault(file.Path, nil, err))
 		return nil
@@ -164,69 +156,12 @@ func elements[T any](file string, node ast.Node, into *[]placed[T], f *faults) {
 
 // decodeFault turns an error of the YAML library into the arguments of faults.add: where, and one line of what.
 func decodeFault(file string, node ast.Node, err error) (path, format, reason string) {
-	path = place(file, node)
-	var positioned interface {
-		GetToken() *token.Token
-		GetMessage() string
+	e := strictyaml.Explain(err)
+	if e.Line == 0 {
+		return place(file, node), "%s", e.Reason
 	}
-	if errors.As(err, &positioned) {
-		if t := positioned.GetToken(); t != nil && t.Position != nil {
-			path = fmt.Sprintf("%s:%d:%d", file, t.Position.Line, t.Position.Column)
-		}
-		return path, "%s", clip(positioned.GetMessage())
-	}
-	first, _, _ := strings.Cut(err.Error(), "\n")
-	return path, "%s", clip(first)
+	return fmt.Sprintf("%s:%d:%d", file, e.Line, e.Column), "%s", e.Reason
 }
 
-// unreadable says why bytes must not reach a parser; empty if they may.
-func unreadable(data []byte, limit int) string {
-	switch {
-	case len(data) > limit:
-		return fmt.Sprintf("the file is larger than %d bytes", limit)
-	case !utf8.Valid(data):
-		return "the file is not UTF-8"
-	case tooDeep(data):
-		return fmt.Sprintf("the file is nested deeper than %d levels", maxDepth)
-	}
-	return ""
-}
-
-// tooDeep bounds nesting before parsing: open brackets of any kind, and indicators and operators that
-// nest without brackets ("- - -", "!!!"). Texts count too, which matters only to those that leave more than maxDepth
-// brackets open or hold hundreds of indicators in a row.
-func tooDeep(data []byte) bool {
-	depth, run := 0, 0
-	for _, b := range data {
-		switch b {
-		case '[', '{', '(':
-			depth++
-		case ']', '}', ')':
-			depth = max(0, depth-1)
-		}
-		switch b {
-		case '-', '?', '!', ':', '&', '*', '[', '{', '(':
-			run++
-		case ' ', '\t', '\r', '\n':
-		default:
-			run = 0
-		}
-		if depth > maxDepth || run > 8*maxDepth {
-			return true
-		}
-	}
-	return false
-}
-
-// clip bounds a text taken from a file before it is quoted in a fault.
-func clip(s string) string {
-	const limit = 200
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}
+// clip bounds a text that a file brings before it is quoted.
+func clip(s string) string { return strictyaml.Clip(s) }

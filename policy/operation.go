@@ -34,6 +34,7 @@ var operations = map[string]opener{
 	"audit.search":      byPermission,
 	"audit.verify":      byPermission,
 	"audit.export":      byPermission,
+	"audit.erase":       byPermission,
 	"log.read":          byPermission,
 }
 

@@ -2,6 +2,7 @@ package register_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -273,6 +274,28 @@ func TestCannotSign(t *testing.T) {
 	}
 	b.issuer.fail = nil
 	b.release(t, company(t, 1), noon) // a failure is not remembered
+}
+
+// TestLastDay: what strict validation accepts can be signed, up to the last day that a date can say.
+func TestLastDay(t *testing.T) {
+	b := newBench(t)
+	l := company(t, 1)
+	l.ValidTo = "9999-12-31"
+	if _, err := license.Validate(b.config.Catalogue, l, license.Strict); err != nil {
+		t.Fatal(err)
+	}
+	s := b.release(t, l, noon)
+	all, err := s.Select(b.config.Catalogue.Types[0].Grantable(), []int{0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.issuer.verify(t, all)
+	_, payload, _ := strings.Cut(all, ".")
+	payload, _, _ = strings.Cut(payload, ".")
+	open, err := base64.RawURLEncoding.DecodeString(payload)
+	if want := `"exp":253402272000,`; err != nil || !strings.Contains(string(open), want) { // 9999-12-31T16:00:00Z
+		t.Errorf("%s does not hold %s: %v", open, want, err)
+	}
 }
 
 func TestRetiredKey(t *testing.T) {

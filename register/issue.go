@@ -100,22 +100,13 @@ func (r *Register) always(v Version, l license.License) ([]byte, error) {
 		c.NotBefore = start.Unix()
 	}
 	if l.ValidTo != "" {
-		end, err := dayAfter(l.ValidTo)
+		end, err := l.ValidTo.End() // the last day of the validity still counts
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrFaulty, err)
 		}
 		c.Expires = end.Unix()
 	}
 	return canonical(c)
-}
-
-// dayAfter is the moment at which a day ends: a license is valid on the last day of its validity.
-func dayAfter(d license.Date) (time.Time, error) {
-	next, err := d.AddDays(1)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return next.Start()
 }
 
 // digests is how many digests every license of a type has, so that their number tells neither which optional fields it has

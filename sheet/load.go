@@ -2,17 +2,15 @@ package sheet
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"oncegate/strictyaml"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
 )
 
 // Bounds of what Load reads.
@@ -126,11 +124,7 @@ func (r *reading) fault(s spot, format string, args ...any) {
 // file reads one file. Every layout, item and shape is decoded by itself, so that one file gives all its faults.
 func (r *reading) file(f File) {
 	root := spot{f.Path, nil}
-	if reason := unreadable(f.Data); reason != "" {
-		r.fault(root, "%s", reason)
-		return
-	}
-	tree, err := parser.ParseBytes(f.Data, 0)
+	tree, err := strictyaml.Parse(f.Data, strictyaml.Limits{Bytes: maxFile, Depth: maxDepth})
 	if err != nil {
 		r.decodeFault(root, err)
 		return
@@ -217,69 +211,13 @@ func (r *reading) decode(s spot, into any) bool {
 
 // decodeFault turns an error of the YAML library into a fault: where, and one line of what.
 func (r *reading) decodeFault(s spot, err error) {
-	var positioned interface {
-		GetToken() *token.Token
-		GetMessage() string
-	}
-	if errors.As(err, &positioned) {
-		message, _, _ := strings.Cut(positioned.GetMessage(), "\n")
-		if t := positioned.GetToken(); t != nil && t.Position != nil {
-			r.faults = append(r.faults, Fault{fmt.Sprintf("%s:%d:%d", s.file, t.Position.Line, t.Position.Column), clip(message)})
-			return
-		}
-		r.fault(s, "%s", clip(message))
+	e := strictyaml.Explain(err)
+	if e.Line == 0 {
+		r.fault(s, "%s", e.Reason)
 		return
 	}
-	first, _, _ := strings.Cut(err.Error(), "\n")
-	r.fault(s, "%s", clip(first))
+	r.faults = append(r.faults, Fault{fmt.Sprintf("%s:%d:%d", s.file, e.Line, e.Column), e.Reason})
 }
 
-// unreadable says why bytes must not reach a parser; empty if they may.
-func unreadable(data []byte) string {
-	switch {
-	case len(data) > maxFile:
-		return fmt.Sprintf("the file is larger than %d bytes", maxFile)
-	case !utf8.Valid(data):
-		return "the file is not UTF-8"
-	case tooDeep(data):
-		return fmt.Sprintf("the file is nested deeper than %d levels", maxDepth)
-	}
-	return ""
-}
-
-// tooDeep bounds nesting before parsing: open brackets, and indicators in a row that nest without them.
-func tooDeep(data []byte) bool {
-	depth, run := 0, 0
-	for _, b := range data {
-		switch b {
-		case '[', '{', '(':
-			depth++
-		case ']', '}', ')':
-			depth = max(0, depth-1)
-		}
-		switch b {
-		case '-', '?', '!', ':', '&', '*', '[', '{', '(':
-			run++
-		case ' ', '\t', '\r', '\n':
-		default:
-			run = 0
-		}
-		if depth > maxDepth || run > 4*maxDepth {
-			return true
-		}
-	}
-	return false
-}
-
-// clip bounds a text taken from a file before it is quoted in a fault.
-func clip(s string) string {
-	const limit = 200
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}
+// clip bounds a text that a file brings before it is quoted.
+func clip(s string) string { return strictyaml.Clip(s) }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"oncegate/audit"
 	"oncegate/tlog"
@@ -120,6 +121,31 @@ func claimBatch(id byte, jti string) tlog.Batch {
 	return tlog.Batch{ID: [16]byte{id}, Integrate: accept, Entries: []tlog.Entry{
 		{Leaf: leaf, Attached: audit.Entry{Record: leaf, Changes: []any{audit.Claim{System: "window", JTI: jti, Exp: accepted}}}},
 	}}
+}
+
+// TestPanicInBatch: a panic inside the transaction leaves neither the lock of the head nor the connection behind.
+func TestPanicInBatch(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		db := mustOpenWith(t, e.fresh(t), asItIs)
+		benchOn(t, db)
+		bad := claimBatch(1, "j-1")
+		bad.Integrate = func(tlog.Head, tlog.Reader, []int) (tlog.Update, error) { panic("signer") }
+		begun := time.Now()
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic was lost")
+				}
+			}()
+			db.Log().Commit(t.Context(), bad)
+		}()
+		if _, err := db.Log().Commit(t.Context(), claimBatch(2, "j-1")); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("the panic and the next batch took %s", took)
+		}
+	})
 }
 
 // TestUnknownCommit proves that a commit nobody knows about is reported so, and resolved afterwards to the truth.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"oncegate/audit"
+	"oncegate/cases"
 )
 
 // Search asks the projection for positions, newest first, and reads the leaves. All conditions stand on one row of the
@@ -101,24 +102,26 @@ func (v auditView) statement(q audit.Query, covered uint64) (string, []any) {
 	return "SELECT DISTINCT pos FROM hits WHERE " + strings.Join(where, " AND ") + " ORDER BY pos DESC LIMIT ?", append(args, q.Limit)
 }
 
-// Reuse counts the last use of every material of every case in the period.
+// Reuse streams the uses of the period, material by material, through the definition of the rate.
 func (v auditView) Reuse(ctx context.Context, from, to time.Time, matter string) (all []audit.Reuse, err error) {
 	covered, err := v.covered(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reuse could not be counted: %w", err)
 	}
+	var tally cases.Tally
 	err = each(ctx, v.db.search.read, func(rows *sql.Rows) error {
-		var r audit.Reuse
-		err := rows.Scan(&r.Matter, &r.Numerator, &r.Denominator)
-		all = append(all, r)
+		var j cases.Judged
+		err := rows.Scan(&j.Matter, &j.Case, &j.Material, &j.Check, &j.Need, &j.State)
+		tally.Add(j)
 		return err
-	}, `SELECT matter, sum(CASE WHEN decision = 'met' THEN 1 ELSE 0 END), count(*) FROM (
-			SELECT matter, decision, row_number() OVER (PARTITION BY case_no, matter, material ORDER BY pos DESC, n DESC) AS nth
-			FROM hits WHERE pos >= ? AND pos < ? AND time >= ? AND time < ? AND need IN (1, 3) AND (matter = ? OR ? = '')
-		) AS last WHERE nth = 1 GROUP BY matter ORDER BY matter`,
+	}, `SELECT matter, case_no, material, pos, need, decision FROM hits
+		WHERE pos >= ? AND pos < ? AND time >= ? AND time < ? AND need IN (1, 3) AND (matter = ? OR ? = '') ORDER BY matter, case_no, material`,
 		position(v.db.number, 0), position(v.db.number, covered), micros(from), micros(to), matter, matter)
 	if err != nil {
 		return nil, fmt.Errorf("reuse could not be counted: %w", err)
+	}
+	for _, r := range tally.Matters() {
+		all = append(all, audit.Reuse(r))
 	}
 	return all, nil
 }

@@ -72,7 +72,16 @@ func (db *DB) attempt(ctx context.Context, p *pool, synced bool, fn func(context
 	if t.tx, err = conn.BeginTx(ctx, &sql.TxOptions{Isolation: d.isolate}); err != nil {
 		return d.explain(err)
 	}
-	if err := fn(ctx, t); err != nil {
+	ended := false
+	defer func() {
+		if !ended { // fn panicked: without a rollback conn.Close would wait for the transaction
+			t.tx.Rollback()
+			discard(conn)
+		}
+	}()
+	err = fn(ctx, t)
+	ended = true
+	if err != nil {
 		if t.tx.Rollback() != nil {
 			discard(conn)
 		}

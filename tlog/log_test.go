@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -491,31 +492,85 @@ func TestCloseFinishesWhatWasAccepted(t *testing.T) {
 	}
 }
 
-// TestSignerFails: nothing is committed without both signatures.
+// TestSignerFails: nothing is committed without both signatures, and a signer that fails or panics has every caller answered at once.
 func TestSignerFails(t *testing.T) {
-	signer := &brokenSigner{}
-	b := newBench(t, func(c *tlog.Config) { signer.Signer, c.Ed25519 = c.Ed25519, signer })
-	signer.broken = true
-	if _, err := b.Append(t.Context(), []byte("x"), nil); !errors.Is(err, tlog.ErrUnavailable) {
-		t.Errorf("error is %v", err)
+	for name, fail := range map[string]func() ([]byte, error){
+		"error": func() ([]byte, error) { return nil, errors.New("token is not there") },
+		"panic": func() ([]byte, error) { panic("token is not there") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			signer := &brokenSigner{}
+			b := newBench(t, func(c *tlog.Config) { signer.Signer, c.Ed25519 = c.Ed25519, signer })
+			signer.fail = fail
+			var callers sync.WaitGroup
+			for range 5 {
+				callers.Go(func() {
+					if _, err := b.Append(t.Context(), []byte("x"), nil); !errors.Is(err, tlog.ErrUnavailable) {
+						t.Errorf("error is %v", err)
+					}
+				})
+			}
+			callers.Wait()
+			signer.fail = nil
+			if r := b.mustAppend(t, "y"); r.Index != 0 {
+				t.Errorf("next entry is %d, want 0", r.Index)
+			}
+			tlogtest.CheckLog(t, b.memory, b.keys.Trust)
+		})
 	}
-	signer.broken = false
-	if r := b.mustAppend(t, "y"); r.Index != 0 {
-		t.Errorf("next entry is %d, want 0", r.Index)
-	}
-	tlogtest.CheckLog(t, b.memory, b.keys.Trust)
 }
 
 type brokenSigner struct {
 	tlog.Signer
-	broken bool
+	fail func() ([]byte, error)
 }
 
 func (s *brokenSigner) Sign(ctx context.Context, msg []byte) ([]byte, error) {
-	if s.broken {
-		return nil, errors.New("token is not there")
+	if s.fail != nil {
+		return s.fail()
 	}
 	return s.Signer.Sign(ctx, msg)
+}
+
+// TestStoragePanics: what the storage did before is not known, and is found out.
+func TestStoragePanics(t *testing.T) {
+	for name, committed := range map[string]bool{"before": false, "after": true} {
+		t.Run(name, func(t *testing.T) {
+			storage := &panicking{after: committed}
+			b := newBench(t, func(c *tlog.Config) { storage.Storage, c.Storage = c.Storage, storage })
+			storage.once.Store(true)
+			if _, err := b.Append(t.Context(), []byte("x"), nil); !errors.Is(err, tlog.ErrUnavailable) {
+				t.Errorf("error is %v", err)
+			}
+			want := uint64(0)
+			if committed {
+				want = 1
+			}
+			if r := b.mustAppend(t, "y"); r.Index != want {
+				t.Errorf("next entry is %d, want %d", r.Index, want)
+			}
+			tlogtest.CheckLog(t, b.memory, b.keys.Trust)
+		})
+	}
+}
+
+// panicking is a storage whose next commit panics.
+type panicking struct {
+	tlog.Storage
+	once  atomic.Bool
+	after bool // it has committed by then
+}
+
+func (p *panicking) Commit(ctx context.Context, b tlog.Batch) ([]error, error) {
+	if !p.once.Swap(false) {
+		return p.Storage.Commit(ctx, b)
+	}
+	if p.after {
+		if _, err := p.Storage.Commit(ctx, b); err != nil {
+			return nil, err
+		}
+	}
+	panic("the driver is broken")
 }
 
 func TestOpenRefuses(t *testing.T) {

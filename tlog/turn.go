@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"time"
 )
 
@@ -39,10 +40,18 @@ func (l *Log) attempt(group []*pending) error {
 	for i, p := range group {
 		batch.Entries[i] = Entry{Leaf: p.leaf, Attached: p.attached}
 	}
-	batch.Integrate = func(head Head, r Reader, accepted []int) (Update, error) {
-		return l.integrate(ctx, t, head, r, accepted)
+	batch.Integrate = func(head Head, r Reader, accepted []int) (update Update, err error) {
+		err = l.recovered(ErrUnavailable, "integrate batch", func() (err error) { // for the storage to roll back
+			update, err = l.integrate(ctx, t, head, r, accepted)
+			return err
+		})
+		return update, err
 	}
-	verdicts, err := l.config.Storage.Commit(ctx, batch)
+	var verdicts []error
+	err := l.recovered(ErrUnknown, "commit batch", func() (err error) {
+		verdicts, err = l.config.Storage.Commit(ctx, batch)
+		return err
+	})
 	if errors.Is(err, ErrUnknown) {
 		l.stats.unknown.Add(1)
 		return l.resolve(ctx, t, verdicts, err)
@@ -52,6 +61,18 @@ func (l *Log) attempt(group []*pending) error {
 		return unavailable(err)
 	}
 	return l.release(t, verdicts)
+}
+
+// recovered turns a panic of a signer or of the storage into an error that is as: the committer must settle every entry and go on, or
+// nobody answers the callers who wait. Only the type of the panic is repeated, its value may hold anything.
+func (l *Log) recovered(as error, step string, run func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %s: panic of type %T", as, step, p)
+			l.config.Logger.Error("log batch panicked", "step", step, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		}
+	}()
+	return run()
 }
 
 // unavailable marks an error of the storage as one that releases nothing.
@@ -199,7 +220,11 @@ func (l *Log) resolve(ctx context.Context, t *turn, verdicts []error, cause erro
 	overdue := time.Now().Add(l.config.Patience)
 	failed := false
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		committed, err := l.config.Storage.Committed(ctx, t.id)
+		var committed bool
+		err := l.recovered(ErrUnknown, "look for the commit", func() (err error) {
+			committed, err = l.config.Storage.Committed(ctx, t.id)
+			return err
+		})
 		if err == nil {
 			l.doubt.Store(false)
 			return l.resolved(t, verdicts, committed, failed)

@@ -87,8 +87,11 @@ func testReuse(t *testing.T, b Bench) {
 		entry("1", at(1), need("food", "c-1", "m2", 3, "met")), // a later check completes it
 		entry("2", at(2), need("food", "c-2", "m1", 1, "met")), // another case counts on its own
 		entry("3", at(3), need("food", "c-2", "m1", 1, "missing")),
-		entry("4", at(4), need("flat", "c-3", "m1", 1, "met"), need("food", "c-3", "m1", 1, "missing")), // a chain
-		entry("5", at(5), need("flat", "c-4", "m1", 0, "met")),                                          // asked, not needed
+		entry("4", at(4), need("flat", "c-3", "m1", 1, "met"), need("food", "c-3", "m1", 1, "missing")),   // a chain
+		entry("5", at(5), need("flat", "c-4", "m1", 0, "met")),                                            // asked, not needed
+		entry("6", at(6), need("house", "c-5", "m1", 1, "met"), need("house", "c-5", "m1", 1, "missing")), // of two parties, the first
+		entry("7", at(7), need("house", "c-6", "m1", 1, "missing"), need("house", "c-6", "m1", 1, "met")), // the second
+		entry("8", at(8), need("house", "c-7", "m1", 3, "met"), need("house", "c-7", "m1", 3, "met")),     // both
 	} {
 		if got := mustAppend(t, b, e); i > 0 && got == 0 {
 			t.Fatal("index does not rise")
@@ -101,7 +104,7 @@ func testReuse(t *testing.T, b Bench) {
 		matter   string
 		want     []audit.Reuse
 	}{
-		{"all", at(0), at(10), "", []audit.Reuse{{Matter: "flat", Numerator: 1, Denominator: 1}, {Matter: "food", Numerator: 2, Denominator: 4}}},
+		{"all", at(0), at(10), "", []audit.Reuse{{Matter: "flat", Numerator: 1, Denominator: 1}, {Matter: "food", Numerator: 2, Denominator: 4}, {Matter: "house", Numerator: 1, Denominator: 3}}},
 		{"matter", at(0), at(10), "food", []audit.Reuse{{Matter: "food", Numerator: 2, Denominator: 4}}},
 		{"before the second check", at(0), at(1), "", []audit.Reuse{{Matter: "food", Numerator: 1, Denominator: 2}}},
 		{"to is exclusive", at(0), at(3), "food", []audit.Reuse{{Matter: "food", Numerator: 3, Denominator: 3}}},

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,7 +19,7 @@ import (
 )
 
 func newAudit(t *terminal) *command {
-	return t.group("audit", "Search, verify and export the records.", newAuditSearch(t), newAuditVerify(t), newAuditExport(t))
+	return t.group("audit", "Search, verify, export and erase the records.", newAuditSearch(t), newAuditVerify(t), newAuditExport(t), newAuditErase(t))
 }
 
 // asking are the flags that say which records are meant.
@@ -325,23 +327,30 @@ func unproven(steps []license.Step) error {
 type auditExport struct {
 	calling
 	asking
-	Out string
+	Out    string
+	Resume bool
 }
 
 func newAuditExport(t *terminal) *command {
 	c := &auditExport{Out: "-"}
 	cmd := t.command("export", "Write a signed report of a period to a file.", c.run)
-	cmd.text(&c.Out, "o,out", "FILE", "Where the report goes; - is standard output. A file must not be there.")
+	cmd.Long = t.say("The report comes in pages, each signed with its receipt, one a line; verify proves them, and that none is missing. A report that was broken off goes on with --resume.")
+	cmd.text(&c.Out, "o,out", "FILE", "Where the report goes; - is standard output. A file must not be there, but with --resume.")
+	cmd.yes(&c.Resume, "resume", "Go on with the report in the file, behind its last whole page.")
 	c.asking.declare(cmd)
 	c.calling.declare(cmd)
-	cmd.examples("oncegate audit export -c oncegate.yaml --system audit-office --from 2026-11-01 --to 2026-11-30 -o report.json", "oncegate verify --trust trust report.json")
+	cmd.examples("oncegate audit export -c oncegate.yaml --system audit-office --from 2026-11-01 --to 2026-11-30 -o report.jsonl",
+		"oncegate audit export -c oncegate.yaml --system audit-office --from 2026-11-01 --to 2026-11-30 -o report.jsonl --resume", "oncegate verify --trust trust report.jsonl")
 	return cmd
 }
 
-// run writes the report: answer and receipt as they came, so that it verifies offline.
-func (c *auditExport) run(ctx context.Context, t *terminal) error {
+// run writes the report: answers and receipts as they came, so that it verifies offline.
+func (c *auditExport) run(ctx context.Context, t *terminal) (err error) {
 	if c.From == "" || c.To == "" {
 		return misuse{errors.New("a report is of a period: say --from and --to")}
+	}
+	if c.Resume && c.Out == "-" {
+		return misuse{errors.New("a report is resumed in its file: say --out")}
 	}
 	caller, err := c.client()
 	if err != nil {
@@ -351,30 +360,102 @@ func (c *auditExport) run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	report, err := caller.Export(ctx, api.ExportRequest{
-		From: q.From, To: q.To, System: q.System, Operator: q.Operator, Operation: q.Operation, Matter: q.Matter, Case: q.Case,
-		LicenseType: q.LicenseType, Holder: q.Holder, Decision: q.Decision,
-	})
-	if err != nil {
-		return t.refused(err)
-	}
-	if c.Out == "-" {
-		_, err = t.out.Write(append(report.Raw, '\n'))
-	} else {
-		err = writeNew(c.Out, report.Raw)
-	}
-	if err == nil && !report.Answer.Complete {
-		t.tell("The report is not complete: there is more in this period than one report holds. Narrow it.")
-	}
-	return err
-}
-
-// writeNew writes a file that must not be there.
-func writeNew(name string, data []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	out, mark, err := c.open(t)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
+	defer func() { err = errors.Join(err, out.Close()) }()
+	bar := t.progress("entries")
+	mark, err = caller.Report(ctx, api.ExportRequest{
+		From: q.From, To: q.To, System: q.System, Operator: q.Operator, Operation: q.Operation, Matter: q.Matter, Case: q.Case,
+		LicenseType: q.LicenseType, Holder: q.Holder, Decision: q.Decision,
+	}, out, mark, func(m client.ReportMark) { bar(m.Progress()) })
+	if err != nil {
+		if mark.Pages > 0 && c.Out != "-" {
+			t.tell("%d pages with %d records are written; go on with --resume", mark.Pages, mark.Records)
+		}
+		return t.refused(err)
+	}
+	if n := mark.Unindexed(); n > 0 {
+		t.tell("The report is not complete: %d records are too new to be found yet. Write it again.", n)
+	}
+	return nil
+}
+
+// open opens the file that the report goes to, and says how far the report in it has come.
+func (c *auditExport) open(t *terminal) (out io.WriteCloser, mark client.ReportMark, err error) {
+	if c.Out == "-" {
+		return unclosed{t.out}, mark, nil
+	}
+	how := os.O_RDWR | os.O_CREATE | os.O_EXCL
+	if c.Resume {
+		how = os.O_RDWR
+	}
+	f, err := os.OpenFile(c.Out, how, 0o600)
+	if err != nil {
+		return nil, mark, misuse{err}
+	}
+	if c.Resume {
+		if mark, err = client.ReadReport(f); err == nil {
+			err = f.Truncate(mark.Bytes) // a page that was cut off
+		}
+		if err == nil {
+			_, err = f.Seek(mark.Bytes, io.SeekStart)
+		}
+	}
+	if err != nil {
+		return nil, mark, errors.Join(err, f.Close())
+	}
+	return f, mark, nil
+}
+
+// unclosed is standard output, which is not ours to close.
+type unclosed struct{ io.Writer }
+
+func (unclosed) Close() error { return nil }
+
+type auditErase struct {
+	calling
+	Why   string
+	JSON  bool
+	Index string
+}
+
+func newAuditErase(t *terminal) *command {
+	c := &auditErase{}
+	cmd := t.command("erase", "Order that the personal evidence of one record is erased.", c.run)
+	cmd.Long = t.say("Erases the request and the persons sealed beside the record. The record, what decisions were made on, and the log stay. The order is a record of its own, which the erased parts name. It cannot be undone.")
+	cmd.arguments = []argument{{name: "index", help: "The record, by its index in the log.", kind: "INDEX", one: &c.Index}}
+	cmd.text(&c.Why, "why", "TEXT", "Why it is erased, such as the decision on an objection; recorded.")
+	cmd.required("why")
+	cmd.yes(&c.JSON, "json", "Print the answer with its receipt as it came, to file.")
+	c.calling.declare(cmd)
+	cmd.examples(`oncegate audit erase -c oncegate.yaml --system audit-office --why "objection 2026-3" 17`)
+	return cmd
+}
+
+// run orders the erasure and says which record is the order.
+func (c *auditErase) run(ctx context.Context, t *terminal) error {
+	index, err := strconv.ParseUint(c.Index, 10, 63)
+	if err != nil {
+		return misuse{errors.New("a record is named by its index in the log, such as 17")}
+	}
+	caller, err := c.client()
+	if err != nil {
+		return err
+	}
+	done, err := caller.Erase(ctx, index, api.EraseRequest{Why: c.Why})
+	if err != nil {
+		return t.refused(err)
+	}
+	if c.JSON {
+		_, err = fmt.Fprintf(t.out, "%s\n", done.Raw)
+		return err
+	}
+	if len(done.Answer.Parts) == 0 {
+		t.println("nothing was left to erase beside record %d; the order is record %d", index, done.Receipt.Index)
+		return nil
+	}
+	t.println("erased beside record %d: %s; the order is record %d", index, strings.Join(done.Answer.Parts, ", "), done.Receipt.Index)
+	return nil
 }

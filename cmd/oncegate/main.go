@@ -90,13 +90,24 @@ func (t *terminal) faults(list node.Faults) {
 
 // readAll reads a file, or the standard input for "-".
 func (t *terminal) readAll(name string, limit int64) ([]byte, error) {
-	if name == "-" {
-		return io.ReadAll(io.LimitReader(t.in, limit))
-	}
-	f, err := os.Open(name)
+	data, rest, err := t.readBeginning(name, limit)
 	if err != nil {
-		return nil, misuse{err}
+		return nil, err
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit))
+	return data, rest.Close()
+}
+
+// readBeginning reads so many bytes of a file, or of the standard input for "-", and returns the rest to read, which must be closed.
+func (t *terminal) readBeginning(name string, limit int64) (data []byte, rest io.ReadCloser, err error) {
+	rest = io.NopCloser(t.in)
+	if name != "-" {
+		if rest, err = os.Open(name); err != nil {
+			return nil, nil, misuse{err}
+		}
+	}
+	if data, err = io.ReadAll(io.LimitReader(rest, limit)); err != nil {
+		rest.Close()
+		return nil, nil, err
+	}
+	return data, rest, nil
 }

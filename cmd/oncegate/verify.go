@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"unicode"
 
@@ -40,14 +43,26 @@ func (c *verifyCommand) run(ctx context.Context, t *terminal) error {
 		return misuse{err}
 	}
 	var all []client.Artefact
-	for _, name := range c.Files {
-		data, err := t.readAll(name, client.MaxArtefact+1)
+	var at []int // of each artefact among the results
+	verified := make([]client.Verified, len(c.Files))
+	for i, name := range c.Files {
+		data, rest, err := t.readBeginning(name, client.MaxArtefact+1)
 		if err != nil {
 			return err
 		}
-		all = append(all, client.Artefact{Name: name, Data: data})
+		if client.IsReport(data) { // as long as the log, and read page by page
+			bar := t.progress("entries")
+			verified[i], err = trust.VerifyReport(ctx, name, io.MultiReader(bytes.NewReader(data), rest), func(m client.ReportMark) { bar(m.Progress()) })
+		} else {
+			all, at = append(all, client.Artefact{Name: name, Data: data}), append(at, i)
+		}
+		if err = errors.Join(err, rest.Close()); err != nil {
+			return err
+		}
 	}
-	verified := trust.VerifyContext(ctx, all...)
+	for i, v := range trust.VerifyContext(ctx, all...) {
+		verified[at[i]] = v
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
