@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ const (
 type checkpointer struct {
 	batches *pool   // its connection is the only one that writes
 	own     *sql.DB // one connection
+	file    string  // the WAL
 
 	mu      sync.Mutex  // one checkpoint at a time
 	pending atomic.Bool // evidence was erased, and the WAL still holds its pages
@@ -36,7 +38,7 @@ func newCheckpointer(c Config, batches *pool) (*checkpointer, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	k := &checkpointer{batches: batches, own: own.db, stop: stop, stopped: make(chan struct{})}
+	k := &checkpointer{batches: batches, own: own.db, file: c.Path + "-wal", stop: stop, stopped: make(chan struct{})}
 	go k.run(ctx)
 	return k, nil
 }
@@ -50,7 +52,8 @@ func (k *checkpointer) close() error {
 	return k.own.Close()
 }
 
-// run makes a checkpoint where something was committed since the last. One that fails is made the next time.
+// run makes a checkpoint where something was committed since the last, once the WAL has come to its size. One that fails is made
+// the next time.
 func (k *checkpointer) run(ctx context.Context) {
 	defer close(k.stopped)
 	ticker := time.NewTicker(checkpointEvery)
@@ -62,7 +65,7 @@ func (k *checkpointer) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if now := k.batches.commits.Load(); now != seen {
+		if now := k.batches.commits.Load(); now != seen && k.long() {
 			seen = now
 			k.checkpoint(ctx)
 		}
@@ -73,6 +76,12 @@ func (k *checkpointer) run(ctx context.Context) {
 			k.forget(ctx)
 		}
 	}
+}
+
+// long reports whether the WAL has come to the size at which it is begun anew. The file keeps that size afterwards.
+func (k *checkpointer) long() bool {
+	info, err := os.Stat(k.file)
+	return err == nil && info.Size() >= restartFrames*4096
 }
 
 // moveFrames is a PASSIVE checkpoint: it waits for nobody and makes nobody wait. It returns how many pages the WAL has and how
