@@ -420,9 +420,10 @@ func TestRetain(t *testing.T) {
 	if done, err := b.auditor.Retain(t.Context(), noon.Add(2*time.Hour), nil); err != nil || done != 0 || len(b.storage.entries) != size {
 		t.Errorf("a run that finds nothing erased %d, %v, and left %d records", done, err, len(b.storage.entries)-size)
 	}
+	b.record(t, draft()) // there is something to erase
 	b.config.Log = nil
 	b.openAuditor(t)
-	if _, err := b.auditor.Retain(t.Context(), now, nil); err == nil {
+	if _, err := b.auditor.Retain(t.Context(), now.Add(time.Hour), nil); err == nil {
 		t.Error("an auditor that only reads erased")
 	}
 }
