@@ -264,28 +264,13 @@ func (c *auditVerify) verify(ctx context.Context, t *terminal, trust *client.Tru
 	}
 	start := time.Now()
 	done, steps, err := trust.VerifyLog(ctx, r, checkpoint, t.progress("entries"))
-	if err != nil && !errors.Is(err, client.ErrUnproven) {
-		return err // it could not be read: that says nothing about the log
+	answer := map[string]any{"origin": done.Origin, "size": done.Size}
+	if wrong, ok := errors.AsType[*tlog.CorruptError](err); ok {
+		answer["entry"], answer["tile"] = wrong.Entry, wrong.Tile
 	}
-	if c.JSON {
-		answer := map[string]any{"ok": err == nil, "origin": done.Origin, "size": done.Size, "steps": steps}
-		if wrong, ok := errors.AsType[*tlog.CorruptError](err); ok {
-			answer["entry"], answer["tile"] = wrong.Entry, wrong.Tile
-		}
-		if printErr := t.json(answer); printErr != nil {
-			return printErr
-		}
-	} else {
-		t.steps(steps, false)
-	}
-	if err != nil {
-		t.tell("%s the log does not hold: %s", t.paint(red, "✗"), err)
-		return unproven(steps)
-	}
-	if !c.JSON {
+	return c.report(t, answer, steps, err, func() {
 		t.println("%s all %d entries of %s hold (%s)", t.paint(green, "✓"), done.Size, done.Origin, time.Since(start).Round(time.Millisecond))
-	}
-	return nil
+	})
 }
 
 // extends proves that the log has kept what somebody filed.
@@ -296,32 +281,39 @@ func (c *auditVerify) extends(ctx context.Context, t *terminal, trust *client.Tr
 		return err
 	}
 	now, then, steps, err := trust.VerifyExtends(ctx, r, checkpoint, client.Artefact{Name: c.Against, Data: data})
+	answer := map[string]any{"origin": now.Origin, "size": now.Size, "filed": then.Size, "fork": errors.Is(err, tlog.ErrFork)}
+	return c.report(t, answer, steps, err, func() {
+		t.println("%s the log of %d entries extends the filed one of %d (%s)", t.paint(green, "✓"), now.Size, then.Size, time.Since(start).Round(time.Millisecond))
+	})
+}
+
+// report prints what came of a log: proven without an error, refuted where a step failed, else not proven. proven prints the first.
+func (c *auditVerify) report(t *terminal, answer map[string]any, steps []license.Step, err error, proven func()) error {
 	if err != nil && !errors.Is(err, client.ErrUnproven) {
-		return err
+		return err // it could not be read: that says nothing about the log
+	}
+	verdict, outcome := api.VerdictProven, error(nil)
+	switch {
+	case err != nil && client.Failure(steps) != nil:
+		verdict, outcome = api.VerdictRefuted, errNo
+	case err != nil:
+		verdict, outcome = api.VerdictNotProven, errOpen
 	}
 	if c.JSON {
-		if printErr := t.json(map[string]any{"ok": err == nil, "origin": now.Origin, "size": now.Size, "filed": then.Size, "fork": errors.Is(err, tlog.ErrFork), "steps": steps}); printErr != nil {
-			return printErr
+		answer["ok"], answer["verdict"], answer["steps"] = err == nil, verdict, steps
+		if err := t.json(answer); err != nil {
+			return err
 		}
 	} else {
 		t.steps(steps, false)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		t.tell("%s the log does not hold: %s", t.paint(red, "✗"), err)
-		return unproven(steps)
+	case !c.JSON:
+		proven()
 	}
-	if !c.JSON {
-		t.println("%s the log of %d entries extends the filed one of %d (%s)", t.paint(green, "✓"), now.Size, then.Size, time.Since(start).Round(time.Millisecond))
-	}
-	return nil
-}
-
-// unproven is the outcome of steps that do not prove a log: refuted where one failed.
-func unproven(steps []license.Step) error {
-	if client.Failure(steps) != nil {
-		return errNo
-	}
-	return errOpen
+	return outcome
 }
 
 type auditExport struct {
