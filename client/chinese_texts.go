@@ -6,7 +6,7 @@ var stepNames = map[string]string{
 
 	"filed": "存档", "log-extends-filed": "日志是存档的延续",
 
-	"recognised": "可识别", "readable": "可读取", "one-history": "同一日志历史",
+	"recognised": "可识别", "complete": "核验完成", "readable": "可读取", "one-history": "同一日志历史",
 
 	"license-form": "证照格式", "license-type": "证照类型标记", "license-signature": "签发签名", "license-signature-second-voice": "签发签名（第二验证器）",
 	"license-claims": "证照声明项", "disclosures": "披露项", "disclosure": "披露项", "chain-at-signing": "签发时的证书链", "chain-now": "当前的证书链",
@@ -60,6 +60,7 @@ var stepNames = map[string]string{
 // its full stop; one that names its cause, "a: b", may stand here as two. TestEveryReasonHasItsChinese says which are missing.
 var stepReasons = map[string]string{
 	"the signature over it is not proven": "其签名未证实",
+	"the verification was broken off":     "核验中断",
 	// words that stand as values in others
 	"valid": "有效", "suspended": "暂扣", "revoked": "撤销或注销", "superseded": "已换发", "expired": "过期失效",
 	"call": "签名请求", "license": "签发证照", "log": "签署日志", "status": "签发状态列表", "seal": "印章", "attest": "办件佐证", "timestamp": "时间戳", "seal-maker": "制章", "ocsp": "OCSP 应答", "encryption": "加密",

@@ -421,3 +421,41 @@ func processorTime() time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// A verification that is broken off proves nothing and refutes nothing, wherever it was: an answer whose licenses were not looked at
+// is not proven.
+func TestBrokenOff(t *testing.T) {
+	r := newRun(t)
+	o := office.New(t, "client", time.Now())
+	files := append(r.artefacts(), Artefact{"license.ofd", o.License()})
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, v := range r.trust.VerifyContext(ended, files...) {
+		if v.Verdict == api.VerdictProven || v.Verdict == api.VerdictRefuted || stepNamed(v.Steps, "complete").State != license.NotCheckable {
+			t.Errorf("%s (%s) is %q: %+v", v.Name, v.Kind, v.Verdict, v.Steps)
+		}
+	}
+	for n := range 40 { // ends while it is looked at
+		ctx := &endsAfter{Context: t.Context(), left: n}
+		for _, v := range r.trust.VerifyContext(ctx, answerOf(r)) {
+			if ctx.ended && v.Verdict == api.VerdictProven {
+				t.Errorf("ended at the look %d: %+v", n, v)
+			}
+		}
+	}
+}
+
+// endsAfter is a context that ends after it was asked so many times.
+type endsAfter struct {
+	context.Context
+	left  int
+	ended bool
+}
+
+func (c *endsAfter) Err() error {
+	if c.left--; c.left < 0 {
+		c.ended = true
+		return context.Canceled
+	}
+	return nil
+}

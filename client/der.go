@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+
 	"oncegate/certs/der"
 )
 

@@ -2,8 +2,9 @@ package client
 
 import (
 	"encoding/pem"
-	"oncegate/certs/der"
 	"slices"
+
+	"oncegate/certs/der"
 )
 
 // Parts are an artefact's own parts: the lists of a PEM file that has several, as an authority publishes its own and that of

@@ -45,7 +45,7 @@ func (t *Trust) Verify(artefacts ...Artefact) []Verified {
 	return t.VerifyContext(context.Background(), artefacts...)
 }
 
-// VerifyContext is [Trust.Verify] until the context ends: steps that were not taken by then are not checkable.
+// VerifyContext is [Trust.Verify] until the context ends. From then on nothing is proven: each result has a step that says so.
 func (t *Trust) VerifyContext(ctx context.Context, artefacts ...Artefact) []Verified {
 	s := t.gather(ctx, artefacts, true)
 	_ = s.signatures(s.ctx, func(int) bool { return true }) // bytes at hand are read without an error
@@ -77,6 +77,9 @@ func (s *batch) verified(i int) Verified {
 	}
 	if matches, is := s.contents[i]; is && (s.kinds[i] == Unknown || s.kinds[i] == Picture || s.kinds[i] == Body && len(s.calls) == 0) {
 		s.kinds[i], v.Steps = Content, s.content(matches)
+	}
+	if s.ctx.Err() != nil { // whatever was found, it is not all
+		(*steps)(&v.Steps).unknown("complete", "the verification was broken off")
 	}
 	if v.Kind = s.kinds[i]; len(v.Steps) == 0 {
 		v.Steps = []license.Step{{Name: "recognised", State: license.Failed, Reason: errNoSteps.Error()}}
@@ -322,6 +325,8 @@ func (s *batch) verify(a Artefact, kind Kind) (done steps) {
 		return s.revocations(a)
 	case OCSPAnswer:
 		return s.ocspAnswer(a.Data)
+	case Document, SignedMessage, Seal, SealSignature, TimeStamp:
+		return nil // judged by signatures, unless that was broken off
 	}
 	if len(a.Data) > MaxArtefact {
 		done.fail("recognised", "it is larger than anything that is verified")

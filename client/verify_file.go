@@ -74,6 +74,9 @@ func (s *batch) call(compact string) (done steps) {
 		Audience: audience, Method: c.Method, URL: c.URL, Body: token.BodyIs(s.bodyOf(c)), Now: time.Unix(c.IssuedAt, 0),
 		KeyOf: s.callerKey, Verify: voice,
 	})
+	if err != nil && undecided == nil {
+		undecided = sm.Interrupted(s.ctx)
+	}
 	if undecided != nil {
 		err = undecided
 	}

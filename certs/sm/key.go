@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"oncegate/certs/der"
 
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/smx509"
+
+	"oncegate/certs/der"
 )
 
 // PrivateKey is an SM2 private key in memory. Only the room certs looks into it; others pass it on.

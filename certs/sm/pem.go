@@ -4,10 +4,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"oncegate/certs/der"
 
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/smx509"
+
+	"oncegate/certs/der"
 )
 
 // ErrPrivateKey says that the text is no SM2 private key.
