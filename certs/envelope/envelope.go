@@ -53,6 +53,7 @@ type Key struct {
 type Keyring struct {
 	current string
 	secrets map[string][SecretSize]byte
+	tags    map[string]*tagger
 	rand    io.Reader
 	stint   atomic.Pointer[stint]
 }
@@ -72,7 +73,7 @@ func NewKeyring(random io.Reader, current Key, older ...Key) (*Keyring, error) {
 	if random == nil {
 		random = rand.Reader
 	}
-	k := &Keyring{current: current.ID, secrets: make(map[string][SecretSize]byte), rand: random}
+	k := &Keyring{current: current.ID, secrets: make(map[string][SecretSize]byte), tags: make(map[string]*tagger), rand: random}
 	for _, key := range append([]Key{current}, older...) {
 		if len(key.ID) == 0 || len(key.ID) > 255 {
 			return nil, fmt.Errorf("make keyring: key id of %d bytes", len(key.ID))
@@ -80,7 +81,7 @@ func NewKeyring(random io.Reader, current Key, older ...Key) (*Keyring, error) {
 		if _, ok := k.secrets[key.ID]; ok {
 			return nil, fmt.Errorf("make keyring: key id %q twice", key.ID)
 		}
-		k.secrets[key.ID] = key.Secret
+		k.secrets[key.ID], k.tags[key.ID] = key.Secret, newTagger(key.ID, key.Secret)
 	}
 	return k, nil
 }
