@@ -51,7 +51,7 @@ func TestKillAged(t *testing.T) {
 	in := install(t)
 	in.age()
 	v := newVictim(t, in)
-	v.churn()
+	in.churn()
 	v.survive(false)
 	reader, err := sql.Open("sqlite", "file:"+in.path("data", "oncegate.db")+"?mode=ro&_pragma=busy_timeout(2000)")
 	in.must(err)

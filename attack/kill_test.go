@@ -37,7 +37,7 @@ func kills(t *testing.T) int {
 func TestKill(t *testing.T) {
 	in := install(t)
 	v := newVictim(t, in)
-	v.churn()
+	in.churn()
 	runs := kills(t)
 	for run := range runs {
 		v.survive(run == runs-1 || run%50 == 49)
@@ -81,12 +81,11 @@ func newVictim(t *testing.T, in *installation) *victim {
 	return v
 }
 
-// churn has market regulation correct addresses all the time, so that new versions are signed while the node dies.
-func (v *victim) churn() {
-	db, err := sql.Open("sqlite", "file:"+cityGround(v.t).path("city", "market.db")+"?_pragma=busy_timeout(2000)")
-	if err != nil {
-		v.t.Fatal(err)
-	}
+// churn has market regulation correct addresses until the test ends, so that new versions are signed all the time, and the source's
+// file is locked again and again.
+func (in *installation) churn() {
+	db, err := sql.Open("sqlite", "file:"+cityGround(in.t).path("city", "market.db")+"?_pragma=busy_timeout(2000)")
+	in.must(err)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -97,12 +96,12 @@ func (v *victim) churn() {
 			case <-stop:
 				return
 			case <-every.C:
-				company := v.in.city.Population.Companies[n%7].Code
+				company := in.city.Population.Companies[n%7].Code
 				db.Exec("update t_scztxx set zs = ? where tyshxydm = ?", "云川市示例区改名路"+strconv.Itoa(n)+"号", company) // a busy register is tried again
 			}
 		}
 	}()
-	v.t.Cleanup(func() { close(stop); <-stopped; db.Close() })
+	in.t.Cleanup(func() { close(stop); <-stopped; db.Close() })
 }
 
 // survive is one life and death of the node, and the life after.

@@ -10,6 +10,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"oncegate/api"
+	"oncegate/client"
 )
 
 // reloads is how often TestReloads reloads; ONCEGATE_TEST_RELOADS asks for more.
@@ -24,12 +27,13 @@ func reloads(t *testing.T) int {
 	return 200
 }
 
-// TestReloads changes the configuration again and again while calls go on: none fails, memory and goroutines do not grow, and a bad
-// file changes nothing.
+// TestReloads changes the configuration again and again while calls go on and a department writes to its own register: no call fails,
+// memory and goroutines do not grow, and a bad file changes nothing.
 func TestReloads(t *testing.T) {
 	t.Parallel()
 	in := install(t)
 	c := in.callers()
+	in.churn()
 	p := in.start()
 	l := newLoad(c, in.city, wireTo(p))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -59,6 +63,7 @@ func TestReloads(t *testing.T) {
 	answered, lost := sort(t, l.wire.take())
 	if len(l.failed) > 0 || len(lost) > 2 { // each window has at most one call under way at the end
 		t.Errorf("calls failed: %v; %d got no answer", l.failed, len(lost))
+		explain(t, c.as("audit-office", wireTo(p)), answered)
 	}
 	if end.heap > warm.heap+6<<20 {
 		t.Errorf("%d reloads grew the heap from %d to %d KiB", total-total/4, warm.heap>>10, end.heap>>10)
@@ -69,9 +74,27 @@ func TestReloads(t *testing.T) {
 	h := newHistory(c.trust)
 	h.follow(t, c.as("audit-office", l.wire).Log())
 	h.each(t, answered, 20)
-	t.Logf("%d reloads and %d bad files during %d answers, 0 failed; heap %d to %d KiB, goroutines %v to %v",
+	t.Logf("%d reloads and %d bad files during %d answers; heap %d to %d KiB, goroutines %v to %v",
 		r.good, r.bad, len(answered), warm.heap>>10, end.heap>>10, warm.goroutines, end.goroutines)
 	p.stop()
+}
+
+// explain logs what the evidence says of the first refusals among recorded answers: the caller is told less.
+func explain(t *testing.T, auditor *client.Client, answered []*exchange) {
+	t.Helper()
+	explained := 0
+	for _, e := range answered {
+		if e.status < 400 || explained == 5 {
+			continue
+		}
+		explained++
+		found, err := auditor.Evidence(t.Context(), receiptOf(t, e).Index, api.EvidenceRequest{Why: "a refusal that no caller deserved"})
+		if err != nil {
+			t.Errorf("the evidence of a refusal: %v", err)
+			continue
+		}
+		t.Logf("%s was refused because of %+v, decided on %s", e.path, found.Answer.Reasons, found.Answer.Inputs)
+	}
 }
 
 // A reloader edits the grants and has the node read them.

@@ -71,7 +71,7 @@ func (s *scene) named(err error) error {
 
 // copyDatabase copies a database that is in use, as one committed state.
 func copyDatabase(ctx context.Context, from, to string) error {
-	db, err := sql.Open("sqlite", "file:"+from+"?mode=ro")
+	db, err := sql.Open("sqlite", "file:"+from+"?mode=ro&_pragma=busy_timeout(5000)")
 	if err != nil {
 		return err
 	}

@@ -116,6 +116,7 @@ func (g *Gateway) fallBack(ctx context.Context, c *call, n *need) {
 	if aged.finding = copied; copied.Source == "" {
 		aged.finding.Source = n.finding.Source
 	}
+	aged.down = n.finding.Err
 	*n = aged
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"time"
 
 	"oncegate/api"
@@ -37,7 +38,7 @@ type foundInput struct {
 	AsOf     api.Time      `json:"as_of"`
 	Stale    bool          `json:"stale,omitempty"`
 	Records  int           `json:"records,omitempty"`
-	Error    string        `json:"error,omitempty"`    // why it is unavailable
+	Error    string        `json:"error,omitempty"`    // why it is unavailable; where a kept copy stood in, why the source was
 	Versions []string      `json:"versions,omitempty"` // identifiers of the signed versions that left
 	Form     string        `json:"form,omitempty"`     // in which an annotated copy was wanted besides
 }
@@ -77,8 +78,8 @@ func (n *need) explain(c *call) {
 	}
 	if f := n.finding; f.State != "" {
 		n.in.Found = &foundInput{State: f.State, Source: f.Source, AsOf: api.At(f.AsOf), Stale: f.Stale, Records: len(f.Records), Versions: n.versions, Form: string(n.form)}
-		if f.Err != nil {
-			n.in.Found.Error = f.Err.Error()
+		if err := errors.Join(f.Err, n.down); err != nil {
+			n.in.Found.Error = err.Error()
 		}
 	}
 	n.in.Judged = n.judged

@@ -66,7 +66,7 @@ func (w *work) material(ctx context.Context, b *bench, n *need) (api.CheckedMate
 	if j.State == cases.Met {
 		var err error
 		l, d, err = w.disclose(ctx, n, n.finding.Records[j.Record])
-		code := unsignable(err)
+		code := n.unsignable(err)
 		switch {
 		case code != "":
 			n.finding = license.Finding{State: license.IsUnavailable, Source: n.finding.Source, AsOf: n.finding.AsOf, Err: err}

@@ -26,6 +26,7 @@ type need struct {
 	role     error              // why the role is not confirmed; nil: it is, or need not be
 	known    []license.HolderID // the case's parties whose roles are certain: the applicant, and those confirmed in this call
 	finding  license.Finding    // what the source answered; zero if it was not asked
+	down     error              // why the source did not answer, where finding is the kept copy in its place
 
 	outcome  string   // for the record: one of the outcomes
 	fields   []string // what left, or was compared

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -163,6 +164,8 @@ func TestKeptCopies(t *testing.T) {
 	}
 	if e := must(w.auditor.Evidence(t.Context(), a.index))(t); strings.Count(string(e.Inputs), `"decision":{`) != 2 {
 		t.Errorf("the decision about the copy's age is not in the evidence: %s", e.Inputs)
+	} else if !strings.Contains(string(e.Inputs), `samr-system: down"`) {
+		t.Errorf("why the source did not answer is not in the evidence: %s", e.Inputs)
 	}
 
 	// A guard that looks at the age is asked about it.
@@ -226,6 +229,56 @@ grants:
 	if got := read[api.QueryAnswer](t, w.call("land-approval", "POST", queryPath, flatQuery(""))).Licenses[0]; got.Status != api.StatusRevoked {
 		t.Errorf("query of the copy: %s", got.Status)
 	}
+}
+
+// A copy of what is signed anew since is worth nothing: the call is refused for what kept the source from answering, which the evidence
+// says too, and if that was our own want of a slot the source is not blamed.
+func TestCopyOfAChangedLicense(t *testing.T) {
+	w := newWorld(t)
+	w.rules("copies.yaml", `
+grants:
+  - {id: land/copies, agreement: 测试, provider: land, systems: [land-approval], license_type: real-estate-certificate, operations: [licenses.query, licenses.status, cases.check],
+     matters: [YC-LAND-07], fields: [name], max_age: 24h, basis: 测试, basis_kind: rule, scenario: 测试, attestation: platform, valid_until: "2030-12-31"}
+`)
+	w.acceptFlat("BDC-1")
+	w.register(w.caseOf("BDC-2", "YC-LAND-07", party("applicant", husband), party("spouse", wife)))
+	read[api.QueryAnswer](t, w.call("land-approval", "POST", queryPath, flatQuery(""))) // keeps the wife's copy
+	changed := flat("不动产权第0001号", wife, husband)
+	changed.Fields["area"] = "90.00"
+	w.legacy["real-estate-certificate"].put(license.Question{Type: "real-estate-certificate", Holder: husband}, changed)
+	if m := material(t, w.check("land-approval", "BDC-2", map[string]any{}), "real-estate-certificate"); m.State != "met" {
+		t.Fatalf("live, by the husband: %s %s", m.State, m.Reason.Code)
+	}
+	refused := func(code, why string) {
+		t.Helper()
+		a := w.call("land-approval", "POST", queryPath, flatQuery(""))
+		w.refused(a, code)
+		if e := must(w.auditor.Evidence(t.Context(), a.index))(t); !strings.Contains(string(e.Inputs), why) {
+			t.Errorf("the evidence of %s does not say %q: %s", code, why, e.Inputs)
+		}
+	}
+	checked := func(code string) {
+		t.Helper()
+		if m := material(t, w.check("land-approval", "BDC-1", map[string]any{}), "real-estate-certificate"); m.State != "unavailable" || m.Reason.Code != code {
+			t.Errorf("checked: %s %s, want %s", m.State, m.Reason.Code, code)
+		}
+	}
+	w.legacy["real-estate-certificate"].set(func(l *legacy) { l.err = errors.New("out of order") })
+	refused("source-unavailable", "out of order")
+	checked("source-unavailable")
+
+	w.reload(func(s *Snapshot) {
+		s.Sources = slices.Clone(s.Sources)
+		for i := range s.Sources {
+			s.Sources[i].Concurrent, s.Sources[i].Deadline = 1, 100*time.Millisecond
+		}
+	})
+	release := make(chan struct{})
+	defer close(release)
+	w.legacy["real-estate-certificate"].set(func(l *legacy) { l.before = func(context.Context) { <-release } })
+	refused("source-unavailable", context.DeadlineExceeded.Error()) // it keeps its slot
+	refused("source-busy", errNoSlot.Error())
+	checked("source-busy")
 }
 
 // An answer opens the record's commitments to the operator and to those whom the caller knows: because its call names them, or because a

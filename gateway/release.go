@@ -46,7 +46,7 @@ func (w *work) release(ctx context.Context, n *need) ([]api.License, error) {
 				l.Document, err = w.annotated(ctx, n, d)
 			}
 		}
-		if code := orDefault(unsignable(err), undrawable(err)); code != "" {
+		if code := orDefault(n.unsignable(err), undrawable(err)); code != "" {
 			return nil, n.unusable(w.c, code, code)
 		}
 		if err != nil {
@@ -75,6 +75,14 @@ func unsignable(err error) string {
 		return "source-faulty"
 	}
 	return ""
+}
+
+// unsignable is [unsignable] of a need. If the kept copy is worth nothing, the need is refused for what kept its source from answering.
+func (n *need) unsignable(err error) string {
+	if errors.Is(err, register.ErrOutdated) && errors.Is(n.down, errNoSlot) {
+		return "source-busy"
+	}
+	return unsignable(err)
 }
 
 // disclose selects what the decision lets leave of one license. Claims about a holder leave only for holders whom the

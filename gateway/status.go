@@ -140,7 +140,7 @@ func (w *work) statusOf(ctx context.Context, n *need, version register.Version) 
 			continue
 		}
 		signed, err := w.current(ctx, n, record)
-		if code := unsignable(err); code != "" {
+		if code := n.unsignable(err); code != "" {
 			return nil, n.unusable(w.c, code, code)
 		}
 		if err != nil {

@@ -115,9 +115,9 @@ func market(path string) error {
 		`insert into licenses values ('L-1', '`+company+`', '云川小面馆有限公司', '甲乙', '示例路 1 号', '2024-03-01', '', '1')`)
 }
 
-// exec changes a legacy system's database.
+// exec changes a legacy system's database. It waits for readers: a node rolls a broken-off question back when it is answered already.
 func exec(path string, statements ...string) error {
-	db, err := sql.Open("sqlite", path)
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		return err
 	}

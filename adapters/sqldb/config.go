@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"oncegate/adapters/mapping"
 	"oncegate/adapters/secret"
@@ -19,8 +20,9 @@ type Config struct {
 	// blank-imports others.
 	Driver string `yaml:"driver"`
 	// DSN is the driver's connection text. One with a password belongs in dsn_secret. A SQLite database must be opened
-	// read-only: file:/srv/market.db?mode=ro (or _query_only=1 where the file is written in WAL mode by others). Where
-	// others write it, &_pragma=busy_timeout(2000) waits for their locks instead of being unavailable at once.
+	// read-only: file:/srv/market.db?mode=ro (or _query_only=1 where the file is written in WAL mode by others). While
+	// others hold its lock to write it, a call waits until its own deadline; &_busy_timeout=500 waits half a second at
+	// most, and then the source is unavailable.
 	DSN string `yaml:"dsn"`
 	// DSNSecret is where the DSN is kept instead.
 	DSNSecret secret.Ref `yaml:"dsn_secret"`
@@ -151,6 +153,22 @@ func opensReadOnly(dsn string) bool {
 	name, query, _ := strings.Cut(dsn, "?")
 	values, err := url.ParseQuery(query)
 	return err == nil && strings.HasPrefix(name, "file:") && slices.Equal(values["mode"], []string{"ro"}) && !strings.Contains(dsn, "#")
+}
+
+// lockWait bounds how long a SQLite file's lock is waited for where the DSN does not say it (busy timeout). It is longer than calls
+// last, whose deadline ends the wait: a source is not down because its department writes to it.
+const lockWait = 15 * time.Second
+
+// withLockWait adds lockWait to a SQLite DSN. Without a busy timeout SQLite fails at once with SQLITE_BUSY, code 5, whenever the
+// other side happens to commit, and a few of these in a row open the source's breaker. What the DSN itself says prevails: the driver
+// takes _timeout before _busy_timeout, and runs _pragma=busy_timeout after both. The driver sqlite3 waits by itself.
+func (c Config) withLockWait(dsn string) string {
+	_, query, _ := strings.Cut(dsn, "?")
+	values, err := url.ParseQuery(query)
+	if c.Driver != "sqlite" || err != nil || values.Has("_busy_timeout") {
+		return dsn
+	}
+	return fmt.Sprintf("%s&_busy_timeout=%d", dsn, lockWait.Milliseconds())
 }
 
 // under moves faults below a path.

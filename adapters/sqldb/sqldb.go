@@ -4,6 +4,8 @@
 // read-only transaction that is always rolled back, so that a case check sees one state of the database. Only a question
 // alone of a SQLite file that is opened with mode=ro goes without: one statement sees one state by itself, and nothing
 // can write through such a connection. Everywhere else the transaction is what keeps a statement from writing.
+//
+// A SQLite file is locked while the department commits to it. That is waited for, as long as the call may take (Config.DSN).
 package sqldb
 
 import (
@@ -64,7 +66,7 @@ func Open(cfg Config, cat *license.Catalogue, deps Deps) (*Source, error) {
 			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
 		}
 	}
-	db, err := sql.Open(cfg.Driver, dsn)
+	db, err := sql.Open(cfg.Driver, cfg.withLockWait(dsn))
 	if err != nil { // its text may repeat the DSN
 		return nil, fmt.Errorf("cannot open source %s: driver %q is not linked or refuses the DSN", cfg.ID, cfg.Driver)
 	}

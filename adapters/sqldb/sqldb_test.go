@@ -1,7 +1,9 @@
 package sqldb
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -360,5 +362,80 @@ func TestDatabaseAway(t *testing.T) {
 	findings, err := src.Find(t.Context(), []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}})
 	if err == nil && findings[0].State != license.IsUnavailable {
 		t.Errorf("%v", findings)
+	}
+}
+
+// A department that commits to its file is not down: however it is asked, its lock is waited for, but no longer than the call's
+// deadline and what the DSN says.
+func TestLockedFile(t *testing.T) {
+	writer, dsn := sqliteFile(t)
+	conn, err := writer.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	must := func(statement string) {
+		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
+			t.Error(err)
+		}
+	}
+	open := func(dsn string) *Source {
+		t.Helper()
+		src, err := Open(config("sqlite", dsn), adaptertest.Catalogue(), Deps{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { src.Close() })
+		return src
+	}
+	q := license.Question{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}
+	for _, by := range []string{"mode=ro", "_query_only=1"} {
+		src := open(strings.Replace(dsn, "mode=ro", by, 1))
+		find := func(questions ...license.Question) func() error {
+			return func() error {
+				findings, err := src.Find(t.Context(), questions)
+				for _, f := range findings {
+					err = errors.Join(err, f.Err)
+				}
+				return err
+			}
+		}
+		for _, c := range []struct {
+			name string
+			ask  func() error
+		}{
+			{"a question alone", find(q)},
+			{"one whose statement is prepared", find(q)},
+			{"two in a transaction", find(q, q)},
+			{"a check", func() error { return src.Check(t.Context()) }},
+		} {
+			must("begin exclusive")
+			committed := make(chan struct{})
+			time.AfterFunc(50*time.Millisecond, func() {
+				defer close(committed)
+				must("commit")
+			})
+			if err := c.ask(); err != nil {
+				t.Errorf("%s, %s: %v", by, c.name, err)
+			}
+			<-committed
+		}
+	}
+	must("begin exclusive")
+	defer must("commit")
+	begun := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := open(dsn).Find(ctx, []license.Question{q}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("until the deadline: %v", err)
+	}
+	for _, own := range []string{"_busy_timeout=0", "_timeout=0", "_pragma=busy_timeout(0)"} {
+		findings, err := open(dsn+"&"+own).Find(t.Context(), []license.Question{q})
+		if err != nil || findings[0].State != license.IsUnavailable || !strings.Contains(findings[0].Err.Error(), "driver's code 5") {
+			t.Errorf("%s: %+v, %v", own, findings, err)
+		}
+	}
+	if took := time.Since(begun); took > lockWait/2 {
+		t.Errorf("a lock was waited for as long as %s", took)
 	}
 }
