@@ -96,7 +96,7 @@ func auditRecord(f audit.Found) api.AuditRecord {
 	out := api.AuditRecord{
 		Index: f.Index, Time: at, System: f.Record.System, Operation: f.Record.Operation, RequestID: f.Record.RequestID, Policy: f.Record.Policy,
 		OperatorProof: f.Record.OperatorProof,
-		Uses: make([]api.AuditUse, len(f.Record.Uses)),
+		Uses:          make([]api.AuditUse, len(f.Record.Uses)),
 	}
 	for i, u := range f.Record.Uses {
 		out.Uses[i] = api.AuditUse{
