@@ -35,6 +35,22 @@ func beyond(b byte) bool { return b >= 0xF0 }
 // trailing data are refused. raw is not kept.
 func Canonicalize(raw []byte) ([]byte, error) { return canonicalize(bytes.Clone(raw)) }
 
+// ErrNotCanonical says that JSON is not in the one form that Canonical writes, or not of the type that was asked for.
+var ErrNotCanonical = errors.New("not the canonical JSON of this type")
+
+// UnmarshalCanonical reads raw into v, a pointer, strictly: exactly the bytes that Canonical writes for what v then holds. So no member
+// is unknown, missing, null or twice there. The error is ErrNotCanonical and quotes nothing of raw.
+func UnmarshalCanonical(raw []byte, v any) error {
+	if err := json.Unmarshal(raw, v, json.RejectUnknownMembers(true)); err != nil {
+		return ErrNotCanonical
+	}
+	again, err := Canonical(reflect.ValueOf(v).Elem().Interface())
+	if err != nil || !bytes.Equal(again, raw) {
+		return ErrNotCanonical
+	}
+	return nil
+}
+
 // canonicalize may write into raw.
 func canonicalize(raw []byte) ([]byte, error) {
 	if err := checkIntegers(raw); err != nil {

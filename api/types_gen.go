@@ -141,9 +141,12 @@ type AuditRecord struct {
 	// Index An index in the log, from 0.
 	Index     Index  `json:"index"`
 	Operation string `json:"operation"`
-	Policy    string `json:"policy"`
-	RequestID string `json:"request_id"`
-	System    string `json:"system"`
+
+	// OperatorProof How the operator is known: the calling system says so; an identity service says that the person was signed in there, or stood behind this very call; or nobody acted. Absent in records of before schema version 3.
+	OperatorProof string `json:"operator_proof,omitempty,omitzero"`
+	Policy        string `json:"policy"`
+	RequestID     string `json:"request_id"`
+	System        string `json:"system"`
 
 	// Time RFC 3339 in UTC with milliseconds.
 	//
@@ -162,8 +165,11 @@ type AuditUse struct {
 	LicenseType string   `json:"license_type,omitempty,omitzero"`
 	Material    string   `json:"material,omitempty,omitzero"`
 	Matter      string   `json:"matter,omitempty,omitzero"`
-	Rules       []string `json:"rules"`
-	Source      string   `json:"source,omitempty,omitzero"`
+
+	// Need is_need, for the reuse rate; absent where the use does not count, and in records of before schema version 3.
+	Need   int      `json:"need,omitempty,omitzero"`
+	Rules  []string `json:"rules"`
+	Source string   `json:"source,omitempty,omitzero"`
 }
 
 // Beside What is known beside authenticity. A member is missing where the kind knows no such thing.

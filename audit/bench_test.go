@@ -88,13 +88,14 @@ func draft() audit.Draft {
 		Material: "m1", Matter: "food", Case: "c-1", Basis: "case", LicenseType: "business-license", Decision: "release",
 		Rules: []string{"grant-1"}, Fields: []string{"name", "number"}, Source: "market-db", Freshness: "live",
 	}
-	second := use
+	first, second := use, use
+	first.Need = 1
 	second.Material, second.LicenseType, second.Decision = "m2", "id-card", "denied"
 	return audit.Draft{
 		Operation: "licenses.query", System: "window", Operator: "clerk-7", RequestID: "r-1",
 		Token: "header.payload.signature", Body: []byte(`{"holder":"91110000MA0TEST00X"}`), Answer: []byte(`{"nonce":"n","ok":true}`),
 		Policy:  "A" + encodedZero[1:],
-		Uses:    []audit.DraftUse{{Use: use, Person: company, Need: 1}, {Use: second, Person: citizen}, {Use: use, Person: company}},
+		Uses:    []audit.DraftUse{{Use: first, Person: company}, {Use: second, Person: citizen}, {Use: use, Person: company}},
 		Inputs:  []any{map[string]any{"matter": "food", "age": 42 * time.Hour}},
 		Reasons: []string{"not a party"},
 	}

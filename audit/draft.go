@@ -30,22 +30,22 @@ type Draft struct {
 	Erase *Order
 
 	Claim   *Claim // the call's jti; nil where none is claimed
-	Changes []any  // what else commits with the record
+	Changes []any  // what else commits with the record; each is a Change
 
 	hidden *hidden // by Recorder.Hide
 }
 
 // A DraftUse is a use with what a record must not say openly.
 type DraftUse struct {
-	Use                            // Holder and Operator are ignored: Recorder sets them
+	Use                            // Holder, CaseCommitment and Operator are ignored: Recorder sets them
 	CommittedCase string           // a case number that is nothing but the caller's word: it stands in the record as a commitment; then Case is empty
 	Person        license.HolderID // the holder asked about; zero: nobody
-	Need          int              // is_need for the reuse rate; 0 where the use does not count
 }
 
 // record makes the record; persons have commitments already.
-func (d Draft) record(c Config, now time.Time, persons people, evidence string) Record {
+func (d Draft) record(c Config, now time.Time, persons people, evidence, changes string) Record {
 	r := Record{
+		Changes:   changes,
 		V:         Version,
 		Time:      now.Format(TimeFormat),
 		System:    d.System,
@@ -58,6 +58,7 @@ func (d Draft) record(c Config, now time.Time, persons people, evidence string) 
 	if d.Token != "" {
 		r.TokenDigest = c.sums.text([]byte(d.Token))
 	}
+	r.OperatorProof = d.operatorProof()
 	if d.Answer != nil {
 		r.AnswerDigest = c.sums.text(d.Answer)
 	}
@@ -70,6 +71,14 @@ func (d Draft) record(c Config, now time.Time, persons people, evidence string) 
 		r.Uses[i].CaseCommitment = persons.find(caseNumber(use.CommittedCase)).commitment
 	}
 	return r
+}
+
+// operatorProof is how the operator is known: so far the calling system's word, if it names one.
+func (d Draft) operatorProof() string {
+	if d.Operator == "" {
+		return OperatorNone
+	}
+	return OperatorAsserted
 }
 
 // index makes what search may find the record by.

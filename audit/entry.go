@@ -12,6 +12,7 @@ type Entry struct {
 	Sealed  []Sealed // evidence parts, in the order of Record.Evidence
 	Index   Index    // what search may find it by
 	Changes []any    // values of the change types of cases, register and audit; an unknown type refuses the entry
+	Bound   []byte   // the JCS list that Record.Changes is the digest of (BoundDigest): the bound forms of Changes; nil if there are none
 }
 
 // A Sealed is one evidence part, sealed; its first plaintext bytes are 32 random ones, so that its digest tells nothing.
@@ -55,6 +56,8 @@ type (
 		Digest string
 		Files  []File
 	}
+	// Adopt takes on tables that were written before records bound their changes: by table name, how many rows are believed without proof.
+	Adopt struct{ Rows map[string]int }
 )
 
 // A File is one file of a policy set.

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
 )
 
-// Version is the schema version of records written now. Version 1 knew no commitments to case numbers and request ids.
-const Version = 2
+// Version is the schema version of records written now. Version 1 knew no commitments to case numbers and request ids; version 2 neither
+// bound changes nor said how the operator is known, and left what a use counts for to the search index.
+const Version = 3
 
 // TimeFormat is the one form of times in records: RFC 3339 UTC with milliseconds.
 const TimeFormat = "2006-01-02T15:04:05.000Z"
@@ -18,10 +20,13 @@ const TimeFormat = "2006-01-02T15:04:05.000Z"
 // digestText is the length of a 32-byte digest in base64url.
 const digestText = 43
 
+// maxNeed is the greatest is_need.
+const maxNeed = 3
+
 // ErrRecord says that a leaf is not a record.
 var ErrRecord = errors.New("not a record")
 
-// ParseRecord reads a leaf strictly: exactly the bytes that Canonical writes for a Record of Version 1 or 2, at most MaxRecord.
+// ParseRecord reads a leaf strictly: exactly the bytes that Canonical writes for a Record of version 1 to Version, at most MaxRecord.
 // Every error is ErrRecord and quotes nothing of the leaf.
 func ParseRecord(leaf []byte) (Record, error) {
 	if len(leaf) > MaxRecord {
@@ -62,12 +67,40 @@ func (r Record) check() error {
 	if r.RequestCommitment != "" && (r.V < 2 || r.RequestID != "" || !isDigest(r.RequestCommitment)) {
 		return errors.New("request_commitment is no digest, stands beside an id, or in a record of version 1")
 	}
+	if err := r.checkV3(); err != nil {
+		return err
+	}
 	for i, use := range r.Uses {
 		if use.CaseCommitment != "" && (r.V < 2 || use.Case != "" || !isDigest(use.CaseCommitment)) {
 			return fmt.Errorf("use %d: case_commitment is no digest, stands beside a case, or in a record of version 1", i)
 		}
 		if use.Holder != "" && !isDigest(use.Holder) || use.Operator != "" && !isDigest(use.Operator) {
 			return fmt.Errorf("use %d: a commitment is no digest", i)
+		}
+	}
+	return nil
+}
+
+// checkV3 looks at the members that version 3 brought.
+func (r Record) checkV3() error {
+	if r.V < 3 {
+		if r.Changes != "" || r.OperatorProof != "" || slices.ContainsFunc(r.Uses, func(u Use) bool { return u.Need != 0 }) {
+			return errors.New("changes, operator_proof or need stands in a record of version 1 or 2")
+		}
+		return nil
+	}
+	if r.Changes != "" && !isDigest(r.Changes) {
+		return errors.New("changes is no digest")
+	}
+	if !slices.Contains([]string{OperatorAsserted, OperatorBySession, OperatorByCall, OperatorNone}, r.OperatorProof) {
+		return errors.New("operator_proof is missing or not known")
+	}
+	for i, use := range r.Uses {
+		if use.Need < 0 || use.Need > maxNeed {
+			return fmt.Errorf("use %d: need is not within 1–%d", i, maxNeed)
+		}
+		if use.Operator != "" && r.OperatorProof == OperatorNone {
+			return fmt.Errorf("use %d: an operator stands in a record of nobody's", i)
 		}
 	}
 	return nil

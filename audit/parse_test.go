@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -28,16 +29,16 @@ func TestParseRecord(t *testing.T) {
 		"null":             "null",
 		"blank":            leaf + " ",
 		"newline":          strings.Replace(leaf, ",", ",\n", 1),
-		"unknown member":   replace(`,"v":2}`, `,"v":2,"w":1}`),
-		"duplicate member": replace(`,"v":2}`, `,"v":2,"v":2}`),
+		"unknown member":   replace(`,"v":3}`, `,"v":3,"w":1}`),
+		"duplicate member": replace(`,"v":3}`, `,"v":3,"v":3}`),
 		"missing member":   replace(`"request_id":"r-1",`, ``),
-		"null uses":        `{` + leaf[1:strings.Index(leaf, `"uses":`)] + `"uses":null,"v":2}`,
+		"null uses":        `{` + leaf[1:strings.Index(leaf, `"uses":`)] + `"uses":null,"v":3}`,
 		"null rules":       replace(`"rules":["grant-1"]`, `"rules":null`),
-		"other order":      `{"v":2,` + strings.TrimSuffix(leaf[1:], `,"v":2}`) + `}`,
+		"other order":      `{"v":3,` + strings.TrimSuffix(leaf[1:], `,"v":3}`) + `}`,
 		"escaped":          replace(`"window"`, `"\u0077indow"`),
-		"version":          replace(`"v":2`, `"v":3`),
-		"version 0":        replace(`"v":2`, `"v":0`),
-		"float":            replace(`"v":2`, `"v":2.0`),
+		"version":          replace(`"v":3`, `"v":4`),
+		"version 0":        replace(`"v":3`, `"v":0`),
+		"float":            replace(`"v":3`, `"v":3.0`),
 		"no time":          replace(`2026-11-23T04:05:06.789Z`, `yesterday`),
 		"time zone":        replace(`2026-11-23T04:05:06.789Z`, `2026-11-23T04:05:06.789+00:00`),
 		"no milliseconds":  replace(`06.789Z`, `06Z`),
@@ -45,6 +46,14 @@ func TestParseRecord(t *testing.T) {
 		"evidence":         replace(`"evidence":"`, `"evidence":"A`),
 		"padded digest":    replace(`"policy":"A`, `"policy":"=`),
 		"stray bits":       replace(draft().Policy, strings.Repeat("A", 42)+"B"),
+		"proof missing":    replace(`"operator_proof":"asserted",`, ``),
+		"proof unknown":    replace(`"operator_proof":"asserted"`, `"operator_proof":"believed"`),
+		"proof of nobody":  replace(`"operator_proof":"asserted"`, `"operator_proof":"none"`),
+		"no changes":       replace(`"evidence":`, `"changes":"","evidence":`),
+		"changes":          replace(`"evidence":`, `"changes":"x","evidence":`),
+		"need 0":           replace(`"need":1`, `"need":0`),
+		"need 4":           replace(`"need":1`, `"need":4`),
+		"need below":       replace(`"need":1`, `"need":-1`),
 		"commitment":       replace(`"holder":"`, `"holder":"x`),
 		"too long":         replace(`"system":"window"`, `"system":"`+strings.Repeat("w", audit.MaxRecord)+`"`),
 		"not UTF-8":        replace(`window`, "win\xffow"),
@@ -56,24 +65,41 @@ func TestParseRecord(t *testing.T) {
 	}
 }
 
-// Records of version 1 stay records; they have no members of version 2, and neither version has a text beside its commitment.
+// earlier is what an earlier version wrote instead of a leaf without changes: no members of version 3.
+func earlier(leaf string, version int) string {
+	leaf = strings.NewReplacer(`"operator_proof":"asserted",`, ``, `"need":1,`, ``).Replace(leaf)
+	return strings.Replace(leaf, `"v":3`, fmt.Sprintf(`"v":%d`, version), 1)
+}
+
+// Records of versions 1 and 2 stay records; they have no members of later versions, and no version has a text beside its commitment.
 func TestParseRecordVersions(t *testing.T) {
-	first := strings.Replace(goodLeaf(t), `"v":2`, `"v":1`, 1)
-	if r, err := audit.ParseRecord([]byte(first)); err != nil || r.V != 1 {
-		t.Errorf("version 1: %+v, %v", r, err)
-	}
 	d := draft()
 	d.RequestID, d.CommittedRequestID = "", "r-1"
 	for i := range d.Uses {
 		d.Uses[i].Case, d.Uses[i].CommittedCase = "", "c-1"
 	}
 	leaf := string(newBench(t).record(t, d).Receipt.Record)
-	if _, err := audit.ParseRecord([]byte(leaf)); err != nil {
-		t.Fatal(err)
+	plain := goodLeaf(t)
+	for name, good := range map[string]struct {
+		leaf    string
+		version int
+	}{
+		"version 1": {earlier(plain, 1), 1}, "version 2": {earlier(plain, 2), 2}, "version 3": {plain, 3},
+		"version 2 with commitments": {earlier(leaf, 2), 2}, "version 3 with commitments": {leaf, 3},
+		"version 3 with changes": {strings.Replace(plain, `"evidence":`, `"changes":"`+encodedZero+`","evidence":`, 1), 3},
+	} {
+		if r, err := audit.ParseRecord([]byte(good.leaf)); err != nil || r.V != good.version {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
 	}
+	second := earlier(plain, 2)
 	one := func(member string) string { return leaf[strings.Index(leaf, member):][:len(member)+43] }
 	for name, bad := range map[string]string{
-		"members of version 2 in version 1": strings.Replace(leaf, `"v":2`, `"v":1`, 1),
+		"members of version 2 in version 1": earlier(leaf, 1),
+		"operator_proof in version 2":       strings.Replace(second, `"policy":`, `"operator_proof":"none","policy":`, 1),
+		"changes in version 2":              strings.Replace(second, `"evidence":`, `"changes":"`+encodedZero+`","evidence":`, 1),
+		"need in version 2":                 strings.Replace(second, `"matter":"food",`, `"matter":"food","need":1,`, 1),
+		"need in version 1":                 strings.Replace(earlier(plain, 1), `"matter":"food",`, `"matter":"food","need":1,`, 1),
 		"an id beside its commitment":       strings.Replace(leaf, `"request_id":""`, `"request_id":"r-1"`, 1),
 		"a case beside its commitment":      strings.Replace(leaf, `"case":""`, `"case":"c-1"`, 1),
 		"an empty case commitment":          strings.Replace(leaf, one(`"case_commitment":"`), `"case_commitment":"`, 1),
@@ -88,8 +114,9 @@ func TestParseRecordVersions(t *testing.T) {
 
 func FuzzParseRecord(f *testing.F) {
 	f.Add([]byte(goodLeaf(f)))
-	f.Add([]byte(`{"v":2}`))
-	f.Add([]byte(`{"answer_digest":"","evidence":"` + encodedZero + `","operation":"","policy":"","request_id":"","system":"","time":"2026-11-23T04:05:06.789Z","token_digest":"","uses":[],"v":2}`))
+	f.Add([]byte(`{"v":3}`))
+	f.Add([]byte(earlier(goodLeaf(f), 2)))
+	f.Add([]byte(`{"answer_digest":"","evidence":"` + encodedZero + `","operation":"","policy":"","request_id":"","system":"","time":"2026-11-23T04:05:06.789Z","token_digest":"","uses":[],"v":3}`))
 	f.Fuzz(func(t *testing.T, leaf []byte) {
 		r, err := audit.ParseRecord(leaf)
 		if err != nil {

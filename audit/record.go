@@ -5,11 +5,20 @@ package audit
 // A Record is the leaf: its RFC 8785 bytes are what both trees commit to, at most MaxRecord bytes. It carries no
 // personal data: holders and operators stand in it as commitments that cannot be linked or guessed. Members are declared in
 // the order of their names, so that they are written in canonical form at once.
+//
+// What search finds a record by needs no digest of its own here: since version 3 every plain search column follows from the leaf alone, and
+// every keyed digest from the leaf's commitments and the evidence that opens them.
 type Record struct {
 	AnswerDigest string `json:"answer_digest"` // base64url SM3 of the answer bytes
-	Evidence     string `json:"evidence"`      // base64url SM3 of the JCS list of the parts' digests
-	Operation    string `json:"operation"`     // such as "licenses.query"
-	Policy       string `json:"policy"`        // digest of the policy set that decided
+	// Changes binds the state changes that committed with the record: base64url SM3 of the JCS list of their bound forms (Entry.Bound).
+	// Without one the member is missing. Since version 3.
+	Changes   string `json:"changes,omitzero"`
+	Evidence  string `json:"evidence"`  // base64url SM3 of the JCS list of the parts' digests
+	Operation string `json:"operation"` // such as "licenses.query"
+	// OperatorProof says how the operator is known: OperatorAsserted, OperatorBySession, OperatorByCall or OperatorNone. Mandatory since
+	// version 3; missing before.
+	OperatorProof string `json:"operator_proof,omitzero"`
+	Policy        string `json:"policy"` // digest of the policy set that decided
 	// RequestCommitment stands for a request id that the caller wrote in a form of its own: HMAC-SM3(r, JCS([RequestType, id])). Without
 	// one the member is missing. Since version 2.
 	RequestCommitment string `json:"request_commitment,omitzero"`
@@ -18,7 +27,7 @@ type Record struct {
 	Time              string `json:"time"`         // RFC 3339 UTC with milliseconds
 	TokenDigest       string `json:"token_digest"` // base64url SM3 of the compact JWS; "" for the gateway's own records
 	Uses              []Use  `json:"uses"`         // one per material asked about; never null
-	V                 int    `json:"v"`            // schema version: 1 or 2
+	V                 int    `json:"v"`            // schema version: 1, 2 or 3
 }
 
 // A Use is one license asked about, for one purpose.
@@ -35,10 +44,21 @@ type Use struct {
 	LicenseType    string   `json:"license_type"`
 	Material       string   `json:"material"`
 	Matter         string   `json:"matter"`
-	Operator       string   `json:"operator"` // commitment, or ""
-	Rules          []string `json:"rules"`
-	Source         string   `json:"source"`
+	// Need is is_need for the reuse rate: 1 required, 2 optional, 3 may follow later; 0 where the use does not count, and then the member is
+	// missing. Since version 3.
+	Need     int      `json:"need,omitzero"`
+	Operator string   `json:"operator"` // commitment, or ""
+	Rules    []string `json:"rules"`
+	Source   string   `json:"source"`
 }
+
+// How the operator of a record is known (Record.OperatorProof).
+const (
+	OperatorAsserted  = "asserted" // the calling system says so
+	OperatorBySession = "session"  // an identity service says that the person was signed in at the calling system
+	OperatorByCall    = "call"     // an identity service says that the person stood behind this very call
+	OperatorNone      = "none"     // nobody acted: the gateway itself, or a system without an operator
+)
 
 // MaxRecord is the greatest length of a record in bytes.
 const MaxRecord = 60 << 10

@@ -99,7 +99,19 @@ func (c Config) entry(d Draft) (Entry, Record, error) {
 	if err != nil {
 		return Entry{}, Record{}, err
 	}
-	record := d.record(c, now, persons, c.evidenceDigest(sealed))
+	changes := d.changes()
+	bound, err := c.bound(changes)
+	if err != nil {
+		return Entry{}, Record{}, err
+	}
+	digest := ""
+	if bound != nil {
+		digest = c.sums.text(bound)
+	}
+	record := d.record(c, now, persons, c.evidenceDigest(sealed), digest)
+	if err := record.checkV3(); err != nil { // no leaf may be written that cannot be read
+		return Entry{}, Record{}, err
+	}
 	leaf, err := Canonical(record)
 	if err != nil {
 		return Entry{}, Record{}, err
@@ -107,7 +119,7 @@ func (c Config) entry(d Draft) (Entry, Record, error) {
 	if len(leaf) > MaxRecord {
 		return Entry{}, Record{}, ErrTooLarge
 	}
-	return Entry{Record: leaf, Sealed: sealed, Index: d.index(now, persons), Changes: d.changes()}, record, nil
+	return Entry{Record: leaf, Sealed: sealed, Index: d.index(now, persons), Changes: changes, Bound: bound}, record, nil
 }
 
 // Room that a use may still need when Fits is asked before the sources are: the longest decision, source, freshness and commitment.
@@ -116,6 +128,9 @@ const (
 	sourceRoom    = 64
 	freshnessRoom = 48
 
+	changesRoom = len(`"changes":"",`) + digestText
+	needRoom    = len(`"need":0,`)
+
 	commitmentRoom = len(`"request_commitment":"",`) + digestText // the longer of the members that may be missing
 )
 
@@ -123,14 +138,17 @@ const (
 // uses are known (material, matter, case, basis, license type, rules and fields) and before any source is asked; where rules
 // and fields are not decided yet, put in all that could be. Token, body and answer do not count.
 func Fits(d Draft) bool {
-	r := Record{V: Version, Time: TimeFormat, System: d.System, Operation: d.Operation, RequestID: d.RequestID, Policy: d.Policy}
-	spare := 4 * digestText
+	r := Record{V: Version, Time: TimeFormat, System: d.System, Operation: d.Operation, RequestID: d.RequestID, Policy: d.Policy, OperatorProof: OperatorAsserted}
+	spare := 4*digestText + changesRoom
 	if d.CommittedRequestID != "" {
 		spare += commitmentRoom
 	}
 	for _, use := range d.Uses {
 		if use.CommittedCase != "" {
 			spare += commitmentRoom
+		}
+		if use.Need == 0 {
+			spare += needRoom
 		}
 		spare += 2*digestText + room(use.Decision, decisionRoom) + room(use.Source, sourceRoom) + room(use.Freshness, freshnessRoom)
 		use.Holder, use.Operator = "", ""

@@ -79,14 +79,14 @@ func TestRecordBytes(t *testing.T) {
 		list = append(list, `"`+b64(sum(part))+`"`)
 	}
 	evidence := b64(sum([]byte("[" + strings.Join(list, ",") + "]")))
-	use := func(material, typ, decision, holder string) string {
+	use := func(material, typ, decision, holder, need string) string {
 		return `{"basis":"case","case":"c-1","decision":"` + decision + `","fields":["name","number"],"freshness":"live","holder":"` + holder +
-			`","license_type":"` + typ + `","material":"` + material + `","matter":"food","operator":"` + operator + `","rules":["grant-1"],"source":"market-db"}`
+			`","license_type":"` + typ + `","material":"` + material + `","matter":"food",` + need + `"operator":"` + operator + `","rules":["grant-1"],"source":"market-db"}`
 	}
-	want := `{"answer_digest":"` + b64(sum(d.Answer)) + `","evidence":"` + evidence + `","operation":"licenses.query","policy":"` + d.Policy +
+	want := `{"answer_digest":"` + b64(sum(d.Answer)) + `","evidence":"` + evidence + `","operation":"licenses.query","operator_proof":"asserted","policy":"` + d.Policy +
 		`","request_id":"r-1","system":"window","time":"2026-11-23T04:05:06.789Z","token_digest":"` + b64(sum([]byte(d.Token))) + `","uses":[` +
-		use("m1", "business-license", "release", first) + "," + use("m2", "id-card", "denied", second) + "," + use("m1", "business-license", "release", first) +
-		`],"v":2}`
+		use("m1", "business-license", "release", first, `"need":1,`) + "," + use("m2", "id-card", "denied", second, "") + "," + use("m1", "business-license", "release", first, "") +
+		`],"v":3}`
 	if diff := cmp.Diff(want, string(got.Receipt.Record)); diff != "" {
 		t.Errorf("leaf (-want +got):\n%s", diff)
 	}

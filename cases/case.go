@@ -87,11 +87,15 @@ type Storage interface {
 	Consents(ctx context.Context, holder license.HolderID, system string) ([]Consent, error)
 }
 
-// Changes that commit with a record. Store refuses the entry where the stated condition does not hold any more.
+// Changes that commit with a record, which binds them (Bound). Store refuses the entry where the stated condition does not hold any more.
 type (
 	// Register adds a case. Refused with ErrRegistered if the number is taken, be it by the same content: of many who register
-	// it at once, one has registered it.
-	Register struct{ Case Case }
+	// it at once, one has registered it. R is 32 fresh random bytes, with which the record commits to the parties; they are kept sealed with
+	// them. A zero R refuses the entry.
+	Register struct {
+		Case Case
+		R    [32]byte
+	}
 	// Close closes an open case at a moment. Refused with ErrChanged if it is closed or its revision differs.
 	Close struct {
 		No       string
@@ -100,8 +104,11 @@ type (
 	}
 	// Receive adds what the window received. Refused with ErrChanged if the case is closed.
 	Receive struct{ Received Received }
-	// Give adds a consent. Refused with ErrRegistered if the id is taken.
-	Give struct{ Consent Consent }
+	// Give adds a consent. Refused with ErrRegistered if the id is taken. R is as in Register, for the holder.
+	Give struct {
+		Consent Consent
+		R       [32]byte
+	}
 	// Withdraw ends a consent. Refused with ErrChanged if it is withdrawn already.
 	Withdraw struct {
 		ID string

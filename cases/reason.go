@@ -60,7 +60,8 @@ const (
 	DuplicateParty Reason = "duplicate-party"
 	TooManyParties Reason = "too-many-parties"
 	InFuture       Reason = "accepted-in-future"
-	NoTime         Reason = "time" // a required time is missing
+	TooEarly       Reason = "accepted-too-early" // before 1900
+	NoTime         Reason = "time"               // a required time is missing
 	BadSystem      Reason = "system"
 	BadLicenseType Reason = "license-type"
 	BadEvidence    Reason = "evidence"

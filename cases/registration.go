@@ -15,6 +15,7 @@ import (
 
 const (
 	maxParties = 64
+	firstYear  = 1900             // of acceptance: microseconds of an earlier one need not fit what JSON carries exactly (Register.Bound)
 	clockSkew  = 60 * time.Second // of signed calls
 )
 
@@ -74,7 +75,7 @@ func (c Case) Normal() Case {
 
 // CheckCase checks a registration in normal form: a number of 1 to 64 of A-Z a-z 0-9 . _ -, a known matter, parts of its
 // chain, exactly one applicant, roles that the matter (for a chain: one of its matters) knows, codes with right check
-// characters, no party twice, acceptance not in the future. The error is Flaws.
+// characters, no party twice, acceptance from 1900 on and not in the future. The error is Flaws.
 func CheckCase(book *Book, cat *license.Catalogue, c Case, now time.Time) error {
 	var f Flaws
 	f.unless(opaque.MatchString(c.No), "no", BadNumber)
@@ -82,6 +83,7 @@ func CheckCase(book *Book, cat *license.Catalogue, c Case, now time.Time) error 
 	f.unless(c.Attestation.AtLeast(Self), "attestation", BadAttestation)
 	f.unless(!c.Accepted.IsZero(), "accepted", NoTime)
 	f.unless(!c.Accepted.After(now.Add(clockSkew)), "accepted", InFuture)
+	f.unless(c.Accepted.IsZero() || c.Accepted.Year() >= firstYear, "accepted", TooEarly)
 	matter, ok := book.Matter(c.Matter)
 	f.unless(ok, "matter", MatterUnknown)
 	f.parts(matter, c.Parts)

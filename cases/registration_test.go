@@ -42,6 +42,7 @@ func TestCheckCase(t *testing.T) {
 		{"attestation", func(c *cases.Case) { c.Attestation = "god" }, cases.Flaws{{"attestation", cases.BadAttestation}}},
 		{"not accepted", func(c *cases.Case) { c.Accepted = time.Time{} }, cases.Flaws{{"accepted", cases.NoTime}}},
 		{"accepted tomorrow", func(c *cases.Case) { c.Accepted = now.Add(61 * time.Second) }, cases.Flaws{{"accepted", cases.InFuture}}},
+		{"accepted in 1899", func(c *cases.Case) { c.Accepted = time.Date(1899, 12, 31, 23, 59, 59, 0, time.UTC) }, cases.Flaws{{"accepted", cases.TooEarly}}},
 		{"matter", func(c *cases.Case) { c.Matter = "NONE" }, cases.Flaws{{"matter", cases.MatterUnknown}}},
 		{"parts of no chain", func(c *cases.Case) { c.Parts = []cases.Part{{Matter: "FOOD"}} }, cases.Flaws{{"parts", cases.BadParts}}},
 		{"part twice", chain("FOOD", "FOOD"), cases.Flaws{{"parts[1]", cases.BadParts}}},

@@ -26,7 +26,7 @@ import (
 var verifying = map[string]string{
 	"client": "call client curl operations report faults seen trust trustfile sentence chinese chinese_texts",
 	"tlog":   "config create growth head log mark nodes serve stats storage turn view watch",
-	"audit":  "config draft entry evidence own person policyset record recorder replay retain search sums",
+	"audit":  "change config draft entry evidence own person policyset record recorder replay retain search sums",
 
 	"license": "catalogue claims codes date dictionary faults license lookup validate",
 

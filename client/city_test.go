@@ -221,7 +221,7 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 	c.seen = append(c.seen, *claims)
 	use := audit.Use{
 		Material: "m1", Matter: "food", Case: "SP-1", Basis: "case", LicenseType: "business-license", Decision: "release",
-		Rules: []string{"grant-1"}, Fields: []string{"holder_name", "name"}, Source: "samr", Freshness: "live",
+		Rules: []string{"grant-1"}, Fields: []string{"holder_name", "name"}, Source: "samr", Freshness: "live", Need: 1,
 	}
 	status, answer := 200, any(nil)
 	var problem *api.Problem
@@ -248,7 +248,7 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 	draft := audit.Draft{
 		Operation: op.ID, System: claims.Issuer, Operator: claims.Operator, RequestID: claims.Request, Token: compact, Body: body,
 		Policy: strings.Repeat("A", 43),
-		Uses:   []audit.DraftUse{{Use: use, Person: license.HolderID{Type: "001", Code: company}, Need: 1}},
+		Uses:   []audit.DraftUse{{Use: use, Person: license.HolderID{Type: "001", Code: company}}},
 	}
 	if c.about != nil {
 		c.about(&draft)

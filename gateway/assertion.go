@@ -105,8 +105,8 @@ func (g *Gateway) unspent(ctx context.Context, compact string, uses ...audit.Dra
 }
 
 // spend is the change that uses an assertion up, or withdraws it: it commits with what the assertion is good for, once.
-func (c *call) spend(compact string, a Assertion) cases.Give {
-	return cases.Give{Consent: cases.Spent(sm.DigestB64([]byte(compact)), c.system.ID, a.until(c.config.assertionLife()), c.now)}
+func (g *Gateway) spend(c *call, compact string, a Assertion) cases.Give {
+	return cases.Give{Consent: cases.Spent(sm.DigestB64([]byte(compact)), c.system.ID, a.until(c.config.assertionLife()), c.now), R: g.blinding()}
 }
 
 // withdrawAssertion ends an assertion that was not used yet (POST /v1/consents/assertion.{SM3}/withdraw). The system for which it was made
@@ -120,6 +120,6 @@ func (g *Gateway) withdrawAssertion(c *call, compact string) (*result, error) {
 		return nil, refuse("assertion-invalid").because(inside("assertion", err))
 	}
 	c.names(a.Holder.Normal())
-	spent := c.spend(compact, a)
+	spent := g.spend(c, compact, a)
 	return &result{answer: g.consentAnswer(c, spent.Consent), uses: []audit.DraftUse{aboutHolder(a.Holder.Normal(), "", outcomeNoted)}, changes: []any{spent}}, nil
 }

@@ -95,12 +95,13 @@ func auditRecord(f audit.Found) api.AuditRecord {
 	at, _ := api.ParseTime(f.Record.Time)
 	out := api.AuditRecord{
 		Index: f.Index, Time: at, System: f.Record.System, Operation: f.Record.Operation, RequestID: f.Record.RequestID, Policy: f.Record.Policy,
-		Uses: make([]api.AuditUse, len(f.Record.Uses)),
+		OperatorProof: f.Record.OperatorProof,
+		Uses:          make([]api.AuditUse, len(f.Record.Uses)),
 	}
 	for i, u := range f.Record.Uses {
 		out.Uses[i] = api.AuditUse{
 			Material: u.Material, Matter: u.Matter, Case: u.Case, Basis: u.Basis, LicenseType: u.LicenseType, Decision: u.Decision,
-			Rules: notNil(u.Rules), Fields: notNil(u.Fields), Source: u.Source, Freshness: u.Freshness,
+			Rules: notNil(u.Rules), Fields: notNil(u.Fields), Source: u.Source, Freshness: u.Freshness, Need: u.Need,
 		}
 	}
 	return out

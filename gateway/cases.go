@@ -39,14 +39,14 @@ func (g *Gateway) registerCase(ctx context.Context, c *call, q api.CaseRequest) 
 	if err := checkStated(c, stated); err != nil {
 		return nil, err
 	}
-	changes := []any{cases.Register{Case: stated}}
+	changes := []any{cases.Register{Case: stated, R: g.blinding()}}
 	if stated.Attestation == cases.ByHolder {
 		want := assertion{For: "case", Reference: stated.No, Holder: applicant(stated), System: c.system.ID}
 		said, err := g.asserted(c, q.Assertion, want)
 		if err != nil {
 			return nil, refuse("assertion-invalid").with(unregistered(uses)...).because(inside("assertion", err))
 		}
-		changes = append(changes, c.spend(q.Assertion, said))
+		changes = append(changes, g.spend(c, q.Assertion, said))
 	}
 	standing, err := g.Cases.Case(ctx, stated.No)
 	switch {

@@ -40,7 +40,7 @@ func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest
 		if err := g.unspent(ctx, q.Assertion, use); err != nil {
 			return nil, err
 		}
-		changes := []any{cases.Give{Consent: given}, c.spend(q.Assertion, said)}
+		changes := []any{cases.Give{Consent: given, R: g.blinding()}, g.spend(c, q.Assertion, said)}
 		return &result{status: http.StatusCreated, answer: g.consentAnswer(c, given), uses: []audit.DraftUse{use}, changes: changes}, nil
 	case err != nil:
 		return nil, err

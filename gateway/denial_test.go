@@ -218,7 +218,7 @@ func writings(code string) []string {
 	}
 }
 
-// Law 8: a person's number that a caller writes into any word of a call, with separators too, stands in no leaf and no index, and in no
+// Law 8: a person's number that a caller writes into any word of a call, with separators too, stands in no leaf, nothing that a leaf binds and no index, and in no
 // part of the evidence that outlives the person's. Only what is the book's, the policy's or the gateway's own stands there.
 func TestCallersTextsStandNowhere(t *testing.T) {
 	w := newWorld(t)
@@ -296,7 +296,7 @@ func TestCallersTextsStandNowhere(t *testing.T) {
 				t.Fatal(name, err)
 			}
 			replay := must(w.auditor.Replay(t.Context(), a.index))(t)
-			for where, said := range map[string]string{"leaf": string(leaf), "inputs": string(replay.Inputs), "search": w.indexed(a.index)} {
+			for where, said := range map[string]string{"leaf": string(leaf), "inputs": string(replay.Inputs), "search": w.indexed(a.index), "bound": string(w.boundBy(a.index))} {
 				if strings.Contains(strings.ToUpper(said), strings.ToUpper(text)) || strings.Contains(strings.NewReplacer("-", "", "_", "", ".", "", "~", "").Replace(said), digits) ||
 					strings.Contains(strings.ReplaceAll(said, "-", ""), stranger.Code) {
 					t.Errorf("%s %q stands in the %s: %s", name, text, where, said)

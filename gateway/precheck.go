@@ -100,7 +100,7 @@ func (g *Gateway) preconsent(ctx context.Context, c *call, q api.PrecheckRequest
 		return cases.Consent{}, nil, err
 	}
 	once := cases.Consent{Holder: holder, System: c.system.ID, Types: said.Types, Matters: said.Matters, Expires: said.until(c.config.assertionLife())}
-	return once, []any{c.spend(q.Assertion, said)}, nil
+	return once, []any{g.spend(c, q.Assertion, said)}, nil
 }
 
 // uncovered is why a consent covers nothing of a holder's at all; what it covers of each material is looked at later.

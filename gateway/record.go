@@ -168,8 +168,18 @@ func (g *Gateway) draft(c *call) audit.Draft {
 // nonce returns 128 random bits, so that nobody can find an answer by guessing its content.
 func (g *Gateway) nonce() string {
 	var b [16]byte
-	if _, err := io.ReadFull(g.Rand, b[:]); err != nil {
+	g.random(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// blinding returns the 32 random bytes with which a record commits to what a change stores of persons.
+func (g *Gateway) blinding() (r [32]byte) {
+	g.random(r[:])
+	return r
+}
+
+func (g *Gateway) random(b []byte) {
+	if _, err := io.ReadFull(g.Rand, b); err != nil {
 		panic(fmt.Errorf("no randomness: %w", err)) // without it nothing here may be answered
 	}
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }

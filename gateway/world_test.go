@@ -62,6 +62,8 @@ type world struct {
 
 	skipWhole bool // the test checks its records itself
 
+	bound sync.Map // index → what the record binds
+
 	mu   sync.Mutex
 	seen map[uint64]bool // records that an answer came with
 }
@@ -100,7 +102,7 @@ func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Cleanup(func() { _ = w.db.Close() })
 	w.openLog(dir)
 	config := audit.Config{
-		Self: gatewayID, Log: w.log, View: w.view, Storage: w.db.Audit(), Sealer: ring, NewSM3: sm.New, IndexKeys: [][]byte{index[:]},
+		Self: gatewayID, Log: boundLog{w}, View: w.view, Storage: w.db.Audit(), Sealer: ring, NewSM3: sm.New, IndexKeys: [][]byte{index[:]},
 	}
 	w.recorder = must(audit.NewRecorder(config))(t)
 	w.auditor = must(audit.NewAuditor(config))(t)

@@ -101,7 +101,7 @@ func (r *Register) current(ctx context.Context, s stated) (Signed, []any, error)
 	if err != nil {
 		return Signed{}, nil, err
 	}
-	return r.signed(version, s, true), []any{Issue{version}}, nil
+	return r.signed(version, s, true), []any{Issue{version, latest.Identifier}}, nil
 }
 
 // known returns a version that is signed already.

@@ -62,6 +62,9 @@ func (s *state) apply(change any) error {
 		if latest == nil && c.Version.Number != 1 || latest != nil && c.Version.Number != latest.Number+1 {
 			return fmt.Errorf("issue: %w", register.ErrTaken)
 		}
+		if latest != nil && c.Supersedes != latest.Identifier || latest == nil && c.Supersedes != "" {
+			return fmt.Errorf("issue: %w", register.ErrTaken)
+		}
 		if latest != nil && c.Version.Ordered != latest.Inherited() || latest == nil && c.Version.Ordered != "" {
 			return fmt.Errorf("issue: %w", register.ErrTaken)
 		}

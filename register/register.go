@@ -75,12 +75,16 @@ type Storage interface {
 	Purge(ctx context.Context, now time.Time) error
 }
 
-// Changes that commit with a record.
+// Changes that commit with a record, which binds them (Bound).
 type (
 	// Issue adds a version and marks the one before it superseded, stated so at the moment the new one was signed. Refused with
 	// ErrTaken if (Subject, Number), the identifier or the slot is taken, if Number is not the latest plus one, or if it is not
-	// ordered what it inherits from the one before it.
-	Issue struct{ Version Version }
+	// ordered what it inherits from the one before it. Supersedes is the identifier of the one before it, "" for the first; refused with
+	// ErrTaken too if that is another.
+	Issue struct {
+		Version    Version
+		Supersedes string
+	}
 	// SetStatus moves what the source states of a version. Refused with ErrTaken if that is not From any more, or the version
 	// unknown.
 	SetStatus struct {

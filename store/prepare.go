@@ -103,7 +103,7 @@ func (db *DB) ready(c any) (change, error) {
 		return stillGiven(c), text(c.ID)
 	case register.Issue:
 		v := c.Version
-		return issue(v), text(v.Type, v.Issuer, v.Serial, v.Identifier, v.JWT, v.KeyID, string(v.Status), string(v.Stated), string(v.Ordered), v.List)
+		return issue(c), text(c.Supersedes, v.Type, v.Issuer, v.Serial, v.Identifier, v.JWT, v.KeyID, string(v.Status), string(v.Stated), string(v.Ordered), v.List)
 	case register.SetStatus:
 		return setStatus(c), text(c.Identifier, string(c.From), string(c.To))
 	case register.Order:

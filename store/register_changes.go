@@ -25,35 +25,31 @@ type versionRow struct {
 
 func (r *versionRow) marked() mark { return r.mark }
 
-type issue register.Version
+type issue register.Issue
 
 func (c issue) need(w *wanted) {
-	w.subjects[c.Subject] = true
-	w.identifiers[c.Identifier] = true
-	w.slots[slotKey{c.List, c.Slot}] = true
+	w.subjects[c.Version.Subject] = true
+	w.identifiers[c.Version.Identifier] = true
+	w.slots[slotKey{c.Version.List, c.Version.Slot}] = true
 }
 
 func (c issue) judge(s *state) error {
-	slot := slotKey{c.List, c.Slot}
-	last := s.latest[c.Subject]
-	number := 0
+	slot := slotKey{c.Version.List, c.Version.Slot}
+	last := s.latest[c.Version.Subject]
+	number, inherited, before := 0, license.Status(""), ""
 	if last != nil {
-		number = last.Number
+		number, inherited, before = last.Number, last.Inherited(), last.Identifier
 	}
-	inherited := license.Status("")
-	if last != nil {
-		inherited = last.Inherited()
-	}
-	if c.Number != number+1 || c.Ordered != inherited || s.identifiers[c.Identifier] != nil || s.slots[slot] {
+	if c.Version.Number != number+1 || c.Version.Ordered != inherited || c.Supersedes != before || s.identifiers[c.Version.Identifier] != nil || s.slots[slot] {
 		return register.ErrTaken
 	}
 	if last != nil {
 		revert(s, last)
-		last.Status, last.Stated, last.StatusAt, last.mark = license.Superseded, license.Superseded, c.Signed, last.mark.touch()
+		last.Status, last.Stated, last.StatusAt, last.mark = license.Superseded, license.Superseded, c.Version.Signed, last.mark.touch()
 	}
-	v := &versionRow{Version: register.Version(c), entry: s.entry, mark: fresh}
-	put(s, s.latest, c.Subject, v)
-	put(s, s.identifiers, c.Identifier, v)
+	v := &versionRow{Version: c.Version, entry: s.entry, mark: fresh}
+	put(s, s.latest, c.Version.Subject, v)
+	put(s, s.identifiers, c.Version.Identifier, v)
 	put(s, s.slots, slot, true)
 	revert(s, &s.versions)
 	s.versions = append(s.versions, v)

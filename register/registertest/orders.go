@@ -13,7 +13,7 @@ import (
 // testOrders proves that an order stands beside what the source states, and that the next version begins with it.
 func testOrders(t *testing.T, b Bench) {
 	v := version(1, 1, 10)
-	mustCommit(t, b, register.Issue{Version: v})
+	mustCommit(t, b, issue(v))
 	at := signed.Add(24 * time.Hour)
 	order := func(from, to license.Status) register.Order {
 		return register.Order{Identifier: v.Identifier, From: from, To: to, At: at}
@@ -32,10 +32,10 @@ func testOrders(t *testing.T, b Bench) {
 		wantVersion(t, b, v, true)
 	}
 	next := version(1, 2, 20)
-	wantTaken(t, "next version without the order", b.Commit(t.Context(), register.Issue{Version: next}))
+	wantTaken(t, "next version without the order", b.Commit(t.Context(), issue(next)))
 	wantVersion(t, b, v, true)
 	next.Ordered, next.OrderedAt, next.Status = license.Suspended, at, license.Suspended
-	mustCommit(t, b, register.Issue{Version: next})
+	mustCommit(t, b, issue(next))
 	wantVersion(t, b, next, true)
 	wantTaken(t, "order on an old version", b.Commit(t.Context(), order(license.Suspended, "")))
 	if diff := cmp.Diff(map[int]license.Status{10: license.Superseded, 20: license.Suspended}, statuses(t, b, "1")); diff != "" {
@@ -43,7 +43,7 @@ func testOrders(t *testing.T, b Bench) {
 	}
 	fresh := version(2, 1, 30)
 	fresh.Ordered, fresh.OrderedAt = license.Suspended, at
-	wantTaken(t, "first version with an order", b.Commit(t.Context(), register.Issue{Version: fresh}))
+	wantTaken(t, "first version with an order", b.Commit(t.Context(), issue(fresh)))
 }
 
 // testListChanges proves that a list's count moves with what the list says.
@@ -62,15 +62,15 @@ func testListChanges(t *testing.T, b Bench) {
 		last = lists[0].Changes
 	}
 	v, at := version(1, 1, 10), signed.Add(time.Hour)
-	moved("first", register.Issue{Version: v})
+	moved("first", issue(v))
 	moved("status", register.SetStatus{Identifier: v.Identifier, From: license.Valid, To: license.Suspended, At: at})
 	moved("status back", register.SetStatus{Identifier: v.Identifier, From: license.Suspended, To: license.Valid, At: at})
 	moved("order", register.Order{Identifier: v.Identifier, To: license.Revoked, At: at})
 	moved("order back", register.Order{Identifier: v.Identifier, From: license.Revoked, At: at})
-	moved("next version", register.Issue{Version: version(1, 2, 20)})
+	moved("next version", issue(version(1, 2, 20)))
 	expired := version(2, 1, 30)
 	expired.Status, expired.Stated = license.Expired, license.Expired
-	moved("born expired", register.Issue{Version: expired})
+	moved("born expired", issue(expired))
 }
 
 func testFilter(t *testing.T, b Bench) {
@@ -79,9 +79,9 @@ func testFilter(t *testing.T, b Bench) {
 		if of == 3 {
 			v.Type = "resident-id"
 		}
-		mustCommit(t, b, register.Issue{Version: v})
+		mustCommit(t, b, issue(v))
 	}
-	mustCommit(t, b, register.Issue{Version: version(2, 2, 9)})
+	mustCommit(t, b, issue(version(2, 2, 9)))
 	ids := func(f register.Filter) (ids []string) {
 		list, err := b.Storage.Versions(t.Context(), f)
 		if err != nil {

@@ -34,9 +34,9 @@ func testOriginals(t *testing.T, b Bench) {
 	_, err := b.Storage.Original(t.Context(), v.Identifier, signed)
 	wantAbsent(t, "refused original", err)
 
-	mustCommit(t, b, register.Issue{Version: v}, register.KeepOriginal{Original: first}) // with the version itself
+	mustCommit(t, b, issue(v), register.KeepOriginal{Original: first}) // with the version itself
 	wantOriginal(t, b, first, signed)
-	wantTaken(t, "second original", b.Commit(t.Context(), register.Issue{Version: other}, register.KeepOriginal{Original: second}))
+	wantTaken(t, "second original", b.Commit(t.Context(), issue(other), register.KeepOriginal{Original: second}))
 	_, err = b.Storage.ByIdentifier(t.Context(), other.Identifier)
 	wantAbsent(t, "version beside a refused original", err)
 	mustCommit(t, b, register.KeepOriginal{Original: first}) // the same again
@@ -57,7 +57,7 @@ func testOriginals(t *testing.T, b Bench) {
 // testOriginalRace proves that of originals made at once one stands, and that the others are told.
 func testOriginalRace(t *testing.T, b Bench) {
 	v := version(1, 1, 10)
-	mustCommit(t, b, register.Issue{Version: v})
+	mustCommit(t, b, issue(v))
 	const makers = 8
 	errs := make([]error, makers)
 	var all sync.WaitGroup

@@ -74,6 +74,15 @@ func version(of uint64, number, slot int) register.Version {
 	return v
 }
 
+// issue is the change that adds a version made by version, after the one before it.
+func issue(v register.Version) register.Issue {
+	change := register.Issue{Version: v}
+	if v.Number > 1 {
+		change.Supersedes = version(binary.BigEndian.Uint64(v.Subject[24:]), v.Number-1, 0).Identifier
+	}
+	return change
+}
+
 func subject(of uint64) (s [32]byte) {
 	binary.BigEndian.PutUint64(s[24:], of)
 	s[0] = 0xff

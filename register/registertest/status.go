@@ -31,8 +31,8 @@ func statuses(t *testing.T, b Bench, list string) map[int]license.Status {
 
 func testStatus(t *testing.T, b Bench) {
 	v := version(1, 1, 10)
-	mustCommit(t, b, register.Issue{Version: v})
-	mustCommit(t, b, register.Issue{Version: version(2, 1, 11)})
+	mustCommit(t, b, issue(v))
+	mustCommit(t, b, issue(version(2, 1, 11)))
 	if got := statuses(t, b, "1"); len(got) != 0 {
 		t.Errorf("valid versions stand in the list: %v", got)
 	}
@@ -60,7 +60,7 @@ func testStatus(t *testing.T, b Bench) {
 	wantVersion(t, b, v, true)
 
 	next := version(1, 2, 12)
-	mustCommit(t, b, register.Issue{Version: next})
+	mustCommit(t, b, issue(next))
 	want := map[int]license.Status{10: license.Superseded}
 	if diff := cmp.Diff(want, statuses(t, b, "1")); diff != "" {
 		t.Errorf("list after a new version (-want +got):\n%s", diff)
@@ -69,7 +69,7 @@ func testStatus(t *testing.T, b Bench) {
 
 func testStatusRace(t *testing.T, b Bench) {
 	v := version(1, 1, 10)
-	mustCommit(t, b, register.Issue{Version: v})
+	mustCommit(t, b, issue(v))
 	const callers = 16
 	errs := make([]error, callers)
 	var group sync.WaitGroup
@@ -97,7 +97,7 @@ func testLists(t *testing.T, b Bench) {
 		v := version(uint64(i+1), 1, 0)
 		v.List, v.Slot = list, 1<<20-1-i
 		v.Signed = v.Signed.Add(time.Duration(i) * time.Minute)
-		mustCommit(t, b, register.Issue{Version: v})
+		mustCommit(t, b, issue(v))
 	}
 	lists, err := b.Storage.Lists(t.Context())
 	if err != nil {

@@ -50,9 +50,9 @@ func testNothing(t *testing.T, b Bench) {
 
 func testVersions(t *testing.T, b Bench) {
 	first, second, other := version(1, 1, 10), version(1, 2, 20), version(2, 1, 30)
-	mustCommit(t, b, register.Issue{Version: first})
+	mustCommit(t, b, issue(first))
 	wantVersion(t, b, first, true)
-	mustCommit(t, b, register.Issue{Version: second}, register.Issue{Version: other})
+	mustCommit(t, b, issue(second), issue(other))
 	wantVersion(t, b, second, true)
 	wantVersion(t, b, other, true)
 
@@ -61,8 +61,8 @@ func testVersions(t *testing.T, b Bench) {
 }
 
 func testTaken(t *testing.T, b Bench) {
-	mustCommit(t, b, register.Issue{Version: version(1, 1, 10)})
-	mustCommit(t, b, register.Issue{Version: version(1, 2, 20)})
+	mustCommit(t, b, issue(version(1, 1, 10)))
+	mustCommit(t, b, issue(version(1, 2, 20)))
 
 	identifier := version(2, 1, 30)
 	identifier.Identifier = version(1, 1, 0).Identifier
@@ -76,24 +76,28 @@ func testTaken(t *testing.T, b Bench) {
 		"slot taken":         version(2, 1, 10),
 		"slot taken by next": version(1, 3, 10),
 	} {
-		wantTaken(t, name, b.Commit(t.Context(), register.Issue{Version: v}))
+		wantTaken(t, name, b.Commit(t.Context(), issue(v)))
 	}
+	for name, supersedes := range map[string]string{"after nothing": "", "after an older one": version(1, 1, 0).Identifier, "after a stranger": "1.2.3"} {
+		wantTaken(t, name, b.Commit(t.Context(), register.Issue{Version: version(1, 3, 30), Supersedes: supersedes}))
+	}
+	wantTaken(t, "first after another", b.Commit(t.Context(), register.Issue{Version: version(2, 1, 30), Supersedes: version(1, 2, 0).Identifier}))
 	sameSlot := version(2, 1, 10)
 	sameSlot.List = "2"
-	mustCommit(t, b, register.Issue{Version: sameSlot})
-	mustCommit(t, b, register.Issue{Version: version(1, 3, 30)})
+	mustCommit(t, b, issue(sameSlot))
+	mustCommit(t, b, issue(version(1, 3, 30)))
 	wantVersion(t, b, version(1, 3, 30), true)
 }
 
 // testRefused proves that no change stays if one of them is refused, in any order.
 func testRefused(t *testing.T, b Bench) {
 	first := version(1, 1, 10)
-	mustCommit(t, b, register.Issue{Version: first})
+	mustCommit(t, b, issue(first))
 
-	next := register.Issue{Version: version(1, 2, 20)}
+	next := issue(version(1, 2, 20))
 	keep := register.Keep{Snapshot: register.Snapshot{Key: subject(7), Sealed: []byte("copy"), AsOf: signed, Expires: signed.AddDate(0, 0, 1)}}
 	wrong := register.SetStatus{Identifier: first.Identifier, From: license.Suspended, To: license.Valid, At: signed}
-	taken := register.Issue{Version: version(2, 1, 10)}
+	taken := issue(version(2, 1, 10))
 	for name, changes := range map[string][]any{
 		"status last": {next, keep, wrong}, "status first": {wrong, keep, next},
 		"slot last": {next, keep, taken}, "slot first": {taken, next, keep},
@@ -107,7 +111,7 @@ func testRefused(t *testing.T, b Bench) {
 
 func testUnknownChange(t *testing.T, b Bench) {
 	type stranger struct{ Value int }
-	if err := b.Commit(t.Context(), register.Issue{Version: version(1, 1, 10)}, stranger{1}); err == nil {
+	if err := b.Commit(t.Context(), issue(version(1, 1, 10)), stranger{1}); err == nil {
 		t.Error("an unknown change was accepted")
 	}
 	_, err := b.Storage.Latest(t.Context(), subject(1))
@@ -117,7 +121,7 @@ func testUnknownChange(t *testing.T, b Bench) {
 func testFirstRace(t *testing.T, b Bench) { race(t, b, 1) }
 
 func testNextRace(t *testing.T, b Bench) {
-	mustCommit(t, b, register.Issue{Version: version(1, 1, 1)})
+	mustCommit(t, b, issue(version(1, 1, 1)))
 	race(t, b, 2)
 }
 
@@ -131,7 +135,7 @@ func race(t *testing.T, b Bench, number int) {
 			v := version(1, number, 100+i)
 			v.JWT, v.Content[31] = v.JWT+string(rune('a'+i)), byte(i)
 			v.Identifier += string(rune('A' + i)) // as though the serial differed
-			errs[i] = b.Commit(t.Context(), register.Issue{Version: v})
+			errs[i] = b.Commit(t.Context(), issue(v))
 		})
 	}
 	group.Wait()
@@ -153,5 +157,8 @@ func race(t *testing.T, b Bench, number int) {
 	if err != nil || got.Number != number || int(got.Content[31]) != winner {
 		t.Errorf("latest is version %d of issuer %d, %v; want version %d of %d", got.Number, got.Content[31], err, number, winner)
 	}
-	mustCommit(t, b, register.Issue{Version: version(1, number+1, 99)})
+	next := issue(version(1, number+1, 99))
+	wantTaken(t, "version after a loser's", b.Commit(t.Context(), next))
+	next.Supersedes = got.Identifier
+	mustCommit(t, b, next)
 }
