@@ -146,12 +146,13 @@ func (w *world) openLog(dir string) {
 	public := must(note.Ed25519NoteSigner(origin, w.certs.Ed25519("log")))(w.t)
 	c := tlog.Config{Origin: origin, Storage: w.db.Log(), NewSM3: sm.New, SM2: line, Ed25519: public, Mark: filepath.Join(dir, "mark"),
 		Own: must(note.Ed25519NoteVerifiers(origin, w.certs.Ed25519("log").Public().(ed25519.PublicKey)))(w.t)}
+	c.OwnSM2 = append(c.OwnSM2, must(note.SM2NoteVerifier(origin, key.Public(), nil))(w.t))
 	if err := tlog.Create(w.t.Context(), c); err != nil {
 		w.t.Fatal(err)
 	}
 	w.log = must(tlog.Open(w.t.Context(), c))(w.t)
 	w.t.Cleanup(func() { _ = w.log.Close(context.Background()) })
-	w.view = tlog.NewView(w.db.Log(), sm.New)
+	w.view = w.log.View
 	w.trust.Trust = tlog.Trust{Origin: origin, SM2: must(note.SM2NoteVerifier(origin, key.Public(), nil))(w.t), NewSM3: sm.New}
 }
 
