@@ -17,7 +17,7 @@ type nodes struct {
 
 	// edge keeps the last partial tile derived at each level above 0, as its hashes cost a full
 	// tile each. What is committed never changes, so it can be short; it is wrong only where a stored
-	// tile was, and then nothing that is derived from it proves: see forgetEdge.
+	// tile was, and then nothing that is derived from it proves: see forgetEdges.
 	mu   sync.Mutex
 	edge map[edgeKey]edgeTile
 
@@ -90,15 +90,11 @@ func (n *nodes) edgeTile(ctx context.Context, r Reader, tree Tree, level int, in
 	return hashes, nil
 }
 
-// forgetEdge drops the partial tiles of a tree that were derived, so that they are derived anew.
-func (n *nodes) forgetEdge(tree Tree) {
+// forgetEdges drops the partial tiles that were derived, so that they are derived anew.
+func (n *nodes) forgetEdges() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for key := range n.edge {
-		if key.tree == tree {
-			delete(n.edge, key)
-		}
-	}
+	clear(n.edge)
 }
 
 // walk reads nodes of one tree at one size, each tile once. It is used by one goroutine.

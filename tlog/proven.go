@@ -137,7 +137,7 @@ func (p *provenTiles) read(level int, index uint64, width int) ([]byte, error) {
 		if again || level == 0 || width == TileWidth {
 			return nil, &CorruptError{first, tilePath(p.tree, level, index, width), "does not add up to what the checkpoint commits to"}
 		}
-		p.forgetEdge(p.tree)
+		p.forgetEdges()
 	}
 }
 

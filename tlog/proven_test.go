@@ -459,25 +459,32 @@ func TestProvesWhatAnotherNodeAppended(t *testing.T) {
 	}
 }
 
-// A log that was put right proves again, without a new start.
+// A log that was put right proves again, without a new start: what was derived from a wrong tile meanwhile is dropped.
 func TestProvesAgainOnceRestored(t *testing.T) {
-	b := newBench(t)
-	b.add(t, 3*tlog.TileWidth)
-	storage := newTampered(b.memory)
-	config := b.config
-	config.Storage, config.Poll = storage, time.Hour
-	l := openLog(t, config)
-	b.add(t, tlog.TileWidth) // a tile that l has not seen
-	leaf := tlog.Leaf{Index: 900, Data: storage.stored(t, 900)}
-	for _, tree := range tlog.Trees {
-		storage.tiles[tileAt{tree, 0, 3}] = make([]byte, tlog.TileWidth*tlog.HashSize)
-	}
-	if _, err := l.Prove(t.Context(), []tlog.Leaf{leaf}); !errors.Is(err, tlog.ErrUnproven) {
-		t.Fatal(err)
-	}
-	storage.restore()
-	if _, err := l.Prove(t.Context(), []tlog.Leaf{leaf}); err != nil {
-		t.Errorf("restored: %v", err)
+	for way, run := range map[string]func(*tlog.Log) error{
+		"proof": func(l *tlog.Log) error {
+			_, err := l.Prove(t.Context(), []tlog.Leaf{{Index: 5, Data: []byte("leaf 5")}})
+			return err
+		},
+		"receipt": func(l *tlog.Log) error { _, err := l.Receipt(t.Context(), 5); return err },
+	} {
+		b := newBench(t)
+		b.add(t, 3*tlog.TileWidth)
+		storage := newTampered(b.memory)
+		config := b.config
+		config.Storage, config.Poll = storage, time.Hour
+		l := openLog(t, config)
+		b.add(t, tlog.TileWidth+1) // a tile that l has not seen
+		for _, tree := range tlog.Trees {
+			storage.tiles[tileAt{tree, 0, 3}] = make([]byte, tlog.TileWidth*tlog.HashSize)
+		}
+		if err := run(l); !errors.Is(err, tlog.ErrUnproven) {
+			t.Errorf("%s: %v", way, err)
+		}
+		storage.restore()
+		if err := run(l); err != nil {
+			t.Errorf("%s, restored: %v", way, err)
+		}
 	}
 }
 
