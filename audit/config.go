@@ -16,12 +16,11 @@ type Log interface {
 	Append(ctx context.Context, leaf []byte, attached any) (tlog.Receipt, error)
 }
 
-// A View reads the log that a Log appends to; *tlog.Log and *tlog.View are ones.
+// A View proves what was read of the log that a Log appends to; *tlog.Log and its *tlog.View are ones.
 type View interface {
-	// Checkpoint returns the newest committed checkpoint, a signed note.
-	Checkpoint(ctx context.Context) (string, error)
-	// Receipt returns a receipt under the newest checkpoint; fs.ErrNotExist if there is no such index.
-	Receipt(ctx context.Context, index uint64) (tlog.Receipt, error)
+	// Prove proves that every leaf stands in the log at its index and with these bytes, under the newest checkpoint that the log
+	// believes, and returns what that says. tlog.ErrUnproven: a leaf, a tile or the head is not what was committed.
+	Prove(ctx context.Context, leaves []tlog.Leaf) (tlog.Checkpoint, error)
 }
 
 // A Sealer encrypts bytes at rest under a key whose id stands in the blob, bound to aad. Open fails if either was changed.

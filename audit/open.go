@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/license"
+	"oncegate/tlog"
 )
 
 // ErrAltered says that what is stored beside a record is not what the record commits to.
@@ -48,11 +50,12 @@ type Request struct {
 }
 
 // Evidence opens the sealed parts of a record for an auditor and holds each against the record, so that a part that was
-// altered, or swapped with another record's, is found. The error is fs.ErrNotExist if there is no such record, and
-// ErrAltered if a step failed; Evidence then still holds what is sound.
+// altered, or swapped with another record's, is found. The error is fs.ErrNotExist if there is no such record; tlog.ErrUnproven if the
+// stored record, or the order that erased its parts, does not prove to be in the log, and then there is no Evidence; and
+// ErrAltered if a step failed: Evidence then still holds what is sound.
 func (a *Auditor) Evidence(ctx context.Context, index uint64) (Evidence, error) {
 	e := Evidence{Index: index}
-	leaf, sealed, err := a.config.Storage.Entry(ctx, index)
+	leaf, sealed, err := a.entry(ctx, index)
 	if err != nil {
 		return e, fmt.Errorf("read record %d: %w", index, err)
 	}
@@ -60,13 +63,40 @@ func (a *Auditor) Evidence(ctx context.Context, index uint64) (Evidence, error) 
 	e.Record, err = ParseRecord(leaf)
 	e.checks().add(StepRecord, err)
 	if err == nil {
-		gone := func() gone { return a.orderOf(ctx, index, e.Record) }
-		a.config.open(&e, sealed, gone)
+		var order gone
+		a.config.open(&e, sealed, func() gone {
+			order = a.orderOf(ctx, index, e.Record)
+			return order
+		})
+		if order.err != nil {
+			return Evidence{Index: index}, fmt.Errorf("read record %d: %w", index, order.err)
+		}
 	}
 	if failed := e.checks().failed(); failed != "" {
 		return e, fmt.Errorf("open evidence of record %d: %s: %w", index, failed, ErrAltered)
 	}
 	return e, nil
+}
+
+// entry returns a leaf that is proven to be in the log, with what stands sealed beside it. fs.ErrNotExist says that the log has no
+// such entry; one that it has and that is not stored any more is tlog.ErrUnproven, as an altered one is.
+func (a *Auditor) entry(ctx context.Context, index uint64) ([]byte, []Sealed, error) {
+	leaf, sealed, err := a.config.Storage.Entry(ctx, index)
+	var leaves []tlog.Leaf
+	switch {
+	case err == nil:
+		leaves = []tlog.Leaf{{Index: index, Data: leaf}}
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, nil, err
+	}
+	c, unproven := a.config.View.Prove(ctx, leaves)
+	switch {
+	case unproven != nil:
+		return nil, nil, unproven
+	case err != nil && index < c.Size:
+		return nil, nil, missing(err)
+	}
+	return leaf, sealed, err
 }
 
 func (e *Evidence) checks() *checks { return (*checks)(&e.Steps) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"oncegate/license"
+	"oncegate/tlog"
 )
 
 // retainStep is how many records one step of Retain erases, so that others come between.
@@ -86,20 +88,22 @@ func (a *Auditor) Retain(ctx context.Context, before time.Time, progress func(do
 type gone struct {
 	by     *uint64 // the record that ordered it; nil if none was found
 	behind bool    // there may be one, too new to be found
+	err    error   // tlog.ErrUnproven: what is stored of an order is not what was logged
 }
 
 // orderOf finds the record that ordered the erasure of another one's evidence: the first order that covers it. Orders are sought by
-// their operation, which anybody with the database could forge; what they say is believed because it is sealed and named by its record.
+// their operation, which anybody with the database could forge; what they say is believed because it is sealed and named by its record,
+// which is proven to be in the log.
 func (a *Auditor) orderOf(ctx context.Context, index uint64, r Record) gone {
 	page, err := a.catchUp(ctx)
 	if err != nil {
-		return gone{behind: true}
+		return unread(err)
 	}
 	var first *uint64
 	for _, operation := range []string{OperationErase, OperationRetain} {
 		found, err := a.firstOrder(ctx, operation, index, r)
 		if err != nil {
-			return gone{behind: true}
+			return unread(err)
 		}
 		if found != nil && (first == nil || *found < *first) {
 			first = found
@@ -111,10 +115,18 @@ func (a *Auditor) orderOf(ctx context.Context, index uint64, r Record) gone {
 	return gone{by: first}
 }
 
+// unread is why orders could not be read.
+func unread(err error) gone {
+	if errors.Is(err, tlog.ErrUnproven) {
+		return gone{err: err}
+	}
+	return gone{behind: true}
+}
+
 // firstOrder walks the orders of one kind from the newest back to the record.
 func (a *Auditor) firstOrder(ctx context.Context, operation string, index uint64, r Record) (first *uint64, err error) {
 	for query := (Query{Operation: operation, Limit: MaxPage}); ; {
-		rows, err := a.config.Storage.Search(ctx, query)
+		rows, err := a.find(ctx, query)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +134,10 @@ func (a *Auditor) firstOrder(ctx context.Context, operation string, index uint64
 			if row.Index <= index { // an order is newer than what it is about
 				return first, nil
 			}
-			order := a.order(ctx, row)
+			order, err := a.order(ctx, row)
+			if err != nil {
+				return nil, err
+			}
 			if order.covers(index, r) {
 				at := row.Index
 				first = &at
@@ -138,26 +153,29 @@ func (a *Auditor) firstOrder(ctx context.Context, operation string, index uint64
 }
 
 // order opens what a record orders, nil if it is no order or does not hold.
-func (a *Auditor) order(ctx context.Context, row Row) *Order {
-	leaf, sealed, err := a.config.Storage.Entry(ctx, row.Index)
+func (a *Auditor) order(ctx context.Context, row Row) (*Order, error) {
+	leaf, sealed, err := a.entry(ctx, row.Index)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	e := Evidence{Index: row.Index}
 	if e.Record, err = ParseRecord(leaf); err != nil || e.Record.Operation != OperationErase && e.Record.Operation != OperationRetain {
-		return nil
+		return nil, nil
 	}
 	a.config.open(&e, sealed, func() gone { return gone{behind: true} }) // an order's own request may be erased: its inputs say all
 	if e.checks().failed() != "" {
-		return nil
+		return nil, nil
 	}
 	if e.Order == nil { // as it was written before orders had a member of their own
 		var old Order
 		if json.Unmarshal(e.Inputs, &old) == nil {
-			return &old
+			return &old, nil
 		}
 	}
-	return e.Order
+	return e.Order, nil
 }
 
 // Erased are the kinds of parts that an order erased.

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
 	"oncegate/license"
+	"oncegate/tlog"
 )
 
 // MaxPage is the greatest number of records of one page.
@@ -48,23 +50,25 @@ type Ask struct {
 	Limit       int    // 1–MaxPage; 0: 100
 }
 
-// A Found is one record that was found.
+// A Found is one leaf that was found. It is proven to stand in the log at its index.
 type Found struct {
 	Log    string // origin of the log it stands in
 	Index  uint64
 	Record Record
-	Fault  string // why the stored leaf is no record, as after tampering; Record is zero then
+	Fault  string // why the leaf is no record that is known here, such as one of a newer version; Record is zero then
 }
 
 // A Page is a part of what was found, newest first. Search reads a projection of the log: what is newer than Covered
-// records is not found yet.
+// records is not found yet. The leaves are proven, and so is Size; that none is missing is not.
 type Page struct {
 	Found         []Found
 	Next          uint64 // Ask.Before of the next page; 0: there is none
 	Covered, Size uint64 // how many records the projection covers, and how many there are
 }
 
-// Search finds records. Persons are asked for in plain form and sought by their keyed digests.
+// Search finds records. Persons are asked for in plain form and sought by their keyed digests. Every leaf is proven to be in the log
+// before it is read as a record (design law 9): where one is not, the error is tlog.ErrUnproven and there is no page, because a page that
+// went on without it, or with its altered words, would be signed as though it were whole.
 func (a *Auditor) Search(ctx context.Context, ask Ask) (Page, error) {
 	if ask.Limit == 0 {
 		ask.Limit = 100
@@ -80,6 +84,14 @@ func (a *Auditor) Search(ctx context.Context, ask Ask) (Page, error) {
 	if err != nil {
 		return Page{}, fmt.Errorf("search records: %w", err)
 	}
+	c, err := a.prove(ctx, rows)
+	if err == nil && page.Covered > c.Size { // the checkpoint is the newer of the two
+		err = fmt.Errorf("%w: the search index says that it covers %d records of %d", tlog.ErrUnproven, page.Covered, c.Size)
+	}
+	if err != nil {
+		return Page{}, fmt.Errorf("search records: %w", err)
+	}
+	page.Size = c.Size
 	for _, row := range rows {
 		page.Found = append(page.Found, a.found(row))
 	}
@@ -97,7 +109,37 @@ func (a *Auditor) catchUp(ctx context.Context) (page Page, err error) {
 			break
 		}
 	}
-	return page, err
+	return page, missing(err)
+}
+
+// prove proves what a search found, and returns the checkpoint that it stands under.
+func (a *Auditor) prove(ctx context.Context, rows []Row) (tlog.Checkpoint, error) {
+	leaves := make([]tlog.Leaf, len(rows))
+	for i, row := range rows {
+		leaves[i] = tlog.Leaf{Index: row.Index, Data: row.Leaf}
+	}
+	c, err := a.config.View.Prove(ctx, leaves)
+	for _, row := range rows {
+		if err == nil && row.Log != c.Origin {
+			err = fmt.Errorf("%w: record %d is of log %q, not of %q", tlog.ErrUnproven, row.Index, row.Log, c.Origin)
+		}
+	}
+	return c, err
+}
+
+// find asks the projection. A record that it names and that is not there was removed, or never was: that is an error, and not a shorter
+// page.
+func (a *Auditor) find(ctx context.Context, query Query) ([]Row, error) {
+	rows, err := a.config.Storage.Search(ctx, query)
+	return rows, missing(err)
+}
+
+// missing marks what is not there though something stored says that it is.
+func missing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %v", tlog.ErrUnproven, err)
+	}
+	return err
 }
 
 // rows asks every query and returns what they find together, newest first, each record once.
@@ -108,7 +150,7 @@ func (a *Auditor) rows(ctx context.Context, ask Ask) ([]Row, error) {
 	}
 	var rows []Row
 	for _, query := range queries {
-		more, err := a.config.Storage.Search(ctx, query)
+		more, err := a.find(ctx, query)
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +210,8 @@ func (a *Auditor) found(row Row) Found {
 	return Found{Log: row.Log, Index: row.Index, Record: record}
 }
 
-// Reuse returns the reuse rate of each matter in a period, as cases.Tally defines it. An empty matter means all.
+// Reuse returns the reuse rate of each matter in a period, as cases.Tally defines it. An empty matter means all. It counts what the
+// projection says and reads no leaf, so that it is as true as the projection is.
 func (a *Auditor) Reuse(ctx context.Context, from, to time.Time, matter string) ([]Reuse, error) {
 	if _, err := a.catchUp(ctx); err != nil {
 		return nil, fmt.Errorf("count reuse: %w", err)

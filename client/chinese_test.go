@@ -25,7 +25,7 @@ import (
 // problem documents and at those who make things. A file that is not named here is read, so that a new one is not forgotten.
 var verifying = map[string]string{
 	"client": "call client curl operations report faults seen trust trustfile sentence chinese chinese_texts",
-	"tlog":   "config create growth head log mark nodes serve stats storage turn view watch",
+	"tlog":   "config create growth head log mark nodes proven serve stats storage turn view watch",
 	"audit":  "change config draft entry evidence own person policyset record recorder replay retain search sums",
 
 	"license": "catalogue claims codes date dictionary faults license lookup validate",

@@ -7,6 +7,9 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/go-json-experiment/json"
+
+	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/certs/sm"
 	"oncegate/certs/token"
@@ -17,7 +20,16 @@ import (
 // Log reads the gateway's log: checkpoint and hash tiles, which are public, and entries, for which we need the auditor's
 // right. Nothing it returns is proven; [Trust.VerifyLog] does that.
 func (c *Client) Log() *tlog.Remote {
-	return &tlog.Remote{Base: c.base + "/log", Client: c.config.HTTP, Authorize: c.authorize}
+	return &tlog.Remote{Base: c.base + "/log", Client: c.config.HTTP, Authorize: c.authorize, Refused: refusedLog}
+}
+
+// refusedLog is the problem that the gateway answered with. Its receipt is not looked at: it proves nothing about the log.
+func refusedLog(_ int, body []byte) error {
+	var p api.Problem
+	if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
+		return nil
+	}
+	return &p
 }
 
 // authorize signs a request for part of the log.

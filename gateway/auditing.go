@@ -65,6 +65,7 @@ func (c *call) looking(ask audit.Ask) (uses []audit.DraftUse, err error) {
 			uses = append(uses, aboutPerson(person, outcomeSearched))
 		}
 	}
+	c.looked = uses
 	return uses, nil
 }
 
@@ -86,11 +87,15 @@ func aboutPerson(person license.HolderID, outcome string) audit.DraftUse {
 	return audit.DraftUse{Use: audit.Use{Basis: "audit", Decision: outcome, Rules: []string{}, Fields: []string{}}, Person: person}
 }
 
-// auditRecord is a record as an auditor sees it: without the commitments, which say nothing without the evidence. What was
-// a record once and is none any more is shown as that.
+// operationUnreadable stands in the place of a record's operation where a leaf that is proven to be in the log is no record that this
+// version knows: a newer node wrote it, or it is the last checkpoint of a log from before a recovery. A leaf that was altered is not
+// shown at all.
+const operationUnreadable = "unreadable"
+
+// auditRecord is a record as an auditor sees it: without the commitments, which say nothing without the evidence.
 func auditRecord(f audit.Found) api.AuditRecord {
 	if f.Fault != "" {
-		return api.AuditRecord{Index: f.Index, Operation: "altered", Uses: []api.AuditUse{}}
+		return api.AuditRecord{Index: f.Index, Operation: operationUnreadable, Uses: []api.AuditUse{}}
 	}
 	at, _ := api.ParseTime(f.Record.Time)
 	out := api.AuditRecord{

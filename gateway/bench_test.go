@@ -2,16 +2,21 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"oncegate/api"
+	"oncegate/audit"
+	"oncegate/certs/sm"
 	"oncegate/certs/token"
+	"oncegate/tlog"
 )
 
 // BenchmarkQuery measures the full durable query over loopback, and beside it a bare net/http handler that verifies the same
@@ -94,4 +99,50 @@ func callMany(b *testing.B, w *world, url string, body []byte, length int) float
 	})
 	b.StopTimer()
 	return float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+}
+
+// BenchmarkSearchPage is a page of 100 records as the auditor gets it from SQLite, and the same without the proof that each stands in the
+// log, which is what the proof costs. "scattered" is one record in fifty of the log.
+func BenchmarkSearchPage(b *testing.B) {
+	w := newWorld(b)
+	w.skipWhole = true
+	var all sync.WaitGroup
+	var next atomic.Int64
+	for range 64 {
+		all.Go(func() {
+			for n := next.Add(1); n <= 6000; n = next.Add(1) {
+				own := audit.Own{Operation: "test.fill"}
+				if n%50 == 0 {
+					own.Operation = "test.rare"
+				}
+				if _, err := w.recorder.RecordOwn(b.Context(), own); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	index := sm.Digest([]byte("index"))
+	unproven := must(audit.NewAuditor(audit.Config{
+		Self: gatewayID, View: believing{}, Storage: w.db.Audit(), Sealer: w.ring, NewSM3: sm.New, IndexKeys: [][]byte{index[:]},
+	}))(b)
+	for _, kind := range []struct{ name, operation string }{{"newest", "test.fill"}, {"scattered", "test.rare"}} {
+		for name, auditor := range map[string]*audit.Auditor{"proven": w.auditor, "unproven": unproven} {
+			b.Run(kind.name+"/"+name, func(b *testing.B) {
+				for b.Loop() {
+					page, err := auditor.Search(b.Context(), audit.Ask{Operation: kind.operation, Limit: 100})
+					if err != nil || len(page.Found) != 100 {
+						b.Fatal(len(page.Found), err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// believing is a view that proves nothing.
+type believing struct{}
+
+func (believing) Prove(context.Context, []tlog.Leaf) (tlog.Checkpoint, error) {
+	return tlog.Checkpoint{Origin: origin, Size: 1 << 40}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"oncegate/api"
+	"oncegate/audit"
 	"oncegate/cases"
 	"oncegate/certs/token"
 	"oncegate/license"
@@ -28,7 +29,8 @@ type call struct {
 
 	// Of one attempt: begin starts them anew.
 	inputs []*input
-	needs  []*need // that were settled
+	needs  []*need          // that were settled
+	looked []audit.DraftUse // whom an auditor looks for
 	given  map[license.HolderID][]cases.Consent
 	named  []license.HolderID // persons whom the caller itself names in this call
 }
@@ -39,7 +41,7 @@ type answers map[license.Question]license.Finding
 
 // begin starts an attempt by the snapshot that is in force. It fails if the caller's key does not stand in it any more.
 func (c *call) begin(g *Gateway) error {
-	c.inputs, c.needs, c.given, c.named = nil, nil, make(map[license.HolderID][]cases.Consent), nil
+	c.inputs, c.needs, c.looked, c.given, c.named = nil, nil, nil, make(map[license.HolderID][]cases.Consent), nil
 	if next := g.running.Load(); next != c.config {
 		c.follow(next)
 	}

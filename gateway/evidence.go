@@ -45,7 +45,7 @@ func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) 
 	if err != nil { // what is sound is shown; that something is not stands in front
 		answer.Reasons = slices.Insert(answer.Reasons, 0, inside("evidence-altered", err)...)
 		if e.Record.Operation == "" {
-			found.Fault = "altered"
+			found.Fault = "no record"
 		}
 	}
 	answer.Record = auditRecord(found)

@@ -32,7 +32,7 @@ type Config struct {
 	Recorder *audit.Recorder
 	Auditor  *audit.Auditor
 	Records  Records
-	View     *tlog.View
+	View     *tlog.View // of the tlog.Log: any other believes whatever head is stored, and refuses what needs one
 
 	StatusList func(ctx context.Context, id string) (SignedList, error)                 // as it stands now; fs.ErrNotExist if there is none
 	Verify     func(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) // kind, steps and signatures of licenses, documents, answers and receipts

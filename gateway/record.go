@@ -13,6 +13,7 @@ import (
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/license"
+	"oncegate/tlog"
 )
 
 // A reply is what goes over the wire. Its record, if it has one, is durable.
@@ -80,8 +81,8 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 	}
 	p := api.NewProblem("internal")
 	ref := refused(failed)
-	if ref == nil { // sources may have been asked all the same
-		draft.Uses = denied(c.usesOf(c.needs...))
+	if ref == nil { // sources may have been asked all the same, and persons looked for
+		draft.Uses = denied(append(c.usesOf(c.needs...), c.looked...))
 		draft.Inputs = c.inputs
 	}
 	switch {
@@ -92,6 +93,11 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 		draft.Time = c.now
 	case errors.Is(failed, context.DeadlineExceeded), errors.Is(failed, context.Canceled):
 		p = api.NewProblem("deadline-exceeded")
+	case errors.Is(failed, tlog.ErrUnproven):
+		// What is stored is not what the log committed to (design law 9). The cause names an entry or a tile: the operator reads it in the
+		// log, the auditor in the evidence.
+		p, draft.Reasons = api.NewProblem("log-altered"), inside("log-altered", failed)
+		g.logger.ErrorContext(ctx, "the stored log does not prove", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
 	default:
 		g.logger.ErrorContext(ctx, "operation failed", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
 	}

@@ -88,17 +88,22 @@ func (l *lines) String() string {
 
 func newWorld(t testing.TB, change ...func(*Config)) *world {
 	t.Helper()
+	return newWorldIn(t, store.Config{Path: filepath.Join(t.TempDir(), "oncegate.db")}, change...)
+}
+
+// newWorldIn is newWorld in a database of its own.
+func newWorldIn(t testing.TB, database store.Config, change ...func(*Config)) *world {
+	t.Helper()
 	w := &world{t: t, now: time.Now, legacy: map[string]*legacy{}, lines: &lines{}, metrics: prometheus.NewRegistry(), seen: map[uint64]bool{}}
 	w.certs = certstest.At(t, "gateway", time.Now().Add(-time.Hour))
 	dir := t.TempDir()
 	ring := must(envelope.NewKeyring(nil, envelope.Key{ID: "e1", Secret: sm.Digest([]byte("envelope"))}))(t)
 	w.ring = ring
 	index := sm.Digest([]byte("index"))
-	w.path = filepath.Join(dir, "oncegate.db")
-	w.db = must(store.Open(t.Context(), store.Config{
-		Path: w.path, Log: origin, Sealer: ring,
-		Digest: func(b []byte) []byte { d := sm.HMAC(index[:], b); return d[:] },
-	}))(t)
+	w.path = database.Path
+	database.Log, database.Sealer = origin, ring
+	database.Digest = func(b []byte) []byte { d := sm.HMAC(index[:], b); return d[:] }
+	w.db = must(store.Open(t.Context(), database))(t)
 	t.Cleanup(func() { _ = w.db.Close() })
 	w.openLog(dir)
 	config := audit.Config{
@@ -148,12 +153,13 @@ func (w *world) openLog(dir string) {
 	public := must(note.Ed25519NoteSigner(origin, w.certs.Ed25519("log")))(w.t)
 	c := tlog.Config{Origin: origin, Storage: w.db.Log(), NewSM3: sm.New, SM2: line, Ed25519: public, Mark: filepath.Join(dir, "mark"),
 		Own: must(note.Ed25519NoteVerifiers(origin, w.certs.Ed25519("log").Public().(ed25519.PublicKey)))(w.t)}
+	c.OwnSM2 = append(c.OwnSM2, must(note.SM2NoteVerifier(origin, key.Public(), nil))(w.t))
 	if err := tlog.Create(w.t.Context(), c); err != nil {
 		w.t.Fatal(err)
 	}
 	w.log = must(tlog.Open(w.t.Context(), c))(w.t)
 	w.t.Cleanup(func() { _ = w.log.Close(context.Background()) })
-	w.view = tlog.NewView(w.db.Log(), sm.New)
+	w.view = w.log.View
 	w.trust.Trust = tlog.Trust{Origin: origin, SM2: must(note.SM2NoteVerifier(origin, key.Public(), nil))(w.t), NewSM3: sm.New}
 }
 

@@ -197,8 +197,15 @@ func (s *Setup) logConfig(storage tlog.Storage, logger *slog.Logger) (tlog.Confi
 	}
 	var own []ed25519.PublicKey
 	for _, k := range s.Keys.List() {
-		if k.Usage == keystore.Log && k.Ed25519 != nil {
+		switch {
+		case k.Usage == keystore.Log && k.Ed25519 != nil:
 			own = append(own, k.Ed25519)
+		case k.Usage == keystore.Log && k.SM2 != nil:
+			v, err := lognote.SM2NoteVerifier(s.Log.Origin, k.SM2, nil)
+			if err != nil {
+				return c, err
+			}
+			c.OwnSM2 = append(c.OwnSM2, v)
 		}
 	}
 	c.Own, err = lognote.Ed25519NoteVerifiers(s.Log.Origin, own...)

@@ -53,6 +53,11 @@ type Config struct {
 	// mark is believed only if one of them signed it. Required.
 	Own []note.Verifier
 
+	// OwnSM2 verifies the SM2 lines of the same keys. Own believes a head of another node, or of an earlier start, by the other line alone:
+	// this one takes too long under the storage's lock. A receipt or a checkpoint under such a head is handed out only if one of
+	// OwnSM2 signed it too, or else nobody could verify it. nil leaves that unchecked.
+	OwnSM2 []note.Verifier
+
 	// Poll is how often the stored head is looked at, so that one that was tampered with is
 	// noticed while nothing is appended, and one of another node soon. Default 1 s.
 	Poll time.Duration

@@ -57,14 +57,26 @@ func (h *hasher) factory() *compact.RangeFactory {
 
 // fold returns the root of a perfect tree over the concatenated hashes, whose number is a power of 2.
 func (h *hasher) fold(hashes []byte) []byte {
-	nodes := split(hashes)
-	for len(nodes) > 1 {
-		for i := 0; i < len(nodes)/2; i++ {
-			nodes[i] = h.HashChildren(nodes[2*i], nodes[2*i+1])
-		}
-		nodes = nodes[:len(nodes)/2]
+	if len(hashes) == HashSize {
+		return hashes
 	}
-	return nodes[0]
+	// Every level overwrites the first half of the one below: a tile takes 255 hashes, and no memory for each.
+	state := h.pool.Get().(hash.Hash)
+	defer h.pool.Put(state)
+	var level []byte
+	for from := hashes; len(from) > HashSize; from = level {
+		if level == nil {
+			level = make([]byte, 0, len(hashes)/2)
+		}
+		level = level[:0]
+		for ; len(from) > 0; from = from[2*HashSize:] {
+			state.Reset()
+			state.Write(nodePrefix)
+			state.Write(from[:2*HashSize])
+			level = state.Sum(level)
+		}
+	}
+	return level
 }
 
 // root returns the root of the tree that a compact range stands for.

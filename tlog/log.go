@@ -23,6 +23,9 @@ type Log struct {
 	// known is the head last known to be committed. It never shrinks.
 	known atomic.Pointer[Head]
 
+	// signedSM2 is the checkpoint whose SM2 line was verified, or made, last.
+	signedSM2 atomic.Pointer[string]
+
 	// forged is why the stored head is not believed, nil while it is; watch's own.
 	forged atomic.Pointer[error]
 
@@ -99,6 +102,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 		}
 	}
 	l.known.Store(&head)
+	view.believed, view.signed = l.believed, l.signed
 	go l.run()
 	go l.watch()
 	return l, nil

@@ -16,10 +16,16 @@ type nodes struct {
 	hashers
 
 	// edge keeps the last partial tile derived at each level above 0, as its hashes cost a full
-	// tile each. It holds committed hashes only, which never change: it can be short, not wrong.
+	// tile each. What is committed never changes, so it can be short; it is wrong only where a stored
+	// tile was, and then nothing that is derived from it proves: see forgetEdges.
 	mu   sync.Mutex
 	edge map[edgeKey]edgeTile
+
+	kept *tileCache // full tiles that were proven
 }
+
+// errTileLength says that a tile has not as many bytes as its hashes need: somebody wrote to the storage.
+var errTileLength = fmt.Errorf("%w: wrong length", ErrUnproven)
 
 type edgeKey struct {
 	tree  Tree
@@ -32,7 +38,7 @@ type edgeTile struct {
 }
 
 func newNodes(h hashers) *nodes {
-	return &nodes{hashers: h, edge: make(map[edgeKey]edgeTile)}
+	return &nodes{hashers: h, edge: make(map[edgeKey]edgeTile), kept: newTileCache()}
 }
 
 // tile returns the first width hashes of a tile. All of them must be committed.
@@ -51,7 +57,7 @@ func (n *nodes) tile(ctx context.Context, r Reader, tree Tree, level int, index 
 		return nil, fmt.Errorf("read tile %s: %w", tilePath(tree, level, index, width), err)
 	}
 	if len(hashes) != width*HashSize {
-		return nil, fmt.Errorf("read tile %s: %d bytes", tilePath(tree, level, index, width), len(hashes))
+		return nil, fmt.Errorf("read tile %s: %d bytes: %w", tilePath(tree, level, index, width), len(hashes), errTileLength)
 	}
 	return hashes, nil
 }
@@ -84,18 +90,30 @@ func (n *nodes) edgeTile(ctx context.Context, r Reader, tree Tree, level int, in
 	return hashes, nil
 }
 
+// forgetEdges drops the partial tiles that were derived, so that they are derived anew.
+func (n *nodes) forgetEdges() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.edge)
+}
+
 // walk reads nodes of one tree at one size, each tile once. It is used by one goroutine.
 type walk struct {
-	*nodes
-	ctx   context.Context
-	r     Reader
-	tree  Tree
+	hash  *hasher
 	size  uint64
+	read  func(level int, index uint64, width int) ([]byte, error)
 	tiles map[compact.NodeID][]byte // by level and index of the tile
 }
 
+// walk reads what is stored. Nothing of it is proven: whoever calls it holds what comes out against a root.
 func (n *nodes) walk(ctx context.Context, r Reader, tree Tree, size uint64) *walk {
-	return &walk{n, ctx, r, tree, size, make(map[compact.NodeID][]byte)}
+	return n.walkTiles(tree, size, func(level int, index uint64, width int) ([]byte, error) {
+		return n.tile(ctx, r, tree, level, index, width)
+	})
+}
+
+func (n *nodes) walkTiles(tree Tree, size uint64, read func(level int, index uint64, width int) ([]byte, error)) *walk {
+	return &walk{n.of(tree), size, read, make(map[compact.NodeID][]byte)}
 }
 
 // node returns a perfect node of the tree.
@@ -110,35 +128,35 @@ func (w *walk) node(id compact.NodeID) ([]byte, error) {
 	}
 	at := compact.NewNodeID(uint(level), index)
 	if w.tiles[at] == nil {
-		hashes, err := w.tile(w.ctx, w.r, w.tree, level, index, int(width))
+		hashes, err := w.read(level, index, int(width))
 		if err != nil {
 			return nil, err
 		}
 		w.tiles[at] = hashes
 	}
-	return w.of(w.tree).fold(w.tiles[at][offset*HashSize : (offset+count)*HashSize]), nil
+	return w.hash.fold(w.tiles[at][offset*HashSize : (offset+count)*HashSize]), nil
 }
 
 // frontier returns the compact range of the whole tree.
 func (w *walk) frontier() (*compact.Range, error) {
 	ids := compact.RangeNodes(0, w.size, nil)
-	hashes, err := w.read(ids)
+	hashes, err := w.hashes(ids)
 	if err != nil {
 		return nil, err
 	}
-	return w.of(w.tree).factory().NewRange(0, w.size, hashes)
+	return w.hash.factory().NewRange(0, w.size, hashes)
 }
 
 // prove carries out a plan of package proof.
 func (w *walk) prove(plan proof.Nodes) ([][]byte, error) {
-	hashes, err := w.read(plan.IDs)
+	hashes, err := w.hashes(plan.IDs)
 	if err != nil {
 		return nil, err
 	}
-	return plan.Rehash(hashes, w.of(w.tree).HashChildren)
+	return plan.Rehash(hashes, w.hash.HashChildren)
 }
 
-func (w *walk) read(ids []compact.NodeID) ([][]byte, error) {
+func (w *walk) hashes(ids []compact.NodeID) ([][]byte, error) {
 	hashes := make([][]byte, len(ids))
 	for i, id := range ids {
 		var err error

@@ -22,7 +22,14 @@ type Remote struct {
 
 	// Authorize, if not nil, adds to a request what entries ask for.
 	Authorize func(*http.Request) error
+
+	// Refused, if not nil, makes an error of an answer that is neither 200 nor 404, of at most maxRefusal bytes of its body; nil is
+	// the status.
+	Refused func(status int, body []byte) error
 }
+
+// maxRefusal is how many bytes of a refusal are read.
+const maxRefusal = 256 << 10
 
 var _ Reader = (*Remote)(nil)
 
@@ -130,7 +137,7 @@ func (r *Remote) get(ctx context.Context, path string, limit int) ([]byte, error
 		return nil, fmt.Errorf("get %s: %w", path, fs.ErrNotExist)
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("get %s: status %d", path, res.StatusCode)
+		return nil, fmt.Errorf("get %s: %w", path, r.refused(res))
 	}
 	b, err := io.ReadAll(io.LimitReader(res.Body, int64(limit)+1))
 	if err == nil && len(b) > limit {
@@ -140,4 +147,16 @@ func (r *Remote) get(ctx context.Context, path string, limit int) ([]byte, error
 		return nil, fmt.Errorf("get %s: %w", path, err)
 	}
 	return b, nil
+}
+
+// refused is the error of an answer that is a refusal.
+func (r *Remote) refused(res *http.Response) (err error) {
+	if r.Refused != nil {
+		body, _ := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
+		err = r.Refused(res.StatusCode, body)
+	}
+	if err == nil {
+		err = fmt.Errorf("status %d", res.StatusCode)
+	}
+	return err
 }

@@ -2,17 +2,19 @@ package tlog_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
 
-// serve puts a log on HTTP as a gateway does: entries only with a right.
-func serve(t *testing.T, b bench) *tlog.Remote {
+// serve puts a log on HTTP as a gateway does: entries only with a right. change sees, and may change, every bundle on its way.
+func serve(t *testing.T, b bench, change func(path string, body []byte)) *tlog.Remote {
 	mux := http.NewServeMux()
 	mux.Handle("/log/", http.StripPrefix("/log", b.Handler()))
 	entries := http.StripPrefix("/log", b.EntriesHandler())
@@ -21,7 +23,12 @@ func serve(t *testing.T, b bench) *tlog.Remote {
 			http.Error(w, "forbidden", http.StatusForbidden)
 			return
 		}
-		entries.ServeHTTP(w, r)
+		answer := httptest.NewRecorder()
+		entries.ServeHTTP(answer, r)
+		body := answer.Body.Bytes()
+		change(r.URL.Path, body)
+		w.WriteHeader(answer.Code)
+		w.Write(body)
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -34,7 +41,12 @@ func serve(t *testing.T, b bench) *tlog.Remote {
 func TestVerifyRemoteLog(t *testing.T) {
 	b := newBench(t)
 	b.add(t, 600)
-	remote := serve(t, b)
+	var onTheWay func(path string, body []byte)
+	remote := serve(t, b, func(path string, body []byte) {
+		if onTheWay != nil {
+			onTheWay(path, body)
+		}
+	})
 	verify := func() error {
 		signed, err := remote.Checkpoint(t.Context())
 		if err != nil {
@@ -49,10 +61,22 @@ func TestVerifyRemoteLog(t *testing.T) {
 	if err := verify(); err != nil {
 		t.Fatal(err)
 	}
-	b.memory.AlterLeaf(599)
+	onTheWay = func(path string, body []byte) {
+		if strings.HasSuffix(path, "/entries/002.p/88") {
+			body[len(body)-1] ^= 1
+		}
+	}
 	var wrong *tlog.CorruptError
 	if err := verify(); !errors.As(err, &wrong) || wrong.Entry != 599 || wrong.Tile != "" {
-		t.Errorf("error is %v", err)
+		t.Errorf("changed on the way: %v", err)
+	}
+	onTheWay = nil
+	b.memory.AlterLeaf(599) // what is stored is proven before it is served
+	remote.Refused = func(status int, body []byte) error {
+		return fmt.Errorf("refused with %d: %q", status, body)
+	}
+	if err := verify(); err == nil || errors.Is(err, tlog.ErrUnproven) || !strings.Contains(err.Error(), `refused with 503: "log is unavailable\n"`) {
+		t.Errorf("changed in the storage: %v", err)
 	}
 	if _, err := remote.Leaves(t.Context(), 590, 601); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("beyond the end: %v", err)

@@ -62,54 +62,57 @@ func cacheOf(name tileName) string {
 	return cachePartial
 }
 
-// tile returns a tile within the committed size, or fs.ErrNotExist.
+// tile returns a tile within the committed size, or fs.ErrNotExist. A stored tile that does not prove is ErrUnproven, and not served,
+// though it would deceive no tool that verifies: one that fetched it would report the log as forked or broken, and a full tile stays in
+// caches for a year, also after it was put right.
 func (v *View) tile(ctx context.Context, tree Tree, name tileName) ([]byte, error) {
-	if name.width == TileWidth {
-		return v.nodes.tile(ctx, v.storage, tree, name.level, name.index, TileWidth)
-	}
-	width, err := v.published(ctx, name)
+	head, err := v.published(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	// A full tile is cheap to cut, but its first hashes are not cheap to derive.
-	if width < TileWidth {
-		width = name.width
-	}
-	hashes, err := v.nodes.tile(ctx, v.storage, tree, name.level, name.index, width)
+	hashes, err := v.proven(ctx, tree, head).tile(name.level, name.index)
 	if err != nil {
 		return nil, err
 	}
 	return hashes[:name.width*HashSize], nil
 }
 
-// published returns how wide the tile is at the committed size, or fs.ErrNotExist if less is
-// published of it than its name says.
-func (v *View) published(ctx context.Context, name tileName) (int, error) {
-	head, err := v.storage.Head(ctx)
+// published returns the head under which a tile is served, or fs.ErrNotExist if less is committed of the tile than its name says.
+func (v *View) published(ctx context.Context, name tileName) (Head, error) {
+	if v.believed == nil {
+		return Head{}, errKeyless
+	}
+	head, err := v.head(ctx)
 	if err != nil {
-		return 0, err
+		return head, err
 	}
 	nodes, first := head.Size>>(8*name.level), name.index*TileWidth
 	if first >= nodes || nodes-first < uint64(name.width) {
-		return 0, fs.ErrNotExist
+		return head, fs.ErrNotExist
 	}
-	return int(min(nodes-first, TileWidth)), nil
+	return head, nil
 }
 
 func (v *View) bundle(ctx context.Context, name tileName) ([]byte, error) {
-	if _, err := v.published(ctx, name); err != nil {
+	head, err := v.published(ctx, name)
+	if err != nil {
 		return nil, err
 	}
 	first := name.index * TileWidth
 	leaves, err := v.storage.Leaves(ctx, first, first+uint64(name.width))
 	if err != nil {
-		return nil, err
+		return nil, committed(err)
+	}
+	for _, tree := range Trees {
+		tiles := v.proven(ctx, tree, head)
+		for i, leaf := range leaves {
+			if err := tiles.leaf(Leaf{first + uint64(i), leaf}); err != nil {
+				return nil, err
+			}
+		}
 	}
 	var bundle []byte
 	for _, leaf := range leaves {
-		if len(leaf) > MaxLeaf {
-			return nil, ErrLeafSize
-		}
 		bundle = binary.BigEndian.AppendUint16(bundle, uint16(len(leaf)))
 		bundle = append(bundle, leaf...)
 	}

@@ -193,6 +193,7 @@ func (l *Log) settled(t *turn) {
 	for known := l.known.Load(); known.Size < t.update.Head.Size && !l.known.CompareAndSwap(known, &t.update.Head); {
 		known = l.known.Load() // watch has seen a head of another node
 	}
+	l.signedSM2.Store(&t.update.Head.Checkpoint)
 	if l.mark != nil {
 		l.mark.raise(t.update.Head.Checkpoint)
 	}

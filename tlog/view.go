@@ -2,6 +2,7 @@ package tlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash"
 	"io/fs"
@@ -15,55 +16,138 @@ type Published interface {
 	Head(ctx context.Context) (Head, error)
 }
 
-// View reads a log and proves what is in it. It needs no key. It is safe for concurrent use.
+// View reads a log and proves what is in it. It is safe for concurrent use.
+//
+// Nothing that is stored is believed (design law 9): whoever can write the storage but holds no key can have a View fail, and never have
+// it hand out what does not prove. Every error of a View that is ErrUnproven says that the storage was tampered with or damaged.
 type View struct {
 	storage Published
 	nodes   *nodes
+
+	// believed reads the stored head and returns it only if the log believes it: its Log's. nil in a view without keys.
+	believed func(context.Context) (Head, error)
+
+	// signed proves the line of a believed head's checkpoint that believing does not look at. nil beside believed.
+	signed func(checkpoint string) error
 }
 
-// NewView returns a view of the log that storage keeps.
+// NewView returns a view without keys, which takes the head that storage returns for the log's. It is for whoever verifies what it
+// hands out, or has proven the head before: its receipts hold under the checkpoint that they name, whose signatures nobody has looked
+// at, and its consistency proofs prove nothing until they are verified. What has no checkpoint beside it, it refuses with ErrUnproven:
+// Prove, bundles and tiles. The View of a Log believes a head only as that Log does.
 func NewView(storage Published, newSM3 func() hash.Hash) *View {
-	return &View{storage, newNodes(newHashers(newSM3))}
+	return &View{storage: storage, nodes: newNodes(newHashers(newSM3))}
+}
+
+// head returns the newest committed head that is believed. Without keys that is the stored one.
+func (v *View) head(ctx context.Context) (Head, error) {
+	if v.believed != nil {
+		return v.believed(ctx)
+	}
+	head, err := v.storage.Head(ctx)
+	if err != nil {
+		return head, fmt.Errorf("read head: %w", err)
+	}
+	return head, nil
+}
+
+// handedOut is head for what leaves with its checkpoint: all lines of that are looked at.
+func (v *View) handedOut(ctx context.Context) (Head, error) {
+	head, err := v.head(ctx)
+	if err == nil && v.signed != nil {
+		err = v.signed(head.Checkpoint)
+	}
+	return head, err
+}
+
+// checkpoint reads what the head's checkpoint commits to.
+func (h Head) checkpoint() (Checkpoint, error) {
+	c, err := ParseCheckpoint(h.Checkpoint)
+	if err != nil {
+		return c, fmt.Errorf("%w: stored head: %w", ErrUnproven, err)
+	}
+	if c.Size != h.Size {
+		return c, fmt.Errorf("%w: stored head has size %d, its checkpoint %d", ErrUnproven, h.Size, c.Size)
+	}
+	return c, nil
 }
 
 // Checkpoint returns the newest committed checkpoint, a signed note, or fs.ErrNotExist if the log
-// was never created.
+// was never created. It is ErrUnproven if the log does not believe the stored one.
 func (v *View) Checkpoint(ctx context.Context) (string, error) {
-	head, err := v.storage.Head(ctx)
+	head, err := v.handedOut(ctx)
 	if err != nil {
-		return "", fmt.Errorf("read head: %w", err)
+		return "", err
 	}
 	return head.Checkpoint, nil
 }
 
-// Receipt returns a receipt for the entry at index under the newest checkpoint, or fs.ErrNotExist.
+// Receipt returns a receipt for the entry at index under the newest checkpoint, which it verifies in both trees before it
+// returns it. The error is fs.ErrNotExist if the log has no such entry, and ErrUnproven if what is stored of it does not prove:
+// a leaf or a tile that was altered or is missing, or a head that the log does not believe.
 func (v *View) Receipt(ctx context.Context, index uint64) (Receipt, error) {
-	head, err := v.storage.Head(ctx)
+	head, err := v.handedOut(ctx)
 	if err != nil {
-		return Receipt{}, fmt.Errorf("read head: %w", err)
+		return Receipt{}, err
 	}
 	if index >= head.Size {
 		return Receipt{}, fmt.Errorf("entry %d: %w", index, fs.ErrNotExist)
 	}
-	leaves, err := v.storage.Leaves(ctx, index, index+1)
+	c, err := head.checkpoint()
 	if err != nil {
-		return Receipt{}, fmt.Errorf("read entry %d: %w", index, err)
+		return Receipt{}, err
 	}
-	plan, err := proof.Inclusion(index, head.Size)
+	r, err := v.receipt(ctx, head, c, index)
+	if errors.Is(err, ErrUnproven) { // derived, perhaps, from tiles that were wrong then and have been put right
+		v.nodes.forgetEdges()
+		r, err = v.receipt(ctx, head, c, index)
+	}
 	if err != nil {
 		return Receipt{}, fmt.Errorf("prove entry %d: %w", index, err)
 	}
+	return r, nil
+}
+
+// receipt makes a receipt of what is stored and verifies it. The tiles that it takes need no proof of their own: a wrong hash in one of
+// them, or in the leaf, does not lead to the root.
+func (v *View) receipt(ctx context.Context, head Head, c Checkpoint, index uint64) (Receipt, error) {
+	leaves, err := v.storage.Leaves(ctx, index, index+1)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("read entry: %w", committed(err))
+	}
+	plan, err := proof.Inclusion(index, head.Size)
+	if err != nil {
+		return Receipt{}, err
+	}
 	r := Receipt{Record: leaves[0], Index: index, Checkpoint: head.Checkpoint}
-	r.Proofs, err = v.prove(ctx, head.Size, plan)
-	return r, err
+	for _, tree := range Trees {
+		hashes, err := v.nodes.walk(ctx, v.storage, tree, head.Size).prove(plan)
+		if err != nil {
+			return Receipt{}, fmt.Errorf("prove in the %s tree: %w", tree, committed(err))
+		}
+		r.Proofs.set(tree, hashes)
+		if verifyInclusion(v.nodes.of(tree), r, c) != nil {
+			return Receipt{}, &CorruptError{Entry: index, Reason: "its bytes, or the tiles above it, are not those that were logged"}
+		}
+	}
+	return r, nil
+}
+
+// committed marks the error of reading what a head commits to: that it is not there is no answer but damage.
+func committed(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: part of the stored log is missing: %v", ErrUnproven, err)
+	}
+	return err
 }
 
 // ProveConsistency proves in both trees that the log of size to extends the one of size from.
-// The error is fs.ErrNotExist if the log is smaller than that; from must not be above to.
+// The error is fs.ErrNotExist if the log is smaller than that, and ErrUnproven if what is stored does not prove; from must not
+// be above to.
 func (v *View) ProveConsistency(ctx context.Context, from, to uint64) (Proofs, error) {
-	head, err := v.storage.Head(ctx)
+	head, err := v.head(ctx)
 	if err != nil {
-		return Proofs{}, fmt.Errorf("read head: %w", err)
+		return Proofs{}, err
 	}
 	if from > to || to > head.Size {
 		return Proofs{}, fmt.Errorf("prove size %d from size %d: %w", to, from, fs.ErrNotExist)
@@ -72,13 +156,20 @@ func (v *View) ProveConsistency(ctx context.Context, from, to uint64) (Proofs, e
 	if err != nil {
 		return Proofs{}, fmt.Errorf("prove size %d from size %d: %w", to, from, err)
 	}
-	return v.prove(ctx, to, plan)
+	p, err := v.prove(ctx, head, to, plan)
+	return p, committed(err)
 }
 
-func (v *View) prove(ctx context.Context, size uint64, plan proof.Nodes) (Proofs, error) {
+// prove carries out a plan in the trees of a size that is not above the head's. Where the head is believed, every hash is proven
+// under it; else whoever calls it verifies the proofs.
+func (v *View) prove(ctx context.Context, head Head, size uint64, plan proof.Nodes) (Proofs, error) {
 	var p Proofs
 	for _, tree := range Trees {
-		hashes, err := v.nodes.walk(ctx, v.storage, tree, size).prove(plan)
+		walk := v.nodes.walk(ctx, v.storage, tree, size)
+		if v.believed != nil {
+			walk = v.proven(ctx, tree, head).walk(size)
+		}
+		hashes, err := walk.prove(plan)
 		if err != nil {
 			return Proofs{}, fmt.Errorf("prove in the %s tree: %w", tree, err)
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"golang.org/x/mod/sumdb/note"
 )
 
 // believe accepts a stored head only if it is the one last known, byte for byte, or one of another node: larger, whole, signed by
@@ -74,6 +76,39 @@ func (l *Log) look(ctx context.Context) {
 			l.config.Logger.Error("the stored head of the log is not believed, refusing entries", "error", err)
 		}
 	}
+}
+
+// believed reads the stored head and returns it if it is believed, for everything that is proven under it. Any other is ErrUnproven:
+// also one that is older than what is known, and none at all. A head of another node becomes the one last known.
+func (l *Log) believed(ctx context.Context) (Head, error) {
+	known := l.known.Load() // before the stored one is read: that can then only be newer
+	head, err := l.config.Storage.Head(ctx)
+	if err == nil {
+		err = l.believe(ctx, *known, head, l.config.Storage)
+	}
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrForged) || errors.Is(err, ErrRolledBack):
+		return Head{}, fmt.Errorf("read head: %w: %w", ErrUnproven, err)
+	default:
+		return Head{}, fmt.Errorf("read head: %w", committed(err))
+	}
+	if !head.equal(*known) {
+		l.known.CompareAndSwap(known, &head)
+	}
+	return head, nil
+}
+
+// signed proves that one of the log's own SM2 keys signed a checkpoint, once for each that another node wrote.
+func (l *Log) signed(checkpoint string) error {
+	if last := l.signedSM2.Load(); len(l.config.OwnSM2) == 0 || last != nil && *last == checkpoint {
+		return nil
+	}
+	if _, err := note.Open([]byte(checkpoint), note.VerifierList(l.config.OwnSM2...)); err != nil {
+		return fmt.Errorf("%w: no line of the stored checkpoint is of our SM2 key", ErrUnproven)
+	}
+	l.signedSM2.Store(&checkpoint)
+	return nil
 }
 
 // Distrusted says why the stored head is not believed; nil while it is.

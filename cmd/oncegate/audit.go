@@ -290,7 +290,7 @@ func (c *auditVerify) extends(ctx context.Context, t *terminal, trust *client.Tr
 // report prints what came of a log: proven without an error, refuted where a step failed, else not proven. proven prints the first.
 func (c *auditVerify) report(t *terminal, answer map[string]any, steps []license.Step, err error, proven func()) error {
 	if err != nil && !errors.Is(err, client.ErrUnproven) {
-		return err // it could not be read: that says nothing about the log
+		return t.refused(err) // it could not be read: that says nothing about the log, unless the gateway says so
 	}
 	verdict, outcome := api.VerdictProven, error(nil)
 	switch {

@@ -73,6 +73,7 @@ func (k Keys) Config(storage tlog.Storage) tlog.Config {
 		SM2:     k.SM2,
 		Ed25519: k.Ed25519,
 		Own:     []note.Verifier{k.Trust.Ed25519},
+		OwnSM2:  []note.Verifier{k.Trust.SM2},
 	}
 }
 
