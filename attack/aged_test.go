@@ -10,6 +10,7 @@ import (
 	"oncegate/certs/keystore"
 	"oncegate/certs/sm"
 	"oncegate/node"
+	"oncegate/store"
 	"oncegate/store/storetest"
 )
 
@@ -24,8 +25,9 @@ func (in *installation) age() {
 	if setup == nil || setup.Keys == nil {
 		in.t.Fatal(faults)
 	}
-	file := in.path("data", "oncegate.db")
-	db, err := node.OpenLogFile(ctx, file, setup.Log.Origin)
+	c, err := setup.StoreConfig(time.Now)
+	in.must(err)
+	db, err := store.Open(ctx, c)
 	in.must(err)
 	for covered, size := uint64(0), uint64(1); covered < size; {
 		covered, size, err = db.Audit().Follow(ctx)
@@ -36,7 +38,7 @@ func (in *installation) age() {
 	in.must(err)
 	private, err := setup.Keys.Ed25519(keystore.Log, "")
 	in.must(err)
-	h := storetest.History{Path: file, Log: setup.Log.Origin, NewSM3: sm.New, Records: agedRecords, Evidence: 200, Begin: time.Now().AddDate(-4, 0, 0), Every: 40 * time.Minute}
+	h := storetest.History{Path: c.Path, Log: setup.Log.Origin, NewSM3: sm.New, Proofs: c.Proofs(), Records: agedRecords, Evidence: 200, Begin: time.Now().AddDate(-4, 0, 0), Every: 40 * time.Minute}
 	h.SM2, err = lognote.SM2NoteSigner(setup.Log.Origin, signer)
 	in.must(err)
 	h.Ed25519, err = lognote.Ed25519NoteSigner(setup.Log.Origin, private)

@@ -60,6 +60,20 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// TestOperatorIsWhoActed: a record of somebody who opened another record is about that one's operator, too, and shows who acted all the same.
+func TestOperatorIsWhoActed(t *testing.T) {
+	b := newBench(t)
+	d := draft()
+	d.Operator = "auditor-1"
+	for i := range d.Uses {
+		d.Uses[i].Person = license.HolderID{Type: audit.OperatorType, Code: "clerk-7"}
+	}
+	e, err := b.auditor.Evidence(t.Context(), b.record(t, d).Index)
+	if err != nil || e.Operator != "auditor-1" || e.Holders[0].Code != "clerk-7" {
+		t.Errorf("operator %s, holders %v, %v", e.Operator, e.Holders, err)
+	}
+}
+
 // TestAlteredEvidence changes what is stored in every way; each is found, and nothing false is shown.
 func TestAlteredEvidence(t *testing.T) {
 	type entries = []audit.Entry
@@ -170,8 +184,18 @@ func TestSearch(t *testing.T) {
 		"decision":          {audit.Ask{Decision: "release"}, 10},
 		"one use":           {audit.Ask{Decision: "release", Holder: citizen}, 0},
 	} {
-		if got := find(test.ask); len(got) != test.want {
-			t.Errorf("%s: %d records, want %d: %v", name, len(got), test.want, got)
+		plain := find(test.ask)
+		if len(plain) != test.want {
+			t.Errorf("%s: %d records, want %d: %v", name, len(plain), test.want, plain)
+		}
+		test.ask.Whole = true
+		for _, slice := range []uint64{1, 4, 30, 1000} {
+			for _, patience := range []time.Duration{0, time.Minute} {
+				b.auditor.InSlices(slice, patience)
+				if diff := cmp.Diff(plain, find(test.ask)); diff != "" {
+					t.Errorf("%s in slices of %d, %s (-plain +whole):\n%s", name, slice, patience, diff)
+				}
+			}
 		}
 	}
 	for _, limit := range []int{-1, audit.MaxPage + 1} {

@@ -69,6 +69,14 @@ type File struct {
 // ErrReplayed says that the jti was used before, or is too old to know.
 var ErrReplayed = errors.New("the call was made before")
 
+// ErrTables says that what is stored beside the log is not as the keys of this gateway left it: a row was changed, moved, taken away or
+// put back as it once was. Nothing that rests on it is answered (design law 9).
+var ErrTables = errors.New("the tables are not as they were left")
+
+// ErrBehind says that the projection that search reads does not cover the records that were asked for: it is being made anew, or the log
+// grows faster than it follows.
+var ErrBehind = errors.New("search is behind the log: ask again later")
+
 // A Query selects records; empty fields do not restrict. Holder and Operator are keyed digests. What is asked of a use
 // (Matter, Case, LicenseType, Holder, Decision) must hold for one and the same use; a record with several such uses is
 // found once.
@@ -76,7 +84,10 @@ type Query struct {
 	From, To                                                                 time.Time // From inclusive, To exclusive
 	System, Operator, Operation, Matter, Case, LicenseType, Holder, Decision string
 	Before                                                                   uint64 // only records with a smaller index; 0: from the newest
+	After                                                                    uint64 // only records from this index on
 	Limit                                                                    int    // 1–1000
+	Covered                                                                  uint64 // how many records the projection covered for Follow: no other is looked at; 0: all that it covers
+	Whole                                                                    bool   // that nothing else matches must be proven
 }
 
 // A Row is one record found by a search.
@@ -91,7 +102,8 @@ type Row struct {
 type Storage interface {
 	// Entry returns the leaf and its sealed parts; fs.ErrNotExist if there is no such index.
 	Entry(ctx context.Context, index uint64) ([]byte, []Sealed, error)
-	// Search returns matching rows, newest first. It reads a projection that follows the log.
+	// Search returns matching rows, newest first. It reads a projection that follows the log. The error is ErrBehind if that covers fewer
+	// records than q.Covered any more, or, where the page must be whole, than q.Before: a page of several begins where the one before ended.
 	Search(ctx context.Context, q Query) ([]Row, error)
 	// Follow brings the projection up to the log's head (bounded work per call) and returns how many records it covers and how many there are.
 	Follow(ctx context.Context) (covered, size uint64, err error)
@@ -102,8 +114,9 @@ type Storage interface {
 	// PolicySet returns the files of an activated set; fs.ErrNotExist if unknown.
 	PolicySet(ctx context.Context, digest string) ([]File, error)
 	// Reuse counts the uses of the records in the period (from inclusive, to exclusive) as cases.Tally does, where a record is a check,
-	// and Decision the state: per matter, in the order of their codes. An empty matter means all.
-	Reuse(ctx context.Context, from, to time.Time, matter string) ([]Reuse, error)
+	// and Decision the state: per matter, in the order of their codes. An empty matter means all. That no use is left out is proven, among
+	// the records covered; covered is as Query.Covered.
+	Reuse(ctx context.Context, from, to time.Time, matter string, covered uint64) ([]Reuse, error)
 	// Erase deletes the blobs of the sealed request and person parts of one record; their digests stay and the log still
 	// verifies. Erasing again changes nothing; fs.ErrNotExist if there is no such index.
 	Erase(ctx context.Context, index uint64) error

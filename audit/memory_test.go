@@ -118,8 +118,11 @@ func (m *memory) Entry(_ context.Context, index uint64) ([]byte, []audit.Sealed,
 func (m *memory) Search(_ context.Context, q audit.Query) (rows []audit.Row, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if uint64(m.covered) < q.Covered || q.Whole && uint64(m.covered) < q.Before {
+		return nil, audit.ErrBehind
+	}
 	for i, e := range slices.Backward(m.entries[:m.covered]) {
-		if len(rows) < q.Limit && (q.Before == 0 || uint64(i) < q.Before) && fits(q, e.Index) {
+		if len(rows) < q.Limit && (q.Before == 0 || uint64(i) < q.Before) && uint64(i) >= q.After && fits(q, e.Index) {
 			rows = append(rows, audit.Row{Log: m.origin, Index: uint64(i), Leaf: e.Record})
 		}
 	}
@@ -172,9 +175,12 @@ func (m *memory) PolicySet(_ context.Context, digest string) ([]audit.File, erro
 	return files, nil
 }
 
-func (m *memory) Reuse(_ context.Context, from, to time.Time, matter string) (rates []audit.Reuse, _ error) {
+func (m *memory) Reuse(_ context.Context, from, to time.Time, matter string, covered uint64) (rates []audit.Reuse, _ error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if uint64(m.covered) < covered {
+		return nil, audit.ErrBehind
+	}
 	var all []cases.Judged
 	for i, e := range m.entries[:m.covered] {
 		for _, u := range e.Index.Uses {

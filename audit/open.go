@@ -223,14 +223,12 @@ func (e *Evidence) people(persons people, erased bool) {
 		}
 		return license.HolderID{}
 	}
-	for _, p := range persons {
-		if p.Type == OperatorType {
-			e.Operator = p.Code
-		}
+	if len(e.Record.Uses) == 0 && len(persons) > 0 && persons[0].Type == OperatorType { // no use commits to the operator, who comes first
+		e.Operator = persons[0].Code
 	}
 	for i, use := range e.Record.Uses {
-		e.Holders[i] = find(use.Holder)
-		find(use.Operator)
+		e.Holders[i] = find(use.Holder) // whoever opens another record's evidence is told of operators, too
+		e.Operator = find(use.Operator).Code
 		e.Cases[i] = find(use.CaseCommitment).Code
 	}
 	e.CommittedRequestID = find(e.Record.RequestCommitment).Code

@@ -101,7 +101,7 @@ func (a *Auditor) orderOf(ctx context.Context, index uint64, r Record) gone {
 	}
 	var first *uint64
 	for _, operation := range []string{OperationErase, OperationRetain} {
-		found, err := a.firstOrder(ctx, operation, index, r)
+		found, err := a.firstOrder(ctx, operation, index, r, page.Covered)
 		if err != nil {
 			return unread(err)
 		}
@@ -124,8 +124,8 @@ func unread(err error) gone {
 }
 
 // firstOrder walks the orders of one kind from the newest back to the record.
-func (a *Auditor) firstOrder(ctx context.Context, operation string, index uint64, r Record) (first *uint64, err error) {
-	for query := (Query{Operation: operation, Limit: MaxPage}); ; {
+func (a *Auditor) firstOrder(ctx context.Context, operation string, index uint64, r Record, covered uint64) (first *uint64, err error) {
+	for query := (Query{Operation: operation, Limit: MaxPage, Covered: covered}); ; {
 		rows, err := a.find(ctx, query)
 		if err != nil {
 			return nil, err

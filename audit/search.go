@@ -20,7 +20,11 @@ const MaxPage = 1000
 const followSteps = 64
 
 // An Auditor finds, opens and proves records. It is safe for concurrent use.
-type Auditor struct{ config Config }
+type Auditor struct {
+	config   Config
+	slice    uint64 // of a page that is proven whole
+	patience time.Duration
+}
 
 // NewAuditor returns an Auditor over config.Storage and config.View.
 func NewAuditor(config Config) (*Auditor, error) {
@@ -31,7 +35,7 @@ func NewAuditor(config Config) (*Auditor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make auditor: %w", err)
 	}
-	return &Auditor{config}, nil
+	return &Auditor{config, wholeSlice, wholePatience}, nil
 }
 
 // An Ask is what an auditor looks for; empty fields do not restrict. What is asked of a use (Matter, Case, LicenseType,
@@ -48,6 +52,9 @@ type Ask struct {
 	Decision    string
 	Before      uint64 // where the page before ended (Page.Next); 0: from the newest
 	Limit       int    // 1–MaxPage; 0: 100
+	Whole       bool   // that nothing else was found must be proven; such a page may end before it is full
+
+	covered, after uint64 // what the page says that search covers; no record before is looked at
 }
 
 // A Found is one leaf that was found. It is proven to stand in the log at its index.
@@ -80,18 +87,19 @@ func (a *Auditor) Search(ctx context.Context, ask Ask) (Page, error) {
 	if err != nil {
 		return Page{}, fmt.Errorf("search records: %w", err)
 	}
-	rows, err := a.rows(ctx, ask)
+	ask.covered = page.Covered
+	var rows []Row
+	if ask.Whole {
+		rows, page.Next, err = a.whole(ctx, ask)
+	} else {
+		rows, err = a.rows(ctx, ask)
+	}
 	if err != nil {
 		return Page{}, fmt.Errorf("search records: %w", err)
 	}
-	c, err := a.prove(ctx, rows)
-	if err == nil && page.Covered > c.Size { // the checkpoint is the newer of the two
-		err = fmt.Errorf("%w: the search index says that it covers %d records of %d", tlog.ErrUnproven, page.Covered, c.Size)
-	}
-	if err != nil {
+	if err := a.prove(ctx, rows); err != nil {
 		return Page{}, fmt.Errorf("search records: %w", err)
 	}
-	page.Size = c.Size
 	for _, row := range rows {
 		page.Found = append(page.Found, a.found(row))
 	}
@@ -101,19 +109,63 @@ func (a *Auditor) Search(ctx context.Context, ask Ask) (Page, error) {
 	return page, nil
 }
 
-// catchUp lets the projection follow the log, some way.
+// A page that is proven whole is read in slices of records, and ends after the first beyond its time: how many records there are of a period
+// bounds neither what a call costs nor what a report can be about. The next page goes on from its last record, as after any page, or, if it
+// has none, from where it came to.
+const (
+	wholeSlice    = 1 << 18 // records
+	wholePatience = 4 * time.Second
+)
+
+// whole returns the rows of a page that is proven, and where the next one begins if this one ended before it was full.
+func (a *Auditor) whole(ctx context.Context, ask Ask) (rows []Row, next uint64, err error) {
+	begun, limit := time.Now(), ask.Limit
+	end := ask.covered
+	if ask.Before != 0 {
+		end = ask.Before
+	}
+	for end > 0 && len(rows) < limit {
+		if next > 0 && time.Since(begun) >= a.patience {
+			if len(rows) > 0 {
+				next = rows[len(rows)-1].Index
+			}
+			return rows, next, nil
+		}
+		ask.Before, ask.after, ask.Limit = end, end-min(end, a.slice), limit-len(rows)
+		more, err := a.rows(ctx, ask)
+		if err != nil {
+			return nil, 0, err
+		}
+		rows, end, next = append(rows, more...), ask.after, ask.after
+	}
+	return rows, 0, nil
+}
+
+// catchUp lets the projection follow the log, some way: up to the checkpoint of the moment, which is believed. What is appended meanwhile
+// makes no page incomplete.
 func (a *Auditor) catchUp(ctx context.Context) (page Page, err error) {
+	c, err := a.config.View.Prove(ctx, nil)
+	if err != nil {
+		return page, err
+	}
 	for range followSteps {
-		page.Covered, page.Size, err = a.config.Storage.Follow(ctx)
-		if err != nil || page.Covered >= page.Size {
+		page.Covered, _, err = a.config.Storage.Follow(ctx)
+		if err != nil || page.Covered >= c.Size {
 			break
 		}
 	}
+	if err == nil && page.Covered > c.Size { // as records are appended
+		if c, err = a.config.View.Prove(ctx, nil); err == nil && page.Covered > c.Size {
+			err = fmt.Errorf("%w: the search index says that it covers %d records of %d", tlog.ErrUnproven, page.Covered, c.Size)
+		}
+		c.Size = page.Covered
+	}
+	page.Size = c.Size
 	return page, missing(err)
 }
 
-// prove proves what a search found, and returns the checkpoint that it stands under.
-func (a *Auditor) prove(ctx context.Context, rows []Row) (tlog.Checkpoint, error) {
+// prove proves what a search found.
+func (a *Auditor) prove(ctx context.Context, rows []Row) error {
 	leaves := make([]tlog.Leaf, len(rows))
 	for i, row := range rows {
 		leaves[i] = tlog.Leaf{Index: row.Index, Data: row.Leaf}
@@ -124,7 +176,7 @@ func (a *Auditor) prove(ctx context.Context, rows []Row) (tlog.Checkpoint, error
 			err = fmt.Errorf("%w: record %d is of log %q, not of %q", tlog.ErrUnproven, row.Index, row.Log, c.Origin)
 		}
 	}
-	return c, err
+	return err
 }
 
 // find asks the projection. A record that it names and that is not there was removed, or never was: that is an error, and not a shorter
@@ -198,7 +250,7 @@ func queryOf(key *sums, ask Ask) (Query, error) {
 		From: ask.From, To: ask.To,
 		System: ask.System, Operation: ask.Operation, Operator: by,
 		Matter: ask.Matter, Case: ask.Case, LicenseType: ask.LicenseType, Decision: ask.Decision, Holder: holder,
-		Before: ask.Before, Limit: ask.Limit,
+		Before: ask.Before, After: ask.after, Limit: ask.Limit, Covered: ask.covered, Whole: ask.Whole,
 	}, nil
 }
 
@@ -210,13 +262,17 @@ func (a *Auditor) found(row Row) Found {
 	return Found{Log: row.Log, Index: row.Index, Record: record}
 }
 
-// Reuse returns the reuse rate of each matter in a period, as cases.Tally defines it. An empty matter means all. It counts what the
-// projection says and reads no leaf, so that it is as true as the projection is.
+// Reuse returns the reuse rate of each matter in a period, as cases.Tally defines it. An empty matter means all. The rate does not say of
+// how many records it is: where search is behind the log, there is none (ErrBehind).
 func (a *Auditor) Reuse(ctx context.Context, from, to time.Time, matter string) ([]Reuse, error) {
-	if _, err := a.catchUp(ctx); err != nil {
+	page, err := a.catchUp(ctx)
+	if err == nil && page.Covered < page.Size {
+		err = ErrBehind
+	}
+	if err != nil {
 		return nil, fmt.Errorf("count reuse: %w", err)
 	}
-	rates, err := a.config.Storage.Reuse(ctx, from, to, matter)
+	rates, err := a.config.Storage.Reuse(ctx, from, to, matter, page.Covered)
 	if err != nil {
 		return nil, fmt.Errorf("count reuse: %w", err)
 	}

@@ -92,6 +92,22 @@ func TestReport(t *testing.T) {
 	short := c.report(reportOf(10))
 	p := bytes.SplitAfter(file, []byte("\n"))
 	join := func(pages ...[]byte) []byte { return bytes.Join(pages, nil) }
+	c.reporting(35, func(a *api.ExportAnswer) {
+		if a.Before == 0 {
+			a.Records, a.Total, a.Next = []api.AuditRecord{}, 0, 30
+		}
+	})
+	if v := c.verifyReport(c.report(reportOf(10))); v.Err() != nil || !strings.Contains(v.Says.En, "30 records on 4 pages") {
+		t.Fatalf("a page that found nothing: %v: %+v", v.Err(), v)
+	}
+	c.reporting(35, func(a *api.ExportAnswer) {
+		if a.Before == 25 {
+			a.Records, a.Total, a.Next = []api.AuditRecord{}, 0, 15
+		} else if a.Before == 15 {
+			a.Records[0].Index = 20
+		}
+	})
+	passed := c.report(reportOf(10))
 	spoilt := bytes.Replace(bytes.Clone(p[1]), []byte(`"request_id":"r-20"`), []byte(`"request_id":"r-99"`), 1)
 	for name, test := range map[string]struct {
 		file []byte
@@ -107,6 +123,7 @@ func TestReport(t *testing.T) {
 		"page of other question": {join(p[0], other[1], p[2], p[3]), StepReportQuestion, api.VerdictRefuted},
 		"end of another report":  {join(p[0], p[1], shorter[1]), StepReportChain, api.VerdictRefuted},
 		"a record changed":       {join(p[0], spoilt, p[2], p[3]), StepReportPages, api.VerdictRefuted},
+		"a record passed before": {passed, StepReportRecords, api.VerdictRefuted},
 		"cut off":                {file[:len(file)-9], StepReportForm, api.VerdictRefuted},
 		"other lines":            {join(p[0], []byte("{}\n"), p[1]), StepReportForm, api.VerdictRefuted},
 		"index behind":           {behind, StepReportComplete, api.VerdictNotProven},

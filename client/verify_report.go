@@ -143,7 +143,12 @@ func (c *reportCheck) page(ctx context.Context, v *Verified, line []byte) bool {
 		c.ordered.unless(unreadable || !r.Time.Before(page.From.Time) && r.Time.Before(page.To.Time), fmt.Sprintf("page %d: record %d is not of the period", n, r.Index))
 		c.oldest = int64(r.Index)
 	}
-	c.ordered.unless(page.Next == 0 || len(page.Records) > 0 && int64(page.Next) == c.oldest, fmt.Sprintf("page %d does not end where the next one begins", n))
+	// The next page begins with the last record of this one, or, where nothing was found yet, where this one came to.
+	c.ordered.unless(page.Next == 0 || int64(page.Next) == c.oldest && len(page.Records) > 0 || int64(page.Next) < c.oldest && len(page.Records) == 0,
+		fmt.Sprintf("page %d does not end where the next one begins", n))
+	if page.Next != 0 {
+		c.oldest = int64(page.Next)
+	}
 	return c.mark.add(line) == nil
 }
 

@@ -40,6 +40,7 @@ func TestSQLite(t *testing.T) {
 		stop := v.opens(t, "sqlite", dir)
 		stop()
 		v.wholeFile(t, "sqlite", file)
+		v.tables(t, filepath.Join(dir, "sqlite", node.MainFile))
 	})
 }
 
@@ -67,8 +68,29 @@ func TestPostgres(t *testing.T) {
 		dir := v.unpack(t, "city", "postgres")
 		d.load(read(t, filepath.Join(dir, "postgres", filepath.FromSlash(dumpFile))))
 		write(t, filepath.Join(dir, "postgres", dsnFile), []byte(d.url.String()))
-		v.opens(t, "postgres", dir)
+		stop := v.opens(t, "postgres", dir)
+		stop()
+		v.tables(t, filepath.Join(dir, "postgres", node.MainFile))
 	})
+}
+
+// tables holds the tables against the log: what was written before records bound their changes was taken on, and what came since is bound.
+func (v version) tables(t *testing.T, main string) {
+	t.Helper()
+	state, err := node.VerifyState(t.Context(), main, node.StateOptions{Now: v.clock()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state.Verdict() != api.VerdictProven {
+		t.Errorf("%s: %+v %+v", state.Verdict(), state.Steps, state.Faults)
+	}
+	believed := map[string]int{}
+	for _, b := range state.Believed {
+		believed[b.Table] = b.Rows
+	}
+	if believed["cases"] == 0 || believed["versions"] == 0 || believed["policy_sets"] == 0 {
+		t.Errorf("rows of before are not said to be believed: %v", believed)
+	}
 }
 
 // wholeFile verifies the whole log in the file of a stopped node, without any key.

@@ -3,6 +3,7 @@ package corpus
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -22,6 +23,7 @@ import (
 	"oncegate/gateway"
 	"oncegate/license"
 	"oncegate/node"
+	"oncegate/store"
 )
 
 // A site is a running gateway and those who call it.
@@ -40,7 +42,14 @@ type site struct {
 func serve(t *testing.T, main string, now func() time.Time) (s *site, stop func()) {
 	t.Helper()
 	logs := &bytes.Buffer{}
-	n, err := node.Open(t.Context(), main, node.Options{Now: now, Logger: slog.New(slog.NewTextHandler(logs, nil))})
+	options := node.Options{Now: now, Logger: slog.New(slog.NewTextHandler(logs, nil))}
+	n, err := node.Open(t.Context(), main, options)
+	if errors.Is(err, store.ErrNotAdopted) { // by a version of before rows were authenticated
+		if _, err := node.Adopt(t.Context(), main, node.AdoptOptions{Now: now}); err != nil {
+			t.Fatal(err)
+		}
+		n, err = node.Open(t.Context(), main, options)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"database/sql"
 	"slices"
 	"strconv"
 	"strings"
@@ -227,6 +228,35 @@ func TestExportPages(t *testing.T) {
 	next := must(fill(&page, audit.Page{Found: found, Next: 4001}))(t)
 	if size := len(must(api.Canonical(page))(t)); size > maxReport+1<<20 || page.Total == 0 || next != uint64(page.Records[page.Total-1].Index) || next == 4001 {
 		t.Errorf("%d records in %d bytes, next %d", page.Total, size, next)
+	}
+}
+
+// A report is complete only where search was proven to be: who takes a record out of the file that search reads gets no report signed
+// that leaves it out, nor a reuse rate. Search is made again then, and says all.
+func TestReportOverAlteredSearch(t *testing.T) {
+	w := newWorld(t)
+	w.story()
+	ask := map[string]any{"from": api.At(w.now().Add(-time.Hour)), "to": api.At(w.now().Add(time.Hour)), "matter": "YC-FOOD-01"}
+	before := read[api.ExportAnswer](t, w.audit("export", ask))
+	rates := read[api.ReuseAnswer](t, w.audit("reuse", ask))
+	if !before.Complete || before.Total < 2 || rates.Total.Denominator == 0 {
+		t.Fatalf("report: %+v", before)
+	}
+	file := must(sql.Open("sqlite", "file:"+w.path+"-search?_pragma=busy_timeout(2000)"))(t)
+	defer file.Close()
+	hidden := uint64(before.Records[0].Index)
+	for _, path := range []string{"export", "reuse", "search"} {
+		if n := must(must(file.Exec("DELETE FROM hits WHERE pos % (1 << 40) = ?", int64(hidden)))(t).RowsAffected())(t); n == 0 {
+			t.Fatal("search has no such record")
+		}
+		w.refused(w.audit(path, ask), "tables-altered")
+		if !strings.Contains(w.lines.String(), "the tables are not as they were left: hits") {
+			t.Error("the log does not say why")
+		}
+		after, again := read[api.ExportAnswer](t, w.audit("export", ask)), read[api.ReuseAnswer](t, w.audit("reuse", ask))
+		if !after.Complete || after.Total != before.Total || after.Records[0].Index != before.Records[0].Index || again.Total != rates.Total {
+			t.Errorf("%s: %d records instead of %d, complete %v, rate %v instead of %v", path, after.Total, before.Total, after.Complete, again.Total, rates.Total)
+		}
 	}
 }
 

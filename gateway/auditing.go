@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -25,7 +26,7 @@ func (g *Gateway) search(ctx context.Context, c *call, q api.SearchRequest) (*re
 	}
 	page, err := g.Auditor.Search(ctx, ask)
 	if err != nil {
-		return nil, err
+		return nil, searchFailed(err)
 	}
 	answer := api.SearchAnswer{
 		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Log: g.Origin, Records: []api.AuditRecord{},
@@ -124,7 +125,7 @@ func (g *Gateway) exportReport(ctx context.Context, c *call, q api.ExportRequest
 	ask := audit.Ask{
 		From: q.From.Time, To: q.To.Time, System: q.System, Operator: q.Operator, Operation: q.Operation, Matter: q.Matter, Case: q.Case,
 		LicenseType: q.LicenseType, Holder: license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal(), Decision: q.Decision,
-		Before: q.Before, Limit: orDefault(q.Limit, audit.MaxPage),
+		Before: q.Before, Limit: orDefault(q.Limit, audit.MaxPage), Whole: true, // each page is signed, and one of several says as much as one alone
 	}
 	uses, err := c.looking(ask)
 	if err != nil {
@@ -132,7 +133,7 @@ func (g *Gateway) exportReport(ctx context.Context, c *call, q api.ExportRequest
 	}
 	page, err := g.Auditor.Search(ctx, ask)
 	if err != nil {
-		return nil, err
+		return nil, searchFailed(err)
 	}
 	answer := api.ExportAnswer{
 		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Log: g.Origin, Size: page.Size, Covered: page.Covered, From: q.From, To: q.To,
@@ -196,11 +197,22 @@ func (g *Gateway) reuseRate(ctx context.Context, c *call, q api.ReuseRequest) (*
 
 func (g *Gateway) reuse(ctx context.Context, from, to time.Time, matter string) ([]api.MatterReuse, api.Counts, error) {
 	rates, err := g.Auditor.Reuse(ctx, from, to, matter)
+	if err != nil {
+		return nil, api.Counts{}, searchFailed(err)
+	}
 	out, total := []api.MatterReuse{}, api.Counts{}
 	for _, r := range rates {
 		out = append(out, api.MatterReuse{Matter: r.Matter, Numerator: r.Numerator, Denominator: r.Denominator})
 		total.Numerator += r.Numerator
 		total.Denominator += r.Denominator
 	}
-	return out, total, err
+	return out, total, nil
+}
+
+// searchFailed tells an auditor to wait where search is being made anew.
+func searchFailed(err error) error {
+	if errors.Is(err, audit.ErrBehind) {
+		return refuse("search-behind")
+	}
+	return err
 }

@@ -98,6 +98,9 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 		// log, the auditor in the evidence.
 		p, draft.Reasons = api.NewProblem("log-altered"), inside("log-altered", failed)
 		g.logger.ErrorContext(ctx, "the stored log does not prove", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
+	case errors.Is(failed, audit.ErrTables):
+		p, draft.Reasons = api.NewProblem("tables-altered"), inside("tables-altered", failed)
+		g.logger.ErrorContext(ctx, "the tables are not as they were left", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
 	default:
 		g.logger.ErrorContext(ctx, "operation failed", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
 	}

@@ -159,6 +159,9 @@ func (n *Node) Ready(ctx context.Context) []string {
 	if n.log.Distrusted() != nil {
 		reasons = append(reasons, "the log's head in the database is not one that this log signed, so nothing can be recorded: see operations, section 5")
 	}
+	if n.db.Distrusted() != nil {
+		reasons = append(reasons, "the tables are not those that the log's head was left with, so nothing can be recorded: see operations, section 5")
+	}
 	return reasons
 }
 

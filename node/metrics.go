@@ -6,6 +6,7 @@ import (
 
 	"oncegate/adapters/files"
 	"oncegate/certs/second"
+	"oncegate/store"
 	"oncegate/tlog"
 )
 
@@ -69,6 +70,11 @@ func (m *metrics) watchLog(l *tlog.Log) {
 	m.count("oncegate_log_unknown_commits_total", "Commits whose outcome was not known at once.", func() float64 { return float64(l.Stats().Unknown) })
 	m.figure("oncegate_log_mark_behind_seconds", "For how long the high-water mark has lacked a commit; 0 if it lacks none.", func() float64 { return l.Stats().MarkAge.Seconds() })
 	m.count("oncegate_log_mark_failures_total", "Failed writes of the high-water mark.", func() float64 { return float64(l.Stats().MarkFail) })
+}
+
+// watchTables shows how often the database was found altered.
+func (m *metrics) watchTables(db *store.DB) {
+	m.count("oncegate_database_alterations_total", "How often something was met in the database that was not written with this gateway's keys: an alarm.", func() float64 { return float64(db.Altered()) })
 }
 
 // watchConnections shows the connections of the service.

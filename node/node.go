@@ -103,7 +103,7 @@ func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, step := range []func(context.Context, *Setup) error{n.openVoices, n.openStore, n.openLog, n.openSeen, n.openAudit, n.watchSpace, n.listen, n.openGateway} {
+	for _, step := range []func(context.Context, *Setup) error{n.openVoices, n.openStore, n.openLog, n.openSeen, n.openAudit, n.checkTables, n.watchSpace, n.listen, n.openGateway} {
 		if err := step(ctx, setup); err != nil {
 			return nil, fmt.Errorf("open node: %w", err)
 		}
@@ -146,11 +146,21 @@ func (n *Node) openStore(ctx context.Context, s *Setup) (err error) {
 	if err != nil {
 		return err
 	}
+	c.Alarm = n.alarm()
 	if n.db, err = store.Open(ctx, c); err != nil {
 		return err
 	}
 	n.later(func(context.Context) error { return n.db.Close() })
 	return nil
+}
+
+// StoreConfig says how the database of a node that is not running is opened with its keys.
+func (s *Setup) StoreConfig(now func() time.Time) (store.Config, error) {
+	sealer, err := s.sealer()
+	if err != nil {
+		return store.Config{}, err
+	}
+	return s.storeConfig(sealer, now)
 }
 
 // storeConfig says how the database is opened. Persons are looked up under a key of their own that follows from the salt
@@ -163,7 +173,7 @@ func (s *Setup) storeConfig(sealer store.Sealer, now func() time.Time) (store.Co
 	key := sm.HMAC(salt.Secret[:], []byte("oncegate/store/persons/v1"))
 	c := store.Config{
 		Driver: s.Store.Driver, Path: s.Store.Path, Log: s.Log.Origin, Nodes: s.Gateway.Nodes, Standby: s.Store.Standby, Sealer: sealer, Now: now,
-		Digest: func(data []byte) []byte { d := sm.HMAC(key[:], data); return d[:] },
+		Digest: func(data []byte) []byte { d := sm.HMAC(key[:], data); return d[:] }, UnknownKey: envelope.ErrUnknownKey,
 	}
 	if s.Store.DSNFile != "" {
 		dsn, err := os.ReadFile(s.Store.DSNFile)
@@ -364,3 +374,5 @@ func newRing(k *envelope.Keyring) *ring {
 
 func (r *ring) Seal(plaintext, aad []byte) ([]byte, error) { return r.keys.Load().Seal(plaintext, aad) }
 func (r *ring) Open(blob, aad []byte) ([]byte, error)      { return r.keys.Load().Open(blob, aad) }
+func (r *ring) Tag(data []byte) []byte                     { return r.keys.Load().Tag(data) }
+func (r *ring) CheckTag(tag, data []byte) error            { return r.keys.Load().CheckTag(tag, data) }

@@ -64,11 +64,14 @@ func (n *Node) checkKeys(ctx context.Context, s *Setup) error {
 	return nil
 }
 
+// keyOperations are those of the records that list the keys in force.
+var keyOperations = []string{operationKeys, operationCreate, operationRecover, operationRestore}
+
 const oldKeysAdvice = "put the newest backup of the keystore back, or, if it is lost, replace these keys (oncegate keys rotate) or go on with them (oncegate keys accept)"
 
 // newestKeys is the newest record of the keys in force; nil if there is none.
 func (n *Node) newestKeys(ctx context.Context) (newest *audit.Found, err error) {
-	for _, operation := range []string{operationKeys, operationCreate, operationRecover, operationRestore} {
+	for _, operation := range keyOperations {
 		page, err := n.auditor.Search(ctx, audit.Ask{Operation: operation, Limit: 1})
 		if err != nil {
 			return nil, err
@@ -88,18 +91,8 @@ func (n *Node) keysAt(ctx context.Context, index uint64) (map[string]string, err
 	if err != nil {
 		return nil, err
 	}
-	list := e.Inputs
-	if list.Kind() == jsontext.KindBeginObject {
-		var whole struct {
-			Keys jsontext.Value `json:"keys"`
-		}
-		if err := json.Unmarshal(list, &whole); err != nil {
-			return nil, fmt.Errorf("read the keys of record %d: %w", index, err)
-		}
-		list = whole.Keys
-	}
-	var keys []keyDescription
-	if err := json.Unmarshal(list, &keys); err != nil {
+	keys, err := keysIn(e.Inputs)
+	if err != nil {
 		return nil, fmt.Errorf("read the keys of record %d: %w", index, err)
 	}
 	own := make(map[string]string, len(keys))
@@ -109,6 +102,21 @@ func (n *Node) keysAt(ctx context.Context, index uint64) (map[string]string, err
 		}
 	}
 	return own, nil
+}
+
+// keysIn are the keys that the inputs of a record of the keys list.
+func keysIn(list jsontext.Value) (keys []keyDescription, err error) {
+	if list.Kind() == jsontext.KindBeginObject {
+		var whole struct {
+			Keys jsontext.Value `json:"keys"`
+		}
+		if err := json.Unmarshal(list, &whole); err != nil {
+			return nil, err
+		}
+		list = whole.Keys
+	}
+	err = json.Unmarshal(list, &keys)
+	return keys, err
 }
 
 // everHad reports whether some record of the keys names a key. It reads all of them, and only where a key is new.
@@ -162,9 +170,13 @@ func AcceptKeys(ctx context.Context, path, why string, now func() time.Time) (er
 	}
 	keys := setup.describeKeys()
 	digest, err := digestOf(keys)
+	var changes []any
+	if err == nil {
+		changes, err = adoptLost(ctx, db)
+	}
 	if err == nil {
 		err = setup.recordBeginning(ctx, config, db, sealer, now, audit.Own{
-			Operation: operationRestore, RequestID: digest, Policy: setup.Policy.Digest(), Inputs: map[string]any{"keys": keys, "why": why},
+			Operation: operationRestore, RequestID: digest, Policy: setup.Policy.Digest(), Inputs: map[string]any{"keys": keys, "why": why}, Changes: changes,
 		})
 	}
 	if err != nil {

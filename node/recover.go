@@ -27,6 +27,9 @@ type RecoverOptions struct {
 	// At is when that checkpoint was made, about: calls from before are not taken any more. Default: when the mark was
 	// written; now where Checkpoint is given.
 	At time.Time
+	// Adopt says that the backup is of a program that did not authenticate rows: they are believed as they stand, and the first record
+	// says how many (see Adopt). Without it such a database is refused, for it may as well be one whose tags somebody took away.
+	Adopt bool
 
 	Now func() time.Time
 }
@@ -111,9 +114,24 @@ func (o RecoverOptions) into(ctx context.Context, s *Setup, db *store.DB, sealer
 	if done.Old.Origin == s.Log.Origin {
 		return done, fmt.Errorf("the last known checkpoint is of %s itself: give the new log another name under log.origin", s.Log.Origin)
 	}
+	adopted, err := db.Adopted(ctx)
+	if err != nil {
+		return done, err
+	}
+	if !adopted && !o.Adopt {
+		return done, fmt.Errorf("%w: restore a backup that was made since; if there is none, and this one was made before, say so with --adopt", store.ErrNotAdopted)
+	}
 	// First the calls: a node that starts on half a recovery takes none again.
 	if err := db.Audit().Purge(ctx, done.Until); err != nil {
 		return done, err
+	}
+	var changes []any
+	if !adopted {
+		rows, err := db.Adopt(ctx, nil)
+		if err != nil {
+			return done, err
+		}
+		changes = []any{audit.Adopt{Rows: rows}}
 	}
 	config, err := s.logConfig(db.Log(), nil)
 	if err != nil {
@@ -124,5 +142,5 @@ func (o RecoverOptions) into(ctx context.Context, s *Setup, db *store.DB, sealer
 	}
 	return done, s.recordBeginning(ctx, config, db, sealer, o.Now, audit.Own{Operation: operationRecover, RequestID: s.Log.Origin, Inputs: map[string]any{
 		"origin": s.Log.Origin, "keys": s.describeKeys(), "old": map[string]any{"origin": done.Old.Origin, "size": done.Old.Size},
-	}})
+	}, Changes: changes})
 }

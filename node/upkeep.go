@@ -20,27 +20,34 @@ const (
 	defaultRetention = 26280 * time.Hour // 3 years
 )
 
-// every calls work after first, and then each time the interval has passed, until ctx ends. A failure is logged and counted.
+// every calls work after first, and then each time the interval has passed, until ctx ends.
 func (n *Node) every(ctx context.Context, kind string, first, interval time.Duration, work func(context.Context) error) {
-	timer := time.NewTimer(first)
+	for after := first; ctx.Err() == nil; after = interval {
+		n.once(ctx, kind, after, work)
+	}
+}
+
+// once calls work after a while, unless ctx ends before. A failure is logged and counted.
+func (n *Node) once(ctx context.Context, kind string, after time.Duration, work func(context.Context) error) {
+	timer := time.NewTimer(after)
 	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		if err := work(ctx); err != nil && ctx.Err() == nil {
-			n.metrics.loops.WithLabelValues(kind).Inc()
-			n.Logger.Error("recurring work failed", "kind", kind, "error", err.Error())
-		}
-		timer.Reset(interval)
+	select {
+	case <-ctx.Done():
+		return
+	case <-timer.C:
+	}
+	if err := work(ctx); err != nil && ctx.Err() == nil {
+		n.metrics.loops.WithLabelValues(kind).Inc()
+		n.Logger.Error("recurring work failed", "kind", kind, "error", err.Error())
 	}
 }
 
 // follow keeps the projection that audit searches read at the log's head.
 func (n *Node) follow(ctx context.Context) {
 	n.every(ctx, "projection", 0, followEvery, func(ctx context.Context) error {
+		if err := n.db.Learn(ctx); err != nil {
+			return err
+		}
 		for ctx.Err() == nil {
 			covered, size, err := n.db.Audit().Follow(ctx)
 			if err != nil {

@@ -57,7 +57,7 @@ func aged(t testing.TB, e engine, evidence int) (b *bench, old time.Time) {
 	}
 	now := time.Now().Truncate(time.Second)
 	h := storetest.History{
-		Path: c.Path, DSN: c.DSN, Log: origin, NewSM3: tlogtest.NewHash, SM2: keys.SM2, Ed25519: keys.Ed25519,
+		Path: c.Path, DSN: c.DSN, Log: origin, NewSM3: tlogtest.NewHash, SM2: keys.SM2, Ed25519: keys.Ed25519, Proofs: c.Proofs(),
 		Records: records, Evidence: evidence, Begin: now.Add(-time.Duration(records) * agedEvery), Every: agedEvery, Claims: 5000,
 	}
 	begun := time.Now()
@@ -137,13 +137,13 @@ func TestAged(t *testing.T) {
 		})
 
 		t.Run("plans", func(t *testing.T) {
-			covered, err := a.covered(t.Context())
-			if err != nil || covered != uint64(agedRecords(t)) {
-				t.Fatalf("the projection covers %d records, %v", covered, err)
+			p, err := a.projection(t.Context(), db.search.read)
+			if err != nil || p.size() != uint64(agedRecords(t)) {
+				t.Fatalf("the projection covers %d records, %v", p.covered, err)
 			}
 			search := func(q audit.Query) (text string, args []any) {
 				q.Limit = 10
-				return a.statement(q, covered)
+				return a.statement(q, position(db.number, p.size()))
 			}
 			operation, operationArgs := search(audit.Query{Operation: "config.activate"})
 			often, oftenArgs := search(audit.Query{Operation: "licenses.query"})
@@ -185,7 +185,7 @@ func TestAged(t *testing.T) {
 			}
 			t.Logf("an operation that nobody did is sought in %s", time.Since(begun).Round(time.Microsecond))
 			begun = time.Now()
-			rates, err := a.Reuse(t.Context(), old, time.Now().Add(time.Hour), "")
+			rates, err := a.Reuse(t.Context(), old, time.Now().Add(time.Hour), "", 0)
 			if err != nil || len(rates) != 1 || rates[0].Denominator < agedRecords(t)/40 {
 				t.Errorf("reuse is %v, %v", rates, err)
 			}

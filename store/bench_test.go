@@ -2,6 +2,7 @@ package store
 
 import (
 	"crypto/rand"
+	"database/sql"
 	"encoding/binary"
 	"fmt"
 	"sync"
@@ -155,6 +156,76 @@ func BenchmarkFollow(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "records/s")
+		})
+	}
+}
+
+// BenchmarkRead is what a row costs to read, and how much of that is believing it.
+func BenchmarkRead(b *testing.B) {
+	for _, e := range engines() {
+		bench := busy(b, e)
+		db := bench.db
+		db.cases = nil // as where other nodes write
+		numbers := make([]string, 100)
+		for i := range numbers {
+			numbers[i] = fmt.Sprint("C-", i)
+		}
+		b.Run(e.name+"/case", func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				if _, err := db.Cases().Case(b.Context(), numbers[i%100]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(e.name+"/row", func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				if err := each(b.Context(), db.read, (&caseRow{}).scan, selectCase+"WHERE no = ?", numbers[i%100]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(e.name+"/row believed", func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				k := rowKey{"cases", numbers[i%100]}
+				last := db.recent.last(k)
+				if err := each(b.Context(), db.read, func(rows *sql.Rows) error {
+					r, err := db.scanCase(rows)
+					if err == nil {
+						err = db.current(k, last, r.pos)
+					}
+					return err
+				}, selectCase+"WHERE no = ?", numbers[i%100]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCheck adds up the rows of state, as at start.
+func BenchmarkCheck(b *testing.B) {
+	for _, e := range engines() {
+		b.Run(e.name, func(b *testing.B) {
+			bench := newBench(b, e)
+			const rows = 20_000
+			var group sync.WaitGroup
+			for w := range 64 {
+				group.Go(func() {
+					for i := w; i < rows; i += 64 {
+						if err := bench.change(b.Context(), cases.Register{Case: aCase(fmt.Sprint("C-", i))}); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			group.Wait()
+			for b.Loop() {
+				if err := bench.db.Check(b.Context(), nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"oncegate/cases"
+	"oncegate/license"
 )
 
 // A caseRow is a case as the table has it: parties sealed.
@@ -17,14 +18,47 @@ type caseRow struct {
 	parties                                   []byte
 	accepted, registered, closed              int64
 	revision                                  int64
-	mark                                      mark
+	pos                                       int64
+	mac                                       []byte // as it was read; nil for a new row
+
+	known bool // only number, closed and revision are set: it was remembered, not read
+	entry int  // that changed it
+	mark  mark
 }
 
 func (r *caseRow) marked() mark { return r.mark }
 
+// columns are what the row's tag is over, in the order of selectCase.
+func (r *caseRow) columns() []any {
+	return []any{r.no, r.matter, r.parts, r.registrar, r.attestation, r.parties, r.accepted, r.registered, r.closed, r.revision, r.pos}
+}
+
 func partiesAAD(no string) []byte { return []byte("cases/parties/" + no) }
 
-func (db *DB) readyCase(c cases.Case) (change, error) {
+// A hidden is a personal value with the randomness of the commitment that its record binds (audit.Change). Values of before
+// records did stand by themselves.
+type hidden[V any] struct {
+	R     []byte `json:"r"`
+	Value V      `json:"value"`
+}
+
+// openHidden opens a sealed value of either form; r is nil where no record binds it.
+func openHidden[V any](db *DB, sealed, aad []byte) (value V, r []byte, err error) {
+	plain, err := db.config.Sealer.Open(sealed, aad)
+	if err != nil {
+		return value, nil, fmt.Errorf("sealed column cannot be opened: %w", err)
+	}
+	var h hidden[V]
+	if err := json.Unmarshal(plain, &h, json.RejectUnknownMembers(true)); err == nil && len(h.R) > 0 {
+		return h.Value, h.R, nil
+	}
+	if json.Unmarshal(plain, &value) != nil {
+		return value, nil, errors.New("sealed column cannot be decoded")
+	}
+	return value, nil, nil
+}
+
+func (db *DB) readyCase(c cases.Case, r [32]byte) (change, error) {
 	if err := text(c.No, c.Matter, c.Registrar, string(c.Attestation)); err != nil {
 		return nil, err
 	}
@@ -37,7 +71,7 @@ func (db *DB) readyCase(c cases.Case) (change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parts of a case: %w", errText)
 	}
-	parties, err := db.seal(c.Parties, partiesAAD(c.No))
+	parties, err := db.seal(hidden[[]cases.Party]{r[:], c.Parties}, partiesAAD(c.No))
 	return &caseRow{
 		no: c.No, matter: c.Matter, parts: string(parts), registrar: c.Registrar, attestation: string(c.Attestation), parties: parties,
 		accepted: micros(c.Accepted), registered: micros(c.Registered), closed: micros(c.Closed), revision: int64(max(c.Revision, 1)), mark: fresh,
@@ -53,17 +87,6 @@ func (db *DB) seal(v any, aad []byte) ([]byte, error) {
 	return db.config.Sealer.Seal(plain, aad)
 }
 
-func (db *DB) unseal(sealed, aad []byte, v any) error {
-	plain, err := db.config.Sealer.Open(sealed, aad)
-	if err != nil {
-		return fmt.Errorf("sealed column cannot be opened: %w", err)
-	}
-	if json.Unmarshal(plain, v) != nil {
-		return errors.New("sealed column cannot be decoded")
-	}
-	return nil
-}
-
 func (r *caseRow) need(w *wanted) { w.cases[r.no] = true }
 
 func (r *caseRow) judge(s *state) error {
@@ -71,11 +94,12 @@ func (r *caseRow) judge(s *state) error {
 		return cases.ErrRegistered
 	}
 	own := *r // a transaction that starts over must find r as it was
+	own.entry = s.entry
 	put(s, s.cases, r.no, &own)
 	return nil
 }
 
-func (c closing) need(w *wanted) { w.cases[c.No] = true }
+func (c closing) need(w *wanted) { w.cases[c.No], w.rewritten[c.No] = true, true }
 
 func (c closing) judge(s *state) error {
 	r, err := s.openCase(c.No, c.Revision)
@@ -83,7 +107,7 @@ func (c closing) judge(s *state) error {
 		return err
 	}
 	revert(s, r)
-	r.closed, r.revision, r.mark = max(micros(c.At), 1), r.revision+1, r.mark.touch()
+	r.closed, r.revision, r.entry, r.mark = max(micros(c.At), 1), r.revision+1, s.entry, r.mark.touch()
 	return nil
 }
 
@@ -106,7 +130,9 @@ func (s *state) openCase(no string, revision int) (*caseRow, error) {
 // A receivedRow is what the window received, with the entry that brings it.
 type receivedRow struct {
 	receipt
-	entry int
+	entry  int
+	pos, n int64
+	mac    []byte // as it was read
 }
 
 func (c receipt) need(w *wanted) { w.cases[c.Case] = true }
@@ -117,54 +143,98 @@ func (c receipt) judge(s *state) error {
 		return cases.ErrChanged
 	}
 	revert(s, &s.received)
-	s.received = append(s.received, receivedRow{c, s.entry})
+	s.received = append(s.received, receivedRow{receipt: c, entry: s.entry})
 	return nil
 }
 
-// loadCases reads where the cases stand, as far as it is not known: no change looks at more.
-func (s *state) loadCases(ctx context.Context, q querier, w *wanted, known *known[string, cases.Case]) error {
+// loadCases reads cases, but for those that are known and only looked at.
+func (s *state) loadCases(ctx context.Context, q querier, w *wanted) error {
 	unknown := make(map[string]bool, len(w.cases))
 	for no := range w.cases {
-		if c, ok := known.peek(no); ok {
-			s.cases[no] = &caseRow{no: no, closed: micros(c.Closed), revision: int64(c.Revision)}
+		if c, ok := s.db.cases.peek(no); ok && !w.rewritten[no] {
+			s.cases[no] = &caseRow{no: no, closed: micros(c.Closed), revision: int64(c.Revision), known: true}
 		} else {
 			unknown[no] = true
 		}
 	}
-	return readSet(ctx, q, unknown, in("SELECT no, closed, revision FROM cases WHERE no"), text1, func(rows *sql.Rows) error {
-		r := &caseRow{}
-		err := rows.Scan(&r.no, &r.closed, &r.revision)
-		s.cases[r.no] = r
+	err := readSet(ctx, q, unknown, in(selectCase+"WHERE no"), text1, func(rows *sql.Rows) error {
+		r, err := s.db.scanCase(rows)
+		if err == nil {
+			s.cases[r.no] = r
+			err = s.db.locked("cases", r.no, r.pos)
+		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return there(s.db, "cases", unknown, s.cases, func(no string) string { return no })
 }
 
-const selectCase = "SELECT no, matter, parts, registrar, attestation, parties, accepted, registered, closed, revision FROM cases "
+const selectCase = "SELECT no, matter, parts, registrar, attestation, parties, accepted, registered, closed, revision, pos, mac FROM cases "
 
-func scanCase(rows *sql.Rows) (*caseRow, error) {
+func (r *caseRow) scan(rows *sql.Rows) error {
+	return rows.Scan(&r.no, &r.matter, &r.parts, &r.registrar, &r.attestation, &r.parties, &r.accepted, &r.registered, &r.closed, &r.revision, &r.pos, &r.mac)
+}
+
+// scanCase reads a row and proves that it is ours.
+func (db *DB) scanCase(rows *sql.Rows) (*caseRow, error) {
 	r := &caseRow{}
-	return r, rows.Scan(&r.no, &r.matter, &r.parts, &r.registrar, &r.attestation, &r.parties, &r.accepted, &r.registered, &r.closed, &r.revision)
+	if err := r.scan(rows); err != nil {
+		return nil, err
+	}
+	return r, db.believe(r.mac, "cases", r.columns()...)
 }
 
 func (s *state) writeCases(ctx context.Context, q querier, position func(entry int) int64) error {
+	seal := func(r *caseRow) []any {
+		r.pos = position(r.entry)
+		columns := r.columns()
+		return append(columns, s.sealed("cases", r.no, r.pos, r.mac, columns))
+	}
 	err := writeSet(ctx, q, marked(s.cases, fresh),
-		"INSERT INTO cases (no, matter, parts, registrar, attestation, parties, accepted, registered, closed, revision)", 10, "", func(r *caseRow) []any {
-			return []any{r.no, r.matter, r.parts, r.registrar, r.attestation, r.parties, r.accepted, r.registered, r.closed, r.revision}
-		})
+		"INSERT INTO cases (no, matter, parts, registrar, attestation, parties, accepted, registered, closed, revision, pos, mac)", 12, "", seal)
 	if err != nil {
 		return err
 	}
 	for _, r := range marked(s.cases, changed) {
-		if _, err := q.exec(ctx, "UPDATE cases SET closed = ?, revision = ? WHERE no = ?", r.closed, r.revision, r.no); err != nil {
+		mac := seal(r)[11]
+		if _, err := q.exec(ctx, "UPDATE cases SET closed = ?, revision = ?, pos = ?, mac = ? WHERE no = ?", r.closed, r.revision, r.pos, mac, r.no); err != nil {
 			return err
 		}
 	}
 	n := 0
-	return writeSet(ctx, q, s.received, "INSERT INTO case_received (case_no, pos, n, matter, material, how, digest, by_system, at)", 9, "", func(r receivedRow) []any {
+	return writeSet(ctx, q, s.received, "INSERT INTO case_received (case_no, pos, n, matter, material, how, digest, by_system, at, mac)", 10, "", func(r receivedRow) []any {
 		n++
-		return []any{r.Case, position(r.entry), n, r.Matter, r.Material, r.How, r.Digest, r.By, micros(r.At)}
+		r.pos, r.n = position(r.entry), int64(n)
+		columns := r.columns()
+		return append(columns, s.sealed("case_received", r.key(), r.pos, nil, columns))
 	})
 }
+
+// columns are what the row's tag is over.
+func (r receivedRow) columns() []any {
+	return []any{r.Case, r.pos, r.n, r.Matter, r.Material, r.How, r.Digest, r.By, micros(r.At)}
+}
+
+const selectReceived = "SELECT case_no, pos, n, matter, material, how, digest, by_system, at, mac FROM case_received "
+
+func (r *receivedRow) scan(rows *sql.Rows) error {
+	var at int64
+	err := rows.Scan(&r.Case, &r.pos, &r.n, &r.Matter, &r.Material, &r.How, &r.Digest, &r.By, &at, &r.mac)
+	r.At = moment(at)
+	return err
+}
+
+// scanReceived reads a row and proves that it is ours.
+func (db *DB) scanReceived(rows *sql.Rows) (r receivedRow, err error) {
+	if err := r.scan(rows); err != nil {
+		return r, err
+	}
+	return r, db.believe(r.mac, "case_received", r.columns()...)
+}
+
+func (r receivedRow) key() string { return fmt.Sprint(r.Case, "/", r.pos, "/", r.n) }
 
 // A consentRow is a consent as the table has it: its holder sealed, and digested for lookup.
 type consentRow struct {
@@ -172,20 +242,29 @@ type consentRow struct {
 	holder, sealedHolder                     []byte
 	system, types, matters, evidence, digest string
 	expires, given, withdrawn                int64
-	mark                                     mark
+	pos                                      int64
+	mac                                      []byte // as it was read; nil for a new row
+
+	entry int // that changed it
+	mark  mark
 }
 
 func (r *consentRow) marked() mark { return r.mark }
 
+// columns are what the row's tag is over, in the order of selectConsent.
+func (r *consentRow) columns() []any {
+	return []any{r.id, r.holder, r.sealedHolder, r.system, r.types, r.matters, r.expires, r.evidence, r.digest, r.given, r.withdrawn, r.pos}
+}
+
 func holderAAD(id string) []byte { return []byte("consents/holder/" + id) }
 
-func (db *DB) readyConsent(c cases.Consent) (change, error) {
+func (db *DB) readyConsent(c cases.Consent, r [32]byte) (change, error) {
 	if err := text(append(append([]string{c.ID, c.System, c.Evidence, c.Digest}, c.Types...), c.Matters...)...); err != nil {
 		return nil, err
 	}
 	types, _ := json.Marshal(c.Types)
 	matters, _ := json.Marshal(c.Matters)
-	sealed, err := db.seal(c.Holder, holderAAD(c.ID))
+	sealed, err := db.seal(hidden[license.HolderID]{r[:], c.Holder}, holderAAD(c.ID))
 	return &consentRow{
 		id: c.ID, holder: db.holderDigest(c.Holder), sealedHolder: sealed, system: c.System, types: string(types), matters: string(matters),
 		evidence: c.Evidence, digest: c.Digest, expires: micros(c.Expires), given: micros(c.Given), withdrawn: micros(c.Withdrawn), mark: fresh,
@@ -199,6 +278,7 @@ func (r *consentRow) judge(s *state) error {
 		return cases.ErrRegistered
 	}
 	own := *r
+	own.entry = s.entry
 	put(s, s.consents, r.id, &own)
 	return nil
 }
@@ -211,7 +291,7 @@ func (c withdrawal) judge(s *state) error {
 		return cases.ErrChanged
 	}
 	revert(s, r)
-	r.withdrawn, r.mark = max(micros(c.At), 1), r.mark.touch()
+	r.withdrawn, r.entry, r.mark = max(micros(c.At), 1), s.entry, r.mark.touch()
 	return nil
 }
 
@@ -226,24 +306,49 @@ func (c stillGiven) judge(s *state) error {
 }
 
 func (s *state) loadConsents(ctx context.Context, q querier, w *wanted) error {
-	return readSet(ctx, q, w.consents, in("SELECT id, expires, withdrawn FROM consents WHERE id"), text1, func(rows *sql.Rows) error {
-		r := &consentRow{}
-		err := rows.Scan(&r.id, &r.expires, &r.withdrawn)
-		s.consents[r.id] = r
+	err := readSet(ctx, q, w.consents, in(selectConsent+"WHERE id"), text1, func(rows *sql.Rows) error {
+		r, err := s.db.scanConsent(rows)
+		if err == nil {
+			s.consents[r.id] = r
+			err = s.db.locked("consents", r.id, r.pos)
+		}
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return there(s.db, "consents", w.consents, s.consents, func(id string) string { return id })
 }
 
-func (s *state) writeConsents(ctx context.Context, q querier) error {
+const selectConsent = "SELECT id, holder, sealed_holder, system, types, matters, expires, evidence, digest, given, withdrawn, pos, mac FROM consents "
+
+func (r *consentRow) scan(rows *sql.Rows) error {
+	return rows.Scan(&r.id, &r.holder, &r.sealedHolder, &r.system, &r.types, &r.matters, &r.expires, &r.evidence, &r.digest, &r.given, &r.withdrawn, &r.pos, &r.mac)
+}
+
+// scanConsent reads a row and proves that it is ours.
+func (db *DB) scanConsent(rows *sql.Rows) (*consentRow, error) {
+	r := &consentRow{}
+	if err := r.scan(rows); err != nil {
+		return nil, err
+	}
+	return r, db.believe(r.mac, "consents", r.columns()...)
+}
+
+func (s *state) writeConsents(ctx context.Context, q querier, position func(entry int) int64) error {
+	seal := func(r *consentRow) []any {
+		r.pos = position(r.entry)
+		columns := r.columns()
+		return append(columns, s.sealed("consents", r.id, r.pos, r.mac, columns))
+	}
 	err := writeSet(ctx, q, marked(s.consents, fresh),
-		"INSERT INTO consents (id, holder, sealed_holder, system, types, matters, expires, evidence, digest, given, withdrawn)", 11, "", func(r *consentRow) []any {
-			return []any{r.id, r.holder, r.sealedHolder, r.system, r.types, r.matters, r.expires, r.evidence, r.digest, r.given, r.withdrawn}
-		})
+		"INSERT INTO consents (id, holder, sealed_holder, system, types, matters, expires, evidence, digest, given, withdrawn, pos, mac)", 13, "", seal)
 	if err != nil {
 		return err
 	}
 	for _, r := range marked(s.consents, changed) {
-		if _, err := q.exec(ctx, "UPDATE consents SET withdrawn = ? WHERE id = ?", r.withdrawn, r.id); err != nil {
+		mac := seal(r)[12]
+		if _, err := q.exec(ctx, "UPDATE consents SET withdrawn = ?, pos = ?, mac = ? WHERE id = ?", r.withdrawn, r.pos, mac, r.id); err != nil {
 			return err
 		}
 	}

@@ -44,10 +44,19 @@ var errIsRegistered = errors.New("the case is registered")
 
 func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error) {
 	var r *caseRow
+	k := rowKey{"cases", no}
+	last := v.db.recent.last(k)
 	err = each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
-		r, err = scanCase(rows)
+		r, err = v.db.scanCase(rows)
 		return err
 	}, selectCase+"WHERE no = ?", no)
+	if err == nil {
+		var pos int64
+		if r != nil {
+			pos = r.pos
+		}
+		err = v.db.current(k, last, pos)
+	}
 	if err != nil {
 		return c, fmt.Errorf("case could not be read: %w", err)
 	}
@@ -62,7 +71,7 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 	if err := json.Unmarshal([]byte(r.parts), &c.Parts); err != nil {
 		return cases.Case{}, fmt.Errorf("parts of the case could not be read: %w", err)
 	}
-	if err := v.db.unseal(r.parties, partiesAAD(no), &c.Parties); err != nil {
+	if c.Parties, _, err = openHidden[[]cases.Party](v.db, r.parties, partiesAAD(no)); err != nil {
 		return cases.Case{}, fmt.Errorf("parties of the case could not be read: %w", err)
 	}
 	return c, nil
@@ -75,42 +84,50 @@ func (db *DB) openDecoy() {
 		return
 	}
 	var c cases.Case
+	withText("cases", db.decoy.columns(), func(text []byte) { _ = db.config.Sealer.CheckTag(db.decoy.mac, text) })
 	_ = json.Unmarshal([]byte(db.decoy.parts), &c.Parts)
-	_ = db.unseal(db.decoy.parties, partiesAAD(db.decoy.no), &c.Parties)
+	c.Parties, _, _ = openHidden[[]cases.Party](db, db.decoy.parties, partiesAAD(db.decoy.no))
 }
 
 // newDecoy makes a row as that of an ordinary case; there is no such case. A store that was opened without its keys has none.
 func (db *DB) newDecoy() *caseRow {
 	party := cases.Party{Role: cases.Applicant, Holder: license.HolderID{Type: "111", Code: "000000000000000000"}}
-	row, err := db.readyCase(cases.Case{No: "decoy", Parties: []cases.Party{party, party}})
+	row, err := db.readyCase(cases.Case{No: "decoy", Parties: []cases.Party{party, party}}, [32]byte{1})
 	if err != nil {
 		return nil
 	}
-	return row.(*caseRow)
+	decoy := row.(*caseRow)
+	decoy.mac = db.tag("cases", decoy.columns()...)
+	return decoy
 }
 
 func (v casesView) Received(ctx context.Context, no string) (all []cases.Received, err error) {
-	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
-		r := cases.Received{Case: no}
-		var at int64
-		err := rows.Scan(&r.Matter, &r.Material, &r.How, &r.Digest, &r.By, &at)
-		r.At = moment(at)
-		all = append(all, r)
-		return err
-	}, "SELECT matter, material, how, digest, by_system, at FROM case_received WHERE case_no = ? ORDER BY pos, n", no)
+	err = v.db.newest("case_received", func(saw func(string, int64)) error {
+		all = nil
+		return each(ctx, v.db.read, func(rows *sql.Rows) error {
+			r, err := v.db.scanReceived(rows)
+			if err == nil {
+				all = append(all, cases.Received(r.receipt))
+				saw(r.key(), r.pos)
+			}
+			return err
+		}, selectReceived+"WHERE case_no = ? ORDER BY pos, n", no)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("what was received for the case could not be read: %w", err)
 	}
 	return all, nil
 }
 
-const selectConsent = "SELECT id, sealed_holder, system, types, matters, expires, evidence, digest, given, withdrawn FROM consents "
-
 func (v casesView) Consent(ctx context.Context, id string) (cases.Consent, error) {
+	k := rowKey{"consents", id}
+	last := v.db.recent.last(k)
 	all, err := v.consents(ctx, selectConsent+"WHERE id = ?", id)
 	if err == nil && len(all) == 0 {
 		v.db.openDecoy() // as much as of one that is known, or the time would tell
-		err = fmt.Errorf("consent is unknown: %w", fs.ErrNotExist)
+		if err = v.db.current(k, last, 0); err == nil {
+			err = fmt.Errorf("consent is unknown: %w", fs.ErrNotExist)
+		}
 	}
 	if err != nil {
 		return cases.Consent{}, err
@@ -123,32 +140,40 @@ func (v casesView) Consents(ctx context.Context, holder license.HolderID, system
 }
 
 func (v casesView) consents(ctx context.Context, text string, args ...any) (all []cases.Consent, err error) {
-	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
-		c, err := v.scanConsent(rows)
-		all = append(all, c)
-		return err
-	}, text, args...)
+	err = v.db.newest("consents", func(saw func(string, int64)) error {
+		all = nil
+		return each(ctx, v.db.read, func(rows *sql.Rows) error {
+			r, err := v.db.scanConsent(rows)
+			if err != nil {
+				return err
+			}
+			saw(r.id, r.pos)
+			c, err := v.db.consent(r)
+			all = append(all, c)
+			return err
+		}, text, args...)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("consents could not be read: %w", err)
 	}
 	return all, nil
 }
 
-func (v casesView) scanConsent(rows *sql.Rows) (c cases.Consent, err error) {
-	var sealed []byte
-	var types, matters string
-	var expires, given, withdrawn int64
-	if err := rows.Scan(&c.ID, &sealed, &c.System, &types, &matters, &expires, &c.Evidence, &c.Digest, &given, &withdrawn); err != nil {
+// consent opens a row.
+func (db *DB) consent(r *consentRow) (cases.Consent, error) {
+	c := cases.Consent{
+		ID: r.id, System: r.system, Evidence: r.evidence, Digest: r.digest,
+		Expires: moment(r.expires), Given: moment(r.given), Withdrawn: moment(r.withdrawn),
+	}
+	if err := json.Unmarshal([]byte(r.types), &c.Types); err != nil {
 		return c, err
 	}
-	c.Expires, c.Given, c.Withdrawn = moment(expires), moment(given), moment(withdrawn)
-	if err := json.Unmarshal([]byte(types), &c.Types); err != nil {
+	if err := json.Unmarshal([]byte(r.matters), &c.Matters); err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal([]byte(matters), &c.Matters); err != nil {
-		return c, err
-	}
-	return c, v.db.unseal(sealed, holderAAD(c.ID), &c.Holder)
+	var err error
+	c.Holder, _, err = openHidden[license.HolderID](db, r.sealedHolder, holderAAD(c.ID))
+	return c, err
 }
 
 // holderDigest is what a holder's consents are looked up by: keyed, so that it tells nothing without the key.

@@ -11,22 +11,28 @@ import (
 // statements of many rows. Tables are always written in the same order.
 func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, err error) {
 	db := l.db
+	if why := db.Distrusted(); why != nil {
+		return nil, why
+	}
 	rows := make([]*row, len(b.Entries))
 	for i, e := range b.Entries {
 		rows[i] = db.prepare(e)
 	}
 	wanted := want(rows)
 	var held []func() // by each time that the transaction was begun
+	var left knownSums
+	var notes, taken []noted
 	defer func() {
 		for _, release := range held {
 			release()
 		}
 	}()
 	err = db.transact(ctx, func(ctx context.Context, t *tx) error {
-		head, err := db.head(ctx, t, t.pool.dialect.lock)
+		head, sealed, err := db.headAndSums(ctx, t, t.pool.dialect.lock)
 		if err != nil {
 			return err
 		}
+		left, notes, taken = knownSums{}, nil, nil
 		s, err := db.load(ctx, t, wanted)
 		if err != nil {
 			return fmt.Errorf("what the batch changes could not be read: %w", err)
@@ -48,12 +54,28 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 		if err := db.checkUpdate(head, update, len(accepted)); err != nil {
 			return err
 		}
-		if err := db.writeBatch(ctx, t, b.ID, rows, accepted, head, update, s); err != nil {
+		if s.sums, err = db.sumsBefore(s, head, sealed); err != nil { // the head is believed now
+			return err
+		}
+		if err := s.keepHorizon(); err != nil {
+			return err
+		}
+		if left, err = db.writeBatch(ctx, t, b.ID, rows, accepted, head, update, s); err != nil {
 			return fmt.Errorf("batch could not be written: %w", err)
 		}
+		notes, taken = s.notes, s.taken
 		held = append(held, db.hold(s))
 		return nil
 	})
+	if err == nil && left.checkpoint != "" {
+		db.lastSums.Store(&left)
+		for _, n := range notes {
+			db.recent.note(n.rowKey, n.pos)
+		}
+		for _, n := range taken {
+			db.taken.note(n.rowKey, n.pos)
+		}
+	}
 	return verdicts, err
 }
 
@@ -66,29 +88,33 @@ func (db *DB) checkUpdate(head tlog.Head, u tlog.Update, accepted int) error {
 	return nil
 }
 
-func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, accepted []int, head tlog.Head, u tlog.Update, s *state) error {
+func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, accepted []int, head tlog.Head, u tlog.Update, s *state) (left knownSums, err error) {
 	positions := make(map[int]int64, len(accepted))
 	for k, i := range accepted {
 		positions[i] = position(db.number, head.Size+uint64(k))
 	}
 	at := func(entry int) int64 { return positions[entry] }
 	if err := db.writeRecords(ctx, t, rows, accepted, at, u.Leaves); err != nil {
-		return err
+		return left, err
 	}
 	if err := writeSet(ctx, t, u.Tiles, "INSERT INTO tiles (log, tree, level, idx, hashes)", 5, "", func(tile tlog.Tile) []any {
 		return []any{db.number, int64(tile.Tree), int64(tile.Level), int64(tile.Index), tile.Hashes}
 	}); err != nil {
-		return err
+		return left, err
 	}
 	if err := s.write(ctx, t, at); err != nil {
-		return err
+		return left, err
 	}
 	if err := db.noteBatch(ctx, t, id); err != nil {
-		return err
+		return left, err
 	}
-	_, err := t.exec(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ? WHERE number = ?",
-		int64(u.Head.Size), filled(u.Head.SM3), filled(u.Head.SHA256), u.Head.Checkpoint, id[:], db.number)
-	return err
+	sealed, err := db.sealSums(s.sums, u.Head.Checkpoint)
+	if err != nil {
+		return left, err
+	}
+	_, err = t.exec(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ?, sums = ? WHERE number = ?",
+		int64(u.Head.Size), filled(u.Head.SM3), filled(u.Head.SHA256), u.Head.Checkpoint, id[:], sealed, db.number)
+	return knownSums{u.Head.Checkpoint, string(sealed), s.sums}, err
 }
 
 // sweepEvery is after how many batches ids that nobody will ask for any more are deleted: four of them for each new one.
@@ -111,31 +137,24 @@ func (db *DB) noteBatch(ctx context.Context, t *tx, id [16]byte) error {
 func (db *DB) writeRecords(ctx context.Context, t *tx, rows []*row, accepted []int, at func(int) int64, hashes []tlog.LeafHash) error {
 	k := 0
 	return writeSet(ctx, t, accepted,
-		"INSERT INTO records (pos, hashes, time, erasable, leaf, search, evidence)", 7, "", func(i int) []any {
+		"INSERT INTO records (pos, hashes, time, erasable, leaf, search, evidence, changes, mac)", 9, "", func(i int) []any {
 			r, hash := rows[i], hashes[k]
 			k++
 			both := make([]byte, 0, 2*tlog.HashSize)
 			both = append(append(both, hash.SM3[:]...), hash.SHA256[:]...)
-			return []any{at(i), both, r.time, flag(r.erasable), r.leaf, string(r.search), r.evidence}
+			pos, search, changes := at(i), string(r.search), string(r.bound)
+			return []any{pos, both, r.time, flag(r.erasable), r.leaf, search, r.evidence, changes, db.tag("records", pos, r.time, search, changes)}
 		})
 }
 
 // write stores what the accepted entries changed.
 func (s *state) write(ctx context.Context, q querier, at func(entry int) int64) error {
-	if err := s.writeClaims(ctx, q, at); err != nil {
-		return err
-	}
-	if err := s.writePolicySets(ctx, q); err != nil {
-		return err
-	}
-	if err := s.writeCases(ctx, q, at); err != nil {
-		return err
-	}
-	if err := s.writeConsents(ctx, q); err != nil {
-		return err
-	}
-	if err := s.writeVersions(ctx, q, at); err != nil {
-		return err
+	for _, write := range []func(context.Context, querier, func(int) int64) error{
+		s.writeClaims, s.writePolicySets, s.writeCases, s.writeConsents, s.writeVersions,
+	} {
+		if err := write(ctx, q, at); err != nil {
+			return err
+		}
 	}
 	if err := s.writeSnapshots(ctx, q); err != nil {
 		return err

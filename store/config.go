@@ -26,11 +26,16 @@ type Config struct {
 	// Standby says that the database is declared highly available: a synchronous standby is asked for.
 	Standby bool
 
-	// Sealer seals the columns that name persons.
+	// Sealer seals the columns that name persons, and authenticates rows.
 	Sealer Sealer
-	// Digest is a keyed digest (HMAC-SM3) of at least 16 bytes, under which persons are looked up. Changing its key
-	// makes consents unfindable by holder.
+	// UnknownKey is the error of Sealer.Open for a blob under a key that it does not have; nil: it says nothing of keys.
+	UnknownKey error
+	// Digest is a keyed digest (HMAC-SM3) of 32 bytes, under which persons are looked up and rows are weighed in sums. Its key
+	// never changes: another one makes consents unfindable by holder, and every sum wrong.
 	Digest func(data []byte) []byte
+	// Alarm is told what was met in the database that is not ours (ErrAltered), nil for nobody. It says nothing of the row's content.
+	// It must not call the DB.
+	Alarm func(table, what string)
 
 	Now     func() time.Time // nil: time.Now
 	Readers int              // connections that read; 0: 8
@@ -42,6 +47,10 @@ type Config struct {
 type Sealer interface {
 	Seal(plaintext, aad []byte) ([]byte, error)
 	Open(sealed, aad []byte) ([]byte, error)
+	// Tag authenticates data under the current key; CheckTag proves that any of the keys did. A tag has at most 64 bytes, and is the
+	// same for the same data and key.
+	Tag(data []byte) []byte
+	CheckTag(tag, data []byte) error
 }
 
 // check returns the configuration with its defaults, or every fault in it.

@@ -33,12 +33,24 @@ type DB struct {
 
 	checkpoint *checkpointer // SQLite only
 
-	follow  sync.Mutex    // one Follow at a time
+	follow  sync.Mutex    // one Follow at a time; protects longest
+	longest uint64        // how long the log ever was for Follow
 	batches atomic.Uint64 // written by this process, for sweepEvery
 
 	// How far retention has come in this process: nothing to do is left before, but for what another node commits late.
 	purged atomic.Int64 // the expiry of claims
 	erased atomic.Int64 // the time of records
+
+	learning sync.Mutex // protects what Learn has come to
+	learns   bool       // learned is set
+	learned  uint64     // index behind the last record of other nodes that was noted
+
+	recent      *recent                   // which record last changed a row
+	taken       *recent                   // which record a call left that this process took: claims are in no sum
+	lastSums    atomic.Pointer[knownSums] // those of this process's last batch
+	adoption    atomic.Pointer[knownSums] // what Adopt has added up; its record is not appended yet
+	alterations atomic.Int64              // how often something was met that is not ours
+	distrusted  atomic.Pointer[error]     // why no batch is taken any more
 
 	decoy *caseRow // opened where a case is unknown; nil where nothing can be sealed or opened
 
@@ -68,7 +80,7 @@ func open(ctx context.Context, c Config, wrap func(driver.Connector) driver.Conn
 	if err != nil {
 		return nil, fmt.Errorf("store is not configured: %w", err)
 	}
-	db := &DB{config: c}
+	db := &DB{config: c, recent: newRecent(recentRows), taken: newRecent(recentRows)}
 	if err := db.connect(ctx, wrap); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("database could not be opened: %w", err)

@@ -14,6 +14,7 @@ type dialect struct {
 	ddl       func(string) string // from the words of migrations to the database's
 	lock      string              // appended to the SELECT that locks the head
 	isolate   sql.IsolationLevel  // of transactions that write
+	snapshot  sql.TxOptions       // of transactions that read several tables as they are at one moment
 	unhurried string              // lifts the limits of statements and locks for the transaction
 	unsynced  string              // lets a connection commit without a sync, and synced no more; "": it cannot
 	synced    string              //

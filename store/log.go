@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -42,10 +43,16 @@ func (db *DB) enrol(ctx context.Context, origin string) (number int64, err error
 	return number, again
 }
 
+// Create begins the log on the tables as they are: empty in a new database, and after a recovery those of the log before.
 func (l logView) Create(ctx context.Context, h tlog.Head) error {
-	return l.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		n, err := t.exec(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ? WHERE number = ? AND checkpoint = ''",
-			int64(h.Size), filled(h.SM3), filled(h.SHA256), h.Checkpoint, h.Batch[:], l.db.number)
+	db := l.db
+	return db.transact(ctx, func(ctx context.Context, t *tx) error {
+		sealed, err := db.firstSums(ctx, t, h)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ?, sums = ? WHERE number = ? AND checkpoint = ''",
+			int64(h.Size), filled(h.SM3), filled(h.SHA256), h.Checkpoint, h.Batch[:], sealed, db.number)
 		if err == nil && n == 0 {
 			err = fmt.Errorf("log was created before: %w", fs.ErrExist)
 		}
@@ -53,25 +60,59 @@ func (l logView) Create(ctx context.Context, h tlog.Head) error {
 	})
 }
 
+// firstSums are those that a new log begins with: what the newest log that the database keeps has left, nothing where that was
+// not adopted.
+func (db *DB) firstSums(ctx context.Context, q querier, h tlog.Head) ([]byte, error) {
+	var checkpoint string
+	var sealed []byte
+	before, err := one(ctx, q, []any{&checkpoint, &sealed}, "SELECT checkpoint, sums FROM logs WHERE checkpoint <> '' AND number <> ? ORDER BY number DESC LIMIT 1", db.number)
+	if err != nil {
+		return nil, err
+	}
+	var s sums
+	if before {
+		s, err = db.openSums(sealed, checkpoint)
+		if k := db.adoption.Load(); errors.Is(err, ErrNotAdopted) && k != nil && k.checkpoint == "" {
+			s, err = k.sums, nil
+		}
+		if errors.Is(err, ErrNotAdopted) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return db.sealSums(s, h.Checkpoint)
+}
+
 func (l logView) Head(ctx context.Context) (tlog.Head, error) {
 	return l.db.head(ctx, l.db.read, "")
 }
 
 // head reads the head, with the dialect's words for locking it.
-func (db *DB) head(ctx context.Context, q querier, lock string) (h tlog.Head, err error) {
+func (db *DB) head(ctx context.Context, q querier, lock string) (tlog.Head, error) {
+	h, _, err := db.headAndSums(ctx, q, lock)
+	return h, err
+}
+
+// headAndSums reads the head with the sealed sums beside it.
+func (db *DB) headAndSums(ctx context.Context, q querier, lock string) (h tlog.Head, sealed []byte, err error) {
 	var size int64
 	var batch []byte
-	found, err := one(ctx, q, []any{&size, &h.SM3, &h.SHA256, &h.Checkpoint, &batch},
-		"SELECT size, sm3, sha256, checkpoint, batch FROM logs WHERE number = ?"+lock, db.number)
+	found, err := one(ctx, q, []any{&size, &h.SM3, &h.SHA256, &h.Checkpoint, &batch, &sealed},
+		"SELECT size, sm3, sha256, checkpoint, batch, sums FROM logs WHERE number = ?"+lock, db.number)
 	if err != nil {
-		return h, fmt.Errorf("head of the log could not be read: %w", err)
+		return h, nil, fmt.Errorf("head of the log could not be read: %w", err)
 	}
 	if !found || h.Checkpoint == "" {
-		return h, fmt.Errorf("log was never created: %w", fs.ErrNotExist)
+		return h, nil, fmt.Errorf("log was never created: %w", fs.ErrNotExist)
+	}
+	if len(batch) != len(h.Batch) {
+		return h, nil, db.altered("logs", "a batch has no id of 16 bytes")
 	}
 	h.Size = uint64(size)
 	copy(h.Batch[:], batch)
-	return h, nil
+	return h, sealed, nil
 }
 
 func (l logView) Committed(ctx context.Context, id [16]byte) (committed bool, err error) {

@@ -13,9 +13,12 @@ import (
 // Original reads one row; its blob has some hundred kilobytes, so that none is remembered.
 func (v registerView) Original(ctx context.Context, identifier string, now time.Time) (register.Original, error) {
 	o := register.Original{Identifier: identifier}
-	var digest []byte
+	var digest, mac []byte
 	var made, expires int64
-	found, err := one(ctx, v.db.read, []any{&digest, &o.Sealed, &made, &expires}, "SELECT digest, sealed, made, expires FROM originals WHERE identifier = ?", identifier)
+	found, err := one(ctx, v.db.read, []any{&digest, &o.Sealed, &made, &expires, &mac}, "SELECT digest, sealed, made, expires, mac FROM originals WHERE identifier = ?", identifier)
+	if err == nil && found {
+		err = v.db.believe(mac, "originals", identifier, digest, made, expires) // the bytes are bound to identifier and digest (register.Original)
+	}
 	if err != nil {
 		return register.Original{}, fmt.Errorf("original could not be read: %w", err)
 	}
@@ -57,22 +60,28 @@ func (c keepOriginal) judge(s *state) error {
 }
 
 func (s *state) loadOriginals(ctx context.Context, q querier, w *wanted) error {
-	return readSet(ctx, q, w.originals, in("SELECT identifier, digest, expires FROM originals WHERE identifier"), text1, func(rows *sql.Rows) error {
-		var digest []byte
-		var expires int64
+	return readSet(ctx, q, w.originals, in("SELECT identifier, digest, made, expires, mac FROM originals WHERE identifier"), text1, func(rows *sql.Rows) error {
+		var digest, mac []byte
+		var made, expires int64
 		r := &originalRow{}
-		err := rows.Scan(&r.Identifier, &digest, &expires)
+		if err := rows.Scan(&r.Identifier, &digest, &made, &expires, &mac); err != nil {
+			return err
+		}
+		if s.db.believe(mac, "originals", r.Identifier, digest, made, expires) != nil {
+			return nil // it is written anew
+		}
 		copy(r.Digest[:], digest)
 		r.Expires = moment(expires)
 		s.originals[r.Identifier] = r
-		return err
+		return nil
 	})
 }
 
 func (s *state) writeOriginals(ctx context.Context, q querier) error {
-	return writeSet(ctx, q, marked(s.originals, fresh), "INSERT INTO originals (identifier, digest, sealed, made, expires)", 5,
-		" ON CONFLICT (identifier) DO UPDATE SET digest = excluded.digest, sealed = excluded.sealed, made = excluded.made, expires = excluded.expires",
+	return writeSet(ctx, q, marked(s.originals, fresh), "INSERT INTO originals (identifier, digest, sealed, made, expires, mac)", 6,
+		" ON CONFLICT (identifier) DO UPDATE SET digest = excluded.digest, sealed = excluded.sealed, made = excluded.made, expires = excluded.expires, mac = excluded.mac",
 		func(r *originalRow) []any {
-			return []any{r.Identifier, r.Digest[:], filled(r.Sealed), micros(r.Made), micros(r.Expires)}
+			mac := s.db.tag("originals", r.Identifier, r.Digest[:], micros(r.Made), micros(r.Expires))
+			return []any{r.Identifier, r.Digest[:], filled(r.Sealed), micros(r.Made), micros(r.Expires), mac}
 		})
 }

@@ -23,6 +23,7 @@ func postgresDialect() dialect {
 		ddl:       strings.NewReplacer(") WITHOUT ROWID;", ");").Replace,
 		lock:      " FOR UPDATE",
 		isolate:   sql.LevelReadCommitted, // each statement after the lock sees all that committed before it
+		snapshot:  sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 		unhurried: "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
 		explain:   explainPostgres,
 		retry: func(err error) bool {

@@ -23,6 +23,7 @@ type row struct {
 	time     int64
 	search   []byte
 	evidence []byte
+	bound    []byte // what the record's changes digest is of
 	erasable bool
 	changes  []change
 }
@@ -70,6 +71,7 @@ func (db *DB) attach(r *row, e audit.Entry) (err error) {
 	if r.evidence, r.erasable, err = packEvidence(e.Sealed); err != nil {
 		return err
 	}
+	r.bound = e.Bound
 	for _, c := range e.Changes {
 		ready, err := db.ready(c)
 		if err != nil {
@@ -87,8 +89,10 @@ func (db *DB) ready(c any) (change, error) {
 		return claim(c), text(c.System, c.JTI)
 	case audit.PolicySet:
 		return readyPolicySet(c)
+	case audit.Adopt:
+		return adopting{}, nil
 	case cases.Register:
-		return db.readyCase(c.Case)
+		return db.readyCase(c.Case, c.R)
 	case cases.Close:
 		return closing(c), text(c.No)
 	case cases.Receive:
@@ -96,7 +100,7 @@ func (db *DB) ready(c any) (change, error) {
 	case cases.StillOpen:
 		return stillOpen(c), text(c.No)
 	case cases.Give:
-		return db.readyConsent(c.Consent)
+		return db.readyConsent(c.Consent, c.R)
 	case cases.Withdraw:
 		return withdrawal(c), text(c.ID)
 	case cases.StillGiven:

@@ -1,33 +1,61 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-
-	"github.com/go-json-experiment/json"
-
-	"oncegate/audit"
 )
 
-// A hit is one row of the projection.
-type hit struct {
-	pos int64
-	n   int
-	audit.Index
-	audit.IndexUse
+// A projection is how far a log's hits have come.
+type projection struct {
+	made    int64  // when it was begun, in microseconds
+	covered int64  // how many records they cover; emptying
+	hashes  []byte // of the last record covered
 }
 
-// emptying, as the position of a projection, says that Rebuild has begun and old rows may be left: nothing is covered.
+// emptying, as the position of a projection, says that it is hidden and old rows may be left: nothing is covered.
 const emptying = -1
 
 // emptyStep is about how many rows of the projection are deleted in one transaction.
 const emptyStep = 2000
 
+func (p projection) size() uint64 { return uint64(max(p.covered, 0)) }
+
+// before reports whether a projection is how one stood before: none is made older again, nor shorter.
+func (p projection) before(than projection) bool {
+	return p.made < than.made || p.made == than.made && p.size() < than.size()
+}
+
+// projection reads how far search has come, and believes it. A log that no Follow has begun with has none. One that is older than one
+// that this process saw was put back by somebody else.
+func (v auditView) projection(ctx context.Context, q querier) (p projection, err error) {
+	known := v.db.search.newest.Load()
+	var mac []byte
+	found, err := one(ctx, q, []any{&p.made, &p.covered, &p.hashes, &mac}, "SELECT made, covered, hashes, mac FROM projection WHERE log = ?", v.db.number)
+	if err == nil && found {
+		err = v.db.believe(mac, "projection", v.db.number, p.made, p.covered, p.hashes)
+	}
+	if err == nil && known != nil && p.before(*known) {
+		err = v.db.altered("projection", "an older one was put back")
+	}
+	if err != nil {
+		return projection{}, err
+	}
+	return p, nil
+}
+
+// set are the columns of a projection's row but its log, with their tag.
+func (v auditView) set(p projection) []any {
+	p.hashes = filled(p.hashes)
+	return []any{p.made, p.covered, p.hashes, v.db.tag("projection", v.db.number, p.made, p.covered, p.hashes)}
+}
+
 // Follow covers up to Config.Follow more records. It reads outside the transaction, records never change, and writes
-// only if nobody else was faster.
+// only if nobody else was faster. Records that are not believed stop it: search then stays behind the log, and says so.
+// A projection that is not believed is hidden and made again.
 func (v auditView) Follow(ctx context.Context) (covered, size uint64, err error) {
 	v.db.follow.Lock()
 	defer v.db.follow.Unlock()
@@ -39,145 +67,219 @@ func (v auditView) Follow(ctx context.Context) (covered, size uint64, err error)
 
 func (v auditView) follow(ctx context.Context) (covered, size uint64, err error) {
 	db := v.db
-	head, err := db.head(ctx, db.read, "")
-	if errors.Is(err, fs.ErrNotExist) {
+	p, found := v.projection(ctx, db.search.read) // before the head: the log is no shorter then
+	switch {
+	case found == nil:
+		db.search.newest.Store(&p)
+	case !isAltered(found):
+		return 0, 0, found
+	}
+	head, sums, err := db.headAndSums(ctx, db.read, "")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return 0, 0, nil
+	case err != nil:
+		return 0, 0, err
+	case len(sums) == 0:
+		return 0, 0, ErrNotAdopted
+	case head.Size < db.longest:
+		return 0, 0, db.altered("logs", "the log is shorter than it was")
+	}
+	db.longest = head.Size
+	if found == nil && !db.search.doubted.Load() {
+		if found = v.fits(ctx, p, head.Size); found != nil && !isAltered(found) {
+			return 0, 0, found
+		}
+	}
+	switch {
+	case found != nil || db.search.doubted.Load():
+		p, err = v.rebuild(ctx)
+	case p.covered == emptying: // a Rebuild that was broken off
+		p, err = v.empty(ctx, p)
 	}
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := v.empty(ctx); err != nil { // a Rebuild that was broken off
-		return 0, 0, err
-	}
-	if covered, err = v.covered(ctx); err != nil || covered >= head.Size {
-		return covered, max(head.Size, covered), err
+	db.search.newest.Store(&p)
+	covered = p.size()
+	if covered >= head.Size {
+		return covered, head.Size, nil
 	}
 	end := min(head.Size, covered+uint64(db.config.Follow))
 	hits, last, err := v.hits(ctx, covered, end)
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := v.cover(ctx, covered, end, last, hits); err != nil {
+	if err := v.cover(ctx, p, end, last, hits); err != nil {
 		return 0, 0, err
 	}
-	covered, err = v.covered(ctx)
-	return covered, max(head.Size, covered), err
+	if p, err = v.projection(ctx, db.search.read); err != nil {
+		return 0, 0, err
+	}
+	db.search.newest.Store(&p)
+	return p.size(), max(head.Size, p.size()), nil
 }
 
-// cover moves the position to behind the record with the hashes last and adds the rows, unless another node moved it meanwhile.
-func (v auditView) cover(ctx context.Context, start, end uint64, last []byte, hits []hit) error {
+// fits proves that a projection is one of this log: it covers no more than there is, and its last record is the one that is here.
+func (v auditView) fits(ctx context.Context, p projection, size uint64) error {
+	if p.size() > size {
+		return v.db.altered("projection", "it covers more records than the log has")
+	}
+	same, err := v.sameLast(ctx, p)
+	if err == nil && !same {
+		err = v.db.altered("projection", "it is of other records")
+	}
+	return err
+}
+
+// sameLast reports whether the last record that a projection covers is the one that is here.
+func (v auditView) sameLast(ctx context.Context, p projection) (bool, error) {
+	if p.covered <= 0 {
+		return true, nil
+	}
+	var is []byte
+	_, err := one(ctx, v.db.read, []any{&is}, "SELECT hashes FROM records WHERE pos = ?", position(v.db.number, uint64(p.covered-1)))
+	return bytes.Equal(p.hashes, is), err
+}
+
+// cover moves the position and adds the rows between, unless another node moved it meanwhile. Rows behind the position are none of
+// ours: it was put back to where it once stood, or taken away.
+func (v auditView) cover(ctx context.Context, was projection, end uint64, last []byte, hits []hit) error {
+	is := projection{was.made, int64(end), last}
+	if is.made == 0 {
+		is.made = v.begun()
+	}
 	return v.db.transactIn(ctx, v.db.search.write, func(ctx context.Context, t *tx) error {
-		n, err := t.exec(ctx, "UPDATE projection SET covered = ?, hashes = ? WHERE log = ? AND covered = ?", int64(end), last, v.db.number, int64(start))
-		if err == nil && n == 0 && start == 0 {
-			n, err = t.exec(ctx, "INSERT INTO projection (log, covered, hashes) VALUES (?, ?, ?) ON CONFLICT (log) DO NOTHING", v.db.number, int64(end), last)
+		n, err := t.exec(ctx, "UPDATE projection SET made = ?, covered = ?, hashes = ?, mac = ? WHERE log = ? AND made = ? AND covered = ?",
+			append(v.set(is), v.db.number, was.made, was.covered)...)
+		if err == nil && n == 0 && was.made == 0 {
+			n, err = t.exec(ctx, "INSERT INTO projection (made, covered, hashes, mac, log) VALUES (?, ?, ?, ?, ?) ON CONFLICT (log) DO NOTHING", append(v.set(is), v.db.number)...)
 		}
 		if err != nil || n == 0 {
 			return err
 		}
-		return writeHits(ctx, t, hits)
+		var pos int64
+		behind, err := one(ctx, t, []any{&pos}, "SELECT pos FROM hits WHERE pos >= ? AND pos < ? ORDER BY pos LIMIT 1",
+			position(v.db.number, uint64(was.covered)), position(v.db.number+1, 0))
+		if err == nil && behind {
+			v.db.search.doubted.Store(true)
+			err = v.db.altered("projection", "there are rows behind its position")
+		}
+		if err != nil {
+			return err
+		}
+		return v.writeHits(ctx, t, hits)
 	})
 }
 
-// covered is how many records search sees, 0 while the projection is being emptied.
-func (v auditView) covered(ctx context.Context) (uint64, error) {
-	var n int64
-	_, err := one(ctx, v.db.search.read, []any{&n}, "SELECT covered FROM projection WHERE log = ?", v.db.number)
-	return uint64(max(n, 0)), err
-}
-
-// hits reads what the records from start to end may be found by, and the hashes of the last.
+// hits reads what the records from start to end may be found by, and the hashes of the last. Each record is believed: what search
+// has is no better than what it is made of.
 func (v auditView) hits(ctx context.Context, start, end uint64) (hits []hit, last []byte, err error) {
-	n := uint64(0)
+	next := position(v.db.number, start)
 	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
-		n++
-		var h hit
-		var hashes, index sql.RawBytes
-		if err := rows.Scan(&h.pos, &hashes, &index); err != nil {
+		var pos, time int64
+		var search, changes string
+		var hashes sql.RawBytes
+		var mac []byte
+		if err := rows.Scan(&pos, &hashes, &time, &search, &changes, &mac); err != nil {
 			return err
 		}
+		if err := v.db.believe(mac, "records", pos, time, search, changes); err != nil {
+			return fmt.Errorf("record %d: %w", indexOf(pos), err)
+		}
+		if pos != next {
+			return v.db.altered("records", fmt.Sprintf("record %d is gone", indexOf(next)))
+		}
+		next++
 		last = append(last[:0], hashes...)
-		if len(index) == 0 {
-			return nil
-		}
-		if err := json.Unmarshal(index, &h.Index); err != nil {
-			return fmt.Errorf("index of record %d: %w", indexOf(h.pos), err)
-		}
-		if len(h.Uses) == 0 {
-			hits = append(hits, h)
-		}
-		for i, use := range h.Uses {
-			h.n, h.IndexUse = i, use
-			hits = append(hits, h)
-		}
-		return nil
-	}, "SELECT pos, hashes, search FROM records WHERE pos >= ? AND pos < ? ORDER BY pos", position(v.db.number, start), position(v.db.number, end))
-	if err == nil && n != end-start {
-		err = fmt.Errorf("%d of %d records: %w", n, end-start, fs.ErrNotExist)
+		more, err := hitsOf(pos, time, []byte(search))
+		hits = append(hits, more...)
+		return err
+	}, "SELECT pos, hashes, time, search, changes, mac FROM records WHERE pos >= ? AND pos < ? ORDER BY pos", next, position(v.db.number, end))
+	if err == nil && next != position(v.db.number, end) {
+		err = v.db.altered("records", fmt.Sprintf("record %d is gone", indexOf(next)))
 	}
 	return hits, last, err
 }
 
-func writeHits(ctx context.Context, q querier, hits []hit) error {
-	return writeSet(ctx, q, hits,
-		"INSERT INTO hits (pos, n, time, system, operation, operator, matter, case_no, material, need, license_type, decision, holder)", 13, "", func(h hit) []any {
-			return []any{h.pos, h.n, micros(h.Time), h.System, h.Operation, h.Operator, h.Matter, h.Case, h.Material, h.Need, h.LicenseType, h.Decision, h.Holder}
-		})
+func (v auditView) writeHits(ctx context.Context, q querier, hits []hit) error {
+	return writeSet(ctx, q, hits, "INSERT INTO hits ("+hitColumns+")", hitWidth, "", func(h hit) []any {
+		columns := h.columns()
+		return append(columns, v.db.tag("hits", columns...))
+	})
+}
+
+// begun is when a projection is begun now: after any that is known.
+func (v auditView) begun() int64 {
+	now := micros(v.db.config.Now())
+	if known := v.db.search.newest.Load(); known != nil {
+		now = max(now, known.made+1)
+	}
+	return now
 }
 
 // Rebuild hides the projection at once and then deletes its rows in steps, so that the log's batches get their turn.
 func (v auditView) Rebuild(ctx context.Context) error {
 	v.db.follow.Lock()
 	defer v.db.follow.Unlock()
-	err := v.hide(ctx)
-	if err == nil {
-		err = v.empty(ctx)
+	switch p, err := v.projection(ctx, v.db.search.read); { // the new one is begun after it, whatever this node's clock says
+	case err == nil:
+		v.db.search.newest.Store(&p)
+	case !isAltered(err):
+		return fmt.Errorf("projection could not be read: %w", err)
 	}
+	_, err := v.rebuild(ctx)
+	return err
+}
+
+func (v auditView) rebuild(ctx context.Context) (projection, error) {
+	p, err := v.hide(ctx)
 	if err != nil {
-		return fmt.Errorf("projection could not be emptied: %w", err)
+		return p, fmt.Errorf("projection could not be hidden: %w", err)
 	}
-	return nil
+	v.db.search.newest.Store(&p)
+	v.db.search.doubted.Store(false) // what was found altered is not covered any more
+	return v.empty(ctx, p)
 }
 
 // hide makes nothing covered until the projection is empty.
-func (v auditView) hide(ctx context.Context) error {
-	return v.db.transactIn(ctx, v.db.search.write, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, "INSERT INTO projection (log, covered, hashes) VALUES (?, ?, ?) ON CONFLICT (log) DO UPDATE SET covered = excluded.covered",
-			v.db.number, emptying, []byte{})
+func (v auditView) hide(ctx context.Context) (projection, error) {
+	p := projection{made: v.begun(), covered: emptying}
+	return p, v.db.transactIn(ctx, v.db.search.write, func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `INSERT INTO projection (made, covered, hashes, mac, log) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (log) DO UPDATE SET made = excluded.made, covered = excluded.covered, hashes = excluded.hashes, mac = excluded.mac`,
+			append(v.set(p), v.db.number)...)
 		return err
 	})
 }
 
-// empty deletes what is left of a projection that is being emptied. Every step holds the position's row, so that no node
-// deletes what another has begun to fill again.
-func (v auditView) empty(ctx context.Context) error {
-	var at int64
-	if _, err := one(ctx, v.db.search.read, []any{&at}, "SELECT covered FROM projection WHERE log = ?", v.db.number); err != nil || at != emptying {
-		return err
-	}
+// empty deletes what is left of a projection that is being emptied, and returns how it stands then. Every step holds the position's row,
+// so that no node deletes what another has begun to fill again.
+func (v auditView) empty(ctx context.Context, p projection) (projection, error) {
 	start, end := position(v.db.number, 0), position(v.db.number+1, 0)
 	for more := true; more; {
-		if err := ctx.Err(); err != nil {
-			return err
+		err := ctx.Err()
+		if err == nil {
+			err = v.db.transactIn(ctx, v.db.search.write, func(ctx context.Context, t *tx) error {
+				more = false
+				n, err := t.exec(ctx, "UPDATE projection SET covered = ? WHERE log = ? AND made = ? AND covered = ?", emptying, v.db.number, p.made, emptying)
+				if err != nil || n == 0 {
+					return err
+				}
+				upTo := end
+				if more, err = one(ctx, t, []any{&upTo}, "SELECT pos FROM hits WHERE pos >= ? AND pos < ? ORDER BY pos LIMIT 1 OFFSET ?", start, end, emptyStep); err != nil {
+					return err
+				}
+				if _, err = t.exec(ctx, "DELETE FROM hits WHERE pos >= ? AND pos < ?", start, upTo); err != nil || more {
+					return err
+				}
+				_, err = t.exec(ctx, "UPDATE projection SET made = ?, covered = ?, hashes = ?, mac = ? WHERE log = ?", append(v.set(projection{made: p.made}), v.db.number)...)
+				return err
+			})
 		}
-		err := v.db.transactIn(ctx, v.db.search.write, func(ctx context.Context, t *tx) error {
-			more = false
-			n, err := t.exec(ctx, "UPDATE projection SET covered = ? WHERE log = ? AND covered = ?", emptying, v.db.number, emptying)
-			if err != nil || n == 0 {
-				return err
-			}
-			upTo := end
-			if more, err = one(ctx, t, []any{&upTo}, "SELECT pos FROM hits WHERE pos >= ? AND pos < ? ORDER BY pos LIMIT 1 OFFSET ?", start, end, emptyStep); err != nil {
-				return err
-			}
-			if _, err = t.exec(ctx, "DELETE FROM hits WHERE pos >= ? AND pos < ?", start, upTo); err != nil || more {
-				return err
-			}
-			_, err = t.exec(ctx, "UPDATE projection SET covered = 0 WHERE log = ?", v.db.number)
-			return err
-		})
 		if err != nil {
-			return err
+			return p, fmt.Errorf("projection could not be emptied: %w", err)
 		}
 	}
-	return nil
+	return v.projection(ctx, v.db.search.read)
 }

@@ -1,13 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
 	"io/fs"
 	"time"
 
-	"oncegate/license"
 	"oncegate/register"
 )
 
@@ -17,28 +17,37 @@ var _ register.Storage = registerView{}
 
 func (v registerView) Latest(ctx context.Context, subject [32]byte) (register.Version, error) {
 	return v.db.latest.get(subject, func() (register.Version, error) {
-		return v.version(ctx, selectVersion+"WHERE subject = ? ORDER BY number DESC LIMIT 1", subject[:])
+		return v.version(ctx, rowKey{"versions", subjectKey(subject)}, selectVersion+"WHERE subject = ? ORDER BY number DESC LIMIT 1", subject[:])
 	})
 }
 
 func (v registerView) ByIdentifier(ctx context.Context, identifier string) (register.Version, error) {
-	return v.version(ctx, selectVersion+"WHERE identifier = ?", identifier)
+	return v.version(ctx, rowKey{"versions", identifier}, selectVersion+"WHERE identifier = ?", identifier)
 }
 
-func (v registerView) version(ctx context.Context, text string, key any) (found register.Version, err error) {
-	there := false
-	err = each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
-		there = true
-		found, err = scanVersion(rows)
-		return err
-	}, text, key)
+// version reads one version. The key is what the newest record about it is known by.
+func (v registerView) version(ctx context.Context, k rowKey, text string, key any) (register.Version, error) {
+	var r *versionRow
+	err := v.db.newest("versions", func(saw func(string, int64)) error {
+		r = nil
+		last := v.db.recent.last(k)
+		err := each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
+			r, err = v.db.scanVersion(rows, true)
+			return err
+		}, text, key)
+		if err != nil || r == nil {
+			return cmp.Or(err, v.db.current(k, last, 0))
+		}
+		saw(r.Identifier, r.pos) // what changes a version names it by that
+		return v.db.current(k, last, r.pos)
+	})
 	if err != nil {
 		return register.Version{}, fmt.Errorf("license version could not be read: %w", err)
 	}
-	if !there {
+	if r == nil {
 		return register.Version{}, fmt.Errorf("license was never signed: %w", fs.ErrNotExist)
 	}
-	return found, nil
+	return r.Version, nil
 }
 
 func (v registerView) Snapshot(ctx context.Context, key [32]byte, now time.Time) (register.Snapshot, error) {
@@ -57,7 +66,11 @@ var errNoCopy = fmt.Errorf("no copy is kept: %w", fs.ErrNotExist)
 func (v registerView) snapshot(ctx context.Context, key [32]byte) (register.Snapshot, error) {
 	s := register.Snapshot{Key: key}
 	var asOf, expires int64
-	found, err := one(ctx, v.db.read, []any{&s.Sealed, &asOf, &expires}, "SELECT sealed, as_of, expires FROM snapshots WHERE key = ?", key[:])
+	var mac []byte
+	found, err := one(ctx, v.db.read, []any{&s.Sealed, &asOf, &expires, &mac}, "SELECT sealed, as_of, expires, mac FROM snapshots WHERE key = ?", key[:])
+	if err == nil && found {
+		err = v.db.believe(mac, "snapshots", key[:], asOf, expires)
+	}
 	if err != nil {
 		return s, fmt.Errorf("kept copy could not be read: %w", err)
 	}
@@ -68,48 +81,15 @@ func (v registerView) snapshot(ctx context.Context, key [32]byte) (register.Snap
 	return s, nil
 }
 
-func (v registerView) Statuses(ctx context.Context, list string, yield func(slot int, status license.Status)) error {
-	err := each(ctx, v.db.read, func(rows *sql.Rows) error {
-		var slot int
-		var status license.Status
-		if err := rows.Scan(&slot, &status); err != nil {
-			return err
-		}
-		yield(slot, status)
-		return nil
-	}, "SELECT slot, status FROM versions WHERE list = ? AND status <> 'valid'", list)
-	if err != nil {
-		return fmt.Errorf("statuses of a list could not be read: %w", err)
-	}
-	return nil
-}
-
-// Lists takes a list for closed whose first version stands in another log than the one that is written: the database was
-// restored, and the log recovered under a new name.
-func (v registerView) Lists(ctx context.Context) (lists []register.List, err error) {
-	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
-		var l register.List
-		var pos int64
-		err := rows.Scan(&l.ID, &pos, &l.Changes)
-		l.Closed = pos>>indexBits != v.db.number
-		lists = append(lists, l)
-		return err
-	}, "SELECT list, pos, changes FROM status_lists ORDER BY pos, n")
-	if err != nil {
-		return nil, fmt.Errorf("status lists could not be read: %w", err)
-	}
-	return lists, nil
-}
-
+// Occupied believes each row: what it yields of a closed list is valid there.
 func (v registerView) Occupied(ctx context.Context, list string, yield func(slot int)) error {
 	err := each(ctx, v.db.read, func(rows *sql.Rows) error {
-		var slot int
-		if err := rows.Scan(&slot); err != nil {
-			return err
+		r, err := v.db.scanVersion(rows, false)
+		if err == nil {
+			yield(r.Slot)
 		}
-		yield(slot)
-		return nil
-	}, "SELECT slot FROM versions WHERE list = ?", list)
+		return err
+	}, "SELECT "+versionColumns+" FROM versions WHERE list = ?", list)
 	if err != nil {
 		return fmt.Errorf("slots of a list could not be read: %w", err)
 	}
@@ -123,11 +103,17 @@ func (v registerView) Versions(ctx context.Context, f register.Filter) (list []r
 			text, args = text+" AND "+c.column+" = ?", append(args, c.value)
 		}
 	}
-	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
-		one, err := scanVersion(rows)
-		list = append(list, one)
-		return err
-	}, text+" ORDER BY identifier LIMIT ?", append(args, f.Limit)...)
+	err = v.db.newest("versions", func(saw func(string, int64)) error {
+		list = nil
+		return each(ctx, v.db.read, func(rows *sql.Rows) error {
+			r, err := v.db.scanVersion(rows, true)
+			if err == nil {
+				list = append(list, r.Version)
+				saw(r.Identifier, r.pos)
+			}
+			return err
+		}, text+" ORDER BY identifier LIMIT ?", append(args, f.Limit)...)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("license versions could not be read: %w", err)
 	}

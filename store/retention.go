@@ -84,7 +84,7 @@ func (v auditView) raiseHorizon(ctx context.Context, horizon int64) error {
 		if _, err := v.db.head(ctx, t, t.pool.dialect.lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		_, err := t.exec(ctx, "UPDATE claim_horizon SET horizon = ? WHERE one = 1 AND horizon < ?", horizon, horizon)
+		_, err := t.exec(ctx, "UPDATE horizon SET horizon = ?, mac = ? WHERE one = 1 AND horizon < ?", horizon, v.db.tag("horizon", horizon), horizon)
 		return err
 	})
 }

@@ -50,7 +50,7 @@ func TestReuseIsTheDefinition(t *testing.T) {
 			for _, rate := range cases.TallyOf(within).Matters() {
 				want = append(want, audit.Reuse(rate))
 			}
-			got, err := b.db.Audit().Reuse(t.Context(), at(period[0]), at(period[1]), "")
+			got, err := b.db.Audit().Reuse(t.Context(), at(period[0]), at(period[1]), "", 0)
 			if err != nil {
 				t.Fatal(err)
 			}

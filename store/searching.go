@@ -1,11 +1,11 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"sync/atomic"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -13,7 +13,12 @@ import (
 // searching is where the projection stands. Nothing in it is the only copy. On SQLite it is a file of its own beside the
 // database: there one writes at a time, and no answer shall wait until an index is written. On PostgreSQL it is the database,
 // over connections of its own, whose statements may take longer than those of an answer.
-type searching struct{ write, read *pool }
+type searching struct {
+	write, read *pool
+
+	newest  atomic.Pointer[projection] // the newest that Follow saw
+	doubted atomic.Bool                // what stands there is of other records, or something in it was altered: Follow hides it and begins anew
+}
 
 // searchReaders is how many searches run at once.
 const searchReaders = 4
@@ -56,7 +61,7 @@ func (db *DB) openSearchFile(ctx context.Context, file string) (err error) {
 	return auditView{db}.adopt(ctx)
 }
 
-func (s searching) close() (err error) {
+func (s *searching) close() (err error) {
 	for _, p := range []*pool{s.read, s.write} {
 		if p != nil {
 			err = errors.Join(err, p.db.Close())
@@ -75,17 +80,15 @@ func removeFile(file string) (err error) {
 	return err
 }
 
-// adopt looks whether the projection is of these records: the last one that it covers must be the one that is here. Any
-// other is emptied by the next Follow.
+// adopt looks whether the projection is of these records: the last one that it covers must be the one that is here. Any other, as after
+// an older database was put back, is hidden and emptied by the next Follow, and not searched until then. It reads without keys, which
+// who only reads the log does not have: nothing rests on what it reads.
 func (v auditView) adopt(ctx context.Context) error {
-	var covered int64
-	var of, is []byte
-	if _, err := one(ctx, v.db.search.read, []any{&covered, &of}, "SELECT covered, hashes FROM projection WHERE log = ?", v.db.number); err != nil || covered <= 0 {
+	var p projection
+	if _, err := one(ctx, v.db.search.read, []any{&p.covered, &p.hashes}, "SELECT covered, hashes FROM projection WHERE log = ?", v.db.number); err != nil {
 		return err
 	}
-	_, err := one(ctx, v.db.read, []any{&is}, "SELECT hashes FROM records WHERE pos = ?", position(v.db.number, uint64(covered-1)))
-	if err != nil || bytes.Equal(of, is) {
-		return err
-	}
-	return v.hide(ctx)
+	same, err := v.sameLast(ctx, p)
+	v.db.search.doubted.Store(!same)
+	return err
 }

@@ -18,12 +18,19 @@ type wanted struct {
 	snapshots   map[[32]byte]bool
 	originals   map[string]bool
 	policySets  map[string]bool
+	rewritten   map[string]bool // cases that are changed: what is remembered of them is not enough
 }
 
 // state is what the batch's changes look at, as the locked transaction sees it and as the entries accepted so far leave it.
 // Judging happens here, in memory; afterwards what is marked as new or changed is written, set by set.
 type state struct {
+	db          *DB
+	sums        sums    // before the batch, and as it leaves them
+	notes       []noted // for DB.recent, once the batch is committed
+	taken       []noted // for DB.taken
 	horizon     int64
+	horizonRead bool
+	adopts      bool // the batch has the record of an adoption
 	claims      map[claimKey]*claimRow
 	cases       map[string]*caseRow
 	consents    map[string]*consentRow
@@ -61,7 +68,7 @@ func want(rows []*row) *wanted {
 	w := &wanted{
 		claims: map[claimKey]bool{}, cases: map[string]bool{}, consents: map[string]bool{}, subjects: map[[32]byte]bool{},
 		identifiers: map[string]bool{}, slots: map[slotKey]bool{}, snapshots: map[[32]byte]bool{}, policySets: map[string]bool{},
-		originals: map[string]bool{},
+		originals: map[string]bool{}, rewritten: map[string]bool{},
 	}
 	for _, r := range rows {
 		if r.refused != nil {
@@ -77,15 +84,12 @@ func want(rows []*row) *wanted {
 // load reads what is wanted. The head is locked: nobody else changes any of it until the transaction ends.
 func (db *DB) load(ctx context.Context, q querier, w *wanted) (*state, error) {
 	s := &state{
-		claims: map[claimKey]*claimRow{}, cases: map[string]*caseRow{}, consents: map[string]*consentRow{}, latest: map[[32]byte]*versionRow{},
+		db: db, claims: map[claimKey]*claimRow{}, cases: map[string]*caseRow{}, consents: map[string]*consentRow{}, latest: map[[32]byte]*versionRow{},
 		identifiers: map[string]*versionRow{}, slots: map[slotKey]bool{}, snapshots: map[[32]byte]*snapshotRow{}, policySets: map[string]*policySetRow{},
 		originals: map[string]*originalRow{},
 	}
-	if err := s.loadCases(ctx, q, w, db.cases); err != nil {
-		return nil, err
-	}
 	for _, read := range []func(context.Context, querier, *wanted) error{
-		s.loadClaims, s.loadConsents, s.loadVersions, s.loadSlots, s.loadSnapshots, s.loadOriginals, s.loadPolicySets,
+		s.loadCases, s.loadClaims, s.loadConsents, s.loadVersions, s.loadSlots, s.loadSnapshots, s.loadOriginals, s.loadPolicySets,
 	} {
 		if err := read(ctx, q, w); err != nil {
 			return nil, err
@@ -109,6 +113,21 @@ func (s *state) accept(entry int, r *row) error {
 		}
 	}
 	return nil
+}
+
+// noted is a row that a batch writes, and the record that changes it.
+type noted struct {
+	rowKey
+	pos int64
+}
+
+// sealed returns the tag of a row of a summed table that is written, and puts the row in the place of the one that had the tag
+// was; nil is no row.
+func (s *state) sealed(table, key string, pos int64, was []byte, columns []any) []byte {
+	mac := s.db.tag(table, columns...)
+	s.db.replace(s.sums.of(table), table, was, mac)
+	s.notes = append(s.notes, noted{rowKey{table, key}, pos})
+	return mac
 }
 
 // revert remembers the value of *p, to be put back if the entry is refused.

@@ -103,6 +103,43 @@ func (db *DB) attempt(ctx context.Context, p *pool, synced bool, fn func(context
 	return fmt.Errorf("%w: %w", tlog.ErrUnknown, d.explain(err))
 }
 
+// atOnce runs fn on the database as it is at one moment, for reading.
+func (db *DB) atOnce(ctx context.Context, fn func(context.Context, querier) error) error {
+	return atOnce(ctx, db.read, fn)
+}
+
+func atOnce(ctx context.Context, p *pool, fn func(context.Context, querier) error) error {
+	began, err := p.db.BeginTx(ctx, &p.dialect.snapshot)
+	if err != nil {
+		return p.dialect.explain(err)
+	}
+	t := &tx{pool: p, tx: began}
+	defer t.prepare(context.WithoutCancel(ctx))
+	defer began.Rollback()
+	return fn(ctx, t)
+}
+
+// upkeepReader reads what nobody waits for. SQLite's own connection for upkeep is the one that writes.
+func (db *DB) upkeepReader() *pool {
+	if db.write.dialect.name == SQLite {
+		return db.read
+	}
+	return db.upkeep
+}
+
+// atLength is atOnce for reading whole tables, however long that takes.
+func (db *DB) atLength(ctx context.Context, fn func(context.Context, querier) error) error {
+	p := db.upkeepReader()
+	return atOnce(ctx, p, func(ctx context.Context, q querier) error {
+		if lift := p.dialect.unhurried; lift != "" {
+			if _, err := q.(*tx).tx.ExecContext(ctx, lift); err != nil {
+				return p.dialect.explain(err)
+			}
+		}
+		return fn(ctx, q)
+	})
+}
+
 func (p *pool) connection(ctx context.Context) (*sql.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectionWait)
 	defer cancel()

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"oncegate/tlog"
@@ -156,4 +158,48 @@ func appendTo(t *testing.T, l *tlog.Log, n int) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// A notedStorage says of every batch that it was committed, as one does in which somebody noted the ids of batches that were lost.
+type notedStorage struct {
+	*tlogtest.Memory
+	honest atomic.Bool
+}
+
+func (s *notedStorage) Committed(ctx context.Context, id [16]byte) (bool, error) {
+	if s.honest.Load() {
+		return s.Memory.Committed(ctx, id)
+	}
+	return true, nil
+}
+
+// TestNotedBatch: a batch whose commit was lost is not answered because its id is noted: the stored head does not have it.
+func TestNotedBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage, keys := &notedStorage{Memory: new(tlogtest.Memory)}, tlogtest.NewKeys(t, origin)
+		config := keys.Config(storage)
+		config.Logger = slog.New(slog.DiscardHandler)
+		if err := tlog.Create(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+		l, err := tlog.Open(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close(t.Context())
+		storage.Inject(tlogtest.UnknownLost)
+		if _, err := l.Append(t.Context(), []byte("lost"), nil); !errors.Is(err, tlog.ErrUnavailable) {
+			t.Errorf("a lost entry was answered: %v", err)
+		}
+		if size := l.Stats().Size; size != 0 {
+			t.Errorf("size %d is believed", size)
+		}
+		storage.Inject(tlogtest.UnknownPersisted)
+		storage.honest.Store(true)
+		time.Sleep(2 * time.Second)
+		if _, err := l.Append(t.Context(), []byte("kept"), nil); err != nil {
+			t.Error(err)
+		}
+		tlogtest.CheckLog(t, storage.Memory, keys.Trust)
+	})
 }

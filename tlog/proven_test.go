@@ -555,3 +555,37 @@ func TestViewWithoutKeys(t *testing.T) {
 		}
 	}
 }
+
+// Commit gives the batch what the database says, as the store does within its transaction.
+func (s *tampered) Commit(ctx context.Context, b tlog.Batch) ([]error, error) {
+	integrate := b.Integrate
+	b.Integrate = func(head tlog.Head, _ tlog.Reader, accepted []int) (tlog.Update, error) {
+		return integrate(head, s, accepted)
+	}
+	return s.Memory.Commit(ctx, b)
+}
+
+// A tile is completed of hashes that prove: one that somebody altered before is not written for ever, and nothing is recorded until it is
+// put right.
+func TestNoTileOfAlteredHashes(t *testing.T) {
+	for _, tree := range tlog.Trees {
+		b := newBench(t)
+		b.add(t, tlog.TileWidth-1)
+		storage := newTampered(b.memory)
+		config := b.config
+		config.Storage, config.Poll = storage, time.Hour
+		l := openLog(t, config)
+		storage.setHash(t, tree, 7, make([]byte, tlog.HashSize), false)
+		if _, err := l.Append(t.Context(), []byte("the last of the tile"), nil); !errors.Is(err, tlog.ErrUnavailable) || !errors.Is(err, tlog.ErrUnproven) {
+			t.Errorf("%s: %v", tree, err)
+		}
+		storage.restore()
+		if _, err := l.Append(t.Context(), []byte("the last of the tile"), nil); err != nil {
+			t.Errorf("%s, restored: %v", tree, err)
+		}
+		if err := l.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		tlogtest.CheckLog(t, b.memory, b.keys.Trust)
+	}
+}

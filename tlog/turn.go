@@ -127,8 +127,14 @@ func (l *Log) growTree(ctx context.Context, tree Tree, head Head, r Reader, upda
 	if err != nil {
 		return nil, err
 	}
+	// What a tile began with is proven, or a hash that somebody altered would stand in it for ever, and 256 entries prove no more.
+	old := &provenTiles{nodes: l.nodes, ctx: ctx, r: r, tree: tree, head: head}
 	tiles, err := g.fullTiles(func(level int, index uint64, width int) ([]byte, error) {
-		return l.nodes.tile(ctx, r, tree, level, index, width)
+		hashes, err := old.tile(level, index)
+		if err != nil {
+			return nil, err
+		}
+		return hashes[:width*HashSize], nil
 	})
 	update.Tiles = append(update.Tiles, tiles...)
 	return g, err
@@ -223,7 +229,9 @@ func (l *Log) resolve(ctx context.Context, t *turn, verdicts []error, cause erro
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		var committed bool
 		err := l.recovered(ErrUnknown, "look for the commit", func() (err error) {
-			committed, err = l.config.Storage.Committed(ctx, t.id)
+			if committed, err = l.config.Storage.Committed(ctx, t.id); err == nil && committed {
+				err = l.inHead(ctx, t)
+			}
 			return err
 		})
 		if err == nil {
@@ -248,6 +256,22 @@ func (l *Log) resolve(ctx context.Context, t *turn, verdicts []error, cause erro
 			return nil
 		}
 	}
+}
+
+// inHead proves that the stored head has what a turn added to the log. That the batch's id is noted is not believed by itself: whoever
+// can write the database could break a commit off and note its id, and the entries would be answered without being recorded.
+func (l *Log) inHead(ctx context.Context, t *turn) error {
+	if len(t.accepted) == 0 {
+		return nil
+	}
+	head, err := l.config.Storage.Head(ctx)
+	if err == nil {
+		err = l.believe(ctx, t.update.Head, head, l.config.Storage)
+	}
+	if err != nil {
+		return fmt.Errorf("the batch is noted as committed, but the stored head does not have it: %w", err)
+	}
+	return nil
 }
 
 // resolved does with a turn what its outcome asks for. Entries that failed in doubt stay failed,

@@ -110,7 +110,7 @@ func testReuse(t *testing.T, b Bench) {
 		{"to is exclusive", at(0), at(3), "food", []audit.Reuse{{Matter: "food", Numerator: 3, Denominator: 3}}},
 		{"nothing", at(20), at(30), "", nil},
 	} {
-		got, err := b.Storage.Reuse(t.Context(), test.from, test.to, test.matter)
+		got, err := b.Storage.Reuse(t.Context(), test.from, test.to, test.matter, 0)
 		if err != nil {
 			t.Fatalf("%s: %v", test.name, err)
 		}

@@ -53,6 +53,9 @@ func testSearch(t *testing.T, b Bench) {
 		{"quotes are text", audit.Query{Matter: "' OR 1=1 --"}, ""},
 		{"limit", audit.Query{Limit: 1}, "twice"},
 		{"before", audit.Query{Before: last}, "own second first"},
+		{"after", audit.Query{After: last - 1}, "twice own"},
+		{"between indexes", audit.Query{Before: last, After: last - 2}, "own second"},
+		{"whole", audit.Query{Holder: "h-2", Before: last, After: last - 2, Whole: true}, "second"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.query.Limit == 0 {

@@ -19,7 +19,7 @@ import (
 )
 
 func newAudit(t *terminal) *command {
-	return t.group("audit", "Search, verify, export and erase the records.", newAuditSearch(t), newAuditVerify(t), newAuditExport(t), newAuditErase(t))
+	return t.group("audit", "Search, verify, export and erase the records.", newAuditSearch(t), newAuditVerify(t), newAuditExport(t), newAuditErase(t), newAuditAdopt(t))
 }
 
 // asking are the flags that say which records are meant.
@@ -173,6 +173,7 @@ type auditVerify struct {
 	Store   string
 	Origin  string
 	Against string
+	State   bool
 	JSON    bool
 	Files   []string
 }
@@ -184,14 +185,18 @@ func newAuditVerify(t *terminal) *command {
 	cmd.text(&c.Store, "store", "FILE", "SQLite database of a stopped node, or a copy, instead of HTTP.")
 	cmd.text(&c.Origin, "origin", "NAME", "Name of the log in it, where the trust names several.")
 	cmd.text(&c.Against, "against", "FILE", "Prove instead that the log extends this filed checkpoint, receipt or answer; reads public tiles only.")
+	cmd.yes(&c.State, "state", "Replay the log in the database of a stopped installation, or a copy, and hold every table against it; needs its keys.")
 	cmd.yes(&c.JSON, "json", "Print the steps as JSON.")
 	c.declare(cmd)
-	cmd.examples("oncegate audit verify -c oncegate.yaml --system audit-office", "oncegate audit verify -c oncegate.yaml --system audit-office --against last-year.checkpoint", "oncegate audit verify --trust trust --store copy.db", "oncegate audit verify --trust trust answer.json")
+	cmd.examples("oncegate audit verify -c oncegate.yaml --system audit-office", "oncegate audit verify -c oncegate.yaml --state", "oncegate audit verify -c oncegate.yaml --system audit-office --against last-year.checkpoint", "oncegate audit verify --trust trust --store copy.db", "oncegate audit verify --trust trust answer.json")
 	return cmd
 }
 
 // run proves that nothing in the log was changed or left out, and that every entry is a record.
 func (c *auditVerify) run(ctx context.Context, t *terminal) error {
+	if c.State {
+		return c.state(ctx, t)
+	}
 	if len(c.Files) > 0 {
 		if c.Trust == "" {
 			return misuse{errors.New("--trust is required: what is believed?")}

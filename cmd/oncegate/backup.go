@@ -36,6 +36,7 @@ func (c *backupCommand) run(ctx context.Context, t *terminal) error {
 type recoverCommand struct {
 	Config     string
 	Checkpoint string
+	Adopt      bool
 }
 
 func newRecover(t *terminal) *command {
@@ -45,6 +46,7 @@ func newRecover(t *terminal) *command {
 	cmd.text(&c.Config, "c,config", "FILE", "The configuration, with a new log.origin.")
 	cmd.required("config")
 	cmd.text(&c.Checkpoint, "checkpoint", "FILE", "The last checkpoint known of the old log; default: the one in the high-water mark.")
+	cmd.yes(&c.Adopt, "adopt", "The backup was made before rows were authenticated: believe its rows, and record how many.")
 	cmd.examples("oncegate recover -c oncegate.yaml", "oncegate recover -c oncegate.yaml --checkpoint last-known.checkpoint")
 	return cmd
 }
@@ -53,7 +55,7 @@ const recoverHelp = "After an old backup was restored the gateway refuses to sta
 
 // run opens a new origin.
 func (c *recoverCommand) run(ctx context.Context, t *terminal) error {
-	var o node.RecoverOptions
+	o := node.RecoverOptions{Adopt: c.Adopt}
 	if c.Checkpoint != "" {
 		if info, err := os.Stat(c.Checkpoint); c.Checkpoint != "-" && (err != nil || info.IsDir()) {
 			return usage{errors.New(t.say("--checkpoint must be a file that is there, not %q", c.Checkpoint))}

@@ -25,6 +25,7 @@ type History struct {
 	Log          string // origin
 	NewSM3       func() hash.Hash
 	SM2, Ed25519 tlog.Signer // of the log
+	Proofs       Proofs      // of the rows
 
 	Records  int           // how many are added
 	Evidence int           // bytes of each record's evidence that retention erases; 0: 1000, as a query leaves them
@@ -32,6 +33,14 @@ type History struct {
 	Every    time.Duration // between two records
 	Claims   int           // how many of the newest calls are not forgotten yet
 	Holders  int           // how many holders the records are about; 0: one for each ten records
+}
+
+// Proofs are what a store believes rows by: store.Config.Proofs.
+type Proofs interface {
+	// Tag authenticates a row of a table.
+	Tag(table string, columns ...any) []byte
+	// Sums binds what stands sealed beside one checkpoint to another: a history adds nothing to the tables that are summed.
+	Sums(sealed []byte, was, is string) ([]byte, error)
 }
 
 // chunk is how many records are handed on at once.

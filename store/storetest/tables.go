@@ -18,16 +18,19 @@ import (
 
 // The rows of the tables, as package store's migrations have them.
 var (
-	recordColumns = []string{"pos", "hashes", "time", "erasable", "leaf", "search", "evidence"}
+	recordColumns = []string{"pos", "hashes", "time", "erasable", "leaf", "search", "evidence", "changes", "mac"}
 	tileColumns   = []string{"log", "tree", "level", "idx", "hashes"}
-	claimColumns  = []string{"jti", "system", "expires", "pos"}
-	hitColumns    = []string{"pos", "n", "time", "system", "operation", "operator", "matter", "case_no", "material", "need", "license_type", "decision", "holder"}
+	claimColumns  = []string{"jti", "system", "expires", "pos", "mac"}
+	hitColumns    = []string{"pos", "n", "uses", "time", "system", "operation", "operator", "matter", "case_no", "material", "need", "license_type", "decision", "holder", "mac"}
 )
 
 // rows turns records into rows.
 type rows struct {
 	History
 	number int64 // of the log
+
+	checkpoint string // that the history begins with
+	sums       []byte // sealed beside it
 }
 
 func (r rows) pos(index uint64) int64 { return r.number<<40 + int64(index) }
@@ -36,9 +39,10 @@ func (r rows) of(m made, first uint64) (records, tiles, claims [][]any) {
 	for i, x := range m.records {
 		pos := r.pos(m.first + uint64(i))
 		both := append(append(make([]byte, 0, 64), x.hash.SM3[:]...), x.hash.SHA256[:]...)
-		records = append(records, []any{pos, both, x.index.Time.UnixMicro(), int64(1), x.leaf, x.search, x.evidence})
+		at := x.index.Time.UnixMicro()
+		records = append(records, []any{pos, both, at, int64(1), x.leaf, x.search, x.evidence, "", r.Proofs.Tag("records", pos, at, x.search, "")})
 		if r.claimed(m.first + uint64(i) - first) {
-			claims = append(claims, []any{x.jti, x.index.System, x.index.Time.Add(5 * time.Minute).UnixMicro(), pos})
+			claims = append(claims, r.tagged("claims", x.jti, x.index.System, x.index.Time.Add(5*time.Minute).UnixMicro(), pos))
 		}
 	}
 	for _, t := range m.tiles {
@@ -50,9 +54,20 @@ func (r rows) of(m made, first uint64) (records, tiles, claims [][]any) {
 func (r rows) ofSearch(m made) (hits [][]any) {
 	for i, x := range m.records {
 		u := x.index.Uses[0]
-		hits = append(hits, []any{r.pos(m.first + uint64(i)), int64(0), x.index.Time.UnixMicro(), x.index.System, x.index.Operation, "", u.Matter, u.Case, u.Material, int64(u.Need), u.LicenseType, u.Decision, u.Holder})
+		hits = append(hits, r.tagged("hits", r.pos(m.first+uint64(i)), int64(0), int64(1), x.index.Time.UnixMicro(), x.index.System, x.index.Operation, "",
+			u.Matter, u.Case, u.Material, int64(u.Need), u.LicenseType, u.Decision, u.Holder))
 	}
 	return hits
+}
+
+// tagged is a row whose last column is the tag over all others.
+func (r rows) tagged(table string, columns ...any) []any {
+	return append(columns, r.Proofs.Tag(table, columns...))
+}
+
+// projection is the row of a projection that covers the log, and ends with it.
+func (r rows) projection(size uint64, last []byte) []any {
+	return r.tagged("projection", r.number, time.Now().UnixMicro(), int64(size), last)
 }
 
 // A sqliteSink writes both files with neither log nor syncs: a history that breaks off is thrown away.
@@ -81,7 +96,7 @@ func openSQLite(ctx context.Context, h History) (sink, error) {
 
 func (s *sqliteSink) before(ctx context.Context, leaf func([]byte) error) error {
 	var size, covered int64
-	if err := s.main.QueryRowContext(ctx, "SELECT number, size FROM logs WHERE origin = ?", s.Log).Scan(&s.number, &size); err != nil {
+	if err := s.main.QueryRowContext(ctx, "SELECT number, size, checkpoint, sums FROM logs WHERE origin = ?", s.Log).Scan(&s.number, &size, &s.checkpoint, &s.sums); err != nil {
 		return fmt.Errorf("log %s: %w", s.Log, err)
 	}
 	if err := s.search.QueryRowContext(ctx, "SELECT coalesce(max(covered), 0) FROM projection WHERE log = ?", s.number).Scan(&covered); err != nil || covered != size {
@@ -103,6 +118,9 @@ func (s *sqliteSink) before(ctx context.Context, leaf func([]byte) error) error 
 	}
 	return errors.Join(list.Err(), list.Close(), s.dropIndexes(ctx))
 }
+
+// newer puts a projection's row in the place of the one that is there.
+const newer = "ON CONFLICT (log) DO UPDATE SET made = excluded.made, covered = excluded.covered, hashes = excluded.hashes, mac = excluded.mac"
 
 var errBehind = errors.New("the projection does not cover the log: follow it first")
 
@@ -232,12 +250,15 @@ func (s *sqliteSink) hits(ctx context.Context, all <-chan made) error {
 }
 
 func (s *sqliteSink) finish(ctx context.Context, head tlog.Head, last []byte) error {
-	if _, err := s.search.ExecContext(ctx, "INSERT INTO projection (log, covered, hashes) VALUES (?, ?, ?) ON CONFLICT (log) DO UPDATE SET covered = excluded.covered, hashes = excluded.hashes",
-		s.number, int64(head.Size), last); err != nil {
+	sums, err := s.Proofs.Sums(s.sums, s.checkpoint, head.Checkpoint)
+	if err != nil {
 		return err
 	}
-	if _, err := s.main.ExecContext(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ? WHERE number = ?",
-		int64(head.Size), head.SM3, head.SHA256, head.Checkpoint, head.Batch[:], s.number); err != nil {
+	if _, err := s.search.ExecContext(ctx, "INSERT INTO projection (log, made, covered, hashes, mac) VALUES (?, ?, ?, ?, ?) "+newer, s.projection(head.Size, last)...); err != nil {
+		return err
+	}
+	if _, err := s.main.ExecContext(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ?, sums = ? WHERE number = ?",
+		int64(head.Size), head.SM3, head.SHA256, head.Checkpoint, head.Batch[:], sums, s.number); err != nil {
 		return err
 	}
 	for i, db := range []*sql.DB{s.main, s.search} {
@@ -277,7 +298,7 @@ func openPostgres(ctx context.Context, h History) (_ sink, err error) {
 
 func (s *postgresSink) before(ctx context.Context, leaf func([]byte) error) error {
 	var size, covered int64
-	if err := s.main.QueryRow(ctx, "SELECT number, size FROM logs WHERE origin = $1", s.Log).Scan(&s.number, &size); err != nil {
+	if err := s.main.QueryRow(ctx, "SELECT number, size, checkpoint, sums FROM logs WHERE origin = $1", s.Log).Scan(&s.number, &size, &s.checkpoint, &s.sums); err != nil {
 		return fmt.Errorf("log %s: %w", s.Log, err)
 	}
 	if err := s.search.QueryRow(ctx, "SELECT coalesce(max(covered), 0) FROM projection WHERE log = $1", s.number).Scan(&covered); err != nil || covered != size {
@@ -378,10 +399,13 @@ func (s *postgresSink) hits(ctx context.Context, all <-chan made) error {
 }
 
 func (s *postgresSink) finish(ctx context.Context, head tlog.Head, last []byte) error {
-	_, err := s.search.Exec(ctx, "INSERT INTO projection (log, covered, hashes) VALUES ($1, $2, $3) ON CONFLICT (log) DO UPDATE SET covered = excluded.covered, hashes = excluded.hashes", s.number, int64(head.Size), last)
+	sums, err := s.Proofs.Sums(s.sums, s.checkpoint, head.Checkpoint)
 	if err == nil {
-		_, err = s.main.Exec(ctx, "UPDATE logs SET size = $1, sm3 = $2, sha256 = $3, checkpoint = $4, batch = $5 WHERE number = $6",
-			int64(head.Size), head.SM3, head.SHA256, head.Checkpoint, head.Batch[:], s.number)
+		_, err = s.search.Exec(ctx, "INSERT INTO projection (log, made, covered, hashes, mac) VALUES ($1, $2, $3, $4, $5) "+newer, s.projection(head.Size, last)...)
+	}
+	if err == nil {
+		_, err = s.main.Exec(ctx, "UPDATE logs SET size = $1, sm3 = $2, sha256 = $3, checkpoint = $4, batch = $5, sums = $6 WHERE number = $7",
+			int64(head.Size), head.SM3, head.SHA256, head.Checkpoint, head.Batch[:], sums, s.number)
 	}
 	for _, table := range []string{"records", "hits", "claims", "tiles", "logs"} {
 		if err == nil {

@@ -1,0 +1,301 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"oncegate/license"
+	"oncegate/tlog"
+)
+
+// ErrNotAdopted says that the database was written before rows were authenticated. Nothing of it is believed, and no batch taken,
+// until Adopt has been run once.
+var ErrNotAdopted = errors.New("the tables were written before rows were authenticated, and were not adopted")
+
+// Adopted reports whether the rows are authenticated. A database without a log is.
+func (db *DB) Adopted(ctx context.Context) (bool, error) {
+	var others int64
+	_, err := one(ctx, db.read, []any{&others}, "SELECT count(*) FROM logs WHERE checkpoint <> '' AND sums IS NULL AND number = (SELECT max(number) FROM logs WHERE checkpoint <> '')")
+	if err != nil {
+		return false, fmt.Errorf("database could not be read: %w", err)
+	}
+	return others == 0, nil
+}
+
+// adoptStep is how many rows one transaction of Adopt takes on.
+const adoptStep = 256
+
+// Adopt takes on a database of before rows were authenticated: it gives every row a tag, as it stands, and adds them up. It returns
+// how many rows of each table it believes without proof. With them the caller appends the record of the adoption (audit.Adopt) as
+// the log's next: with that record the adoption is done, and without it nothing is. No node may be running. An Adopt that was
+// broken off may be run again. progress may be nil. Where the log is not created yet, as in a recovery, its creation takes the
+// sums, and its first record after entry 0 states the adoption.
+//
+// Who calls it must have proven that the log's newest record is of before rows were authenticated too: otherwise tags and sums were
+// here once, and somebody took them away.
+func (db *DB) Adopt(ctx context.Context, progress func(done, total uint64)) (map[string]int, error) {
+	done, err := db.adopt(ctx, progress)
+	if err != nil {
+		return nil, fmt.Errorf("tables could not be adopted: %w", err)
+	}
+	return done, nil
+}
+
+func (db *DB) adopt(ctx context.Context, progress func(done, total uint64)) (map[string]int, error) {
+	if adopted, err := db.Adopted(ctx); err != nil || adopted {
+		return nil, errors.Join(err, errAdopted)
+	}
+	return db.takeOn(ctx, false, progress)
+}
+
+// LostKeys reports whether the sums beside the head were sealed under a key that is lost: then rows were tagged under it, too.
+func (db *DB) LostKeys(ctx context.Context) (bool, error) {
+	h, sealed, err := db.headAndSums(ctx, db.read, "")
+	if err != nil || len(sealed) == 0 {
+		return false, err
+	}
+	_, err = db.config.Sealer.Open(sealed, sumsAAD(h.Checkpoint))
+	return errors.Is(err, db.config.UnknownKey), nil
+}
+
+// AdoptLost takes on, as Adopt does, the rows that were tagged under a key that is lost. It believes without proof every row whose tag
+// cannot be checked, so it is for somebody to decide who knows that a key was lost, and recorded as that.
+func (db *DB) AdoptLost(ctx context.Context, progress func(done, total uint64)) (map[string]int, error) {
+	done, err := db.takeOn(ctx, true, progress)
+	if err != nil {
+		return nil, fmt.Errorf("tables could not be adopted: %w", err)
+	}
+	return done, nil
+}
+
+// takeOn gives rows that are not ours their tags: those that have none, or any.
+func (db *DB) takeOn(ctx context.Context, every bool, progress func(done, total uint64)) (map[string]int, error) {
+	head, _, err := db.headAndSums(ctx, db.read, "")
+	if errors.Is(err, fs.ErrNotExist) { // it is about to begin with the checkpoint of the log before
+		head, err = tlog.Head{Size: 1}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var rows, total uint64
+	if progress != nil {
+		for _, t := range db.adoptions(0) {
+			var n uint64
+			if err := db.atLength(ctx, func(ctx context.Context, q querier) error { return countRows(ctx, q, t.table, &n) }); err != nil {
+				return nil, err
+			}
+			total += n
+		}
+	}
+	counts := map[string]int{}
+	for _, t := range db.adoptions(position(db.number, head.Size)) {
+		n, err := db.adoptTable(ctx, t, every, func(read int) {
+			if rows += uint64(read); progress != nil {
+				progress(min(rows, total), total)
+			}
+		})
+		if err == nil && !every { // an adoption that was broken off had begun with some
+			err = db.atLength(ctx, func(ctx context.Context, q querier) error { return countRows(ctx, q, t.table, &n) })
+		}
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", t.table, err)
+		}
+		counts[t.table] = n
+	}
+	k := &knownSums{checkpoint: head.Checkpoint}
+	if err := db.atLength(ctx, func(ctx context.Context, q querier) (err error) {
+		k.sums, err = db.addUp(ctx, q, nil)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if every { // what search has was tagged under the lost key too
+		if err := (auditView{db}).Rebuild(ctx); err != nil {
+			return nil, err
+		}
+	}
+	db.adoption.Store(k)
+	return counts, nil
+}
+
+func countRows(ctx context.Context, q querier, table string, n any) error {
+	_, err := one(ctx, q, []any{n}, "SELECT count(*) FROM "+table)
+	return err
+}
+
+// adopting is the change of the record that states an adoption.
+type adopting struct{}
+
+func (adopting) need(*wanted) {}
+
+func (adopting) judge(s *state) error {
+	s.adopts = true
+	return nil
+}
+
+// sumsBefore are those that a batch begins with: beside the head or, for the record that states an adoption and for no other, those
+// that it has added up.
+func (db *DB) sumsBefore(s *state, h tlog.Head, sealed []byte) (sums, error) {
+	if k := db.adoption.Load(); s.adopts && k != nil && k.checkpoint == h.Checkpoint {
+		return k.sums, nil
+	}
+	return db.sumsOf(h, sealed)
+}
+
+var errAdopted = errors.New("the tables are adopted")
+
+// An adoption is how the rows of a table get their tags: read selects rows, scan reads one.
+type adoption struct {
+	table    string
+	key, set []string
+	read     string
+	scan     func(rows *sql.Rows) (adoptee, error)
+}
+
+// An adoptee is a row: its key, whether its tag is ours as it stands, and what the columns set become otherwise, mac the last of
+// them.
+type adoptee struct {
+	key    []any
+	ours   bool
+	values []any
+}
+
+// adoptTable takes on rows of a table in the order of their keys, some in each transaction, and returns how many.
+func (db *DB) adoptTable(ctx context.Context, a adoption, every bool, read func(rows int)) (n int, err error) {
+	key := strings.Join(a.key, ", ")
+	update := "UPDATE " + a.table + " SET " + strings.Join(a.set, " = ?, ") + " = ? WHERE " + strings.Join(a.key, " = ? AND ") + " = ?"
+	which := " WHERE mac IS NULL"
+	if every {
+		which = " WHERE 1 = 1"
+	}
+	where, after := which, []any(nil)
+	for {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		var all []adoptee
+		taken := 0
+		err := db.transactUnsynced(ctx, func(ctx context.Context, t *tx) error {
+			all, taken = all[:0], 0
+			if err := each(ctx, t, func(rows *sql.Rows) error {
+				one, err := a.scan(rows)
+				all = append(all, one)
+				return err
+			}, a.read+where+" ORDER BY "+key+" LIMIT ?", append(after[:len(after):len(after)], adoptStep)...); err != nil {
+				return err
+			}
+			for _, r := range all {
+				if r.ours {
+					continue
+				}
+				if _, err := t.exec(ctx, update, append(r.values, r.key...)...); err != nil {
+					return err
+				}
+				taken++
+			}
+			return nil
+		})
+		if err != nil {
+			return n, err
+		}
+		n += taken
+		read(len(all))
+		if len(all) < adoptStep {
+			return n, nil
+		}
+		where, after = which+" AND ("+key+") > ("+marks(len(a.key))+")", all[len(all)-1].key
+	}
+}
+
+// adoptions are those of all tables, versions before the lists, which add them up. Rows that say which record changed them last
+// say at.
+func (db *DB) adoptions(at int64) []adoption {
+	names := func(all ...string) []string { return all }
+	values := func(all ...any) []any { return all }
+	plain := func(table, columns string, key ...string) adoption { // whose tag is over all that is read
+		return adoption{table, key, names("mac"), "SELECT " + columns + ", mac FROM " + table, func(rows *sql.Rows) (adoptee, error) {
+			names := strings.Split(columns, ", ")
+			row, dest := make([]any, len(names)), make([]any, len(names)+1)
+			for i := range names {
+				dest[i] = &row[i]
+			}
+			var mac []byte
+			dest[len(names)] = &mac
+			err := rows.Scan(dest...)
+			return adoptee{row[:len(key)], db.ours(mac, table, row...), values(db.tag(table, row...))}, err
+		}}
+	}
+	return []adoption{
+		{"cases", names("no"), names("pos", "mac"), selectCase, func(rows *sql.Rows) (adoptee, error) {
+			r := &caseRow{}
+			err := r.scan(rows)
+			ours := db.ours(r.mac, "cases", r.columns()...)
+			r.pos = at
+			return adoptee{values(r.no), ours, values(at, db.tag("cases", r.columns()...))}, err
+		}},
+		{"case_received", names("case_no", "pos", "n"), names("mac"), selectReceived, func(rows *sql.Rows) (adoptee, error) {
+			r := &receivedRow{}
+			err := r.scan(rows)
+			return adoptee{values(r.Case, r.pos, r.n), db.ours(r.mac, "case_received", r.columns()...), values(db.tag("case_received", r.columns()...))}, err
+		}},
+		{"consents", names("id"), names("pos", "mac"), selectConsent, func(rows *sql.Rows) (adoptee, error) {
+			r := &consentRow{}
+			err := r.scan(rows)
+			ours := db.ours(r.mac, "consents", r.columns()...)
+			r.pos = at
+			return adoptee{values(r.id), ours, values(at, db.tag("consents", r.columns()...))}, err
+		}},
+		{"versions", names("identifier"), names("jwt_digest", "pos", "mac"), selectVersion, func(rows *sql.Rows) (adoptee, error) {
+			r := &versionRow{}
+			err := r.scan(rows, true)
+			ours := db.ours(r.mac, "versions", r.columns()...)
+			r.pos, r.jwtDigest = at, db.jwtDigest(r.JWT)
+			return adoptee{values(r.Identifier), ours, values(r.jwtDigest, at, db.tag("versions", r.columns()...))}, err
+		}},
+		{"status_lists", names("list"), names("changed", "not_valid", "mac"), selectList, func(rows *sql.Rows) (adoptee, error) {
+			r := &listRow{}
+			if err := r.scan(rows); err != nil {
+				return adoptee{}, err
+			}
+			notValid, err := db.notValid(r.list) // versions are taken on already, with other tags
+			if err == nil {
+				r.changed = at
+				r.notValid, err = db.sealNotValid(notValid, r.list)
+			}
+			return adoptee{values(r.list), false, values(at, r.notValid, db.tag("status_lists", r.columns()...))}, err
+		}},
+		{"policy_sets", names("digest"), names("pos", "mac"), selectPolicySet, func(rows *sql.Rows) (adoptee, error) {
+			r := &policySetRow{}
+			err := r.scan(rows)
+			ours := db.ours(r.mac, "policy_sets", r.columns()...)
+			r.pos = at
+			return adoptee{values(r.digest), ours, values(at, db.tag("policy_sets", r.columns()...))}, err
+		}},
+		plain("snapshots", "key, as_of, expires", "key"),
+		plain("originals", "identifier, digest, made, expires", "identifier"),
+		plain("claims", "jti, system, expires, pos", "jti", "system"),
+		plain("records", "pos, time, search, changes", "pos"),
+		{"horizon", names("one"), names("mac"), "SELECT one, horizon, mac FROM horizon", func(rows *sql.Rows) (adoptee, error) {
+			var one, horizon int64
+			var mac []byte
+			err := rows.Scan(&one, &horizon, &mac)
+			return adoptee{values(one), db.ours(mac, "horizon", horizon), values(db.tag("horizon", horizon))}, err
+		}},
+	}
+}
+
+// notValid adds up the rows of a list that are not valid, as they stand.
+func (db *DB) notValid(list string) (s sum, err error) {
+	err = each(context.Background(), db.read, func(rows *sql.Rows) error {
+		r, err := db.scanVersion(rows, false)
+		if err == nil {
+			s.add(db.weight("versions", r.mac))
+		}
+		return err
+	}, "SELECT "+versionColumns+" FROM versions WHERE list = ? AND status <> ?", list, string(license.Valid))
+	return s, err
+}
