@@ -2,6 +2,8 @@ package attack
 
 import (
 	"database/sql"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -18,7 +20,7 @@ import (
 const agedRecords = 50_000
 
 // age gives an installation that has not served yet the log of one that has for years.
-func (in *installation) age() {
+func (in *installation) age(records int) {
 	in.t.Helper()
 	ctx := in.t.Context()
 	setup, faults := node.Load(in.main, time.Now())
@@ -38,7 +40,7 @@ func (in *installation) age() {
 	in.must(err)
 	private, err := setup.Keys.Ed25519(keystore.Log, "")
 	in.must(err)
-	h := storetest.History{Path: c.Path, Log: setup.Log.Origin, NewSM3: sm.New, Proofs: c.Proofs(), Records: agedRecords, Evidence: 200, Begin: time.Now().AddDate(-4, 0, 0), Every: 40 * time.Minute}
+	h := storetest.History{Path: c.Path, DSN: c.DSN, Log: setup.Log.Origin, NewSM3: sm.New, Proofs: c.Proofs(), Records: records, Evidence: 200, Begin: time.Now().AddDate(-4, 0, 0), Every: 4 * 365 * 24 * time.Hour / time.Duration(records)}
 	h.SM2, err = lognote.SM2NoteSigner(setup.Log.Origin, signer)
 	in.must(err)
 	h.Ed25519, err = lognote.Ed25519NoteSigner(setup.Log.Origin, private)
@@ -51,7 +53,7 @@ func (in *installation) age() {
 func TestKillAged(t *testing.T) {
 	t.Parallel()
 	in := install(t)
-	in.age()
+	in.age(agedRecords)
 	v := newVictim(t, in)
 	in.churn()
 	v.survive(false)
@@ -69,4 +71,35 @@ func TestKillAged(t *testing.T) {
 	v.survive(false)
 	v.survive(true)
 	v.report(3)
+}
+
+// TestStartAged starts a node on a long log over PostgreSQL, twice, and has it answer: nothing at start reads the whole log.
+// ONCEGATE_TEST_START says how many records it has; how long the start takes is logged.
+func TestStartAged(t *testing.T) {
+	d := newDatabase(t)
+	if d == nil {
+		return
+	}
+	records := agedRecords
+	if text := os.Getenv("ONCEGATE_TEST_START"); text != "" {
+		var err error
+		if records, err = strconv.Atoi(text); err != nil || records < 1 {
+			t.Fatal("ONCEGATE_TEST_START is no number of records")
+		}
+	}
+	in := installOn(t, d)
+	in.age(records)
+	for range 2 {
+		begun := time.Now()
+		p := in.start()
+		took := time.Since(begun)
+		if size := p.figure("oncegate_log_size"); int(size) <= records {
+			t.Errorf("the log has %v records", size)
+		}
+		for p.figure("oncegate_projection_records") < p.figure("oncegate_log_size") {
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Logf("on %d records a node serves after %s", records, took.Round(time.Millisecond))
+		p.stop()
+	}
 }
