@@ -47,6 +47,9 @@ func (v auditView) projection(ctx context.Context, q querier) (p projection, err
 	return p, nil
 }
 
+// saw remembers a projection that is believed. It keeps a copy: others read it meanwhile.
+func (v auditView) saw(p projection) { v.db.search.newest.Store(&p) }
+
 // set are the columns of a projection's row but its log, with their tag.
 func (v auditView) set(p projection) []any {
 	p.hashes = filled(p.hashes)
@@ -70,7 +73,7 @@ func (v auditView) follow(ctx context.Context) (covered, size uint64, err error)
 	p, found := v.projection(ctx, db.search.read) // before the head: the log is no shorter then
 	switch {
 	case found == nil:
-		db.search.newest.Store(&p)
+		v.saw(p)
 	case !isAltered(found):
 		return 0, 0, found
 	}
@@ -100,7 +103,7 @@ func (v auditView) follow(ctx context.Context) (covered, size uint64, err error)
 	if err != nil {
 		return 0, 0, err
 	}
-	db.search.newest.Store(&p)
+	v.saw(p)
 	covered = p.size()
 	if covered >= head.Size {
 		return covered, head.Size, nil
@@ -116,7 +119,7 @@ func (v auditView) follow(ctx context.Context) (covered, size uint64, err error)
 	if p, err = v.projection(ctx, db.search.read); err != nil {
 		return 0, 0, err
 	}
-	db.search.newest.Store(&p)
+	v.saw(p)
 	return p.size(), max(head.Size, p.size()), nil
 }
 
@@ -224,7 +227,7 @@ func (v auditView) Rebuild(ctx context.Context) error {
 	defer v.db.follow.Unlock()
 	switch p, err := v.projection(ctx, v.db.search.read); { // the new one is begun after it, whatever this node's clock says
 	case err == nil:
-		v.db.search.newest.Store(&p)
+		v.saw(p)
 	case !isAltered(err):
 		return fmt.Errorf("projection could not be read: %w", err)
 	}
@@ -237,7 +240,7 @@ func (v auditView) rebuild(ctx context.Context) (projection, error) {
 	if err != nil {
 		return p, fmt.Errorf("projection could not be hidden: %w", err)
 	}
-	v.db.search.newest.Store(&p)
+	v.saw(p)
 	v.db.search.doubted.Store(false) // what was found altered is not covered any more
 	return v.empty(ctx, p)
 }
