@@ -163,6 +163,20 @@ func (s *Setup) StoreConfig(now func() time.Time) (store.Config, error) {
 	return s.storeConfig(sealer, now)
 }
 
+// openStore opens the database for a command, while no node runs, with the sealer of its columns.
+func (s *Setup) openStore(ctx context.Context, now func() time.Time) (*store.DB, *ring, error) {
+	sealer, err := s.sealer()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := s.storeConfig(sealer, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := store.Open(ctx, c)
+	return db, sealer, err
+}
+
 // storeConfig says how the database is opened. Persons are looked up under a key of their own that follows from the salt
 // key, because neither may ever change.
 func (s *Setup) storeConfig(sealer store.Sealer, now func() time.Time) (store.Config, error) {

@@ -15,7 +15,6 @@ import (
 
 	"oncegate/audit"
 	"oncegate/certs/keystore"
-	"oncegate/store"
 )
 
 // operationRestore is the operation of the record that accepts an older keystore.
@@ -151,15 +150,7 @@ func AcceptKeys(ctx context.Context, path, why string, now func() time.Time) (er
 	if err := cmp.Or(faults.err(), setup.KeysErr); err != nil {
 		return err
 	}
-	sealer, err := setup.sealer()
-	if err != nil {
-		return fmt.Errorf("accept keys: %w", err)
-	}
-	c, err := setup.storeConfig(sealer, now)
-	if err != nil {
-		return fmt.Errorf("accept keys: %w", err)
-	}
-	db, err := store.Open(ctx, c)
+	db, sealer, err := setup.openStore(ctx, now)
 	if err != nil {
 		return fmt.Errorf("accept keys: %w", err)
 	}

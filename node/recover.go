@@ -70,15 +70,7 @@ func (o RecoverOptions) recover(ctx context.Context, path string) (done Recovere
 	if err := o.lastKnown(setup); err != nil {
 		return done, err
 	}
-	sealer, err := setup.sealer()
-	if err != nil {
-		return done, err
-	}
-	c, err := setup.storeConfig(sealer, o.Now)
-	if err != nil {
-		return done, err
-	}
-	db, err := store.Open(ctx, c)
+	db, sealer, err := setup.openStore(ctx, o.Now)
 	if err != nil {
 		return done, err
 	}

@@ -155,15 +155,7 @@ func Adopt(ctx context.Context, path string, o AdoptOptions) (done Adopted, err 
 }
 
 func (o AdoptOptions) adopt(ctx context.Context, s *Setup) (done Adopted, err error) {
-	sealer, err := s.sealer()
-	if err != nil {
-		return done, err
-	}
-	c, err := s.storeConfig(sealer, o.Now)
-	if err != nil {
-		return done, err
-	}
-	db, err := store.Open(ctx, c)
+	db, sealer, err := s.openStore(ctx, o.Now)
 	if err != nil {
 		return done, err
 	}

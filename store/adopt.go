@@ -146,7 +146,7 @@ func (db *DB) sumsBefore(s *state, h tlog.Head, sealed []byte) (sums, error) {
 	return db.sumsOf(h, sealed)
 }
 
-var errAdopted = errors.New("the tables are adopted")
+var errAdopted = errors.New("they were adopted before")
 
 // An adoption is how the rows of a table get their tags: read selects rows, scan reads one.
 type adoption struct {
