@@ -18,6 +18,7 @@ import (
 	"oncegate/client"
 	"oncegate/license"
 	"oncegate/node"
+	"oncegate/verdict"
 )
 
 // gatewayID is the audience of every call.
@@ -28,7 +29,7 @@ type callers struct {
 	t     testing.TB
 	keys  *keystore.Store
 	setup *node.Setup
-	trust *client.Trust
+	trust *verdict.Trust
 	ahead time.Duration // of the callers' clocks
 }
 
@@ -43,7 +44,7 @@ func (in *installation) callers() *callers {
 	in.must(err)
 	dir := in.t.TempDir()
 	in.must(setup.WriteTrust(dir))
-	trust, err := client.LoadTrust(dir + "/" + node.TrustFile)
+	trust, err := verdict.LoadTrust(dir + "/" + node.TrustFile)
 	in.must(err)
 	return &callers{t: in.t, keys: keys, setup: setup, trust: trust}
 }
@@ -64,7 +65,7 @@ func (c *callers) as(system string, wire *wire) *client.Client {
 }
 
 // believing returns a client that verifies every answer as it comes.
-func (c *callers) believing(system string, over http.RoundTripper, trust *client.Trust) *client.Client {
+func (c *callers) believing(system string, over http.RoundTripper, trust *verdict.Trust) *client.Client {
 	c.t.Helper()
 	cl, err := client.New(client.Config{
 		BaseURL: publicURL, Gateway: gatewayID, System: system, Signer: c.signer(system), Operator: "window-3", Tries: 1,

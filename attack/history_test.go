@@ -9,21 +9,21 @@ import (
 
 	"oncegate/audit"
 	"oncegate/certs/sm"
-	"oncegate/client"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 // A history is a log as somebody outside has followed it: it computes both trees from the leaves by the definition in RFC 6962,
 // with no code of ours, and knows the roots of every size there has ever been. A log that forks, forgets or rewrites does not get
 // past it.
 type history struct {
-	trust  *client.Trust
+	trust  *verdict.Trust
 	leaves [][sha256.Size]byte // hash of each leaf
 	trees  [2]*tree            // as tlog.Trees
 	roots  [][2][]byte         // by size
 }
 
-func newHistory(trust *client.Trust) *history {
+func newHistory(trust *verdict.Trust) *history {
 	h := &history{trust: trust, trees: [2]*tree{{new: sm.New}, {new: sha256.New}}}
 	h.roots = append(h.roots, [2][]byte{h.trees[0].root(), h.trees[1].root()})
 	return h
@@ -66,7 +66,7 @@ func (h *history) add(leaf []byte) {
 // checkpoint proves that a checkpoint is signed, and of this history.
 func (h *history) checkpoint(t testing.TB, signed string) tlog.Checkpoint {
 	t.Helper()
-	if v := h.trust.Verify(client.Artefact{Name: "checkpoint", Data: []byte(signed)})[0]; v.Err() != nil {
+	if v := h.trust.Verify(verdict.Artefact{Name: "checkpoint", Data: []byte(signed)})[0]; v.Err() != nil {
 		t.Fatalf("checkpoint: %v", v.Err())
 	}
 	c, err := tlog.ParseCheckpoint(signed)
@@ -94,7 +94,7 @@ func (h *history) contains(t testing.TB, c tlog.Checkpoint) {
 // where the receipt says, and its checkpoint is of this history.
 func (h *history) answered(t testing.TB, e *exchange) tlog.Receipt {
 	t.Helper()
-	for _, v := range h.trust.Verify(client.Artefact{Name: "answer", Data: e.answer}, client.Artefact{Name: "call", Data: []byte(e.token)}, client.Artefact{Name: "body", Data: e.body}) {
+	for _, v := range h.trust.Verify(verdict.Artefact{Name: "answer", Data: e.answer}, verdict.Artefact{Name: "call", Data: []byte(e.token)}, verdict.Artefact{Name: "body", Data: e.body}) {
 		if v.Err() != nil {
 			t.Fatalf("%s of %s: %v", v.Name, e.path, v.Err())
 		}

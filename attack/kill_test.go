@@ -17,6 +17,7 @@ import (
 	"oncegate/api"
 	"oncegate/client"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 // kills is how often TestKill kills; ONCEGATE_TEST_KILLS asks for more.
@@ -206,7 +207,7 @@ func (v *victim) resolve(p *process, log *tlog.Remote, lost []*exchange) {
 			if err != nil {
 				v.t.Fatal(err)
 			}
-			if s := v.callers.trust.Verify(client.Artefact{Name: "receipt", Data: receipt})[0]; s.Err() != nil {
+			if s := v.callers.trust.Verify(verdict.Artefact{Name: "receipt", Data: receipt})[0]; s.Err() != nil {
 				v.t.Fatal(s.Err())
 			}
 			if code := problemOf(status, answer); code != "token-replayed" {

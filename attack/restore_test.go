@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"oncegate/client"
 	"oncegate/node"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 // TestRestoredBackup puts an old copy of the database in the place of a newer one. The node refuses it until the log is recovered
@@ -98,7 +98,7 @@ func (in *installation) recovered(before *callers, mark string, kept, lost *exch
 		if code := problemOf(e.again(t, p)); code != "token-replayed" {
 			t.Errorf("an answered call is %q after the recovery", code)
 		}
-		for _, v := range before.trust.Verify(client.Artefact{Name: "answer", Data: e.answer}, client.Artefact{Name: "call", Data: []byte(e.token)}) {
+		for _, v := range before.trust.Verify(verdict.Artefact{Name: "answer", Data: e.answer}, verdict.Artefact{Name: "call", Data: []byte(e.token)}) {
 			if v.Err() != nil {
 				t.Errorf("%s of before the recovery: %v", v.Name, v.Err())
 			}

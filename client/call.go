@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -15,8 +16,10 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/certs/token"
 	"oncegate/license"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 // maxAnswer bounds a response's body in bytes.
@@ -45,7 +48,7 @@ type Response struct {
 // Call makes a call by the name of its operation, with the values of its path's parameters and the body's bytes, which go out
 // as they are. Other methods of Client are typed forms of it.
 //
-// The error is a *api.Problem in a chain with *CallError, or ErrUnproven if an answer came whose receipt does not hold.
+// The error is a *api.Problem in a chain with *CallError, or verdict.ErrUnproven if an answer came whose receipt does not hold.
 func (c *Client) Call(ctx context.Context, operation string, values map[string]string, body []byte) (*Response, error) {
 	op := c.contract.Operation(operation)
 	if op == nil {
@@ -153,16 +156,41 @@ func (c *Client) problem(call *signedCall, raw []byte) error {
 func (c *Client) verify(call *signedCall, r *Response) error {
 	answer, receipt, err := audit.SplitAnswer(r.Raw)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnproven, err)
+		return fmt.Errorf("%w: %w", verdict.ErrUnproven, err)
 	}
 	r.Receipt = receipt
 	if c.config.Trust == nil {
 		return nil
 	}
-	trust, err := c.config.Trust.logOf(receipt.Checkpoint)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnproven, err)
-	}
-	_, r.Steps, err = audit.VerifyReceipt(audit.Proof{Receipt: receipt, Answer: answer, Token: call.token}, trust)
+	r.Steps, err = c.config.Trust.VerifyAnswer(receipt, answer, call.token)
 	return err
 }
+
+// Curl returns a curl command that makes the call once, for anybody, within the next five minutes: it carries a signed token.
+// A second run is refused as a replay.
+func (c *Client) Curl(ctx context.Context, operation string, values map[string]string, body []byte) (string, error) {
+	op := c.contract.Operation(operation)
+	if op == nil {
+		return "", fmt.Errorf("call %s: there is no such operation", operation)
+	}
+	rid, err := c.requestID()
+	if err != nil {
+		return "", err
+	}
+	call, err := c.sign(ctx, op, values, body, rid, token.MaxLifetime)
+	if err != nil {
+		return "", err
+	}
+	args := []string{"curl", "-sS", "-X", op.Method}
+	if call.token != "" {
+		args = append(args, "-H", quote("Authorization: Bearer "+call.token))
+	}
+	if op.Body {
+		// Without Expect and with --data-binary the bytes go out as they were signed.
+		args = append(args, "-H", quote("Content-Type: application/json"), "--data-binary", quote(string(body)))
+	}
+	return strings.Join(append(args, quote(call.url)), " "), nil
+}
+
+// quote quotes an argument for a POSIX shell.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

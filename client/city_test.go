@@ -9,30 +9,24 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/certs/certstest"
 	"oncegate/certs/envelope"
-	"oncegate/certs/jws"
 	lognote "oncegate/certs/note"
-	"oncegate/certs/pki"
-	"oncegate/certs/sdjwt"
 	"oncegate/certs/sm"
-	"oncegate/certs/statuslist"
 	"oncegate/certs/token"
 	"oncegate/license"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
+	"oncegate/verdict"
 )
 
 // Made-up bodies and people.
@@ -42,10 +36,10 @@ const (
 	system     = "food-permits"
 	department = "11379901MB99103773"
 	company    = "91379901MA9920002Q"
-	listURI    = "https://gateway.example/status-lists/1"
+	identifier = "1.2.156.3005.2." + department + "001." + department + ".A0000001.001.X"
 )
 
-// A city is a small gateway with a real log, real keys and one license, behind real HTTP. Its answers are canned; its
+// A city is a small gateway with a real log and real keys behind real HTTP. Its answers are canned; its
 // signatures, records and receipts are not.
 type city struct {
 	tb       testing.TB
@@ -55,21 +49,14 @@ type city struct {
 	caller   sm.Signer
 	log      *tlog.Log
 	recorder *audit.Recorder
-	trust    TrustConfig
+	trust    verdict.TrustConfig
 	vkey     string
-	issuer   sm.Signer
-	chain    []*pki.Certificate
-	id       string // of the license
-	jwt      string
-	all      []sdjwt.Disclosure
 
 	mu      sync.Mutex
 	seen    []token.Claims // of every call that proved who made it
 	refuse  []string       // codes to answer the next calls with, instead
 	spoil   func([]byte) []byte
-	about   func(*audit.Draft)                       // changes whom records are about
 	exports func(api.ExportRequest) api.ExportAnswer // answers audit.export
-	opens   func(*api.Commitments)                   // changes what answers say of it
 }
 
 func newCity(tb testing.TB) *city {
@@ -81,7 +68,6 @@ func newCity(tb testing.TB) *city {
 	}
 	c.caller = c.world.Signer("call-1")
 	c.openLog()
-	c.issue(department, pki.License, certstest.Epoch.AddDate(-1, 0, 0), certstest.Epoch.AddDate(1, 0, 0))
 	c.server = httptest.NewServer(http.HandlerFunc(c.serve))
 	tb.Cleanup(c.server.Close)
 	return c
@@ -126,52 +112,16 @@ func (c *city) openLog() {
 	c.must(err)
 	c.vkey, err = lognote.MarshalVKey(origin, ed.Public().(ed25519.PublicKey))
 	c.must(err)
-	lower, root := c.world.Lists(certstest.Epoch)
-	c.trust = TrustConfig{
-		Evidence: []Artefact{{"sub.crl", lower}, {"root.crl", root}},
-		Logs:     []Log{{Origin: origin, SM2: sm2.Public(), Ed25519: c.vkey}},
-		Anchors:  []*pki.Certificate{c.world.Root.Certificate()}, Gateway: audience,
-		Callers: []Caller{{system, "call-1", c.caller.Public()}}, Now: func() time.Time { return certstest.Epoch },
-		Issues:      []Issue{{"business-license", department + "001", []string{department}}},
-		StatusLists: []ListSigner{{URIPrefix: "https://gateway.example/status-lists", USCC: department}},
+	c.trust = verdict.TrustConfig{
+		Logs: []verdict.Log{{Origin: origin, SM2: sm2.Public(), Ed25519: c.vkey}}, Gateway: audience,
+		Now: func() time.Time { return certstest.Epoch },
 	}
-}
-
-// issue signs the city's one license with the key of a body, for a validity.
-func (c *city) issue(uscc, usage string, from, to time.Time) { c.issueAt(0, uscc, usage, from, to) }
-
-// issueAt is issue for a license that says when it was issued, in Unix seconds; 0 for one that does not.
-func (c *city) issueAt(issued int64, uscc, usage string, from, to time.Time) {
-	id, err := license.NewIdentifier(department+"001", department, "A0000001", 1)
-	c.must(err)
-	c.id = id.String()
-	c.issuer, c.chain = c.world.Issue("license-"+uscc+usage, usage, uscc, "示例市市场监督管理局")
-	claims := map[string]any{
-		"iss": department, "id": c.id, "ver": 1, "type": "business-license", "nbf": from.Unix(), "exp": to.Unix(),
-		"status": map[string]any{"status_list": map[string]any{"idx": 7, "uri": listURI}},
-	}
-	if issued != 0 {
-		claims["iat"] = issued
-	}
-	always, err := json.Marshal(claims)
-	c.must(err)
-	salts := c.world.Stream("salts")
-	c.jwt, c.all, err = sdjwt.Issue(context.Background(), c.issuer, sdjwt.Issuance{
-		Typ: LicenseType, Chain: pki.DER(c.chain...), Always: always, Digests: 8,
-		Claims: []sdjwt.Claim{
-			{Name: "name", Value: jsontext.Value(`"营业执照"`)},
-			{Name: "holder_name.0", Value: jsontext.Value(`"示例食品有限公司"`)},
-			{Name: "capital", Value: jsontext.Value(`"1000000.00"`)},
-		},
-		Salt: func(string) []byte { b := make([]byte, 32); io.ReadFull(salts, b); return b },
-	})
-	c.must(err)
 }
 
 func (c *city) released() api.License {
 	return api.License{
-		LicenseType: "business-license", License: sdjwt.Present(c.jwt, sdjwt.Select(c.all, "name", "holder_name.0")),
-		Identifier: c.id, Version: 1, Status: api.StatusValid,
+		LicenseType: "business-license", License: "license~",
+		Identifier: identifier, Version: 1, Status: api.StatusValid,
 		Fields: api.Fields{"name": "营业执照", "holder_name.0": "示例食品有限公司"},
 		Source: "samr", Freshness: api.FreshnessLive, AsOf: api.At(certstest.Epoch),
 	}
@@ -250,9 +200,6 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 		Policy: strings.Repeat("A", 43),
 		Uses:   []audit.DraftUse{{Use: use, Person: license.HolderID{Type: "001", Code: company}}},
 	}
-	if c.about != nil {
-		c.about(&draft)
-	}
 	drawn, err := c.recorder.Hide(&draft)
 	c.must(err)
 	opened := api.Commitments{}
@@ -268,9 +215,6 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 			}
 		}
 		opened.Holders = append(opened.Holders, holder)
-	}
-	if c.opens != nil {
-		c.opens(&opened)
 	}
 	if problem != nil {
 		problem.Commitments = opened
@@ -293,64 +237,17 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 	return out, status
 }
 
-// statusList publishes the list that the license is in.
-func (c *city) statusList(status int) string { return c.statusListOf(c.world, status) }
-
-// statusListOf publishes it with the keys of some world.
-func (c *city) statusListOf(world *certstest.World, status int) string {
-	return c.signedList(world, pki.Status, department, status, statuslist.Token{Subject: listURI, IssuedAt: certstest.Epoch})
-}
-
-// signedList signs a list in which the license has a status, as a body's key of some usage.
-func (c *city) signedList(world *certstest.World, usage, uscc string, status int, t statuslist.Token) string {
-	var err error
-	t.List, err = statuslist.New(2, 64)
-	c.must(err)
-	c.must(t.List.Set(7, status))
-	name := "status-" + usage + uscc
-	signer, chain := world.Issue(name, usage, uscc, "示例市政务服务局")
-	compact, err := statuslist.Sign(context.Background(), signer, jws.Header{Kid: name, X5C: pki.DER(chain...)}, t)
-	c.must(err)
-	return compact
-}
-
-func (c *city) newTrust() *Trust {
+func (c *city) newTrust() *verdict.Trust {
 	c.tb.Helper()
-	t, err := NewTrust(c.trust)
+	t, err := verdict.NewTrust(c.trust)
 	c.must(err)
 	return t
 }
 
-func (c *city) newClient(trust *Trust) *Client {
+func (c *city) newClient(trust *verdict.Trust) *Client {
 	c.tb.Helper()
 	client, err := New(Config{BaseURL: c.server.URL, Gateway: audience, System: system, Signer: c.caller, Operator: "clerk-7",
 		Trust: trust, Now: func() time.Time { return certstest.Epoch }})
 	c.must(err)
 	return client
-}
-
-// trustDir writes the trust as files.
-func (c *city) trustDir() string {
-	dir := c.tb.TempDir()
-	write := func(name string, data []byte) { c.must(os.WriteFile(filepath.Join(dir, name), data, 0o600)) }
-	point := func(s sm.Signer) []byte { b, err := sm.MarshalPEM(s.Public()); c.must(err); return b }
-	write("log.sm2.pub.pem", point(c.world.Signer("log-1")))
-	write("log.ed25519.pub", []byte(c.vkey+"\n"))
-	write("ca.cert.pem", pki.MarshalPEM(c.world.Root.Certificate()))
-	write("call.pub.pem", point(c.caller))
-	c.must(os.Mkdir(filepath.Join(dir, EvidenceDir), 0o700))
-	for _, a := range c.trust.Evidence {
-		write(filepath.Join(EvidenceDir, a.Name), a.Data)
-	}
-	write("trust.json", []byte(`{
-  "logs": [{"origin": "`+origin+`", "sm2": "log.sm2.pub.pem", "ed25519": "log.ed25519.pub"}],
-  "anchors": ["ca.cert.pem"],
-  "callers": [{"iss": "`+system+`", "kid": "call-1", "key": "call.pub.pem"}],
-  "gateway": "`+audience+`",
-  "delegations": [{"type": "business-license", "type_code": "`+department+`001", "issuer": "`+department+`", "delegate": "`+company+`"}],
-  "issues": [{"type": "business-license", "type_code": "`+department+`001", "issuers": ["`+department+`"]}],
-  "status_lists": [{"uri_prefix": "https://gateway.example/status-lists", "uscc": "`+department+`", "not_after": "2099-12-31"}],
-  "witnesses": []
-}`))
-	return dir
 }

@@ -1,3 +1,12 @@
+// Package client is the Go client (SDK) of a gateway: signed calls as typed methods, with retries, and verified receipts.
+//
+//	trust, err := verdict.LoadTrust("trust/trust.json")
+//	c, err := client.New(client.Config{BaseURL: "https://gateway.example", Gateway: "example-city", System: "food-permits",
+//		Signer: signer, Operator: "window-3", Trust: trust})
+//	checked, err := c.Check(ctx, "SP-2026-000123", api.CheckRequest{})
+//
+// Errors are *api.Problem where the gateway answered one (errors.As). With Trust set, an answer is handed out only after its
+// receipt has been verified; [verdict.ErrUnproven] otherwise. Package verdict verifies everything that a gateway hands out, offline.
 package client
 
 import (
@@ -9,9 +18,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"oncegate/api"
 	"oncegate/certs/sm"
 	"oncegate/certs/token"
+	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 // Config says which gateway is called, as whom, and what is believed.
@@ -27,7 +40,7 @@ type Config struct {
 	HTTP *http.Client
 
 	// Trust verifies the receipt of every answer before it is handed out. Nil: receipts are not verified.
-	Trust *Trust
+	Trust *verdict.Trust
 
 	// Tries is how often a call is made at most, where the problem says that it may be made again. Default 4.
 	Tries int
@@ -151,4 +164,36 @@ func fill(path string, values map[string]string) string {
 		path = strings.Replace(path, "{"+name+"}", escaped, 1)
 	}
 	return path
+}
+
+// Log reads the gateway's log: checkpoint and hash tiles, which are public, and entries, for which we need the auditor's
+// right. Nothing it returns is proven; [verdict.Trust.VerifyLog] does that.
+func (c *Client) Log() *tlog.Remote {
+	return &tlog.Remote{Base: c.base + "/log", Client: c.config.HTTP, Authorize: c.authorize, Refused: refusedLog}
+}
+
+// refusedLog is the problem that the gateway answered with. Its receipt is not looked at: it proves nothing about the log.
+func refusedLog(_ int, body []byte) error {
+	var p api.Problem
+	if err := json.Unmarshal(body, &p); err != nil || p.Code == "" {
+		return nil
+	}
+	return &p
+}
+
+// authorize signs a request for part of the log.
+func (c *Client) authorize(r *http.Request) error {
+	now := c.config.Now()
+	rid, err := c.requestID()
+	if err != nil {
+		return err
+	}
+	compact, err := token.Sign(r.Context(), c.config.Signer, token.Claims{
+		Issuer: c.config.System, Audience: c.config.Gateway, Method: r.Method, URL: r.URL.String(), Body: token.BodyDigest(nil),
+		Operator: c.config.Operator, Request: rid,
+	}, now)
+	if err == nil {
+		r.Header.Set("Authorization", "Bearer "+compact)
+	}
+	return err
 }

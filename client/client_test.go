@@ -10,6 +10,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/license"
+	"oncegate/verdict"
 )
 
 var question = api.QueryRequest{
@@ -50,16 +51,16 @@ func TestOperationsReachTheirAddress(t *testing.T) {
 	ctx := t.Context()
 	calls := []func() error{
 		func() error { _, err := cl.Query(ctx, question); return err },
-		func() error { _, err := cl.VerifyLicense(ctx, api.VerifyRequest{License: c.jwt + "~"}); return err },
+		func() error { _, err := cl.VerifyLicense(ctx, api.VerifyRequest{License: "license~"}); return err },
 		func() error {
-			_, err := cl.Status(ctx, api.StatusRequest{Identifier: c.id, Purpose: question.Purpose})
+			_, err := cl.Status(ctx, api.StatusRequest{Identifier: identifier, Purpose: question.Purpose})
 			return err
 		},
 		func() error {
-			_, err := cl.Order(ctx, api.OrderRequest{Identifier: c.id, Command: api.LicenseCommandRevoke})
+			_, err := cl.Order(ctx, api.OrderRequest{Identifier: identifier, Command: api.LicenseCommandRevoke})
 			return err
 		},
-		func() error { _, err := cl.List(ctx, api.ListRequest{Identifier: c.id}); return err },
+		func() error { _, err := cl.List(ctx, api.ListRequest{Identifier: identifier}); return err },
 		func() error { _, err := cl.Issue(ctx, api.IssueRequest{LicenseType: "business-license"}); return err },
 		func() error { _, err := cl.Render(ctx, api.RenderRequest{LicenseType: "business-license"}); return err },
 		func() error { _, err := cl.RegisterCase(ctx, api.CaseRequest{No: "SP-1"}); return err },
@@ -188,7 +189,7 @@ func TestUnproven(t *testing.T) {
 				c.refuse = []string{"case-not-usable"}
 			}
 			answer, err := c.newClient(c.newTrust()).Query(t.Context(), question)
-			if !changed || answer != nil || !errors.Is(err, ErrUnproven) {
+			if !changed || answer != nil || !errors.Is(err, verdict.ErrUnproven) {
 				t.Errorf("changed %t: %+v, %v", changed, answer, err)
 			}
 		})
@@ -202,7 +203,7 @@ func replace(from, to string) func([]byte) []byte {
 func TestAnotherLog(t *testing.T) {
 	c := newCity(t)
 	c.trust.Logs[0].Origin, c.trust.Logs[0].Ed25519 = "other.example/log", ""
-	if _, err := c.newClient(c.newTrust()).Query(t.Context(), question); !errors.Is(err, ErrUnproven) {
+	if _, err := c.newClient(c.newTrust()).Query(t.Context(), question); !errors.Is(err, verdict.ErrUnproven) {
 		t.Error(err)
 	}
 }

@@ -1,13 +1,17 @@
 package client
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
 
 	"oncegate/api"
+	"oncegate/verdict"
 )
 
 // An Answered is an answer of a typed call.
@@ -47,7 +51,7 @@ func (c *Client) Query(ctx context.Context, q api.QueryRequest) (*Answered[api.Q
 	return ask[api.QueryAnswer](ctx, c, "licenses.query", nil, q)
 }
 
-// VerifyLicense has the gateway verify a license or an answer; [Trust.Verify] does it without the gateway.
+// VerifyLicense has the gateway verify a license or an answer; [verdict.Trust.Verify] does it without the gateway.
 func (c *Client) VerifyLicense(ctx context.Context, q api.VerifyRequest) (*Answered[api.VerifyAnswer], error) {
 	return ask[api.VerifyAnswer](ctx, c, "licenses.verify", nil, q)
 }
@@ -164,4 +168,34 @@ func (c *Client) Public(ctx context.Context, operation string, values map[string
 		return nil, err
 	}
 	return r.Raw, nil
+}
+
+// errOtherReport says that a file is of another report than the one asked for.
+var errOtherReport = errors.New("the file holds another report: the period or what is asked for is not the same")
+
+// Report writes the pages of a report, each as it came with its receipt, one a line, from a mark on: the zero mark writes a new one. It
+// returns how far it came, also with an error, so that it can be resumed. Its memory is that of one page. progress, if not nil, is called
+// after each page.
+func (c *Client) Report(ctx context.Context, q api.ExportRequest, w io.Writer, at verdict.ReportMark, progress func(verdict.ReportMark)) (verdict.ReportMark, error) {
+	if at.Pages > 0 && !at.IsOf(q) {
+		return at, fmt.Errorf("resume report: %w", errOtherReport)
+	}
+	for !at.Done() {
+		q.Before, q.Previous = at.Next()
+		page, err := c.Export(ctx, q)
+		if err != nil {
+			return at, err
+		}
+		next := at
+		if err := next.Add(page.Raw); err != nil {
+			return at, fmt.Errorf("write report: %w", err)
+		}
+		if _, err := w.Write(append(bytes.Clone(page.Raw), '\n')); err != nil {
+			return at, fmt.Errorf("write report: %w", err)
+		}
+		if at = next; progress != nil {
+			progress(at)
+		}
+	}
+	return at, nil
 }

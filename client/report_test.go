@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"oncegate/api"
 	"oncegate/certs/certstest"
 	"oncegate/license"
+	"oncegate/verdict"
 )
 
 // reporting has the city answer audit.export from a log of so many records, a minute apart, the oldest first.
@@ -55,7 +57,7 @@ func reportOf(limit int) api.ExportRequest {
 func (c *city) report(q api.ExportRequest) []byte {
 	c.tb.Helper()
 	var file bytes.Buffer
-	mark, err := c.newClient(c.newTrust()).Report(c.tb.Context(), q, &file, ReportMark{}, nil)
+	mark, err := c.newClient(c.newTrust()).Report(c.tb.Context(), q, &file, verdict.ReportMark{}, nil)
 	c.must(err)
 	if !mark.Done() || int(mark.Bytes) != file.Len() {
 		c.tb.Fatalf("mark %+v of a file of %d bytes", mark, file.Len())
@@ -63,7 +65,7 @@ func (c *city) report(q api.ExportRequest) []byte {
 	return file.Bytes()
 }
 
-func (c *city) verifyReport(file []byte) Verified {
+func (c *city) verifyReport(file []byte) verdict.Verified {
 	c.tb.Helper()
 	v, err := c.newTrust().VerifyReport(c.tb.Context(), "report.jsonl", bytes.NewReader(file), nil)
 	c.must(err)
@@ -75,7 +77,7 @@ func TestReport(t *testing.T) {
 	c := newCity(t)
 	c.reporting(35)
 	file := c.report(reportOf(10))
-	if v := c.verifyReport(file); v.Err() != nil || v.Kind != Report || !IsReport(file) || !strings.Contains(v.Says.En, "35 records on 4 pages") {
+	if v := c.verifyReport(file); v.Err() != nil || v.Kind != verdict.Report || !verdict.IsReport(file) || !strings.Contains(v.Says.En, "35 records on 4 pages") {
 		t.Fatalf("%v: %+v", v.Err(), v)
 	}
 	c.reporting(35, func(a *api.ExportAnswer) { a.Asked.Matter = "flat" })
@@ -114,33 +116,33 @@ func TestReport(t *testing.T) {
 		step string
 		want api.Verdict
 	}{
-		"first page gone":        {join(p[1:]...), StepReportComplete, api.VerdictRefuted},
-		"middle page gone":       {join(p[0], p[2], p[3]), StepReportChain, api.VerdictRefuted},
-		"last page gone":         {join(p[0], p[1], p[2]), StepReportComplete, api.VerdictNotProven},
-		"pages swapped":          {join(p[0], p[2], p[1], p[3]), StepReportChain, api.VerdictRefuted},
-		"page twice":             {join(p[0], p[1], p[1], p[2], p[3]), StepReportChain, api.VerdictRefuted},
-		"page after the end":     {join(p[0], p[1], p[2], p[3], p[3]), StepReportChain, api.VerdictRefuted},
-		"page of other question": {join(p[0], other[1], p[2], p[3]), StepReportQuestion, api.VerdictRefuted},
-		"end of another report":  {join(p[0], p[1], shorter[1]), StepReportChain, api.VerdictRefuted},
-		"a record changed":       {join(p[0], spoilt, p[2], p[3]), StepReportPages, api.VerdictRefuted},
-		"a record passed before": {passed, StepReportRecords, api.VerdictRefuted},
-		"cut off":                {file[:len(file)-9], StepReportForm, api.VerdictRefuted},
-		"other lines":            {join(p[0], []byte("{}\n"), p[1]), StepReportForm, api.VerdictRefuted},
-		"index behind":           {behind, StepReportComplete, api.VerdictNotProven},
-		"a record twice":         {twice, StepReportRecords, api.VerdictRefuted},
-		"outside the period":     {outside, StepReportRecords, api.VerdictRefuted},
-		"cursor leaps":           {short, StepReportRecords, api.VerdictRefuted},
+		"first page gone":        {join(p[1:]...), verdict.StepReportComplete, api.VerdictRefuted},
+		"middle page gone":       {join(p[0], p[2], p[3]), verdict.StepReportChain, api.VerdictRefuted},
+		"last page gone":         {join(p[0], p[1], p[2]), verdict.StepReportComplete, api.VerdictNotProven},
+		"pages swapped":          {join(p[0], p[2], p[1], p[3]), verdict.StepReportChain, api.VerdictRefuted},
+		"page twice":             {join(p[0], p[1], p[1], p[2], p[3]), verdict.StepReportChain, api.VerdictRefuted},
+		"page after the end":     {join(p[0], p[1], p[2], p[3], p[3]), verdict.StepReportChain, api.VerdictRefuted},
+		"page of other question": {join(p[0], other[1], p[2], p[3]), verdict.StepReportQuestion, api.VerdictRefuted},
+		"end of another report":  {join(p[0], p[1], shorter[1]), verdict.StepReportChain, api.VerdictRefuted},
+		"a record changed":       {join(p[0], spoilt, p[2], p[3]), verdict.StepReportPages, api.VerdictRefuted},
+		"a record passed before": {passed, verdict.StepReportRecords, api.VerdictRefuted},
+		"cut off":                {file[:len(file)-9], verdict.StepReportForm, api.VerdictRefuted},
+		"other lines":            {join(p[0], []byte("{}\n"), p[1]), verdict.StepReportForm, api.VerdictRefuted},
+		"index behind":           {behind, verdict.StepReportComplete, api.VerdictNotProven},
+		"a record twice":         {twice, verdict.StepReportRecords, api.VerdictRefuted},
+		"outside the period":     {outside, verdict.StepReportRecords, api.VerdictRefuted},
+		"cursor leaps":           {short, verdict.StepReportRecords, api.VerdictRefuted},
 	} {
 		v := c.verifyReport(test.file)
-		if s := stepIn(v.Steps, test.step); v.Verdict != test.want || s.State == license.OK || s.State == "" {
+		if s := stepOf(v, test.step); v.Verdict != test.want || s.State == license.OK || s.State == "" {
 			t.Errorf("%s: %s, %+v", name, v.Verdict, v.Steps)
 		}
 	}
-	if IsReport(p[0]) || IsReport([]byte("{\n{")) || IsReport(nil) {
+	if verdict.IsReport(p[0]) || verdict.IsReport([]byte("{\n{")) || verdict.IsReport(nil) {
 		t.Error("one answer is taken for a report")
 	}
 	// Among other artefacts it is recognised, and nothing is said of it.
-	if v := c.newTrust().Verify(Artefact{"report", file})[0]; v.Kind != Report || v.Verdict != api.VerdictNotProven {
+	if v := c.newTrust().Verify(verdict.Artefact{Name: "report", Data: file})[0]; v.Kind != verdict.Report || v.Verdict != api.VerdictNotProven {
 		t.Errorf("as one artefact of several: %s, %s", v.Kind, v.Verdict)
 	}
 }
@@ -154,7 +156,7 @@ func TestReportResumes(t *testing.T) {
 	for cut := range lines[:4] {
 		file := bytes.Join(lines[:cut], nil)
 		begun := len(file)
-		mark, err := ReadReport(bytes.NewReader(append(file, lines[cut][:len(lines[cut])/2]...))) // with half a line
+		mark, err := verdict.ReadReport(bytes.NewReader(append(file, lines[cut][:len(lines[cut])/2]...))) // with half a line
 		if err != nil || int(mark.Bytes) != begun || mark.Pages != cut {
 			t.Fatalf("read %+v, %v", mark, err)
 		}
@@ -166,7 +168,7 @@ func TestReportResumes(t *testing.T) {
 			t.Errorf("resumed after %d pages: %v", cut, v.Err())
 		}
 	}
-	mark, err := ReadReport(bytes.NewReader(lines[0]))
+	mark, err := verdict.ReadReport(bytes.NewReader(lines[0]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,12 +177,12 @@ func TestReportResumes(t *testing.T) {
 	if _, err := client.Report(t.Context(), q, io.Discard, mark, nil); !errors.Is(err, errOtherReport) {
 		t.Errorf("another question: %v", err)
 	}
-	if _, err := ReadReport(strings.NewReader("{}\n")); err == nil {
+	if _, err := verdict.ReadReport(strings.NewReader("{}\n")); err == nil {
 		t.Error("what is no report was read as one")
 	}
 	// An error leaves the mark where the last whole page ended.
 	full := &limited{pages: 2}
-	if mark, err := client.Report(t.Context(), reportOf(10), full, ReportMark{}, nil); err == nil || mark.Pages != 2 {
+	if mark, err := client.Report(t.Context(), reportOf(10), full, verdict.ReportMark{}, nil); err == nil || mark.Pages != 2 {
 		t.Errorf("a full disk: %+v, %v", mark, err)
 	}
 }
@@ -207,7 +209,7 @@ func TestReportMemory(t *testing.T) {
 	c.must(err)
 	defer file.Close()
 	var early, late uint64
-	watch := func(m ReportMark) {
+	watch := func(m verdict.ReportMark) {
 		if m.Pages%10 != 0 {
 			return
 		}
@@ -219,7 +221,7 @@ func TestReportMemory(t *testing.T) {
 		}
 		late = stats.HeapAlloc
 	}
-	mark, err := c.newClient(c.newTrust()).Report(t.Context(), reportOf(0), file, ReportMark{}, watch)
+	mark, err := c.newClient(c.newTrust()).Report(t.Context(), reportOf(0), file, verdict.ReportMark{}, watch)
 	c.must(err)
 	t.Logf("written %d records, %d MiB; heap %d KiB after 20 pages, %d KiB at the end", mark.Records, mark.Bytes>>20, early>>10, late>>10)
 	if mark.Records != records || late > early+4<<20 {
@@ -240,4 +242,13 @@ func (c *city) exported(body []byte) api.ExportAnswer {
 	var q api.ExportRequest
 	c.must(json.Unmarshal(body, &q))
 	return c.exports(q)
+}
+
+// stepOf is a step of a name; the zero Step where it was not taken.
+func stepOf(v verdict.Verified, name string) license.Step {
+	i := slices.IndexFunc(v.Steps, func(s license.Step) bool { return s.Name == name })
+	if i < 0 {
+		return license.Step{}
+	}
+	return v.Steps[i]
 }

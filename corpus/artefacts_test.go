@@ -12,8 +12,8 @@ import (
 	"testing"
 
 	"oncegate/api"
-	"oncegate/client"
 	"oncegate/license"
+	"oncegate/verdict"
 )
 
 const (
@@ -32,13 +32,13 @@ const (
 type finding struct {
 	artefact string // trust folder/set/file
 	sitting  string // alone, together or everything
-	kind     client.Kind
+	kind     verdict.Kind
 	verdict  string
 	steps    []license.Step
 }
 
 // verdictOf is what verification says of the artefact as a whole.
-func verdictOf(v client.Verified) string {
+func verdictOf(v verdict.Verified) string {
 	if v.Supports {
 		return "supports"
 	}
@@ -74,12 +74,12 @@ func (v version) verified(t *testing.T) (all []finding) {
 }
 
 // artefacts are those of one set, which belong together. Licenses and documents in an answer stand beside it as their own.
-func (v version) artefacts(t *testing.T, name, set string) (list []client.Artefact) {
+func (v version) artefacts(t *testing.T, name, set string) (list []verdict.Artefact) {
 	t.Helper()
 	all := files(t, v.path("artefacts", name, set))
 	released(t, all)
 	for _, file := range sorted(all) {
-		list = append(list, client.Artefact{Name: path.Join(name, set, file), Data: all[file]})
+		list = append(list, verdict.Artefact{Name: path.Join(name, set, file), Data: all[file]})
 	}
 	return list
 }
@@ -111,7 +111,7 @@ func released(t *testing.T, all map[string][]byte) {
 	}
 }
 
-func found(sitting string, verified []client.Verified) (all []finding) {
+func found(sitting string, verified []verdict.Verified) (all []finding) {
 	for _, v := range verified {
 		all = append(all, finding{v.Name, sitting, v.Kind, verdictOf(v), v.Steps})
 	}
@@ -192,20 +192,20 @@ func stricter(was, is finding) (changes []string) {
 // TestStricter holds the comparison itself.
 func TestStricter(t *testing.T) {
 	t.Parallel()
-	was := finding{"a", alone, client.License, "holds", []license.Step{{Name: "x", State: license.OK}, {Name: "y", State: license.NotCheckable}, {Name: "z", State: license.Failed}}}
+	was := finding{"a", alone, verdict.License, "holds", []license.Step{{Name: "x", State: license.OK}, {Name: "y", State: license.NotCheckable}, {Name: "z", State: license.Failed}}}
 	step := func(name string, state license.StepState) license.Step { return license.Step{Name: name, State: state} }
 	for _, x := range []struct {
 		is   finding
 		want string
 	}{
 		{was, ""},
-		{finding{"a", alone, client.License, "holds", []license.Step{step("x", license.OK), step("y", license.OK), step("z", license.NotCheckable)}}, ""},
-		{finding{"a", alone, client.License, "holds", []license.Step{step("x", license.OK), step("new", license.OK), step("newer", license.NotCheckable)}}, ""},
-		{finding{"a", alone, client.Body, "fails", was.steps}, "kind license -> body; verdict holds -> fails"},
-		{finding{"a", alone, client.License, "holds", []license.Step{step("y", license.NotCheckable)}}, "x ok -> absent"},
-		{finding{"a", alone, client.License, "holds", []license.Step{step("x", license.NotCheckable)}}, "x ok -> not-checkable"},
-		{finding{"a", alone, client.License, "holds", []license.Step{step("x", license.OK), step("x", license.Failed)}}, "x ok -> failed"},
-		{finding{"a", alone, client.License, "holds", []license.Step{step("x", license.OK), step("y", license.Failed), step("new", license.Failed)}}, "new absent -> failed; y not-checkable -> failed"},
+		{finding{"a", alone, verdict.License, "holds", []license.Step{step("x", license.OK), step("y", license.OK), step("z", license.NotCheckable)}}, ""},
+		{finding{"a", alone, verdict.License, "holds", []license.Step{step("x", license.OK), step("new", license.OK), step("newer", license.NotCheckable)}}, ""},
+		{finding{"a", alone, verdict.Body, "fails", was.steps}, "kind license -> body; verdict holds -> fails"},
+		{finding{"a", alone, verdict.License, "holds", []license.Step{step("y", license.NotCheckable)}}, "x ok -> absent"},
+		{finding{"a", alone, verdict.License, "holds", []license.Step{step("x", license.NotCheckable)}}, "x ok -> not-checkable"},
+		{finding{"a", alone, verdict.License, "holds", []license.Step{step("x", license.OK), step("x", license.Failed)}}, "x ok -> failed"},
+		{finding{"a", alone, verdict.License, "holds", []license.Step{step("x", license.OK), step("y", license.Failed), step("new", license.Failed)}}, "new absent -> failed; y not-checkable -> failed"},
 	} {
 		if got := strings.Join(stricter(was, x.is), "; "); got != x.want {
 			t.Errorf("%q, want %q", got, x.want)
@@ -264,7 +264,7 @@ func readExpected(t *testing.T, v version) map[string]finding {
 			all[name] = f
 		case len(words) == 4 && rank(words[3]) >= 0:
 			name = words[0] + " " + words[1]
-			all[name] = finding{artefact: words[0], sitting: words[1], kind: client.Kind(words[2]), verdict: words[3]}
+			all[name] = finding{artefact: words[0], sitting: words[1], kind: verdict.Kind(words[2]), verdict: words[3]}
 		default:
 			t.Fatalf("%s: %q cannot be read", expectedFile, line)
 		}

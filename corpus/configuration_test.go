@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"oncegate/client"
 	"oncegate/node"
+	"oncegate/verdict"
 )
 
 // everythingFile stands beside the main file of the SQLite gateway: the same with every member that a configuration can have. The
@@ -52,7 +52,7 @@ func TestTrust(t *testing.T) {
 		for _, name := range folders(t, v.path("trust")) {
 			v.trust(t, name)
 		}
-		config, err := client.ReadTrust(v.path("trust", everything, node.TrustFile))
+		config, err := verdict.ReadTrust(v.path("trust", everything, node.TrustFile))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestTrust(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(again, node.TrustFile)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := client.ReadTrust(filepath.Join(again, node.TrustFile)); err != nil {
+		if _, err := verdict.ReadTrust(filepath.Join(again, node.TrustFile)); err != nil {
 			t.Error(err)
 		}
 	})

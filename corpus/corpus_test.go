@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"oncegate/client"
 	"oncegate/node"
+	"oncegate/verdict"
 )
 
 const (
@@ -82,14 +82,14 @@ func (v version) unpack(t *testing.T, folders ...string) string {
 }
 
 // trust is a folder of trust as of the moment at which the version was made.
-func (v version) trust(t *testing.T, name string) *client.Trust {
+func (v version) trust(t *testing.T, name string) *verdict.Trust {
 	t.Helper()
-	config, err := client.ReadTrust(v.path("trust", name, node.TrustFile))
+	config, err := verdict.ReadTrust(v.path("trust", name, node.TrustFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	config.Now = func() time.Time { return v.Made }
-	trust, err := client.NewTrust(config)
+	trust, err := verdict.NewTrust(config)
 	if err != nil {
 		t.Fatal(err)
 	}

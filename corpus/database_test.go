@@ -19,9 +19,9 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
-	"oncegate/client"
 	"oncegate/node"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 const (
@@ -183,7 +183,7 @@ func (v version) records(t *testing.T, s *site, size uint64) {
 		}
 		data, err := json.Marshal(a.Answer.Receipt)
 		s.must(err)
-		if found := s.trust.Verify(client.Artefact{Name: fmt.Sprint("record ", index), Data: data})[0]; found.Kind != client.Receipt || client.Failure(found.Steps) != nil {
+		if found := s.trust.Verify(verdict.Artefact{Name: fmt.Sprint("record ", index), Data: data})[0]; found.Kind != verdict.Receipt || verdict.Failure(found.Steps) != nil {
 			t.Errorf("%s (%s): %+v", found.Name, found.Kind, found.Steps)
 		}
 		if _, err := audits.Evidence(t.Context(), index, api.EvidenceRequest{Why: "corpus", Persons: true, Request: true}); err != nil {
@@ -297,8 +297,8 @@ func (s *site) appends(c api.HolderID) {
 	s.must(err)
 	a, err := s.as(food).Query(ctx, api.QueryRequest{LicenseType: businessType, Holder: c, Purpose: api.Purpose{Case: no, Material: businessType}})
 	s.must(err)
-	for _, v := range s.trust.Verify(client.Artefact{Name: "answer", Data: a.Raw}, client.Artefact{Name: "license", Data: []byte(a.Answer.Licenses[0].License)}) {
-		if err := client.Failure(v.Steps); err != nil {
+	for _, v := range s.trust.Verify(verdict.Artefact{Name: "answer", Data: a.Raw}, verdict.Artefact{Name: "license", Data: []byte(a.Answer.Licenses[0].License)}) {
+		if err := verdict.Failure(v.Steps); err != nil {
 			s.t.Errorf("a new %s: %v", v.Name, err)
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"oncegate/license"
 	"oncegate/node"
 	"oncegate/store"
+	"oncegate/verdict"
 )
 
 // A site is a running gateway and those who call it.
@@ -34,7 +35,7 @@ type site struct {
 	now     func() time.Time
 	setup   *node.Setup
 	callers *keystore.Store
-	trust   *client.Trust
+	trust   *verdict.Trust
 	wire    *wire
 }
 

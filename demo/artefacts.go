@@ -12,8 +12,8 @@ import (
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
 	"oncegate/certs/sdjwt"
-	"oncegate/client"
 	"oncegate/node"
+	"oncegate/verdict"
 )
 
 // file writes DIR/artefacts, all of one run, and verifies every one of them against the others. It returns how many steps
@@ -35,7 +35,7 @@ func (s *story) file(ctx context.Context, auditor caller, report []byte) (held i
 	if err != nil {
 		return 0, err
 	}
-	all := []client.Artefact{
+	all := []verdict.Artefact{
 		{Name: "license.sdjwt", Data: []byte(presentation + "\n")},
 		{Name: "answer.json", Data: s.food.raw},
 		{Name: "request.jwt", Data: []byte(s.food.token)},
@@ -50,7 +50,7 @@ func (s *story) file(ctx context.Context, auditor caller, report []byte) (held i
 		if err != nil {
 			return 0, err
 		}
-		all = append(all, client.Artefact{Name: name, Data: data})
+		all = append(all, verdict.Artefact{Name: name, Data: data})
 	}
 	papers, err := s.papers(ctx, presentation)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"oncegate/api"
-	"oncegate/client"
+	"oncegate/verdict"
 )
 
 // auditing is step 6: the auditor finds steps 1 and 4, verifies their receipts offline, sees the reuse rate, and files a
@@ -76,7 +76,7 @@ func (s *scene) receipts(ctx context.Context, auditor caller) error {
 		if err != nil {
 			return err
 		}
-		held, err := s.proven(client.Artefact{Name: fmt.Sprintf("receipt of entry %d", index), Data: data})
+		held, err := s.proven(verdict.Artefact{Name: fmt.Sprintf("receipt of entry %d", index), Data: data})
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/client"
+	"oncegate/verdict"
 )
 
 // foodShop is step 1: two materials, both reused from their sources, the role of one confirmed by the other.
@@ -51,9 +52,9 @@ func (s *scene) roleConfirmed(a *client.Answered[api.CheckAnswer]) error {
 // proofOf verifies the answer offline, together with the call it answers.
 func (s *scene) proofOf(a *client.Answered[api.CheckAnswer]) error {
 	held, err := s.proven(
-		client.Artefact{Name: "answer.json", Data: s.food.raw},
-		client.Artefact{Name: "request.jwt", Data: []byte(s.food.token)},
-		client.Artefact{Name: "request.body", Data: s.food.body},
+		verdict.Artefact{Name: "answer.json", Data: s.food.raw},
+		verdict.Artefact{Name: "request.jwt", Data: []byte(s.food.token)},
+		verdict.Artefact{Name: "request.body", Data: s.food.body},
 	)
 	if err != nil {
 		return err

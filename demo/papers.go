@@ -13,8 +13,8 @@ import (
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
 	"oncegate/certs/timestamp"
-	"oncegate/client"
 	"oncegate/node"
+	"oncegate/verdict"
 )
 
 // annotatedCopy asks for the food company's license in the document form, for this case.
@@ -37,7 +37,7 @@ func (s *scene) annotatedCopy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	held, err := s.proven(client.Artefact{Name: "annotated.ofd", Data: s.food.copied})
+	held, err := s.proven(verdict.Artefact{Name: "annotated.ofd", Data: s.food.copied})
 	if err != nil {
 		return err
 	}
@@ -65,10 +65,10 @@ func fileOf(d api.LicenseDocument) ([]byte, error) {
 
 // papers are the artefacts around the document form: the food company's license as its own department draws it, the copy of
 // step 1, the seal, the time stamp in its signature, and what says whether license and certificates still stand.
-func (s *story) papers(ctx context.Context, presentation string) (all []client.Artefact, err error) {
+func (s *story) papers(ctx context.Context, presentation string) (all []verdict.Artefact, err error) {
 	add := func(name string, data []byte, err2 error) {
 		if err = errors.Join(err, err2); err == nil {
-			all = append(all, client.Artefact{Name: name, Data: data})
+			all = append(all, verdict.Artefact{Name: name, Data: data})
 		}
 	}
 	add("annotated.ofd", s.food.copied, nil)
@@ -153,7 +153,7 @@ func (s *story) revocationLists(ctx context.Context) (own, root []byte, err erro
 }
 
 // keepFile writes one artefact.
-func (s *story) keepFile(a client.Artefact) error {
+func (s *story) keepFile(a verdict.Artefact) error {
 	if err := os.WriteFile(s.path("artefacts", a.Name), a.Data, 0o600); err != nil {
 		return fmt.Errorf("write artefact: %w", err)
 	}

@@ -13,8 +13,8 @@ import (
 	"oncegate/api"
 	"oncegate/certs/jws"
 	"oncegate/certs/sdjwt"
-	"oncegate/client"
 	"oncegate/license"
+	"oncegate/verdict"
 )
 
 // revocation is step 5: what market regulation revokes is lapsed in the next check, and the copy that was signed before is
@@ -58,7 +58,7 @@ func (s *scene) worthless(ctx context.Context, presentation string) error {
 	if err != nil {
 		return err
 	}
-	verified := s.trust.Verify(client.Artefact{Name: "license", Data: []byte(presentation)}, client.Artefact{Name: "status list", Data: list})
+	verified := s.trust.Verify(verdict.Artefact{Name: "license", Data: []byte(presentation)}, verdict.Artefact{Name: "status list", Data: list})
 	revoked := slices.ContainsFunc(verified[0].Steps, func(step license.Step) bool { return step.Name == "status" && step.State == license.Failed })
 	s.hold(revoked && verified[1].Err() == nil, "此前签发的副本也经不起公开状态列表的核对", "the copy signed before fails too, held against the public status list (状态列表)")
 	return nil

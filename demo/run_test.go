@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/api"
-	"oncegate/client"
 	"oncegate/node"
+	"oncegate/verdict"
 )
 
 // The story as machines ask for it: exactly one document of the agreed form, and everything held.
@@ -61,11 +61,11 @@ func TestJSON(t *testing.T) {
 // fails.
 func keptArtefacts(t *testing.T, dir string) {
 	t.Helper()
-	trust, err := client.LoadTrust(dir + "/trust/" + node.TrustFile)
+	trust, err := verdict.LoadTrust(dir + "/trust/" + node.TrustFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []client.Artefact
+	var all []verdict.Artefact
 	for _, name := range []string{
 		"license.sdjwt", "answer.json", "checkpoint", "log.sm2.pub.pem", "log.ed25519.pub", "issuer.cert.pem", "ca.cert.pem", "request.jwt", "request.body", "report.json",
 		"license.ofd", "annotated.ofd", "license.pdf", "license.pdf.answer.json", "license.png", "license.png.answer.json", "seal.esl", "status-list.jwt", "crl.pem", "crl-root.pem", "timestamp.tsr",
@@ -75,13 +75,13 @@ func keptArtefacts(t *testing.T, dir string) {
 			t.Error(err)
 			continue
 		}
-		all = append(all, client.Artefact{Name: name, Data: data})
+		all = append(all, verdict.Artefact{Name: name, Data: data})
 	}
 	if entries, _ := os.ReadDir(dir + "/artefacts"); len(entries) != len(all) {
 		t.Errorf("%d artefacts, want %d", len(entries), len(all))
 	}
 	for _, v := range trust.Verify(all...) {
-		if v.Err() != nil || v.Kind == client.Unknown {
+		if v.Err() != nil || v.Kind == verdict.Unknown {
 			t.Errorf("%s (%s): %v", v.Name, v.Kind, v.Err())
 		}
 	}
@@ -98,7 +98,7 @@ func keptArtefacts(t *testing.T, dir string) {
 	for _, name := range []string{
 		"answer.json", "report.json", "request.jwt", "request.body", "checkpoint", "license.ofd", "license.pdf", "license.png", "license.png.answer.json", "annotated.ofd", "seal.esl", "status-list.jwt", "crl.pem", "crl-root.pem", "timestamp.tsr",
 	} {
-		changed := make([]client.Artefact, len(all))
+		changed := make([]verdict.Artefact, len(all))
 		copy(changed, all)
 		for i, a := range changed {
 			if a.Name == name {

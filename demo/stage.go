@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"oncegate/certs/keystore"
-	"oncegate/client"
 	"oncegate/demo/legacy"
 	"oncegate/node"
+	"oncegate/verdict"
 )
 
 // A stage is everything that runs: the city's legacy systems, the gateway, and the keys of those who call it.
@@ -29,7 +29,7 @@ type stage struct {
 	setup   *node.Setup
 	node    *node.Node
 	callers *keystore.Store
-	trust   *client.Trust
+	trust   *verdict.Trust
 	journal *os.File // of the gateway
 
 	stamping string       // host:port of the time-stamping authority
@@ -125,7 +125,7 @@ func (st *stage) openGateway(ctx context.Context) (err error) {
 	if err := st.node.WriteTrust(st.path("trust")); err != nil {
 		return errors.Join(err, st.node.Close())
 	}
-	if st.trust, err = client.LoadTrust(st.path("trust", node.TrustFile)); err != nil {
+	if st.trust, err = verdict.LoadTrust(st.path("trust", node.TrustFile)); err != nil {
 		return errors.Join(err, st.node.Close())
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))

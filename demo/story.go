@@ -12,6 +12,7 @@ import (
 	"oncegate/api"
 	"oncegate/client"
 	"oncegate/license"
+	"oncegate/verdict"
 )
 
 // A story is what the chapters share.
@@ -112,7 +113,7 @@ func met(a api.CheckAnswer) (n int) {
 }
 
 // proven verifies artefacts offline, each against the others, and returns how many steps held.
-func (s *story) proven(artefacts ...client.Artefact) (held int, err error) {
+func (s *story) proven(artefacts ...verdict.Artefact) (held int, err error) {
 	for _, v := range s.trust.Verify(artefacts...) {
 		if err := v.Err(); err != nil {
 			return held, fmt.Errorf("verify %s: %w", v.Name, err)

@@ -10,9 +10,9 @@ import (
 
 	"oncegate/audit"
 	"oncegate/certs/sm"
-	"oncegate/client"
 	"oncegate/node"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 // tampering is step 7: the log is copied, the copy verified, one byte of the clerk's refused query changed, and the copy
@@ -26,7 +26,7 @@ func tampering(ctx context.Context, s *scene) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.proven(client.Artefact{Name: "checkpoint", Data: checkpoint}); err != nil {
+	if _, err := s.proven(verdict.Artefact{Name: "checkpoint", Data: checkpoint}); err != nil {
 		return err
 	}
 	proven, err := tlog.ParseCheckpoint(string(checkpoint))

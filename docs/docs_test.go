@@ -20,8 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/api"
-	"oncegate/client"
 	"oncegate/node"
+	"oncegate/verdict"
 )
 
 // update writes the tables into the documents instead of comparing them: go test ./docs -update
@@ -67,7 +67,7 @@ func TestTables(t *testing.T) {
 func needs(*testing.T) string {
 	var b strings.Builder
 	b.WriteString("| kind | proven needs | may stay open |\n|---|---|---|\n")
-	for _, n := range client.Needs() {
+	for _, n := range verdict.Needs() {
 		name := string(n.Kind)
 		if n.Place != "" {
 			name += ", `" + n.Place + "…`"
@@ -208,7 +208,7 @@ func problems(*testing.T) string {
 // unsent lists the codes that no line of the program names.
 func unsent(t *testing.T) string {
 	var program strings.Builder
-	for _, pattern := range []string{"../api/*.go", "../gateway/*.go", "../certs/token/*.go", "../client/*.go", "../cases/*.go", "../node/*.go", "../license/*.go"} {
+	for _, pattern := range []string{"../api/*.go", "../gateway/*.go", "../certs/token/*.go", "../client/*.go", "../verdict/*.go", "../cases/*.go", "../node/*.go", "../license/*.go"} {
 		names, err := filepath.Glob(pattern)
 		must(t, err)
 		for _, name := range names {

@@ -12,8 +12,8 @@ import (
 	"oncegate/audit"
 	lognote "oncegate/certs/note"
 	"oncegate/certs/sm"
-	"oncegate/client"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 // A Proof says whether everything that was answered is in the log, as it was answered.
@@ -52,7 +52,7 @@ var unrecorded = map[string]bool{"token-replayed": true, "too-many-requests": tr
 type prover struct {
 	proof   Proof
 	trust   audit.Trust
-	whole   *client.Trust
+	whole   *verdict.Trust
 	records map[uint64][sha256.Size]byte // by index, of the receipts
 	twice   map[string]bool              // jti that have an answer
 	seen    map[string]tlog.Checkpoint   // checkpoints of the receipts
@@ -92,7 +92,7 @@ func prove(ctx context.Context, a *answers, trustFile string, log tlog.Reader, c
 }
 
 func newProver(trustFile string) (*prover, error) {
-	config, err := client.ReadTrust(trustFile)
+	config, err := verdict.ReadTrust(trustFile)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func newProver(trustFile string) (*prover, error) {
 		return nil, errors.New("the trust names not one log")
 	}
 	p := &prover{records: map[uint64][sha256.Size]byte{}, twice: map[string]bool{}, seen: map[string]tlog.Checkpoint{}, faults: map[string]*fault{}}
-	if p.whole, err = client.NewTrust(config); err != nil {
+	if p.whole, err = verdict.NewTrust(config); err != nil {
 		return nil, err
 	}
 	l := config.Logs[0]

@@ -13,6 +13,7 @@ import (
 	"oncegate/certs/keystore"
 	"oncegate/certs/sm"
 	"oncegate/client"
+	"oncegate/verdict"
 )
 
 // CallOptions say which gateway is called by hand, as whom and with which key. With Config, what is left empty comes from
@@ -42,7 +43,7 @@ func (o CallOptions) Caller(now func() time.Time) (*client.Client, error) {
 		}
 	}
 	if o.Trust != "" {
-		trust, err := client.LoadTrust(TrustPath(o.Trust))
+		trust, err := verdict.LoadTrust(TrustPath(o.Trust))
 		if err != nil {
 			return nil, err
 		}
@@ -85,7 +86,7 @@ func (o CallOptions) fromConfig(c *client.Config, now func() time.Time) (*Setup,
 	if err != nil {
 		return nil, err
 	}
-	c.Trust, err = client.NewTrust(config)
+	c.Trust, err = verdict.NewTrust(config)
 	return setup, err
 }
 

@@ -13,9 +13,9 @@ import (
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/client"
 	"oncegate/gateway"
 	"oncegate/license"
+	"oncegate/verdict"
 )
 
 // anchors reads whom the gateway believes.
@@ -48,7 +48,7 @@ func (l *loader) anchors() {
 		l.knowsType(fmt.Sprintf("$.trust.issues[%d]", i), issue.Type, issue.TypeCode)
 	}
 	for i, signer := range t.StatusLists {
-		_, err := client.ParseEnd(signer.NotAfter)
+		_, err := verdict.ParseEnd(signer.NotAfter)
 		l.unless(err == nil, fmt.Sprintf("$.trust.status_lists[%d].not_after", i), "%v", err)
 	}
 	for i, w := range t.Witnesses {
@@ -81,8 +81,8 @@ func (l *loader) witness(at, text string) string {
 
 // checkTrust makes a verifier of what the configuration believes, as the start does: what check accepts, serve starts with.
 func (l *loader) checkTrust() {
-	var faults client.Faults
-	if _, err := client.NewTrust(l.setup.believed()); err != nil && !errors.As(err, &faults) {
+	var faults verdict.Faults
+	if _, err := verdict.NewTrust(l.setup.believed()); err != nil && !errors.As(err, &faults) {
 		l.doc.add("$.trust", "%v", err)
 	}
 	for _, f := range faults {
@@ -120,7 +120,7 @@ func (l *loader) evidence(patterns []string) {
 		l.unless(err == nil, at, "is no pattern of file names")
 		for _, name := range names {
 			if data, ok := l.bytes(at, name); ok {
-				l.setup.Evidence = append(l.setup.Evidence, client.Artefact{Name: l.relative(name), Data: data}.Parts()...)
+				l.setup.Evidence = append(l.setup.Evidence, verdict.Artefact{Name: l.relative(name), Data: data}.Parts()...)
 			}
 		}
 	}

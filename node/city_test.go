@@ -19,6 +19,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/client"
+	"oncegate/verdict"
 )
 
 const company = "91379901MA9920002Q" // made up
@@ -174,13 +175,13 @@ func (c *city) serveAs(change func(*Node)) *served {
 }
 
 // trusted is what a verifier of this node believes.
-func (s *served) trusted() *client.Trust {
+func (s *served) trusted() *verdict.Trust {
 	s.t.Helper()
 	dir := s.t.TempDir()
 	if err := s.WriteTrust(dir); err != nil {
 		s.t.Fatal(err)
 	}
-	trust, err := client.LoadTrust(filepath.Join(dir, TrustFile))
+	trust, err := verdict.LoadTrust(filepath.Join(dir, TrustFile))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -11,9 +11,9 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/sdjwt"
 	"oncegate/certs/second"
-	"oncegate/client"
 	"oncegate/license"
 	"oncegate/register"
+	"oncegate/verdict"
 )
 
 // An issuer signs licenses with the departments' keys. Every signature is confirmed by both voices before it leaves.
@@ -63,7 +63,7 @@ func (i *issuer) Issue(ctx context.Context, department string, r register.Issuan
 		return "", "", err
 	}
 	jwt, _, err = sdjwt.Issue(ctx, i.voices.Signer(signer), sdjwt.Issuance{
-		Typ: client.LicenseType, Kid: k.ID, Chain: k.Chain, Always: r.Always, Claims: claims, Digests: r.Digests, Salt: sdjwt.Salts(r.Salt),
+		Typ: verdict.LicenseType, Kid: k.ID, Chain: k.Chain, Always: r.Always, Claims: claims, Digests: r.Digests, Salt: sdjwt.Salts(r.Salt),
 	})
 	return jwt, k.ID, err
 }

@@ -14,11 +14,11 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
-	"oncegate/client"
 	"oncegate/gateway"
 	"oncegate/license"
 	"oncegate/policy"
 	"oncegate/sheet"
+	"oncegate/verdict"
 )
 
 // A Setup is a configuration that was read and checked as a whole: everything that differs between cities. It never changes.
@@ -47,7 +47,7 @@ type Setup struct {
 
 	// What documents of others are verified by.
 	SealAnchors, TimeStampAnchors, Authorities []*pki.Certificate
-	Evidence                                   []client.Artefact
+	Evidence                                   []verdict.Artefact
 
 	// Keys is the keystore; nil where it is not there yet, or could not be opened (KeysErr).
 	Keys    *keystore.Store

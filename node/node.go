@@ -21,11 +21,11 @@ import (
 	lognote "oncegate/certs/note"
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
-	"oncegate/client"
 	"oncegate/gateway"
 	"oncegate/register"
 	"oncegate/store"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 // Options are what a node takes from its program. The zero value is usable.
@@ -59,7 +59,7 @@ type Node struct {
 	recorder *audit.Recorder
 	auditor  *audit.Auditor
 	lists    statusLists
-	seen     *client.SeenLists
+	seen     *verdict.SeenLists
 	gateway  *gateway.Gateway
 	service  *listener
 	admin    *listener
@@ -80,7 +80,7 @@ type running struct {
 	setup    *Setup
 	sources  sources
 	snapshot *gateway.Snapshot
-	trust    *client.Trust
+	trust    *verdict.Trust
 }
 
 // Open reads the configuration, opens everything it names and binds both listeners; Run then serves. The error is Faults if
@@ -260,7 +260,7 @@ func (n *Node) openLog(ctx context.Context, s *Setup) error {
 // openSeen reads which status lists were seen last, so that no older one is believed, also after a restart. The file lies beside
 // the log's mark: outside the database and its backups, which would bring an old one back.
 func (n *Node) openSeen(_ context.Context, s *Setup) (err error) {
-	n.seen, err = client.OpenSeenLists(s.Log.Mark+".status-lists", func(err error) { n.Logger.Error("status list", "error", err.Error()) })
+	n.seen, err = verdict.OpenSeenLists(s.Log.Mark+".status-lists", func(err error) { n.Logger.Error("status list", "error", err.Error()) })
 	return err
 }
 
@@ -330,7 +330,7 @@ func (n *Node) prepare(_ context.Context, s *Setup, was *running) (*running, err
 		return nil, err
 	}
 	config.Seen = n.seen
-	trust, err := client.NewTrust(config)
+	trust, err := verdict.NewTrust(config)
 	if err != nil {
 		return nil, err
 	}

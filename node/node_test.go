@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"oncegate/client"
+	"oncegate/verdict"
 )
 
 // TestRestart follows one license from an empty folder through a restart: made, served, asked for, verified, and verified
@@ -42,7 +42,7 @@ func TestRestart(t *testing.T) {
 	}
 	trust := second.trusted()
 	for _, raw := range [][]byte{answer.Raw, again.Raw, []byte(got.License)} {
-		if v := trust.Verify(client.Artefact{Name: "a", Data: raw})[0]; v.Err() != nil {
+		if v := trust.Verify(verdict.Artefact{Name: "a", Data: raw})[0]; v.Err() != nil {
 			t.Errorf("%s: %v", v.Kind, v.Err())
 		}
 	}

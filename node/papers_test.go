@@ -15,7 +15,7 @@ import (
 	"oncegate/certs/keystore"
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
-	"oncegate/client"
+	"oncegate/verdict"
 )
 
 func (c *city) write(name string, data []byte) {
@@ -91,10 +91,10 @@ func (s *served) picture(no string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	files := []client.Artefact{{Name: "copy.pdf", Data: pdf}, {Name: "answer.json", Data: answer.Raw}}
+	files := []verdict.Artefact{{Name: "copy.pdf", Data: pdf}, {Name: "answer.json", Data: answer.Raw}}
 	for _, want := range []api.Verdict{api.VerdictProven, api.VerdictRefuted} {
 		done := s.trusted().Verify(files...)[0]
-		if done.Kind != client.Picture || len(done.Steps) != 1 || done.Verdict != want {
+		if done.Kind != verdict.Picture || len(done.Steps) != 1 || done.Verdict != want {
 			s.t.Errorf("%s: %s %+v, want %s", done.Kind, done.Verdict, done.Steps, want)
 		}
 		files[0].Data = append(bytes.Clone(pdf), '\n') // a changed one beside its true answer

@@ -17,9 +17,9 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
-	"oncegate/client"
 	"oncegate/store"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 // PrepareOptions are how an installation is made. The zero value is usable.
@@ -202,7 +202,7 @@ func (m *maker) revocations(ctx context.Context) error {
 		return err == nil && match
 	})
 	if old, err := os.ReadFile(m.lists); err == nil {
-		parts := client.Artefact{Data: old}.Parts()
+		parts := verdict.Artefact{Data: old}.Parts()
 		list, err := revocation.ParseList(parts[0].Data)
 		wanted = wanted && err == nil && m.options.Now().After(list.This.Add(ListValid/2))
 	}

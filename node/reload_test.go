@@ -13,6 +13,7 @@ import (
 	"oncegate/audit"
 	"oncegate/certs/keystore"
 	"oncegate/client"
+	"oncegate/verdict"
 )
 
 // released are the fields that a query gets.
@@ -197,7 +198,7 @@ func TestKeysRotateWhileServing(t *testing.T) {
 	}
 	trust := s.trusted()
 	for _, raw := range [][]byte{first.Raw, second.Raw} {
-		if v := trust.Verify(client.Artefact{Name: "a", Data: raw})[0]; v.Err() != nil {
+		if v := trust.Verify(verdict.Artefact{Name: "a", Data: raw})[0]; v.Err() != nil {
 			t.Errorf("%s: %v", v.Kind, v.Err())
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"oncegate/api"
 	"oncegate/client"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 const slowSource = `
@@ -199,7 +200,7 @@ func TestOldEvidenceIsErased(t *testing.T) {
 	if err != nil || e.Request != nil || e.Operator != "" {
 		t.Fatalf("after: %+v, %v", e, err)
 	}
-	if v := s.trusted().Verify(client.Artefact{Name: "a", Data: answer.Raw})[0]; v.Err() != nil {
+	if v := s.trusted().Verify(verdict.Artefact{Name: "a", Data: answer.Raw})[0]; v.Err() != nil {
 		t.Errorf("the answer does not verify any more: %v", v.Err())
 	}
 }

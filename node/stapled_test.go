@@ -9,8 +9,8 @@ import (
 	"oncegate/api"
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
-	"oncegate/client"
 	"oncegate/license"
+	"oncegate/verdict"
 )
 
 // lists signs what the installation's authority has revoked and puts it where the configuration looks for it.
@@ -93,11 +93,11 @@ func revocationOf(t *testing.T, c *city, d api.LicenseDocument) license.Step {
 		t.Fatal(err)
 	}
 	config.Evidence = nil
-	trust, err := client.NewTrust(config)
+	trust, err := verdict.NewTrust(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	verified := trust.Verify(client.Artefact{Name: "copy.ofd", Data: pkg})[0]
+	verified := trust.Verify(verdict.Artefact{Name: "copy.ofd", Data: pkg})[0]
 	for _, step := range verified.Steps {
 		if strings.HasSuffix(step.Name, "revocation") {
 			return step

@@ -23,18 +23,18 @@ import (
 	lognote "oncegate/certs/note"
 	"oncegate/certs/sm"
 	"oncegate/certs/token"
-	"oncegate/client"
 	"oncegate/license"
 	"oncegate/store"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 // StateOptions are how VerifyState goes about it. The zero value is usable.
 type StateOptions struct {
 	// Trust is what is believed of the logs that it names, nil for none; of others the keystore's keys are.
-	Trust *client.Trust
+	Trust *verdict.Trust
 	// Filed is a checkpoint, receipt or answer that somebody filed: the log must extend it. The zero value is none.
-	Filed client.Artefact
+	Filed verdict.Artefact
 	// Database is a copy of the SQLite database that is verified in its place; empty: the configured one.
 	Database string
 
@@ -218,7 +218,7 @@ func (v *stateVerifier) log(ctx context.Context, logs []store.KeptLog, i int) er
 	var is tlog.Checkpoint
 	if known {
 		var steps []license.Step
-		if is, steps, err = trust.VerifyLog(ctx, l.Reader, l.Head.Checkpoint, progress); err != nil && !errors.Is(err, client.ErrUnproven) {
+		if is, steps, err = trust.VerifyLog(ctx, l.Reader, l.Head.Checkpoint, progress); err != nil && !errors.Is(err, verdict.ErrUnproven) {
 			return err
 		}
 		add(steps...)
@@ -258,7 +258,7 @@ func (v *stateVerifier) log(ctx context.Context, logs []store.KeptLog, i int) er
 		return nil
 	}
 	_, _, steps, err := trust.VerifyExtends(ctx, l.Reader, l.Head.Checkpoint, v.options.Filed)
-	if err != nil && !errors.Is(err, client.ErrUnproven) {
+	if err != nil && !errors.Is(err, verdict.ErrUnproven) {
 		return err
 	}
 	for _, s := range steps {
@@ -266,7 +266,7 @@ func (v *stateVerifier) log(ctx context.Context, logs []store.KeptLog, i int) er
 			add(s)
 		}
 	}
-	if err != nil && client.Failure(steps) == nil {
+	if err != nil && verdict.Failure(steps) == nil {
 		add(license.Step{Name: "log-extends-filed", State: license.NotCheckable, Reason: err.Error()})
 	}
 	return nil
@@ -295,7 +295,7 @@ func (v *stateVerifier) extended(ctx context.Context, logs []store.KeptLog, i in
 
 // trustOf is what is believed of a log: the trust that was brought along, if it names the log, or the keystore's keys. known is false where
 // no key there signed the checkpoint, and the log is one from before a recovery, whose keys may be gone.
-func (v *stateVerifier) trustOf(origin, checkpoint string, last bool) (trust *client.Trust, known bool, err error) {
+func (v *stateVerifier) trustOf(origin, checkpoint string, last bool) (trust *verdict.Trust, known bool, err error) {
 	if v.options.Trust != nil && slices.Contains(v.options.Trust.Origins(), origin) {
 		return v.options.Trust, true, nil
 	}
@@ -329,8 +329,8 @@ func (v *stateVerifier) trustOf(origin, checkpoint string, last bool) (trust *cl
 			}
 		}
 	}
-	config.Logs = []client.Log{own}
-	trust, err = client.NewTrust(config)
+	config.Logs = []verdict.Log{own}
+	trust, err = verdict.NewTrust(config)
 	return trust, true, err
 }
 

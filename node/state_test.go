@@ -12,9 +12,9 @@ import (
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/certs/keystore"
-	"oncegate/client"
 	"oncegate/license"
 	"oncegate/store"
+	"oncegate/verdict"
 )
 
 // verified verifies the state of a stopped installation and holds the verdict against the one that must come out.
@@ -81,7 +81,7 @@ func TestState(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
-	filed := client.Artefact{Name: "answer", Data: answer.Raw}
+	filed := verdict.Artefact{Name: "answer", Data: answer.Raw}
 	got := c.verified(StateOptions{Filed: filed, Trust: trust}, api.VerdictProven)
 	if stepOf(got, "log-extends-filed") != license.OK {
 		t.Errorf("the filed answer: %+v", got.Steps)

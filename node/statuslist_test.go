@@ -16,9 +16,9 @@ import (
 
 	"oncegate/api"
 	"oncegate/certs/statuslist"
-	"oncegate/client"
 	"oncegate/license"
 	"oncegate/register"
+	"oncegate/verdict"
 )
 
 // A placed is where a license's status stands.
@@ -104,15 +104,15 @@ func (f fetched) status(t *testing.T, p placed) license.Status {
 }
 
 // judged is the named step of verifying a license with a status list at a moment.
-func judged(t *testing.T, trust client.TrustConfig, at time.Time, compact, list string) map[string]license.StepState {
+func judged(t *testing.T, trust verdict.TrustConfig, at time.Time, compact, list string) map[string]license.StepState {
 	t.Helper()
 	trust.Now = func() time.Time { return at }
-	believed, err := client.NewTrust(trust)
+	believed, err := verdict.NewTrust(trust)
 	if err != nil {
 		t.Fatal(err)
 	}
 	states := map[string]license.StepState{}
-	for _, v := range believed.Verify(client.Artefact{Name: "license", Data: []byte(compact)}, client.Artefact{Name: "list", Data: []byte(list)}) {
+	for _, v := range believed.Verify(verdict.Artefact{Name: "license", Data: []byte(compact)}, verdict.Artefact{Name: "list", Data: []byte(list)}) {
 		for _, s := range v.Steps {
 			if known, twice := states[s.Name]; !twice || known == license.OK {
 				states[s.Name] = s.State
@@ -182,7 +182,7 @@ func TestRevocationSeen(t *testing.T) {
 	if err := s.WriteTrust(dir); err != nil {
 		t.Fatal(err)
 	}
-	trust, err := client.ReadTrust(filepath.Join(dir, TrustFile))
+	trust, err := verdict.ReadTrust(filepath.Join(dir, TrustFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,14 +15,14 @@ import (
 
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/client"
+	"oncegate/verdict"
 )
 
 func publicOf(k ed25519.PrivateKey) ed25519.PublicKey { return k.Public().(ed25519.PublicKey) }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// trustFile is trust.json (design 5.2); client.LoadTrust reads it. File names are relative to it.
+// trustFile is trust.json (design 5.2); verdict.LoadTrust reads it. File names are relative to it.
 type trustFile struct {
 	Logs         []trustLog         `json:"logs"`
 	Anchors      []string           `json:"anchors"`
@@ -122,7 +122,7 @@ func (s *Setup) writeTrust(dir string) error {
 	out.TimeStampAnchors = w.certificates("timestamp-ca", s.TimeStampAnchors)
 	out.Authorities = w.certificates("authority", t.Authorities)
 	for i, e := range s.Evidence {
-		w.file(fmt.Sprintf("%s/%d-%s", client.EvidenceDir, i+1, filepath.Base(e.Name)), e.Data)
+		w.file(fmt.Sprintf("%s/%d-%s", verdict.EvidenceDir, i+1, filepath.Base(e.Name)), e.Data)
 	}
 	for _, c := range t.Callers {
 		out.Callers = append(out.Callers, trustCaller{c.System, c.KeyID, w.key("callers/"+c.System+"."+c.KeyID+".pub.pem", c.Key)})
@@ -213,7 +213,7 @@ func replaceFile(path string, data []byte, mode os.FileMode) error {
 }
 
 // TrustOf is what a gateway believes of itself, from its configuration: on its own machine only.
-func TrustOf(config string, now func() time.Time) (*client.Trust, error) {
+func TrustOf(config string, now func() time.Time) (*verdict.Trust, error) {
 	if now == nil {
 		now = time.Now
 	}
@@ -228,5 +228,5 @@ func TrustOf(config string, now func() time.Time) (*client.Trust, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.NewTrust(t)
+	return verdict.NewTrust(t)
 }

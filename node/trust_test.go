@@ -19,8 +19,8 @@ import (
 	"oncegate/certs/keystore"
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
-	"oncegate/client"
 	"oncegate/license"
+	"oncegate/verdict"
 )
 
 // witnessKey is a witness's key as C2SP has it, and a function that co-signs a checkpoint with it.
@@ -68,17 +68,17 @@ func TestTrustAsConfigured(t *testing.T) {
 	if err := s.WriteTrust(dir); err != nil {
 		t.Fatal(err)
 	}
-	read, err := client.ReadTrust(filepath.Join(dir, TrustFile))
+	read, err := verdict.ReadTrust(filepath.Join(dir, TrustFile))
 	if err != nil {
 		t.Fatal(err)
 	}
 	end := time.Date(2099, 12, 31, 23, 59, 59, 0, time.UTC)
 	for name, pair := range map[string][2]any{
 		"witnesses":   {read.Witnesses, []string{one, two}},
-		"delegations": {read.Delegations, []client.Delegation{{Type: "business-license", TypeCode: code, Issuer: market, Delegate: service}}},
-		"issues": {read.Issues, []client.Issue{{Type: "pet-license", TypeCode: service + "001", Issuers: []string{service}},
+		"delegations": {read.Delegations, []verdict.Delegation{{Type: "business-license", TypeCode: code, Issuer: market, Delegate: service}}},
+		"issues": {read.Issues, []verdict.Issue{{Type: "pet-license", TypeCode: service + "001", Issuers: []string{service}},
 			{Type: "business-license", TypeCode: code, Issuers: []string{market}}}},
-		"status_lists": {read.StatusLists, []client.ListSigner{{URIPrefix: "https://other.example/status-lists", USCC: market, NotAfter: end},
+		"status_lists": {read.StatusLists, []verdict.ListSigner{{URIPrefix: "https://other.example/status-lists", USCC: market, NotAfter: end},
 			{URIPrefix: setup.Gateway.PublicURL + "/status-lists/", USCC: service}}},
 		"usages": {read.Usages, map[string]pki.UsageRule{pki.Fingerprint(anchors[0]): {From: pki.FromOU}}},
 	} {
@@ -98,7 +98,7 @@ func TestTrustAsConfigured(t *testing.T) {
 		t.Fatal(res.StatusCode, err)
 	}
 	trust := s.trusted()
-	for _, v := range trust.Verify(client.Artefact{Data: cosign(checkpoint, at)}, client.Artefact{Data: []byte(two)}) {
+	for _, v := range trust.Verify(verdict.Artefact{Data: cosign(checkpoint, at)}, verdict.Artefact{Data: []byte(two)}) {
 		for _, step := range v.Steps {
 			if step.State != license.OK || step.Name == "witness" && !strings.Contains(step.Reason, "1 of 2") {
 				t.Errorf("%s: %+v", v.Kind, step)
@@ -120,8 +120,8 @@ func TestTrustAsConfigured(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := trust.Verify(client.Artefact{Data: text})[0]
-		if v.Kind != client.Key || v.Err() != nil {
+		v := trust.Verify(verdict.Artefact{Data: text})[0]
+		if v.Kind != verdict.Key || v.Err() != nil {
 			t.Errorf("%s: %+v", k.ID, v)
 		}
 		if k.Ed25519 != nil {
@@ -138,7 +138,7 @@ func TestTrustAsConfigured(t *testing.T) {
 	s.register("SP-1")
 	l := s.query("SP-1")
 	place := placeOf(t, l.License)
-	for _, v := range trust.Verify(client.Artefact{Data: []byte(l.License)}, client.Artefact{Data: []byte(fetch(t, place.URI, "").token)}) {
+	for _, v := range trust.Verify(verdict.Artefact{Data: []byte(l.License)}, verdict.Artefact{Data: []byte(fetch(t, place.URI, "").token)}) {
 		for _, step := range v.Steps {
 			want := license.OK
 			switch step.Name {

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"oncegate/api"
-	"oncegate/client"
 	"oncegate/license"
 	"oncegate/node"
 	"oncegate/tlog"
+	"oncegate/verdict"
 )
 
 func newAudit(t *terminal) *command {
@@ -223,9 +223,9 @@ func (c *auditVerify) run(ctx context.Context, t *terminal) error {
 }
 
 // believed is the trust that the whole log is held against.
-func (c *auditVerify) believed() (*client.Trust, error) {
+func (c *auditVerify) believed() (*verdict.Trust, error) {
 	if c.Trust != "" {
-		trust, err := client.LoadTrust(node.TrustPath(c.Trust))
+		trust, err := verdict.LoadTrust(node.TrustPath(c.Trust))
 		if err != nil {
 			return nil, misuse{err}
 		}
@@ -263,7 +263,7 @@ func (c *auditVerify) stored(ctx context.Context, t *terminal) (err error) {
 	return c.verify(ctx, t, trust, db.Log(), head.Checkpoint)
 }
 
-func (c *auditVerify) verify(ctx context.Context, t *terminal, trust *client.Trust, r tlog.Reader, checkpoint string) error {
+func (c *auditVerify) verify(ctx context.Context, t *terminal, trust *verdict.Trust, r tlog.Reader, checkpoint string) error {
 	if c.Against != "" {
 		return c.extends(ctx, t, trust, r, checkpoint)
 	}
@@ -279,13 +279,13 @@ func (c *auditVerify) verify(ctx context.Context, t *terminal, trust *client.Tru
 }
 
 // extends proves that the log has kept what somebody filed.
-func (c *auditVerify) extends(ctx context.Context, t *terminal, trust *client.Trust, r tlog.Reader, checkpoint string) error {
+func (c *auditVerify) extends(ctx context.Context, t *terminal, trust *verdict.Trust, r tlog.Reader, checkpoint string) error {
 	start := time.Now()
-	data, err := t.readAll(c.Against, client.MaxArtefact)
+	data, err := t.readAll(c.Against, verdict.MaxArtefact)
 	if err != nil {
 		return err
 	}
-	now, then, steps, err := trust.VerifyExtends(ctx, r, checkpoint, client.Artefact{Name: c.Against, Data: data})
+	now, then, steps, err := trust.VerifyExtends(ctx, r, checkpoint, verdict.Artefact{Name: c.Against, Data: data})
 	answer := map[string]any{"origin": now.Origin, "size": now.Size, "filed": then.Size, "fork": errors.Is(err, tlog.ErrFork)}
 	return c.report(t, answer, steps, err, func() {
 		t.println("%s the log of %d entries extends the filed one of %d (%s)", t.paint(green, "✓"), now.Size, then.Size, time.Since(start).Round(time.Millisecond))
@@ -294,18 +294,18 @@ func (c *auditVerify) extends(ctx context.Context, t *terminal, trust *client.Tr
 
 // report prints what came of a log: proven without an error, refuted where a step failed, else not proven. proven prints the first.
 func (c *auditVerify) report(t *terminal, answer map[string]any, steps []license.Step, err error, proven func()) error {
-	if err != nil && !errors.Is(err, client.ErrUnproven) {
+	if err != nil && !errors.Is(err, verdict.ErrUnproven) {
 		return t.refused(err) // it could not be read: that says nothing about the log, unless the gateway says so
 	}
-	verdict, outcome := api.VerdictProven, error(nil)
+	word, outcome := api.VerdictProven, error(nil)
 	switch {
-	case err != nil && client.Failure(steps) != nil:
-		verdict, outcome = api.VerdictRefuted, errNo
+	case err != nil && verdict.Failure(steps) != nil:
+		word, outcome = api.VerdictRefuted, errNo
 	case err != nil:
-		verdict, outcome = api.VerdictNotProven, errOpen
+		word, outcome = api.VerdictNotProven, errOpen
 	}
 	if c.JSON {
-		answer["ok"], answer["verdict"], answer["steps"] = err == nil, verdict, steps
+		answer["ok"], answer["verdict"], answer["steps"] = err == nil, word, steps
 		if err := t.json(answer); err != nil {
 			return err
 		}
@@ -366,7 +366,7 @@ func (c *auditExport) run(ctx context.Context, t *terminal) (err error) {
 	mark, err = caller.Report(ctx, api.ExportRequest{
 		From: q.From, To: q.To, System: q.System, Operator: q.Operator, Operation: q.Operation, Matter: q.Matter, Case: q.Case,
 		LicenseType: q.LicenseType, Holder: q.Holder, Decision: q.Decision,
-	}, out, mark, func(m client.ReportMark) { bar(m.Progress()) })
+	}, out, mark, func(m verdict.ReportMark) { bar(m.Progress()) })
 	if err != nil {
 		if mark.Pages > 0 && c.Out != "-" {
 			t.tell("%d pages with %d records are written; go on with --resume", mark.Pages, mark.Records)
@@ -380,7 +380,7 @@ func (c *auditExport) run(ctx context.Context, t *terminal) (err error) {
 }
 
 // open opens the file that the report goes to, and says how far the report in it has come.
-func (c *auditExport) open(t *terminal) (out io.WriteCloser, mark client.ReportMark, err error) {
+func (c *auditExport) open(t *terminal) (out io.WriteCloser, mark verdict.ReportMark, err error) {
 	if c.Out == "-" {
 		return unclosed{t.out}, mark, nil
 	}
@@ -393,7 +393,7 @@ func (c *auditExport) open(t *terminal) (out io.WriteCloser, mark client.ReportM
 		return nil, mark, misuse{err}
 	}
 	if c.Resume {
-		if mark, err = client.ReadReport(f); err == nil {
+		if mark, err = verdict.ReadReport(f); err == nil {
 			err = f.Truncate(mark.Bytes) // a page that was cut off
 		}
 		if err == nil {

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"oncegate/api"
-	"oncegate/client"
 	"oncegate/license"
 	"oncegate/node"
+	"oncegate/verdict"
 )
 
 // state replays the log and holds the tables of the installation against it.
@@ -23,18 +23,18 @@ func (c *auditVerify) state(ctx context.Context, t *terminal) error {
 	}
 	o := node.StateOptions{Now: now, Database: c.Store, Progress: t.progress}
 	if c.Trust != "" {
-		trust, err := client.LoadTrust(node.TrustPath(c.Trust))
+		trust, err := verdict.LoadTrust(node.TrustPath(c.Trust))
 		if err != nil {
 			return misuse{err}
 		}
 		o.Trust = trust
 	}
 	if c.Against != "" {
-		data, err := t.readAll(c.Against, client.MaxArtefact)
+		data, err := t.readAll(c.Against, verdict.MaxArtefact)
 		if err != nil {
 			return err
 		}
-		o.Filed = client.Artefact{Name: c.Against, Data: data}
+		o.Filed = verdict.Artefact{Name: c.Against, Data: data}
 	}
 	start := time.Now()
 	done, err := node.VerifyState(ctx, c.Config, o)
@@ -116,5 +116,5 @@ func (t *terminal) reason(what string) string {
 	if !t.zh {
 		return what
 	}
-	return client.InChinese(license.Step{Reason: what}).Reason
+	return verdict.InChinese(license.Step{Reason: what}).Reason
 }

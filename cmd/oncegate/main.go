@@ -13,8 +13,8 @@ import (
 	"syscall"
 	_ "time/tzdata" // legal days are China's, wherever the program runs
 
-	"oncegate/client"
 	"oncegate/node"
+	"oncegate/verdict"
 )
 
 func main() {
@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, t *terminal) int {
 // codeOf prints what went wrong and says how the program ends.
 func (t *terminal) codeOf(err error) int {
 	var faults node.Faults
-	var trust client.Faults
+	var trust verdict.Faults
 	switch {
 	case err == nil:
 		return exitOK

@@ -10,9 +10,9 @@ import (
 	"unicode"
 
 	"oncegate/api"
-	"oncegate/client"
 	"oncegate/license"
 	"oncegate/node"
+	"oncegate/verdict"
 )
 
 type verifyCommand struct {
@@ -38,23 +38,23 @@ func newVerify(t *terminal) *command {
 
 // run verifies files with nothing but trust that was brought along.
 func (c *verifyCommand) run(ctx context.Context, t *terminal) error {
-	trust, err := client.LoadTrust(node.TrustPath(c.Trust))
+	trust, err := verdict.LoadTrust(node.TrustPath(c.Trust))
 	if err != nil {
 		return misuse{err}
 	}
-	var all []client.Artefact
+	var all []verdict.Artefact
 	var at []int // of each artefact among the results
-	verified := make([]client.Verified, len(c.Files))
+	verified := make([]verdict.Verified, len(c.Files))
 	for i, name := range c.Files {
-		data, rest, err := t.readBeginning(name, client.MaxArtefact+1)
+		data, rest, err := t.readBeginning(name, verdict.MaxArtefact+1)
 		if err != nil {
 			return err
 		}
-		if client.IsReport(data) { // as long as the log, and read page by page
+		if verdict.IsReport(data) { // as long as the log, and read page by page
 			bar := t.progress("entries")
-			verified[i], err = trust.VerifyReport(ctx, name, io.MultiReader(bytes.NewReader(data), rest), func(m client.ReportMark) { bar(m.Progress()) })
+			verified[i], err = trust.VerifyReport(ctx, name, io.MultiReader(bytes.NewReader(data), rest), func(m verdict.ReportMark) { bar(m.Progress()) })
 		} else {
-			all, at = append(all, client.Artefact{Name: name, Data: data}), append(at, i)
+			all, at = append(all, verdict.Artefact{Name: name, Data: data}), append(at, i)
 		}
 		if err = errors.Join(err, rest.Close()); err != nil {
 			return err
@@ -70,8 +70,8 @@ func (c *verifyCommand) run(ctx context.Context, t *terminal) error {
 }
 
 // report prints verifications. The exit code is that of the worst: 1 for refuted, 3 for not proven.
-func (t *terminal) report(all []client.Verified, asJSON, quiet bool) error {
-	worst := client.Worst(all)
+func (t *terminal) report(all []verdict.Verified, asJSON, quiet bool) error {
+	worst := verdict.Worst(all)
 	if asJSON {
 		if err := t.json(map[string]any{"ok": worst == api.VerdictProven, "verdict": worst, "artefacts": all}); err != nil {
 			return err
@@ -93,7 +93,7 @@ func (t *terminal) report(all []client.Verified, asJSON, quiet bool) error {
 }
 
 // verified prints what came of one artefact: a sentence, what stands beside the verdict, who signed, and the steps.
-func (t *terminal) verified(v client.Verified, quiet bool) {
+func (t *terminal) verified(v verdict.Verified, quiet bool) {
 	says, colour := v.Says.En, faint
 	if t.zh {
 		says = v.Says.Zh
@@ -146,7 +146,7 @@ func (t *terminal) beside(b api.Beside) string {
 }
 
 // signature prints who signed, with which seal and when, as the signature says.
-func (t *terminal) signature(s client.Signature) {
+func (t *terminal) signature(s verdict.Signature) {
 	parts := []string{t.say(s.Type)}
 	if s.Place != "" {
 		parts = []string{t.place(s.Place), t.say(s.Type)}
@@ -183,7 +183,7 @@ func (t *terminal) moment(at api.Time) string {
 // place is where in an artefact something stands, such as signature[0].
 func (t *terminal) place(name string) string {
 	if t.zh {
-		return client.InChinese(license.Step{Name: name}).Name
+		return verdict.InChinese(license.Step{Name: name}).Name
 	}
 	return name
 }
@@ -212,7 +212,7 @@ func (t *terminal) steps(list []license.Step, quiet bool) {
 			continue
 		}
 		if name := s.Name; t.zh {
-			if s = client.InChinese(s); s.Name != name {
+			if s = verdict.InChinese(s); s.Name != name {
 				s.Name += t.paint(faint, "（"+name+"）")
 			}
 		}

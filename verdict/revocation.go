@@ -1,0 +1,236 @@
+package verdict
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"oncegate/api"
+	"oncegate/certs/cms"
+	"oncegate/certs/jws"
+	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
+	"oncegate/certs/sm"
+	"oncegate/license"
+)
+
+// keep takes a file of evidence.
+func (t *Trust) keep(a Artefact) error {
+	var err error
+	switch kindOf(a.Data) {
+	case Revocations:
+		var l *revocation.List
+		if l, err = revocation.ParseList(a.Data); err == nil {
+			err = t.evidence.AddList(l, maxKept)
+		}
+	case OCSPAnswer:
+		var r *revocation.Response
+		if r, err = revocation.ParseResponse(a.Data); err == nil {
+			err = t.evidence.AddResponse(r, maxKept)
+		}
+	case StatusList:
+		t.kept = append(t.kept, a)
+	default:
+		err = errors.New("it is no revocation list, OCSP answer or status list")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", a.Name, err)
+	}
+	return nil
+}
+
+// Bounds of evidence: what a trust keeps, and what a call brings besides.
+const (
+	maxKept      = 4096
+	maxGathered  = 256 // lists of a call
+	maxResponses = 32  // OCSP answers of a call
+)
+
+// gatherEvidence takes what an artefact may prove about others. What cannot be read says so in its own steps.
+func (s *batch) gatherEvidence(kind Kind, data []byte) {
+	switch kind {
+	case Revocations:
+		if bytes.Count(data, pemBegin) > maxLists {
+			return
+		}
+		for _, part := range (Artefact{Data: data}).Parts() {
+			if l, err := revocation.ParseList(part.Data); err == nil {
+				_ = s.evidence.AddList(l, len(s.Trust.evidence.Lists)+maxGathered) // beyond the bounds less is known
+			}
+		}
+	case OCSPAnswer:
+		if r, err := revocation.ParseResponse(data); err == nil {
+			_ = s.evidence.AddResponse(r, len(s.Trust.evidence.Responses)+maxResponses)
+		}
+	case StatusList:
+		s.gatherList(data)
+	}
+}
+
+// A standing is how a certificate stood at a moment, by the evidence at hand.
+type standing struct {
+	license.Step
+	since time.Time  // when it was revoked later; zero when it was not
+	why   pki.Reason // of that
+}
+
+// revocationAt says how the first certificate of a chain, and those above it, stood at a moment. Stapled evidence came along with what
+// is verified and goes first; it may be nil.
+func (s *batch) revocationAt(ctx context.Context, by *pki.Verifier, stapled *revocation.Evidence, chain []*pki.Certificate, at time.Time) (st standing) {
+	st.Step = license.Step{Name: "revocation", State: license.NotCheckable, Reason: "the certificate leads to no anchor"}
+	path, err := by.Path(chain[0], chain[1:], at)
+	if sm.Undecided(err) {
+		st.Reason = err.Error()
+	}
+	if err != nil || len(path) < 2 {
+		return st
+	}
+	sources := []revocation.Source{s.evidence}
+	if stapled != nil {
+		stapled.Verify = s.voice
+		sources = append(sources, stapled)
+	}
+	all := revocation.Check(ctx, path, at, sources...)
+	st.Step = revocation.Sum(all)
+	if own := all[0]; own.State == license.OK && st.State == license.NotCheckable {
+		st.Reason = own.Reason + "; of an authority above it: " + st.Reason
+	}
+	for _, source := range sources {
+		if status, err := source.Status(ctx, path[0], path[1], at); err == nil && status.State == revocation.Good && !status.Time.IsZero() {
+			st.since, st.why = status.Time, status.Reason
+		}
+	}
+	return st
+}
+
+// at is how the certificate counts for what was signed at the moment that was asked about.
+func (st standing) at(m pki.Moment) license.Step {
+	if st.State == license.OK && !st.since.IsZero() {
+		st.State, st.Reason = m.RevokedLater(st.since)
+	}
+	return st.Step
+}
+
+// ofStamp is at for the certificate of a time-stamping authority.
+func (st standing) ofStamp(pki.Moment) license.Step {
+	if st.State == license.OK && !st.since.IsZero() {
+		st.State, st.Reason = pki.StampedBefore(st.since, st.why)
+	}
+	return st.Step
+}
+
+// messageRevocation judges the signers' certificates of one message, whose evidence is read once; counts is one of the two above.
+func (s *batch) messageRevocation(by *pki.Verifier, counts func(standing, pki.Moment) license.Step) func(context.Context, cms.Evidence) (license.StepState, string) {
+	var stapled *revocation.Evidence
+	return func(ctx context.Context, e cms.Evidence) (license.StepState, string) {
+		if stapled == nil && len(e.CRLs)+len(e.OCSP) > 0 {
+			stapled = revocation.Gather(e.CRLs, e.OCSP)
+		}
+		step := counts(s.revocationAt(ctx, by, stapled, s.chainOf(e.Certificate, e.Above), e.At), e.Moment)
+		return step.State, step.Reason
+	}
+}
+
+// chainOf is a certificate with those that may stand above it: some that came along, then authorities that the trust names or
+// that are among the artefacts.
+func (s *batch) chainOf(c *pki.Certificate, above []*pki.Certificate) []*pki.Certificate {
+	return append([]*pki.Certificate{c}, pki.Above(c, above, s.between)...)
+}
+
+// licenseRevocation says whether the key that signed a license had been revoked when it signed.
+func (s *batch) licenseRevocation(done *steps, p *jws.Parts, m pki.Moment) {
+	certs, err := pki.ParseChain(p.Header.X5C)
+	if err != nil {
+		done.unknown("key-revocation", "the certificate cannot be read")
+		return
+	}
+	step := s.revocationAt(s.ctx, s.chains, nil, s.chainOf(certs[0], certs[1:]), m.At).at(m)
+	step.Name = "key-revocation"
+	*done = append(*done, step)
+}
+
+// maxLists bounds the revocation lists of one file.
+const maxLists = 16
+
+var pemBegin = []byte("\n-----BEGIN ")
+
+// revocations verifies a file of revocation lists.
+func (s *batch) revocations(a Artefact) (done steps) {
+	if bytes.Count(a.Data, pemBegin) > maxLists {
+		done.fail("revocation-list-form", fmt.Sprintf("the file has more than %d lists", maxLists))
+		return done
+	}
+	parts := a.Parts()
+	if len(parts) == 1 {
+		return s.revocationList(a.Data)
+	}
+	for i, part := range parts {
+		done.under(fmt.Sprintf("list[%d]", i), s.revocationList(part.Data))
+	}
+	return done
+}
+
+// revocationList verifies one revocation list alone.
+func (s *batch) revocationList(data []byte) (done steps) {
+	l, err := revocation.ParseList(data)
+	if err != nil {
+		done.fail("revocation-list-form", err.Error())
+		return done
+	}
+	done.ok("revocation-list-form", fmt.Sprintf("%d revoked certificates", l.Len()))
+	s.authorityOf(&done, "revocation-list", func(c *pki.Certificate) error { return l.Verify(c, s.voice) })
+	s.spoken(&done, "revocation-list-time", l.This, l.Next)
+	return done
+}
+
+// ocspAnswer verifies a responder's answer alone.
+func (s *batch) ocspAnswer(data []byte) (done steps) {
+	r, err := revocation.ParseResponse(data)
+	if err != nil {
+		done.fail("ocsp-answer-form", err.Error())
+		return done
+	}
+	done.ok("ocsp-answer-form", "")
+	s.authorityOf(&done, "ocsp-answer", func(c *pki.Certificate) error { _, err := r.Verify(c, s.voice); return err })
+	s.spoken(&done, "ocsp-answer-time", r.Produced, time.Time{})
+	return done
+}
+
+// authorityOf looks for the authority that revocation data is of, and whether it leads to an anchor.
+func (s *batch) authorityOf(done *steps, name string, verify func(*pki.Certificate) error) {
+	failed := errors.New("it is of an authority that is neither in the trust nor among the files")
+	for _, c := range slices.Concat(s.anchors, s.between) {
+		err := verify(c)
+		switch {
+		case err == nil:
+			done.ok(name+"-signature", "")
+			_, err := s.authorityChain(c, nil)
+			done.result(name+"-authority", err)
+			return
+		case sm.Undecided(err):
+			done.unknown(name+"-signature", err.Error())
+			done.unknown(name+"-authority", err.Error())
+			return
+		}
+		if !errors.Is(err, revocation.ErrWrongIssuer) {
+			failed = err
+		}
+	}
+	done.fail(name+"-signature", failed.Error())
+	done.unknown(name+"-authority", "the signature does not hold")
+}
+
+// spoken says of which moments revocation data speaks.
+func (s *batch) spoken(done *steps, name string, from, next time.Time) {
+	switch now := s.now(); {
+	case from.After(now.Add(5 * time.Minute)):
+		done.fail(name, "it comes from the future")
+	case !next.IsZero() && now.After(next):
+		done.unknown(name, "it speaks of moments until "+api.At(next).String()+" only: the next one was due then")
+	default:
+		done.ok(name, "as of "+api.At(from).String())
+	}
+}
