@@ -13,16 +13,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/audit"
+	"oncegate/check"
 	"oncegate/license"
 )
 
-func states(steps []license.Step) map[string]license.StepState {
-	got := map[string]license.StepState{}
+func states(steps []check.Step) map[string]check.State {
+	got := map[string]check.State{}
 	for _, s := range steps {
-		if old, ok := got[s.Name]; !ok || old == license.OK {
+		if old, ok := got[s.Name]; !ok || old == check.OK {
 			got[s.Name] = s.State
 		}
-		if explained := s.State != license.OK || s.Name == audit.StepWitness; (s.Reason != "") != explained {
+		if explained := s.State != check.OK || s.Name == audit.StepWitness; (s.Reason != "") != explained {
 			got[s.Name] = "reason does not fit the state"
 		}
 	}
@@ -50,7 +51,7 @@ func TestEvidence(t *testing.T) {
 		t.Errorf("operator %s, holders %v", e.Operator, e.Holders)
 	}
 	for name, state := range states(e.Steps) {
-		if state != license.OK {
+		if state != check.OK {
 			t.Errorf("step %s is %s", name, state)
 		}
 	}
@@ -105,7 +106,7 @@ func TestAlteredEvidence(t *testing.T) {
 			if !errors.Is(err, audit.ErrAltered) {
 				t.Errorf("error is %v", err)
 			}
-			if states(e.Steps)[test.step] != license.Failed {
+			if states(e.Steps)[test.step] != check.Failed {
 				t.Errorf("step %s did not fail: %v", test.step, e.Steps)
 			}
 			if _, err := b.auditor.Replay(t.Context(), 0); !errors.Is(err, audit.ErrAltered) {
@@ -290,7 +291,7 @@ func TestCallersTextsAreCommitments(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, err = b.auditor.Evidence(t.Context(), first.Index)
-	if err != nil || e.Cases[0] != "" || e.CommittedRequestID != "" || states(e.Steps)[audit.StepCommitments] != license.NotCheckable {
+	if err != nil || e.Cases[0] != "" || e.CommittedRequestID != "" || states(e.Steps)[audit.StepCommitments] != check.NotCheckable {
 		t.Errorf("after erasure %v %q, %v", e.Cases, e.CommittedRequestID, err)
 	}
 }
@@ -315,7 +316,7 @@ func TestErase(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, err := b.auditor.Evidence(t.Context(), other)
-	if !errors.Is(err, audit.ErrAltered) || states(e.Steps)[step] != license.Failed || e.ErasedBy != nil || len(e.Erased()) != 0 {
+	if !errors.Is(err, audit.ErrAltered) || states(e.Steps)[step] != check.Failed || e.ErasedBy != nil || len(e.Erased()) != 0 {
 		t.Errorf("zeroed without an order: %v, %+v", err, e.Steps)
 	}
 	d := draft()
@@ -337,9 +338,9 @@ func TestErase(t *testing.T) {
 		t.Errorf("after erasure the evidence is %+v", e)
 	}
 	got := states(e.Steps)
-	for name, want := range map[string]license.StepState{
-		audit.StepEvidence: license.OK, audit.StepPart + "inputs": license.OK, step: license.NotCheckable,
-		audit.StepToken: license.NotCheckable, audit.StepCommitments: license.NotCheckable,
+	for name, want := range map[string]check.State{
+		audit.StepEvidence: check.OK, audit.StepPart + "inputs": check.OK, step: check.NotCheckable,
+		audit.StepToken: check.NotCheckable, audit.StepCommitments: check.NotCheckable,
 	} {
 		if got[name] != want {
 			t.Errorf("step %s is %s, want %s", name, got[name], want)

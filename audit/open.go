@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"oncegate/check"
 	"oncegate/license"
 	"oncegate/tlog"
 )
@@ -38,7 +39,7 @@ type Evidence struct {
 	Order    *Order // what the record itself orders to be erased; nil if it is no order
 
 	// Steps say what was checked: the record, its list of parts, each part, the token, every commitment.
-	Steps []license.Step
+	Steps check.Steps
 
 	parts []Sealed
 }
@@ -61,7 +62,7 @@ func (a *Auditor) Evidence(ctx context.Context, index uint64) (Evidence, error) 
 	}
 	e.parts = sealed
 	e.Record, err = ParseRecord(leaf)
-	e.checks().add(StepRecord, err)
+	e.Steps.Result(StepRecord, err)
 	if err == nil {
 		var order gone
 		a.config.open(&e, sealed, func() gone {
@@ -72,8 +73,8 @@ func (a *Auditor) Evidence(ctx context.Context, index uint64) (Evidence, error) 
 			return Evidence{Index: index}, fmt.Errorf("read record %d: %w", index, order.err)
 		}
 	}
-	if failed := e.checks().failed(); failed != "" {
-		return e, fmt.Errorf("open evidence of record %d: %s: %w", index, failed, ErrAltered)
+	if failed, found := check.FirstFailed(e.Steps); found {
+		return e, fmt.Errorf("open evidence of record %d: %s: %w", index, failed.Name, ErrAltered)
 	}
 	return e, nil
 }
@@ -99,15 +100,13 @@ func (a *Auditor) entry(ctx context.Context, index uint64) ([]byte, []Sealed, er
 	return leaf, sealed, err
 }
 
-func (e *Evidence) checks() *checks { return (*checks)(&e.Steps) }
-
 // open opens the parts. order is asked once, where a part is not there.
 func (c Config) open(e *Evidence, sealed []Sealed, order func() gone) {
 	var err error
 	if c.evidenceDigest(sealed) != e.Record.Evidence {
 		err = errors.New("the parts are not those, or not in the order, that the record names")
 	}
-	e.checks().add(StepEvidence, err)
+	e.Steps.Result(StepEvidence, err)
 	if err != nil {
 		return // no digest beside the blobs can be believed
 	}
@@ -118,7 +117,7 @@ func (c Config) open(e *Evidence, sealed []Sealed, order func() gone) {
 			erased = erased || part.Kind == KindPerson
 			continue
 		}
-		e.checks().add(StepPart+part.Kind, c.openPart(e, &persons, part))
+		e.Steps.Result(StepPart+part.Kind, c.openPart(e, &persons, part))
 	}
 	e.token(c)
 	e.people(persons, erased)
@@ -128,14 +127,14 @@ func (c Config) open(e *Evidence, sealed []Sealed, order func() gone) {
 func (e *Evidence) gone(kind string, why gone) {
 	switch {
 	case kind == KindInputs:
-		e.checks().add(StepPart+kind, errors.New("the part is not there, and no order erases parts of this kind"))
+		e.Steps.Result(StepPart+kind, errors.New("the part is not there, and no order erases parts of this kind"))
 	case why.by != nil:
 		e.ErasedBy = why.by
-		e.checks().unknown(StepPart+kind, fmt.Sprintf("the part was erased by order of record %d", *why.by))
+		e.Steps.CannotCheck(StepPart+kind, fmt.Sprintf("the part was erased by order of record %d", *why.by))
 	case why.behind:
-		e.checks().unknown(StepPart+kind, "the part is not there, and the search index is too far behind to find who ordered its erasure")
+		e.Steps.CannotCheck(StepPart+kind, "the part is not there, and the search index is too far behind to find who ordered its erasure")
 	default:
-		e.checks().add(StepPart+kind, errors.New("the part is not there, and no record ordered its erasure"))
+		e.Steps.Result(StepPart+kind, errors.New("the part is not there, and no record ordered its erasure"))
 	}
 }
 
@@ -200,11 +199,11 @@ func (e *Evidence) token(c Config) {
 	switch {
 	case e.Record.TokenDigest == "":
 	case e.Request == nil:
-		e.checks().unknown(StepToken, "the request is not there")
+		e.Steps.CannotCheck(StepToken, "the request is not there")
 	case encode(digestOf(c.NewSM3, []byte(e.Request.Token))) != e.Record.TokenDigest:
-		e.checks().add(StepToken, errors.New("the token kept is not the one that the record names"))
+		e.Steps.Result(StepToken, errors.New("the token kept is not the one that the record names"))
 	default:
-		e.checks().add(StepToken, nil)
+		e.Steps.Result(StepToken, nil)
 	}
 }
 
@@ -234,10 +233,10 @@ func (e *Evidence) people(persons people, erased bool) {
 	e.CommittedRequestID = find(e.Record.RequestCommitment).Code
 	switch {
 	case missing == 0:
-		e.checks().add(StepCommitments, nil)
+		e.Steps.Result(StepCommitments, nil)
 	case erased:
-		e.checks().unknown(StepCommitments, "person parts were erased")
+		e.Steps.CannotCheck(StepCommitments, "person parts were erased")
 	default:
-		e.checks().add(StepCommitments, errors.New("a commitment of the record is nobody's in its evidence"))
+		e.Steps.Result(StepCommitments, errors.New("a commitment of the record is nobody's in its evidence"))
 	}
 }

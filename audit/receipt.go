@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/mod/sumdb/note"
 
+	"oncegate/check"
 	"oncegate/license"
 	"oncegate/tlog"
 )
@@ -39,25 +40,22 @@ type Opening struct {
 // VerifyReceipt checks a receipt offline, and the answer and the call against its record. It returns every step; error is nil
 // only when none failed and every line of the checkpoint is there whose key the trust names. The Record is zero unless the receipt's leaf
 // is one. Without trust the error says so and no step was taken.
-func VerifyReceipt(p Proof, t Trust) (Record, []license.Step, error) {
+func VerifyReceipt(p Proof, t Trust) (Record, []check.Step, error) {
 	logSteps, logErr := tlog.VerifyReceipt(p.Receipt, t.Trust)
 	if len(logSteps) == 0 {
 		return Record{}, nil, fmt.Errorf("verify receipt: %w", logErr)
 	}
-	var done checks
+	var done check.Steps
 	record, err := ParseRecord(p.Receipt.Record)
-	done.add(StepRecord, err)
+	done.Result(StepRecord, err)
 	if err == nil {
-		done.answer(t, record, p.Answer)
-		done.call(t, record, p.Token)
-		done.openings(t, record, p.Opened)
+		checkAnswer(&done, t, record, p.Answer)
+		checkToken(&done, t, record, p.Token)
+		checkOpenings(&done, t, record, p.Opened)
 	}
-	for _, s := range logSteps {
-		done = append(done, license.Step{Name: s.Name, State: license.StepState(s.State), Reason: s.Reason})
-	}
-	done = append(done, WitnessStep(p.Receipt.Checkpoint, t.Witnesses))
-	if failed := done.failed(); failed != "" {
-		return record, done, fmt.Errorf("verify receipt: %w: %s", tlog.ErrUnproven, failed)
+	done = append(append(done, logSteps...), WitnessStep(p.Receipt.Checkpoint, t.Witnesses))
+	if failed, found := check.FirstFailed(done); found {
+		return record, done, fmt.Errorf("verify receipt: %w: %s", tlog.ErrUnproven, failed.Name)
 	}
 	if logErr != nil {
 		return record, done, fmt.Errorf("verify receipt: %w", logErr)
@@ -65,32 +63,32 @@ func VerifyReceipt(p Proof, t Trust) (Record, []license.Step, error) {
 	return record, done, nil
 }
 
-func (done *checks) answer(t Trust, r Record, answer []byte) {
+func checkAnswer(done *check.Steps, t Trust, r Record, answer []byte) {
 	if answer == nil {
-		done.unknown(StepAnswer, "the answer is not at hand")
+		done.CannotCheck(StepAnswer, "the answer is not at hand")
 		return
 	}
 	text, err := canonicalize(answer)
 	if err == nil && encode(digestOf(t.NewSM3, text)) != r.AnswerDigest {
 		err = errors.New("the record is of another answer")
 	}
-	done.add(StepAnswer, err)
+	done.Result(StepAnswer, err)
 }
 
-func (done *checks) call(t Trust, r Record, token string) {
+func checkToken(done *check.Steps, t Trust, r Record, token string) {
 	switch {
 	case token == "":
-		done.unknown(StepToken, "the call's token is not at hand")
+		done.CannotCheck(StepToken, "the call's token is not at hand")
 	case encode(digestOf(t.NewSM3, []byte(token))) != r.TokenDigest:
-		done.add(StepToken, errors.New("the record is of another call"))
+		done.Result(StepToken, errors.New("the record is of another call"))
 	default:
-		done.add(StepToken, nil)
+		done.Result(StepToken, nil)
 	}
 }
 
-func (done *checks) openings(t Trust, r Record, opened []Opening) {
+func checkOpenings(done *check.Steps, t Trust, r Record, opened []Opening) {
 	for _, o := range opened {
-		done.add(StepHolder, o.check(t, r))
+		done.Result(StepHolder, o.check(t, r))
 	}
 }
 
@@ -109,7 +107,7 @@ func (o Opening) check(t Trust, r Record) error {
 type Cosignature struct {
 	Witness string    // name of its key
 	Time    time.Time // when it says that it signed; zero if its lines carry no time, or none is valid
-	State   license.StepState
+	State   check.State
 }
 
 // timestamped is a verifier whose lines carry the time of the signature, as C2SP cosignature/v1 has it.
@@ -127,7 +125,7 @@ func Cosignatures(checkpoint string, witnesses []note.Verifier) (list []Cosignat
 		switch {
 		case i < 0:
 			list = append(list, one)
-		case one.State == license.Failed, one.State == license.OK && (list[i].State == license.NotCheckable || list[i].State == license.OK && one.Time.After(list[i].Time)):
+		case one.State == check.Failed, one.State == check.OK && (list[i].State == check.NotCheckable || list[i].State == check.OK && one.Time.After(list[i].Time)):
 			list[i] = one
 		}
 	}
@@ -135,15 +133,15 @@ func Cosignatures(checkpoint string, witnesses []note.Verifier) (list []Cosignat
 }
 
 func cosignature(checkpoint string, v note.Verifier) Cosignature {
-	c := Cosignature{Witness: v.Name(), State: license.Failed}
+	c := Cosignature{Witness: v.Name(), State: check.Failed}
 	n, err := note.Open([]byte(checkpoint), note.VerifierList(v))
 	if _, absent := errors.AsType[*note.UnverifiedNoteError](err); absent {
-		c.State = license.NotCheckable
+		c.State = check.NotCheckable
 	}
 	if err != nil {
 		return c
 	}
-	c.State = license.OK
+	c.State = check.OK
 	if t, ok := v.(timestamped); ok {
 		c.Time = t.SignedAt(n.Sigs[0])
 	}
@@ -152,23 +150,23 @@ func cosignature(checkpoint string, v note.Verifier) Cosignature {
 
 // WitnessStep says in a step which known witnesses have co-signed a checkpoint, when, and how many are known. A line of a
 // known witness that is not valid fails. No line is no failure: the log is then unwitnessed.
-func WitnessStep(checkpoint string, witnesses []note.Verifier) license.Step {
-	step := license.Step{Name: StepWitness, State: license.NotCheckable, Reason: "no witness is known here: unwitnessed"}
+func WitnessStep(checkpoint string, witnesses []note.Verifier) check.Step {
+	step := check.Step{Name: StepWitness, State: check.NotCheckable, Reason: "no witness is known here: unwitnessed"}
 	list := Cosignatures(checkpoint, witnesses)
 	var signed []string
 	for _, c := range list {
 		switch {
-		case c.State == license.Failed:
-			return license.Step{Name: StepWitness, State: license.Failed, Reason: fmt.Sprintf("the line of witness %q is not valid", c.Witness)}
-		case c.State == license.OK && c.Time.IsZero():
+		case c.State == check.Failed:
+			return check.Step{Name: StepWitness, State: check.Failed, Reason: fmt.Sprintf("the line of witness %q is not valid", c.Witness)}
+		case c.State == check.OK && c.Time.IsZero():
 			signed = append(signed, c.Witness+" at a time it does not state")
-		case c.State == license.OK:
+		case c.State == check.OK:
 			signed = append(signed, c.Witness+" at "+c.Time.Format(time.RFC3339))
 		}
 	}
 	switch {
 	case len(signed) > 0:
-		step.State, step.Reason = license.OK, fmt.Sprintf("co-signed by %d of %d known witnesses: %s", len(signed), len(list), strings.Join(signed, ", "))
+		step.State, step.Reason = check.OK, fmt.Sprintf("co-signed by %d of %d known witnesses: %s", len(signed), len(list), strings.Join(signed, ", "))
 	case len(list) > 0:
 		step.Reason = fmt.Sprintf("none of %d known witnesses has co-signed: unwitnessed", len(list))
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"oncegate/audit"
+	"oncegate/check"
 	"oncegate/license"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
@@ -54,35 +55,35 @@ func TestVerifyReceipt(t *testing.T) {
 		proof audit.Proof
 		trust audit.Trust
 		step  string
-		want  license.StepState
+		want  check.State
 	}{
-		{"record", good, trust, audit.StepRecord, license.OK},
-		{"answer", good, trust, audit.StepAnswer, license.OK},
-		{"token", good, trust, audit.StepToken, license.OK},
-		{"sm3", good, trust, tlog.StepSM3Tree, license.OK},
-		{"sha256", good, trust, tlog.StepSHA256Tree, license.OK},
-		{"sm2 line", good, trust, tlog.StepSM2, license.OK},
-		{"ed25519 line", good, trust, tlog.StepEd25519, license.OK},
-		{"no witness known", good, trust, audit.StepWitness, license.NotCheckable},
-		{"unwitnessed", good, witnessed, audit.StepWitness, license.NotCheckable},
-		{"witnessed", with(func(p *audit.Proof) { p.Receipt = cosigned }), witnessed, audit.StepWitness, license.OK},
-		{"forged witness", with(func(p *audit.Proof) { p.Receipt = forged }), witnessed, audit.StepWitness, license.Failed},
-		{"answer in another form", with(func(p *audit.Proof) { p.Answer = []byte("{\n \"ok\" : true, \"nonce\":\"\\u006e\"}") }), trust, audit.StepAnswer, license.OK},
-		{"another answer", with(func(p *audit.Proof) { p.Answer = []byte(`{"nonce":"n","ok":false}`) }), trust, audit.StepAnswer, license.Failed},
-		{"answer with a duplicate", with(func(p *audit.Proof) { p.Answer = []byte(`{"nonce":"n","ok":true,"ok":true}`) }), trust, audit.StepAnswer, license.Failed},
-		{"answer is no JSON", with(func(p *audit.Proof) { p.Answer = []byte(`{`) }), trust, audit.StepAnswer, license.Failed},
-		{"no answer", with(func(p *audit.Proof) { p.Answer = nil }), trust, audit.StepAnswer, license.NotCheckable},
-		{"another call", with(func(p *audit.Proof) { p.Token += "x" }), trust, audit.StepToken, license.Failed},
-		{"no call", with(func(p *audit.Proof) { p.Token = "" }), trust, audit.StepToken, license.NotCheckable},
-		{"moved", with(func(p *audit.Proof) { p.Receipt = moved }), trust, tlog.StepSM3Tree, license.Failed},
-		{"no record", with(func(p *audit.Proof) { p.Receipt = noRecord }), trust, audit.StepRecord, license.Failed},
-		{"no record, trees", with(func(p *audit.Proof) { p.Receipt = noRecord }), trust, tlog.StepSHA256Tree, license.Failed},
-		{"another log", good, audit.Trust{Trust: otherOrigin}, tlog.StepOrigin, license.Failed},
-		{"holder", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 2, Holder: company, R: r}} }), trust, audit.StepHolder, license.OK},
-		{"another holder", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 2, Holder: citizen, R: r}} }), trust, audit.StepHolder, license.Failed},
-		{"another use", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 1, Holder: company, R: r}} }), trust, audit.StepHolder, license.Failed},
-		{"no such use", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 3, Holder: company, R: r}} }), trust, audit.StepHolder, license.Failed},
-		{"negative use", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: -1, Holder: company, R: r}} }), trust, audit.StepHolder, license.Failed},
+		{"record", good, trust, audit.StepRecord, check.OK},
+		{"answer", good, trust, audit.StepAnswer, check.OK},
+		{"token", good, trust, audit.StepToken, check.OK},
+		{"sm3", good, trust, tlog.StepSM3Tree, check.OK},
+		{"sha256", good, trust, tlog.StepSHA256Tree, check.OK},
+		{"sm2 line", good, trust, tlog.StepSM2, check.OK},
+		{"ed25519 line", good, trust, tlog.StepEd25519, check.OK},
+		{"no witness known", good, trust, audit.StepWitness, check.NotCheckable},
+		{"unwitnessed", good, witnessed, audit.StepWitness, check.NotCheckable},
+		{"witnessed", with(func(p *audit.Proof) { p.Receipt = cosigned }), witnessed, audit.StepWitness, check.OK},
+		{"forged witness", with(func(p *audit.Proof) { p.Receipt = forged }), witnessed, audit.StepWitness, check.Failed},
+		{"answer in another form", with(func(p *audit.Proof) { p.Answer = []byte("{\n \"ok\" : true, \"nonce\":\"\\u006e\"}") }), trust, audit.StepAnswer, check.OK},
+		{"another answer", with(func(p *audit.Proof) { p.Answer = []byte(`{"nonce":"n","ok":false}`) }), trust, audit.StepAnswer, check.Failed},
+		{"answer with a duplicate", with(func(p *audit.Proof) { p.Answer = []byte(`{"nonce":"n","ok":true,"ok":true}`) }), trust, audit.StepAnswer, check.Failed},
+		{"answer is no JSON", with(func(p *audit.Proof) { p.Answer = []byte(`{`) }), trust, audit.StepAnswer, check.Failed},
+		{"no answer", with(func(p *audit.Proof) { p.Answer = nil }), trust, audit.StepAnswer, check.NotCheckable},
+		{"another call", with(func(p *audit.Proof) { p.Token += "x" }), trust, audit.StepToken, check.Failed},
+		{"no call", with(func(p *audit.Proof) { p.Token = "" }), trust, audit.StepToken, check.NotCheckable},
+		{"moved", with(func(p *audit.Proof) { p.Receipt = moved }), trust, tlog.StepSM3Tree, check.Failed},
+		{"no record", with(func(p *audit.Proof) { p.Receipt = noRecord }), trust, audit.StepRecord, check.Failed},
+		{"no record, trees", with(func(p *audit.Proof) { p.Receipt = noRecord }), trust, tlog.StepSHA256Tree, check.Failed},
+		{"another log", good, audit.Trust{Trust: otherOrigin}, tlog.StepOrigin, check.Failed},
+		{"holder", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 2, Holder: company, R: r}} }), trust, audit.StepHolder, check.OK},
+		{"another holder", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 2, Holder: citizen, R: r}} }), trust, audit.StepHolder, check.Failed},
+		{"another use", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 1, Holder: company, R: r}} }), trust, audit.StepHolder, check.Failed},
+		{"no such use", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: 3, Holder: company, R: r}} }), trust, audit.StepHolder, check.Failed},
+		{"negative use", with(func(p *audit.Proof) { p.Opened = []audit.Opening{{Use: -1, Holder: company, R: r}} }), trust, audit.StepHolder, check.Failed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			record, steps, err := audit.VerifyReceipt(test.proof, test.trust)
@@ -91,7 +92,7 @@ func TestVerifyReceipt(t *testing.T) {
 			}
 			failed := false
 			for _, s := range steps {
-				failed = failed || s.State == license.Failed
+				failed = failed || s.State == check.Failed
 			}
 			if failed != (err != nil) || err != nil && !errors.Is(err, tlog.ErrUnproven) {
 				t.Errorf("error %v with steps %v", err, steps)
@@ -135,16 +136,16 @@ func TestCosignatures(t *testing.T) {
 		}
 	}
 	want := []audit.Cosignature{
-		{Witness: "one.example", State: license.NotCheckable},
-		{Witness: "two.example", State: license.OK, Time: at.Add(3 * time.Hour)}, // the later line of its two keys
-		{Witness: "three.example", State: license.OK, Time: at.Add(2 * time.Hour)},
+		{Witness: "one.example", State: check.NotCheckable},
+		{Witness: "two.example", State: check.OK, Time: at.Add(3 * time.Hour)}, // the later line of its two keys
+		{Witness: "three.example", State: check.OK, Time: at.Add(2 * time.Hour)},
 	}
 	if got := audit.Cosignatures(checkpoint, all); !slices.Equal(got, want) {
 		t.Errorf("%+v", got)
 	}
 	step := audit.WitnessStep(checkpoint, all)
 	for _, part := range []string{"2 of 3", "two.example at 2026-11-25T07:00:00Z", "three.example at 2026-11-25T06:00:00Z"} {
-		if step.State != license.OK || !strings.Contains(step.Reason, part) || strings.Contains(step.Reason, "one.example") {
+		if step.State != check.OK || !strings.Contains(step.Reason, part) || strings.Contains(step.Reason, "one.example") {
 			t.Errorf("%+v does not say %q", step, part)
 		}
 	}
@@ -153,7 +154,7 @@ func TestCosignatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	key, _ := note.NewVerifier(other)
-	if step := audit.WitnessStep(checkpoint, []note.Verifier{key}); step.State != license.NotCheckable {
+	if step := audit.WitnessStep(checkpoint, []note.Verifier{key}); step.State != check.NotCheckable {
 		t.Errorf("%+v", step)
 	}
 	// One valid line does not excuse an invalid one.
@@ -164,7 +165,7 @@ func TestCosignatures(t *testing.T) {
 	signer, _ := note.NewSigner(skey)
 	key, _ = note.NewVerifier(vkey)
 	checkpoint += tlogtest.Line(t, contextSigner{signer}, "another text\n")
-	if step := audit.WitnessStep(checkpoint, append(all, key)); step.State != license.Failed || !strings.Contains(step.Reason, "four.example") {
+	if step := audit.WitnessStep(checkpoint, append(all, key)); step.State != check.Failed || !strings.Contains(step.Reason, "four.example") {
 		t.Errorf("%+v", step)
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/tlog"
 )
 
@@ -166,7 +166,7 @@ func (a *Auditor) order(ctx context.Context, row Row) (*Order, error) {
 		return nil, nil
 	}
 	a.config.open(&e, sealed, func() gone { return gone{behind: true} }) // an order's own request may be erased: its inputs say all
-	if e.checks().failed() != "" {
+	if _, failed := check.FirstFailed(e.Steps); failed {
 		return nil, nil
 	}
 	if e.Order == nil { // as it was written before orders had a member of their own
@@ -181,7 +181,7 @@ func (a *Auditor) order(ctx context.Context, row Row) (*Order, error) {
 // Erased are the kinds of parts that an order erased.
 func (e Evidence) Erased() (kinds []string) {
 	for _, s := range e.Steps {
-		if kind, ok := strings.CutPrefix(s.Name, StepPart); ok && s.State == license.NotCheckable && !slices.Contains(kinds, kind) {
+		if kind, ok := strings.CutPrefix(s.Name, StepPart); ok && s.State == check.NotCheckable && !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}
 	}

@@ -3,7 +3,7 @@ package audit
 import (
 	"fmt"
 
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // MaxStateFaults is how many faults a StateCheck keeps; the rest is counted.
@@ -58,14 +58,14 @@ func (c *StateCheck) Unknown(why string) {
 }
 
 // Step is the verdict of the check: failed with a fault, not checkable where nothing was wrong and something could not be looked at.
-func (c *StateCheck) Step() license.Step {
+func (c *StateCheck) Step() check.Step {
 	switch {
 	case c.Count > 0:
-		return license.Step{Name: c.Name, State: license.Failed, Reason: fmt.Sprintf("%d faults were found", c.Count)}
+		return check.Step{Name: c.Name, State: check.Failed, Reason: fmt.Sprintf("%d faults were found", c.Count)}
 	case c.unknown != "":
-		return license.Step{Name: c.Name, State: license.NotCheckable, Reason: c.unknown}
+		return check.Step{Name: c.Name, State: check.NotCheckable, Reason: c.unknown}
 	}
-	return license.Step{Name: c.Name, State: license.OK}
+	return check.Step{Name: c.Name, State: check.OK}
 }
 
 // Join takes in what another check found for the same step.

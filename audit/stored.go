@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"oncegate/check"
 	"oncegate/license"
 )
 
@@ -218,7 +219,7 @@ func (v *storedVerifier) evidence(p place, s StoredRecord, r Record) *Evidence {
 	v.unopened += unopened
 	if unopened == 0 {
 		for _, step := range e.Steps {
-			if step.State == license.Failed {
+			if step.State == check.Failed {
 				v.fault(&v.kept, "records", p, step.Name+": "+step.Reason)
 			}
 		}

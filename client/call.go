@@ -17,7 +17,7 @@ import (
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/certs/token"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/tlog"
 	"oncegate/verdict"
 )
@@ -37,12 +37,12 @@ func (e *CallError) Unwrap() error { return e.Err }
 
 // A Response is an answer as it came.
 type Response struct {
-	Status    int            // 200, or 201 where something was made
-	Raw       []byte         // {answer, receipt}: what to file
-	JTI       string         // of the attempt that was answered
-	RequestID string         //
-	Receipt   tlog.Receipt   //
-	Steps     []license.Step // of the receipt's verification; nil without Trust
+	Status    int          // 200, or 201 where something was made
+	Raw       []byte       // {answer, receipt}: what to file
+	JTI       string       // of the attempt that was answered
+	RequestID string       //
+	Receipt   tlog.Receipt //
+	Steps     []check.Step // of the receipt's verification; nil without Trust
 }
 
 // Call makes a call by the name of its operation, with the values of its path's parameters and the body's bytes, which go out

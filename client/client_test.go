@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"oncegate/api"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/verdict"
 )
 
@@ -30,12 +30,12 @@ func TestQuery(t *testing.T) {
 	if answer.Status != 200 || answer.JTI != c.seen[0].ID || answer.RequestID != c.seen[0].Request || c.seen[0].Operator != "clerk-7" {
 		t.Errorf("%+v, seen %+v", answer.Response, c.seen[0])
 	}
-	if !has(answer.Steps, "answer-digest", license.OK) || !has(answer.Steps, "token-digest", license.OK) || !has(answer.Steps, "witness", license.NotCheckable) {
+	if !has(answer.Steps, "answer-digest", check.OK) || !has(answer.Steps, "token-digest", check.OK) || !has(answer.Steps, "witness", check.NotCheckable) {
 		t.Errorf("steps: %+v", answer.Steps)
 	}
 }
 
-func has(list []license.Step, name string, state license.StepState) bool {
+func has(list []check.Step, name string, state check.State) bool {
 	for _, s := range list {
 		if s.Name == name && s.State == state {
 			return true

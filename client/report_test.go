@@ -16,7 +16,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/certs/certstest"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/verdict"
 )
 
@@ -134,7 +134,7 @@ func TestReport(t *testing.T) {
 		"cursor leaps":           {short, verdict.StepReportRecords, api.VerdictRefuted},
 	} {
 		v := c.verifyReport(test.file)
-		if s := stepOf(v, test.step); v.Verdict != test.want || s.State == license.OK || s.State == "" {
+		if s := stepOf(v, test.step); v.Verdict != test.want || s.State == check.OK || s.State == "" {
 			t.Errorf("%s: %s, %+v", name, v.Verdict, v.Steps)
 		}
 	}
@@ -245,10 +245,10 @@ func (c *city) exported(body []byte) api.ExportAnswer {
 }
 
 // stepOf is a step of a name; the zero Step where it was not taken.
-func stepOf(v verdict.Verified, name string) license.Step {
-	i := slices.IndexFunc(v.Steps, func(s license.Step) bool { return s.Name == name })
+func stepOf(v verdict.Verified, name string) check.Step {
+	i := slices.IndexFunc(v.Steps, func(s check.Step) bool { return s.Name == name })
 	if i < 0 {
-		return license.Step{}
+		return check.Step{}
 	}
 	return v.Steps[i]
 }

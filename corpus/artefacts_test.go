@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"oncegate/api"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/verdict"
 )
 
@@ -34,7 +34,7 @@ type finding struct {
 	sitting  string // alone, together or everything
 	kind     verdict.Kind
 	verdict  string
-	steps    []license.Step
+	steps    []check.Step
 }
 
 // verdictOf is what verification says of the artefact as a whole.
@@ -151,8 +151,8 @@ func TestArtefacts(t *testing.T) {
 }
 
 // states returns the worst state of each name of a step.
-func (f finding) states() map[string]license.StepState {
-	worst := map[string]license.StepState{}
+func (f finding) states() map[string]check.State {
+	worst := map[string]check.State{}
 	for _, s := range f.steps {
 		if old, there := worst[s.Name]; !there || slices.Index(order, s.State) < slices.Index(order, old) {
 			worst[s.Name] = s.State
@@ -161,7 +161,7 @@ func (f finding) states() map[string]license.StepState {
 	return worst
 }
 
-var order = []license.StepState{license.Failed, license.NotCheckable, license.OK}
+var order = []check.State{check.Failed, check.NotCheckable, check.OK}
 
 // stricter names, one a line, where a finding asks more than it did, or no longer says what it said.
 func stricter(was, is finding) (changes []string) {
@@ -173,14 +173,14 @@ func stricter(was, is finding) (changes []string) {
 	}
 	before, now := was.states(), is.states()
 	for _, name := range sorted(before) {
-		if _, there := now[name]; !there && before[name] == license.OK {
+		if _, there := now[name]; !there && before[name] == check.OK {
 			changes = append(changes, fmt.Sprintf("%s %s -> absent", name, before[name]))
 		}
 	}
 	for _, name := range sorted(now) {
 		old, there := before[name]
 		switch {
-		case !there && now[name] == license.Failed:
+		case !there && now[name] == check.Failed:
 			changes = append(changes, fmt.Sprintf("%s absent -> %s", name, now[name]))
 		case there && slices.Index(order, now[name]) < slices.Index(order, old):
 			changes = append(changes, fmt.Sprintf("%s %s -> %s", name, old, now[name]))
@@ -192,20 +192,20 @@ func stricter(was, is finding) (changes []string) {
 // TestStricter holds the comparison itself.
 func TestStricter(t *testing.T) {
 	t.Parallel()
-	was := finding{"a", alone, verdict.License, "holds", []license.Step{{Name: "x", State: license.OK}, {Name: "y", State: license.NotCheckable}, {Name: "z", State: license.Failed}}}
-	step := func(name string, state license.StepState) license.Step { return license.Step{Name: name, State: state} }
+	was := finding{"a", alone, verdict.License, "holds", []check.Step{{Name: "x", State: check.OK}, {Name: "y", State: check.NotCheckable}, {Name: "z", State: check.Failed}}}
+	step := func(name string, state check.State) check.Step { return check.Step{Name: name, State: state} }
 	for _, x := range []struct {
 		is   finding
 		want string
 	}{
 		{was, ""},
-		{finding{"a", alone, verdict.License, "holds", []license.Step{step("x", license.OK), step("y", license.OK), step("z", license.NotCheckable)}}, ""},
-		{finding{"a", alone, verdict.License, "holds", []license.Step{step("x", license.OK), step("new", license.OK), step("newer", license.NotCheckable)}}, ""},
+		{finding{"a", alone, verdict.License, "holds", []check.Step{step("x", check.OK), step("y", check.OK), step("z", check.NotCheckable)}}, ""},
+		{finding{"a", alone, verdict.License, "holds", []check.Step{step("x", check.OK), step("new", check.OK), step("newer", check.NotCheckable)}}, ""},
 		{finding{"a", alone, verdict.Body, "fails", was.steps}, "kind license -> body; verdict holds -> fails"},
-		{finding{"a", alone, verdict.License, "holds", []license.Step{step("y", license.NotCheckable)}}, "x ok -> absent"},
-		{finding{"a", alone, verdict.License, "holds", []license.Step{step("x", license.NotCheckable)}}, "x ok -> not-checkable"},
-		{finding{"a", alone, verdict.License, "holds", []license.Step{step("x", license.OK), step("x", license.Failed)}}, "x ok -> failed"},
-		{finding{"a", alone, verdict.License, "holds", []license.Step{step("x", license.OK), step("y", license.Failed), step("new", license.Failed)}}, "new absent -> failed; y not-checkable -> failed"},
+		{finding{"a", alone, verdict.License, "holds", []check.Step{step("y", check.NotCheckable)}}, "x ok -> absent"},
+		{finding{"a", alone, verdict.License, "holds", []check.Step{step("x", check.NotCheckable)}}, "x ok -> not-checkable"},
+		{finding{"a", alone, verdict.License, "holds", []check.Step{step("x", check.OK), step("x", check.Failed)}}, "x ok -> failed"},
+		{finding{"a", alone, verdict.License, "holds", []check.Step{step("x", check.OK), step("y", check.Failed), step("new", check.Failed)}}, "new absent -> failed; y not-checkable -> failed"},
 	} {
 		if got := strings.Join(stricter(was, x.is), "; "); got != x.want {
 			t.Errorf("%q, want %q", got, x.want)
@@ -260,7 +260,7 @@ func readExpected(t *testing.T, v version) map[string]finding {
 		switch {
 		case strings.HasPrefix(line, "\t") && len(words) == 2 && name != "":
 			f := all[name]
-			f.steps = append(f.steps, license.Step{State: license.StepState(words[0]), Name: words[1]})
+			f.steps = append(f.steps, check.Step{State: check.State(words[0]), Name: words[1]})
 			all[name] = f
 		case len(words) == 4 && rank(words[3]) >= 0:
 			name = words[0] + " " + words[1]

@@ -31,10 +31,10 @@ import (
 	"oncegate/certs/revocation"
 	"oncegate/certs/seal"
 	"oncegate/certs/timestamp"
+	"oncegate/check"
 	"oncegate/demo"
 	"oncegate/demo/legacy"
 	"oncegate/deploy"
-	"oncegate/license"
 	"oncegate/node"
 )
 
@@ -299,7 +299,7 @@ func (m *maker) office() {
 		keep("vendor-"+folderName(c.Name), c.Files)
 	}
 	for _, c := range o.Cases() {
-		if c.Step == "" || c.State == license.NotCheckable {
+		if c.Step == "" || c.State == check.NotCheckable {
 			keep("right-"+folderName(c.Name), c.Files)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"oncegate/api"
 	"oncegate/certs/jws"
 	"oncegate/certs/sdjwt"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/verdict"
 )
 
@@ -59,7 +59,7 @@ func (s *scene) worthless(ctx context.Context, presentation string) error {
 		return err
 	}
 	verified := s.trust.Verify(verdict.Artefact{Name: "license", Data: []byte(presentation)}, verdict.Artefact{Name: "status list", Data: list})
-	revoked := slices.ContainsFunc(verified[0].Steps, func(step license.Step) bool { return step.Name == "status" && step.State == license.Failed })
+	revoked := slices.ContainsFunc(verified[0].Steps, func(step check.Step) bool { return step.Name == "status" && step.State == check.Failed })
 	s.hold(revoked && verified[1].Err() == nil, "此前签发的副本也经不起公开状态列表的核对", "the copy signed before fails too, held against the public status list (状态列表)")
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"oncegate/api"
+	"oncegate/check"
 	"oncegate/client"
 	"oncegate/license"
 	"oncegate/verdict"
@@ -119,7 +120,7 @@ func (s *story) proven(artefacts ...verdict.Artefact) (held int, err error) {
 			return held, fmt.Errorf("verify %s: %w", v.Name, err)
 		}
 		for _, step := range v.Steps {
-			if step.State == license.OK {
+			if step.State == check.OK {
 				held++
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
+	"oncegate/check"
 	"oncegate/document"
 	"oncegate/document/documenttest"
 	"oncegate/license"
@@ -110,13 +111,13 @@ func judged(tb testing.TB, b *documenttest.Bureau, pkg []byte) ofd.Report {
 		tb.Fatal(err)
 	}
 	for _, s := range r.Steps {
-		if s.State == license.Failed {
+		if s.State == check.Failed {
 			tb.Errorf("%s: %s", s.Name, s.Reason)
 		}
 	}
 	for _, sig := range r.Signatures {
 		for _, s := range sig.Steps {
-			if s.State == license.Failed {
+			if s.State == check.Failed {
 				tb.Errorf("%s: %s: %s", sig.Type, s.Name, s.Reason)
 			}
 		}
@@ -384,7 +385,7 @@ func TestUnstamped(t *testing.T) {
 		t.Fatalf("%v, heard %v", err, heard)
 	}
 	steps := judged(t, b, pkg).Signatures[0].Steps
-	if i := slices.IndexFunc(steps, func(s license.Step) bool { return s.Name == seal.StepTime }); i < 0 || steps[i].State != license.NotCheckable {
+	if i := slices.IndexFunc(steps, func(s check.Step) bool { return s.Name == seal.StepTime }); i < 0 || steps[i].State != check.NotCheckable {
 		t.Errorf("the time is not called unproven: %+v", steps)
 	}
 }

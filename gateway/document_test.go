@@ -21,6 +21,7 @@ import (
 	"oncegate/api"
 	"oncegate/certs/ofd"
 	"oncegate/certs/sm"
+	"oncegate/check"
 	"oncegate/document"
 	"oncegate/document/documenttest"
 	"oncegate/license"
@@ -67,7 +68,7 @@ func holdsAs(t testing.TB, b *documenttest.Bureau, pkg []byte, kind string) *ofd
 		t.Fatalf("%+v", r.Signatures)
 	}
 	for _, s := range slices.Concat(r.Steps, r.Signatures[0].Steps) {
-		if s.State == license.Failed {
+		if s.State == check.Failed {
 			t.Errorf("%s: %s", s.Name, s.Reason)
 		}
 	}

@@ -102,23 +102,6 @@ type Finding struct {
 	Err     error     // why it is unavailable: for logs and metrics, never for a caller; carries no personal data
 }
 
-// A Step is one step of a verification, reported apart from the others.
-type Step struct {
-	Name   string    `json:"name"`   // stable code, such as "record-in-sm3-tree"
-	State  StepState `json:"state"`  //
-	Reason string    `json:"reason"` // one sentence; empty only when State is OK
-}
-
-// StepState is how a Step came out.
-type StepState string
-
-// How a Step came out. A result as a whole holds only when no Step failed.
-const (
-	OK           StepState = "ok"
-	Failed       StepState = "failed"
-	NotCheckable StepState = "not-checkable"
-)
-
 // A Fault is one thing wrong in a piece of configuration data. Every room reports all its faults at once; node
 // turns Path into file, line and column.
 type Fault struct {

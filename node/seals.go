@@ -12,7 +12,7 @@ import (
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/sheet"
 )
 
@@ -86,7 +86,7 @@ func (l *loader) sealHolds(at string, s *seal.Seal, chain []*pki.Certificate) bo
 		Trust: trust, Intermediates: slices.Concat(chain[1:], l.setup.Authorities), Now: l.now, Verify: confirm,
 	})
 	for _, step := range report.Steps {
-		if step.State != license.Failed {
+		if step.State != check.Failed {
 			continue
 		}
 		l.doc.add(at, "the seal does not hold: %s: %s", step.Name, step.Reason)

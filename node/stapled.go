@@ -9,7 +9,7 @@ import (
 
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 const (
@@ -97,13 +97,13 @@ func (c *stapler) ask(ctx context.Context, certificate *pki.Certificate, now tim
 }
 
 // shown is what the steps of revocation come to: pki.ErrRevoked, or that nobody says whether a certificate stands.
-func shown(steps []license.Step) error {
+func shown(steps []check.Step) error {
 	var silent error
 	for _, step := range steps {
 		switch step.State {
-		case license.Failed:
+		case check.Failed:
 			return fmt.Errorf("%w: %s: %s", pki.ErrRevoked, step.Name, step.Reason)
-		case license.NotCheckable:
+		case check.NotCheckable:
 			silent = errors.Join(silent, fmt.Errorf("%s: %s", step.Name, step.Reason))
 		}
 	}

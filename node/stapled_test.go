@@ -9,7 +9,7 @@ import (
 	"oncegate/api"
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/verdict"
 )
 
@@ -37,7 +37,7 @@ func TestEvidenceTravels(t *testing.T) {
 	c.lists(ring)
 	s := c.serve()
 	s.register("SP-1")
-	if step := revocationOf(t, c, s.document("SP-1")); step.State != license.OK {
+	if step := revocationOf(t, c, s.document("SP-1")); step.State != check.OK {
 		t.Errorf("%+v", step)
 	}
 	if err := s.stop(); err != nil {
@@ -72,13 +72,13 @@ func TestNoEvidence(t *testing.T) {
 	c.prepare()
 	s := c.serve()
 	s.register("SP-1")
-	if step := revocationOf(t, c, s.document("SP-1")); step.State != license.NotCheckable {
+	if step := revocationOf(t, c, s.document("SP-1")); step.State != check.NotCheckable {
 		t.Errorf("%+v", step)
 	}
 }
 
 // revocationOf verifies a document with the trust of its city and nothing that authorities said.
-func revocationOf(t *testing.T, c *city, d api.LicenseDocument) license.Step {
+func revocationOf(t *testing.T, c *city, d api.LicenseDocument) check.Step {
 	t.Helper()
 	pkg, err := base64.RawURLEncoding.DecodeString(d.Content)
 	if err != nil {
@@ -104,5 +104,5 @@ func revocationOf(t *testing.T, c *city, d api.LicenseDocument) license.Step {
 		}
 	}
 	t.Fatalf("nobody speaks of revocation: %+v", verified)
-	return license.Step{}
+	return check.Step{}
 }

@@ -23,7 +23,7 @@ import (
 	lognote "oncegate/certs/note"
 	"oncegate/certs/sm"
 	"oncegate/certs/token"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/store"
 	"oncegate/tlog"
 	"oncegate/verdict"
@@ -45,7 +45,7 @@ type StateOptions struct {
 // A VerifiedState is what came of holding a database against its logs.
 type VerifiedState struct {
 	Logs      []VerifiedLog      `json:"logs"`
-	Steps     []license.Step     `json:"steps"`
+	Steps     []check.Step       `json:"steps"`
 	Faults    []audit.StateFault `json:"faults"` // at most audit.MaxStateFaults of each step
 	Count     int                `json:"fault_count"`
 	Checked   map[string]uint64  `json:"checked"`   // rows or records that each step has looked at
@@ -65,9 +65,9 @@ func (v VerifiedState) Verdict() api.Verdict {
 	verdict := api.VerdictProven
 	for _, s := range v.Steps {
 		switch {
-		case s.State == license.Failed:
+		case s.State == check.Failed:
 			return api.VerdictRefuted
-		case s.State == license.OK, strings.HasSuffix(s.Name, tlog.StepEd25519): // the line is optional
+		case s.State == check.OK, strings.HasSuffix(s.Name, tlog.StepEd25519): // the line is optional
 		case strings.HasPrefix(s.Name, "filed/"): // what was filed need not be proven in every way: log-extends-filed says whether it was enough
 		default:
 			verdict = api.VerdictNotProven
@@ -202,7 +202,7 @@ func (v *stateVerifier) tables(ctx context.Context, db *store.DB, sealer *ring, 
 // log verifies one of the logs. Steps of a log from before a recovery begin with its number.
 func (v *stateVerifier) log(ctx context.Context, logs []store.KeptLog, i int) error {
 	l, last := logs[i], i == len(logs)-1
-	add := func(steps ...license.Step) {
+	add := func(steps ...check.Step) {
 		for _, s := range steps {
 			if !last {
 				s.Name = fmt.Sprintf("log[%d]/%s", i, s.Name)
@@ -217,20 +217,20 @@ func (v *stateVerifier) log(ctx context.Context, logs []store.KeptLog, i int) er
 	progress := v.options.Progress("entries")
 	var is tlog.Checkpoint
 	if known {
-		var steps []license.Step
+		var steps []check.Step
 		if is, steps, err = trust.VerifyLog(ctx, l.Reader, l.Head.Checkpoint, progress); err != nil && !errors.Is(err, verdict.ErrUnproven) {
 			return err
 		}
 		add(steps...)
 	} else {
 		if is, err = tlog.ParseCheckpoint(l.Head.Checkpoint); err != nil {
-			add(license.Step{Name: tlog.StepCheckpoint, State: license.Failed, Reason: err.Error()})
+			add(check.Step{Name: tlog.StepCheckpoint, State: check.Failed, Reason: err.Error()})
 			return nil
 		}
-		add(license.Step{Name: "log-known", State: license.NotCheckable, Reason: "no key of this log is in the keystore or in the trust"})
-		step := license.Step{Name: "log-entries", State: license.OK}
+		add(check.Step{Name: "log-known", State: check.NotCheckable, Reason: "no key of this log is in the keystore or in the trust"})
+		step := check.Step{Name: "log-entries", State: check.OK}
 		if err := audit.VerifyLog(ctx, l.Reader, is, sm.New, progress); errors.Is(err, tlog.ErrUnproven) {
-			step.State, step.Reason = license.Failed, err.Error()
+			step.State, step.Reason = check.Failed, err.Error()
 		} else if err != nil {
 			return err
 		}
@@ -238,7 +238,7 @@ func (v *stateVerifier) log(ctx context.Context, logs []store.KeptLog, i int) er
 	}
 	v.Logs = append(v.Logs, VerifiedLog{Origin: l.Origin, Size: l.Head.Size, SM3: sm.B64(is.SM3[:])})
 	if is.Size != l.Head.Size {
-		add(license.Step{Name: "log-entries", State: license.Failed, Reason: fmt.Sprintf("the head says %d entries, and its checkpoint %d", l.Head.Size, is.Size)})
+		add(check.Step{Name: "log-entries", State: check.Failed, Reason: fmt.Sprintf("the head says %d entries, and its checkpoint %d", l.Head.Size, is.Size)})
 	}
 	if !last {
 		return v.extended(ctx, logs, i, is, add)
@@ -249,7 +249,7 @@ func (v *stateVerifier) log(ctx context.Context, logs []store.KeptLog, i int) er
 			return nil // malformed: a step says so
 		}
 		for _, w := range cosigned {
-			if w.State == license.OK {
+			if w.State == check.OK {
 				v.Witnesses = append(v.Witnesses, w.Witness)
 			}
 		}
@@ -262,19 +262,19 @@ func (v *stateVerifier) log(ctx context.Context, logs []store.KeptLog, i int) er
 		return err
 	}
 	for _, s := range steps {
-		if !slices.ContainsFunc(v.Steps, func(is license.Step) bool { return is.Name == s.Name }) {
+		if !slices.ContainsFunc(v.Steps, func(is check.Step) bool { return is.Name == s.Name }) {
 			add(s)
 		}
 	}
 	if err != nil && verdict.Failure(steps) == nil {
-		add(license.Step{Name: "log-extends-filed", State: license.NotCheckable, Reason: err.Error()})
+		add(check.Step{Name: "log-extends-filed", State: check.NotCheckable, Reason: err.Error()})
 	}
 	return nil
 }
 
 // extended holds a log from before a recovery against the checkpoint that the next one begins with: the same, where the backup is not
 // older than it. What a backup lacks is lost, and recovery has said so.
-func (v *stateVerifier) extended(ctx context.Context, logs []store.KeptLog, i int, is tlog.Checkpoint, add func(...license.Step)) error {
+func (v *stateVerifier) extended(ctx context.Context, logs []store.KeptLog, i int, is tlog.Checkpoint, add func(...check.Step)) error {
 	leaves, err := logs[i+1].Reader.Leaves(ctx, 0, 1)
 	if err != nil {
 		return nil // the next log's own steps say so
@@ -283,9 +283,9 @@ func (v *stateVerifier) extended(ctx context.Context, logs []store.KeptLog, i in
 	if err != nil || then.Origin != is.Origin || then.Size > is.Size {
 		return nil
 	}
-	step := license.Step{Name: "log-extends-filed", State: license.OK}
+	step := check.Step{Name: "log-extends-filed", State: check.OK}
 	if err := tlog.VerifyExtends(ctx, logs[i].Reader, sm.New, then, is); errors.Is(err, tlog.ErrUnproven) {
-		step.State, step.Reason = license.Failed, err.Error()
+		step.State, step.Reason = check.Failed, err.Error()
 	} else if err != nil {
 		return err
 	}
@@ -358,7 +358,7 @@ func signedBy(origin, checkpoint string, sm2 *ecdsa.PublicKey, ed ed25519.Public
 		trust.Ed25519 = list[0]
 	}
 	_, steps, err := tlog.VerifyCheckpoint(checkpoint, trust)
-	return err == nil && !slices.ContainsFunc(steps, func(s tlog.Step) bool { return s.Name == tlog.StepEd25519 && ed != nil && s.State != tlog.OK })
+	return err == nil && !slices.ContainsFunc(steps, func(s check.Step) bool { return s.Name == tlog.StepEd25519 && ed != nil && s.State != check.OK })
 }
 
 // claimed is the claim that a recorded call made (gateway: until when its token could be accepted). Its signature was checked when it

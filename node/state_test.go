@@ -12,7 +12,7 @@ import (
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/certs/keystore"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/store"
 	"oncegate/verdict"
 )
@@ -30,7 +30,7 @@ func (c *city) verified(o StateOptions, want api.Verdict) VerifiedState {
 	return got
 }
 
-func stepOf(v VerifiedState, name string) license.StepState {
+func stepOf(v VerifiedState, name string) check.State {
 	for _, s := range v.Steps {
 		if s.Name == name {
 			return s.State
@@ -83,7 +83,7 @@ func TestState(t *testing.T) {
 	}
 	filed := verdict.Artefact{Name: "answer", Data: answer.Raw}
 	got := c.verified(StateOptions{Filed: filed, Trust: trust}, api.VerdictProven)
-	if stepOf(got, "log-extends-filed") != license.OK {
+	if stepOf(got, "log-extends-filed") != check.OK {
 		t.Errorf("the filed answer: %+v", got.Steps)
 	}
 	c.verified(StateOptions{Database: backup, Filed: filed}, api.VerdictProven)
@@ -119,7 +119,7 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	got = c.verified(StateOptions{}, api.VerdictProven)
-	if len(got.Logs) != 2 || stepOf(got, "log[0]/checkpoint-sm2-signature") != license.OK {
+	if len(got.Logs) != 2 || stepOf(got, "log[0]/checkpoint-sm2-signature") != check.OK {
 		t.Errorf("after the recovery: %+v %+v", got.Logs, got.Steps)
 	}
 
@@ -144,7 +144,7 @@ func TestState(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := c.verified(StateOptions{Database: copied}, api.VerdictRefuted)
-			if stepOf(got, alter.step) != license.Failed {
+			if stepOf(got, alter.step) != check.Failed {
 				t.Errorf("%+v", got.Steps)
 			}
 			if alter.table != "" && !slices.ContainsFunc(got.Faults, func(f audit.StateFault) bool {
@@ -162,7 +162,7 @@ func TestState(t *testing.T) {
 	if err := os.Remove(filepath.Join(c.dir, "keys", used+".key")); err != nil {
 		t.Fatal(err)
 	}
-	if got = c.verified(StateOptions{}, api.VerdictNotProven); stepOf(got, audit.StepIndexed) != license.NotCheckable {
+	if got = c.verified(StateOptions{}, api.VerdictNotProven); stepOf(got, audit.StepIndexed) != check.NotCheckable {
 		t.Errorf("without an old index key: %+v", got.Steps)
 	}
 	copyDir(t, aside, filepath.Join(c.dir, "keys"))
@@ -173,7 +173,7 @@ func TestState(t *testing.T) {
 		}
 	}
 	got = c.verified(StateOptions{}, api.VerdictNotProven)
-	if stepOf(got, "log[0]/log-known") != license.NotCheckable || stepOf(got, "log[0]/log-entries") != license.OK {
+	if stepOf(got, "log[0]/log-known") != check.NotCheckable || stepOf(got, "log[0]/log-entries") != check.OK {
 		t.Errorf("without the old log's keys: %+v", got.Steps)
 	}
 	c.verified(StateOptions{Trust: trust}, api.VerdictProven)
@@ -199,7 +199,7 @@ func TestStateWithoutEnvelope(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := c.verified(StateOptions{}, api.VerdictNotProven)
-	for name, want := range map[string]license.StepState{audit.StepTags: license.OK, audit.StepReplay: license.NotCheckable, audit.StepKept: license.NotCheckable} {
+	for name, want := range map[string]check.State{audit.StepTags: check.OK, audit.StepReplay: check.NotCheckable, audit.StepKept: check.NotCheckable} {
 		if is := stepOf(got, name); is != want {
 			t.Errorf("%s is %s, want %s", name, is, want)
 		}

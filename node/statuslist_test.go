@@ -16,6 +16,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/certs/statuslist"
+	"oncegate/check"
 	"oncegate/license"
 	"oncegate/register"
 	"oncegate/verdict"
@@ -104,17 +105,17 @@ func (f fetched) status(t *testing.T, p placed) license.Status {
 }
 
 // judged is the named step of verifying a license with a status list at a moment.
-func judged(t *testing.T, trust verdict.TrustConfig, at time.Time, compact, list string) map[string]license.StepState {
+func judged(t *testing.T, trust verdict.TrustConfig, at time.Time, compact, list string) map[string]check.State {
 	t.Helper()
 	trust.Now = func() time.Time { return at }
 	believed, err := verdict.NewTrust(trust)
 	if err != nil {
 		t.Fatal(err)
 	}
-	states := map[string]license.StepState{}
+	states := map[string]check.State{}
 	for _, v := range believed.Verify(verdict.Artefact{Name: "license", Data: []byte(compact)}, verdict.Artefact{Name: "list", Data: []byte(list)}) {
 		for _, s := range v.Steps {
-			if known, twice := states[s.Name]; !twice || known == license.OK {
+			if known, twice := states[s.Name]; !twice || known == check.OK {
 				states[s.Name] = s.State
 			}
 		}
@@ -195,12 +196,12 @@ func TestRevocationSeen(t *testing.T) {
 		at   time.Time
 		list string
 		step string
-		want license.StepState
+		want check.State
 	}{
-		{"old list, before exp", until.Add(-time.Second), before.token, "status", license.OK},
-		{"old list, at exp", until, before.token, "status-list-validity", license.Failed},
-		{"old list, at exp", until, before.token, "status", license.NotCheckable},
-		{"new list", time.Now(), after.token, "status", license.Failed},
+		{"old list, before exp", until.Add(-time.Second), before.token, "status", check.OK},
+		{"old list, at exp", until, before.token, "status-list-validity", check.Failed},
+		{"old list, at exp", until, before.token, "status", check.NotCheckable},
+		{"new list", time.Now(), after.token, "status", check.Failed},
 	} {
 		if got := judged(t, trust, c.at, l.License, c.list); got[c.step] != c.want {
 			t.Errorf("%s: step %s is %q, want %q; all are %v", c.name, c.step, got[c.step], c.want, got)

@@ -19,7 +19,7 @@ import (
 	"oncegate/certs/keystore"
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/verdict"
 )
 
@@ -100,7 +100,7 @@ func TestTrustAsConfigured(t *testing.T) {
 	trust := s.trusted()
 	for _, v := range trust.Verify(verdict.Artefact{Data: cosign(checkpoint, at)}, verdict.Artefact{Data: []byte(two)}) {
 		for _, step := range v.Steps {
-			if step.State != license.OK || step.Name == "witness" && !strings.Contains(step.Reason, "1 of 2") {
+			if step.State != check.OK || step.Name == "witness" && !strings.Contains(step.Reason, "1 of 2") {
 				t.Errorf("%s: %+v", v.Kind, step)
 			}
 		}
@@ -140,10 +140,10 @@ func TestTrustAsConfigured(t *testing.T) {
 	place := placeOf(t, l.License)
 	for _, v := range trust.Verify(verdict.Artefact{Data: []byte(l.License)}, verdict.Artefact{Data: []byte(fetch(t, place.URI, "").token)}) {
 		for _, step := range v.Steps {
-			want := license.OK
+			want := check.OK
 			switch step.Name {
 			case "presentation-right":
-				want = license.NotCheckable
+				want = check.NotCheckable
 			}
 			if step.State != want {
 				t.Errorf("%s: %+v", v.Kind, step)

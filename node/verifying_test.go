@@ -14,8 +14,8 @@ import (
 	"oncegate/api"
 	"oncegate/certs/certstest/office"
 	"oncegate/certs/pki"
+	"oncegate/check"
 	"oncegate/client"
-	"oncegate/license"
 )
 
 // verifier is a node that also believes an office, by its configuration.
@@ -71,7 +71,7 @@ func TestVerifyDocuments(t *testing.T) {
 		switch {
 		case a.Kind != "ofd" || a.Operation != "licenses.verify":
 			t.Errorf("%s: %+v", c.Name, a)
-		case c.State == license.NotCheckable:
+		case c.State == check.NotCheckable:
 			if a.Verdict != api.VerdictNotProven || !slices.ContainsFunc(a.Steps, func(s api.Step) bool { return s.Name == c.Step && s.State == api.StepStateNotCheckable }) {
 				t.Errorf("%s: %s %v", c.Name, a.Verdict, failed)
 			}

@@ -16,6 +16,7 @@ import (
 	"oncegate/audit"
 	"oncegate/cases"
 	"oncegate/certs/envelope"
+	"oncegate/check"
 	"oncegate/license"
 	"oncegate/register"
 	"oncegate/tlog"
@@ -172,7 +173,7 @@ func (w *world) verify() (faults []audit.StateFault, state State) {
 	w.must(err)
 	for _, c := range append(state.Checks, beside...) {
 		faults = append(faults, c.Faults...)
-		if s := c.Step(); len(c.Faults) == 0 && s.State != license.OK {
+		if s := c.Step(); len(c.Faults) == 0 && s.State != check.OK {
 			w.t.Errorf("%s is %s: %s", c.Name, s.State, s.Reason)
 		}
 	}
@@ -767,7 +768,7 @@ func TestStateLostKey(t *testing.T) {
 		w.must(err)
 		w.db.config.Sealer, w.db.config.UnknownKey = other, envelope.ErrUnknownKey
 		w.db.lastSums.Store(nil)
-		if _, state := w.verifyTables(); state.Checks[0].Step().State == license.OK {
+		if _, state := w.verifyTables(); state.Checks[0].Step().State == check.OK {
 			t.Error("tags under a lost key are called good")
 		}
 		rows, err := w.db.AdoptLost(t.Context(), nil)
@@ -781,14 +782,14 @@ func TestStateLostKey(t *testing.T) {
 			t.Errorf("%v, believed %v", faults, state.Believed)
 		}
 		for _, c := range state.Checks {
-			if s := c.Step(); (s.State == license.NotCheckable) != (s.Name == audit.StepReplay) {
+			if s := c.Step(); (s.State == check.NotCheckable) != (s.Name == audit.StepReplay) {
 				t.Errorf("%s is %s %s", s.Name, s.State, s.Reason)
 			}
 		}
 		beside, err := audit.VerifyStored(t.Context(), w.auditConfig(), w.db.Stored(), audit.StoredOptions{Claimed: claimOf, UnknownKey: envelope.ErrUnknownKey})
 		w.must(err)
 		for _, c := range beside {
-			if s := c.Step(); s.State == license.Failed || s.Name == audit.StepKept && s.State == license.OK {
+			if s := c.Step(); s.State == check.Failed || s.Name == audit.StepKept && s.State == check.OK {
 				t.Errorf("%s is %s %s", s.Name, s.State, s.Reason)
 			}
 		}

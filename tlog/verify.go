@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash"
 
+	"oncegate/check"
+
 	"github.com/transparency-dev/merkle/proof"
 	"golang.org/x/mod/sumdb/note"
 )
@@ -21,24 +23,6 @@ type Trust struct {
 	NewSM3  func() hash.Hash
 }
 
-// Step is one thing that was checked.
-type Step struct {
-	Name   string    // stable code: one of the Step constants
-	State  StepState //
-	Reason string    // for people; empty only when State is OK
-}
-
-// StepState is how a Step came out.
-type StepState string
-
-// How a Step came out. NotCheckable is no failure: there was nothing to check, or nothing to check
-// it with.
-const (
-	OK           StepState = "ok"
-	Failed       StepState = "failed"
-	NotCheckable StepState = "not-checkable"
-)
-
 // The steps of VerifyReceipt, in order; those of VerifyCheckpoint are the first four.
 const (
 	StepCheckpoint = "checkpoint-form"
@@ -52,30 +36,30 @@ const (
 // VerifyReceipt proves offline that r.Record is entry r.Index of the log t names. Both proofs and
 // the SM2 line must hold, and the Ed25519 line where t knows its key. It returns every step taken,
 // and an error that is ErrUnproven if one of these does not hold.
-func VerifyReceipt(r Receipt, t Trust) ([]Step, error) {
+func VerifyReceipt(r Receipt, t Trust) ([]check.Step, error) {
 	c, steps, err := VerifyCheckpoint(r.Checkpoint, t)
 	if c == (Checkpoint{}) {
 		return steps, err
 	}
 	h := newHashers(t.NewSM3)
 	for _, tree := range Trees {
-		steps = append(steps, step("record-in-"+tree.String()+"-tree", verifyInclusion(h.of(tree), r, c)))
+		steps = append(steps, check.Result("record-in-"+tree.String()+"-tree", verifyInclusion(h.of(tree), r, c)))
 	}
 	return steps, failure(steps, t)
 }
 
 // VerifyCheckpoint checks origin and signatures of a signed checkpoint as VerifyReceipt does. The
 // Checkpoint returned is zero unless its form is right; it is proven only if err is nil.
-func VerifyCheckpoint(signed string, t Trust) (Checkpoint, []Step, error) {
+func VerifyCheckpoint(signed string, t Trust) (Checkpoint, []check.Step, error) {
 	if t.SM2 == nil || t.NewSM3 == nil || t.Origin == "" {
 		return Checkpoint{}, nil, fmt.Errorf("%w: trust names no log, no SM2 key or no SM3", ErrUnproven)
 	}
 	c, err := ParseCheckpoint(signed)
 	if err != nil {
-		steps := []Step{step(StepCheckpoint, err)}
+		steps := []check.Step{check.Result(StepCheckpoint, err)}
 		return Checkpoint{}, steps, failure(steps, t)
 	}
-	steps := []Step{step(StepCheckpoint, nil), step(StepOrigin, checkOrigin(c.Origin, t.Origin))}
+	steps := []check.Step{check.Result(StepCheckpoint, nil), check.Result(StepOrigin, checkOrigin(c.Origin, t.Origin))}
 	steps = append(steps, signatureStep(StepSM2, signed, t.SM2, true))
 	steps = append(steps, signatureStep(StepEd25519, signed, t.Ed25519, false))
 	return c, steps, failure(steps, t)
@@ -90,19 +74,19 @@ func checkOrigin(got, want string) error {
 
 // signatureStep checks the line of one key. A missing line refutes the checkpoint only where no checkpoint goes without it;
 // else the checkpoint is merely not proven.
-func signatureStep(name, signed string, v note.Verifier, required bool) Step {
+func signatureStep(name, signed string, v note.Verifier, required bool) check.Step {
 	if v == nil {
-		return Step{name, NotCheckable, "the key is not known here"}
+		return check.CannotCheck(name, "the key is not known here")
 	}
 	_, err := note.Open([]byte(signed), note.VerifierList(v))
 	var absent *note.UnverifiedNoteError
 	if errors.As(err, &absent) {
 		if !required {
-			return Step{name, NotCheckable, "the checkpoint has no line of this key"}
+			return check.CannotCheck(name, "the checkpoint has no line of this key")
 		}
 		err = errors.New("the checkpoint has no line of this key")
 	}
-	return step(name, err)
+	return check.Result(name, err)
 }
 
 func verifyInclusion(h *hasher, r Receipt, c Checkpoint) error {
@@ -142,17 +126,10 @@ func verifyConsistency(h *hasher, from, to Checkpoint, p [][]byte) error {
 	return proof.VerifyConsistency(h, from.Size, to.Size, p, from.Root(h.tree), to.Root(h.tree))
 }
 
-func step(name string, err error) Step {
-	if err != nil {
-		return Step{name, Failed, err.Error()}
-	}
-	return Step{name, OK, ""}
-}
-
 // failure names the first step that failed, or a line that is not there though its key is known.
-func failure(steps []Step, t Trust) error {
+func failure(steps []check.Step, t Trust) error {
 	for _, s := range steps {
-		if s.State == Failed || s.Name == StepEd25519 && s.State == NotCheckable && t.Ed25519 != nil {
+		if s.State == check.Failed || s.Name == StepEd25519 && s.State == check.NotCheckable && t.Ed25519 != nil {
 			return fmt.Errorf("%w: %s: %s", ErrUnproven, s.Name, s.Reason)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"oncegate/check"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
@@ -71,12 +72,12 @@ func TestVerifyReceipt(t *testing.T) {
 			for _, s := range steps {
 				names = append(names, s.Name)
 				switch s.State {
-				case tlog.Failed:
+				case check.Failed:
 					failed = append(failed, s.Name)
-				case tlog.NotCheckable:
+				case check.NotCheckable:
 					cannot = append(cannot, s.Name)
 				}
-				if (s.Reason == "") != (s.State == tlog.OK) {
+				if (s.Reason == "") != (s.State == check.OK) {
 					t.Errorf("step %+v", s)
 				}
 			}

@@ -16,7 +16,7 @@ import (
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/tlog"
 )
 
@@ -55,7 +55,7 @@ func (d *answered) prove(s *batch) {
 		return
 	}
 	p := audit.Proof{Receipt: d.receipt, Answer: d.answer, Token: s.tokenOf(d.receipt)}
-	var list []license.Step
+	var list []check.Step
 	d.record, list, err = audit.VerifyReceipt(p, trust)
 	d.steps = append(d.steps, list...)
 	d.proven = err == nil
@@ -294,7 +294,7 @@ func (s *batch) checkpoint(data []byte) (done steps) {
 	}
 	_, list, err := tlog.VerifyCheckpoint(string(data), trust.Trust)
 	for _, step := range list {
-		done = append(done, license.Step{Name: step.Name, State: license.StepState(step.State), Reason: step.Reason})
+		done = append(done, check.Step{Name: step.Name, State: check.State(step.State), Reason: step.Reason})
 	}
 	if err != nil && len(list) == 0 {
 		done.fail("checkpoint", err.Error())
@@ -316,7 +316,7 @@ func (s *batch) standsIn(checkpoint string) {
 	all := audit.Cosignatures(checkpoint, log.Witnesses)
 	w := &api.Witnessed{Of: len(all)}
 	for _, one := range all {
-		if one.State == license.OK {
+		if one.State == check.OK {
 			w.Count, w.By = w.Count+1, append(w.By, one.Witness)
 		}
 	}
@@ -344,7 +344,7 @@ func (s *batch) compareHistories() {
 	}
 	for _, i := range compared {
 		if _, forked := s.histories[i]; !forked && len(compared) > 1 {
-			s.histories[i] = license.Step{Name: "one-history", State: license.OK}
+			s.histories[i] = check.Step{Name: "one-history", State: check.OK}
 		}
 	}
 }
@@ -355,8 +355,8 @@ func (s *batch) fork(f tlog.ForkError) {
 	b, _ := strconv.Atoi(f.B)
 	f.A, f.B = cmp.Or(s.all[a].Name, "file "+f.A), cmp.Or(s.all[b].Name, "file "+f.B)
 	for _, i := range []int{a, b} {
-		if old, is := s.histories[i]; !is || old.State != license.Failed {
-			s.histories[i] = license.Step{Name: "one-history", State: license.Failed, Reason: f.Error()}
+		if old, is := s.histories[i]; !is || old.State != check.Failed {
+			s.histories[i] = check.Step{Name: "one-history", State: check.Failed, Reason: f.Error()}
 		}
 	}
 }

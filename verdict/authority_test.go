@@ -18,6 +18,7 @@ import (
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
 	"oncegate/certs/timestamp"
+	"oncegate/check"
 	"oncegate/license"
 )
 
@@ -30,39 +31,39 @@ func TestAuthority(t *testing.T) {
 	}
 	issue := func(typ, code string, issuers ...string) Issue { return Issue{typ, code, issuers} }
 	binding := []Issue{issue("business-license", code, department)}
-	const ok, failed, open = license.OK, license.Failed, license.NotCheckable
+	const ok, failed, open = check.OK, check.Failed, check.NotCheckable
 	for _, c := range []struct {
 		name        string
 		issues      []Issue
 		delegations []Delegation
 		signer      string
-		license     [2]license.StepState // of the type "business-license": issuer-of-type, issuer-authority
-		document    [2]license.StepState
+		license     [2]check.State // of the type "business-license": issuer-of-type, issuer-authority
+		document    [2]check.State
 	}{
-		{"nothing said", nil, nil, department, [2]license.StepState{open, ok}, [2]license.StepState{open, ok}},
-		{"the issuer", binding, nil, department, [2]license.StepState{ok, ok}, [2]license.StepState{ok, ok}},
-		{"one of two issuers", []Issue{issue("business-license", code, third), issue("business-license", code, third, department)}, nil, department, [2]license.StepState{ok, ok}, [2]license.StepState{ok, ok}},
-		{"other issuers", []Issue{issue("business-license", code, third)}, nil, department, [2]license.StepState{failed, ok}, [2]license.StepState{failed, ok}},
-		{"another code of the type", []Issue{issue("business-license", otherCode, department)}, nil, department, [2]license.StepState{failed, ok}, [2]license.StepState{open, ok}},
-		{"another type of the code", []Issue{issue("marriage-certificate", code, department)}, nil, department, [2]license.StepState{failed, ok}, [2]license.StepState{ok, ok}},
-		{"another type altogether", []Issue{issue("marriage-certificate", otherCode, department)}, nil, department, [2]license.StepState{open, ok}, [2]license.StepState{open, ok}},
-		{"a stranger", binding, nil, company, [2]license.StepState{ok, failed}, [2]license.StepState{ok, failed}},
+		{"nothing said", nil, nil, department, [2]check.State{open, ok}, [2]check.State{open, ok}},
+		{"the issuer", binding, nil, department, [2]check.State{ok, ok}, [2]check.State{ok, ok}},
+		{"one of two issuers", []Issue{issue("business-license", code, third), issue("business-license", code, third, department)}, nil, department, [2]check.State{ok, ok}, [2]check.State{ok, ok}},
+		{"other issuers", []Issue{issue("business-license", code, third)}, nil, department, [2]check.State{failed, ok}, [2]check.State{failed, ok}},
+		{"another code of the type", []Issue{issue("business-license", otherCode, department)}, nil, department, [2]check.State{failed, ok}, [2]check.State{open, ok}},
+		{"another type of the code", []Issue{issue("marriage-certificate", code, department)}, nil, department, [2]check.State{failed, ok}, [2]check.State{ok, ok}},
+		{"another type altogether", []Issue{issue("marriage-certificate", otherCode, department)}, nil, department, [2]check.State{open, ok}, [2]check.State{open, ok}},
+		{"a stranger", binding, nil, company, [2]check.State{ok, failed}, [2]check.State{ok, failed}},
 
-		{"a delegate", binding, []Delegation{{"business-license", code, department, company}}, company, [2]license.StepState{ok, ok}, [2]license.StepState{ok, ok}},
-		{"a delegate, issues unsaid", nil, []Delegation{{"business-license", code, department, company}}, company, [2]license.StepState{open, ok}, [2]license.StepState{open, ok}},
-		{"a delegate for another code", binding, []Delegation{{"business-license", otherCode, department, company}}, company, [2]license.StepState{ok, failed}, [2]license.StepState{ok, failed}},
-		{"a delegate for another type", nil, []Delegation{{"marriage-certificate", code, department, company}}, company, [2]license.StepState{open, failed}, [2]license.StepState{open, ok}},
-		{"a delegate of another issuer", binding, []Delegation{{"business-license", code, third, company}}, company, [2]license.StepState{ok, failed}, [2]license.StepState{ok, failed}},
-		{"another delegate", binding, []Delegation{{"business-license", code, department, third}}, company, [2]license.StepState{ok, failed}, [2]license.StepState{ok, failed}},
+		{"a delegate", binding, []Delegation{{"business-license", code, department, company}}, company, [2]check.State{ok, ok}, [2]check.State{ok, ok}},
+		{"a delegate, issues unsaid", nil, []Delegation{{"business-license", code, department, company}}, company, [2]check.State{open, ok}, [2]check.State{open, ok}},
+		{"a delegate for another code", binding, []Delegation{{"business-license", otherCode, department, company}}, company, [2]check.State{ok, failed}, [2]check.State{ok, failed}},
+		{"a delegate for another type", nil, []Delegation{{"marriage-certificate", code, department, company}}, company, [2]check.State{open, failed}, [2]check.State{open, ok}},
+		{"a delegate of another issuer", binding, []Delegation{{"business-license", code, third, company}}, company, [2]check.State{ok, failed}, [2]check.State{ok, failed}},
+		{"another delegate", binding, []Delegation{{"business-license", code, department, third}}, company, [2]check.State{ok, failed}, [2]check.State{ok, failed}},
 
 		// Trust files of before name the type, or the code, and not both.
-		{"old, by type", nil, []Delegation{{"business-license", "", department, company}}, company, [2]license.StepState{open, open}, [2]license.StepState{open, open}},
-		{"old, by type, bound by issues", binding, []Delegation{{"business-license", "", department, company}}, company, [2]license.StepState{ok, ok}, [2]license.StepState{ok, ok}},
-		{"old, by type, bound to another code", []Issue{issue("business-license", otherCode, department)}, []Delegation{{"business-license", "", department, company}}, company, [2]license.StepState{failed, failed}, [2]license.StepState{open, failed}},
-		{"old, by another type", binding, []Delegation{{"marriage-certificate", "", department, company}}, company, [2]license.StepState{ok, failed}, [2]license.StepState{ok, open}},
-		{"old, by code", nil, []Delegation{{code, "", department, company}}, company, [2]license.StepState{open, open}, [2]license.StepState{open, ok}},
-		{"old, by code, bound by issues", binding, []Delegation{{code, "", department, company}}, company, [2]license.StepState{ok, ok}, [2]license.StepState{ok, ok}},
-		{"old, by another code", binding, []Delegation{{otherCode, "", department, company}}, company, [2]license.StepState{ok, failed}, [2]license.StepState{ok, failed}},
+		{"old, by type", nil, []Delegation{{"business-license", "", department, company}}, company, [2]check.State{open, open}, [2]check.State{open, open}},
+		{"old, by type, bound by issues", binding, []Delegation{{"business-license", "", department, company}}, company, [2]check.State{ok, ok}, [2]check.State{ok, ok}},
+		{"old, by type, bound to another code", []Issue{issue("business-license", otherCode, department)}, []Delegation{{"business-license", "", department, company}}, company, [2]check.State{failed, failed}, [2]check.State{open, failed}},
+		{"old, by another type", binding, []Delegation{{"marriage-certificate", "", department, company}}, company, [2]check.State{ok, failed}, [2]check.State{ok, open}},
+		{"old, by code", nil, []Delegation{{code, "", department, company}}, company, [2]check.State{open, open}, [2]check.State{open, ok}},
+		{"old, by code, bound by issues", binding, []Delegation{{code, "", department, company}}, company, [2]check.State{ok, ok}, [2]check.State{ok, ok}},
+		{"old, by another code", binding, []Delegation{{otherCode, "", department, company}}, company, [2]check.State{ok, failed}, [2]check.State{ok, failed}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			trust, err := NewTrust(TrustConfig{Issues: c.issues, Delegations: c.delegations})
@@ -99,20 +100,20 @@ func TestIssuerOfTypeInArtefacts(t *testing.T) {
 	r := newRun(t)
 	r.city.trust.Issues = []Issue{{"business-license", department + "001", []string{company}}}
 	r.trust = r.newTrust()
-	if v := r.trust.Verify(licenseOf(r))[0]; !has(v.Steps, StepIssuerOfType, license.Failed) || v.Err() == nil {
+	if v := r.trust.Verify(licenseOf(r))[0]; !has(v.Steps, StepIssuerOfType, check.Failed) || v.Err() == nil {
 		t.Errorf("%+v", v.Steps)
 	}
 	o := office.New(t, "client", time.Now())
 	pkg := Artefact{"license.ofd", o.License()}
 	id, err := license.ParseIdentifier(o.Identifier(office.USCC))
 	r.must(err)
-	for issuer, want := range map[string]license.StepState{id.Issuer(): license.OK, company: license.Failed} {
+	for issuer, want := range map[string]check.State{id.Issuer(): check.OK, company: check.Failed} {
 		trust := trustOf(t, o, map[string]any{"issues": []any{map[string]any{"type": "t", "type_code": id.TypeCode(), "issuers": []string{issuer}}}}, nil)
-		if v := trust.Verify(pkg)[0]; !has(v.Steps, StepIssuerOfType, want) || want == license.OK && v.Err() != nil {
+		if v := trust.Verify(pkg)[0]; !has(v.Steps, StepIssuerOfType, want) || want == check.OK && v.Err() != nil {
 			t.Errorf("%s: %+v", issuer, v.Steps)
 		}
 	}
-	if v := trustOf(t, o, map[string]any{"issues": []any{}}, nil).Verify(pkg)[0]; !has(v.Steps, StepIssuerOfType, license.NotCheckable) || v.Verdict != api.VerdictNotProven {
+	if v := trustOf(t, o, map[string]any{"issues": []any{}}, nil).Verify(pkg)[0]; !has(v.Steps, StepIssuerOfType, check.NotCheckable) || v.Verdict != api.VerdictNotProven {
 		t.Errorf("%+v", v.Steps)
 	}
 }
@@ -125,13 +126,13 @@ func TestUsageOfAnchor(t *testing.T) {
 	r.city.trust.Usages = map[string]pki.UsageRule{root: {From: pki.FromEKU, Usages: map[string]string{"1.2.156.99999.1": pki.License}}}
 	r.trust = r.newTrust()
 	got := r.trust.Verify(licenseOf(r), Artefact{Data: []byte(r.statusList(0))}, Artefact{Data: pki.MarshalPEM(r.chain...)})
-	if !has(got[0].Steps, "key-usage", license.Failed) || !has(got[0].Steps, "status", license.NotCheckable) || !has(got[1].Steps, StepListSignature, license.Failed) ||
-		!has(got[2].Steps, "key-usage", license.NotCheckable) {
+	if !has(got[0].Steps, "key-usage", check.Failed) || !has(got[0].Steps, "status", check.NotCheckable) || !has(got[1].Steps, StepListSignature, check.Failed) ||
+		!has(got[2].Steps, "key-usage", check.NotCheckable) {
 		t.Errorf("the OU counts: %+v", got)
 	}
 	r.city.trust.Usages[root] = pki.UsageRule{From: pki.FromOU}
 	r.trust = r.newTrust()
-	if got := r.trust.Verify(licenseOf(r)); !has(got[0].Steps, "key-usage", license.OK) {
+	if got := r.trust.Verify(licenseOf(r)); !has(got[0].Steps, "key-usage", check.OK) {
 		t.Errorf("%+v", got[0])
 	}
 	for _, usages := range []map[string]pki.UsageRule{
@@ -182,22 +183,22 @@ func TestWitnesses(t *testing.T) {
 	r.must(err)
 
 	step := stepNamed(trust.Verify(Artefact{Data: cosigned})[0].Steps, "witness")
-	if step.State != license.OK || !strings.Contains(step.Reason, "1 of 2") || !strings.Contains(step.Reason, "one.example at 2026-11-23T04:01:00Z") {
+	if step.State != check.OK || !strings.Contains(step.Reason, "1 of 2") || !strings.Contains(step.Reason, "one.example at 2026-11-23T04:01:00Z") {
 		t.Errorf("%+v", step)
 	}
 	list, err := trust.Cosignatures(string(cosigned))
-	if err != nil || len(list) != 2 || list[0].Witness != "one.example" || list[0].State != license.OK || !list[0].Time.Equal(certstest.Epoch.Add(time.Minute)) ||
-		list[1].State != license.NotCheckable {
+	if err != nil || len(list) != 2 || list[0].Witness != "one.example" || list[0].State != check.OK || !list[0].Time.Equal(certstest.Epoch.Add(time.Minute)) ||
+		list[1].State != check.NotCheckable {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if step := stepNamed(trust.Verify(Artefact{Data: r.checkpoint()})[0].Steps, "witness"); step.State != license.NotCheckable {
+	if step := stepNamed(trust.Verify(Artefact{Data: r.checkpoint()})[0].Steps, "witness"); step.State != check.NotCheckable {
 		t.Errorf("%+v", step)
 	}
 	forged := strings.Replace(string(cosigned), "AAAA", "AAAB", 1)
-	if step := stepNamed(trust.Verify(Artefact{Data: []byte(forged)})[0].Steps, "witness"); forged == string(cosigned) || step.State != license.Failed {
+	if step := stepNamed(trust.Verify(Artefact{Data: []byte(forged)})[0].Steps, "witness"); forged == string(cosigned) || step.State != check.Failed {
 		t.Errorf("%+v", step)
 	}
-	if v := trust.Verify(Artefact{Data: []byte(one + "\n")})[0]; v.Kind != Key || !has(v.Steps, "key-in-trust", license.OK) {
+	if v := trust.Verify(Artefact{Data: []byte(one + "\n")})[0]; v.Kind != Key || !has(v.Steps, "key-in-trust", check.OK) {
 		t.Errorf("%+v", v)
 	}
 	renamed := strings.Replace(one, "one.", "uno.", 1)
@@ -215,7 +216,7 @@ func TestWitnesses(t *testing.T) {
 	config.Witnesses = []string{one, vkeyOf(t, "one.example", r.world.Ed25519("one.example"))} // in both forms
 	trust, err = NewTrust(config)
 	r.must(err)
-	if list, err := trust.Cosignatures(string(cosigned)); err != nil || len(list) != 1 || list[0].State != license.OK {
+	if list, err := trust.Cosignatures(string(cosigned)); err != nil || len(list) != 1 || list[0].State != check.OK {
 		t.Errorf("%+v, %v", list, err)
 	}
 }
@@ -263,19 +264,19 @@ func TestWrongSealsAndStamps(t *testing.T) {
 		doc     []byte
 		members map[string]any
 		step    string
-		want    license.StepState
+		want    check.State
 	}{
-		{"seal of the wrong organisation", sealedBy("seal-other", pki.Seal, office.Other), nil, StepIssuerAuthority, license.Failed},
-		{"seal of the right one", sealedBy("seal-own", pki.Seal, office.USCC), nil, StepIssuerAuthority, license.OK},
-		{"seal for a type that another body issues", o.License(), issues(id.TypeCode(), office.Other), StepIssuerOfType, license.Failed},
-		{"seal for a type of which nothing is said", o.License(), issues(office.Other+"001", office.Other), StepIssuerOfType, license.NotCheckable},
-		{"seal by a key for calls", sealedBy("call-1", pki.Call, office.USCC), nil, "signature[0]/seal-signer-usage", license.Failed},
-		{"stamp of a stranger's authority", stampedBy(office.New(t, "stranger", time.Now()).Stamps), nil, "signature[0]/timestamp-chain", license.Failed},
-		{"stamp before its certificate", stampedBy(o.Authority(o.Now.AddDate(0, 0, -30))), nil, "signature[0]/timestamp-chain", license.Failed},
-		{"stamp of the right authority", stampedBy(o.Stamps), nil, "signature[0]/timestamp-chain", license.OK},
-		{"stamp by a key for seals", stampedBy(sealStamps), nil, "signature[0]/timestamp-usage", license.Failed},
-		{"seal under a rule that does not know its usage", o.License(), eku(map[string]string{"1.3.6.1.5.5.7.3.8": "timestamp"}), "signature[0]/seal-maker-usage", license.Failed},
-		{"stamp by the usage that a rule reads", o.License(), eku(map[string]string{"1.3.6.1.5.5.7.3.8": "timestamp"}), "signature[0]/timestamp-usage", license.OK},
+		{"seal of the wrong organisation", sealedBy("seal-other", pki.Seal, office.Other), nil, StepIssuerAuthority, check.Failed},
+		{"seal of the right one", sealedBy("seal-own", pki.Seal, office.USCC), nil, StepIssuerAuthority, check.OK},
+		{"seal for a type that another body issues", o.License(), issues(id.TypeCode(), office.Other), StepIssuerOfType, check.Failed},
+		{"seal for a type of which nothing is said", o.License(), issues(office.Other+"001", office.Other), StepIssuerOfType, check.NotCheckable},
+		{"seal by a key for calls", sealedBy("call-1", pki.Call, office.USCC), nil, "signature[0]/seal-signer-usage", check.Failed},
+		{"stamp of a stranger's authority", stampedBy(office.New(t, "stranger", time.Now()).Stamps), nil, "signature[0]/timestamp-chain", check.Failed},
+		{"stamp before its certificate", stampedBy(o.Authority(o.Now.AddDate(0, 0, -30))), nil, "signature[0]/timestamp-chain", check.Failed},
+		{"stamp of the right authority", stampedBy(o.Stamps), nil, "signature[0]/timestamp-chain", check.OK},
+		{"stamp by a key for seals", stampedBy(sealStamps), nil, "signature[0]/timestamp-usage", check.Failed},
+		{"seal under a rule that does not know its usage", o.License(), eku(map[string]string{"1.3.6.1.5.5.7.3.8": "timestamp"}), "signature[0]/seal-maker-usage", check.Failed},
+		{"stamp by the usage that a rule reads", o.License(), eku(map[string]string{"1.3.6.1.5.5.7.3.8": "timestamp"}), "signature[0]/timestamp-usage", check.OK},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := trustOf(t, o, c.members, nil).Verify(Artefact{"a.ofd", c.doc})[0]

@@ -16,6 +16,7 @@ import (
 	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
 	"oncegate/certs/token"
+	"oncegate/check"
 )
 
 // publicKey is the SM2 key of a certificate.
@@ -43,7 +44,7 @@ var callSteps = []string{"call-form", "call-signature", "call-audience", "call-w
 // stepOf says which step a fault of a call fails.
 func stepOf(err error) int {
 	switch {
-	case errors.Is(err, token.ErrUnknownKey), errors.Is(err, token.ErrSignature), sm.Undecided(err):
+	case errors.Is(err, token.ErrUnknownKey), errors.Is(err, token.ErrSignature), check.Undecided(err):
 		return 1
 	case errors.Is(err, token.ErrAudience):
 		return 2
@@ -65,7 +66,7 @@ func (s *batch) call(compact string) (done steps) {
 	var undecided error // the gateway's verifier, which has no budget, tells nobody why a signature does not hold
 	voice := func(pub *ecdsa.PublicKey, message, rs []byte) error {
 		err := s.voice(pub, message, rs)
-		if sm.Undecided(err) {
+		if check.Undecided(err) {
 			undecided = err
 		}
 		return err
@@ -234,7 +235,7 @@ func readCertificates(data []byte) ([]*pki.Certificate, error) {
 func (s *batch) authorityChain(c *pki.Certificate, above []*pki.Certificate) (path []*pki.Certificate, err error) {
 	chain := s.chainOf(c, above)
 	for _, by := range []*pki.Verifier{s.chains, s.seals, s.stamps} { // each knows other anchors
-		if path, err = by.Authority(c, chain[1:], s.now()); err == nil || sm.Undecided(err) {
+		if path, err = by.Authority(c, chain[1:], s.now()); err == nil || check.Undecided(err) {
 			break
 		}
 	}

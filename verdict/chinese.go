@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"oncegate/check"
 	"oncegate/license"
 )
 
@@ -17,11 +18,11 @@ import (
 //
 // Verifying packages know nothing of languages: their reasons are English sentences with values in them. They are translated here,
 // by their patterns, so that programs read the same in every language.
-func InChinese(s license.Step) license.Step {
+func InChinese(s check.Step) check.Step {
 	if len(s.Reason) > maxReason {
-		return license.Step{Name: chineseName(s.Name), State: s.State, Reason: s.Reason}
+		return check.Step{Name: chineseName(s.Name), State: s.State, Reason: s.Reason}
 	}
-	return license.Step{Name: chineseName(s.Name), State: s.State, Reason: chineseReason(strings.TrimSuffix(s.Reason, "."))}
+	return check.Step{Name: chineseName(s.Name), State: s.State, Reason: chineseReason(strings.TrimSuffix(s.Reason, "."))}
 }
 
 // chineseName translates the name of a step, and the places before it: "license[0]/chain-now".

@@ -18,7 +18,7 @@ import (
 	"unicode"
 
 	"oncegate/certs/certstest/office"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // verifying are the packages whose texts become reasons, and the files of each that verify nothing: what they say stands in logs, in
@@ -83,7 +83,7 @@ var unread = map[string]string{
 // saying are the functions whose argument is a reason or a part of one, however short it is. Of others a literal counts that is a
 // phrase: two words and more.
 var saying = []string{
-	"New", "Errorf", "malformed", "refuse", "errMember", "fail", "unknown", "add", "failed", "open", "notCheckable", "odd", "form", // reasons
+	"New", "Errorf", "malformed", "refuse", "errMember", "fail", "unknown", "add", "failed", "open", "notCheckable", "odd", "form", "Fail", "CannotCheck", "Pass", // reasons
 	"sequence", "octets", "bits", "oid", "integer", "ascii", "utf8", "element", "end", "into", "loose", "moment", // members of a seal
 }
 
@@ -318,7 +318,7 @@ func TestChineseOfNestedReasons(t *testing.T) {
 		"certificate cannot be read: x509: malformed certificate":                                                                  "证书无法解析（x509: malformed certificate）",
 		"nobody has said this before": "nobody has said this before",
 	} {
-		if got := InChinese(license.Step{Reason: english}).Reason; got != want {
+		if got := InChinese(check.Step{Reason: english}).Reason; got != want {
 			t.Errorf("%q\nis   %q\nwant %q", english, got, want)
 		}
 	}
@@ -328,9 +328,9 @@ func TestChineseOfNestedReasons(t *testing.T) {
 func TestChineseOfHostileNames(t *testing.T) {
 	for _, part := range []string{"a; b: c, d ", "x than y as of z at the signing time and w more (", `"a: `, "of an authority above it: ", "{1}{2}"} {
 		longest := strings.Repeat(part, maxReason/len(part))
-		InChinese(license.Step{Reason: longest}) // comes to an end
+		InChinese(check.Step{Reason: longest}) // comes to an end
 		longer := strings.Repeat(part, 5000)
-		if got := InChinese(license.Step{Reason: longer}).Reason; got != longer {
+		if got := InChinese(check.Step{Reason: longer}).Reason; got != longer {
 			t.Errorf("%q of %d bytes was taken apart", part, len(longer))
 		}
 	}
@@ -450,7 +450,7 @@ func stepsIn(t *testing.T, source string, names map[string]string) {
 }
 
 // judgeChinese holds the steps of a run to englishIn.
-func judgeChinese(t *testing.T, missing map[string]string, list []license.Step) {
+func judgeChinese(t *testing.T, missing map[string]string, list []check.Step) {
 	t.Helper()
 	for _, step := range list {
 		zh := InChinese(step)

@@ -26,6 +26,7 @@ import (
 	"oncegate/certs/sm"
 	"oncegate/certs/statuslist"
 	"oncegate/certs/token"
+	"oncegate/check"
 	"oncegate/license"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
@@ -47,8 +48,8 @@ var question = api.QueryRequest{
 }
 
 // has reports whether a step of a name is in a state.
-func has(list []license.Step, name string, state license.StepState) bool {
-	return slices.ContainsFunc(list, func(s license.Step) bool { return s.Name == name && s.State == state })
+func has(list []check.Step, name string, state check.State) bool {
+	return slices.ContainsFunc(list, func(s check.Step) bool { return s.Name == name && s.State == state })
 }
 
 // A city is a small gateway with a real log, real keys and one license. Its answers are canned; its signatures, records and receipts

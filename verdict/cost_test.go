@@ -31,7 +31,7 @@ import (
 	"oncegate/certs/sm"
 	"oncegate/certs/statuslist"
 	"oncegate/certs/timestamp"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // A costly request takes as much to verify as a stranger can make it, in less than 1 MiB.
@@ -300,7 +300,7 @@ func TestCallBudget(t *testing.T) {
 				t.Errorf("%d signature checks", checks)
 			}
 			for _, s := range a.Steps {
-				if s.State == api.StepState(license.Failed) && (strings.Contains(s.Reason, sm.ErrBudget.Error()) || strings.Contains(s.Reason, sm.ErrInterrupted.Error())) {
+				if s.State == api.StepState(check.Failed) && (strings.Contains(s.Reason, sm.ErrBudget.Error()) || strings.Contains(s.Reason, sm.ErrInterrupted.Error())) {
 					t.Errorf("%s failed: %s", s.Name, s.Reason)
 				}
 			}
@@ -340,13 +340,13 @@ func TestFilesBudget(t *testing.T) {
 		all = append(all, Artefact{fmt.Sprint(i), doc})
 	}
 	results := trust.Verify(all...)
-	if !slices.ContainsFunc(results[0].Steps, func(s license.Step) bool {
-		return s.State == license.NotCheckable && strings.Contains(s.Reason, sm.ErrBudget.Error())
+	if !slices.ContainsFunc(results[0].Steps, func(s check.Step) bool {
+		return s.State == check.NotCheckable && strings.Contains(s.Reason, sm.ErrBudget.Error())
 	}) {
 		t.Errorf("the message was verified to its end: %+v", results[0].Steps)
 	}
 	for _, v := range results[1:] {
-		if s := stepNamed(v.Steps, "signature[0]/seal-signature"); v.Err() != nil || s.State != license.OK {
+		if s := stepNamed(v.Steps, "signature[0]/seal-signature"); v.Err() != nil || s.State != check.OK {
 			t.Fatalf("%v: %+v", v.Err(), s)
 		}
 	}
@@ -380,10 +380,10 @@ func TestNothingChecked(t *testing.T) {
 		for _, v := range trust.Verify(artefacts...) {
 			for _, s := range v.Steps {
 				rests := slices.ContainsFunc(proofs, func(p string) bool { return strings.HasSuffix(s.Name, p) }) && !strings.HasPrefix(s.Name, "checkpoint")
-				if strings.Contains(s.Reason, sm.ErrBudget.Error()) && s.State != license.NotCheckable || rests && s.State == license.OK {
+				if strings.Contains(s.Reason, sm.ErrBudget.Error()) && s.State != check.NotCheckable || rests && s.State == check.OK {
 					t.Errorf("%s: %+v", v.Name, s)
 				}
-				if s.State == license.Failed {
+				if s.State == check.Failed {
 					t.Errorf("%s: %+v", v.Name, s)
 				}
 			}
@@ -431,7 +431,7 @@ func TestBrokenOff(t *testing.T) {
 	ended, end := context.WithCancel(t.Context())
 	end()
 	for _, v := range r.trust.VerifyContext(ended, files...) {
-		if v.Verdict == api.VerdictProven || v.Verdict == api.VerdictRefuted || stepNamed(v.Steps, "complete").State != license.NotCheckable {
+		if v.Verdict == api.VerdictProven || v.Verdict == api.VerdictRefuted || stepNamed(v.Steps, "complete").State != check.NotCheckable {
 			t.Errorf("%s (%s) is %q: %+v", v.Name, v.Kind, v.Verdict, v.Steps)
 		}
 	}

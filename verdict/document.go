@@ -11,6 +11,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/certs/ofd"
+	"oncegate/check"
 	"oncegate/license"
 )
 
@@ -71,13 +72,13 @@ func (s *batch) document(ctx context.Context, self int) (done steps, by []Signat
 // metadata are what a document says of itself, and the step that says whether that is signed.
 type metadata struct {
 	*ofd.Package
-	signed license.Step
+	signed check.Step
 }
 
 // holds reports that what the metadata say holds: ok when they are signed, else not checkable. What they say against
 // themselves fails in any case.
 func (m metadata) holds(done *steps, name, reason string) {
-	if m.signed.State != license.OK {
+	if m.signed.State != check.OK {
 		done.unknown(name, m.signed.Reason)
 		return
 	}
@@ -87,7 +88,7 @@ func (m metadata) holds(done *steps, name, reason string) {
 // held reports steps that rest on what the metadata say, as holds does.
 func (m metadata) held(done *steps, list steps) {
 	for _, step := range list {
-		if step.State == license.OK {
+		if step.State == check.OK {
 			m.holds(done, step.Name, step.Reason)
 		} else {
 			*done = append(*done, step)
@@ -96,10 +97,10 @@ func (m metadata) held(done *steps, list steps) {
 }
 
 // stepOfName returns a step that was taken; the zero Step when there is none.
-func stepOfName(list []license.Step, name string) license.Step {
-	i := slices.IndexFunc(list, func(s license.Step) bool { return s.Name == name })
+func stepOfName(list []check.Step, name string) check.Step {
+	i := slices.IndexFunc(list, func(s check.Step) bool { return s.Name == name })
 	if i < 0 {
-		return license.Step{}
+		return check.Step{}
 	}
 	return list[i]
 }
@@ -202,7 +203,7 @@ func (s *batch) documentAuthority(done *steps, id license.Identifier, all []ofd.
 		case !holds:
 		case one.USCC == "":
 			held = true
-		case stepOfName(one.Steps, ofd.StepExtent).State == license.OK:
+		case stepOfName(one.Steps, ofd.StepExtent).State == check.OK:
 			held, whole = true, append(whole, one.USCC)
 		default:
 			held, partly = true, append(partly, one.USCC)

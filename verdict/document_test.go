@@ -14,7 +14,7 @@ import (
 	"oncegate/certs/certstest/office"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // artefactsOf are the files of a case, the document first.
@@ -46,19 +46,19 @@ func trustOf(t testing.TB, o *office.Office, members map[string]any, files map[s
 }
 
 // named are the failed steps.
-func named(list []license.Step) (names []string) {
+func named(list []check.Step) (names []string) {
 	for _, s := range list {
-		if s.State == license.Failed {
+		if s.State == check.Failed {
 			names = append(names, s.Name)
 		}
 	}
 	return names
 }
 
-func stepNamed(list []license.Step, name string) license.Step {
-	i := slices.IndexFunc(list, func(s license.Step) bool { return s.Name == name })
+func stepNamed(list []check.Step, name string) check.Step {
+	i := slices.IndexFunc(list, func(s check.Step) bool { return s.Name == name })
 	if i < 0 {
-		return license.Step{}
+		return check.Step{}
 	}
 	return list[i]
 }
@@ -74,15 +74,15 @@ func TestDocumentCases(t *testing.T) {
 			switch {
 			case v.Kind != Document:
 				t.Fatalf("kind %s", v.Kind)
-			case c.State == license.NotCheckable:
-				if stepNamed(v.Steps, c.Step).State != license.NotCheckable || failed != nil {
+			case c.State == check.NotCheckable:
+				if stepNamed(v.Steps, c.Step).State != check.NotCheckable || failed != nil {
 					t.Errorf("%v %+v", failed, stepNamed(v.Steps, c.Step))
 				}
 			case c.Step == "" && failed != nil, c.Step != "" && !slices.Contains(failed, c.Step):
 				t.Errorf("failed: %v, want %s", failed, c.Step)
 			}
 			for _, s := range v.Steps {
-				if s.State != license.OK && s.Reason == "" {
+				if s.State != check.OK && s.Reason == "" {
 					t.Errorf("%s gives no reason", s.Name)
 				}
 				t.Log(s.State, s.Name, s.Reason)
@@ -111,8 +111,8 @@ func TestKeptEvidence(t *testing.T) {
 	doc := Artefact{"a.ofd", o.License()}
 	for _, x := range []struct {
 		at    time.Time
-		state license.StepState
-	}{{o.Signed.Add(-time.Hour), license.Failed}, {o.Signed.Add(time.Hour), license.OK}} {
+		state check.State
+	}{{o.Signed.Add(-time.Hour), check.Failed}, {o.Signed.Add(time.Hour), check.OK}} {
 		trust := trustOf(t, o, nil, map[string][]byte{
 			"evidence/sub.crl": o.Revoked(o.Holder.Certificate, x.at), "evidence/root.crl": o.RootList(),
 		})

@@ -16,7 +16,7 @@ import (
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
 	"oncegate/certs/timestamp"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // Documents as other software makes them hold, whatever version of the seal.
@@ -137,7 +137,7 @@ func TestKinds(t *testing.T) {
 				t.Fatalf("kind %s %+v", v.Kind, v.Steps)
 			case x.fails == "" && failed != nil, x.fails != "" && !slices.Contains(failed, x.fails):
 				t.Errorf("failed %v: %+v", failed, v.Steps)
-			case x.open != "" && stepNamed(v.Steps, x.open).State != license.NotCheckable:
+			case x.open != "" && stepNamed(v.Steps, x.open).State != check.NotCheckable:
 				t.Errorf("%+v", stepNamed(v.Steps, x.open))
 			}
 			if len(all) > 1 && all[1].Kind != Document && (all[1].Kind != Content || (all[1].Err() == nil) != (x.fails == "")) {
@@ -169,17 +169,17 @@ func TestAnchorsOfOnePurpose(t *testing.T) {
 				if x.name == "no authority between" {
 					break // the certificate beside the document helps
 				}
-				if s := stepNamed(all[0].Steps, name); (s.State == license.OK) != want {
+				if s := stepNamed(all[0].Steps, name); (s.State == check.OK) != want {
 					t.Errorf("%+v", s)
 				}
 			}
-			if s := stepNamed(all[1].Steps, "chain-now"); (s.State == license.OK) != x.issuer {
+			if s := stepNamed(all[1].Steps, "chain-now"); (s.State == check.OK) != x.issuer {
 				t.Errorf("%+v", s)
 			}
 		})
 	}
 	alone := trustOf(t, o, map[string]any{"authorities": []string{}}, nil).Verify(doc)[0]
-	if s := stepNamed(alone.Steps, "signature[0]/seal-signer-chain"); s.State != license.Failed {
+	if s := stepNamed(alone.Steps, "signature[0]/seal-signer-chain"); s.State != check.Failed {
 		t.Errorf("a seal brings no authority: %+v", s)
 	}
 }
@@ -189,7 +189,7 @@ func TestForeignCertificates(t *testing.T) {
 	o := office.New(t, "client", time.Now())
 	signer, chain := o.Issue("elsewhere-1", "elsewhere", office.USCC, office.Name)
 	doc := Artefact{"a.ofd", o.SignBy(o.Write(office.Document(o.Identifier(office.USCC))), cms.Identity{Signer: signer, Chain: chain}, cms.Config{})}
-	for usage, want := range map[string]license.StepState{"": license.Failed, "seal": license.OK, "license": license.OK, "call": license.Failed} {
+	for usage, want := range map[string]check.State{"": check.Failed, "seal": check.OK, "license": check.OK, "call": check.Failed} {
 		members := map[string]any{}
 		if usage != "" {
 			members["certificates"] = []map[string]string{{"fingerprint": pki.Fingerprint(chain[0]), "uscc": office.USCC, "usage": usage}}
@@ -212,7 +212,7 @@ func TestTenYearsLater(t *testing.T) {
 		t.Errorf("failed: %v", failed)
 	}
 	for _, name := range []string{"seal-signer-chain", "seal-signer-revocation", "seal-maker-revocation", "timestamp-chain", "timestamp-revocation", "seal-time"} {
-		if s := stepNamed(v.Steps, "signature[0]/"+name); s.State != license.OK {
+		if s := stepNamed(v.Steps, "signature[0]/"+name); s.State != check.OK {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -234,8 +234,8 @@ func TestTimes(t *testing.T) {
 	unstamped := o.Holder
 	unstamped.TimeStamp = nil
 	page := o.Write(office.Document(o.Identifier(office.USCC)))
-	const ok, open, fails = license.OK, license.NotCheckable, license.Failed
-	type states struct{ valid, expired, before, since license.StepState }
+	const ok, open, fails = check.OK, check.NotCheckable, check.Failed
+	type states struct{ valid, expired, before, since check.State }
 	for _, c := range []struct {
 		name, step string
 		what       Artefact
@@ -259,7 +259,7 @@ func TestTimes(t *testing.T) {
 			name, step string
 			now        time.Time
 			list       Artefact
-			want       license.StepState
+			want       check.State
 		}{
 			{"valid", "chain", o.Now, list(time.Time{}), c.want.valid},
 			{"not revoked", "revocation", o.Now, list(time.Time{}), c.want.valid},

@@ -19,6 +19,7 @@ import (
 	"oncegate/certs/sdjwt"
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
+	"oncegate/check"
 	"oncegate/license"
 )
 
@@ -215,11 +216,11 @@ func (s *batch) licenseChain(done *steps, p *jws.Parts, signed pki.Moment) pki.L
 	})
 	if signed.Source == pki.Unstated {
 		done.unknown("chain-at-signing", "the license does not say when it was signed, and no receipt does")
-		*done = append(*done, license.Step{Name: "chain-now", State: state, Reason: reason})
+		*done = append(*done, check.Step{Name: "chain-now", State: state, Reason: reason})
 		return done.licenseUsage(now, nowErr)
 	}
 	then, thenErr := at(signed.At)
-	*done = append(*done, license.Step{Name: "chain-at-signing", State: state, Reason: reason})
+	*done = append(*done, check.Step{Name: "chain-at-signing", State: state, Reason: reason})
 	if errors.Is(nowErr, pki.ErrExpired) && pathError(thenErr) == nil {
 		if signed.Source == pki.Stamped {
 			done.unknown("chain-now", "a certificate has expired since; the receipt shows that the license was signed before")

@@ -9,14 +9,14 @@ import (
 
 	"oncegate/audit"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/tlog"
 )
 
 // VerifyLog reads a whole log and proves that it is the one of a checkpoint that the trusted log's keys have signed, and that
 // every entry is a record. progress, if not nil, is called with the number of entries done and of all. The steps say what
 // held; the error is ErrUnproven where something did not, and names the first wrong entry.
-func (t *Trust) VerifyLog(ctx context.Context, r tlog.Reader, checkpoint string, progress func(done, total uint64)) (tlog.Checkpoint, []license.Step, error) {
+func (t *Trust) VerifyLog(ctx context.Context, r tlog.Reader, checkpoint string, progress func(done, total uint64)) (tlog.Checkpoint, []check.Step, error) {
 	var done steps
 	trust, err := t.logOf(checkpoint)
 	if err != nil {
@@ -24,9 +24,7 @@ func (t *Trust) VerifyLog(ctx context.Context, r tlog.Reader, checkpoint string,
 		return tlog.Checkpoint{}, done, errors.Join(ErrUnproven, err)
 	}
 	c, list, err := tlog.VerifyCheckpoint(checkpoint, trust.Trust)
-	for _, s := range list {
-		done = append(done, license.Step{Name: s.Name, State: license.StepState(s.State), Reason: s.Reason})
-	}
+	done = append(done, list...)
 	if err != nil {
 		return c, done, err
 	}
@@ -38,7 +36,7 @@ func (t *Trust) VerifyLog(ctx context.Context, r tlog.Reader, checkpoint string,
 // VerifyExtends proves that a log extends what somebody filed: a checkpoint, a receipt, or an answer with its receipt. It reads the
 // public hash tiles only. The steps of what was filed begin with "filed/". The error is ErrUnproven where something does not hold;
 // it is tlog.ErrFork where the log shows another past than it signed before.
-func (t *Trust) VerifyExtends(ctx context.Context, r tlog.Reader, checkpoint string, filed Artefact) (now, then tlog.Checkpoint, done []license.Step, err error) {
+func (t *Trust) VerifyExtends(ctx context.Context, r tlog.Reader, checkpoint string, filed Artefact) (now, then tlog.Checkpoint, done []check.Step, err error) {
 	var list steps
 	trust, err := t.logOf(checkpoint)
 	if err != nil {
@@ -46,9 +44,7 @@ func (t *Trust) VerifyExtends(ctx context.Context, r tlog.Reader, checkpoint str
 		return now, then, list, errors.Join(ErrUnproven, err)
 	}
 	now, own, err := tlog.VerifyCheckpoint(checkpoint, trust.Trust)
-	for _, s := range own {
-		list = append(list, license.Step{Name: s.Name, State: license.StepState(s.State), Reason: s.Reason})
-	}
+	list = append(list, own...)
 	if err != nil {
 		return now, then, list, err
 	}
@@ -72,7 +68,7 @@ func (t *Trust) VerifyExtends(ctx context.Context, r tlog.Reader, checkpoint str
 
 // VerifyAnswer verifies the receipt of an answer, or of a refusal, against the answer's bytes and the token of the call; "" where the
 // token is not at hand. The error is ErrUnproven.
-func (t *Trust) VerifyAnswer(receipt tlog.Receipt, answer []byte, token string) ([]license.Step, error) {
+func (t *Trust) VerifyAnswer(receipt tlog.Receipt, answer []byte, token string) ([]check.Step, error) {
 	trust, err := t.logOf(receipt.Checkpoint)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnproven, err)

@@ -6,6 +6,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/check"
 	"oncegate/license"
 )
 
@@ -17,7 +18,7 @@ func TestRecordIsAboutThem(t *testing.T) {
 	both := func(first, second string) map[string]string {
 		return map[string]string{operator: first, holder: second}
 	}
-	const ok, failed, open = string(license.OK), string(license.Failed), string(license.NotCheckable)
+	const ok, failed, open = string(check.OK), string(check.Failed), string(check.NotCheckable)
 	for name, tt := range map[string]struct {
 		about func(*audit.Draft)
 		opens func(*api.Commitments)
@@ -55,7 +56,7 @@ func TestRecordIsAboutThem(t *testing.T) {
 			for _, s := range v.Steps {
 				if strings.Contains(s.Name, "record-about-") {
 					got[s.Name] = string(s.State)
-					if s.State != license.OK && s.Reason == "" {
+					if s.State != check.OK && s.Reason == "" {
 						t.Errorf("%s gives no reason", s.Name)
 					}
 				}
@@ -88,7 +89,7 @@ func TestRecordIsAboutAll(t *testing.T) {
 		var done steps
 		a.holders(&done, record, named)
 		for _, s := range done {
-			if s.State == license.Failed {
+			if s.State == check.Failed {
 				n++
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // A ReportMark says how far a report has come: after how many pages, and where it goes on.
@@ -147,19 +147,19 @@ func (t *Trust) VerifyReport(ctx context.Context, name string, r io.Reader, prog
 
 // A finding is the first fault of one step of a report.
 type finding struct {
-	state  license.StepState
+	state  check.State
 	reason string
 }
 
 func (f *finding) fail(reason string) {
-	if f.state != license.Failed {
-		f.state, f.reason = license.Failed, reason
+	if f.state != check.Failed {
+		f.state, f.reason = check.Failed, reason
 	}
 }
 
 func (f *finding) unknown(reason string) {
 	if f.state == "" {
-		f.state, f.reason = license.NotCheckable, reason
+		f.state, f.reason = check.NotCheckable, reason
 	}
 }
 
@@ -191,7 +191,7 @@ func (c *reportCheck) page(ctx context.Context, v *Verified, line []byte) bool {
 	case api.VerdictProven:
 	case api.VerdictRefuted:
 		for _, s := range proof.Steps {
-			if s.State == license.Failed {
+			if s.State == check.Failed {
 				c.pages.fail(fmt.Sprintf("page %d: %s", n, s.Reason))
 			}
 		}
@@ -249,7 +249,7 @@ func (c *reportCheck) steps() (done steps) {
 	} {
 		switch {
 		case step.state != "":
-			done = append(done, license.Step{Name: step.name, State: step.state, Reason: step.reason})
+			done = append(done, check.Step{Name: step.name, State: step.state, Reason: step.reason})
 		case c.form.state != "" && step.name != StepReportForm:
 			done.unknown(step.name, "a step before it failed")
 		default:

@@ -13,8 +13,7 @@ import (
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
-	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // keep takes a file of evidence.
@@ -72,7 +71,7 @@ func (s *batch) gatherEvidence(kind Kind, data []byte) {
 
 // A standing is how a certificate stood at a moment, by the evidence at hand.
 type standing struct {
-	license.Step
+	check.Step
 	since time.Time  // when it was revoked later; zero when it was not
 	why   pki.Reason // of that
 }
@@ -80,9 +79,9 @@ type standing struct {
 // revocationAt says how the first certificate of a chain, and those above it, stood at a moment. Stapled evidence came along with what
 // is verified and goes first; it may be nil.
 func (s *batch) revocationAt(ctx context.Context, by *pki.Verifier, stapled *revocation.Evidence, chain []*pki.Certificate, at time.Time) (st standing) {
-	st.Step = license.Step{Name: "revocation", State: license.NotCheckable, Reason: "the certificate leads to no anchor"}
+	st.Step = check.Step{Name: "revocation", State: check.NotCheckable, Reason: "the certificate leads to no anchor"}
 	path, err := by.Path(chain[0], chain[1:], at)
-	if sm.Undecided(err) {
+	if check.Undecided(err) {
 		st.Reason = err.Error()
 	}
 	if err != nil || len(path) < 2 {
@@ -95,7 +94,7 @@ func (s *batch) revocationAt(ctx context.Context, by *pki.Verifier, stapled *rev
 	}
 	all := revocation.Check(ctx, path, at, sources...)
 	st.Step = revocation.Sum(all)
-	if own := all[0]; own.State == license.OK && st.State == license.NotCheckable {
+	if own := all[0]; own.State == check.OK && st.State == check.NotCheckable {
 		st.Reason = own.Reason + "; of an authority above it: " + st.Reason
 	}
 	for _, source := range sources {
@@ -107,25 +106,25 @@ func (s *batch) revocationAt(ctx context.Context, by *pki.Verifier, stapled *rev
 }
 
 // at is how the certificate counts for what was signed at the moment that was asked about.
-func (st standing) at(m pki.Moment) license.Step {
-	if st.State == license.OK && !st.since.IsZero() {
+func (st standing) at(m pki.Moment) check.Step {
+	if st.State == check.OK && !st.since.IsZero() {
 		st.State, st.Reason = m.RevokedLater(st.since)
 	}
 	return st.Step
 }
 
 // ofStamp is at for the certificate of a time-stamping authority.
-func (st standing) ofStamp(pki.Moment) license.Step {
-	if st.State == license.OK && !st.since.IsZero() {
+func (st standing) ofStamp(pki.Moment) check.Step {
+	if st.State == check.OK && !st.since.IsZero() {
 		st.State, st.Reason = pki.StampedBefore(st.since, st.why)
 	}
 	return st.Step
 }
 
 // messageRevocation judges the signers' certificates of one message, whose evidence is read once; counts is one of the two above.
-func (s *batch) messageRevocation(by *pki.Verifier, counts func(standing, pki.Moment) license.Step) func(context.Context, cms.Evidence) (license.StepState, string) {
+func (s *batch) messageRevocation(by *pki.Verifier, counts func(standing, pki.Moment) check.Step) func(context.Context, cms.Evidence) (check.State, string) {
 	var stapled *revocation.Evidence
-	return func(ctx context.Context, e cms.Evidence) (license.StepState, string) {
+	return func(ctx context.Context, e cms.Evidence) (check.State, string) {
 		if stapled == nil && len(e.CRLs)+len(e.OCSP) > 0 {
 			stapled = revocation.Gather(e.CRLs, e.OCSP)
 		}
@@ -210,7 +209,7 @@ func (s *batch) authorityOf(done *steps, name string, verify func(*pki.Certifica
 			_, err := s.authorityChain(c, nil)
 			done.result(name+"-authority", err)
 			return
-		case sm.Undecided(err):
+		case check.Undecided(err):
 			done.unknown(name+"-signature", err.Error())
 			done.unknown(name+"-authority", err.Error())
 			return

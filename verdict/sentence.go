@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"oncegate/api"
+	"oncegate/check"
 	"oncegate/license"
 )
 
@@ -38,7 +39,7 @@ func (k Kind) Noun() api.Sentence { return nouns[k] }
 
 // sentence says a verdict to a person, in both languages. decisive are the steps that made it: the one that failed, or those
 // that are lacking.
-func sentence(v *Verified, decisive []license.Step) api.Sentence {
+func sentence(v *Verified, decisive []check.Step) api.Sentence {
 	noun := nouns[v.Kind]
 	what := v.found.subject
 	if what.En == "" {

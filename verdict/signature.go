@@ -16,7 +16,7 @@ import (
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
 	"oncegate/certs/timestamp"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // A Signature says who signed an artefact, with which seal and when: hearsay until the steps of the same place hold.
@@ -34,7 +34,7 @@ func at(t time.Time) (out api.Time) {
 func (s *batch) expect(ctx context.Context, stapled *revocation.Evidence) seal.Expect {
 	return seal.Expect{
 		Trust: s.seals, Intermediates: s.between, Now: s.now(), Verify: s.voice, TimeStamp: s.stampCheck(ctx),
-		Revocation: func(ctx context.Context, chain []*pki.Certificate, at pki.Moment) license.Step {
+		Revocation: func(ctx context.Context, chain []*pki.Certificate, at pki.Moment) check.Step {
 			return s.revocationAt(ctx, s.seals, stapled, chain, at.At).at(at)
 		},
 	}
@@ -181,8 +181,8 @@ func (s *batch) stampOf(ctx context.Context, m *cms.Message) (time.Time, steps) 
 			continue
 		}
 		at, list := s.stampCheck(ctx)(a.Value, m.Signers[0].Signature)
-		if Failure(list) != nil || slices.ContainsFunc(list, func(step license.Step) bool {
-			return step.State != license.OK && !strings.HasSuffix(step.Name, "revocation")
+		if Failure(list) != nil || slices.ContainsFunc(list, func(step check.Step) bool {
+			return step.State != check.OK && !strings.HasSuffix(step.Name, "revocation")
 		}) {
 			at = time.Time{}
 		}
@@ -240,8 +240,8 @@ func (s *batch) signedMessage(ctx context.Context, self int) (steps, []Signature
 	quick := cms.Verifier{Certificates: s.loose509, Voice: s.voice} // digest and signature only
 	i := s.contentOf(self, func(content []byte) bool {
 		r := quick.Judge(ctx, m, notNil(content), time.Time{})
-		return !slices.ContainsFunc(r.Steps, func(step license.Step) bool {
-			return step.State == license.Failed
+		return !slices.ContainsFunc(r.Steps, func(step check.Step) bool {
+			return step.State == check.Failed
 		})
 	})
 	if i >= 0 {
@@ -251,7 +251,7 @@ func (s *batch) signedMessage(ctx context.Context, self int) (steps, []Signature
 	r := s.judgeMessage(ctx, m, nil, nil)
 	for j, step := range r.steps {
 		if strings.HasPrefix(step.Name, "cms-"+cms.StepDigest) {
-			r.steps[j] = license.Step{Name: step.Name, State: license.NotCheckable, Reason: "what was signed is not inside, and not among the files"}
+			r.steps[j] = check.Step{Name: step.Name, State: check.NotCheckable, Reason: "what was signed is not inside, and not among the files"}
 		}
 	}
 	return r.steps, r.by
@@ -278,8 +278,8 @@ func (s *batch) stampVerifier() *timestamp.Verifier {
 }
 
 // stampCheck judges a token over the value of a signature.
-func (s *batch) stampCheck(ctx context.Context) func(token, signature []byte) (time.Time, []license.Step) {
-	return func(token, signature []byte) (time.Time, []license.Step) {
+func (s *batch) stampCheck(ctx context.Context) func(token, signature []byte) (time.Time, []check.Step) {
+	return func(token, signature []byte) (time.Time, []check.Step) {
 		r := s.stampVerifier().Verify(ctx, token, signature, nil)
 		return r.Time, r.Steps
 	}
@@ -304,7 +304,7 @@ func (s *batch) timeStamp(ctx context.Context, self int) (done steps, by []Signa
 	r := s.stampVerifier().Verify(ctx, der, data, nil)
 	for i, step := range r.Steps {
 		if step.Name == timestamp.StepImprint && !found {
-			r.Steps[i] = license.Step{Name: step.Name, State: license.NotCheckable, Reason: "what was stamped is not among the files"}
+			r.Steps[i] = check.Step{Name: step.Name, State: check.NotCheckable, Reason: "what was stamped is not among the files"}
 		}
 	}
 	one := Signature{Type: "TimeStamp", USCC: r.Signer.Leaf.USCC, Time: at(token.Time), Proven: len(lacking(TimeStamp, r.Steps)) == 0}

@@ -20,8 +20,8 @@ import (
 	"oncegate/api"
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
-	"oncegate/certs/sm"
 	"oncegate/certs/statuslist"
+	"oncegate/check"
 	"oncegate/license"
 	"oncegate/register"
 )
@@ -169,7 +169,7 @@ func (s *batch) judge(l *heldList) *heldList {
 		return l
 	}
 	for _, step := range l.steps {
-		if step.State != license.OK {
+		if step.State != check.OK {
 			l.doubt = step.Reason
 			break
 		}
@@ -204,7 +204,7 @@ func (s *batch) judgeList(l *heldList) {
 		return p.Verify(leaf.Public, s.voice)
 	})
 	switch {
-	case sm.Undecided(err):
+	case check.Undecided(err):
 		done.ok(StepListForm, "")
 		done.unknown(StepListSignature, err.Error())
 		return
@@ -220,14 +220,14 @@ func (s *batch) judgeList(l *heldList) {
 	done.ok(StepListSignature, "")
 	signer := s.listSigner(l, leaf)
 	revocation := s.revocationAt(s.ctx, s.chains, nil, chain, iat)
-	revoked := revocation.State == license.Failed || !revocation.since.IsZero() // the list's own time proves nothing
+	revoked := revocation.State == check.Failed || !revocation.since.IsZero() // the list's own time proves nothing
 	revocation.Step = revocation.at(pki.Moment{At: iat, Source: pki.Claimed})
 	revocation.Name = StepListRevocation
 	l.steps = append(l.steps, signer, revocation.Step)
 	s.listValidity(l, chain)
 	s.listAge(l)
 	switch named := len(s.listSignersOf(l.says.Subject)) > 0; {
-	case signer.State == license.Failed || revoked:
+	case signer.State == check.Failed || revoked:
 	case named:
 		l.token = token
 	default:
@@ -236,8 +236,8 @@ func (s *batch) judgeList(l *heldList) {
 }
 
 // listSigner says whether the trust names the signer of a list for its address.
-func (s *batch) listSigner(l *heldList, leaf pki.Leaf) license.Step {
-	step := license.Step{Name: StepListSigner, State: license.NotCheckable}
+func (s *batch) listSigner(l *heldList, leaf pki.Leaf) check.Step {
+	step := check.Step{Name: StepListSigner, State: check.NotCheckable}
 	entries := s.listSignersOf(l.says.Subject)
 	switch {
 	case len(s.listSigners) == 0:
@@ -247,7 +247,7 @@ func (s *batch) listSigner(l *heldList, leaf pki.Leaf) license.Step {
 		step.Reason = "the trust does not say who signs the status lists of this address"
 		return step
 	}
-	step.State, step.Reason = license.Failed, "the trust names another signer for the status lists of this address"
+	step.State, step.Reason = check.Failed, "the trust names another signer for the status lists of this address"
 	for _, e := range entries {
 		if e.USCC != "" && e.USCC != leaf.USCC || e.Fingerprint != "" && e.Fingerprint != leaf.Fingerprint {
 			continue
@@ -255,12 +255,12 @@ func (s *batch) listSigner(l *heldList, leaf pki.Leaf) license.Step {
 		switch until := e.NotAfter; {
 		case until.IsZero() || !s.now().After(until):
 			l.late = ""
-			return license.Step{Name: StepListSigner, State: license.OK, Reason: "the trust names " + leaf.USCC + " for this address"}
+			return check.Step{Name: StepListSigner, State: check.OK, Reason: "the trust names " + leaf.USCC + " for this address"}
 		case l.says.IssuedAt.After(until):
 			step.Reason = "the list was issued after " + api.At(until).String() + ", when its signer's time in the trust ended"
 		default:
 			l.late = "its signer's time in the trust ended at " + api.At(until).String()
-			step.State, step.Reason = license.NotCheckable, l.late+", and nothing proves that it was signed before"
+			step.State, step.Reason = check.NotCheckable, l.late+", and nothing proves that it was signed before"
 		}
 	}
 	return step
@@ -344,7 +344,7 @@ func (s *batch) superseded(l *heldList) string {
 func (s *batch) statusList(data []byte) (done steps) {
 	l := s.judge(s.gatherList(data))
 	for _, name := range listSteps[:len(listSteps)-1] {
-		if i := slices.IndexFunc(l.steps, func(step license.Step) bool { return step.Name == name }); i >= 0 {
+		if i := slices.IndexFunc(l.steps, func(step check.Step) bool { return step.Name == name }); i >= 0 {
 			done = append(done, l.steps[i])
 		} else {
 			done.unknown(name, "another step failed")
@@ -402,7 +402,7 @@ func (s *batch) status(done *steps, c licenseClaims, in *answered, presentation 
 	default:
 		done.fail("status", asOf)
 	}
-	i := slices.IndexFunc(l.steps, func(step license.Step) bool { return step.Name == StepListRevocation })
+	i := slices.IndexFunc(l.steps, func(step check.Step) bool { return step.Name == StepListRevocation })
 	*done = append(*done, l.steps[i])
 	return known
 }

@@ -12,7 +12,7 @@ import (
 	"oncegate/certs/certstest"
 	"oncegate/certs/pki"
 	"oncegate/certs/statuslist"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // A status list is believed only from the signer whom the trust names for its address, for as long as the trust says, and
@@ -40,48 +40,48 @@ func TestStatusListSigners(t *testing.T) {
 		name    string
 		signers []ListSigner
 		list    string
-		steps   map[string]license.StepState // of the list: those that are not ok, revocation aside
-		status  license.StepState            // of the license
-		says    string                       // in its reason
+		steps   map[string]check.State // of the list: those that are not ok, revocation aside
+		status  check.State            // of the license
+		says    string                 // in its reason
 	}{
-		{"the signer that is named", pinned, good, nil, license.OK, "valid as of"},
-		{"the certificate that is named", []ListSigner{{URIPrefix: "https://gateway.example", Fingerprint: pki.Fingerprint(certificate[0])}}, good, nil, license.OK, "valid as of"},
+		{"the signer that is named", pinned, good, nil, check.OK, "valid as of"},
+		{"the certificate that is named", []ListSigner{{URIPrefix: "https://gateway.example", Fingerprint: pki.Fingerprint(certificate[0])}}, good, nil, check.OK, "valid as of"},
 		{"nobody is named", nil, good,
-			map[string]license.StepState{StepListSigner: license.NotCheckable, StepListLatest: license.NotCheckable}, license.NotCheckable, "does not say who signs"},
+			map[string]check.State{StepListSigner: check.NotCheckable, StepListLatest: check.NotCheckable}, check.NotCheckable, "does not say who signs"},
 		{"nobody is named, and the list revokes", nil, signed(pki.Status, department, 1, issued(now)),
-			map[string]license.StepState{StepListSigner: license.NotCheckable, StepListLatest: license.NotCheckable}, license.NotCheckable, "says revoked and is not believed"},
+			map[string]check.State{StepListSigner: check.NotCheckable, StepListLatest: check.NotCheckable}, check.NotCheckable, "says revoked and is not believed"},
 		{"another address is named", []ListSigner{{URIPrefix: "https://gateway.example/status-list", USCC: department}}, good,
-			map[string]license.StepState{StepListSigner: license.NotCheckable, StepListLatest: license.NotCheckable}, license.NotCheckable, "this address"},
+			map[string]check.State{StepListSigner: check.NotCheckable, StepListLatest: check.NotCheckable}, check.NotCheckable, "this address"},
 		{"right usage, wrong organisation", pinned, signed(pki.Status, other, 0, issued(now)),
-			map[string]license.StepState{StepListSigner: license.Failed, StepListLatest: license.NotCheckable}, license.NotCheckable, "another signer"},
+			map[string]check.State{StepListSigner: check.Failed, StepListLatest: check.NotCheckable}, check.NotCheckable, "another signer"},
 		{"a longer prefix names another one", append(pinned, ListSigner{URIPrefix: "https://gateway.example/status-lists/1", USCC: other}), good,
-			map[string]license.StepState{StepListSigner: license.Failed, StepListLatest: license.NotCheckable}, license.NotCheckable, "another signer"},
+			map[string]check.State{StepListSigner: check.Failed, StepListLatest: check.NotCheckable}, check.NotCheckable, "another signer"},
 		{"another certificate of the organisation", []ListSigner{{URIPrefix: "https://gateway.example/", Fingerprint: strings.Repeat("0", 64)}}, good,
-			map[string]license.StepState{StepListSigner: license.Failed, StepListLatest: license.NotCheckable}, license.NotCheckable, "another signer"},
+			map[string]check.State{StepListSigner: check.Failed, StepListLatest: check.NotCheckable}, check.NotCheckable, "another signer"},
 		{"right organisation, wrong usage", pinned, signed(pki.License, department, 0, issued(now)),
-			map[string]license.StepState{StepListSignature: license.Failed, StepListSigner: license.NotCheckable, StepListValidity: license.NotCheckable, StepListAge: license.NotCheckable, StepListLatest: license.NotCheckable},
-			license.NotCheckable, "another usage"},
-		{"in time", until(now.Add(time.Hour)), good, nil, license.OK, "valid"},
+			map[string]check.State{StepListSignature: check.Failed, StepListSigner: check.NotCheckable, StepListValidity: check.NotCheckable, StepListAge: check.NotCheckable, StepListLatest: check.NotCheckable},
+			check.NotCheckable, "another usage"},
+		{"in time", until(now.Add(time.Hour)), good, nil, check.OK, "valid"},
 		{"issued after the signer's time", until(now.Add(-time.Hour)), good,
-			map[string]license.StepState{StepListSigner: license.Failed, StepListLatest: license.NotCheckable}, license.NotCheckable, "issued after"},
+			map[string]check.State{StepListSigner: check.Failed, StepListLatest: check.NotCheckable}, check.NotCheckable, "issued after"},
 		// Whoever has an old key can write any time into a list.
 		{"said to be issued within the signer's time", until(now.Add(-time.Hour)), signed(pki.Status, department, 0, issued(now.Add(-2*time.Hour))),
-			map[string]license.StepState{StepListSigner: license.NotCheckable}, license.NotCheckable, "time in the trust ended"},
+			map[string]check.State{StepListSigner: check.NotCheckable}, check.NotCheckable, "time in the trust ended"},
 		{"revoked within the signer's time", until(now.Add(-time.Hour)), signed(pki.Status, department, 1, issued(now.Add(-2*time.Hour))),
-			map[string]license.StepState{StepListSigner: license.NotCheckable}, license.Failed, "revoked"},
+			map[string]check.State{StepListSigner: check.NotCheckable}, check.Failed, "revoked"},
 		{"expired", pinned, signed(pki.Status, department, 0, statuslist.Token{Subject: listURI, IssuedAt: now.Add(-2 * time.Hour), Expires: now.Add(-time.Hour)}),
-			map[string]license.StepState{StepListValidity: license.Failed}, license.NotCheckable, "expired since"},
+			map[string]check.State{StepListValidity: check.Failed}, check.NotCheckable, "expired since"},
 		{"expired, and revoked", pinned, signed(pki.Status, department, 1, statuslist.Token{Subject: listURI, IssuedAt: now.Add(-2 * time.Hour), Expires: now.Add(-time.Hour)}),
-			map[string]license.StepState{StepListValidity: license.Failed}, license.Failed, "revoked"},
+			map[string]check.State{StepListValidity: check.Failed}, check.Failed, "revoked"},
 		{"from the future", pinned, signed(pki.Status, department, 0, issued(now.Add(time.Hour))),
-			map[string]license.StepState{StepListSignature: license.NotCheckable, StepListSigner: license.NotCheckable, StepListRevocation: license.NotCheckable, StepListValidity: license.Failed, StepListAge: license.NotCheckable, StepListLatest: license.NotCheckable},
-			license.NotCheckable, "future"},
+			map[string]check.State{StepListSignature: check.NotCheckable, StepListSigner: check.NotCheckable, StepListRevocation: check.NotCheckable, StepListValidity: check.Failed, StepListAge: check.NotCheckable, StepListLatest: check.NotCheckable},
+			check.NotCheckable, "future"},
 		{"past its ttl", pinned, signed(pki.Status, department, 0, statuslist.Token{Subject: listURI, IssuedAt: now.Add(-2 * time.Minute), TTL: time.Minute, Expires: now.Add(time.Hour)}),
-			map[string]license.StepState{StepListAge: license.NotCheckable}, license.OK, "valid"},
+			map[string]check.State{StepListAge: check.NotCheckable}, check.OK, "valid"},
 		{"past its ttl, without exp", pinned, signed(pki.Status, department, 0, statuslist.Token{Subject: listURI, IssuedAt: now.Add(-2 * time.Minute), TTL: time.Minute}),
-			map[string]license.StepState{StepListAge: license.NotCheckable}, license.NotCheckable, "2m0s old"},
+			map[string]check.State{StepListAge: check.NotCheckable}, check.NotCheckable, "2m0s old"},
 		{"a day old, with neither ttl nor exp", pinned, signed(pki.Status, department, 0, issued(now.Add(-day-time.Second))),
-			map[string]license.StepState{StepListAge: license.NotCheckable}, license.NotCheckable, "24h0m1s old"},
+			map[string]check.State{StepListAge: check.NotCheckable}, check.NotCheckable, "24h0m1s old"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r.city.trust.StatusLists = c.signers
@@ -93,9 +93,9 @@ func TestStatusListSigners(t *testing.T) {
 			for _, s := range alone.Steps {
 				want, named := c.steps[s.Name]
 				if !named {
-					want = license.OK
+					want = check.OK
 				}
-				if s.State != want && s.Name != StepListRevocation || s.State != license.OK && s.Reason == "" {
+				if s.State != want && s.Name != StepListRevocation || s.State != check.OK && s.Reason == "" {
 					t.Errorf("%+v, want %s", s, want)
 				}
 			}
@@ -170,31 +170,31 @@ func TestStatusListSuperseded(t *testing.T) {
 			statuslist.Token{Subject: listURI, IssuedAt: now.Add(time.Duration(minutes) * time.Minute)}))}
 	}
 	older, revoked := at(-9, 0), at(-3, 1)
-	check := func(trust *Trust, files []Artefact, status, latest license.StepState) {
+	judge := func(trust *Trust, files []Artefact, status, latest check.State) {
 		t.Helper()
 		got := trust.Verify(append([]Artefact{licenseOf(r)}, files...)...)
 		if s := stepNamed(got[0].Steps, "status"); s.State != status {
 			t.Errorf("%+v, want %s", s, status)
 		}
-		if s := stepNamed(got[1].Steps, StepListLatest); s.State != latest || latest != license.OK && !strings.Contains(s.Reason, "2026-11-23T04:57:00") {
+		if s := stepNamed(got[1].Steps, StepListLatest); s.State != latest || latest != check.OK && !strings.Contains(s.Reason, "2026-11-23T04:57:00") {
 			t.Errorf("%+v, want %s", s, latest)
 		}
 	}
-	check(r.newTrust(), []Artefact{older, revoked}, license.Failed, license.NotCheckable)
-	check(r.newTrust(), []Artefact{revoked, older}, license.Failed, license.OK)
-	check(r.newTrust(), []Artefact{older}, license.OK, license.OK)
+	judge(r.newTrust(), []Artefact{older, revoked}, check.Failed, check.NotCheckable)
+	judge(r.newTrust(), []Artefact{revoked, older}, check.Failed, check.OK)
+	judge(r.newTrust(), []Artefact{older}, check.OK, check.OK)
 	// Of two lists of one second the worse counts.
-	check(r.newTrust(), []Artefact{at(-3, 0), revoked}, license.Failed, license.OK)
-	check(r.newTrust(), []Artefact{revoked, at(-3, 0)}, license.Failed, license.OK)
+	judge(r.newTrust(), []Artefact{at(-3, 0), revoked}, check.Failed, check.OK)
+	judge(r.newTrust(), []Artefact{revoked, at(-3, 0)}, check.Failed, check.OK)
 	// A newer list that is not believed supersedes nothing.
 	forged := Artefact{Data: []byte(r.signedList(certstest.New(t, "other"), pki.Status, department, 1, statuslist.Token{Subject: listURI, IssuedAt: now}))}
-	check(r.newTrust(), []Artefact{older, forged}, license.OK, license.OK)
+	judge(r.newTrust(), []Artefact{older, forged}, check.OK, check.OK)
 
 	kept := r.city.trust
 	kept.Evidence = []Artefact{revoked}
 	trust, err := NewTrust(kept)
 	r.must(err)
-	check(trust, []Artefact{older}, license.Failed, license.NotCheckable)
+	judge(trust, []Artefact{older}, check.Failed, check.NotCheckable)
 
 	file := filepath.Join(t.TempDir(), "seen.json")
 	for range 2 { // the second time as after a restart
@@ -206,13 +206,13 @@ func TestStatusListSuperseded(t *testing.T) {
 		r.must(err)
 		if _, err := os.Stat(file); err != nil {
 			trust.Verify(older)
-			check(trust, []Artefact{older}, license.OK, license.OK)
+			judge(trust, []Artefact{older}, check.OK, check.OK)
 			trust.Verify(forged)
 			trust.Verify(revoked)
 		}
-		check(trust, []Artefact{older}, license.NotCheckable, license.NotCheckable)
-		check(trust, []Artefact{older, revoked}, license.Failed, license.NotCheckable)
-		check(trust, []Artefact{at(-1, 0)}, license.OK, license.OK)
+		judge(trust, []Artefact{older}, check.NotCheckable, check.NotCheckable)
+		judge(trust, []Artefact{older, revoked}, check.Failed, check.NotCheckable)
+		judge(trust, []Artefact{at(-1, 0)}, check.OK, check.OK)
 		if data, err := os.ReadFile(file); err != nil || !json.Valid(data) {
 			t.Errorf("%s: %v", data, err)
 		}
@@ -245,21 +245,21 @@ func TestStatusListSignerRevoked(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		evidence        Artefact
-		signer, license license.StepState
+		signer, license check.State
 	}{
-		{"not revoked", lists(), license.OK, license.OK},
-		{"before", at(-time.Minute), license.Failed, license.NotCheckable},
-		{"after", at(time.Minute), license.NotCheckable, license.NotCheckable},
+		{"not revoked", lists(), check.OK, check.OK},
+		{"before", at(-time.Minute), check.Failed, check.NotCheckable},
+		{"after", at(time.Minute), check.NotCheckable, check.NotCheckable},
 	} {
 		// The evidence stands last: a list is judged when all of it is at hand.
 		got := r.trust.Verify(Artefact{Data: []byte(list)}, licenseOf(r), c.evidence)
 		if s := stepNamed(got[0].Steps, StepListRevocation); s.State != c.signer {
 			t.Errorf("%s: %+v", c.name, s)
 		}
-		if s := stepNamed(got[1].Steps, "status"); s.State != c.license || c.license != license.OK && !strings.Contains(s.Reason, "not believed") {
+		if s := stepNamed(got[1].Steps, "status"); s.State != c.license || c.license != check.OK && !strings.Contains(s.Reason, "not believed") {
 			t.Errorf("%s: %+v", c.name, s)
 		}
-		if s := stepNamed(got[1].Steps, StepListRevocation); c.license == license.OK && s.State != license.OK {
+		if s := stepNamed(got[1].Steps, StepListRevocation); c.license == check.OK && s.State != check.OK {
 			t.Errorf("%s, in the license: %+v", c.name, s)
 		}
 	}

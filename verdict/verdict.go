@@ -18,9 +18,8 @@ import (
 	"oncegate/api"
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
-	"oncegate/certs/sm"
 	"oncegate/certs/timestamp"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/tlog"
 )
 
@@ -154,7 +153,7 @@ func Needs() (list []Need) {
 }
 
 // partOf names the kind of a part of an artefact by the place that the names of its steps begin with.
-func partOf(place string, list []license.Step) Kind {
+func partOf(place string, list []check.Step) Kind {
 	switch what, _, _ := strings.Cut(place, "["); what {
 	case "license":
 		return partLicense
@@ -167,7 +166,7 @@ func partOf(place string, list []license.Step) Kind {
 	case "certificate":
 		return Certificate
 	case "signature":
-		if slices.ContainsFunc(list, func(s license.Step) bool { return strings.HasPrefix(s.Name, place+"/seal-") }) {
+		if slices.ContainsFunc(list, func(s check.Step) bool { return strings.HasPrefix(s.Name, place+"/seal-") }) {
 			return partSeal
 		}
 		return partSign
@@ -176,28 +175,28 @@ func partOf(place string, list []license.Step) Kind {
 }
 
 // lacks are the steps that stand between an artefact, or the part of it at a place, and proven.
-func (p proof) lacks(place string, list []license.Step) (lack []license.Step) {
+func (p proof) lacks(place string, list []check.Step) (lack []check.Step) {
 	for _, s := range list {
-		if s.State != license.OK && !slices.Contains(p.open, strings.TrimPrefix(s.Name, place)) {
+		if s.State != check.OK && !slices.Contains(p.open, strings.TrimPrefix(s.Name, place)) {
 			lack = append(lack, s)
 		}
 	}
 	for _, name := range p.needs {
 		alternatives := strings.Split(name, "|")
-		if !slices.ContainsFunc(list, func(s license.Step) bool {
+		if !slices.ContainsFunc(list, func(s check.Step) bool {
 			return slices.Contains(alternatives, strings.TrimPrefix(s.Name, place))
 		}) {
-			lack = append(lack, license.Step{Name: place + alternatives[0], State: license.NotCheckable, Reason: "the verification did not come to this step"})
+			lack = append(lack, check.Step{Name: place + alternatives[0], State: check.NotCheckable, Reason: "the verification did not come to this step"})
 		}
 	}
 	return lack
 }
 
 // lacking applies the proof of a kind, and of the kinds of its parts, to the steps of an artefact.
-func lacking(kind Kind, list []license.Step) (lack []license.Step) {
-	var own []license.Step
+func lacking(kind Kind, list []check.Step) (lack []check.Step) {
+	var own []check.Step
 	var places []string
-	parts := make(map[string][]license.Step)
+	parts := make(map[string][]check.Step)
 	for _, s := range list {
 		place, _, nested := strings.Cut(s.Name, "/")
 		switch {
@@ -222,9 +221,9 @@ func lacking(kind Kind, list []license.Step) (lack []license.Step) {
 func (s *batch) conclude(v *Verified) {
 	lack := append(lacking(v.Kind, v.Steps), s.required(v)...)
 	if s.withoutEd25519(v.found.checkpoint) {
-		lack = slices.DeleteFunc(lack, func(step license.Step) bool { return strings.HasSuffix(step.Name, tlog.StepEd25519) })
+		lack = slices.DeleteFunc(lack, func(step check.Step) bool { return strings.HasSuffix(step.Name, tlog.StepEd25519) })
 	}
-	failed := slices.IndexFunc(v.Steps, func(step license.Step) bool { return step.State == license.Failed })
+	failed := slices.IndexFunc(v.Steps, func(step check.Step) bool { return step.State == check.Failed })
 	switch {
 	case failed >= 0:
 		v.Verdict, lack = api.VerdictRefuted, v.Steps[failed:failed+1]
@@ -256,9 +255,9 @@ type Requirement struct {
 }
 
 // required are the steps that the trust requires beside authenticity and that do not hold.
-func (s *batch) required(v *Verified) (lack []license.Step) {
+func (s *batch) required(v *Verified) (lack []check.Step) {
 	add := func(name, reason string) {
-		lack = append(lack, license.Step{Name: name, State: license.NotCheckable, Reason: reason})
+		lack = append(lack, check.Step{Name: name, State: check.NotCheckable, Reason: reason})
 	}
 	b := v.Beside
 	if w := b.Witnessed; w != nil && w.Count < s.require.Witnesses {
@@ -282,9 +281,9 @@ func (s *batch) supports(self int, all []Verified) bool {
 	}
 	switch v.Kind {
 	case Call:
-		return stepIn(v.Steps, "call-recorded").State == license.OK
+		return stepIn(v.Steps, "call-recorded").State == check.OK
 	case Body:
-		return stepIn(v.Steps, "body-of-call").State == license.OK
+		return stepIn(v.Steps, "body-of-call").State == check.OK
 	case TimeStamp:
 		return s.stampsValue[self]
 	case Content:
@@ -299,7 +298,7 @@ func (s *batch) supports(self int, all []Verified) bool {
 // evidence are the kinds that prove something about others.
 var evidence = []Kind{Key, Certificate, Revocations, OCSPAnswer, StatusList}
 
-func stepIn(list []license.Step, name string) (found license.Step) {
+func stepIn(list []check.Step, name string) (found check.Step) {
 	for _, s := range list {
 		if s.Name == name {
 			found = s
@@ -338,9 +337,9 @@ func (v Verified) Err() error {
 }
 
 // Failure returns an error that is ErrRefuted and names the first failed step; nil if none failed.
-func Failure(list []license.Step) error {
+func Failure(list []check.Step) error {
 	for _, s := range list {
-		if s.State == license.Failed {
+		if s.State == check.Failed {
 			return fmt.Errorf("%w: %s: %s", ErrRefuted, s.Name, s.Reason)
 		}
 	}
@@ -350,26 +349,26 @@ func Failure(list []license.Step) error {
 var errNoSteps = errors.New("nothing was checked")
 
 // steps are the steps taken so far.
-type steps []license.Step
+type steps []check.Step
 
 // ok reports a step that held; a reason may say what was found.
 func (s *steps) ok(name, reason string) {
-	*s = append(*s, license.Step{Name: name, State: license.OK, Reason: reason})
+	*s = append(*s, check.Step{Name: name, State: check.OK, Reason: reason})
 }
 
 // fail reports a step that failed.
 func (s *steps) fail(name, reason string) {
-	*s = append(*s, license.Step{Name: name, State: license.Failed, Reason: reason})
+	*s = append(*s, check.Step{Name: name, State: check.Failed, Reason: reason})
 }
 
 // unknown reports a step that could not be taken.
 func (s *steps) unknown(name, reason string) {
-	*s = append(*s, license.Step{Name: name, State: license.NotCheckable, Reason: reason})
+	*s = append(*s, check.Step{Name: name, State: check.NotCheckable, Reason: reason})
 }
 
 // result reports a step that held, or failed for the reason err, or that err leaves undecided.
 func (s *steps) result(name string, err error) {
-	if sm.Undecided(err) {
+	if check.Undecided(err) {
 		s.unknown(name, err.Error())
 		return
 	}

@@ -16,7 +16,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/tlog"
 )
 
@@ -25,12 +25,12 @@ type Verified struct {
 	Name string `json:"name"`
 	Kind Kind   `json:"kind"`
 	// Verdict says whether it is authentic. It is empty for a file that Supports another one.
-	Verdict  api.Verdict    `json:"verdict,omitempty"`
-	Supports bool           `json:"supports,omitempty"`
-	Says     api.Sentence   `json:"says"`            // the verdict for a person
-	Lacks    []string       `json:"lacks,omitempty"` // what is not proven: the steps that stand between it and proven
-	Beside   api.Beside     `json:"beside,omitzero"` // what is known beside authenticity
-	Steps    []license.Step `json:"steps"`
+	Verdict  api.Verdict  `json:"verdict,omitempty"`
+	Supports bool         `json:"supports,omitempty"`
+	Says     api.Sentence `json:"says"`            // the verdict for a person
+	Lacks    []string     `json:"lacks,omitempty"` // what is not proven: the steps that stand between it and proven
+	Beside   api.Beside   `json:"beside,omitzero"` // what is known beside authenticity
+	Steps    []check.Step `json:"steps"`
 	// Signatures say who signed what is not ours alone: documents, messages, seals, time stamps.
 	Signatures []Signature `json:"signatures,omitempty"`
 
@@ -87,7 +87,7 @@ func (s *batch) verified(i int) Verified {
 		(*steps)(&v.Steps).unknown("complete", "the verification was broken off")
 	}
 	if v.Kind = s.kinds[i]; len(v.Steps) == 0 {
-		v.Steps = []license.Step{{Name: "recognised", State: license.Failed, Reason: errNoSteps.Error()}}
+		v.Steps = []check.Step{{Name: "recognised", State: check.Failed, Reason: errNoSteps.Error()}}
 	}
 	if step, compared := s.histories[i]; compared {
 		v.Steps = append(v.Steps, step)
@@ -120,14 +120,14 @@ type batch struct {
 
 	all         []Artefact
 	evidence    *revocation.Evidence
-	between     []*pki.Certificate   // authorities of the trust and among the artefacts
-	loose509    []*pki.Certificate   // other certificates among the artefacts: messages may name them without holding them
-	values      [][]byte             // signature values of seals in documents: what time stamps are about
-	contents    map[int]bool         // artefacts that others are about, and whether they are what was meant
-	signers     map[int]int          // what those are contents of
-	signed      map[int]Verified     // documents, messages, seals and time stamps
-	stampsValue map[int]bool         // time stamps over the value of a signature in a document
-	histories   map[int]license.Step // what came of comparing checkpoints and receipts with one another
+	between     []*pki.Certificate // authorities of the trust and among the artefacts
+	loose509    []*pki.Certificate // other certificates among the artefacts: messages may name them without holding them
+	values      [][]byte           // signature values of seals in documents: what time stamps are about
+	contents    map[int]bool       // artefacts that others are about, and whether they are what was meant
+	signers     map[int]int        // what those are contents of
+	signed      map[int]Verified   // documents, messages, seals and time stamps
+	stampsValue map[int]bool       // time stamps over the value of a signature in a document
+	histories   map[int]check.Step // what came of comparing checkpoints and receipts with one another
 }
 
 // An answered is a document with a receipt, taken apart.
@@ -147,7 +147,7 @@ func (t *Trust) gather(ctx context.Context, artefacts []Artefact, each bool) *ba
 		Trust: t, ctx: ctx, each: each, voice: t.voice, chains: t.chains, seals: t.seals, stamps: t.stamps,
 		bodies: make(map[string]bool), calls: make(map[string]string), callsOf: make(map[string]bool),
 		heldBy: make(map[string]*heldList), read: make(map[string]answered), all: artefacts, between: slices.Clone(t.authorities),
-		contents: make(map[int]bool), signers: make(map[int]int), signed: make(map[int]Verified), stampsValue: make(map[int]bool), histories: make(map[int]license.Step), current: new(Verified),
+		contents: make(map[int]bool), signers: make(map[int]int), signed: make(map[int]Verified), stampsValue: make(map[int]bool), histories: make(map[int]check.Step), current: new(Verified),
 	}
 	for _, a := range t.kept { // what the trust itself brings is not charged to the call
 		s.gatherEvidence(kindOf(a.Data), a.Data)
@@ -280,7 +280,7 @@ func (s *batch) signature(ctx context.Context, i int) (err error) {
 	s.current = &v
 	defer func() {
 		if p := recover(); p != nil {
-			v.Steps = []license.Step{{Name: "readable", State: license.Failed, Reason: "its reader gave up"}}
+			v.Steps = []check.Step{{Name: "readable", State: check.Failed, Reason: "its reader gave up"}}
 		}
 		if v.Steps != nil {
 			s.signed[i] = v
@@ -427,7 +427,7 @@ func verifyAnswer(v Verified) api.VerifyAnswer {
 		Kind: string(v.Kind), Verdict: v.Verdict, Says: v.Says, Lacks: v.Lacks, Beside: v.Beside, Steps: []api.Step{}, Signatures: v.Signatures,
 	}
 	if len(v.Steps) > maxSteps {
-		slices.SortStableFunc(v.Steps, func(a, b license.Step) int { return rank(a.State) - rank(b.State) })
+		slices.SortStableFunc(v.Steps, func(a, b check.Step) int { return rank(a.State) - rank(b.State) })
 		v.Steps = v.Steps[:maxSteps]
 	}
 	for _, s := range v.Steps {
@@ -436,8 +436,8 @@ func verifyAnswer(v Verified) api.VerifyAnswer {
 	return a
 }
 
-func rank(s license.StepState) int {
-	return slices.Index([]license.StepState{license.Failed, license.NotCheckable, license.OK}, s)
+func rank(s check.State) int {
+	return slices.Index([]check.State{check.Failed, check.NotCheckable, check.OK}, s)
 }
 
 // maxContents bounds the artefacts that are tried as the content of another.
@@ -488,7 +488,7 @@ func (s *batch) proven(i int, all []Verified) {
 		return
 	}
 	v.Verdict, v.Lacks = api.VerdictNotProven, []string{"content-of"}
-	v.Says = sentence(v, []license.Step{{Name: "content-of", State: license.NotCheckable, Reason: "the signature over it is not proven"}})
+	v.Says = sentence(v, []check.Step{{Name: "content-of", State: check.NotCheckable, Reason: "the signature over it is not proven"}})
 }
 
 // content says of an artefact that something else is about whether it is what was meant.

@@ -25,7 +25,7 @@ import (
 	"oncegate/certs/sdjwt"
 	"oncegate/certs/sm"
 	"oncegate/certs/token"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/tlog"
 )
 
@@ -103,10 +103,10 @@ func TestVerifyRun(t *testing.T) {
 		}
 		for _, s := range v.Steps {
 			open := s.Name == "witness" || v.Kind == License && s.Name == "chain-at-signing"
-			if s.State != license.OK && !open {
+			if s.State != check.OK && !open {
 				t.Errorf("%s: %s is %s: %s", v.Name, s.Name, s.State, s.Reason)
 			}
-			if s.State != license.OK && s.Reason == "" {
+			if s.State != check.OK && s.Reason == "" {
 				t.Errorf("%s: %s gives no reason", v.Name, s.Name)
 			}
 		}
@@ -131,7 +131,7 @@ func TestVerifyAlone(t *testing.T) {
 		}
 		var names []string
 		for _, s := range v.Steps {
-			if s.State == license.NotCheckable {
+			if s.State == check.NotCheckable {
 				names = append(names, s.Name)
 			}
 		}
@@ -199,7 +199,7 @@ func TestVerifyFaults(t *testing.T) {
 				tt.spoil(r)
 			}
 			v := r.trust.Verify(tt.what(r))[0]
-			if !errors.Is(v.Err(), ErrUnproven) || !has(v.Steps, tt.step, license.Failed) {
+			if !errors.Is(v.Err(), ErrUnproven) || !has(v.Steps, tt.step, check.Failed) {
 				t.Errorf("%s: %v; steps %+v", v.Kind, v.Err(), v.Steps)
 			}
 		})
@@ -227,20 +227,20 @@ func TestVerifyTogether(t *testing.T) {
 	t.Run("revoked", func(t *testing.T) {
 		for status, word := range map[int]string{1: "revoked", 2: "suspended", 3: "superseded"} {
 			got := r.trust.Verify(licenseOf(r), Artefact{Data: []byte(r.statusList(status))})
-			if !has(got[0].Steps, "status", license.Failed) || !strings.Contains(fmt.Sprint(got[0].Steps), word) || got[1].Err() != nil {
+			if !has(got[0].Steps, "status", check.Failed) || !strings.Contains(fmt.Sprint(got[0].Steps), word) || got[1].Err() != nil {
 				t.Errorf("%+v", got)
 			}
 		}
 	})
 	t.Run("a status list of nobody's", func(t *testing.T) {
 		got := r.trust.Verify(licenseOf(r), Artefact{Data: []byte(r.statusListOf(certstest.New(t, "other"), 0))})
-		if !has(got[0].Steps, "status", license.NotCheckable) || !has(got[1].Steps, "status-list-signature", license.Failed) {
+		if !has(got[0].Steps, "status", check.NotCheckable) || !has(got[1].Steps, "status-list-signature", check.Failed) {
 			t.Errorf("%+v", got)
 		}
 	})
 	t.Run("a body changed by a byte", func(t *testing.T) {
 		got := r.trust.Verify(callOf(r), Artefact{Data: append(bytes.Clone(r.body), ' ')})
-		if !has(got[0].Steps, "call-body", license.Failed) || !has(got[1].Steps, "body-of-call", license.Failed) {
+		if !has(got[0].Steps, "call-body", check.Failed) || !has(got[1].Steps, "body-of-call", check.Failed) {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -257,7 +257,7 @@ func TestVerifyTogether(t *testing.T) {
 	t.Run("a disclosure that the receipt does not show", func(t *testing.T) {
 		more := sdjwt.Present(r.jwt, r.all) // the capital was never released
 		got := r.trust.Verify(Artefact{Data: []byte(more)}, answerOf(r))
-		if got[0].Err() != nil || !has(got[0].Steps, "presentation-right", license.NotCheckable) {
+		if got[0].Err() != nil || !has(got[0].Steps, "presentation-right", check.NotCheckable) {
 			t.Errorf("%+v", got[0])
 		}
 	})
@@ -269,7 +269,7 @@ func TestVerifyYearsLater(t *testing.T) {
 	r.city.trust.Now = func() time.Time { return certstest.Epoch.AddDate(30, 0, 0) }
 	r.trust = r.newTrust()
 	v := r.trust.Verify(answerOf(r))[0]
-	if v.Err() != nil || !has(v.Steps, "license[0]/chain-at-signing", license.OK) || !has(v.Steps, "license[0]/chain-now", license.NotCheckable) {
+	if v.Err() != nil || !has(v.Steps, "license[0]/chain-at-signing", check.OK) || !has(v.Steps, "license[0]/chain-now", check.NotCheckable) {
 		t.Errorf("%v: %+v", v.Err(), v.Steps)
 	}
 }
@@ -282,7 +282,7 @@ func TestExpiredCertificate(t *testing.T) {
 		r.issueAt(issued, department, pki.License, certstest.Epoch.AddDate(-1, 0, 0), certstest.Epoch.AddDate(30, 0, 0))
 		r.trust = r.newTrust()
 		v := r.trust.Verify(licenseOf(r))[0]
-		if v.Verdict != api.VerdictNotProven || !has(v.Steps, "chain-now", license.NotCheckable) || !has(v.Steps, "chain-at-signing", license.NotCheckable) {
+		if v.Verdict != api.VerdictNotProven || !has(v.Steps, "chain-now", check.NotCheckable) || !has(v.Steps, "chain-at-signing", check.NotCheckable) {
 			t.Errorf("%s: %v: %+v", name, v.Err(), v.Steps)
 		}
 	}
@@ -298,7 +298,7 @@ func TestDelegate(t *testing.T) {
 	}
 	r.city.trust.Delegations = []Delegation{{"other-license", department + "001", department, company}}
 	r.trust = r.newTrust()
-	if v := r.trust.Verify(licenseOf(r))[0]; !has(v.Steps, "issuer-authority", license.Failed) {
+	if v := r.trust.Verify(licenseOf(r))[0]; !has(v.Steps, "issuer-authority", check.Failed) {
 		t.Errorf("%+v", v.Steps)
 	}
 }
@@ -327,7 +327,7 @@ func TestUsesMatchTheRecord(t *testing.T) {
 		}
 	}
 	a.Licenses[0].Fields["name"] = "another"
-	if has(a.all()[0].steps(), "fields-as-disclosed", license.OK) {
+	if has(a.all()[0].steps(), "fields-as-disclosed", check.OK) {
 		t.Error("a field with another value is as disclosed")
 	}
 }
@@ -335,7 +335,7 @@ func TestUsesMatchTheRecord(t *testing.T) {
 func TestVerifyCheck(t *testing.T) {
 	c := newCity(t)
 	_, answer := c.ask("cases.check", []byte("{}"))
-	if v := c.newTrust().Verify(Artefact{Data: answer})[0]; v.Err() != nil || !has(v.Steps, "license[0]/presentation-right", license.OK) {
+	if v := c.newTrust().Verify(Artefact{Data: answer})[0]; v.Err() != nil || !has(v.Steps, "license[0]/presentation-right", check.OK) {
 		t.Errorf("%v: %+v", v.Err(), v.Steps)
 	}
 }
@@ -529,13 +529,13 @@ func TestForkIsRefuted(t *testing.T) {
 	} {
 		for i, v := range a.trust.Verify(files[0], files[1]) {
 			s := stepNamed(v.Steps, "one-history")
-			if v.Verdict != api.VerdictRefuted || s.State != license.Failed || !strings.Contains(s.Reason, "fork") || !strings.Contains(s.Reason, files[1-i].Name) || !strings.Contains(s.Reason, files[i].Name) {
+			if v.Verdict != api.VerdictRefuted || s.State != check.Failed || !strings.Contains(s.Reason, "fork") || !strings.Contains(s.Reason, files[1-i].Name) || !strings.Contains(s.Reason, files[i].Name) {
 				t.Errorf("%s: %s is %s: %+v", name, v.Name, v.Verdict, s)
 			}
 		}
 	}
 	for _, v := range a.trust.Verify(Artefact{"a.json", a.answer}, Artefact{"a.receipt", a.receipt()}, Artefact{"a.checkpoint", a.checkpoint()}) {
-		if s := stepNamed(v.Steps, "one-history"); v.Verdict != api.VerdictProven || s.State != license.OK {
+		if s := stepNamed(v.Steps, "one-history"); v.Verdict != api.VerdictProven || s.State != check.OK {
 			t.Errorf("%s is %s: %+v", v.Name, v.Verdict, s)
 		}
 	}
@@ -622,7 +622,7 @@ func FuzzVerify(f *testing.F) {
 				t.Fatalf("%+v", v)
 			}
 			for _, s := range v.Steps {
-				if s.Name == "" || s.State == "" || s.State != license.OK && s.Reason == "" {
+				if s.Name == "" || s.State == "" || s.State != check.OK && s.Reason == "" {
 					t.Fatalf("%+v", s)
 				}
 			}
@@ -673,11 +673,11 @@ func TestLicenseRevocation(t *testing.T) {
 	for _, x := range []struct {
 		name          string
 		list          Artefact
-		alone, answer license.StepState
+		alone, answer check.State
 	}{
-		{"not revoked", list(), license.OK, license.OK},
-		{"before", at(-time.Minute), license.Failed, license.Failed},
-		{"after", at(time.Minute), license.NotCheckable, license.OK},
+		{"not revoked", list(), check.OK, check.OK},
+		{"before", at(-time.Minute), check.Failed, check.Failed},
+		{"after", at(time.Minute), check.NotCheckable, check.OK},
 	} {
 		if s := stepNamed(r.trust.Verify(alone, x.list)[0].Steps, "key-revocation"); s.State != x.alone {
 			t.Errorf("%s, the license alone: %+v", x.name, s)

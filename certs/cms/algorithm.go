@@ -13,6 +13,7 @@ import (
 
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
+	"oncegate/check"
 )
 
 var (
@@ -68,7 +69,7 @@ func (s *Signer) checkSM2(pub *ecdsa.PublicKey, message []byte, verify sm.Verify
 		return "", err
 	}
 	switch err := verify(pub, message, rs); {
-	case sm.Undecided(err):
+	case check.Undecided(err):
 		return "", err
 	case err != nil:
 		return "", fmt.Errorf("%w: %w", errSignature, err)

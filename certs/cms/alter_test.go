@@ -15,7 +15,7 @@ import (
 	"oncegate/certs/certstest"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // given is what a verification is given, and may be altered.
@@ -230,7 +230,7 @@ func TestAlterations(t *testing.T) {
 			g.verifier.Usages = func(*pki.Certificate) error { return errors.New("not this one") }
 		}, "usage"},
 		{"revoked", attached, func(g *given) {
-			g.verifier.Revocation = func(context.Context, Evidence) (license.StepState, string) { return license.Failed, "revoked" }
+			g.verifier.Revocation = func(context.Context, Evidence) (check.State, string) { return check.Failed, "revoked" }
 		}, "revocation"},
 		{"a voice that disagrees", attached, func(g *given) { g.verifier.Voice = disagrees }, "signature"},
 
@@ -262,7 +262,7 @@ func TestAlterations(t *testing.T) {
 			}
 			g := &given{m: m, marshal: (*Message).marshal, verifier: Verifier{
 				Chain: w.Trust().Chain, Usage: pki.Seal, Now: c.config.Now,
-				Revocation: func(context.Context, Evidence) (license.StepState, string) { return license.OK, "" },
+				Revocation: func(context.Context, Evidence) (check.State, string) { return check.OK, "" },
 			}}
 			if c.config.Detached {
 				g.content = []byte("content")
@@ -279,7 +279,7 @@ func TestAlterations(t *testing.T) {
 			r := g.verifier.Verify(t.Context(), altered, g.content, g.at)
 			var got []string
 			for _, s := range r.Steps {
-				if s.State == license.Failed {
+				if s.State == check.Failed {
 					got = append(got, strings.TrimPrefix(s.Name, "cms-"))
 					if s.Reason == "" {
 						t.Errorf("%s gives no reason", s.Name)
@@ -324,7 +324,7 @@ func TestUnsortedAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, step := range new(Verifier).Verify(t.Context(), altered, nil, time.Time{}).Steps {
-		if step.State == license.Failed {
+		if step.State == check.Failed {
 			t.Errorf("%+v", step)
 		}
 	}

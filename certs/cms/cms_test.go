@@ -14,7 +14,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 var content = []byte("示例内容\n")
@@ -41,27 +41,27 @@ func sign(t testing.TB, c cms.Config, by ...cms.Identity) []byte {
 // disagrees is a second voice that accepts nothing.
 func disagrees(*ecdsa.PublicKey, []byte, []byte) error { return sm.ErrBadSignature }
 
-func good(cms.Evidence) (license.StepState, string) { return license.OK, "not on the list" }
+func good(cms.Evidence) (check.State, string) { return check.OK, "not on the list" }
 
 func verifier(w *certstest.World) *cms.Verifier {
 	return &cms.Verifier{
 		Chain: w.Trust().Chain, Usage: pki.Seal, Now: clock,
-		Revocation: func(_ context.Context, e cms.Evidence) (license.StepState, string) { return good(e) },
+		Revocation: func(_ context.Context, e cms.Evidence) (check.State, string) { return good(e) },
 	}
 }
 
 // failed returns the names of failed steps, in order.
-func failed(steps []license.Step) string {
+func failed(steps []check.Step) string {
 	var names []string
 	for _, s := range steps {
-		if s.State == license.Failed {
+		if s.State == check.Failed {
 			names = append(names, s.Name)
 		}
 	}
 	return strings.Join(names, " ")
 }
 
-func names(steps []license.Step) string {
+func names(steps []check.Step) string {
 	var all []string
 	for _, s := range steps {
 		all = append(all, s.Name)
@@ -89,7 +89,7 @@ func TestForms(t *testing.T) {
 				t.Fatalf("steps: %s", got)
 			}
 			for _, s := range r.Steps {
-				if s.State != license.OK {
+				if s.State != check.OK {
 					t.Errorf("%v %+v: %+v", dialect, c, s)
 				}
 			}
@@ -175,13 +175,13 @@ func TestEvidence(t *testing.T) {
 		v := verifier(w)
 		asked := 0
 		at := clock().Add(24 * time.Hour)
-		v.Revocation = func(_ context.Context, e cms.Evidence) (license.StepState, string) {
+		v.Revocation = func(_ context.Context, e cms.Evidence) (check.State, string) {
 			asked++
 			if len(e.CRLs) != 1 || !bytes.Equal(e.CRLs[0], crl) || len(e.OCSP) != 1 || !bytes.Equal(e.OCSP[0], ocsp) ||
 				len(e.Above) != 1 || !e.Above[0].Equal(w.Intermediate.Certificate()) || !e.At.Equal(at) {
 				t.Errorf("%+v", e)
 			}
-			return license.Failed, "revoked"
+			return check.Failed, "revoked"
 		}
 		r := v.Verify(t.Context(), b, nil, at)
 		if asked != 1 || failed(r.Steps) != "cms-revocation" {
@@ -195,9 +195,9 @@ func TestWithoutTrust(t *testing.T) {
 	w := certstest.New(t, "cms")
 	r := new(cms.Verifier).Verify(t.Context(), sign(t, cms.Config{}, identity(w, "seal-1", pki.Seal)), nil, time.Time{})
 	for _, s := range r.Steps {
-		want := license.OK
+		want := check.OK
 		if strings.Contains("cms-chain cms-usage cms-revocation", s.Name) {
-			want = license.NotCheckable
+			want = check.NotCheckable
 		}
 		if s.State != want {
 			t.Errorf("%+v", s)

@@ -14,7 +14,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
 	"oncegate/certs/timestamp"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // A message with a time stamp and revocation lists inside verifies nine years later, from the anchor alone and without
@@ -69,7 +69,7 @@ func TestLasting(t *testing.T) {
 			}
 			v := cms.Verifier{
 				Chain: trust.Chain, Usage: pki.Seal, Now: now, TimeStamp: stamps.Check,
-				Revocation: func(ctx context.Context, e cms.Evidence) (license.StepState, string) {
+				Revocation: func(ctx context.Context, e cms.Evidence) (check.State, string) {
 					judge := revocation.Judge{Path: trust.Path}.With(revocation.Gather(e.CRLs, e.OCSP))
 					s := judge.Step(ctx, append([]*pki.Certificate{e.Certificate}, e.Above...), e.At)
 					return s.State, s.Reason
@@ -78,7 +78,7 @@ func TestLasting(t *testing.T) {
 			r := v.Verify(t.Context(), b, nil, time.Time{})
 			var open []string
 			for _, s := range r.Steps {
-				if s.State == license.NotCheckable {
+				if s.State == check.NotCheckable {
 					open = append(open, s.Name)
 				}
 			}
@@ -130,21 +130,21 @@ func TestWhoseTime(t *testing.T) {
 	b := sign(t, cms.Config{TimeStamp: stamp}, identity(w, "seal-1", pki.Seal))
 	v := verifier(w)
 	stamped, given := clock().Add(time.Hour), clock().Add(2*time.Hour)
-	ok := []license.Step{{Name: "timestamp-parse", State: license.OK}, {Name: "timestamp-revocation", State: license.NotCheckable}}
-	v.TimeStamp = func([]byte, []byte) (time.Time, []license.Step) { return stamped, ok }
+	ok := []check.Step{{Name: "timestamp-parse", State: check.OK}, {Name: "timestamp-revocation", State: check.NotCheckable}}
+	v.TimeStamp = func([]byte, []byte) (time.Time, []check.Step) { return stamped, ok }
 	if d := v.Verify(t.Context(), b, nil, time.Time{}).Signers[0]; !d.Time.Equal(stamped) || !d.Stamped {
 		t.Errorf("%v", d.Time)
 	}
 	if d := v.Verify(t.Context(), b, nil, given).Signers[0]; !d.Time.Equal(given) || d.Stamped || d.Claimed {
 		t.Errorf("%v", d.Time)
 	}
-	v.TimeStamp = func([]byte, []byte) (time.Time, []license.Step) { return time.Time{}, ok }
+	v.TimeStamp = func([]byte, []byte) (time.Time, []check.Step) { return time.Time{}, ok }
 	if d := v.Verify(t.Context(), b, nil, time.Time{}).Signers[0]; !d.Claimed || d.Stamped {
 		t.Errorf("%+v", d)
 	}
 	v.TimeStamp = nil
 	r := v.Verify(t.Context(), b, nil, time.Time{})
-	if d := r.Signers[0]; !d.Claimed || r.Steps[4].Name != "cms-timestamp" || r.Steps[4].State != license.NotCheckable {
+	if d := r.Signers[0]; !d.Claimed || r.Steps[4].Name != "cms-timestamp" || r.Steps[4].State != check.NotCheckable {
 		t.Errorf("%+v", r.Steps)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"oncegate/certs/pki"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // moment is for when a signer's certificate is judged. The caller's time goes first, then that of the time stamp, which is zero
@@ -33,7 +33,7 @@ func (v *Verifier) now() time.Time {
 // stamp is what was found about the token beside a signature; its step has no name when there is none.
 type stamp struct {
 	at   time.Time
-	step license.Step
+	step check.Step
 }
 
 // stamped judges that token. All of it must hold: one whose authority nobody vouches for says nothing about time. Only
@@ -43,7 +43,7 @@ func (v *Verifier) stamped(s *Signer, signer int) stamp {
 	if token == nil {
 		return stamp{}
 	}
-	out := stamp{step: license.Step{Name: v.name(StepTimeStamp, signer), State: license.NotCheckable, Reason: "nobody was given to judge the time stamp"}}
+	out := stamp{step: check.Step{Name: v.name(StepTimeStamp, signer), State: check.NotCheckable, Reason: "nobody was given to judge the time stamp"}}
 	if v.TimeStamp == nil {
 		return out
 	}
@@ -52,10 +52,10 @@ func (v *Verifier) stamped(s *Signer, signer int) stamp {
 	open := at.IsZero()
 	for _, step := range steps {
 		switch {
-		case step.State == license.Failed:
-			out.step.State, out.step.Reason = license.Failed, step.Name+": "+step.Reason
+		case step.State == check.Failed:
+			out.step.State, out.step.Reason = check.Failed, step.Name+": "+step.Reason
 			return out
-		case step.State != license.OK && !strings.HasSuffix(step.Name, "-"+StepRevocation):
+		case step.State != check.OK && !strings.HasSuffix(step.Name, "-"+StepRevocation):
 			open = true
 			out.step.Reason = step.Name + ": " + step.Reason
 		}
@@ -63,6 +63,6 @@ func (v *Verifier) stamped(s *Signer, signer int) stamp {
 	if open {
 		return out
 	}
-	out.at, out.step.State, out.step.Reason = at, license.OK, "signed by "+at.UTC().Format(time.RFC3339)
+	out.at, out.step.State, out.step.Reason = at, check.OK, "signed by "+at.UTC().Format(time.RFC3339)
 	return out
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"oncegate/certs/pki"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // trust judges chain and usage, which are two questions to one chain: a certificate for another usage may well lead to an
@@ -16,9 +16,9 @@ func (j *judgement) trust(above []*pki.Certificate) (revoked error) {
 		usage = func() error { return j.Usages(j.d.Certificate) }
 	}
 	if j.Chain == nil {
-		j.put(StepChain, license.NotCheckable, "no trust anchors were given")
+		j.put(StepChain, check.NotCheckable, "no trust anchors were given")
 		if j.Usages == nil {
-			j.put(StepUsage, license.NotCheckable, "no trust anchors were given")
+			j.put(StepUsage, check.NotCheckable, "no trust anchors were given")
 			return nil
 		}
 		j.add(StepUsage, usage())
@@ -47,9 +47,9 @@ func (j *judgement) trust(above []*pki.Certificate) (revoked error) {
 		return err
 	})
 	j.put(StepChain, state, reason)
-	if state == license.Failed || leaf.Public == nil && notFor == nil && noUsage == nil {
+	if state == check.Failed || leaf.Public == nil && notFor == nil && noUsage == nil {
 		if j.Usages == nil {
-			j.put(StepUsage, license.NotCheckable, "the certificate's word counts only when it leads to an anchor")
+			j.put(StepUsage, check.NotCheckable, "the certificate's word counts only when it leads to an anchor")
 			return nil
 		}
 		j.add(StepUsage, usage())

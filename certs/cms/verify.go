@@ -8,7 +8,7 @@ import (
 
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // Steps of a verification, in this order; each stands after [Verifier.Name] and "-". From the second signer on a number
@@ -43,9 +43,9 @@ type Verifier struct {
 	// Certificates are known besides those in the message.
 	Certificates []*pki.Certificate
 	// Revocation says how the signer's certificate stood; nil: not checkable.
-	Revocation func(context.Context, Evidence) (license.StepState, string)
+	Revocation func(context.Context, Evidence) (check.State, string)
 	// TimeStamp judges a token over a signature, as timestamp.Verifier.Check does; nil: not checkable.
-	TimeStamp func(token, signature []byte) (time.Time, []license.Step)
+	TimeStamp func(token, signature []byte) (time.Time, []check.Step)
 	// Voice checks SM2 signatures; nil means [sm.Verify].
 	Voice sm.VerifyFunc
 	// Foreign also accepts RSA and ECDSA with SHA-2: for time stamps from abroad. SM2 alone otherwise.
@@ -68,7 +68,7 @@ type Result struct {
 	Message *Message // nil when it could not be parsed
 	Content []byte   // what was signed, from the message or from the caller
 	Signers []Verdict
-	Steps   []license.Step // all of them, signer after signer
+	Steps   []check.Step // all of them, signer after signer
 }
 
 // Verdict is what was found about one signer.
@@ -78,7 +78,7 @@ type Verdict struct {
 	Time        time.Time        // for which it was judged
 	Claimed     bool             // Time is the signer's own word
 	Stamped     bool             // Time is a time stamp's
-	Steps       []license.Step
+	Steps       []check.Step
 
 	moment pki.Moment // Time, with its source
 }
@@ -87,7 +87,7 @@ type Verdict struct {
 func (v *Verifier) Verify(ctx context.Context, message, content []byte, at time.Time) Result {
 	m, err := Parse(message)
 	if err != nil {
-		return Result{Steps: []license.Step{v.step(StepParse, 0, err)}}
+		return Result{Steps: []check.Step{v.step(StepParse, 0, err)}}
 	}
 	return v.Judge(ctx, m, content, at)
 }
@@ -103,10 +103,10 @@ func (v *Verifier) Judge(ctx context.Context, m *Message, content []byte, at tim
 		r.Content = content
 	}
 	if len(m.Signers) == 0 {
-		r.Steps = []license.Step{v.step(StepParse, 0, errors.New("nobody signed the message"))}
+		r.Steps = []check.Step{v.step(StepParse, 0, errors.New("nobody signed the message"))}
 		return r
 	}
-	r.Steps = []license.Step{v.step(StepParse, 0, nil)}
+	r.Steps = []check.Step{v.step(StepParse, 0, nil)}
 	whole := m.whole(content)
 	digests := &contentDigests{content: r.Content}
 	for i := range m.Signers {
@@ -132,8 +132,8 @@ func (j *judgement) add(step string, err error) {
 	j.d.Steps = append(j.d.Steps, j.step(step, j.n, err))
 }
 
-func (j *judgement) put(step string, state license.StepState, reason string) {
-	j.d.Steps = append(j.d.Steps, license.Step{Name: j.name(step, j.n), State: state, Reason: reason})
+func (j *judgement) put(step string, state check.State, reason string) {
+	j.d.Steps = append(j.d.Steps, check.Step{Name: j.name(step, j.n), State: state, Reason: reason})
 }
 
 // judge goes through the steps; whole says whether there is one content.
@@ -154,7 +154,7 @@ func (j *judgement) judge(ctx context.Context, whole error, at time.Time) {
 	j.add(StepSigner, err)
 	if j.d.Certificate == nil {
 		for _, step := range []string{StepSignature, StepChain, StepUsage, StepRevocation} {
-			j.put(step, license.NotCheckable, "the signer's certificate is not known")
+			j.put(step, check.NotCheckable, "the signer's certificate is not known")
 		}
 		return
 	}
@@ -169,7 +169,7 @@ func (j *judgement) judge(ctx context.Context, whole error, at time.Time) {
 
 func (j *judgement) signature() {
 	if j.m.Detached && j.content == nil && len(j.s.Signed) == 0 {
-		j.put(StepSignature, license.NotCheckable, "the content is not there")
+		j.put(StepSignature, check.NotCheckable, "the content is not there")
 		return
 	}
 	voice := j.Voice
@@ -181,7 +181,7 @@ func (j *judgement) signature() {
 		j.add(StepSignature, err)
 		return
 	}
-	j.put(StepSignature, license.OK, note)
+	j.put(StepSignature, check.OK, note)
 }
 
 // revocation asks the hook, unless the chain's verifier found something already.
@@ -190,7 +190,7 @@ func (j *judgement) revocation(ctx context.Context, above []*pki.Certificate, re
 	case revoked != nil:
 		j.add(StepRevocation, revoked)
 	case j.Revocation == nil:
-		j.put(StepRevocation, license.NotCheckable, "no revocation service or list was given")
+		j.put(StepRevocation, check.NotCheckable, "no revocation service or list was given")
 	default:
 		state, reason := j.Revocation(ctx, Evidence{j.d.Certificate, above, j.d.moment, j.m.CRLs, j.m.OCSP, j.s.Unsigned})
 		j.put(StepRevocation, state, reason)
@@ -209,12 +209,12 @@ func (v *Verifier) name(step string, signer int) string {
 }
 
 // step is OK, or failed because of err, or not checkable where err leaves it undecided.
-func (v *Verifier) step(name string, signer int, err error) license.Step {
-	if sm.Undecided(err) {
-		return license.Step{Name: v.name(name, signer), State: license.NotCheckable, Reason: err.Error()}
+func (v *Verifier) step(name string, signer int, err error) check.Step {
+	if check.Undecided(err) {
+		return check.Step{Name: v.name(name, signer), State: check.NotCheckable, Reason: err.Error()}
 	}
 	if err != nil {
-		return license.Step{Name: v.name(name, signer), State: license.Failed, Reason: err.Error()}
+		return check.Step{Name: v.name(name, signer), State: check.Failed, Reason: err.Error()}
 	}
-	return license.Step{Name: v.name(name, signer), State: license.OK}
+	return check.Step{Name: v.name(name, signer), State: check.OK}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/sheet"
 )
 
@@ -137,7 +137,7 @@ func parseTime(s string, end bool) (time.Time, bool) {
 
 // stepExpires says whether an annotated copy may still be used, as far as its metadata are signed; nothing when it names no
 // end.
-func (p *Package) stepExpires(now time.Time, metadata []license.Step) []license.Step {
+func (p *Package) stepExpires(now time.Time, metadata []check.Step) []check.Step {
 	text := p.Value(CopyExpires)
 	if text == "" {
 		return nil
@@ -148,14 +148,14 @@ func (p *Package) stepExpires(now time.Time, metadata []license.Step) []license.
 	end, known := parseTime(text, true)
 	switch {
 	case !known:
-		return []license.Step{notCheckable(StepExpires, "Until when the copy may be used cannot be read.")}
+		return []check.Step{notCheckable(StepExpires, "Until when the copy may be used cannot be read.")}
 	case !now.Before(end):
-		return []license.Step{failed(StepExpires, "The copy was for use until "+end.In(china).Format("2006-01-02 15:04:05")+".")}
+		return []check.Step{failed(StepExpires, "The copy was for use until "+end.In(china).Format("2006-01-02 15:04:05")+".")}
 	}
 	for _, s := range metadata {
-		if s.State != license.OK {
-			return []license.Step{notCheckable(StepExpires, s.Reason)}
+		if s.State != check.OK {
+			return []check.Step{notCheckable(StepExpires, s.Reason)}
 		}
 	}
-	return []license.Step{ok(StepExpires)}
+	return []check.Step{ok(StepExpires)}
 }

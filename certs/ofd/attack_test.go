@@ -11,7 +11,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // TestAttacks changes sealed licenses in every way that was thought of. Each is named by a step of its own: the steps that
@@ -119,19 +119,19 @@ func TestSmuggledUnderForeignSignature(t *testing.T) {
 	key, chain := stranger.world.Issue("stranger", pki.Call, "11110000MB2222222H", "无关单位") // not for sealing
 	pkg = b.sign(t, pkg, ofd.Signing{Sign: ofd.SignWith(cms.Config{Bare: true}, cms.Identity{Signer: key, Chain: chain})})
 	r := b.verify(t, pkg)
-	if s := step(r.Steps, ofd.StepCoverage); s.State != license.Failed || !strings.Contains(s.Reason, "smuggled.xml") {
+	if s := step(r.Steps, ofd.StepCoverage); s.State != check.Failed || !strings.Contains(s.Reason, "smuggled.xml") {
 		t.Errorf("%+v", r)
 	}
 	if !holds(r.Signatures[0]) || holds(r.Signatures[1]) {
 		t.Errorf("%+v", r.Signatures)
 	}
-	if s := step(r.Signatures[0].Steps, ofd.StepExtent); s.State != license.NotCheckable {
+	if s := step(r.Signatures[0].Steps, ofd.StepExtent); s.State != check.NotCheckable {
 		t.Errorf("%+v", s)
 	}
 }
 
 func holds(s ofd.Signature) bool {
-	return !slices.ContainsFunc(s.Steps, func(s license.Step) bool { return s.State == license.Failed })
+	return !slices.ContainsFunc(s.Steps, func(s check.Step) bool { return s.State == check.Failed })
 }
 
 // TestSealFaults has the seal's own faults come through: outside its validity, a signer who is not on its list.
@@ -143,7 +143,7 @@ func TestSealFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := step(r.Signatures[0].Steps, "seal-period-now"); s.State == license.OK {
+	if s := step(r.Signatures[0].Steps, "seal-period-now"); s.State == check.OK {
 		t.Errorf("%+v", s)
 	}
 
@@ -160,7 +160,7 @@ func TestUnreadableValue(t *testing.T) {
 	b := newBureau(t)
 	pkg := b.sign(t, b.write(t, document(t)), ofd.Signing{Sign: ofd.SignWith(cms.Config{Bare: true}, b.signer)})
 	r := b.verify(t, edit(t, pkg, replaceAll("SignedValue.dat", "not a signature")))
-	if s := step(r.Signatures[0].Steps, ofd.StepContent); s.State != license.NotCheckable {
+	if s := step(r.Signatures[0].Steps, ofd.StepContent); s.State != check.NotCheckable {
 		t.Errorf("%+v", s)
 	}
 }
@@ -171,7 +171,7 @@ func TestSealFileMissing(t *testing.T) {
 	pkg := edit(t, b.sealed(t), without("Seal.esl"))
 	r := b.verify(t, pkg)
 	s := step(r.Signatures[0].Steps, ofd.StepSealFile)
-	if failures(r) != nil || s.State != license.NotCheckable || !strings.Contains(s.Reason, "not in the package") {
+	if failures(r) != nil || s.State != check.NotCheckable || !strings.Contains(s.Reason, "not in the package") {
 		t.Errorf("%+v", r)
 	}
 }
@@ -184,7 +184,7 @@ func TestWithoutJudges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := step(r.Signatures[0].Steps, ofd.StepContent); s.State != license.NotCheckable {
+	if s := step(r.Signatures[0].Steps, ofd.StepContent); s.State != check.NotCheckable {
 		t.Errorf("%+v", r)
 	}
 	unsigned := b.write(t, document(t))

@@ -7,7 +7,7 @@ import (
 
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/sheet"
 )
 
@@ -36,9 +36,9 @@ func BenchmarkVerifyWithoutSM2(b *testing.B) {
 	j := ofd.Judges{Seal: func(_ context.Context, value, digest []byte, path string) ofd.Proof {
 		s, err := seal.ParseSignature(value)
 		if err != nil || !bytes.Equal(s.DataHash, digest) || s.PropertyInfo != path {
-			return ofd.Proof{Steps: []license.Step{{Name: "seal", State: license.Failed, Reason: "unlike"}}}
+			return ofd.Proof{Steps: []check.Step{{Name: "seal", State: check.Failed, Reason: "unlike"}}}
 		}
-		return ofd.Proof{Seal: s.Seal.Raw, Steps: []license.Step{{Name: "seal", State: license.OK}}}
+		return ofd.Proof{Seal: s.Seal.Raw, Steps: []check.Step{{Name: "seal", State: check.OK}}}
 	}}
 	b.SetBytes(int64(len(pkg)))
 	b.ReportAllocs()

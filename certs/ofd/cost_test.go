@@ -15,7 +15,7 @@ import (
 
 	"oncegate/certs/certstest/zips"
 	"oncegate/certs/ofd"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // costs makes packages of less than a megabyte that are as dear to verify as we know how.
@@ -181,7 +181,7 @@ func (m *meter) ReadAt(b []byte, at int64) (int, error) {
 func (m *meter) judge(_ context.Context, value, _ []byte, _ string) ofd.Proof {
 	m.asked.Add(1)
 	m.judged.Add(int64(len(value)))
-	return ofd.Proof{Steps: []license.Step{{Name: "seal", State: license.Failed, Reason: "not a seal"}}}
+	return ofd.Proof{Steps: []check.Step{{Name: "seal", State: check.Failed, Reason: "not a seal"}}}
 }
 
 // TestCost counts the work of the dearest packages: each file is read a bounded number of times and digested once for each
@@ -227,7 +227,7 @@ func TestBudget(t *testing.T) {
 			pkg = edit(t, pkg, replace("Signature.xml", "</ofd:References>", `<ofd:Reference FileRef="/b.bin"><ofd:CheckValue>eA==</ofd:CheckValue></ofd:Reference></ofd:References>`))
 		}
 		r := b.verify(t, pkg)
-		if len(r.Steps) != 1 || r.Steps[0].Name != ofd.StepWork || r.Steps[0].State != license.NotCheckable || r.Signatures != nil || !strings.Contains(r.Steps[0].Reason, "work budget is used up") {
+		if len(r.Steps) != 1 || r.Steps[0].Name != ofd.StepWork || r.Steps[0].State != check.NotCheckable || r.Signatures != nil || !strings.Contains(r.Steps[0].Reason, "work budget is used up") {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // extents adds to each signature whether it covers every file that is not of a signature. A file that came later and is
@@ -41,11 +41,11 @@ func (v *verification) extents(ctx context.Context, all []*signed, judged []Sign
 // coverage names the files that are under no signature: smuggled in after signing (夹带). Only signatures that hold count;
 // when none does, all count, so that a file outside of everything is still named. It is ok when every file is under a
 // signature that was judged and held against its files.
-func (v *verification) coverage(all []*signed, judged []Signature, list *docEntries) license.Step {
+func (v *verification) coverage(all []*signed, judged []Signature, list *docEntries) check.Step {
 	if len(all) == 0 {
 		return notCheckable(StepCoverage, "Without a signature no file is covered.")
 	}
-	pick := func(counts func([]license.Step) bool) (some []*signed) {
+	pick := func(counts func([]check.Step) bool) (some []*signed) {
 		for i, s := range all {
 			if s != nil && counts(judged[i].Steps) {
 				some = append(some, s)
@@ -61,7 +61,7 @@ func (v *verification) coverage(all []*signed, judged []Signature, list *docEntr
 	}
 	counting := holding
 	if len(holding) == 0 {
-		counting = pick(func([]license.Step) bool { return true })
+		counting = pick(func([]check.Step) bool { return true })
 	}
 	smuggled, rootOutside := v.outside(counting, list)
 	switch {
@@ -94,7 +94,7 @@ func (v *verification) outside(some []*signed, list *docEntries) (out names, roo
 
 // stepMetadata says whether the files that the metadata come from are under one signature that proves them; nothing when
 // there are no metadata.
-func (v *verification) stepMetadata(all []*signed, judged []Signature) []license.Step {
+func (v *verification) stepMetadata(all []*signed, judged []Signature) []check.Step {
 	if len(v.Data()) == 0 {
 		return nil
 	}
@@ -104,10 +104,10 @@ func (v *verification) stepMetadata(all []*signed, judged []Signature) []license
 		}
 		mine := covered(s)
 		if !slices.ContainsFunc(v.dataIn(), func(f string) bool { return !mine[f] }) {
-			return []license.Step{ok(StepMetadata)}
+			return []check.Step{ok(StepMetadata)}
 		}
 	}
-	return []license.Step{notCheckable(StepMetadata, "The metadata stand in a file that is under no signature that holds: they prove nothing.")}
+	return []check.Step{notCheckable(StepMetadata, "The metadata stand in a file that is under no signature that holds: they prove nothing.")}
 }
 
 // covered is the set of files that a signature's References name.
@@ -135,18 +135,18 @@ func ofSignatures(some []*signed) map[string]bool {
 }
 
 // holds says whether no step failed.
-func holds(steps []license.Step) bool {
-	return !slices.ContainsFunc(steps, func(s license.Step) bool { return s.State == license.Failed })
+func holds(steps []check.Step) bool {
+	return !slices.ContainsFunc(steps, func(s check.Step) bool { return s.State == check.Failed })
 }
 
 // proves says whether no step failed, the files were compared, and somebody judged the value.
-func proves(steps []license.Step) bool {
-	return holds(steps) && compared(steps) && !slices.ContainsFunc(steps, func(s license.Step) bool {
-		return s.Name == StepContent && s.State != license.OK
+func proves(steps []check.Step) bool {
+	return holds(steps) && compared(steps) && !slices.ContainsFunc(steps, func(s check.Step) bool {
+		return s.Name == StepContent && s.State != check.OK
 	})
 }
 
 // compared says whether the files could be compared with what was signed.
-func compared(steps []license.Step) bool {
-	return slices.ContainsFunc(steps, func(s license.Step) bool { return s.Name == StepReferences && s.State != license.NotCheckable })
+func compared(steps []check.Step) bool {
+	return slices.ContainsFunc(steps, func(s check.Step) bool { return s.Name == StepReferences && s.State != check.NotCheckable })
 }

@@ -15,7 +15,7 @@ import (
 	"errors"
 	"time"
 
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/sheet"
 )
 
@@ -173,14 +173,14 @@ const (
 
 // A Proof is what a judge found out about a signature value.
 type Proof struct {
-	Signer   string         // who signed, for people; hearsay until the steps hold
-	USCC     string         // of who signed, from a certificate that leads to an anchor; empty when it names none
-	SealName string         // Type=Seal
-	Time     time.Time      // at which the signature was judged
-	Proven   bool           // Time is a time stamp's that holds; else it is what the signer says
-	Seal     []byte         // Type=Seal: the seal inside the value, DER; nil when it could not be read
-	Content  []byte         // Type=Sign: the content inside the SignedData; nil when it is detached
-	Steps    []license.Step // at least one
+	Signer   string       // who signed, for people; hearsay until the steps hold
+	USCC     string       // of who signed, from a certificate that leads to an anchor; empty when it names none
+	SealName string       // Type=Seal
+	Time     time.Time    // at which the signature was judged
+	Proven   bool         // Time is a time stamp's that holds; else it is what the signer says
+	Seal     []byte       // Type=Seal: the seal inside the value, DER; nil when it could not be read
+	Content  []byte       // Type=Sign: the content inside the SignedData; nil when it is detached
+	Steps    []check.Step // at least one
 }
 
 // Judges judge signature values. Without a judge a value is not checkable, never ok.
@@ -195,7 +195,7 @@ type Judges struct {
 
 // A Report is what verification found. It holds when no step failed, of the document and of every signature.
 type Report struct {
-	Steps      []license.Step
+	Steps      []check.Step
 	Signatures []Signature // in the order of Signatures.xml
 }
 
@@ -209,7 +209,7 @@ type Signature struct {
 	SealName string
 	Time     time.Time // zero when no judge gave one
 	Proven   bool      // as in Proof
-	Steps    []license.Step
+	Steps    []check.Step
 }
 
 // A Refusal is the error of a package that is not read further.
@@ -221,7 +221,7 @@ type Refusal struct {
 func (r *Refusal) Error() string { return "refuse ofd package: " + r.Reason }
 
 // Taken is the refusal as a step: failed, but that what costs too much to verify is not checkable. It may be right.
-func (r *Refusal) Taken() license.Step {
+func (r *Refusal) Taken() check.Step {
 	if r.Step == StepWork {
 		return notCheckable(r.Step, sentence(r.Reason))
 	}

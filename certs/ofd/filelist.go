@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // fileList is the integrity description of GM/T 0099-2020.
@@ -57,14 +57,14 @@ func (e *docEntries) own(file string) bool {
 }
 
 // fileList judges the list: the package has its files and no others, and somebody signed it.
-func (v *verification) fileList(ctx context.Context, e *docEntries) ([]license.Step, error) {
+func (v *verification) fileList(ctx context.Context, e *docEntries) ([]check.Step, error) {
 	switch {
 	case e == nil:
 		return nil, nil
 	case e.fault != "":
-		return []license.Step{failed(StepList, e.fault)}, nil
+		return []check.Step{failed(StepList, e.fault)}, nil
 	}
-	steps := []license.Step{v.stepList(e)}
+	steps := []check.Step{v.stepList(e)}
 	if e.value == "" {
 		return append(steps, failed(StepListSigned, "The signature of OFDEntries.xml is not in the package.")), nil
 	}
@@ -82,7 +82,7 @@ func (v *verification) fileList(ctx context.Context, e *docEntries) ([]license.S
 	proof := v.judges.CMS(ctx, value, digest[:])
 	signedStep := stepContent(proof, digest[:], e.raw)
 	signedStep.Name = StepListSigned
-	if signedStep.State == license.Failed {
+	if signedStep.State == check.Failed {
 		signedStep.Reason = "What was signed is not the OFDEntries.xml of the package."
 	}
 	steps = append(steps, signedStep)
@@ -92,7 +92,7 @@ func (v *verification) fileList(ctx context.Context, e *docEntries) ([]license.S
 }
 
 // stepList compares the list with the package.
-func (v *verification) stepList(e *docEntries) license.Step {
+func (v *verification) stepList(e *docEntries) check.Step {
 	named := make(map[string]bool, len(e.files))
 	var missing, smuggled names
 	for _, f := range e.files {

@@ -17,7 +17,7 @@ import (
 	"oncegate/certs/ofd"
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/sheet"
 )
 
@@ -151,13 +151,13 @@ func (b *bureau) verify(tb testing.TB, pkg []byte) ofd.Report {
 func failures(r ofd.Report) []string {
 	var out []string
 	for _, s := range r.Steps {
-		if s.State == license.Failed {
+		if s.State == check.Failed {
 			out = append(out, s.Name)
 		}
 	}
 	for i, sig := range r.Signatures {
 		for _, s := range sig.Steps {
-			if s.State == license.Failed {
+			if s.State == check.Failed {
 				out = append(out, string(rune('0'+i))+":"+s.Name)
 			}
 		}
@@ -166,13 +166,13 @@ func failures(r ofd.Report) []string {
 }
 
 // step finds a step by name; the zero Step when there is none.
-func step(steps []license.Step, name string) license.Step {
+func step(steps []check.Step, name string) check.Step {
 	for _, s := range steps {
 		if s.Name == name {
 			return s
 		}
 	}
-	return license.Step{}
+	return check.Step{}
 }
 
 // unpack reads the files of a zip.

@@ -7,7 +7,7 @@ import (
 
 	"oncegate/certs/cms"
 	"oncegate/certs/seal"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/sheet"
 )
 
@@ -81,7 +81,7 @@ func JudgeCMS(v *cms.Verifier) func(ctx context.Context, signedData, content []b
 		}
 		p.Signer = strings.Join(signers, ", ")
 		if len(p.Steps) == 0 {
-			p.Steps = []license.Step{failed(StepContent, "The signature has no signer.")}
+			p.Steps = []check.Step{failed(StepContent, "The signature has no signer.")}
 		}
 		return p
 	}

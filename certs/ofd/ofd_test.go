@@ -18,7 +18,7 @@ import (
 	"oncegate/certs/cms"
 	"oncegate/certs/ofd"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/sheet"
 )
 
@@ -173,7 +173,7 @@ func TestSealed(t *testing.T) {
 		"seal-signature", "seal-made", "seal-signer-listed", "seal-signer-chain", "seal-maker-chain", "seal-period",
 		ofd.StepSealFile, ofd.StepStamp, ofd.StepStampArea, ofd.StepExtent,
 	} {
-		if got := step(s.Steps, name); got.State != license.OK {
+		if got := step(s.Steps, name); got.State != check.OK {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -190,7 +190,7 @@ func TestSigned(t *testing.T) {
 		if f := failures(r); f != nil {
 			t.Errorf("%s: %v\n%+v", name, f, r)
 		}
-		if s := r.Signatures[0]; s.Type != "Sign" || s.Signer != "示例市市场监督管理局" || step(s.Steps, ofd.StepContent).State != license.OK {
+		if s := r.Signatures[0]; s.Type != "Sign" || s.Signer != "示例市市场监督管理局" || step(s.Steps, ofd.StepContent).State != check.OK {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
@@ -220,13 +220,13 @@ func TestSeveralSignatures(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for i, s := range r.Signatures {
-		if got := step(s.Steps, ofd.StepExtent); got.State != license.OK {
+		if got := step(s.Steps, ofd.StepExtent); got.State != check.OK {
 			t.Errorf("signature %d: %+v", i, got)
 		}
 	}
 	// The second signature covers the first one's value.
 	broken := b.verify(t, edit(t, pkg, replace("Sign_0/SignedValue.dat", "ES", "EX")))
-	if got := step(broken.Signatures[1].Steps, ofd.StepReferences); got.State != license.Failed {
+	if got := step(broken.Signatures[1].Steps, ofd.StepReferences); got.State != check.Failed {
 		t.Errorf("%+v", got)
 	}
 }
@@ -311,7 +311,7 @@ func TestAnnotate(t *testing.T) {
 	late := b.judges
 	late.Now = n.Expires.Add(time.Second)
 	r, err := ofd.Verify(t.Context(), bytes.NewReader(pkg), int64(len(pkg)), late)
-	if err != nil || step(r.Steps, ofd.StepExpires).State != license.Failed {
+	if err != nil || step(r.Steps, ofd.StepExpires).State != check.Failed {
 		t.Errorf("after its end: %v %+v", err, r.Steps)
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"strconv"
 	"strings"
 
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/sheet"
 )
 
 // stamps looks whether the seal shows on pages of the document.
-func (v *verification) stamps(s *signed) license.Step {
+func (v *verification) stamps(s *signed) check.Step {
 	if len(s.stamps) == 0 {
 		return failed(StepStamp, "The seal shows on no page.")
 	}
@@ -28,7 +28,7 @@ func (v *verification) stamps(s *signed) license.Step {
 		}
 	}
 	if len(s.stamps) > 1 {
-		return license.Step{Name: StepStamp, State: license.OK, Reason: fmt.Sprintf("The seal shows in %d places.", len(s.stamps))}
+		return check.Step{Name: StepStamp, State: check.OK, Reason: fmt.Sprintf("The seal shows in %d places.", len(s.stamps))}
 	}
 	return ok(StepStamp)
 }
@@ -66,7 +66,7 @@ func (v *verification) stampAreas(ctx context.Context, all []*signed, judged []S
 			}
 		}
 	}
-	worst := make([]license.Step, len(all))
+	worst := make([]check.Step, len(all))
 	for page := range v.pages {
 		stamps := pages[page]
 		if len(stamps) == 0 {
@@ -80,7 +80,7 @@ func (v *verification) stampAreas(ctx context.Context, all []*signed, judged []S
 			return err
 		}
 		for _, st := range v.pageStamps(page, area, stamps, len(all) > 1) {
-			if w := &worst[st.by]; w.Name == "" || w.State == license.NotCheckable && st.step.State == license.Failed {
+			if w := &worst[st.by]; w.Name == "" || w.State == check.NotCheckable && st.step.State == check.Failed {
 				*w = st.step
 			}
 		}
@@ -100,13 +100,13 @@ func (v *verification) stampAreas(ctx context.Context, all []*signed, judged []S
 // stampFault is what is wrong with the stamps of a signature.
 type stampFault struct {
 	by   int
-	step license.Step
+	step check.Step
 }
 
 // pageStamps names the seals whose stamps on a page are too large or lie over each other. Over a document that others signed
 // too, a seal as large as the page fails.
 func (v *verification) pageStamps(page int, area *sheet.Box, stamps []placed, others bool) (faults []stampFault) {
-	fault := func(by int, step license.Step) { faults = append(faults, stampFault{by, step}) }
+	fault := func(by int, step check.Step) { faults = append(faults, stampFault{by, step}) }
 	unknown := func(by int, format string, args ...any) {
 		fault(by, notCheckable(StepStampArea, fmt.Sprintf(format, args...)))
 	}

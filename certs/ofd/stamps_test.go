@@ -5,7 +5,7 @@ import (
 
 	"oncegate/certs/cms"
 	"oncegate/certs/ofd"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/sheet"
 )
 
@@ -21,22 +21,22 @@ func TestStampArea(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		seals [][]ofd.Stamp // of each signature
-		want  []license.StepState
+		want  []check.State
 	}{
-		"one":                                {[][]ofd.Stamp{{usual}}, []license.StepState{license.OK}},
-		"as large as the page, alone":        {[][]ofd.Stamp{{page}}, []license.StepState{license.NotCheckable}},
-		"as large as the page, beside one":   {[][]ofd.Stamp{{usual}, {page}}, []license.StepState{license.NotCheckable, license.Failed}},
-		"as large as the page, first":        {[][]ofd.Stamp{{page}, {usual}}, []license.StepState{license.Failed, license.NotCheckable}},
-		"more than the page":                 {[][]ofd.Stamp{{usual}, {at(-100, -100, 1000, 1000)}}, []license.StepState{license.NotCheckable, license.Failed}},
-		"a page of tiles":                    {[][]ofd.Stamp{{at(220, 160, 40, 40)}, tiles}, []license.StepState{license.NotCheckable, license.Failed}},
-		"a large one, of which little shows": {[][]ofd.Stamp{{usual}, {clipped(page, 0, 0, 40, 40)}}, []license.StepState{license.OK, license.OK}},
-		"a clip that does not help":          {[][]ofd.Stamp{{usual}, {clipped(page, -10, -10, 400, 400)}}, []license.StepState{license.NotCheckable, license.Failed}},
-		"a page of seals":                    {[][]ofd.Stamp{{at(0, 0, 297, 80)}, {at(0, 80, 297, 80)}}, []license.StepState{license.NotCheckable, license.NotCheckable}},
-		"side by side":                       {[][]ofd.Stamp{{usual}, {at(180, 150, 40, 40)}}, []license.StepState{license.OK, license.OK}},
-		"touching":                           {[][]ofd.Stamp{{usual}, {at(185, 150, 40, 40)}}, []license.StepState{license.OK, license.OK}},
-		"over each other":                    {[][]ofd.Stamp{{usual}, {at(215, 150, 40, 40)}}, []license.StepState{license.NotCheckable, license.NotCheckable}},
-		"a small one inside another":         {[][]ofd.Stamp{{usual}, {at(230, 160, 5, 5)}}, []license.StepState{license.NotCheckable, license.NotCheckable}},
-		"its own over each other":            {[][]ofd.Stamp{{usual, usual}}, []license.StepState{license.OK}},
+		"one":                                {[][]ofd.Stamp{{usual}}, []check.State{check.OK}},
+		"as large as the page, alone":        {[][]ofd.Stamp{{page}}, []check.State{check.NotCheckable}},
+		"as large as the page, beside one":   {[][]ofd.Stamp{{usual}, {page}}, []check.State{check.NotCheckable, check.Failed}},
+		"as large as the page, first":        {[][]ofd.Stamp{{page}, {usual}}, []check.State{check.Failed, check.NotCheckable}},
+		"more than the page":                 {[][]ofd.Stamp{{usual}, {at(-100, -100, 1000, 1000)}}, []check.State{check.NotCheckable, check.Failed}},
+		"a page of tiles":                    {[][]ofd.Stamp{{at(220, 160, 40, 40)}, tiles}, []check.State{check.NotCheckable, check.Failed}},
+		"a large one, of which little shows": {[][]ofd.Stamp{{usual}, {clipped(page, 0, 0, 40, 40)}}, []check.State{check.OK, check.OK}},
+		"a clip that does not help":          {[][]ofd.Stamp{{usual}, {clipped(page, -10, -10, 400, 400)}}, []check.State{check.NotCheckable, check.Failed}},
+		"a page of seals":                    {[][]ofd.Stamp{{at(0, 0, 297, 80)}, {at(0, 80, 297, 80)}}, []check.State{check.NotCheckable, check.NotCheckable}},
+		"side by side":                       {[][]ofd.Stamp{{usual}, {at(180, 150, 40, 40)}}, []check.State{check.OK, check.OK}},
+		"touching":                           {[][]ofd.Stamp{{usual}, {at(185, 150, 40, 40)}}, []check.State{check.OK, check.OK}},
+		"over each other":                    {[][]ofd.Stamp{{usual}, {at(215, 150, 40, 40)}}, []check.State{check.NotCheckable, check.NotCheckable}},
+		"a small one inside another":         {[][]ofd.Stamp{{usual}, {at(230, 160, 5, 5)}}, []check.State{check.NotCheckable, check.NotCheckable}},
+		"its own over each other":            {[][]ofd.Stamp{{usual, usual}}, []check.State{check.OK}},
 	} {
 		pkg := b.write(t, document(t))
 		for _, stamps := range test.seals {
@@ -44,7 +44,7 @@ func TestStampArea(t *testing.T) {
 		}
 		r := b.verify(t, pkg)
 		for i, want := range test.want {
-			if s := step(r.Signatures[i].Steps, ofd.StepStampArea); s.State != want || want != license.OK && s.Reason == "" {
+			if s := step(r.Signatures[i].Steps, ofd.StepStampArea); s.State != want || want != check.OK && s.Reason == "" {
 				t.Errorf("%s: signature %d: %+v, want %s", name, i, s, want)
 			}
 		}
@@ -53,11 +53,11 @@ func TestStampArea(t *testing.T) {
 	// Where a page does not state its size, the document does.
 	for name, test := range map[string]struct {
 		change func(string, []byte) []byte
-		want   license.StepState
+		want   check.State
 	}{
-		"of the document": {replace("Content.xml", "ofd:Area>", "ofd:Other>"), license.Failed},
-		"no number":       {replace("Content.xml", "0 0 297 210", "A4"), license.NotCheckable},
-		"no area":         {replace("Content.xml", "0 0 297 210", "0 0 0 0"), license.NotCheckable},
+		"of the document": {replace("Content.xml", "ofd:Area>", "ofd:Other>"), check.Failed},
+		"no number":       {replace("Content.xml", "0 0 297 210", "A4"), check.NotCheckable},
+		"no area":         {replace("Content.xml", "0 0 297 210", "0 0 0 0"), check.NotCheckable},
 	} {
 		pkg := b.sign(t, edit(t, b.write(t, document(t)), test.change), ofd.Signing{Sign: ofd.SignWith(cms.Config{Bare: true}, b.signer)})
 		r := b.verify(t, b.sign(t, pkg, ofd.Signing{Seal: ofd.SealWith(b.holder), Stamps: []ofd.Stamp{page}}))

@@ -4,17 +4,17 @@ import (
 	"fmt"
 	"strings"
 
-	"oncegate/license"
+	"oncegate/check"
 )
 
-func ok(name string) license.Step { return license.Step{Name: name, State: license.OK} }
+func ok(name string) check.Step { return check.Step{Name: name, State: check.OK} }
 
-func failed(name, reason string) license.Step {
-	return license.Step{Name: name, State: license.Failed, Reason: sentence(reason)}
+func failed(name, reason string) check.Step {
+	return check.Step{Name: name, State: check.Failed, Reason: sentence(reason)}
 }
 
-func notCheckable(name, reason string) license.Step {
-	return license.Step{Name: name, State: license.NotCheckable, Reason: reason}
+func notCheckable(name, reason string) check.Step {
+	return check.Step{Name: name, State: check.NotCheckable, Reason: reason}
 }
 
 // sentence begins with a capital and ends with a full stop.
@@ -41,7 +41,7 @@ func (n *names) add(name string) {
 }
 
 // step is ok when nothing was added; else it fails with what is wrong with the names.
-func (n *names) step(step, what string) license.Step {
+func (n *names) step(step, what string) check.Step {
 	if n.count == 0 {
 		return ok(step)
 	}

@@ -7,7 +7,7 @@ import (
 	"errors"
 
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // MaxValue bounds a SignedValue.dat or Seal.esl in bytes: a seal in use has 3–200 kB.
@@ -42,7 +42,7 @@ func (v *verification) value(ctx context.Context, s *signed, one *Signature) err
 	case s.kind == typeSign && v.judges.CMS != nil:
 		proof = v.judges.CMS(ctx, value, digest[:])
 	default:
-		proof.Steps = []license.Step{notCheckable(StepContent, "Nobody here can judge the signature value.")}
+		proof.Steps = []check.Step{notCheckable(StepContent, "Nobody here can judge the signature value.")}
 	}
 	one.Signer, one.USCC, one.SealName, one.Time, one.Proven = proof.Signer, proof.USCC, proof.SealName, proof.Time, proof.Proven
 	one.Steps = append(one.Steps, proof.Steps...)
@@ -64,7 +64,7 @@ func (v *verification) value(ctx context.Context, s *signed, one *Signature) err
 // stepContent says whether what SignedData carries is the signature's description. The standard has its digest; vendors
 // also sign the digest in base64, or the file itself. Without content inside, the judge was given the digest, and what it says
 // of the signature holds for that.
-func stepContent(proof Proof, digest, raw []byte) license.Step {
+func stepContent(proof Proof, digest, raw []byte) check.Step {
 	content := proof.Content
 	switch {
 	case content == nil && !holds(proof.Steps):
@@ -77,9 +77,9 @@ func stepContent(proof Proof, digest, raw []byte) license.Step {
 }
 
 // sealFile compares Seal.esl with the seal inside the value.
-func (v *verification) sealFile(ctx context.Context, s *signed, inside []byte) (license.Step, error) {
+func (v *verification) sealFile(ctx context.Context, s *signed, inside []byte) (check.Step, error) {
 	if s.sealFile == "" {
-		return license.Step{Name: StepSealFile, State: license.OK, Reason: "The package has no Seal.esl, as the standard allows; the seal inside the signature value counts."}, nil
+		return check.Step{Name: StepSealFile, State: check.OK, Reason: "The package has no Seal.esl, as the standard allows; the seal inside the signature value counts."}, nil
 	}
 	file, err := v.read(ctx, s.sealFile, MaxValue, v.budget)
 	var refusal *Refusal
@@ -89,7 +89,7 @@ func (v *verification) sealFile(ctx context.Context, s *signed, inside []byte) (
 	case errors.As(err, &refusal) && refusal.Step == StepXML:
 		return failed(StepSealFile, sentence(refusal.Reason)), nil
 	case err != nil:
-		return license.Step{}, err
+		return check.Step{}, err
 	case inside == nil:
 		return notCheckable(StepSealFile, "The seal inside the signature value is not known."), nil
 	case !bytes.Equal(file, inside):

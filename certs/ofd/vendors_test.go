@@ -17,7 +17,7 @@ import (
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 func b64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
@@ -129,11 +129,11 @@ func TestVendors(t *testing.T) {
 		}
 		switch name {
 		case "unknown digest":
-			if s := step(r.Signatures[0].Steps, ofd.StepReferences); s.State != license.NotCheckable {
+			if s := step(r.Signatures[0].Steps, ofd.StepReferences); s.State != check.NotCheckable {
 				t.Errorf("%s: %+v", name, s)
 			}
 		case "OFD.xml left out":
-			if s := step(r.Steps, ofd.StepCoverage); s.State != license.NotCheckable {
+			if s := step(r.Steps, ofd.StepCoverage); s.State != check.NotCheckable {
 				t.Errorf("%s: %+v", name, s)
 			}
 		case "SM3":

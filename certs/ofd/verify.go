@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // verification is the work of one [Package.Verify].
@@ -31,7 +31,7 @@ func (p *Package) Verify(ctx context.Context, j Judges) (Report, error) {
 func refused(err error) (Report, error) {
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
-		return Report{Steps: []license.Step{refusal.Taken()}}, nil
+		return Report{Steps: []check.Step{refusal.Taken()}}, nil
 	}
 	return Report{}, err
 }
@@ -87,7 +87,7 @@ func (v *verification) verify(ctx context.Context) (Report, error) {
 	}
 	report := Report{Signatures: judged}
 	metadata := v.stepMetadata(all, judged)
-	report.Steps = []license.Step{ok(StepPackage), ok(StepUnique), ok(StepXML), ok(StepDocument)}
+	report.Steps = []check.Step{ok(StepPackage), ok(StepUnique), ok(StepXML), ok(StepDocument)}
 	report.Steps = append(report.Steps, v.stepExpires(v.judges.Now, metadata)...)
 	report.Steps = append(report.Steps, v.stepSigned(list), v.coverage(all, judged, entries))
 	report.Steps = append(report.Steps, metadata...)
@@ -97,7 +97,7 @@ func (v *verification) verify(ctx context.Context) (Report, error) {
 }
 
 // stepSigned says how many signatures there are.
-func (p *Package) stepSigned(list []listed) license.Step {
+func (p *Package) stepSigned(list []listed) check.Step {
 	switch {
 	case p.signaturesLost:
 		return failed(StepSigned, "The list of signatures that OFD.xml leads to is not in the package.")
@@ -112,7 +112,7 @@ func (p *Package) stepSigned(list []listed) license.Step {
 func (v *verification) describe(ctx context.Context, l listed, left *int64) (*signed, Signature, error) {
 	one := Signature{ID: l.id, Type: l.kind}
 	form := func(reason string) (*signed, Signature, error) {
-		one.Steps = []license.Step{failed(StepForm, reason)}
+		one.Steps = []check.Step{failed(StepForm, reason)}
 		return nil, one, nil
 	}
 	if l.path == "" {
@@ -158,10 +158,10 @@ func (v *verification) signature(ctx context.Context, s *signed, one *Signature)
 }
 
 // references compares the digests of the files that a signature covers.
-func (v *verification) references(ctx context.Context, s *signed) ([]license.Step, error) {
+func (v *verification) references(ctx context.Context, s *signed) ([]check.Step, error) {
 	m, known := methodOf(s.checkMethod)
 	if !known {
-		return []license.Step{notCheckable(StepMethod, "The digest of the References is not known."),
+		return []check.Step{notCheckable(StepMethod, "The digest of the References is not known."),
 			notCheckable(StepMissing, "The digest of the References is not known."),
 			notCheckable(StepReferences, "The digest of the References is not known.")}, nil
 	}
@@ -185,5 +185,5 @@ func (v *verification) references(ctx context.Context, s *signed) ([]license.Ste
 	if len(s.references) == 0 {
 		references = failed(StepReferences, "The signature covers no file.")
 	}
-	return []license.Step{method, missing.step(StepMissing, "Signed, but not in the package"), references}, nil
+	return []check.Step{method, missing.step(StepMissing, "Signed, but not in the package"), references}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/emmansun/gmsm/smx509"
 
 	"oncegate/certs/sm"
+	"oncegate/check"
 )
 
 // Config of a certificate authority. The zero value works.
@@ -210,14 +211,14 @@ func checkSignature(c *Certificate, issuer *ecdsa.PublicKey, verify sm.VerifyFun
 }
 
 // VerifyDER verifies a DER signature as it stands in certificates, lists and answers; the error is ErrBadSignature, or one
-// that is [sm.Undecided]. The caller has seen to it that the algorithm named there is SM2 with SM3.
+// that is [check.Undecided]. The caller has seen to it that the algorithm named there is SM2 with SM3.
 func VerifyDER(verify sm.VerifyFunc, pub *ecdsa.PublicKey, message, der []byte) error {
 	rs, err := sm.DERToRaw(der)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadSignature, err)
 	}
 	switch err := verify(pub, message, rs); {
-	case sm.Undecided(err):
+	case check.Undecided(err):
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrBadSignature, err)

@@ -48,7 +48,7 @@ const (
 // organizationIdentifier is the subject attribute that carries the USCC, X.520 clause 6.4.4.
 var organizationIdentifier = asn1.ObjectIdentifier{2, 5, 4, 97}
 
-// Why a chain does not hold. Each failure of [Verifier.Chain] is exactly one of these, or one that is [sm.Undecided].
+// Why a chain does not hold. Each failure of [Verifier.Chain] is exactly one of these, or one that is [verdict.Undecided].
 var (
 	ErrMalformed     = errors.New("certificate cannot be read")
 	ErrExpired       = errors.New("certificate has expired")

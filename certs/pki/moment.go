@@ -4,8 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // TimeSource says how a signing time is known.
@@ -46,7 +45,7 @@ const (
 // Judge applies the table's upper half. holds says whether certificate or seal, which ends at end, is good at a time. It is asked
 // about the moment, and about now where the signer alone names the moment. Where nobody does and it has expired, it is asked
 // about the end: what was never good is failed.
-func (m Moment) Judge(now, end time.Time, holds func(at time.Time) error) (license.StepState, string) {
+func (m Moment) Judge(now, end time.Time, holds func(at time.Time) error) (check.State, string) {
 	err := holds(m.At)
 	if m.Source == Unstated && errors.Is(err, ErrExpired) {
 		if before := holds(end); before != nil && !errors.Is(before, ErrExpired) {
@@ -54,44 +53,44 @@ func (m Moment) Judge(now, end time.Time, holds func(at time.Time) error) (licen
 		}
 	}
 	switch {
-	case sm.Undecided(err):
-		return license.NotCheckable, err.Error()
+	case check.Undecided(err):
+		return check.NotCheckable, err.Error()
 	case err != nil && m.Source == Unstated && errors.Is(err, ErrExpired):
-		return license.NotCheckable, err.Error() + " at present, and the signing time is unknown"
+		return check.NotCheckable, err.Error() + " at present, and the signing time is unknown"
 	case err != nil && (m.Source == Unstated || m.Source == Present):
-		return license.Failed, err.Error()
+		return check.Failed, err.Error()
 	case err != nil:
-		return license.Failed, err.Error() + " at the signing time"
+		return check.Failed, err.Error() + " at the signing time"
 	case m.Source != Claimed:
-		return license.OK, m.String()
+		return check.OK, m.String()
 	case m.At.After(now.Add(ZoneSlip + ClockSlip)):
-		return license.Failed, "the signer names a time in the future"
+		return check.Failed, "the signer names a time in the future"
 	}
 	if err := holds(now); err != nil {
-		return license.NotCheckable, err.Error() + " at present, and nothing proves that it was signed before"
+		return check.NotCheckable, err.Error() + " at present, and nothing proves that it was signed before"
 	}
-	return license.OK, m.String()
+	return check.OK, m.String()
 }
 
 // RevokedLater applies the table's last row: what a revocation after the moment means.
-func (m Moment) RevokedLater(since time.Time) (license.StepState, string) {
+func (m Moment) RevokedLater(since time.Time) (check.State, string) {
 	reason := "revoked at " + formatTime(since)
 	if m.Source == Stamped {
-		return license.OK, reason + ", after it was signed"
+		return check.OK, reason + ", after it was signed"
 	}
-	return license.NotCheckable, reason + ", and nothing proves that it was signed before"
+	return check.NotCheckable, reason + ", and nothing proves that it was signed before"
 }
 
 // StampedBefore applies RFC 3161 section 4 to a time-stamping authority whose certificate was revoked after the time of a
 // token. Its tokens remain valid where the authority ceased to stamp in good order; where the key may have been lost, or no
 // reason is given, all of them are invalid, because whoever has the key names any time.
-func StampedBefore(since time.Time, why Reason) (license.StepState, string) {
+func StampedBefore(since time.Time, why Reason) (check.State, string) {
 	reason := "revoked at " + formatTime(since) + ": " + why.String()
 	switch why {
 	case AffiliationChanged, Superseded, CessationOfUse:
-		return license.OK, reason + ", after the time stamp"
+		return check.OK, reason + ", after the time stamp"
 	}
-	return license.Failed, reason + ": none of its time stamps counts any more (RFC 3161 section 4)"
+	return check.Failed, reason + ": none of its time stamps counts any more (RFC 3161 section 4)"
 }
 
 // String says for which time something was judged.

@@ -9,14 +9,14 @@ import (
 	"oncegate/certs/certstest"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // The table of [pki.Moment], cell by cell.
 func TestMoment(t *testing.T) {
 	const day = 24 * time.Hour
 	now := certstest.Epoch
-	const ok, open, fails = license.OK, license.NotCheckable, license.Failed
+	const ok, open, fails = check.OK, check.NotCheckable, check.Failed
 	period := func(from, to time.Time) func(time.Time) error {
 		return func(at time.Time) error {
 			switch {
@@ -34,7 +34,7 @@ func TestMoment(t *testing.T) {
 	for _, c := range []struct {
 		name                                string
 		holds                               func(time.Time) error
-		unstated, claimed, stamped, present license.StepState
+		unstated, claimed, stamped, present check.State
 	}{
 		{"valid then and now", period(then.Add(-day), now.Add(day)), ok, ok, ok, ok},
 		{"expired since", period(then.Add(-day), now.Add(-day)), open, open, ok, fails},
@@ -51,7 +51,7 @@ func TestMoment(t *testing.T) {
 		{"budget", always(fmt.Errorf("x: %w", sm.ErrBudget)), open, open, open, open},
 		{"hung up", always(fmt.Errorf("x: %w", sm.ErrInterrupted)), open, open, open, open},
 	} {
-		for source, want := range map[pki.TimeSource]license.StepState{
+		for source, want := range map[pki.TimeSource]check.State{
 			pki.Unstated: c.unstated, pki.Claimed: c.claimed, pki.Stamped: c.stamped, pki.Present: c.present,
 		} {
 			m := pki.Moment{At: then, Source: source}
@@ -67,7 +67,7 @@ func TestMoment(t *testing.T) {
 	if state, _ := future.Judge(now, now.Add(day), period(then, now.Add(day))); state != fails {
 		t.Errorf("a claimed time in the future is %s", state)
 	}
-	for source, want := range map[pki.TimeSource]license.StepState{pki.Claimed: open, pki.Stamped: ok} {
+	for source, want := range map[pki.TimeSource]check.State{pki.Claimed: open, pki.Stamped: ok} {
 		if state, _ := (pki.Moment{At: then, Source: source}).RevokedLater(now.Add(-day)); state != want {
 			t.Errorf("revoked since, source %d: %s, want %s", source, state, want)
 		}
@@ -76,9 +76,9 @@ func TestMoment(t *testing.T) {
 
 // RFC 3161 section 4: which tokens outlive their authority's certificate.
 func TestStampedBefore(t *testing.T) {
-	for reason, want := range map[pki.Reason]license.StepState{
-		pki.Superseded: license.OK, pki.CessationOfUse: license.OK, pki.AffiliationChanged: license.OK,
-		pki.KeyCompromise: license.Failed, pki.CACompromise: license.Failed, pki.Unspecified: license.Failed, pki.OnHold: license.Failed,
+	for reason, want := range map[pki.Reason]check.State{
+		pki.Superseded: check.OK, pki.CessationOfUse: check.OK, pki.AffiliationChanged: check.OK,
+		pki.KeyCompromise: check.Failed, pki.CACompromise: check.Failed, pki.Unspecified: check.Failed, pki.OnHold: check.Failed,
 	} {
 		state, why := pki.StampedBefore(certstest.Epoch, reason)
 		if state != want || !strings.Contains(why, reason.String()) {

@@ -12,6 +12,7 @@ import (
 	"github.com/emmansun/gmsm/smx509"
 
 	"oncegate/certs/sm"
+	"oncegate/check"
 )
 
 const (
@@ -63,11 +64,11 @@ type chainCache struct {
 	size int // chains; each takes two entries
 
 	mu     sync.Mutex // protects chains
-	chains map[[sm.DigestSize]byte]verdict
+	chains map[[sm.DigestSize]byte]cachedChain
 }
 
-// verdict of a chain that holds from one moment to another.
-type verdict struct {
+// cachedChain is what was found about a chain; it holds from one time to another.
+type cachedChain struct {
 	leaf     Leaf
 	path     []*Certificate // from the leaf to its anchor
 	from, to time.Time
@@ -78,7 +79,7 @@ type verdict struct {
 func NewVerifier(t Trust) (*Verifier, error) {
 	v := &Verifier{
 		anchors: slices.Clone(t.Anchors), roots: smx509.NewCertPool(), known: t.Known, usages: t.Usages, verify: t.Verify,
-		revoked: t.Revocation, chainCache: &chainCache{size: t.Cache, chains: make(map[[sm.DigestSize]byte]verdict)},
+		revoked: t.Revocation, chainCache: &chainCache{size: t.Cache, chains: make(map[[sm.DigestSize]byte]cachedChain)},
 	}
 	if v.verify == nil {
 		v.verify = sm.Verify
@@ -107,7 +108,7 @@ func NewVerifier(t Trust) (*Verifier, error) {
 }
 
 // With returns the verifier with the signature checks of one call, such as [sm.Budget.Within] makes: no laxer than its own,
-// because both keep the chains that hold together. A check that is [sm.Undecided] ends a search with that error.
+// because both keep the chains that hold together. A check that is [check.Undecided] ends a search with that error.
 func (v *Verifier) With(verify sm.VerifyFunc) *Verifier {
 	bound := *v
 	bound.verify = verify
@@ -148,7 +149,7 @@ func (v *Verifier) Chain(leaf *Certificate, intermediates []*Certificate, at tim
 }
 
 // judge says whether the leaf of a path that holds is for a usage, and asks about revocation.
-func (v *Verifier) judge(found verdict, at time.Time, usage string) (Leaf, error) {
+func (v *Verifier) judge(found cachedChain, at time.Time, usage string) (Leaf, error) {
 	if !allows(found.path[0], usage) {
 		return Leaf{}, fmt.Errorf("%w: its key usage does not allow %q", ErrConstraints, usage)
 	}
@@ -176,9 +177,9 @@ func (v *Verifier) Path(leaf *Certificate, intermediates []*Certificate, at time
 }
 
 // find looks a chain up, or builds and keeps it.
-func (v *Verifier) find(leaf *Certificate, intermediates []*Certificate, at time.Time) (verdict, error) {
+func (v *Verifier) find(leaf *Certificate, intermediates []*Certificate, at time.Time) (cachedChain, error) {
 	if len(intermediates) >= maxChain {
-		return verdict{}, fmt.Errorf("%w: more than %d certificates", ErrConstraints, maxChain)
+		return cachedChain{}, fmt.Errorf("%w: more than %d certificates", ErrConstraints, maxChain)
 	}
 	key := chainKey(DER(append([]*Certificate{leaf}, intermediates...)...)...)
 	if found, ok := v.lookup(key, at); ok {
@@ -192,17 +193,17 @@ func (v *Verifier) find(leaf *Certificate, intermediates []*Certificate, at time
 }
 
 // build finds the path and has the library judge it once more.
-func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at time.Time) (verdict, error) {
+func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at time.Time) (cachedChain, error) {
 	pub, err := publicKey(leaf)
 	if err != nil {
-		return verdict{}, err
+		return cachedChain{}, err
 	}
 	if leaf.IsCA || leaf.KeyUsage&(signs|encrypts) == 0 {
-		return verdict{}, fmt.Errorf("%w: the leaf may neither sign nor decrypt", ErrConstraints)
+		return cachedChain{}, fmt.Errorf("%w: the leaf may neither sign nor decrypt", ErrConstraints)
 	}
 	path, err := v.climb(leaf, intermediates, at)
 	if err != nil {
-		return verdict{}, err
+		return cachedChain{}, err
 	}
 	// A path that is known need not be judged again, whatever certificates came along besides: those cost a stranger nothing.
 	key := chainKey(DER(path...)...)
@@ -217,9 +218,9 @@ func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at tim
 		Roots: v.roots, Intermediates: pool, CurrentTime: at, KeyUsages: []smx509.ExtKeyUsage{smx509.ExtKeyUsageAny},
 	}); err != nil {
 		// Our walk is meant to be no laxer than the library's; if it is, the library is right.
-		return verdict{}, fmt.Errorf("%w: %w", ErrConstraints, err)
+		return cachedChain{}, fmt.Errorf("%w: %w", ErrConstraints, err)
 	}
-	out := verdict{v.describe(path, pub), path, leaf.NotBefore, leaf.NotAfter}
+	out := cachedChain{v.describe(path, pub), path, leaf.NotBefore, leaf.NotAfter}
 	for _, c := range path {
 		if c.NotBefore.After(out.from) {
 			out.from = c.NotBefore
@@ -291,7 +292,7 @@ func (v *Verifier) climb(c *Certificate, intermediates []*Certificate, at time.T
 			switch {
 			case err == nil:
 				all = append(all, next)
-			case sm.Undecided(err):
+			case check.Undecided(err):
 				return nil, err
 			default:
 				tell(err)
@@ -417,15 +418,15 @@ func chainKey(chain ...[]byte) [sm.DigestSize]byte {
 	return [sm.DigestSize]byte(h.Sum(nil))
 }
 
-func (v *chainCache) lookup(key [sm.DigestSize]byte, at time.Time) (verdict, bool) {
+func (v *chainCache) lookup(key [sm.DigestSize]byte, at time.Time) (cachedChain, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	found, ok := v.chains[key]
 	return found, ok && !at.Before(found.from) && !at.After(found.to)
 }
 
-// store keeps a verdict; a full cache drops an arbitrary one. Only chains that hold are kept, so a stranger cannot fill it.
-func (v *chainCache) store(key [sm.DigestSize]byte, found verdict) {
+// store keeps a chain; a full cache drops an arbitrary one. Only chains that hold are kept, so a stranger cannot fill it.
+func (v *chainCache) store(key [sm.DigestSize]byte, found cachedChain) {
 	if v.size < 0 {
 		return
 	}

@@ -15,7 +15,7 @@ import (
 	"oncegate/certs/certstest"
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 func (c *city) status(cl *revocation.Client) (revocation.Status, error) {
@@ -64,7 +64,7 @@ func TestClientStale(t *testing.T) {
 		t.Errorf("asked %d times: a source that failed is left in peace", c.asked.Load())
 	}
 	steps := revocation.Check(t.Context(), c.path[:2], c.clock(), cl)
-	if steps[0].State != license.NotCheckable || !strings.Contains(steps[0].Reason, "out of reach") {
+	if steps[0].State != check.NotCheckable || !strings.Contains(steps[0].Reason, "out of reach") {
 		t.Errorf("%+v", steps)
 	}
 	c.set(func() { c.broken = false; c.now = c.now.Add(2 * time.Minute) })
@@ -82,7 +82,7 @@ func TestClientUnavailable(t *testing.T) {
 	}
 	steps := revocation.Check(t.Context(), c.path, c.clock(), cl)
 	for _, s := range steps {
-		if s.State != license.NotCheckable {
+		if s.State != check.NotCheckable {
 			t.Errorf("%+v", s)
 		}
 	}

@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"oncegate/certs/pki"
-	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // Collect gathers evidence for a path (leaf first, anchor last, as [pki.Verifier.Path] gives it) at the moment of signing:
 // an answer of a responder for each certificate, or else a list of at most 256 KiB. The steps say, as those of [Check],
 // what the evidence shows now; what could not be had is not checkable there. Staple the evidence only if no step failed.
-func (c *Client) Collect(ctx context.Context, path []*pki.Certificate) (*Evidence, []license.Step) {
+func (c *Client) Collect(ctx context.Context, path []*pki.Certificate) (*Evidence, []check.Step) {
 	e := &Evidence{Verify: c.Verify}
 	missing := make(map[int]error)
 	for i := range len(path) - 1 {
@@ -89,19 +88,19 @@ func why(reason, err error, stale bool) error {
 //
 // OK: not revoked then. Failed: revoked, or unknown to its authority. NotCheckable: nobody could say, or the last word is
 // stale. The path itself has been verified ([pki.Verifier.Path]).
-func Check(ctx context.Context, path []*pki.Certificate, at time.Time, sources ...Source) []license.Step {
+func Check(ctx context.Context, path []*pki.Certificate, at time.Time, sources ...Source) []check.Step {
 	return steps(path, func(i int) (Status, error) { return ask(ctx, path[i], path[i+1], at, sources) })
 }
 
 // ask asks sources in order. A stale word is kept in case nobody has a better one. A source that has evidence which was not looked
-// at ([sm.Undecided]) settles nothing, and neither do those after it.
+// at ([check.Undecided]) settles nothing, and neither do those after it.
 func ask(ctx context.Context, c, issuer *pki.Certificate, at time.Time, sources []Source) (Status, error) {
 	var stale Status
 	err := error(ErrNoSource)
 	for _, s := range sources {
 		status, failed := s.Status(ctx, c, issuer, at)
 		switch {
-		case sm.Undecided(failed):
+		case check.Undecided(failed):
 			return Status{}, failed
 		case failed == nil && (!status.Stale || status.State == Revoked):
 			return status, nil
@@ -117,11 +116,11 @@ func ask(ctx context.Context, c, issuer *pki.Certificate, at time.Time, sources 
 	return Status{}, err
 }
 
-func steps(path []*pki.Certificate, status func(int) (Status, error)) []license.Step {
+func steps(path []*pki.Certificate, status func(int) (Status, error)) []check.Step {
 	if len(path) < 2 {
-		return []license.Step{{Name: stepName(0), State: license.NotCheckable, Reason: "there is no authority above the certificate"}}
+		return []check.Step{{Name: stepName(0), State: check.NotCheckable, Reason: "there is no authority above the certificate"}}
 	}
-	var list []license.Step
+	var list []check.Step
 	for i := range len(path) - 1 {
 		s, err := status(i)
 		list = append(list, s.step(stepName(i), err))
@@ -136,20 +135,20 @@ func stepName(i int) string {
 	return fmt.Sprintf("revocation-authority-%d", i)
 }
 
-func (s Status) step(name string, err error) license.Step {
-	step := license.Step{Name: name, State: license.NotCheckable}
+func (s Status) step(name string, err error) check.Step {
+	step := check.Step{Name: name, State: check.NotCheckable}
 	source := map[string]string{CRL: "revocation list", OCSP: "responder"}[s.By]
 	switch {
 	case err != nil:
 		step.Reason = err.Error()
 	case s.State == Revoked:
-		step.State, step.Reason = license.Failed, fmt.Sprintf("revoked at %s: %s", day(s.Time), s.Reason)
+		step.State, step.Reason = check.Failed, fmt.Sprintf("revoked at %s: %s", day(s.Time), s.Reason)
 	case s.State == Unknown:
-		step.State, step.Reason = license.Failed, "its authority does not know the certificate"
+		step.State, step.Reason = check.Failed, "its authority does not know the certificate"
 	case s.Stale:
 		step.Reason = fmt.Sprintf("the %s is out of reach; what it said last, at %s, is over", source, day(s.This))
 	default:
-		step.State, step.Reason = license.OK, fmt.Sprintf("not revoked, says the %s of %s", source, day(s.This))
+		step.State, step.Reason = check.OK, fmt.Sprintf("not revoked, says the %s of %s", source, day(s.This))
 		if !s.Time.IsZero() {
 			step.Reason = fmt.Sprintf("revoked later, at %s: %s", day(s.Time), s.Reason)
 		}

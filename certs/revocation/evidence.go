@@ -10,6 +10,7 @@ import (
 
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
+	"oncegate/check"
 )
 
 // Limits of evidence: it travels with every document, so that lists larger than maxStapled are left to be asked for.
@@ -122,14 +123,14 @@ func (e *Evidence) AddResponse(r *Response, most int) error {
 
 // Status says what the evidence says, without network. Data of other authorities is passed over; among several that speak
 // of the certificate a revocation counts most, also one after the moment asked about. ErrNoSource if none does, else the first
-// reason why not. While a signature is [sm.Undecided] nothing but a revocation is an answer: what was not looked at could be one.
+// reason why not. While a signature is [check.Undecided] nothing but a revocation is an answer: what was not looked at could be one.
 func (e *Evidence) Status(ctx context.Context, c, issuer *pki.Certificate, at time.Time) (Status, error) {
 	var best Status
 	var undecided error
 	err := error(ErrNoSource)
 	take := func(s Status, failed error) {
 		switch {
-		case sm.Undecided(failed):
+		case check.Undecided(failed):
 			undecided = failed
 		case failed != nil && err == ErrNoSource:
 			err = failed
@@ -194,7 +195,7 @@ func (e *Evidence) response(r *Response, c, issuer *pki.Certificate, at time.Tim
 func (e *Evidence) vouched(responder, issuer *pki.Certificate, at time.Time) error {
 	for _, l := range e.Lists {
 		s, err := e.list(l, responder, issuer, at)
-		if sm.Undecided(err) {
+		if check.Undecided(err) {
 			return err
 		}
 		if err == nil && s.State == Good {

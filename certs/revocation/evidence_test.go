@@ -14,20 +14,20 @@ import (
 	"oncegate/certs/certstest"
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // states gives the states of steps, by name.
-func states(steps []license.Step) map[string]license.StepState {
-	out := make(map[string]license.StepState)
+func states(steps []check.Step) map[string]check.State {
+	out := make(map[string]check.State)
 	for _, s := range steps {
 		out[s.Name] = s.State
 	}
 	return out
 }
 
-func held(leaf, sub license.StepState) map[string]license.StepState {
-	return map[string]license.StepState{"revocation-leaf": leaf, "revocation-authority-1": sub}
+func held(leaf, sub check.State) map[string]check.State {
+	return map[string]check.State{"revocation-leaf": leaf, "revocation-authority-1": sub}
 }
 
 // Evidence collected at signing shows ten years later, without network, how things stood.
@@ -36,7 +36,7 @@ func TestEvidenceOfItsTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCity(t, "evidence", kinds[0], kinds[1])
 			e, steps := c.client(nil).Collect(t.Context(), c.path)
-			if diff := cmp.Diff(held(license.OK, license.OK), states(steps)); diff != "" {
+			if diff := cmp.Diff(held(check.OK, check.OK), states(steps)); diff != "" {
 				t.Fatal(diff, steps)
 			}
 			der, err := e.Marshal()
@@ -55,11 +55,11 @@ func TestEvidenceOfItsTime(t *testing.T) {
 			for _, test := range []struct {
 				name string
 				at   time.Time
-				want map[string]license.StepState
+				want map[string]check.State
 			}{
-				{"when it was signed", signed, held(license.OK, license.OK)},
-				{"a little later", signed.Add(30 * time.Minute), held(license.OK, license.OK)},
-				{"after it", signed.Add(25 * hour), held(license.NotCheckable, license.NotCheckable)},
+				{"when it was signed", signed, held(check.OK, check.OK)},
+				{"a little later", signed.Add(30 * time.Minute), held(check.OK, check.OK)},
+				{"after it", signed.Add(25 * hour), held(check.NotCheckable, check.NotCheckable)},
 			} {
 				if diff := cmp.Diff(test.want, states(revocation.Check(t.Context(), c.path, test.at, read))); diff != "" {
 					t.Error(test.name, diff)
@@ -87,7 +87,7 @@ func TestEvidenceShows(t *testing.T) {
 	theirs, _ := other.client(nil).Collect(t.Context(), other.path)
 	c.revoke(c.clock(), pki.PrivilegeWithdrawn)
 	late, steps := c.client(nil).Collect(t.Context(), c.path)
-	if diff := cmp.Diff(held(license.Failed, license.OK), states(steps)); diff != "" {
+	if diff := cmp.Diff(held(check.Failed, check.OK), states(steps)); diff != "" {
 		t.Error("at signing", diff)
 	}
 	if !strings.Contains(steps[0].Reason, "privilege-withdrawn") {
@@ -97,21 +97,21 @@ func TestEvidenceShows(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		e    *revocation.Evidence
-		want map[string]license.StepState
+		want map[string]check.State
 	}{
-		{"good", mine, held(license.OK, license.OK)},
-		{"revoked", late, held(license.Failed, license.OK)},
-		{"one says good, a later one revoked", both, held(license.Failed, license.OK)},
-		{"of another city", theirs, held(license.NotCheckable, license.NotCheckable)},
-		{"nothing", &revocation.Evidence{}, held(license.NotCheckable, license.NotCheckable)},
-		{"the leaf's alone", &revocation.Evidence{Responses: mine.Responses[:1]}, held(license.OK, license.NotCheckable)},
-		{"with a doubting voice", &revocation.Evidence{Responses: mine.Responses, Verify: refuse}, held(license.NotCheckable, license.NotCheckable)},
+		{"good", mine, held(check.OK, check.OK)},
+		{"revoked", late, held(check.Failed, check.OK)},
+		{"one says good, a later one revoked", both, held(check.Failed, check.OK)},
+		{"of another city", theirs, held(check.NotCheckable, check.NotCheckable)},
+		{"nothing", &revocation.Evidence{}, held(check.NotCheckable, check.NotCheckable)},
+		{"the leaf's alone", &revocation.Evidence{Responses: mine.Responses[:1]}, held(check.OK, check.NotCheckable)},
+		{"with a doubting voice", &revocation.Evidence{Responses: mine.Responses, Verify: refuse}, held(check.NotCheckable, check.NotCheckable)},
 	} {
 		if diff := cmp.Diff(test.want, states(revocation.Check(t.Context(), c.path, certstest.Epoch, test.e))); diff != "" {
 			t.Error(test.name, diff)
 		}
 	}
-	if steps := revocation.Check(t.Context(), c.path[2:], certstest.Epoch, mine); steps[0].State != license.NotCheckable {
+	if steps := revocation.Check(t.Context(), c.path[2:], certstest.Epoch, mine); steps[0].State != check.NotCheckable {
 		t.Errorf("an anchor alone: %+v", steps)
 	}
 }
@@ -172,7 +172,7 @@ func TestCollectLeavesLargeLists(t *testing.T) {
 	c := newCity(t, "large", true, false)
 	c.set(func() { c.body = bigList(t, c.World, 9000) })
 	e, steps := c.client(nil).Collect(t.Context(), c.path[:2])
-	if len(e.Lists) != 0 || steps[0].State != license.NotCheckable || !strings.Contains(steps[0].Reason, "too many to keep") {
+	if len(e.Lists) != 0 || steps[0].State != check.NotCheckable || !strings.Contains(steps[0].Reason, "too many to keep") {
 		t.Errorf("%d lists, %+v", len(e.Lists), steps)
 	}
 }
@@ -225,13 +225,13 @@ func TestJudge(t *testing.T) {
 		name  string
 		judge revocation.Judge
 		chain []*pki.Certificate
-		want  license.StepState
+		want  check.State
 	}{
-		{"evidence", j.With(e), chain, license.OK},
-		{"nobody", j, chain, license.NotCheckable},
-		{"half", j.With(&revocation.Evidence{Responses: e.Responses[:1]}), chain, license.NotCheckable},
-		{"no path", j.With(e), stranger, license.NotCheckable},
-		{"no chain", j.With(e), nil, license.NotCheckable},
+		{"evidence", j.With(e), chain, check.OK},
+		{"nobody", j, chain, check.NotCheckable},
+		{"half", j.With(&revocation.Evidence{Responses: e.Responses[:1]}), chain, check.NotCheckable},
+		{"no path", j.With(e), stranger, check.NotCheckable},
+		{"no chain", j.With(e), nil, check.NotCheckable},
 	} {
 		if s := test.judge.Step(t.Context(), test.chain, c.clock()); s.State != test.want || s.Name != "revocation" {
 			t.Errorf("%s: %+v", test.name, s)
@@ -239,7 +239,7 @@ func TestJudge(t *testing.T) {
 	}
 	c.revoke(c.clock(), pki.KeyCompromise)
 	j.Sources = []revocation.Source{c.client(nil)}
-	if s := j.Step(t.Context(), chain, c.clock()); s.State != license.Failed {
+	if s := j.Step(t.Context(), chain, c.clock()); s.State != check.Failed {
 		t.Errorf("%+v", s)
 	}
 }
@@ -256,17 +256,17 @@ func TestCheckAsksInOrder(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		sources []revocation.Source
-		want    license.StepState
+		want    check.State
 	}{
-		{"none", nil, license.NotCheckable},
-		{"nobody speaks", []revocation.Source{nothing, nothing}, license.NotCheckable},
-		{"the second speaks", []revocation.Source{nothing, say(good, nil)}, license.OK},
-		{"a stale word, then a fresh one", []revocation.Source{say(stale, nil), say(good, nil)}, license.OK},
-		{"a stale word alone", []revocation.Source{say(stale, nil), nothing}, license.NotCheckable},
-		{"an old revocation", []revocation.Source{say(revoked, nil), say(good, nil)}, license.Failed},
-		{"unknown", []revocation.Source{say(unknown, nil)}, license.Failed},
+		{"none", nil, check.NotCheckable},
+		{"nobody speaks", []revocation.Source{nothing, nothing}, check.NotCheckable},
+		{"the second speaks", []revocation.Source{nothing, say(good, nil)}, check.OK},
+		{"a stale word, then a fresh one", []revocation.Source{say(stale, nil), say(good, nil)}, check.OK},
+		{"a stale word alone", []revocation.Source{say(stale, nil), nothing}, check.NotCheckable},
+		{"an old revocation", []revocation.Source{say(revoked, nil), say(good, nil)}, check.Failed},
+		{"unknown", []revocation.Source{say(unknown, nil)}, check.Failed},
 	} {
-		if s := revocation.Check(t.Context(), c.path[:2], certstest.Epoch, test.sources...); s[0].State != test.want || s[0].State != license.OK && s[0].Reason == "" {
+		if s := revocation.Check(t.Context(), c.path[:2], certstest.Epoch, test.sources...); s[0].State != test.want || s[0].State != check.OK && s[0].Reason == "" {
 			t.Errorf("%s: %+v", test.name, s)
 		}
 	}

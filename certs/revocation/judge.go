@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"oncegate/certs/pki"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // A Judge finds the path of a chain and checks it: what verifiers of messages, seals and time stamps call for one step.
@@ -25,8 +25,8 @@ func (j Judge) With(e *Evidence) Judge {
 
 // Step checks a chain, leaf first, and sums its steps up in one, named revocation: failed if one failed, not checkable if
 // one is, else OK with what is said of the leaf.
-func (j Judge) Step(ctx context.Context, chain []*pki.Certificate, at time.Time) license.Step {
-	sum := license.Step{Name: "revocation", State: license.NotCheckable, Reason: "there is no path to an authority to ask"}
+func (j Judge) Step(ctx context.Context, chain []*pki.Certificate, at time.Time) check.Step {
+	sum := check.Step{Name: "revocation", State: check.NotCheckable, Reason: "there is no path to an authority to ask"}
 	if len(chain) == 0 {
 		return sum
 	}
@@ -38,8 +38,8 @@ func (j Judge) Step(ctx context.Context, chain []*pki.Certificate, at time.Time)
 }
 
 // Sum makes one step, named revocation, of those of [Check].
-func Sum(steps []license.Step) license.Step {
-	sum := license.Step{Name: "revocation", State: license.NotCheckable, Reason: "nobody was asked"}
+func Sum(steps []check.Step) check.Step {
+	sum := check.Step{Name: "revocation", State: check.NotCheckable, Reason: "nobody was asked"}
 	for i, s := range steps {
 		if i == 0 || worse(s.State, sum.State) {
 			sum.State, sum.Reason = s.State, s.Reason
@@ -48,7 +48,7 @@ func Sum(steps []license.Step) license.Step {
 	return sum
 }
 
-func worse(a, b license.StepState) bool {
-	rank := map[license.StepState]int{license.OK: 0, license.NotCheckable: 1, license.Failed: 2}
+func worse(a, b check.State) bool {
+	rank := map[check.State]int{check.OK: 0, check.NotCheckable: 1, check.Failed: 2}
 	return rank[a] > rank[b]
 }

@@ -21,6 +21,7 @@ import (
 	"oncegate/certs/der"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
+	"oncegate/check"
 )
 
 // MaxList bounds a revocation list in bytes: about 400,000 revoked certificates. A list is kept as its bytes and four more
@@ -139,7 +140,7 @@ func serialBytes(n *big.Int) []byte {
 }
 
 // Verify tells whether issuer made the list and may make lists: name, key identifier, the right cRLSign, the signature. An
-// error may be [sm.Undecided].
+// error may be [check.Undecided].
 func (l *List) Verify(issuer *pki.Certificate, verify sm.VerifyFunc) error {
 	if !bytes.Equal(l.issuer, issuer.RawSubject) {
 		return fmt.Errorf("%w: the list's issuer is somebody else", ErrWrongIssuer)
@@ -155,7 +156,7 @@ func (l *List) Verify(issuer *pki.Certificate, verify sm.VerifyFunc) error {
 		return fmt.Errorf("%w: the issuer has no SM2 key", ErrBadSignature)
 	}
 	switch err := pki.VerifyDER(orDefault(verify), pub, l.tbs, l.signature); {
-	case sm.Undecided(err):
+	case check.Undecided(err):
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: the list's signature does not verify", ErrBadSignature)

@@ -9,11 +9,12 @@ import (
 
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
+	"oncegate/check"
 )
 
 // Verify tells whether issuer, or a responder that issuer appointed, signed the answer (RFC 6960 section 4.2.2.2). It
 // returns the appointed responder's certificate, or nil if the issuer answered itself. A certificate without
-// id-pkix-ocsp-nocheck is for the caller to check ([pki.NoCheck]). An error may be [sm.Undecided].
+// id-pkix-ocsp-nocheck is for the caller to check ([pki.NoCheck]). An error may be [check.Undecided].
 func (r *Response) Verify(issuer *pki.Certificate, verify sm.VerifyFunc) (*pki.Certificate, error) {
 	if !r.sm2 {
 		return nil, fmt.Errorf("%w: it is not signed with SM2 and SM3", ErrBadSignature)
@@ -27,7 +28,7 @@ func (r *Response) Verify(issuer *pki.Certificate, verify sm.VerifyFunc) (*pki.C
 			continue
 		}
 		err := r.appointed(c, issuer, verify)
-		if sm.Undecided(err) {
+		if check.Undecided(err) {
 			return nil, err
 		}
 		if err != nil {
@@ -59,7 +60,7 @@ func (r *Response) names(c *pki.Certificate) bool {
 // appointed tells whether issuer let c answer for it, when the answer was made.
 func (r *Response) appointed(c, issuer *pki.Certificate, verify sm.VerifyFunc) error {
 	switch err := pki.SignedBy(c, issuer, orDefault(verify)); {
-	case sm.Undecided(err):
+	case check.Undecided(err):
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: the authority did not issue its certificate", ErrResponder)
@@ -87,7 +88,7 @@ func (r *Response) signedBy(c *pki.Certificate, verify sm.VerifyFunc) error {
 		return fmt.Errorf("%w: the responder has no SM2 key", ErrBadSignature)
 	}
 	switch err := pki.VerifyDER(orDefault(verify), pub, r.tbs.Raw, r.sign); {
-	case sm.Undecided(err):
+	case check.Undecided(err):
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: the answer's signature does not verify", ErrBadSignature)

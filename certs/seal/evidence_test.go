@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"oncegate/certs/revocation"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // Evidence travels under the signature: it comes back as it was, nobody calls it odd, and none can be put in its place.
@@ -30,7 +30,7 @@ func TestEvidenceTravels(t *testing.T) {
 		t.Fatalf("%+v, %v", e, err)
 	}
 	for _, s := range signed.Verify(t.Context(), c.expect()).Steps {
-		if s.State != license.OK {
+		if s.State != check.OK {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -38,7 +38,7 @@ func TestEvidenceTravels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if steps := revocation.Check(t.Context(), path[:2], list.This, e); steps[0].State != license.OK {
+	if steps := revocation.Check(t.Context(), path[:2], list.This, e); steps[0].State != check.OK {
 		t.Errorf("%+v", steps)
 	}
 	c.holder.Evidence = &revocation.Evidence{}

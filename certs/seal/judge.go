@@ -11,7 +11,7 @@ import (
 
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // order is every step that a signature always has.
@@ -21,19 +21,19 @@ var order = []string{
 	StepPeriod, StepPeriodNow, StepStatus, StepTime,
 }
 
-func ok(name string) license.Step { return license.Step{Name: name, State: license.OK} }
+func ok(name string) check.Step { return check.Step{Name: name, State: check.OK} }
 
-func failed(name, reason string, args ...any) license.Step {
-	return license.Step{Name: name, State: license.Failed, Reason: fmt.Sprintf(reason, args...)}
+func failed(name, reason string, args ...any) check.Step {
+	return check.Step{Name: name, State: check.Failed, Reason: fmt.Sprintf(reason, args...)}
 }
 
-func open(name, reason string) license.Step {
-	return license.Step{Name: name, State: license.NotCheckable, Reason: reason}
+func open(name, reason string) check.Step {
+	return check.Step{Name: name, State: check.NotCheckable, Reason: reason}
 }
 
 // unreadable reports bytes that are no signature.
 func unreadable(err error) *Report {
-	r := &Report{Steps: []license.Step{failed(StepForm, "%v", err)}}
+	r := &Report{Steps: []check.Step{failed(StepForm, "%v", err)}}
 	for _, name := range order[1:] {
 		r.Steps = append(r.Steps, open(name, "the signature cannot be read"))
 	}
@@ -44,7 +44,7 @@ func unreadable(err error) *Report {
 type judge struct {
 	Expect
 	ctx   context.Context
-	steps []license.Step
+	steps []check.Step
 }
 
 func newJudge(ctx context.Context, e Expect) *judge {
@@ -57,11 +57,11 @@ func newJudge(ctx context.Context, e Expect) *judge {
 	return &judge{Expect: e, ctx: ctx}
 }
 
-func (j *judge) add(steps ...license.Step) { j.steps = append(j.steps, steps...) }
+func (j *judge) add(steps ...check.Step) { j.steps = append(j.steps, steps...) }
 
 // values names what the standard does not know. A critical extension may change what the rest means; but vendors mark
 // their own ones so without a thought, and nobody else can tell.
-func values(oddities []string) license.Step {
+func values(oddities []string) check.Step {
 	if len(oddities) == 0 {
 		return ok(StepValues)
 	}
@@ -70,7 +70,7 @@ func values(oddities []string) license.Step {
 	return open(StepValues, "values that the standard does not explain: "+strings.Join(named, ", "))
 }
 
-func (j *judge) dataHash(s *Signature) license.Step {
+func (j *judge) dataHash(s *Signature) check.Step {
 	switch {
 	case j.DataHash == nil:
 		return open(StepDataHash, "there is no Signature.xml to compare with")
@@ -80,7 +80,7 @@ func (j *judge) dataHash(s *Signature) license.Step {
 	return ok(StepDataHash)
 }
 
-func (j *judge) propertyInfo(s *Signature) license.Step {
+func (j *judge) propertyInfo(s *Signature) check.Step {
 	switch {
 	case j.PropertyInfo == "":
 		return open(StepPropertyInfo, "there is no path of a Signature.xml to compare with")
@@ -98,7 +98,7 @@ var strays = map[string]string{
 }
 
 // signed checks one SM2 signature.
-func (j *judge) signed(step string, by *pki.Certificate, algorithm asn1.ObjectIdentifier, message, value []byte) license.Step {
+func (j *judge) signed(step string, by *pki.Certificate, algorithm asn1.ObjectIdentifier, message, value []byte) check.Step {
 	if by == nil {
 		return failed(step, "the certificate cannot be read")
 	}
@@ -115,23 +115,23 @@ func (j *judge) signed(step string, by *pki.Certificate, algorithm asn1.ObjectId
 		err = j.Verify(pub, message, rs)
 	}
 	switch {
-	case sm.Undecided(err):
+	case check.Undecided(err):
 		return open(step, err.Error())
 	case err != nil:
 		return failed(step, "%v", err)
 	case known:
-		return license.Step{Name: step, State: license.OK, Reason: fmt.Sprintf("the algorithm identifier %s is that of %s", algorithm, stray)}
+		return check.Step{Name: step, State: check.OK, Reason: fmt.Sprintf("the algorithm identifier %s is that of %s", algorithm, stray)}
 	case bare:
-		return license.Step{Name: step, State: license.OK, Reason: "the signature value is bare r‖s, not DER"}
+		return check.Step{Name: step, State: check.OK, Reason: "the signature value is bare r‖s, not DER"}
 	}
 	return ok(step)
 }
 
-func (j *judge) made(s *Seal, maker *pki.Certificate) license.Step {
+func (j *judge) made(s *Seal, maker *pki.Certificate) check.Step {
 	return j.signed(StepMade, maker, s.Algorithm, s.Signed, s.Signature)
 }
 
-func listed(s *Signature) license.Step {
+func listed(s *Signature) check.Step {
 	switch {
 	case s.Seal.Signers.Has(s.Certificate):
 		return ok(StepListed)
@@ -148,20 +148,20 @@ func (j *judge) period(s *Seal, t moment) {
 	switch {
 	case now == nil:
 		j.add(ok(StepPeriodNow))
-	case t.Source == pki.Stamped && then.State == license.OK:
-		j.add(license.Step{Name: StepPeriodNow, State: license.OK, Reason: now.Error() + ", but was valid when it was used"})
+	case t.Source == pki.Stamped && then.State == check.OK:
+		j.add(check.Step{Name: StepPeriodNow, State: check.OK, Reason: now.Error() + ", but was valid when it was used"})
 	default:
 		j.add(open(StepPeriodNow, now.Error()+", and nothing proves that it was valid when it was used"))
 	}
 }
 
 // judged is a step by the table of [pki.Moment]; what holds needs no reason.
-func (j *judge) judged(step string, m pki.Moment, end time.Time, holds func(time.Time) error) license.Step {
+func (j *judge) judged(step string, m pki.Moment, end time.Time, holds func(time.Time) error) check.Step {
 	state, reason := m.Judge(j.Now, end, holds)
-	if state == license.OK {
+	if state == check.OK {
 		reason = ""
 	}
-	return license.Step{Name: step, State: state, Reason: reason}
+	return check.Step{Name: step, State: state, Reason: reason}
 }
 
 // valid says why a seal is not valid at a time.
@@ -180,7 +180,7 @@ var (
 	errOver   = fmt.Errorf("the seal is no longer valid: %w", pki.ErrExpired)
 )
 
-func (j *judge) status(s *Seal, t moment) license.Step {
+func (j *judge) status(s *Seal, t moment) check.Step {
 	if j.Status == nil {
 		return open(StepStatus, "nobody was asked whether the seal was withdrawn")
 	}

@@ -5,15 +5,15 @@ import (
 	"time"
 
 	"oncegate/certs/pki"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // A moment is the signing time and what is known about it.
 type moment struct {
-	pki.Moment                // certificates and seal are judged at it
-	named      time.Time      // the same, or zero when the signature names no time and At is the present
-	step       license.Step   //
-	more       []license.Step // the time stamp's
+	pki.Moment              // certificates and seal are judged at it
+	named      time.Time    // the same, or zero when the signature names no time and At is the present
+	step       check.Step   //
+	more       []check.Step // the time stamp's
 }
 
 // time finds the signing time: the time stamp's if it holds, else what the signer says.
@@ -25,10 +25,10 @@ func (j *judge) time(s *Signature) moment {
 	case stamped && s.Time.After(stamp.Add(pki.ZoneSlip+pki.ClockSlip)):
 		t.step = failed(StepTime, "the signer names a later time than the time stamp")
 	case stamped && s.Time.After(stamp.Add(pki.ClockSlip)):
-		t.step = license.Step{Name: StepTime, State: license.OK, Reason: "the signer's own time is ahead of the time stamp by a time zone"}
+		t.step = check.Step{Name: StepTime, State: check.OK, Reason: "the signer's own time is ahead of the time stamp by a time zone"}
 	case stamped:
 		t.step = ok(StepTime)
-	case disbelieved.State == license.Failed:
+	case disbelieved.State == check.Failed:
 		t.step = disbelieved
 	case s.Time.IsZero():
 		t.step = open(StepTime, "the signature names no time that can be read; all is judged at present")
@@ -50,40 +50,40 @@ func (j *judge) time(s *Signature) moment {
 
 // stamp asks the hook about the signature's time stamp. The step says why it is not believed; it is empty when it is, or
 // when nobody was asked.
-func (j *judge) stamp(s *Signature, t *moment) (time.Time, license.Step) {
+func (j *judge) stamp(s *Signature, t *moment) (time.Time, check.Step) {
 	if s.TimeStamp == nil || j.TimeStamp == nil {
-		return time.Time{}, license.Step{}
+		return time.Time{}, check.Step{}
 	}
 	at, steps := j.TimeStamp(s.TimeStamp, s.Signature)
 	t.more = steps
 	state := believe(at, steps)
-	if state == license.OK {
+	if state == check.OK {
 		t.Moment, t.named = pki.Moment{At: at, Source: pki.Stamped}, at
-		return at, license.Step{}
+		return at, check.Step{}
 	}
 	return time.Time{}, disbelief(StepTime, state)
 }
 
 // believe sums up what was found about a time stamp. All of it must hold: a token whose authority nobody vouches for says
 // nothing about time. Only whether that authority's certificate was revoked may remain open.
-func believe(at time.Time, steps []license.Step) license.StepState {
-	sum := license.OK
+func believe(at time.Time, steps []check.Step) check.State {
+	sum := check.OK
 	if at.IsZero() || len(steps) == 0 {
-		sum = license.NotCheckable
+		sum = check.NotCheckable
 	}
 	for _, s := range steps {
 		switch {
-		case s.State == license.Failed:
-			return license.Failed
-		case s.State != license.OK && !strings.HasSuffix(s.Name, "revocation"):
-			sum = license.NotCheckable
+		case s.State == check.Failed:
+			return check.Failed
+		case s.State != check.OK && !strings.HasSuffix(s.Name, "revocation"):
+			sum = check.NotCheckable
 		}
 	}
 	return sum
 }
 
-func disbelief(step string, state license.StepState) license.Step {
-	if state == license.Failed {
+func disbelief(step string, state check.State) check.Step {
+	if state == check.Failed {
 		return failed(step, "the time stamp does not hold")
 	}
 	return open(step, "there is a time stamp that could not be checked to its end")
@@ -100,7 +100,7 @@ func (j *judge) madeTime(s *Seal) {
 	}
 	at, steps := j.TimeStamp(s.TimeStamp, s.Signature)
 	switch state := believe(at, steps); {
-	case state != license.OK:
+	case state != check.OK:
 		j.add(disbelief(StepMadeTime, state))
 	case s.Created.After(at.Add(pki.ZoneSlip + pki.ClockSlip)):
 		j.add(failed(StepMadeTime, "the seal says that it was made after its time stamp"))

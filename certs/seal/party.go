@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"oncegate/certs/pki"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // A role is one of the two parties of a seal and the names of its steps.
@@ -62,7 +62,7 @@ func (j *judge) party(c *pki.Certificate, t moment, r role) Party {
 	})
 	j.add(step)
 	switch {
-	case step.State == license.Failed || leaf.Public == nil && other == nil:
+	case step.State == check.Failed || leaf.Public == nil && other == nil:
 		j.add(open(r.used, "the chain does not hold"), open(r.revocation, "the chain does not hold"))
 		return p
 	case other != nil:
@@ -77,17 +77,17 @@ func (j *judge) party(c *pki.Certificate, t moment, r role) Party {
 
 // judge says what a certificate that is not, in our way, for its role may do in it. Who makes seals must be known to do so.
 // Who uses them is on the list of a maker: authorities elsewhere do not write a usage into certificates.
-func (r role) judge(c *pki.Certificate, err error) license.Step {
+func (r role) judge(c *pki.Certificate, err error) check.Step {
 	switch {
 	case errors.Is(err, pki.ErrNoUSCC):
-		return license.Step{Name: r.used, State: license.OK, Reason: "the certificate names no organisation code"}
+		return check.Step{Name: r.used, State: check.OK, Reason: "the certificate names no organisation code"}
 	case r == asSigner && !slices.ContainsFunc(c.Subject.OrganizationalUnit, func(u string) bool { return slices.Contains(ours, u) }):
 		return open(r.used, "the certificate does not say what for; the maker lists it for this seal")
 	}
 	return failed(r.used, "%v", err)
 }
 
-func (j *judge) revocation(r role, chain []*pki.Certificate, t moment) license.Step {
+func (j *judge) revocation(r role, chain []*pki.Certificate, t moment) check.Step {
 	if j.Revocation == nil {
 		return open(r.revocation, "nobody was asked whether the certificate was revoked")
 	}

@@ -19,7 +19,7 @@ import (
 	"oncegate/certs/seal"
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 const (
@@ -86,10 +86,10 @@ func (c *city) expect() seal.Expect {
 	hash := sm.Digest(xml)
 	return seal.Expect{
 		DataHash: hash[:], PropertyInfo: path, Trust: c.Trust(), Intermediates: c.Intermediate.Chain(), Now: certstest.Epoch.Add(time.Hour),
-		Revocation: func(context.Context, []*pki.Certificate, pki.Moment) license.Step {
-			return license.Step{State: license.OK}
+		Revocation: func(context.Context, []*pki.Certificate, pki.Moment) check.Step {
+			return check.Step{State: check.OK}
 		},
-		Status:    func(context.Context, *seal.Seal, time.Time) license.Step { return license.Step{State: license.OK} },
+		Status:    func(context.Context, *seal.Seal, time.Time) check.Step { return check.Step{State: check.OK} },
 		TimeStamp: judgeStamp,
 	}
 }
@@ -102,12 +102,12 @@ func stamp(_ context.Context, signature []byte) ([]byte, error) {
 	return append([]byte("stamp "), d[:]...), nil
 }
 
-func judgeStamp(token, signature []byte) (time.Time, []license.Step) {
+func judgeStamp(token, signature []byte) (time.Time, []check.Step) {
 	want, _ := stamp(context.TODO(), signature)
 	if !bytes.Equal(token, want) {
-		return time.Time{}, []license.Step{{Name: "stamp", State: license.Failed, Reason: "of something else"}}
+		return time.Time{}, []check.Step{{Name: "stamp", State: check.Failed, Reason: "of something else"}}
 	}
-	return stamped, []license.Step{{Name: "stamp", State: license.OK}}
+	return stamped, []check.Step{{Name: "stamp", State: check.OK}}
 }
 
 func dot(tb testing.TB, side int) []byte { return picture(tb, side, side) }
@@ -122,7 +122,7 @@ func picture(tb testing.TB, width, height int) []byte {
 }
 
 // in names the steps of a state.
-func in(state license.StepState, r *seal.Report) (names []string) {
+func in(state check.State, r *seal.Report) (names []string) {
 	for _, s := range r.Steps {
 		if s.State == state {
 			names = append(names, s.Name)
@@ -134,20 +134,20 @@ func in(state license.StepState, r *seal.Report) (names []string) {
 // wantFailed holds a report to exactly these failed steps, each with its reason.
 func wantFailed(t *testing.T, r *seal.Report, want ...string) {
 	t.Helper()
-	got := in(license.Failed, r)
+	got := in(check.Failed, r)
 	slices.Sort(got)
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		t.Errorf("failed %v, want %v\n%+v", got, want, r.Steps)
 	}
 	for _, s := range r.Steps {
-		if s.State != license.OK && s.Reason == "" {
+		if s.State != check.OK && s.Reason == "" {
 			t.Errorf("%s is %s without a reason", s.Name, s.State)
 		}
 	}
 }
 
-func step(t *testing.T, r *seal.Report, name string) license.Step {
+func step(t *testing.T, r *seal.Report, name string) check.Step {
 	t.Helper()
 	for _, s := range r.Steps {
 		if s.Name == name {
@@ -155,7 +155,7 @@ func step(t *testing.T, r *seal.Report, name string) license.Step {
 		}
 	}
 	t.Fatalf("no step %s", name)
-	return license.Step{}
+	return check.Step{}
 }
 
 func TestSealAndSign(t *testing.T) {
@@ -188,7 +188,7 @@ func TestSealAndSign(t *testing.T) {
 		seal.StepSignerChain, seal.StepSignerUsage, seal.StepSignerRevocation, seal.StepMakerChain, seal.StepMakerUsage,
 		seal.StepMakerRevocation, seal.StepPeriod, seal.StepPeriodNow, seal.StepStatus, seal.StepTime, "stamp",
 	}
-	if ok := in(license.OK, r); !slices.Equal(ok, names) || len(r.Steps) != len(names) {
+	if ok := in(check.OK, r); !slices.Equal(ok, names) || len(r.Steps) != len(names) {
 		t.Errorf("%+v", r.Steps)
 	}
 	if r.Signer.Organization != "示例市市场监督管理局" || r.Signer.USCC != uscc || r.Signer.CommonName != "dept-1" ||
@@ -196,7 +196,7 @@ func TestSealAndSign(t *testing.T) {
 		r.SealID != "33000000000001" || r.SealName != c.spec.Name || !r.Time.Equal(stamped) || !r.Stamped {
 		t.Errorf("%+v", r)
 	}
-	if r := s.Seal.Verify(t.Context(), c.expect()); len(in(license.OK, r)) != 8 || len(r.Steps) != 8 {
+	if r := s.Seal.Verify(t.Context(), c.expect()); len(in(check.OK, r)) != 8 || len(r.Steps) != 8 {
 		t.Errorf("the seal alone: %+v", r.Steps)
 	}
 }
@@ -207,10 +207,10 @@ func TestNothingBrought(t *testing.T) {
 	r := c.sign().Verify(t.Context(), seal.Expect{Now: certstest.Epoch.Add(time.Hour)})
 	wantFailed(t, r)
 	ok := []string{seal.StepForm, seal.StepValues, seal.StepSignature, seal.StepMade, seal.StepListed, seal.StepPeriod, seal.StepPeriodNow}
-	if got := in(license.OK, r); !slices.Equal(got, ok) {
+	if got := in(check.OK, r); !slices.Equal(got, ok) {
 		t.Errorf("ok %v", got)
 	}
-	if len(in(license.NotCheckable, r)) != 10 || r.Stamped {
+	if len(in(check.NotCheckable, r)) != 10 || r.Stamped {
 		t.Errorf("%+v", r.Steps)
 	}
 }
@@ -218,7 +218,7 @@ func TestNothingBrought(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	r := seal.Verify(t.Context(), []byte("no DER"), seal.Expect{})
 	wantFailed(t, r, seal.StepForm)
-	if len(in(license.OK, r)) != 0 || len(r.Steps) != 17 {
+	if len(in(check.OK, r)) != 0 || len(r.Steps) != 17 {
 		t.Errorf("%+v", r.Steps)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
 	"oncegate/certs/timestamp"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // A real authority stamps, and its time is believed when its own certificate is trusted, not before.
@@ -29,15 +29,15 @@ func TestTimeStampAuthority(t *testing.T) {
 	now := at(e.Now)
 	for name, x := range map[string]struct {
 		verifier timestamp.Verifier
-		state    license.StepState
+		state    check.State
 	}{
-		"trusted":                          {timestamp.Verifier{Chain: c.Trust().Chain, Certificates: c.Intermediate.Chain(), Now: now}, license.OK},
-		"nobody vouches for the authority": {timestamp.Verifier{Now: now}, license.NotCheckable},
-		"another trust":                    {timestamp.Verifier{Chain: certstest.New(t, "another").Trust().Chain, Now: now}, license.Failed},
+		"trusted":                          {timestamp.Verifier{Chain: c.Trust().Chain, Certificates: c.Intermediate.Chain(), Now: now}, check.OK},
+		"nobody vouches for the authority": {timestamp.Verifier{Now: now}, check.NotCheckable},
+		"another trust":                    {timestamp.Verifier{Chain: certstest.New(t, "another").Trust().Chain, Now: now}, check.Failed},
 	} {
 		e.TimeStamp = x.verifier.Check
 		r := s.Verify(t.Context(), e)
-		if got := step(t, r, seal.StepTime); got.State != x.state || r.Stamped != (x.state == license.OK) {
+		if got := step(t, r, seal.StepTime); got.State != x.state || r.Stamped != (x.state == check.OK) {
 			t.Errorf("%s: %+v\n%+v", name, got, r.Steps)
 		}
 		if want := map[bool]time.Time{true: stamped, false: s.Time}[r.Stamped]; !r.Time.Equal(want) {

@@ -6,7 +6,7 @@ import (
 
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // Steps of a verification, in the order in which a [Report] has them.
@@ -47,17 +47,17 @@ type Expect struct {
 	Verify sm.VerifyFunc
 	// Revocation says whether a certificate was revoked at a moment. chain is the certificate and the authorities that may be
 	// above it, at most six. The step gets its name here.
-	Revocation func(ctx context.Context, chain []*pki.Certificate, at pki.Moment) license.Step
+	Revocation func(ctx context.Context, chain []*pki.Certificate, at pki.Moment) check.Step
 	// Status says whether the seal was withdrawn. The step gets its name here.
-	Status func(ctx context.Context, s *Seal, at time.Time) license.Step
+	Status func(ctx context.Context, s *Seal, at time.Time) check.Step
 	// TimeStamp judges a token over signature and gives its time, as timestamp.Verifier.Check does. The time is believed
 	// when all of the steps are ok; only one whose name ends in "revocation" may be not checkable.
-	TimeStamp func(token, signature []byte) (time.Time, []license.Step)
+	TimeStamp func(token, signature []byte) (time.Time, []check.Step)
 }
 
 // A Report is what a verification found: the steps, and who, what and when apart from them.
 type Report struct {
-	Steps     []license.Step // in the order of the Step constants, then the time stamp's
+	Steps     []check.Step // in the order of the Step constants, then the time stamp's
 	Signer    Party
 	Maker     Party
 	SealID    string

@@ -13,10 +13,10 @@ import (
 	"oncegate/certs/seal"
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
-func anyFailed(r *seal.Report) bool { return len(in(license.Failed, r)) > 0 }
+func anyFailed(r *seal.Report) bool { return len(in(check.Failed, r)) > 0 }
 
 func wantForm(t *testing.T, err error) {
 	t.Helper()
@@ -36,7 +36,7 @@ func TestOneFault(t *testing.T) {
 	c := newCity(t)
 	elsewhere := certstest.New(t, "elsewhere")
 	old := certstest.At(t, "seal", certstest.Epoch.AddDate(-3, 0, 0)) // the same keys; its certificates have expired
-	fails := func(string) license.Step { return license.Step{State: license.Failed, Reason: "it was"} }
+	fails := func(string) check.Step { return check.Step{State: check.Failed, Reason: "it was"} }
 	for name, x := range map[string]struct {
 		document func(*document)
 		expect   func(*seal.Expect)
@@ -82,10 +82,10 @@ func TestOneFault(t *testing.T) {
 		"time in the future": {document: func(d *document) { d.time, d.token = certstest.Epoch.Add(10*time.Hour), false },
 			want: []string{seal.StepTime}},
 		"revoked": {expect: func(e *seal.Expect) {
-			e.Revocation = func(context.Context, []*pki.Certificate, pki.Moment) license.Step { return fails("") }
+			e.Revocation = func(context.Context, []*pki.Certificate, pki.Moment) check.Step { return fails("") }
 		}, want: []string{seal.StepSignerRevocation, seal.StepMakerRevocation}},
 		"withdrawn": {expect: func(e *seal.Expect) {
-			e.Status = func(context.Context, *seal.Seal, time.Time) license.Step { return fails("") }
+			e.Status = func(context.Context, *seal.Seal, time.Time) check.Step { return fails("") }
 		}, want: []string{seal.StepStatus}},
 		"voices disagree": {expect: func(e *seal.Expect) { e.Verify = disagree }, want: []string{seal.StepSignature, seal.StepMade}},
 		"other digests":   {document: func(d *document) { d.list = []any{digest("SM3", make([]byte, 32))} }, want: []string{seal.StepListed}},
@@ -210,14 +210,14 @@ func TestVersion1(t *testing.T) {
 			if s := r.Signature; s.Version != 1 || s.Seal.Version != 1 || s.Time.Equal(instant) != x.known || s.Time.IsZero() == x.known {
 				t.Errorf("%+v", s)
 			}
-			if r.Time.IsZero() == x.known || r.Stamped || step(t, r, seal.StepTime).State != license.NotCheckable {
+			if r.Time.IsZero() == x.known || r.Stamped || step(t, r, seal.StepTime).State != check.NotCheckable {
 				t.Errorf("%+v", r)
 			}
 			e.Now = certstest.Epoch.AddDate(5, 0, 0)
 			r = seal.Verify(t.Context(), d.signed(), e)
 			if x.known {
 				wantFailed(t, r) // it was all valid then
-			} else if step(t, r, seal.StepSignerChain).State != license.NotCheckable || step(t, r, seal.StepPeriod).State != license.NotCheckable {
+			} else if step(t, r, seal.StepSignerChain).State != check.NotCheckable || step(t, r, seal.StepPeriod).State != check.NotCheckable {
 				t.Errorf("expired now, unknown then: %+v", r.Steps)
 			}
 		})
@@ -251,7 +251,7 @@ func TestVersion5(t *testing.T) {
 	d.sealToken, _ = stamp(t.Context(), s.Signature)
 	r = seal.Verify(t.Context(), d.signed(), c.expect())
 	wantFailed(t, r)
-	if step(t, r, seal.StepMadeTime).State != license.OK {
+	if step(t, r, seal.StepMadeTime).State != check.OK {
 		t.Errorf("%+v", r.Steps)
 	}
 	late := d
@@ -279,20 +279,20 @@ func TestExpiredSince(t *testing.T) {
 	wantFailed(t, c.holder.Seal.Verify(t.Context(), e), seal.StepPeriod, seal.StepMakerChain)
 	r := c.sign().Verify(t.Context(), e)
 	wantFailed(t, r)
-	if s := step(t, r, seal.StepPeriodNow); s.State != license.OK || s.Reason == "" {
+	if s := step(t, r, seal.StepPeriodNow); s.State != check.OK || s.Reason == "" {
 		t.Errorf("%+v", s)
 	}
 	c.holder.TimeStamp = nil
 	r = c.sign().Verify(t.Context(), e)
 	wantFailed(t, r)
 	for _, name := range []string{seal.StepPeriod, seal.StepPeriodNow, seal.StepSignerChain, seal.StepMakerChain} {
-		if s := step(t, r, name); s.State != license.NotCheckable || s.Reason == "" {
+		if s := step(t, r, name); s.State != check.NotCheckable || s.Reason == "" {
 			t.Errorf("%+v", s)
 		}
 	}
 	e.Now = certstest.Epoch.Add(2 * time.Hour)
 	for _, name := range []string{seal.StepPeriod, seal.StepPeriodNow, seal.StepSignerChain, seal.StepMakerChain} {
-		if s := step(t, c.sign().Verify(t.Context(), e), name); s.State != license.OK {
+		if s := step(t, c.sign().Verify(t.Context(), e), name); s.State != check.OK {
 			t.Errorf("valid then and now: %+v", s)
 		}
 	}
@@ -318,7 +318,7 @@ func TestBudget(t *testing.T) {
 	r := s.Verify(t.Context(), e)
 	wantFailed(t, r)
 	for _, name := range []string{seal.StepSignature, seal.StepMade, seal.StepSignerChain, seal.StepMakerChain} {
-		if s := step(t, r, name); s.State != license.NotCheckable || !strings.Contains(s.Reason, sm.ErrBudget.Error()) {
+		if s := step(t, r, name); s.State != check.NotCheckable || !strings.Contains(s.Reason, sm.ErrBudget.Error()) {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -330,18 +330,18 @@ func TestHooks(t *testing.T) {
 	s := c.sign()
 	e := c.expect()
 	var asked []string
-	e.Revocation = func(_ context.Context, chain []*pki.Certificate, at pki.Moment) license.Step {
+	e.Revocation = func(_ context.Context, chain []*pki.Certificate, at pki.Moment) check.Step {
 		asked = append(asked, chain[0].Subject.CommonName)
 		if len(chain) != 2 || !chain[1].Equal(c.Intermediate.Certificate()) || !at.At.Equal(stamped) || at.Source != pki.Stamped {
 			t.Errorf("chain of %d at %v", len(chain), at)
 		}
-		return license.Step{Name: "x", State: license.NotCheckable, Reason: "offline"}
+		return check.Step{Name: "x", State: check.NotCheckable, Reason: "offline"}
 	}
-	e.Status = func(_ context.Context, got *seal.Seal, at time.Time) license.Step {
+	e.Status = func(_ context.Context, got *seal.Seal, at time.Time) check.Step {
 		if got != s.Seal || !at.Equal(stamped) {
 			t.Errorf("status of %v at %v", got.ID, at)
 		}
-		return license.Step{State: license.OK}
+		return check.Step{State: check.OK}
 	}
 	// Others' authorities in the pool do no harm.
 	for i := range 20 {

@@ -3,20 +3,23 @@ package sm
 import (
 	"context"
 	"crypto/ecdsa"
-	"errors"
 	"fmt"
 	"sync"
 )
 
 // Why a signature was not checked. Nothing is known about it then.
 var (
-	ErrBudget      = errors.New("the work budget of one call is used up")
-	ErrInterrupted = errors.New("the call ended before this was checked")
+	ErrBudget      error = undecided("the work budget of one call is used up")
+	ErrInterrupted error = undecided("the call ended before this was checked")
 )
 
-// Undecided tells whether an error of a verifier leaves a signature undecided: it is ErrBudget or ErrInterrupted. Verifiers report
-// that as not checkable, never as failed.
-func Undecided(err error) bool { return errors.Is(err, ErrBudget) || errors.Is(err, ErrInterrupted) }
+// undecided is an error that check.Undecided recognises: verifiers report it as not checkable, never as failed.
+type undecided string
+
+func (e undecided) Error() string { return string(e) }
+
+// Undecided makes this an error of check.Undecided.
+func (undecided) Undecided() bool { return true }
 
 // Interrupted is nil until ctx has ended, then ErrInterrupted with its cause.
 func Interrupted(ctx context.Context) error {

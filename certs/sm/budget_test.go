@@ -10,6 +10,7 @@ import (
 
 	"oncegate/certs/certstest"
 	"oncegate/certs/sm"
+	"oncegate/check"
 )
 
 // A budget makes so many checks and no more; a question that it has answered costs nothing, wherever its bytes lie.
@@ -33,7 +34,7 @@ func TestBudget(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := verify(w.Signer("b").Public(), m, rs); !errors.Is(err, sm.ErrBadSignature) || sm.Undecided(err) {
+	if err := verify(w.Signer("b").Public(), m, rs); !errors.Is(err, sm.ErrBadSignature) || check.Undecided(err) {
 		t.Error(err)
 	}
 	for range 2 {
@@ -45,7 +46,7 @@ func TestBudget(t *testing.T) {
 		t.Fatalf("%d checks, counted %d, of three questions", asked, b.Made())
 	}
 	more, its := sign("more")
-	if err := verify(signer.Public(), more, its); !errors.Is(err, sm.ErrBudget) || !sm.Undecided(err) {
+	if err := verify(signer.Public(), more, its); !errors.Is(err, sm.ErrBudget) || !check.Undecided(err) {
 		t.Errorf("a fourth question: %v", err)
 	}
 	b.Allow(1, 0)
@@ -62,12 +63,12 @@ func TestBudget(t *testing.T) {
 	for name, bad := range map[string]error{
 		"no message": verify(signer.Public(), nil, rs), "short": verify(signer.Public(), m, rs[1:]), "no key": verify(nil, m, rs),
 	} {
-		if bad == nil || sm.Undecided(bad) {
+		if bad == nil || check.Undecided(bad) {
 			t.Errorf("%s: %v", name, bad)
 		}
 	}
 	hangUp()
-	if err := verify(signer.Public(), m, rs); !errors.Is(err, context.Canceled) || !sm.Undecided(fmt.Errorf("x: %w", err)) {
+	if err := verify(signer.Public(), m, rs); !errors.Is(err, context.Canceled) || !check.Undecided(fmt.Errorf("x: %w", err)) {
 		t.Errorf("after the caller has hung up: %v", err)
 	}
 	if asked != 4 {

@@ -18,7 +18,7 @@ import (
 	"oncegate/certs/cms"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // given is a token in the making, what it is held against, and by whom.
@@ -139,7 +139,7 @@ func TestAlterations(t *testing.T) {
 		{"no certificate inside", func(g *given) { g.sign.OmitCertificates = true }, "signer"},
 		{"no certificate inside, but known", func(g *given) { g.sign.OmitCertificates, g.verifier.Certificates = true, tsa.Chain }, ""},
 		{"revoked", func(g *given) {
-			g.verifier.Revocation = func(context.Context, cms.Evidence) (license.StepState, string) { return license.Failed, "revoked" }
+			g.verifier.Revocation = func(context.Context, cms.Evidence) (check.State, string) { return check.Failed, "revoked" }
 		}, "revocation"},
 		{"content", flip(marshalled(t, policy)), "policy digest"},
 		{"serial number", flip(marshalled(t, big.NewInt(4712))), "digest"},
@@ -179,7 +179,7 @@ func TestAlterations(t *testing.T) {
 				by:      []cms.Identity{tsa}, data: data, nonce: big.NewInt(4711), after: func(b []byte) []byte { return b },
 				verifier: &Verifier{
 					Chain: w.Trust().Chain, Policies: []asn1.ObjectIdentifier{policy}, Now: func() time.Time { return now },
-					Revocation: func(context.Context, cms.Evidence) (license.StepState, string) { return license.OK, "" },
+					Revocation: func(context.Context, cms.Evidence) (check.State, string) { return check.OK, "" },
 				},
 			}
 			c.alter(g)
@@ -191,7 +191,7 @@ func TestAlterations(t *testing.T) {
 			r := g.verifier.Verify(t.Context(), g.after(token), g.data, g.nonce)
 			var got []string
 			for _, s := range r.Steps {
-				if s.State == license.Failed {
+				if s.State == check.Failed {
 					got = append(got, strings.TrimPrefix(s.Name, "timestamp-"))
 				}
 			}

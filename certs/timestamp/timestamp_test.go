@@ -18,7 +18,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/second"
 	"oncegate/certs/timestamp"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 var (
@@ -49,14 +49,14 @@ func authority(t testing.TB, c timestamp.Config) *timestamp.Authority {
 func verifier(w *certstest.World) *timestamp.Verifier {
 	return &timestamp.Verifier{
 		Chain: w.Trust().Chain, Now: clock,
-		Revocation: func(context.Context, cms.Evidence) (license.StepState, string) { return license.OK, "not on the list" },
+		Revocation: func(context.Context, cms.Evidence) (check.State, string) { return check.OK, "not on the list" },
 	}
 }
 
-func failed(steps []license.Step) string {
+func failed(steps []check.Step) string {
 	var names []string
 	for _, s := range steps {
-		if s.State == license.Failed {
+		if s.State == check.Failed {
 			names = append(names, strings.TrimPrefix(s.Name, "timestamp-"))
 		}
 	}
@@ -80,7 +80,7 @@ func TestStamp(t *testing.T) {
 		var names []string
 		for _, s := range steps {
 			names = append(names, s.Name)
-			if s.State != license.OK {
+			if s.State != check.OK {
 				t.Errorf("%+v", s)
 			}
 		}

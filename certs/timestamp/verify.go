@@ -16,7 +16,7 @@ import (
 	"oncegate/certs/cms"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // Steps of a verification besides those of package cms, which stand between the policy and the time as "timestamp-digest",
@@ -42,7 +42,7 @@ type Verifier struct {
 	// Policies that are accepted; nil means any.
 	Policies []asn1.ObjectIdentifier
 	// Revocation says how the authority's certificate stood; nil: not checkable.
-	Revocation func(context.Context, cms.Evidence) (license.StepState, string)
+	Revocation func(context.Context, cms.Evidence) (check.State, string)
 	// Voice checks SM2 signatures; nil means [sm.Verify].
 	Voice sm.VerifyFunc
 	// Foreign also accepts tokens signed with RSA or ECDSA and SHA-2.
@@ -56,12 +56,12 @@ type Result struct {
 	Time   time.Time // genTime; zero when a step failed
 	Info   Info      // zero when the token cannot be read
 	Signer cms.Verdict
-	Steps  []license.Step
+	Steps  []check.Step
 }
 
 // Check verifies a token over the value of a signature, or over any other data. The time is zero when a step failed. What
 // could not be checked, such as a chain without anchors, does not fail: read the steps.
-func (v *Verifier) Check(token, signature []byte) (time.Time, []license.Step) {
+func (v *Verifier) Check(token, signature []byte) (time.Time, []check.Step) {
 	r := v.Verify(context.Background(), token, signature, nil)
 	return r.Time, r.Steps
 }
@@ -119,7 +119,7 @@ func (v *Verifier) Verify(ctx context.Context, token, data []byte, nonce *big.In
 // Failure is nil when no step failed, else says which did.
 func (r *Result) Failure() error {
 	for _, s := range r.Steps {
-		if s.State == license.Failed {
+		if s.State == check.Failed {
 			return fmt.Errorf("%s: %s", s.Name, s.Reason)
 		}
 	}
@@ -127,9 +127,9 @@ func (r *Result) Failure() error {
 }
 
 func (r *Result) add(name string, err error, note string) {
-	s := license.Step{Name: name, State: license.OK, Reason: note}
+	s := check.Step{Name: name, State: check.OK, Reason: note}
 	if err != nil {
-		s.State, s.Reason = license.Failed, err.Error()
+		s.State, s.Reason = check.Failed, err.Error()
 	}
 	r.Steps = append(r.Steps, s)
 }

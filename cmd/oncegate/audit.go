@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"oncegate/api"
+	"oncegate/check"
 	"oncegate/license"
 	"oncegate/node"
 	"oncegate/tlog"
@@ -293,7 +294,7 @@ func (c *auditVerify) extends(ctx context.Context, t *terminal, trust *verdict.T
 }
 
 // report prints what came of a log: proven without an error, refuted where a step failed, else not proven. proven prints the first.
-func (c *auditVerify) report(t *terminal, answer map[string]any, steps []license.Step, err error, proven func()) error {
+func (c *auditVerify) report(t *terminal, answer map[string]any, steps []check.Step, err error, proven func()) error {
 	if err != nil && !errors.Is(err, verdict.ErrUnproven) {
 		return t.refused(err) // it could not be read: that says nothing about the log, unless the gateway says so
 	}

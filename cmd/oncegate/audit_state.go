@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"oncegate/api"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/node"
 	"oncegate/verdict"
 )
@@ -116,5 +116,5 @@ func (t *terminal) reason(what string) string {
 	if !t.zh {
 		return what
 	}
-	return verdict.InChinese(license.Step{Reason: what}).Reason
+	return verdict.InChinese(check.Step{Reason: what}).Reason
 }

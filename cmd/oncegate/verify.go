@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"oncegate/api"
+	"oncegate/check"
 	"oncegate/license"
 	"oncegate/node"
 	"oncegate/verdict"
@@ -183,7 +184,7 @@ func (t *terminal) moment(at api.Time) string {
 // place is where in an artefact something stands, such as signature[0].
 func (t *terminal) place(name string) string {
 	if t.zh {
-		return verdict.InChinese(license.Step{Name: name}).Name
+		return verdict.InChinese(check.Step{Name: name}).Name
 	}
 	return name
 }
@@ -199,16 +200,16 @@ func printable(text string) string {
 }
 
 // steps prints steps, one a line. In Chinese the stable name follows in brackets.
-func (t *terminal) steps(list []license.Step, quiet bool) {
+func (t *terminal) steps(list []check.Step, quiet bool) {
 	for _, s := range list {
 		mark := t.paint(green, "✓")
 		switch s.State {
-		case license.Failed:
+		case check.Failed:
 			mark = t.paint(red, "✗")
-		case license.NotCheckable:
+		case check.NotCheckable:
 			mark = t.paint(yellow, "–")
 		}
-		if quiet && s.State == license.OK {
+		if quiet && s.State == check.OK {
 			continue
 		}
 		if name := s.Name; t.zh {

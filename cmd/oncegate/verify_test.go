@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"oncegate/certs/certstest/office"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 // verify runs the command on files, the first of which is judged, and returns its exit code and that file's failed steps.
@@ -37,8 +37,8 @@ func verify(t *testing.T, trust string, files map[string][]byte, more ...string)
 	var found struct {
 		OK        bool `json:"ok"`
 		Artefacts []struct {
-			Kind  string         `json:"kind"`
-			Steps []license.Step `json:"steps"`
+			Kind  string       `json:"kind"`
+			Steps []check.Step `json:"steps"`
 		} `json:"artefacts"`
 	}
 	if err := json.Unmarshal(out.Bytes(), &found); err != nil || len(found.Artefacts) == 0 {
@@ -49,9 +49,9 @@ func verify(t *testing.T, trust string, files map[string][]byte, more ...string)
 	}
 	for _, s := range found.Artefacts[0].Steps {
 		switch s.State {
-		case license.Failed:
+		case check.Failed:
 			failed = append(failed, s.Name)
-		case license.NotCheckable:
+		case check.NotCheckable:
 			open = append(open, s.Name)
 		}
 	}
@@ -71,7 +71,7 @@ func TestVerifyDocuments(t *testing.T) {
 			switch {
 			case kind != "ofd":
 				t.Errorf("kind %s", kind)
-			case c.State == license.NotCheckable:
+			case c.State == check.NotCheckable:
 				if code != exitOpen || !slices.Contains(open, c.Step) {
 					t.Errorf("exit %d, failed %s, open %v", code, named, open)
 				}

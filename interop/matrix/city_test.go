@@ -12,7 +12,7 @@ import (
 	"oncegate/certs/certstest"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 )
 
 const (
@@ -74,13 +74,13 @@ func trust(root []byte) (*pki.Verifier, error) {
 }
 
 // demandSteps is an error unless none failed and the named ones are ok.
-func demandSteps(steps []license.Step, names ...string) error {
+func demandSteps(steps []check.Step, names ...string) error {
 	ok := make(map[string]bool)
 	for _, s := range steps {
-		if s.State == license.Failed {
+		if s.State == check.Failed {
 			return fmt.Errorf("%s: %s", s.Name, s.Reason)
 		}
-		ok[s.Name] = s.State == license.OK
+		ok[s.Name] = s.State == check.OK
 	}
 	if i := slices.IndexFunc(names, func(n string) bool { return !ok[n] }); i >= 0 {
 		return fmt.Errorf("%s is not ok", names[i])

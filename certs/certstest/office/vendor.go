@@ -13,7 +13,7 @@ import (
 	"oncegate/certs/cms"
 	"oncegate/certs/ofd"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/sheet"
 )
 
@@ -29,12 +29,12 @@ func (o *Office) Vendors() []Case {
 	return []Case{
 		one("version 1", o.sign(plain, ofd.Signing{Seal: o.byHand(1), Stamps: []ofd.Stamp{{Box: box}}})),
 		one("version 5", o.sign(plain, ofd.Signing{Seal: o.byHand(5), Stamps: []ofd.Stamp{{Box: box}}})),
-		{Name: "without Seal.esl", Files: map[string][]byte{First: Edit(o.tb, good, without("Seal.esl"))}, Step: "signature[0]/signature-seal-file", State: license.NotCheckable},
+		{Name: "without Seal.esl", Files: map[string][]byte{First: Edit(o.tb, good, without("Seal.esl"))}, Step: "signature[0]/signature-seal-file", State: check.NotCheckable},
 		one("a riding seal", o.SealBy(plain, o.Holder, ofd.Stamp{Box: box, Clip: &half}, ofd.Stamp{Box: box, Clip: &half})),
 		one("Type=Sign", o.SignBy(plain, o.Identity, cms.Config{Bare: true})),
 		one("Type=Sign with attributes", o.SignBy(plain, o.Identity, cms.Config{})),
 		one("several signatures", o.SignBy(good, o.Identity, cms.Config{})),
-		{Name: "a list of entries", Files: map[string][]byte{First: o.listed()}, Step: "issuer-authority", State: license.NotCheckable}, // two signatures, neither over every file
+		{Name: "a list of entries", Files: map[string][]byte{First: o.listed()}, Step: "issuer-authority", State: check.NotCheckable}, // two signatures, neither over every file
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/check"
 	"oncegate/sheet"
 )
 
@@ -21,7 +21,7 @@ type Case struct {
 	Name  string
 	Files map[string][]byte // first.ofd is the document
 	Step  string
-	State license.StepState // of Step; empty: failed
+	State check.State // of Step; empty: failed
 }
 
 // First is the name of the document of a case.
@@ -41,7 +41,7 @@ func (o *Office) Cases() []Case {
 	plain := o.Write(Document(o.Identifier(USCC)))
 	signer := o.Holder.Certificate
 	unknown := func(step string, doc []byte) Case {
-		return Case{Name: "nothing is said of " + step, Files: map[string][]byte{First: doc}, Step: step, State: license.NotCheckable}
+		return Case{Name: "nothing is said of " + step, Files: map[string][]byte{First: doc}, Step: step, State: check.NotCheckable}
 	}
 	loose := o.resign(good, leaveOut("/OFD.xml"))
 	odd := o.resign(good, replaceText(`CheckMethod="1.2.156.10197.1.401"`, `CheckMethod="WHIRLPOOL"`))
@@ -62,7 +62,7 @@ func (o *Office) Cases() []Case {
 		one("the signer was revoked before", good, "signature[0]/seal-signer-revocation", "sub.crl", o.Revoked(signer, o.Signed.Add(-time.Hour))),
 		one("the signer was revoked after", good, "", "sub.crl", o.Revoked(signer, o.Signed.Add(time.Hour)), "root.crl", o.RootList()),
 		{
-			Name: "the signer was revoked after, and nothing proves when it signed", State: license.NotCheckable, Step: "signature[0]/seal-signer-revocation",
+			Name: "the signer was revoked after, and nothing proves when it signed", State: check.NotCheckable, Step: "signature[0]/seal-signer-revocation",
 			Files: map[string][]byte{First: o.SealBy(plain, o.unstamped()), "sub.crl": o.Revoked(signer, o.Signed.Add(time.Hour)), "root.crl": o.RootList()},
 		},
 		one("the license is of another issuer", o.SealBy(o.Write(Document(o.Identifier(Other))), o.Holder), "issuer-authority"),
