@@ -7,6 +7,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"oncegate/canonical"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json"
@@ -225,7 +228,7 @@ func TestCheck(t *testing.T) {
 		{"null", "cases.check", `{"materials":null}`, "invalid-field", []Fault{{"/materials", "is not of type array"}}},
 		{"no object", "cases.check", `[]`, "invalid-field", []Fault{{"", "is not of type object"}}},
 		{"an impossible time", "audit.search", `{"from":"2026-02-30T00:00:00.000Z"}`, "date-impossible",
-			[]Fault{{"/from", errTime.Error()}}},
+			[]Fault{{"/from", canonical.ErrTime.Error()}}},
 		{"a Chinese case number", "audit.search", `{"case":"苏0102-7"}`, "", nil},
 		{"a body too many", "catalog.types", `{}`, "body-refused", nil},
 	} {
@@ -267,7 +270,7 @@ func TestAnswersFitTheDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := At(testTime)
+	now := At(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC))
 	for name, v := range map[string]any{
 		"QueryAnswer": QueryAnswer{Nonce: "AAAAAAAAAAAAAAAAAAAAAA", Time: now, Operation: "licenses.query", Found: FoundNotFound,
 			Decision: Decision{Rules: []string{"grant-1"}}, Source: "samr", Freshness: FreshnessLive, AsOf: now},
@@ -276,7 +279,7 @@ func TestAnswersFitTheDocument(t *testing.T) {
 				State: MaterialStateMissing, Fallback: Fallback{Kind: FallbackKindTolerate, Deadline: "2026-12-01"}}}},
 		"Problem": NewProblem("internal"),
 	} {
-		raw, err := Canonical(v)
+		raw, err := canonical.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
 		}

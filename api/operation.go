@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 
+	"oncegate/canonical"
+
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
@@ -49,7 +51,7 @@ func (o *Operation) checkParams(values map[string]string) error {
 		}
 		var value any = values[s.param]
 		if s.schema.Type.Is(openapi3.TypeInteger) {
-			if !isInteger([]byte(values[s.param])) || strings.HasPrefix(values[s.param], "-") {
+			if !canonical.IsInteger([]byte(values[s.param])) || strings.HasPrefix(values[s.param], "-") {
 				return NewProblem("invalid-field").At("{"+s.param+"}", "is no plain integer from 0")
 			}
 			continue

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"oncegate/canonical"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -106,9 +108,9 @@ func (p *Problem) Is(target error) bool {
 func (p *Problem) Bytes() []byte {
 	bare := *p
 	bare.Receipt = nil
-	b, err := Canonical(&bare)
+	b, err := canonical.Marshal(&bare)
 	if err != nil { // only invalid UTF-8 in a sentence could do that
-		b, _ = Canonical(NewProblem("internal"))
+		b, _ = canonical.Marshal(NewProblem("internal"))
 	}
 	return b
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"oncegate/canonical"
+
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
@@ -81,7 +83,7 @@ func TestProblemBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	delete(back, "receipt")
-	again, err := Canonical(back)
+	again, err := canonical.Marshal(back)
 	if err != nil || string(again) != string(bare) {
 		t.Errorf("%s, want %s (%v)", again, bare, err)
 	}

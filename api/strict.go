@@ -1,13 +1,11 @@
 package api
 
 import (
-	"bytes"
 	"errors"
-	"io"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+
+	"oncegate/canonical"
 )
 
 const (
@@ -17,64 +15,30 @@ const (
 	MaxDepth = 16
 )
 
-// CheckJSON reports what is wrong with body as I-JSON (RFC 7493): its size, encoding, syntax, depth, duplicate members and
-// numbers. Every error is a *Problem that repeats nothing of the body but the names of its members.
+// CheckJSON reports what is wrong with body as I-JSON (RFC 7493), as canonical.Check finds it. Every error is a *Problem that repeats
+// nothing of the body but the names of its members.
 func CheckJSON(body []byte) error { return checkJSON(body, MaxBody) }
 
 func checkJSON(body []byte, most int) error {
-	switch {
-	case len(body) > most:
-		return NewProblem("too-large")
-	case len(bytes.TrimLeft(body, " \t\r\n")) == 0:
-		return NewProblem("empty-body")
-	case !utf8.Valid(body):
-		return NewProblem("invalid-utf8")
-	}
-	d := jsontext.NewDecoder(bytes.NewBuffer(body))
-	for {
-		if err := checkNext(d); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-	}
-}
-
-// checkNext reads one token. The error is io.EOF after one whole value, else a *Problem.
-func checkNext(d *jsontext.Decoder) error {
-	if d.StackDepth() == 0 && d.InputOffset() > 0 { // the value is whole: nothing may follow
-		if d.PeekKind() != jsontext.KindInvalid {
-			return NewProblem("malformed-json")
-		}
-		if _, err := d.ReadToken(); err != io.EOF {
-			return NewProblem("malformed-json")
-		}
-		return io.EOF
-	}
-	if d.PeekKind() == jsontext.KindNumber {
-		v, err := d.ReadValue()
-		if err != nil {
-			return syntaxProblem(err)
-		}
-		if !isInteger(v) {
-			return NewProblem("number-not-integer").At(safePointer(d.StackPointer()), "is no plain integer within ±(2^53 − 1)")
-		}
+	err := canonical.Check(body, canonical.Limits{Bytes: most, Depth: MaxDepth})
+	if err == nil {
 		return nil
 	}
-	if _, err := d.ReadToken(); err != nil {
-		return syntaxProblem(err)
-	}
-	if d.StackDepth() > MaxDepth {
+	fault, _ := errors.AsType[*canonical.SyntaxError](err)
+	at := safePointer(fault.Pointer)
+	switch fault.Fault {
+	case canonical.TooLarge:
+		return NewProblem("too-large")
+	case canonical.Empty:
+		return NewProblem("empty-body")
+	case canonical.NotUTF8:
+		return NewProblem("invalid-utf8")
+	case canonical.NotInteger:
+		return NewProblem("number-not-integer").At(at, "is no plain integer within ±(2^53 − 1)")
+	case canonical.DuplicateName:
+		return NewProblem("duplicate-key").At(at, "is named twice")
+	case canonical.TooDeep:
 		return NewProblem("too-deep")
-	}
-	return nil
-}
-
-// syntaxProblem tells a duplicate member from any other fault of the syntax.
-func syntaxProblem(err error) error {
-	syntactic, ok := errors.AsType[*jsontext.SyntacticError](err)
-	if ok && errors.Is(syntactic.Err, jsontext.ErrDuplicateName) {
-		return NewProblem("duplicate-key").At(safePointer(syntactic.JSONPointer), "is named twice")
 	}
 	return NewProblem("malformed-json")
 }
@@ -104,8 +68,8 @@ func decode[T any](body []byte) (T, error) {
 	switch {
 	case errors.Is(semantic.Err, json.ErrUnknownName):
 		return none, NewProblem("unknown-field").At(pointer, "is not known here")
-	case errors.Is(semantic.Err, errTime):
-		return none, NewProblem("date-impossible").At(pointer, errTime.Error())
+	case errors.Is(semantic.Err, canonical.ErrTime):
+		return none, NewProblem("date-impossible").At(pointer, canonical.ErrTime.Error())
 	default:
 		return none, NewProblem("invalid-field").At(pointer, "is of another type")
 	}

@@ -2,15 +2,12 @@ package api
 
 import (
 	"bytes"
+	"reflect"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/gowebpki/jcs"
-	"pgregory.net/rapid"
+	"oncegate/canonical"
 )
-
-var testTime = time.Date(2026, 11, 23, 9, 0, 0, 123_456_789, time.FixedZone("CST", 8*3600))
 
 func TestDecodeStrict(t *testing.T) {
 	deep := func(n int) string { return strings.Repeat(`{"a":`, n-1) + "{}" + strings.Repeat("}", n-1) }
@@ -49,50 +46,12 @@ func TestDecodeStrict(t *testing.T) {
 	}
 }
 
-func TestTime(t *testing.T) {
-	got, err := Canonical(At(testTime))
-	if err != nil || string(got) != `"2026-11-23T01:00:00.123Z"` {
-		t.Fatalf("%s, %v", got, err)
-	}
-	for _, bad := range []string{
-		"", "2026-11-23", "2026-11-23T01:00:00Z", "2026-11-23T01:00:00.12Z", "2026-11-23T01:00:00.1234Z", "2026-11-23T01:00:00,123Z",
-		"2026-11-23T01:00:00.123+00:00", "2026-11-23t01:00:00.123Z", "2026-02-29T00:00:00.000Z", "2026-11-23T24:00:00.000Z",
-		"2026-11-23T23:59:60.000Z", "2026-13-01T00:00:00.000Z",
-	} {
-		if _, err := ParseTime(bad); err == nil {
-			t.Errorf("%q is read", bad)
+func TestAnswersAreOrdered(t *testing.T) {
+	for _, answer := range []reflect.Type{reflect.TypeFor[QueryAnswer](), reflect.TypeFor[CheckAnswer]()} {
+		if !canonical.IsOrdered(answer) {
+			t.Errorf("%v is reformatted after it is written", answer)
 		}
 	}
-	if back, err := ParseTime("2026-11-23T01:00:00.123Z"); err != nil || !back.Equal(At(testTime).Time) {
-		t.Errorf("%v, %v", back, err)
-	}
-}
-
-func TestCanonicalRefuses(t *testing.T) {
-	for _, bad := range []string{``, `{`, `{}{}`, `{"a":1,"a":2}`, `1.0`, `1e2`, `-0`, `9007199254740992`, `"\xff"`, "\"\xff\"", `[1,]`} {
-		if out, err := Canonicalize([]byte(bad)); err == nil {
-			t.Errorf("%q becomes %q", bad, out)
-		}
-	}
-}
-
-// Our canonical bytes are those of an independent implementation.
-func TestCanonicalAgainstJCS(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		v := rapid.MapOf(rapid.String(), rapid.OneOf(
-			rapid.Map(rapid.String(), func(s string) any { return s }),
-			rapid.Map(rapid.Int64Range(-1<<53+1, 1<<53-1), func(n int64) any { return n }),
-			rapid.Map(rapid.SliceOf(rapid.String()), func(s []string) any { return s }),
-		)).Draw(rt, "value")
-		got, err := Canonical(v)
-		if err != nil {
-			rt.Fatal(err)
-		}
-		want, err := jcs.Transform(got)
-		if err != nil || !bytes.Equal(got, want) {
-			rt.Fatalf("%s, want %s (%v)", got, want, err)
-		}
-	})
 }
 
 func FuzzDecodeStrict(f *testing.F) {
@@ -115,30 +74,15 @@ func FuzzDecodeStrict(f *testing.F) {
 			return
 		}
 		// What was read says the same when written again, and canonical bytes are a fixed point.
-		again, err := Canonical(q)
+		again, err := canonical.Marshal(q)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := DecodeStrict[QueryRequest](again); err != nil {
 			t.Fatalf("%s: %v", again, err)
 		}
-		if once, err := Canonicalize(again); err != nil || !bytes.Equal(once, again) {
+		if once, err := canonical.Reformat(again); err != nil || !bytes.Equal(once, again) {
 			t.Fatalf("%s becomes %s (%v)", again, once, err)
-		}
-	})
-}
-
-func FuzzCanonicalize(f *testing.F) {
-	for _, s := range []string{`{"b":1,"a":"é\u20ac"}`, `[]`, `-1`, `"\ud83d\ude00"`, `{"a":{"":0}}`} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		out, err := Canonicalize(raw)
-		if err != nil {
-			return
-		}
-		if once, err := Canonicalize(out); err != nil || !bytes.Equal(once, out) {
-			t.Fatalf("%q, then %q (%v)", out, once, err)
 		}
 	})
 }

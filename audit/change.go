@@ -8,10 +8,10 @@ import (
 	"io"
 	"slices"
 
+	"oncegate/canonical"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
-	"oncegate/api"
 )
 
 // A Change is one state change that commits with a record. Every value of Draft.Changes is one.
@@ -47,14 +47,14 @@ func (c Config) bound(changes []any) ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("%w: %T", errUnbound, one)
 		}
-		form, err := change.Bound(commit, c.sums.text)
+		form, err := change.Bound(commit, c.digest)
 		if err != nil {
 			return nil, fmt.Errorf("bind %T: %w", one, err)
 		}
 		if form == nil {
 			continue
 		}
-		text, err := Canonical(form)
+		text, err := canonical.Marshal(form)
 		if err != nil {
 			return nil, fmt.Errorf("bind %T: %w", one, err)
 		}
@@ -89,7 +89,7 @@ func (c Config) salt() ([]byte, error) {
 	if _, err := io.ReadFull(c.Rand, r[:]); err != nil {
 		return nil, fmt.Errorf("read randomness: %w", err)
 	}
-	text, err := Canonical(boundSalt{saltName, encode(r[:])})
+	text, err := canonical.Marshal(boundSalt{saltName, canonical.Base64(r[:])})
 	return append([]byte{'['}, text...), err
 }
 
@@ -98,7 +98,7 @@ func BoundDigest(newSM3 func() hash.Hash, bound []byte) string {
 	if len(bound) == 0 {
 		return ""
 	}
-	return encode(digestOf(newSM3, bound))
+	return canonical.Digest(newSM3, bound)
 }
 
 // ParseBoundList returns the bound forms in a bound list, in the order of the record's changes and without the salt; each is for its
@@ -109,18 +109,18 @@ func ParseBoundList(bound []byte) ([]jsontext.Value, error) {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrBound, maxBound)
 	}
 	var list []jsontext.Value
-	if err := checkJSON(bound); err != nil {
+	if err := canonical.Check(bound, limits); err != nil {
 		return nil, fmt.Errorf("%w: not JSON of integers", ErrBound)
 	}
 	if err := json.Unmarshal(bound, &list); err != nil || bound[0] != '[' {
 		return nil, fmt.Errorf("%w: not a list", ErrBound)
 	}
-	if again, err := canonicalize(bound); err != nil || !bytes.Equal(again, bound) {
+	if again, err := reformat(bound); err != nil || !bytes.Equal(again, bound) {
 		return nil, fmt.Errorf("%w: not in canonical form", ErrBound)
 	}
-	if len(list) > 0 && boundName(list[0]) == saltName {
+	if len(list) > 0 && boundForms.Name(list[0]) == saltName {
 		var salt boundSalt
-		if err := api.UnmarshalCanonical(list[0], &salt); err != nil || !isDigest(salt.R) {
+		if err := canonical.Unmarshal(list[0], &salt); err != nil || !canonical.IsDigest(salt.R) {
 			return nil, fmt.Errorf("%w: the salt is not 32 bytes", ErrBound)
 		}
 		list = list[1:]
@@ -130,26 +130,15 @@ func ParseBoundList(bound []byte) ([]jsontext.Value, error) {
 		return nil, fmt.Errorf("%w: an empty list", ErrBound)
 	case len(list) > maxBoundChanges:
 		return nil, fmt.Errorf("%w: more than %d changes", ErrBound, maxBoundChanges)
-	case slices.ContainsFunc(list, func(v jsontext.Value) bool { name := boundName(v); return name == "" || name == saltName }):
+	case slices.ContainsFunc(list, func(v jsontext.Value) bool { name := boundForms.Name(v); return name == "" || name == saltName }):
 		return nil, fmt.Errorf("%w: an element names no change", ErrBound)
 	}
 	return list, nil
 }
 
-// boundName is the name of a bound form; "" if it has none.
-func boundName(raw jsontext.Value) string {
-	var named struct {
-		Change string `json:"change"`
-	}
-	if json.Unmarshal(raw, &named) != nil {
-		return ""
-	}
-	return named.Change
-}
-
 // The bound forms of audit's own changes, as ParseBound returns them.
 type (
-	// BoundPolicySet is that of PolicySet: "audit.policy_set". The digest names the files (PolicyDigest).
+	// BoundPolicySet is that of PolicySet: "audit.policy_set". The digest names the files (canonical.FilesDigest).
 	BoundPolicySet struct {
 		Change string `json:"change"`
 		Digest string `json:"digest"`
@@ -187,26 +176,23 @@ func (a Adopt) Bound(func([]byte, any) (string, error), func([]byte) string) (an
 
 // ParseBound reads the bound form of one of audit's own changes strictly: BoundPolicySet or BoundAdopt. The error is ErrBound.
 func ParseBound(raw []byte) (any, error) {
-	switch boundName(raw) {
-	case changePolicySet:
-		var b BoundPolicySet
-		if err := api.UnmarshalCanonical(raw, &b); err != nil || !isDigest(b.Digest) {
-			return nil, fmt.Errorf("%w: no policy set", ErrBound)
-		}
-		return b, nil
-	case changeAdopt:
-		var b BoundAdopt
-		if err := api.UnmarshalCanonical(raw, &b); err != nil {
-			return nil, fmt.Errorf("%w: no adoption", ErrBound)
-		}
+	form, err := boundForms.Unmarshal(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBound, err)
+	}
+	return form, nil
+}
+
+var boundForms = canonical.Union{
+	changePolicySet: canonical.Variant(func(b BoundPolicySet) bool { return canonical.IsDigest(b.Digest) }),
+	changeAdopt: canonical.Variant(func(b BoundAdopt) bool {
 		for _, rows := range b.Rows {
 			if rows < 0 {
-				return nil, fmt.Errorf("%w: a number of rows is negative", ErrBound)
+				return false
 			}
 		}
-		return b, nil
-	}
-	return nil, fmt.Errorf("%w: unknown change", ErrBound)
+		return true
+	}),
 }
 
 // CommitmentTo returns HMAC-SM3(r, JCS(v)) in base64url: what stands for a personal value in a bound form. r is 32 random bytes that are
@@ -215,7 +201,7 @@ func CommitmentTo(newSM3 func() hash.Hash, r []byte, v any) (string, error) {
 	if len(r) != noise || !slices.ContainsFunc(r, func(b byte) bool { return b != 0 }) {
 		return "", errRandomness
 	}
-	text, err := Canonical(v)
+	text, err := canonical.Marshal(v)
 	if err != nil {
 		return "", fmt.Errorf("write committed value: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/license"
 	"oncegate/register"
@@ -97,7 +98,7 @@ func TestChangesAreBound(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bound (-want +got):\n%s", diff)
 	}
-	if text, err := audit.Canonical(jsontext.Value(entry.Bound)); err != nil || string(text) != string(entry.Bound) {
+	if text, err := canonical.Marshal(jsontext.Value(entry.Bound)); err != nil || string(text) != string(entry.Bound) {
 		t.Errorf("the bound list is not canonical: %s, %v", entry.Bound, err)
 	}
 }
@@ -316,12 +317,12 @@ func FuzzParseBoundList(f *testing.F) {
 			}
 			return
 		}
-		if again, err := audit.Canonical(jsontext.Value(bound)); err != nil || string(again) != string(bound) {
+		if again, err := canonical.Marshal(jsontext.Value(bound)); err != nil || string(again) != string(bound) {
 			t.Errorf("not canonical: %q", bound)
 		}
 		for _, raw := range list {
 			if form, err := audit.ParseBound(raw); err == nil {
-				if again, err := audit.Canonical(form); err != nil || string(again) != string(raw) {
+				if again, err := canonical.Marshal(form); err != nil || string(again) != string(raw) {
 					t.Errorf("read %q, wrote %q, %v", raw, again, err)
 				}
 			}
@@ -341,7 +342,7 @@ func TestCommitmentTo(t *testing.T) {
 			t.Errorf("%x commits: %s", bad, got)
 		}
 	}
-	if _, err := audit.CommitmentTo(newSM3, key, "\xff"+citizen.Code); !errors.Is(err, audit.ErrForm) || strings.Contains(fmt.Sprint(err), citizen.Code) {
+	if _, err := audit.CommitmentTo(newSM3, key, "\xff"+citizen.Code); !errors.Is(err, canonical.ErrForm) || strings.Contains(fmt.Sprint(err), citizen.Code) {
 		t.Errorf("not UTF-8: %v", err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"time"
 
+	"oncegate/canonical"
+	"oncegate/hashpool"
 	"oncegate/tlog"
 )
 
@@ -58,8 +60,8 @@ type Config struct {
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 
-	sums  *sums   // SM3
-	index []*sums // HMAC-SM3 under each of IndexKeys
+	hashes *hashpool.Pool   // SM3
+	index  []*hashpool.Pool // HMAC-SM3 under each of IndexKeys
 }
 
 const (
@@ -81,9 +83,9 @@ func (c Config) withDefaults() (Config, error) {
 			return c, errors.New("an index key is not 32 bytes long")
 		}
 	}
-	c.sums = newSums(c.NewSM3)
+	c.hashes = hashpool.New(c.NewSM3)
 	for _, key := range c.IndexKeys {
-		c.index = append(c.index, newKeyedSums(c.NewSM3, key))
+		c.index = append(c.index, hashpool.NewHMAC(c.NewSM3, key))
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader
@@ -92,4 +94,10 @@ func (c Config) withDefaults() (Config, error) {
 		c.Now = time.Now
 	}
 	return c, nil
+}
+
+// digest is the SM3 of data in base64url.
+func (c Config) digest(data []byte) string {
+	sum := c.hashes.Sum(data)
+	return canonical.Base64(sum[:])
 }

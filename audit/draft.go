@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"oncegate/canonical"
 	"oncegate/license"
 )
 
@@ -47,7 +48,7 @@ func (d Draft) record(c Config, now time.Time, persons people, evidence, changes
 	r := Record{
 		Changes:   changes,
 		V:         Version,
-		Time:      now.Format(TimeFormat),
+		Time:      now.Format(canonical.TimeLayout),
 		System:    d.System,
 		Operation: d.Operation,
 		RequestID: d.RequestID,
@@ -56,11 +57,11 @@ func (d Draft) record(c Config, now time.Time, persons people, evidence, changes
 		Uses:      make([]Use, len(d.Uses)),
 	}
 	if d.Token != "" {
-		r.TokenDigest = c.sums.text([]byte(d.Token))
+		r.TokenDigest = c.digest([]byte(d.Token))
 	}
 	r.OperatorProof = d.operatorProof()
 	if d.Answer != nil {
-		r.AnswerDigest = c.sums.text(d.Answer)
+		r.AnswerDigest = c.digest(d.Answer)
 	}
 	r.RequestCommitment = persons.find(requestID(d.CommittedRequestID)).commitment
 	by := persons.find(operator(d.Operator)).commitment

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"oncegate/canonical"
 )
 
 // An Entry is everything that commits together with one record. It is what tlog carries as "attached" and store applies.
@@ -61,10 +63,7 @@ type (
 )
 
 // A File is one file of a policy set.
-type File struct {
-	Path string `json:"path"`
-	Data []byte `json:"data"`
-}
+type File = canonical.File
 
 // ErrReplayed says that the jti was used before, or is too old to know.
 var ErrReplayed = errors.New("the call was made before")

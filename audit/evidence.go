@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"oncegate/canonical"
 	"oncegate/license"
 )
 
@@ -107,7 +108,7 @@ func (c Config) hide(d Draft) (*hidden, error) {
 		}
 		p.r = h.random.next()
 		p.commitment = commit(c.NewSM3, p.r, pair)
-		p.keyed = c.index[0].text(pair)
+		p.keyed = keyedDigest(c.index[0], pair)
 	}
 	return h, nil
 }
@@ -145,7 +146,7 @@ func (c Config) seal(d Draft, persons people, random *chance) ([]Sealed, error) 
 		return err
 	}
 	if d.Token != "" || d.Body != nil {
-		if err := add(KindRequest, requestPart{encode(d.Body), d.Token}); err != nil {
+		if err := add(KindRequest, requestPart{canonical.Base64(d.Body), d.Token}); err != nil {
 			return nil, err
 		}
 	}
@@ -153,7 +154,7 @@ func (c Config) seal(d Draft, persons people, random *chance) ([]Sealed, error) 
 		return nil, err
 	}
 	for _, p := range persons {
-		if err := add(KindPerson, personPart{p.Code, encode(p.r), p.Type}); err != nil {
+		if err := add(KindPerson, personPart{p.Code, canonical.Base64(p.r), p.Type}); err != nil {
 			return nil, err
 		}
 	}
@@ -168,7 +169,7 @@ func (c Config) sealPart(kind string, content any, start []byte) (Sealed, error)
 	if err := writeExact(plain, content); err != nil {
 		return Sealed{}, fmt.Errorf("write %s part: %w", kind, err)
 	}
-	digest := c.sums.of(plain.Bytes())
+	digest := c.hashes.Sum(plain.Bytes())
 	part := Sealed{Kind: kind, Digest: digest[:]}
 	var err error
 	if part.Blob, err = c.Sealer.Seal(plain.Bytes(), partContext(kind, part.Digest)); err != nil {
@@ -187,7 +188,7 @@ func partContext(kind string, digest []byte) []byte {
 
 // evidenceDigest is SM3 over the JCS list of the parts' digests.
 func (c Config) evidenceDigest(parts []Sealed) string {
-	list := append(make([]byte, 0, 2+len(parts)*(digestText+3)), '[')
+	list := append(make([]byte, 0, 2+len(parts)*(canonical.DigestLen+3)), '[')
 	for i, part := range parts {
 		if i > 0 {
 			list = append(list, ',')
@@ -196,5 +197,5 @@ func (c Config) evidenceDigest(parts []Sealed) string {
 		list = base64.RawURLEncoding.AppendEncode(list, part.Digest)
 		list = append(list, '"')
 	}
-	return c.sums.text(append(list, ']'))
+	return c.digest(append(list, ']'))
 }

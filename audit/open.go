@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"oncegate/canonical"
 	"oncegate/check"
 	"oncegate/license"
 	"oncegate/tlog"
@@ -144,7 +144,7 @@ func (c Config) openPart(e *Evidence, persons *people, part Sealed) error {
 	if err != nil {
 		return errors.New("the blob cannot be opened as this part of this record")
 	}
-	if len(plain) < noise || !bytes.Equal(digestOf(c.NewSM3, plain), part.Digest) {
+	if len(plain) < noise || canonical.Digest(c.NewSM3, plain) != canonical.Base64(part.Digest) {
 		return errors.New("the content is not what its digest says")
 	}
 	switch text := plain[noise:]; part.Kind {
@@ -173,7 +173,7 @@ func readRequest(text []byte) (*Request, error) {
 	if err := json.Unmarshal(text, &part); err != nil {
 		return nil, err
 	}
-	body, err := decode(part.Body)
+	body, err := canonical.ParseBase64(part.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func (c Config) readPerson(text []byte) (person, error) {
 	}
 	p := person{HolderID: license.HolderID{Type: part.Type, Code: part.Code}}
 	var err error
-	if p.r, err = decode(part.R); err != nil {
+	if p.r, err = canonical.ParseBase64(part.R); err != nil {
 		return person{}, err
 	}
 	p.commitment, err = Commitment(c.NewSM3, p.r, p.HolderID)
@@ -200,7 +200,7 @@ func (e *Evidence) token(c Config) {
 	case e.Record.TokenDigest == "":
 	case e.Request == nil:
 		e.Steps.CannotCheck(StepToken, "the request is not there")
-	case encode(digestOf(c.NewSM3, []byte(e.Request.Token))) != e.Record.TokenDigest:
+	case canonical.Digest(c.NewSM3, []byte(e.Request.Token)) != e.Record.TokenDigest:
 		e.Steps.Result(StepToken, errors.New("the token kept is not the one that the record names"))
 	default:
 		e.Steps.Result(StepToken, nil)

@@ -1,6 +1,10 @@
 package audit
 
-import "context"
+import (
+	"context"
+
+	"oncegate/canonical"
+)
 
 // An Own is something the gateway did itself: a policy set activated, keys, systems or configuration changed, evidence
 // erased, calls refused by a limit.
@@ -36,7 +40,7 @@ func (r *Recorder) RecordOwn(ctx context.Context, own Own) (Recorded, error) {
 func (r *Recorder) Activate(ctx context.Context, files []File) (Recorded, error) {
 	set := PolicySet{Files: files}
 	var err error
-	if set.Digest, err = PolicyDigest(r.config.NewSM3, files); err != nil {
+	if set.Digest, err = canonical.FilesDigest(r.config.NewSM3, files); err != nil {
 		return Recorded{}, err
 	}
 	return r.RecordOwn(ctx, Own{Operation: "policy.activate", Policy: set.Digest, Changes: []any{set}})

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
+
+	"oncegate/canonical"
 
 	"github.com/go-json-experiment/json"
 )
@@ -14,19 +15,13 @@ import (
 // bound changes nor said how the operator is known, and left what a use counts for to the search index.
 const Version = 3
 
-// TimeFormat is the one form of times in records: RFC 3339 UTC with milliseconds.
-const TimeFormat = "2006-01-02T15:04:05.000Z"
-
-// digestText is the length of a 32-byte digest in base64url.
-const digestText = 43
-
 // maxNeed is the greatest is_need.
 const maxNeed = 3
 
 // ErrRecord says that a leaf is not a record.
 var ErrRecord = errors.New("not a record")
 
-// ParseRecord reads a leaf strictly: exactly the bytes that Canonical writes for a Record of version 1 to Version, at most MaxRecord.
+// ParseRecord reads a leaf strictly: exactly the bytes that canonical.Marshal writes for a Record of version 1 to Version, at most MaxRecord.
 // Every error is ErrRecord and quotes nothing of the leaf.
 func ParseRecord(leaf []byte) (Record, error) {
 	if len(leaf) > MaxRecord {
@@ -40,7 +35,7 @@ func ParseRecord(leaf []byte) (Record, error) {
 		return Record{}, fmt.Errorf("%w: schema version %d is not known", ErrRecord, r.V)
 	}
 	// Writing it again and comparing proves that no member is missing or null and that the form is canonical.
-	again, err := Canonical(r)
+	again, err := canonical.Marshal(r)
 	if err != nil || !bytes.Equal(again, leaf) {
 		return Record{}, fmt.Errorf("%w: not in canonical form, or a member is missing", ErrRecord)
 	}
@@ -52,29 +47,28 @@ func ParseRecord(leaf []byte) (Record, error) {
 
 // check looks at values whose form is fixed.
 func (r Record) check() error {
-	t, err := time.Parse(TimeFormat, r.Time)
-	if err != nil || t.Format(TimeFormat) != r.Time {
+	if _, err := canonical.ParseTime(r.Time); err != nil {
 		return errors.New("time is not RFC 3339 UTC with milliseconds")
 	}
-	if !isDigest(r.Evidence) {
+	if !canonical.IsDigest(r.Evidence) {
 		return errors.New("evidence is no digest")
 	}
 	for name, value := range map[string]string{"token_digest": r.TokenDigest, "answer_digest": r.AnswerDigest, "policy": r.Policy} {
-		if value != "" && !isDigest(value) {
+		if value != "" && !canonical.IsDigest(value) {
 			return fmt.Errorf("%s is no digest", name)
 		}
 	}
-	if r.RequestCommitment != "" && (r.V < 2 || r.RequestID != "" || !isDigest(r.RequestCommitment)) {
+	if r.RequestCommitment != "" && (r.V < 2 || r.RequestID != "" || !canonical.IsDigest(r.RequestCommitment)) {
 		return errors.New("request_commitment is no digest, stands beside an id, or in a record of version 1")
 	}
 	if err := r.checkV3(); err != nil {
 		return err
 	}
 	for i, use := range r.Uses {
-		if use.CaseCommitment != "" && (r.V < 2 || use.Case != "" || !isDigest(use.CaseCommitment)) {
+		if use.CaseCommitment != "" && (r.V < 2 || use.Case != "" || !canonical.IsDigest(use.CaseCommitment)) {
 			return fmt.Errorf("use %d: case_commitment is no digest, stands beside a case, or in a record of version 1", i)
 		}
-		if use.Holder != "" && !isDigest(use.Holder) || use.Operator != "" && !isDigest(use.Operator) {
+		if use.Holder != "" && !canonical.IsDigest(use.Holder) || use.Operator != "" && !canonical.IsDigest(use.Operator) {
 			return fmt.Errorf("use %d: a commitment is no digest", i)
 		}
 	}
@@ -89,7 +83,7 @@ func (r Record) checkV3() error {
 		}
 		return nil
 	}
-	if r.Changes != "" && !isDigest(r.Changes) {
+	if r.Changes != "" && !canonical.IsDigest(r.Changes) {
 		return errors.New("changes is no digest")
 	}
 	if !slices.Contains([]string{OperatorAsserted, OperatorBySession, OperatorByCall, OperatorNone}, r.OperatorProof) {
@@ -104,12 +98,4 @@ func (r Record) checkV3() error {
 		}
 	}
 	return nil
-}
-
-func isDigest(text string) bool {
-	if len(text) != digestText {
-		return false
-	}
-	_, err := decode(text)
-	return err == nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 )
 
 func goodLeaf(t testing.TB) string {
@@ -122,7 +123,7 @@ func FuzzParseRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := audit.Canonical(r)
+		again, err := canonical.Marshal(r)
 		if err != nil || string(again) != string(leaf) {
 			t.Errorf("read %q, wrote %q, %v", leaf, again, err)
 		}
@@ -130,12 +131,12 @@ func FuzzParseRecord(f *testing.F) {
 }
 
 func TestCanonical(t *testing.T) {
-	got, err := audit.Canonical(map[string]any{"é": 1, "a": []any{"<>&\u2028", -0, int64(9007199254740991)}, "": nil})
+	got, err := canonical.Marshal(map[string]any{"é": 1, "a": []any{"<>&\u2028", -0, int64(9007199254740991)}, "": nil})
 	if want := `{"":null,"a":["<>&` + "\u2028" + `",0,9007199254740991],"é":1}`; err != nil || string(got) != want {
 		t.Errorf("got %s, %v, want %s", got, err, want)
 	}
 	for name, v := range map[string]any{"fraction": 1.5, "too large": int64(9007199254740992), "too small": int64(-9007199254740992), "exponent": 1e30, "not UTF-8": "\xff", "function": func() {}} {
-		if got, err := audit.Canonical(v); !errors.Is(err, audit.ErrForm) {
+		if got, err := canonical.Marshal(v); !errors.Is(err, canonical.ErrForm) {
 			t.Errorf("%s: %s, %v", name, got, err)
 		}
 	}

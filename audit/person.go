@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"hash"
 
-	"github.com/go-json-experiment/json/jsontext"
-
+	"oncegate/canonical"
+	"oncegate/hashpool"
 	"oncegate/license"
 )
 
@@ -30,24 +30,17 @@ func Commitment(newSM3 func() hash.Hash, r []byte, person license.HolderID) (str
 func commit(newSM3 func() hash.Hash, r, pair []byte) string {
 	mac := hmac.New(newSM3, r)
 	mac.Write(pair)
-	return encode(mac.Sum(nil))
+	return canonical.Base64(mac.Sum(nil))
 }
 
 // pairOf is JCS([type, code]).
 func pairOf(person license.HolderID) ([]byte, error) {
-	pair, err := jsontext.AppendQuote([]byte{'['}, person.Type)
-	if err == nil {
-		pair, err = jsontext.AppendQuote(append(pair, ','), person.Code)
-	}
-	if err != nil {
-		return nil, ErrForm // the library's text may quote the value
-	}
-	return append(pair, ']'), nil
+	return canonical.AppendStrings(nil, person.Type, person.Code)
 }
 
 // keyed is the digest that the index holds instead of the person, "" for nobody. It is the same over all records, so it
 // never leaves the database.
-func keyed(key *sums, person license.HolderID) (string, error) {
+func keyed(key *hashpool.Pool, person license.HolderID) (string, error) {
 	if person.Code == "" {
 		return "", nil
 	}
@@ -55,7 +48,12 @@ func keyed(key *sums, person license.HolderID) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("write person: %w", err)
 	}
-	return key.text(pair), nil
+	return keyedDigest(key, pair), nil
+}
+
+func keyedDigest(key *hashpool.Pool, pair []byte) string {
+	sum := key.Sum(pair)
+	return canonical.Base64(sum[:])
 }
 
 // operator names an operator as a person, the zero one if there is no code.

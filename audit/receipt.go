@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/mod/sumdb/note"
 
+	"oncegate/canonical"
 	"oncegate/check"
 	"oncegate/license"
 	"oncegate/tlog"
@@ -68,8 +69,8 @@ func checkAnswer(done *check.Steps, t Trust, r Record, answer []byte) {
 		done.CannotCheck(StepAnswer, "the answer is not at hand")
 		return
 	}
-	text, err := canonicalize(answer)
-	if err == nil && encode(digestOf(t.NewSM3, text)) != r.AnswerDigest {
+	text, err := reformat(answer)
+	if err == nil && canonical.Digest(t.NewSM3, text) != r.AnswerDigest {
 		err = errors.New("the record is of another answer")
 	}
 	done.Result(StepAnswer, err)
@@ -79,7 +80,7 @@ func checkToken(done *check.Steps, t Trust, r Record, token string) {
 	switch {
 	case token == "":
 		done.CannotCheck(StepToken, "the call's token is not at hand")
-	case encode(digestOf(t.NewSM3, []byte(token))) != r.TokenDigest:
+	case canonical.Digest(t.NewSM3, []byte(token)) != r.TokenDigest:
 		done.Result(StepToken, errors.New("the record is of another call"))
 	default:
 		done.Result(StepToken, nil)
@@ -180,24 +181,24 @@ var ErrNoReceipt = errors.New("there is no receipt")
 // JSON that the record's answer_digest is of, in canonical form. Every error is ErrForm; that of a document without a receipt is
 // ErrNoReceipt too.
 func SplitAnswer(document []byte) (answer []byte, receipt tlog.Receipt, err error) {
-	if err := checkJSON(document); err != nil {
+	if err := canonical.Check(document, limits); err != nil {
 		return nil, receipt, err
 	}
 	var members map[string]jsontext.Value
 	if err := json.Unmarshal(document, &members); err != nil {
-		return nil, receipt, fmt.Errorf("read answered document: %w", ErrForm)
+		return nil, receipt, fmt.Errorf("read answered document: %w", canonical.ErrForm)
 	}
 	if members["receipt"] == nil {
-		return nil, receipt, fmt.Errorf("read answered document: %w: %w", ErrForm, ErrNoReceipt)
+		return nil, receipt, fmt.Errorf("read answered document: %w: %w", canonical.ErrForm, ErrNoReceipt)
 	}
 	if receipt, err = tlog.ParseReceipt(members["receipt"]); err != nil {
-		return nil, receipt, fmt.Errorf("read answered document: %w: %w", ErrForm, err)
+		return nil, receipt, fmt.Errorf("read answered document: %w: %w", canonical.ErrForm, err)
 	}
 	delete(members, "receipt")
 	if value, ok := members["answer"]; ok && len(members) == 1 {
-		answer, err = Canonical(value)
+		answer, err = canonical.Marshal(value)
 		return answer, receipt, err
 	}
-	answer, err = Canonical(members)
+	answer, err = canonical.Marshal(members)
 	return answer, receipt, err
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/check"
 	"oncegate/license"
 	"oncegate/tlog"
@@ -211,7 +212,7 @@ func TestSplitAnswer(t *testing.T) {
 	} {
 		answer, got, err := audit.SplitAnswer([]byte(test.document))
 		if test.want == "" {
-			if !errors.Is(err, audit.ErrForm) {
+			if !errors.Is(err, canonical.ErrForm) {
 				t.Errorf("%s: %s, %v", name, answer, err)
 			}
 			continue

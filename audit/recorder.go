@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"oncegate/canonical"
 	"oncegate/license"
 	"oncegate/tlog"
 )
@@ -106,13 +107,13 @@ func (c Config) entry(d Draft) (Entry, Record, error) {
 	}
 	digest := ""
 	if bound != nil {
-		digest = c.sums.text(bound)
+		digest = c.digest(bound)
 	}
 	record := d.record(c, now, persons, c.evidenceDigest(sealed), digest)
 	if err := record.checkV3(); err != nil { // no leaf may be written that cannot be read
 		return Entry{}, Record{}, err
 	}
-	leaf, err := Canonical(record)
+	leaf, err := canonical.Marshal(record)
 	if err != nil {
 		return Entry{}, Record{}, err
 	}
@@ -128,18 +129,18 @@ const (
 	sourceRoom    = 64
 	freshnessRoom = 48
 
-	changesRoom = len(`"changes":"",`) + digestText
+	changesRoom = len(`"changes":"",`) + canonical.DigestLen
 	needRoom    = len(`"need":0,`)
 
-	commitmentRoom = len(`"request_commitment":"",`) + digestText // the longer of the members that may be missing
+	commitmentRoom = len(`"request_commitment":"",`) + canonical.DigestLen // the longer of the members that may be missing
 )
 
 // Fits reports whether the record of a draft will be small enough, whatever the sources answer. It is asked when the
 // uses are known (material, matter, case, basis, license type, rules and fields) and before any source is asked; where rules
 // and fields are not decided yet, put in all that could be. Token, body and answer do not count.
 func Fits(d Draft) bool {
-	r := Record{V: Version, Time: TimeFormat, System: d.System, Operation: d.Operation, RequestID: d.RequestID, Policy: d.Policy, OperatorProof: OperatorAsserted}
-	spare := 4*digestText + changesRoom
+	r := Record{V: Version, Time: canonical.TimeLayout, System: d.System, Operation: d.Operation, RequestID: d.RequestID, Policy: d.Policy, OperatorProof: OperatorAsserted}
+	spare := 4*canonical.DigestLen + changesRoom
 	if d.CommittedRequestID != "" {
 		spare += commitmentRoom
 	}
@@ -150,11 +151,11 @@ func Fits(d Draft) bool {
 		if use.Need == 0 {
 			spare += needRoom
 		}
-		spare += 2*digestText + room(use.Decision, decisionRoom) + room(use.Source, sourceRoom) + room(use.Freshness, freshnessRoom)
+		spare += 2*canonical.DigestLen + room(use.Decision, decisionRoom) + room(use.Source, sourceRoom) + room(use.Freshness, freshnessRoom)
 		use.Holder, use.Operator = "", ""
 		r.Uses = append(r.Uses, use.Use)
 	}
-	leaf, err := Canonical(r)
+	leaf, err := canonical.Marshal(r)
 	return err == nil && len(leaf)+spare <= MaxRecord
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/license"
 	"oncegate/tlog"
 )
@@ -163,8 +164,8 @@ func TestRefusals(t *testing.T) {
 		"replayed":    {claimed, audit.ErrReplayed},
 		"too large":   {large, audit.ErrTooLarge},
 		"unknown":     {unknown, nil},
-		"not UTF-8":   {badText, audit.ErrForm},
-		"no JSON":     {badInputs, audit.ErrForm},
+		"not UTF-8":   {badText, canonical.ErrForm},
+		"no JSON":     {badInputs, canonical.ErrForm},
 		"no material": {audit.Draft{Operation: "x", Claim: claimed.Claim}, audit.ErrReplayed},
 	} {
 		_, err := b.recorder.Record(t.Context(), test.draft)

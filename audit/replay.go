@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"oncegate/canonical"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -28,7 +30,7 @@ func (a *Auditor) Replay(ctx context.Context, index uint64) (Replay, error) {
 	if replay.Policy, err = a.config.Storage.PolicySet(ctx, replay.Record.Policy); err != nil {
 		return Replay{}, fmt.Errorf("replay record %d: read policy set: %w", index, err)
 	}
-	digest, err := PolicyDigest(a.config.NewSM3, replay.Policy)
+	digest, err := canonical.FilesDigest(a.config.NewSM3, replay.Policy)
 	if err != nil || digest != replay.Record.Policy {
 		return Replay{}, fmt.Errorf("replay record %d: the stored policy set: %w", index, ErrAltered)
 	}

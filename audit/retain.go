@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"oncegate/canonical"
 	"oncegate/check"
 	"oncegate/tlog"
 )
@@ -28,7 +29,7 @@ const (
 // moment. The erased parts' digests stay, and the log still verifies.
 type Order struct {
 	Index  *uint64 `json:"index,omitempty"`  // of the record; or
-	Before string  `json:"before,omitempty"` // records with an earlier time, in TimeFormat
+	Before string  `json:"before,omitempty"` // records with an earlier time, in canonical.TimeLayout
 }
 
 // covers reports whether the order is about a record.
@@ -66,7 +67,7 @@ func (a *Auditor) Retain(ctx context.Context, before time.Time, progress func(do
 		}
 		return 0, err
 	}
-	order := &Order{Before: before.UTC().Format(TimeFormat)}
+	order := &Order{Before: before.UTC().Format(canonical.TimeLayout)}
 	if _, err := a.own(ctx, Own{Operation: OperationRetain, Inputs: map[string]any{"before": order.Before}, Erase: order}); err != nil {
 		return 0, fmt.Errorf("erase old evidence: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"oncegate/hashpool"
 	"oncegate/license"
 	"oncegate/tlog"
 )
@@ -237,7 +238,7 @@ func (a *Auditor) queries(ask Ask) (all []Query, err error) {
 	return all, nil
 }
 
-func queryOf(key *sums, ask Ask) (Query, error) {
+func queryOf(key *hashpool.Pool, ask Ask) (Query, error) {
 	holder, err := keyed(key, ask.Holder)
 	if err != nil {
 		return Query{}, fmt.Errorf("digest holder: %w", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"oncegate/canonical"
 	"oncegate/check"
 	"oncegate/license"
 )
@@ -99,7 +100,7 @@ type storedVerifier struct {
 
 	// Orders of erasure newer than the record that is looked at: records come newest first.
 	singles map[place]uint64 // what an order of one record is about
-	before  string           // up to which time evidence was ordered to be erased; TimeFormat sorts as time does
+	before  string           // up to which time evidence was ordered to be erased; canonical.TimeLayout sorts as time does
 	by      uint64           // the record that did
 	unread  string           // why some order cannot be read; "" if all can
 
@@ -306,7 +307,7 @@ func (v *storedVerifier) indexed(p place, s StoredRecord, r Record, e *Evidence)
 		v.fault(&v.index, "records", p, "what search finds the record by cannot be read")
 		return
 	}
-	at, _ := time.Parse(TimeFormat, r.Time) // ParseRecord has looked
+	at, _ := time.Parse(canonical.TimeLayout, r.Time) // ParseRecord has looked
 	if !is.Time.Equal(at) || s.Time != at.UnixMicro() {
 		v.fault(&v.index, "records", p, "search or retention has another time than the record")
 	}
@@ -389,7 +390,7 @@ func (k *keyedDigests) match(digest string, named bool, person license.HolderID)
 		return digest == ""
 	}
 	if person.Code == "" {
-		return !k.open && isDigest(digest)
+		return !k.open && canonical.IsDigest(digest)
 	}
 	for _, key := range k.config.index {
 		if is, err := keyed(key, person); err == nil && is == digest {
@@ -397,7 +398,7 @@ func (k *keyedDigests) match(digest string, named bool, person license.HolderID)
 		}
 	}
 	k.foreign = true
-	return isDigest(digest)
+	return canonical.IsDigest(digest)
 }
 
 // taken holds the call of a record against what is marked as taken.
@@ -408,7 +409,7 @@ func (v *storedVerifier) taken(p place, r Record, e *Evidence) {
 	}
 	delete(v.claims, p)
 	t := tokenAt{place: p}
-	digest, err := decode(r.TokenDigest)
+	digest, err := canonical.ParseBase64(r.TokenDigest)
 	if err != nil {
 		return
 	}

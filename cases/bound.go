@@ -3,11 +3,8 @@ package cases
 import (
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/go-json-experiment/json"
-
-	"oncegate/api"
+	"oncegate/canonical"
 	"oncegate/license"
 )
 
@@ -105,20 +102,20 @@ func (c Register) Bound(commit func(r []byte, v any) (string, error), _ func([]b
 	}
 	return BoundRegister{
 		Change: changeRegister, No: c.Case.No, Matter: c.Case.Matter, Parts: parts, Registrar: c.Case.Registrar, Attestation: c.Case.Attestation, Parties: parties,
-		Accepted: micros(c.Case.Accepted), Registered: micros(c.Case.Registered), Closed: micros(c.Case.Closed), Revision: max(c.Case.Revision, 1),
+		Accepted: canonical.Micros(c.Case.Accepted), Registered: canonical.Micros(c.Case.Registered), Closed: canonical.Micros(c.Case.Closed), Revision: max(c.Case.Revision, 1),
 	}, nil
 }
 
 // Bound returns BoundClose.
 func (c Close) Bound(func([]byte, any) (string, error), func([]byte) string) (any, error) {
-	return BoundClose{Change: changeClose, No: c.No, Closed: max(micros(c.At), 1), Revision: c.Revision + 1}, nil
+	return BoundClose{Change: changeClose, No: c.No, Closed: max(canonical.Micros(c.At), 1), Revision: c.Revision + 1}, nil
 }
 
 // Bound returns BoundReceive.
 func (c Receive) Bound(func([]byte, any) (string, error), func([]byte) string) (any, error) {
 	r := c.Received
 	return BoundReceive{
-		Change: changeReceive, CaseNo: r.Case, Matter: r.Matter, Material: r.Material, How: r.How, Digest: r.Digest, BySystem: r.By, At: micros(r.At),
+		Change: changeReceive, CaseNo: r.Case, Matter: r.Matter, Material: r.Material, How: r.How, Digest: r.Digest, BySystem: r.By, At: canonical.Micros(r.At),
 	}, nil
 }
 
@@ -131,13 +128,13 @@ func (c Give) Bound(commit func(r []byte, v any) (string, error), _ func([]byte)
 	}
 	return BoundGive{
 		Change: changeGive, ID: k.ID, Holder: holder, System: k.System, Types: listed(k.Types), Matters: listed(k.Matters), Evidence: k.Evidence, Digest: k.Digest,
-		Expires: micros(k.Expires), Given: micros(k.Given), Withdrawn: micros(k.Withdrawn),
+		Expires: canonical.Micros(k.Expires), Given: canonical.Micros(k.Given), Withdrawn: canonical.Micros(k.Withdrawn),
 	}, nil
 }
 
 // Bound returns BoundWithdraw.
 func (c Withdraw) Bound(func([]byte, any) (string, error), func([]byte) string) (any, error) {
-	return BoundWithdraw{Change: changeWithdraw, ID: c.ID, Withdrawn: max(micros(c.At), 1)}, nil
+	return BoundWithdraw{Change: changeWithdraw, ID: c.ID, Withdrawn: max(canonical.Micros(c.At), 1)}, nil
 }
 
 // Bound binds nothing: it is a precondition.
@@ -153,34 +150,19 @@ func (StillGiven) Bound(func([]byte, any) (string, error), func([]byte) string) 
 // ParseBound reads the bound form of a change of this room strictly, and returns one of the Bound types. The error is ErrBound and quotes
 // nothing.
 func ParseBound(raw []byte) (any, error) {
-	var named struct {
-		Change string `json:"change"`
+	form, err := boundForms.Unmarshal(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBound, err)
 	}
-	if json.Unmarshal(raw, &named) != nil {
-		return nil, ErrBound
-	}
-	switch named.Change {
-	case changeRegister:
-		return parseBound(raw, func(b BoundRegister) bool { return isDigest(b.Parties) && b.Revision > 0 })
-	case changeClose:
-		return parseBound(raw, func(b BoundClose) bool { return b.Closed > 0 && b.Revision > 0 })
-	case changeReceive:
-		return parseBound(raw, func(BoundReceive) bool { return true })
-	case changeGive:
-		return parseBound(raw, func(b BoundGive) bool { return isDigest(b.Holder) })
-	case changeWithdraw:
-		return parseBound(raw, func(b BoundWithdraw) bool { return b.Withdrawn > 0 })
-	}
-	return nil, fmt.Errorf("%w: unknown change", ErrBound)
+	return form, nil
 }
 
-// parseBound reads one bound form and checks what its Go type does not say.
-func parseBound[B any](raw []byte, valid func(B) bool) (any, error) {
-	var b B
-	if err := api.UnmarshalCanonical(raw, &b); err != nil || !valid(b) {
-		return nil, ErrBound
-	}
-	return b, nil
+var boundForms = canonical.Union{
+	changeRegister: canonical.Variant(func(b BoundRegister) bool { return canonical.IsDigest(b.Parties) && b.Revision > 0 }),
+	changeClose:    canonical.Variant(func(b BoundClose) bool { return b.Closed > 0 && b.Revision > 0 }),
+	changeReceive:  canonical.Variant(func(BoundReceive) bool { return true }),
+	changeGive:     canonical.Variant(func(b BoundGive) bool { return canonical.IsDigest(b.Holder) }),
+	changeWithdraw: canonical.Variant(func(b BoundWithdraw) bool { return b.Withdrawn > 0 }),
 }
 
 // listed is a list that is written as [] where it is empty.
@@ -189,12 +171,4 @@ func listed(list []string) []string {
 		return []string{}
 	}
 	return list
-}
-
-// micros is a time as it is stored: microseconds since 1970 UTC, 0 for one that is not stated.
-func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
 }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"oncegate/api"
+	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/license"
 )
@@ -34,7 +34,7 @@ func boundOf(t testing.TB, change bound) []byte {
 	if err != nil {
 		t.Fatalf("bind %T: %v", change, err)
 	}
-	text, err := api.Canonical(form)
+	text, err := canonical.Marshal(form)
 	if err != nil {
 		t.Fatalf("write the bound form of %T: %v", change, err)
 	}
@@ -198,7 +198,7 @@ func FuzzParseBound(f *testing.F) {
 			}
 			return
 		}
-		if again, err := api.Canonical(form); err != nil || string(again) != string(raw) {
+		if again, err := canonical.Marshal(form); err != nil || string(again) != string(raw) {
 			t.Errorf("read %q, wrote %q, %v", raw, again, err)
 		}
 	})

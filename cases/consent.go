@@ -2,12 +2,12 @@ package cases
 
 import (
 	"cmp"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"oncegate/canonical"
 	"oncegate/license"
 )
 
@@ -39,7 +39,7 @@ func CheckConsent(book *Book, cat *license.Catalogue, c Consent, now time.Time, 
 	f.unless(c.Expires.After(now), "expires", ConsentExpired)
 	f.unless(!c.Expires.After(now.Add(longest)), "expires", ConsentTooLong)
 	f.unless(c.Evidence == EvidenceHolder || c.Evidence == EvidenceIdentity, "evidence", BadEvidence)
-	f.unless(isDigest(c.Digest), "digest", BadDigest)
+	f.unless(canonical.IsDigest(c.Digest), "digest", BadDigest)
 	return f.err()
 }
 
@@ -96,7 +96,7 @@ func CheckReceived(book *Book, c Case, r Received) error {
 	f.unless(!r.At.IsZero(), "at", NoTime)
 	switch r.How {
 	case HowUploaded:
-		f.unless(isDigest(r.Digest), "digest", BadDigest)
+		f.unless(canonical.IsDigest(r.Digest), "digest", BadDigest)
 	case HowPromised, HowWaived:
 		f.unless(r.Digest == "", "digest", BadDigest)
 	default:
@@ -111,10 +111,4 @@ func CheckReceived(book *Book, c Case, r Received) error {
 	f.unless(ok, "material", MaterialNotListed)
 	f.unless(!ok || r.How != HowPromised || material.Fallback.follows(), "how", NoPromise)
 	return f.err()
-}
-
-// isDigest reports whether text is base64url of 32 bytes, unpadded.
-func isDigest(text string) bool {
-	bytes, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return err == nil && len(bytes) == 32 && len(text) == 43
 }

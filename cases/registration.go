@@ -7,10 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"oncegate/canonical"
 	"oncegate/license"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -140,15 +138,11 @@ func (c Case) Statement() ([]byte, error) {
 		return cmp.Or(cmp.Compare(a.Role, b.Role), cmp.Compare(a.Holder.Type, b.Holder.Type), cmp.Compare(a.Holder.Code, b.Holder.Code))
 	})
 	c.Registered, c.Closed, c.Revision = time.Time{}, time.Time{}, 0
-	bytes, err := json.Marshal(c)
+	text, err := canonical.Marshal(c)
 	if err != nil {
 		return nil, fmt.Errorf("write case statement: %w", license.WrongText)
 	}
-	value := jsontext.Value(bytes)
-	if err := value.Canonicalize(); err != nil {
-		return nil, fmt.Errorf("write case statement: %w", license.WrongText)
-	}
-	return value, nil
+	return text, nil
 }
 
 // SameStatement reports whether two registrations state the same: then the second answers as the first did.

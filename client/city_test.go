@@ -18,6 +18,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/certs/certstest"
 	"oncegate/certs/envelope"
 	lognote "oncegate/certs/note"
@@ -219,7 +220,7 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 	if problem != nil {
 		problem.Commitments = opened
 	}
-	draft.Answer, err = api.Canonical(api.WithCommitments(answer, opened))
+	draft.Answer, err = canonical.Marshal(api.WithCommitments(answer, opened))
 	canonical := draft.Answer
 	c.must(err)
 	recorded, err := c.recorder.Record(context.Background(), draft)

@@ -9,6 +9,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/license"
 )
 
@@ -98,7 +99,7 @@ func auditRecord(f audit.Found) api.AuditRecord {
 	if f.Fault != "" {
 		return api.AuditRecord{Index: f.Index, Operation: operationUnreadable, Uses: []api.AuditUse{}}
 	}
-	at, _ := api.ParseTime(f.Record.Time)
+	at, _ := canonical.ParseTime(f.Record.Time)
 	out := api.AuditRecord{
 		Index: f.Index, Time: at, System: f.Record.System, Operation: f.Record.Operation, RequestID: f.Record.RequestID, Policy: f.Record.Policy,
 		OperatorProof: f.Record.OperatorProof,
@@ -161,7 +162,7 @@ func fill(answer *api.ExportAnswer, page audit.Page) (next uint64, err error) {
 	next = page.Next
 	for i, f := range page.Found {
 		record := auditRecord(f)
-		raw, err := api.Canonical(record)
+		raw, err := canonical.Marshal(record)
 		if err != nil {
 			return 0, err
 		}

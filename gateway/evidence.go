@@ -13,6 +13,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/license"
 )
 
@@ -72,7 +73,7 @@ func legible(inputs jsontext.Value) jsontext.Value {
 	if inputs == nil {
 		return jsontext.Value("null")
 	}
-	if _, err := api.Canonicalize(inputs); err != nil {
+	if _, err := canonical.Reformat(inputs); err != nil {
 		text, _ := jsontext.AppendQuote(nil, []byte(inputs))
 		return text
 	}

@@ -12,6 +12,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/license"
 	"oncegate/tlog"
 )
@@ -124,7 +125,7 @@ func (g *Gateway) bound(res *result, d *audit.Draft, known []license.HolderID) (
 	if err != nil {
 		return nil, err
 	}
-	return api.Canonical(api.WithCommitments(res.answer, opened))
+	return canonical.Marshal(api.WithCommitments(res.answer, opened))
 }
 
 // commitments open those of a record-to-be to the operator and to the holders whom the caller knows: because the call names them, or

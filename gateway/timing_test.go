@@ -13,6 +13,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/canonical"
 )
 
 // The statistics want thousands of samples:
@@ -122,7 +123,7 @@ func (w *world) sample(t *testing.T, of refusals, named string) (s sample) {
 		err = unmarshal(document, &problem)
 	}
 	record := must(audit.ParseRecord(receipt.Record))(t)
-	at := must(api.ParseTime(record.Time))(t)
+	at := must(canonical.ParseTime(record.Time))(t)
 	if s.stamps = float64(at.Sub(problem.Time.Time).Milliseconds()); err != nil || problem.Code != of.code || s.stamps != 0 {
 		t.Fatalf("%s: the record is of %s, the answer of %s (%v)", problem.Code, record.Time, problem.Time, err)
 	}

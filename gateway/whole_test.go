@@ -55,11 +55,7 @@ func (w *world) recordWhole(ctx context.Context, index uint64, sets map[string]*
 	}
 	set := sets[replay.Record.Policy]
 	if set == nil {
-		var files []policy.File
-		for _, f := range replay.Policy {
-			files = append(files, policy.File{Path: f.Path, Data: f.Data})
-		}
-		set = w.policy(files...)
+		set = w.policy(replay.Policy...)
 		sets[replay.Record.Policy] = set
 	}
 	decided := map[string]bool{}

@@ -208,23 +208,17 @@ func (w *world) snapshot(ring *envelope.Keyring) *Snapshot {
 
 func (w *world) policy(files ...policy.File) *policy.Set {
 	w.t.Helper()
-	set, faults := policy.New(policy.Data{Files: files, SM3: sm3})
+	set, faults := policy.New(policy.Data{Files: files, NewSM3: sm.New})
 	for _, f := range faults {
 		w.t.Error(f.Path, f.Reason)
 	}
 	return set
 }
 
-func sm3(b []byte) []byte { d := sm.Digest(b); return d[:] }
-
 // activate keeps a policy set by its digest, as node does before it is in force.
 func (w *world) activate(set *policy.Set) {
 	w.t.Helper()
-	var files []audit.File
-	for _, f := range set.Files() {
-		files = append(files, audit.File{Path: f.Path, Data: f.Data})
-	}
-	must(w.recorder.Activate(context.Background(), files))(w.t)
+	must(w.recorder.Activate(context.Background(), set.Files()))(w.t)
 }
 
 // reload swaps a changed copy of the snapshot in.

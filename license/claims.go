@@ -6,8 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"oncegate/canonical"
 )
 
 // A Claim is one thing a license says that can be disclosed on its own: what a selective disclosure carries and what a
@@ -142,19 +141,12 @@ func Content(typeID string, claims []Claim) ([]byte, error) {
 	if len(said) != len(claims) {
 		return nil, fmt.Errorf("write license content: a claim stands twice")
 	}
-	content, err := json.Marshal(struct { // in the order of the names
+	content, err := canonical.Marshal(struct { // in the order of the names
 		Claims map[string]string `json:"claims"`
 		Type   string            `json:"type"`
-	}{said, typeID}, json.Deterministic(true))
+	}{said, typeID})
 	if err != nil {
 		return nil, fmt.Errorf("write license content: %w", WrongText)
 	}
-	if !slices.ContainsFunc(content, func(b byte) bool { return b >= 0xF0 }) {
-		return content, nil // no character above U+FFFF: sorted by bytes is sorted by UTF-16 code units
-	}
-	value := jsontext.Value(content)
-	if err := value.Canonicalize(); err != nil {
-		return nil, fmt.Errorf("write license content: %w", WrongText)
-	}
-	return value, nil
+	return content, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/certs/sm"
 )
 
@@ -32,11 +33,7 @@ func (n *Node) activate(ctx context.Context, r *running) error {
 		return err
 	}
 	if last.Policy != s.Policy.Digest() {
-		files := make([]audit.File, 0, len(s.Policy.Files()))
-		for _, f := range s.Policy.Files() {
-			files = append(files, audit.File{Path: f.Path, Data: f.Data})
-		}
-		if _, err := n.recorder.Activate(ctx, files); err != nil {
+		if _, err := n.recorder.Activate(ctx, s.Policy.Files()); err != nil {
 			return fmt.Errorf("record the policy: %w", err)
 		}
 		n.Logger.Info("policy set activated", "policy", s.Policy.Digest())
@@ -141,7 +138,7 @@ func (s *Setup) describeKeys() (list []keyDescription) {
 }
 
 func digestOf(v any) (string, error) {
-	text, err := audit.Canonical(v)
+	text, err := canonical.Marshal(v)
 	if err != nil {
 		return "", err
 	}

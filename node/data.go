@@ -95,7 +95,7 @@ func (l *loader) checkMatters(doc *document) {
 func (l *loader) policy() {
 	files := append(l.policyFiles("grants", l.setup.Data.Grants), l.policyFiles("guards", l.setup.Data.Guards)...)
 	l.unless(len(files) > 0, "$.data.grants", "there is no policy file, so everything would be refused")
-	set, faults := policy.New(policy.Data{Files: files, SM3: digest, Known: l.known(), Now: l.now})
+	set, faults := policy.New(policy.Data{Files: files, NewSM3: sm.New, Known: l.known(), Now: l.now})
 	l.faults = append(l.faults, l.placed(faults, false)...)
 	if set == nil || len(faults) > 0 {
 		return
@@ -112,11 +112,6 @@ func (l *loader) policy() {
 			}
 		}
 	}
-}
-
-func digest(data []byte) []byte {
-	sum := sm.Digest(data)
-	return sum[:]
 }
 
 // policyFiles reads the files of one list. Tables that a pattern of grants finds beside them are left out.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
@@ -88,7 +88,7 @@ type loader struct {
 	now    time.Time
 	doc    *document // the main file with its includes
 	faults Faults    // of other files
-	read   []audit.File
+	read   []canonical.File
 	chains *pki.Verifier // nil where no anchor could be read
 }
 
@@ -109,7 +109,7 @@ func (l *loader) note(name string, data []byte) {
 		return
 	}
 	l.setup.Files = append(l.setup.Files, name)
-	l.read = append(l.read, audit.File{Path: l.relative(name), Data: data})
+	l.read = append(l.read, canonical.File{Path: l.relative(name), Data: data})
 }
 
 // relative is a file's path as it stands in digests: below the main file's folder, with slashes.
@@ -121,7 +121,7 @@ func (l *loader) relative(name string) string {
 }
 
 func (l *loader) digest() string {
-	digest, err := audit.PolicyDigest(sm.New, l.read)
+	digest, err := canonical.FilesDigest(sm.New, l.read)
 	if err != nil { // a path that is not UTF-8
 		l.doc.add("$", "the configuration cannot be named by a digest: a file name is not UTF-8")
 	}

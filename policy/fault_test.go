@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"strings"
 	"testing"
 
@@ -118,7 +119,7 @@ func TestFaults(t *testing.T) {
 		{"forbid with obligation", "g.cedar", rule("@id(\"x\") @obligation(\"w\")", "forbid(principal, action, resource);"), "g.cedar:1:1", "adds no @obligation"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			set, faults := New(Data{Files: []File{{c.file, []byte(c.text)}}, SM3: sum, Known: cityKnown()})
+			set, faults := New(Data{Files: []File{{Path: c.file, Data: []byte(c.text)}}, NewSM3: sha256.New, Known: cityKnown()})
 			if set != nil || len(faults) == 0 {
 				t.Fatal("no fault was found")
 			}
@@ -133,17 +134,17 @@ func TestFaults(t *testing.T) {
 }
 
 func TestGoodGrantHasNoFault(t *testing.T) {
-	load(t, Data{Files: []File{{"a.yaml", []byte(goodGrant)}}, Known: cityKnown()})
+	load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(goodGrant)}}, Known: cityKnown()})
 }
 
 func TestAllFaultsAtOnce(t *testing.T) {
 	broken := strings.Replace(goodGrant, "kiosk", "moon", 1)
 	broken = strings.Replace(broken, "basis_kind: law", "basis_kind: hearsay", 1)
-	_, faults := New(Data{SM3: sum, Known: cityKnown(), Files: []File{
-		{"b.yaml", []byte(broken)},
-		{"a.yaml", []byte(goodGrant + "- {id: g, colour: red}\n- 5\n")},
-		{"g.cedar", []byte("@id(\"g\")\nforbid(principal, action, resource) when { context.mater == \"\" };")},
-		{"a.yaml", nil},
+	_, faults := New(Data{NewSM3: sha256.New, Known: cityKnown(), Files: []File{
+		{Path: "b.yaml", Data: []byte(broken)},
+		{Path: "a.yaml", Data: []byte(goodGrant + "- {id: g, colour: red}\n- 5\n")},
+		{Path: "g.cedar", Data: []byte("@id(\"g\")\nforbid(principal, action, resource) when { context.mater == \"\" };")},
+		{Path: "a.yaml", Data: nil},
 	}})
 	for _, phrase := range []string{`"moon"`, "hearsay", "colour", "a mapping is expected", "`mater`", "@reason_zh", "given twice"} {
 		if countReasons(faults, phrase) != 1 {
@@ -157,9 +158,9 @@ func TestAllFaultsAtOnce(t *testing.T) {
 
 func TestFaultsStayShort(t *testing.T) {
 	long := strings.Repeat("长", 100000)
-	_, faults := New(Data{SM3: sum, Known: cityKnown(), Files: []File{
-		{"a.yaml", []byte(strings.Replace(goodGrant, "kiosk", long, 1) + "  " + long + ": 1\n")},
-		{"g.cedar", []byte(`@id("x") forbid(principal, action, resource) when { context.` + strings.Repeat("a", 100000) + ` == "" };`)},
+	_, faults := New(Data{NewSM3: sha256.New, Known: cityKnown(), Files: []File{
+		{Path: "a.yaml", Data: []byte(strings.Replace(goodGrant, "kiosk", long, 1) + "  " + long + ": 1\n")},
+		{Path: "g.cedar", Data: []byte(`@id("x") forbid(principal, action, resource) when { context.` + strings.Repeat("a", 100000) + ` == "" };`)},
 	}})
 	for _, f := range faults {
 		if len(f.Reason) > 1000 {
@@ -176,7 +177,7 @@ func TestBracketsInTexts(t *testing.T) {
 			t.Errorf("%.20s: %s", text, reason)
 		}
 	}
-	if _, faults := New(Data{Files: []File{{"a.yaml", []byte("# " + half + "\n")}}, SM3: sum, Known: cityKnown()}); len(faults) > 0 {
+	if _, faults := New(Data{Files: []File{{Path: "a.yaml", Data: []byte("# " + half + "\n")}}, NewSM3: sha256.New, Known: cityKnown()}); len(faults) > 0 {
 		t.Error(faults)
 	}
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +15,7 @@ func FuzzRules(f *testing.F) {
 	for _, s := range []string{goodGrant, "grants: &a [*a]", "a: &a [1]\nb: *a", "<<: {grants: []}", "? [a]\n: b", "grants:\n- !!binary x", "%YAML 1.2\n---\ngrants: []", "grants: [{id: g, systems: [[]]}]", "\"grants\": []", "{}"} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, data []byte) { check(t, File{"a.yaml", data}) })
+	f.Fuzz(func(t *testing.T, data []byte) { check(t, File{Path: "a.yaml", Data: data}) })
 }
 
 func FuzzGuards(f *testing.F) {
@@ -23,14 +24,14 @@ func FuzzGuards(f *testing.F) {
 		f.Add([]byte("@id(\"x\") @reason_zh(\"z\") @reason_en(\"e\") forbid(principal, action, resource) when { " + c + " };"))
 	}
 	f.Add([]byte("permit(principal in System::\"\\0\", action, resource is LicenseType in LicenseType::\"x\") unless { -(-1) == ip(\"x\") };"))
-	f.Fuzz(func(t *testing.T, data []byte) { check(t, File{"g.cedar", data}) })
+	f.Fuzz(func(t *testing.T, data []byte) { check(t, File{Path: "g.cedar", Data: data}) })
 }
 
 func FuzzTable(f *testing.F) {
 	seeds(f, "testdata/city/*"+TableSuffix)
-	set, _ := New(Data{Files: []File{{"a.yaml", []byte(goodGrant)}}, SM3: sum})
+	set, _ := New(Data{Files: []File{{Path: "a.yaml", Data: []byte(goodGrant)}}, NewSM3: sha256.New})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		results, _ := RunTable(set, File{"t", data})
+		results, _ := RunTable(set, File{Path: "t", Data: data})
 		for _, r := range results {
 			set.Explain(r.Question, "zh")
 		}
@@ -52,7 +53,7 @@ func seeds(f *testing.F, glob string) {
 }
 
 func check(t *testing.T, file File) {
-	set, faults := New(Data{Files: []File{file}, SM3: sum, Known: cityKnown(), Now: time.Unix(0, 0)})
+	set, faults := New(Data{Files: []File{file}, NewSM3: sha256.New, Known: cityKnown(), Now: time.Unix(0, 0)})
 	if (set == nil) != (len(faults) > 0) {
 		t.Fatalf("set %v, faults %v", set, faults)
 	}

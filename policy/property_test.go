@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"crypto/sha256"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -56,7 +57,7 @@ func TestIndexEqualsNaiveScan(t *testing.T) {
 }
 
 func loadRandom(t *rapid.T, d Document, guards []string) *Set {
-	set, faults := New(Data{Files: worldFiles(d, guards), SM3: sum})
+	set, faults := New(Data{Files: worldFiles(d, guards), NewSM3: sha256.New})
 	if len(faults) > 0 {
 		t.Fatalf("the random set is faulty: %v", faults)
 	}

@@ -142,7 +142,7 @@ func worldFiles(d Document, guards []string) []File {
 	if err != nil {
 		panic(err)
 	}
-	return []File{{"rules.yaml", text}, {"guards.cedar", []byte(strings.Join(guards, "\n"))}}
+	return []File{{Path: "rules.yaml", Data: text}, {Path: "guards.cedar", Data: []byte(strings.Join(guards, "\n"))}}
 }
 
 // asker draws questions: most aim at a rule of the document and miss it in a thing or two, some are drawn blindly.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"hash"
 	"path"
 	"slices"
 	"strings"
@@ -8,24 +9,23 @@ import (
 
 	"github.com/cedar-policy/cedar-go"
 
+	"oncegate/canonical"
 	"oncegate/license"
 )
 
 // A File is one file of a policy set: ".yaml" or ".yml" holds a Document, ".cedar" holds guards.
-type File struct {
-	Path string // relative, with slashes; part of the set's digest and of the faults' places
-	Data []byte
-}
+// Paths are part of the set's digest and of the faults' places.
+type File = canonical.File
 
 // TableSuffix ends the names of tables of expected decisions. They stand beside the policy and are no part of it.
 const TableSuffix = "_test.yaml"
 
 // Data is what a Set is made of.
 type Data struct {
-	Files []File              // in any order
-	SM3   func([]byte) []byte // the digest of design §5.6; needed
-	Known *Known              // names defined outside; nil: not checked, as when a stored set is loaded again for replay
-	Now   time.Time           // for warnings about grants that have expired; zero: no such warnings
+	Files  []File           // in any order
+	NewSM3 func() hash.Hash // the digest of design §5.6; needed
+	Known  *Known           // names defined outside; nil: not checked, as when a stored set is loaded again for replay
+	Now    time.Time        // for warnings about grants that have expired; zero: no such warnings
 }
 
 // A Set is a loaded policy: immutable, safe for concurrent use, and complete in itself, so that the same files give the
@@ -70,7 +70,7 @@ func New(data Data) (*Set, []license.Fault) {
 	s := &Set{shares: map[string]Share{}, systems: map[string]System{}, bases: map[string]Basis{}}
 	s.files = slices.Clone(data.Files)
 	slices.SortFunc(s.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	if data.SM3 == nil {
+	if data.NewSM3 == nil {
 		c.add("policy", "the set has no digest function")
 	}
 	r := &guardReader{checker: c, reads: reading{names: map[string]bool{}}}
@@ -92,7 +92,10 @@ func New(data Data) (*Set, []license.Fault) {
 		return nil, c.faults
 	}
 	s.index(r)
-	s.digest = digest(s.files, data.SM3)
+	if s.digest, err = canonical.FilesDigest(data.NewSM3, s.files); err != nil {
+		c.add("policy", "%v", err)
+		return nil, c.faults
+	}
 	s.warnings = s.warn(data)
 	return s, nil
 }
@@ -144,4 +147,23 @@ func (s *Set) compile(c *checker, r *rules) {
 			s.suspensions = append(s.suspensions, p)
 		}
 	}
+}
+
+// Digest names the set: every record carries it as "policy".
+func (s *Set) Digest() string { return s.digest }
+
+// Files returns the files the set was loaded from, sorted by path: what is kept by its digest so that decisions can be
+// replayed. The caller must not change their bytes.
+func (s *Set) Files() []File { return slices.Clone(s.files) }
+
+// Warnings are what is odd in a set without being wrong, such as a grant that can never fire; places as in New.
+func (s *Set) Warnings() []license.Fault { return slices.Clone(s.warnings) }
+
+// Grants returns the sharing agreements of the set, in the order of the files, with defaults filled in.
+func (s *Set) Grants() []Grant {
+	list := make([]Grant, len(s.grants))
+	for i, g := range s.grants {
+		list[i] = g.Grant
+	}
+	return list
 }

@@ -14,7 +14,7 @@ import (
 )
 
 func TestDigestFollowsTheDesign(t *testing.T) {
-	files := []File{{"b.yaml", []byte(goodGrant)}, {"条例.yaml", nil}, {"a.cedar", nil}}
+	files := []File{{Path: "b.yaml", Data: []byte(goodGrant)}, {Path: "条例.yaml", Data: nil}, {Path: "a.cedar", Data: nil}}
 	set := load(t, Data{Files: files})
 	sha := func(b []byte) string { d := sha256.Sum256(b); return base64.RawURLEncoding.EncodeToString(d[:]) }
 	// Written out by hand: paths in byte order, no white space, Chinese characters not escaped.
@@ -104,7 +104,7 @@ func regexpSplit(s, pattern string) (before, after string, ok bool) {
 func TestSchemaKnowsEveryAttribute(t *testing.T) {
 	for _, a := range attributes {
 		guard := "@id(\"x\") @reason_zh(\"z\") @reason_en(\"e\") forbid(principal, action, resource) when { context." + a.name + " == context." + a.name + " };"
-		set := load(t, Data{Files: []File{{"g.cedar", []byte(guard)}}})
+		set := load(t, Data{Files: []File{{Path: "g.cedar", Data: []byte(guard)}}})
 		d := set.Decide(Question{Operation: "audit.search"})
 		if !slices.Contains(d.Rules, "x") {
 			t.Errorf("the guard that reads %s did not fire", a.name)
@@ -119,7 +119,7 @@ func TestSchemaKnowsEveryAttribute(t *testing.T) {
 func TestErringGuardFires(t *testing.T) {
 	guard := "@id(\"x\") @reason_zh(\"z\") @reason_en(\"e\") forbid(principal, action, resource) when { context.age * 9223372036854775807 > 0 };"
 	p := "permissions: [{id: p, systems: [s], operations: [audit.search]}]"
-	set := load(t, Data{Files: []File{{"g.cedar", []byte(guard)}, {"p.yaml", []byte(p)}}})
+	set := load(t, Data{Files: []File{{Path: "g.cedar", Data: []byte(guard)}, {Path: "p.yaml", Data: []byte(p)}}})
 	q := Question{Operation: "audit.search", System: "s"}
 	if !set.Decide(q).Allow {
 		t.Error("refused although the guard does not hold")
@@ -159,7 +159,7 @@ suspensions: [{id: x, systems: [s], reason_zh: z, reason_en: e, until: 2026-11-2
 		`resource.provider == "p"`, `resource.suspended == false`, `principal == System::"s" && resource == LicenseType::"t"`,
 	} {
 		guard := `@id("c") @reason_zh("z") @reason_en("e") forbid(principal, action == Action::"licenses.query", resource) unless { ` + condition + ` };`
-		set := load(t, Data{Files: []File{{"g.cedar", []byte(guard)}, {"r.yaml", []byte(rules)}}})
+		set := load(t, Data{Files: []File{{Path: "g.cedar", Data: []byte(guard)}, {Path: "r.yaml", Data: []byte(rules)}}})
 		if d := set.Decide(q); slices.Contains(d.Rules, "c") {
 			t.Errorf("%s does not hold", condition)
 		}

@@ -67,7 +67,7 @@ func (p province) files() []File {
 		fmt.Fprintf(&b, "   fields: [%s], basis: law, basis_kind: law, scenario: scenario, attestation: %s, max_age: %s, valid_until: %s}\n",
 			strings.Join(g.Fields, ", "), g.Attestation, g.MaxAge, g.ValidUntil)
 	}
-	return []File{{"grants.yaml", []byte(b.String())}, {"guards.cedar", []byte(strings.Join(p.guards, ""))}}
+	return []File{{Path: "grants.yaml", Data: []byte(b.String())}, {Path: "guards.cedar", Data: []byte(strings.Join(p.guards, ""))}}
 }
 
 func (p province) load(t testing.TB) *Set {

@@ -6,7 +6,7 @@ import (
 )
 
 func TestTableFindsDifferences(t *testing.T) {
-	set := load(t, Data{Files: []File{{"a.yaml", []byte(goodGrant)}}})
+	set := load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(goodGrant)}}})
 	row := `tests:
 - name: n
   question: {operation: licenses.query, system: kiosk, license_type: business-license, matter: food-permit, role: applicant, attestation: self, basis: case, now: "2026-11-23"}
@@ -21,7 +21,7 @@ func TestTableFindsDifferences(t *testing.T) {
 		{"true\n  obligations: [watermark]\n", "obligations: got [], want [watermark]"},
 		{"true\n  max_age: 1h\n", "max_age: got 0s, want 1h0m0s"},
 	} {
-		results, faults := RunTable(set, File{"a_test.yaml", []byte(row + c.expected)})
+		results, faults := RunTable(set, File{Path: "a_test.yaml", Data: []byte(row + c.expected)})
 		if len(faults) > 0 || len(results) != 1 {
 			t.Fatalf("%q: %v %v", c.expected, results, faults)
 		}
@@ -47,7 +47,7 @@ func TestTableFaults(t *testing.T) {
 		{"tests: [{name: n, allow: true, question: {now: 2026-01-01, sistem: x}}]", "t:1:60", "unknown field"},
 		{"tests: [{name: n, allow: true, max_age: x, question: {now: 2026-01-01}}]", "t:1:41", "no age"},
 	} {
-		results, faults := RunTable(set, File{"t", []byte(c.text)})
+		results, faults := RunTable(set, File{Path: "t", Data: []byte(c.text)})
 		if len(results) > 0 || len(faults) != 1 || faults[0].Path != c.at || !strings.Contains(faults[0].Reason, c.phrase) {
 			t.Errorf("%s: %v %v", c.text, results, faults)
 		}

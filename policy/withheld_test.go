@@ -32,10 +32,10 @@ forbid (principal, action, resource);`
 		allow    bool
 		rules    []string
 	}{
-		"permission alone":           {[]File{{"p.yaml", []byte(permission)}, {"g.cedar", []byte(guard)}}, asked, true, []string{"no-name", "p"}},
-		"permission and grant":       {[]File{{"p.yaml", []byte(permission)}, {"a.yaml", []byte(grant)}, {"g.cedar", []byte(guard)}}, asked, true, []string{"g", "no-name", "p"}},
-		"grant alone":                {[]File{{"a.yaml", []byte(grant)}, {"g.cedar", []byte(guard)}}, asked, false, []string{"no-name"}},
-		"the field itself asked for": {[]File{{"p.yaml", []byte(permission)}, {"a.yaml", []byte(grant)}, {"g.cedar", []byte(guard)}}, named, false, []string{"no-name"}},
+		"permission alone":           {[]File{{Path: "p.yaml", Data: []byte(permission)}, {Path: "g.cedar", Data: []byte(guard)}}, asked, true, []string{"no-name", "p"}},
+		"permission and grant":       {[]File{{Path: "p.yaml", Data: []byte(permission)}, {Path: "a.yaml", Data: []byte(grant)}, {Path: "g.cedar", Data: []byte(guard)}}, asked, true, []string{"g", "no-name", "p"}},
+		"grant alone":                {[]File{{Path: "a.yaml", Data: []byte(grant)}, {Path: "g.cedar", Data: []byte(guard)}}, asked, false, []string{"no-name"}},
+		"the field itself asked for": {[]File{{Path: "p.yaml", Data: []byte(permission)}, {Path: "a.yaml", Data: []byte(grant)}, {Path: "g.cedar", Data: []byte(guard)}}, named, false, []string{"no-name"}},
 	} {
 		got := load(t, Data{Files: c.files}).Decide(c.question)
 		if got.Allow != c.allow || len(got.Fields) > 0 {

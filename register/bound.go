@@ -1,14 +1,10 @@
 package register
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"time"
 
-	"github.com/go-json-experiment/json"
-
-	"oncegate/api"
+	"oncegate/canonical"
 	"oncegate/license"
 )
 
@@ -78,26 +74,26 @@ const (
 func (c Issue) Bound(_ func([]byte, any) (string, error), digest func([]byte) string) (any, error) {
 	v := c.Version
 	return BoundIssue{
-		Change: changeIssue, Subject: encode(v.Subject), Number: v.Number, Type: v.Type, Issuer: v.Issuer, Serial: v.Serial, Identifier: v.Identifier,
-		Content: encode(v.Content), JWT: digest([]byte(v.JWT)), KeyID: v.KeyID, Signed: micros(v.Signed), Status: v.Status, Stated: v.Stated,
-		StatusAt: micros(v.StatusAt), Ordered: v.Ordered, OrderedAt: micros(v.OrderedAt), List: v.List, Slot: v.Slot, Supersedes: c.Supersedes,
+		Change: changeIssue, Subject: canonical.Base64(v.Subject[:]), Number: v.Number, Type: v.Type, Issuer: v.Issuer, Serial: v.Serial, Identifier: v.Identifier,
+		Content: canonical.Base64(v.Content[:]), JWT: digest([]byte(v.JWT)), KeyID: v.KeyID, Signed: canonical.Micros(v.Signed), Status: v.Status, Stated: v.Stated,
+		StatusAt: canonical.Micros(v.StatusAt), Ordered: v.Ordered, OrderedAt: canonical.Micros(v.OrderedAt), List: v.List, Slot: v.Slot, Supersedes: c.Supersedes,
 	}, nil
 }
 
 // Bound returns BoundSetStatus.
 func (c SetStatus) Bound(func([]byte, any) (string, error), func([]byte) string) (any, error) {
-	return BoundSetStatus{changeSetStatus, c.Identifier, c.To, micros(c.At)}, nil
+	return BoundSetStatus{changeSetStatus, c.Identifier, c.To, canonical.Micros(c.At)}, nil
 }
 
 // Bound returns BoundOrder.
 func (c Order) Bound(func([]byte, any) (string, error), func([]byte) string) (any, error) {
-	return BoundOrder{changeOrder, c.Identifier, c.To, micros(c.At)}, nil
+	return BoundOrder{changeOrder, c.Identifier, c.To, canonical.Micros(c.At)}, nil
 }
 
 // Bound returns BoundKeepOriginal.
 func (c KeepOriginal) Bound(func([]byte, any) (string, error), func([]byte) string) (any, error) {
 	o := c.Original
-	return BoundKeepOriginal{changeKeepOriginal, encode(o.Digest), micros(o.Expires), o.Identifier, micros(o.Made)}, nil
+	return BoundKeepOriginal{changeKeepOriginal, canonical.Base64(o.Digest[:]), canonical.Micros(o.Expires), o.Identifier, canonical.Micros(o.Made)}, nil
 }
 
 // Bound binds nothing: the harm of an old copy is bounded by the age that a grant allows.
@@ -108,48 +104,18 @@ func (Keep) Bound(func([]byte, any) (string, error), func([]byte) string) (any, 
 // ParseBound reads the bound form of a change of this room strictly, and returns one of the Bound types. The error is ErrBound and quotes
 // nothing.
 func ParseBound(raw []byte) (any, error) {
-	var named struct {
-		Change string `json:"change"`
+	form, err := boundForms.Unmarshal(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBound, err)
 	}
-	if json.Unmarshal(raw, &named) != nil {
-		return nil, ErrBound
-	}
-	switch named.Change {
-	case changeIssue:
-		return parseBound(raw, func(b BoundIssue) bool {
-			return isDigest(b.Subject) && isDigest(b.Content) && isDigest(b.JWT) && b.Number > 0 && b.Slot >= 0
-		})
-	case changeSetStatus:
-		return parseBound(raw, func(BoundSetStatus) bool { return true })
-	case changeOrder:
-		return parseBound(raw, func(BoundOrder) bool { return true })
-	case changeKeepOriginal:
-		return parseBound(raw, func(b BoundKeepOriginal) bool { return isDigest(b.Digest) })
-	}
-	return nil, fmt.Errorf("%w: unknown change", ErrBound)
+	return form, nil
 }
 
-// parseBound reads one bound form and checks what its Go type does not say.
-func parseBound[B any](raw []byte, valid func(B) bool) (any, error) {
-	var b B
-	if err := api.UnmarshalCanonical(raw, &b); err != nil || !valid(b) {
-		return nil, ErrBound
-	}
-	return b, nil
-}
-
-func encode(b [32]byte) string { return base64.RawURLEncoding.EncodeToString(b[:]) }
-
-// isDigest reports whether text is base64url of 32 bytes, unpadded.
-func isDigest(text string) bool {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	return err == nil && len(b) == 32 && len(text) == 43
-}
-
-// micros is a time as it is stored: microseconds since 1970 UTC, 0 for one that is not stated.
-func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
+var boundForms = canonical.Union{
+	changeIssue: canonical.Variant(func(b BoundIssue) bool {
+		return canonical.IsDigest(b.Subject) && canonical.IsDigest(b.Content) && canonical.IsDigest(b.JWT) && b.Number > 0 && b.Slot >= 0
+	}),
+	changeSetStatus:    canonical.Variant(func(BoundSetStatus) bool { return true }),
+	changeOrder:        canonical.Variant(func(BoundOrder) bool { return true }),
+	changeKeepOriginal: canonical.Variant(func(b BoundKeepOriginal) bool { return canonical.IsDigest(b.Digest) }),
 }

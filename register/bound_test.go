@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"oncegate/api"
+	"oncegate/canonical"
 	"oncegate/license"
 	"oncegate/register"
 )
@@ -29,7 +29,7 @@ func boundOf(t testing.TB, change bound) []byte {
 	if err != nil {
 		t.Fatalf("bind %T: %v", change, err)
 	}
-	text, err := api.Canonical(form)
+	text, err := canonical.Marshal(form)
 	if err != nil {
 		t.Fatalf("write the bound form of %T: %v", change, err)
 	}
@@ -158,7 +158,7 @@ func FuzzParseBound(f *testing.F) {
 			}
 			return
 		}
-		if again, err := api.Canonical(form); err != nil || string(again) != string(raw) {
+		if again, err := canonical.Marshal(form); err != nil || string(again) != string(raw) {
 			t.Errorf("read %q, wrote %q, %v", raw, again, err)
 		}
 	})

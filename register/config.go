@@ -2,18 +2,18 @@ package register
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"oncegate/canonical"
+	"oncegate/hashpool"
 	"oncegate/license"
 )
 
@@ -122,61 +122,21 @@ func (c Config) withDefaults() (Config, error) {
 }
 
 // keys are derived from Config.Key, one for each purpose, so that no output of one can pass for another's.
-type keys struct{ subject, content, salt, copy *mac }
+type keys struct{ subject, content, salt, copy *hashpool.Pool }
 
 func (c Config) keys() keys {
-	derive := func(purpose string) *mac {
-		k := newMAC(c.NewSM3, c.Key).sum("oncegate/register/" + purpose + "/v1")
-		return newMAC(c.NewSM3, k[:])
+	derive := func(purpose string) *hashpool.Pool {
+		key := hashpool.NewHMAC(c.NewSM3, c.Key).Sum([]byte("oncegate/register/" + purpose + "/v1"))
+		return hashpool.NewHMAC(c.NewSM3, key[:])
 	}
 	return keys{derive("subject"), derive("content"), derive("salt"), derive("copy")}
 }
 
-// A mac is HMAC-SM3 under one key. It keeps states that have taken the key in already, half the work of a short text, each
-// with room for the text. It is safe for concurrent use.
-type mac struct{ states sync.Pool }
-
-type macState struct {
-	hash hash.Hash
-	text []byte
-}
-
-func newMAC(newSM3 func() hash.Hash, key []byte) *mac {
-	return &mac{sync.Pool{New: func() any { return &macState{hash: hmac.New(newSM3, key)} }}}
-}
-
-// sum is over the texts as one.
-func (m *mac) sum(texts ...string) [32]byte {
-	s := m.states.Get().(*macState)
-	defer m.states.Put(s)
-	s.text = s.text[:0]
-	for _, text := range texts {
-		s.text = append(s.text, text...)
+// sumOf is a keyed digest over the JCS list of texts, which cannot run into each other.
+func sumOf(key *hashpool.Pool, texts ...string) ([32]byte, error) {
+	text, err := canonical.AppendStrings(make([]byte, 0, 128), texts...)
+	if err != nil {
+		return [32]byte{}, errors.New("text is not UTF-8")
 	}
-	return s.sum()
-}
-
-// list is sum over the JCS list of the parts, which cannot run into each other.
-func (m *mac) list(parts ...string) (sum [32]byte, err error) {
-	s := m.states.Get().(*macState)
-	defer m.states.Put(s)
-	s.text = append(s.text[:0], '[')
-	for i, part := range parts {
-		if i > 0 {
-			s.text = append(s.text, ',')
-		}
-		if s.text, err = jsontext.AppendQuote(s.text, part); err != nil {
-			return sum, errNotUTF8
-		}
-	}
-	s.text = append(s.text, ']')
-	return s.sum(), nil
-}
-
-func (s *macState) sum() (sum [32]byte) {
-	s.hash.Reset()
-	s.hash.Write(s.text)
-	s.text = s.hash.Sum(s.text[:0])
-	copy(sum[:], s.text)
-	return sum
+	return key.Sum(text), nil
 }

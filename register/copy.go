@@ -41,7 +41,7 @@ func (r *Register) KeepCopy(ctx context.Context, q license.Question, f license.F
 		return nil, errors.New("keep copy: a record cannot be written") // the library's text may quote it
 	}
 	s := Snapshot{Key: key, AsOf: moment(f.AsOf), Expires: moment(f.AsOf).Add(longest)}
-	digest := r.keys.copy.sum(string(text))
+	digest := r.keys.copy.Sum(text)
 	if r.rests(ctx, s, digest) {
 		return nil, nil
 	}
@@ -163,7 +163,7 @@ func (r *Register) copyKey(typ string, holder license.HolderID, number string) (
 	if number != "" {
 		parts = append(parts, number)
 	}
-	return r.keys.copy.list(parts...)
+	return sumOf(r.keys.copy, parts...)
 }
 
 // copyContext binds a blob to its question and its moment: an old one cannot be put in the place of a new one.

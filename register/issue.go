@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"time"
 
+	"oncegate/canonical"
 	"oncegate/license"
 )
 
@@ -106,7 +107,7 @@ func (r *Register) always(v Version, l license.License) ([]byte, error) {
 		}
 		c.Expires = end.Unix()
 	}
-	return canonical(c)
+	return canonical.Marshal(c)
 }
 
 // digests is how many digests every license of a type has, so that their number tells neither which optional fields it has
@@ -135,9 +136,9 @@ func digests(t license.Type, holders int) int {
 // salts are HMAC-SM3(key, identifier‖version‖path), the version in three digits. Identifier and version have fixed
 // lengths, so the parts cannot run into each other.
 func (r *Register) salts(v Version) Salts {
-	prefix := fmt.Sprintf("%s%03d", v.Identifier, v.Number)
+	prefix := fmt.Appendf(nil, "%s%03d", v.Identifier, v.Number)
 	return func(path string) []byte {
-		salt := r.keys.salt.sum(prefix, path)
+		salt := r.keys.salt.Sum(prefix, []byte(path))
 		return salt[:]
 	}
 }

@@ -1,13 +1,9 @@
 package register
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
-	"oncegate/api"
 	"oncegate/license"
 )
 
@@ -36,14 +32,14 @@ func (r *Register) read(l license.License, asOf time.Time) (stated, error) {
 	if err != nil {
 		return stated{}, fmt.Errorf("%w: %w", ErrFaulty, err)
 	}
-	s.content = r.keys.content.sum(string(content))
+	s.content = r.keys.content.Sum(content)
 	s.subject, err = r.subject(l)
 	return s, err
 }
 
 // subject says which license a record is of, over all its versions.
 func (r *Register) subject(l license.License) ([32]byte, error) {
-	subject, err := r.keys.subject.list(l.Type, l.Issuer.Code, l.Number)
+	subject, err := sumOf(r.keys.subject, l.Type, l.Issuer.Code, l.Number)
 	if err != nil {
 		return subject, fmt.Errorf("%w: %w", ErrFaulty, err)
 	}
@@ -52,14 +48,3 @@ func (r *Register) subject(l license.License) ([32]byte, error) {
 
 // moment is a time as it is kept: UTC, milliseconds.
 func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
-
-var errNotUTF8 = errors.New("text is not UTF-8")
-
-// canonical returns RFC 8785 bytes. Its error quotes nothing of the value.
-func canonical(v any) (jsontext.Value, error) {
-	text, err := api.Canonical(v)
-	if err != nil {
-		return nil, errNotUTF8
-	}
-	return text, nil
-}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/store/storetest"
 	"oncegate/tlog"
@@ -155,11 +156,11 @@ func TestAged(t *testing.T) {
 			}{
 				"calls of a batch":      {db.write, takenClaims(4), []any{"a", "b", "c", "d", "e", "f", "g", "h"}, ""},
 				"call by id":            {db.read, "SELECT pos FROM claims WHERE jti = ? AND system = ?", []any{"a", "b"}, ""},
-				"expired calls":         {db.read, oldestClaims, []any{0, micros(old), claimStep}, "claims_expires"},
-				"deleting them":         {db.upkeep, deletedClaims(2), []any{"a", "b", "c", "d", micros(old)}, ""},
+				"expired calls":         {db.read, oldestClaims, []any{0, canonical.Micros(old), claimStep}, "claims_expires"},
+				"deleting them":         {db.upkeep, deletedClaims(2), []any{"a", "b", "c", "d", canonical.Micros(old)}, ""},
 				"old batches":           {db.write, oldBatches, []any{1, 10}, map[string]string{SQLite: "(hour=? AND id=?)"}[e.name]},
-				"old evidence":          {db.read, oldEvidence, []any{0, micros(old), eraseStep}, "records_erasable"},
-				"whether there is any":  {db.read, anyOldEvidence, []any{micros(old)}, "records_erasable"},
+				"old evidence":          {db.read, oldEvidence, []any{0, canonical.Micros(old), eraseStep}, "records_erasable"},
+				"whether there is any":  {db.read, anyOldEvidence, []any{canonical.Micros(old)}, "records_erasable"},
 				"search by a rare word": {db.search.read, operation, operationArgs, "hits_operation"},
 				"search by a frequent":  {db.search.read, often, oftenArgs, ""},
 			} {

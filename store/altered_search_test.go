@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/cases"
 )
 
@@ -103,7 +104,7 @@ func (s *searched) should(q audit.Query, covered uint64) (all []uint64) {
 		if e.Record == nil || q.Before != 0 && uint64(i) >= q.Before || len(all) == q.Limit {
 			continue
 		}
-		rows, err := hitsOf(s.pos(i), micros(e.Index.Time), must(json.Marshal(e.Index)))
+		rows, err := hitsOf(s.pos(i), canonical.Micros(e.Index.Time), must(json.Marshal(e.Index)))
 		if err != nil {
 			s.t.Fatal(err)
 		}

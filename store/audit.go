@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 )
 
 type auditView struct{ db *DB }
@@ -98,7 +99,7 @@ func (v auditView) Horizon(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("purge horizon could not be read: %w", err)
 	}
-	return moment(us), nil
+	return canonical.FromMicros(us), nil
 }
 
 // horizon reads the horizon and proves that it is ours and did not fall.

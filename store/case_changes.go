@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/license"
 )
@@ -74,7 +75,7 @@ func (db *DB) readyCase(c cases.Case, r [32]byte) (change, error) {
 	parties, err := db.seal(hidden[[]cases.Party]{r[:], c.Parties}, partiesAAD(c.No))
 	return &caseRow{
 		no: c.No, matter: c.Matter, parts: string(parts), registrar: c.Registrar, attestation: string(c.Attestation), parties: parties,
-		accepted: micros(c.Accepted), registered: micros(c.Registered), closed: micros(c.Closed), revision: int64(max(c.Revision, 1)), mark: fresh,
+		accepted: canonical.Micros(c.Accepted), registered: canonical.Micros(c.Registered), closed: canonical.Micros(c.Closed), revision: int64(max(c.Revision, 1)), mark: fresh,
 	}, err
 }
 
@@ -107,7 +108,7 @@ func (c closing) judge(s *state) error {
 		return err
 	}
 	revert(s, r)
-	r.closed, r.revision, r.entry, r.mark = max(micros(c.At), 1), r.revision+1, s.entry, r.mark.touch()
+	r.closed, r.revision, r.entry, r.mark = max(canonical.Micros(c.At), 1), r.revision+1, s.entry, r.mark.touch()
 	return nil
 }
 
@@ -152,7 +153,7 @@ func (s *state) loadCases(ctx context.Context, q querier, w *wanted) error {
 	unknown := make(map[string]bool, len(w.cases))
 	for no := range w.cases {
 		if c, ok := s.db.cases.peek(no); ok && !w.rewritten[no] {
-			s.cases[no] = &caseRow{no: no, closed: micros(c.Closed), revision: int64(c.Revision), known: true}
+			s.cases[no] = &caseRow{no: no, closed: canonical.Micros(c.Closed), revision: int64(c.Revision), known: true}
 		} else {
 			unknown[no] = true
 		}
@@ -214,7 +215,7 @@ func (s *state) writeCases(ctx context.Context, q querier, position func(entry i
 
 // columns are what the row's tag is over.
 func (r receivedRow) columns() []any {
-	return []any{r.Case, r.pos, r.n, r.Matter, r.Material, r.How, r.Digest, r.By, micros(r.At)}
+	return []any{r.Case, r.pos, r.n, r.Matter, r.Material, r.How, r.Digest, r.By, canonical.Micros(r.At)}
 }
 
 const selectReceived = "SELECT case_no, pos, n, matter, material, how, digest, by_system, at, mac FROM case_received "
@@ -222,7 +223,7 @@ const selectReceived = "SELECT case_no, pos, n, matter, material, how, digest, b
 func (r *receivedRow) scan(rows *sql.Rows) error {
 	var at int64
 	err := rows.Scan(&r.Case, &r.pos, &r.n, &r.Matter, &r.Material, &r.How, &r.Digest, &r.By, &at, &r.mac)
-	r.At = moment(at)
+	r.At = canonical.FromMicros(at)
 	return err
 }
 
@@ -267,7 +268,7 @@ func (db *DB) readyConsent(c cases.Consent, r [32]byte) (change, error) {
 	sealed, err := db.seal(hidden[license.HolderID]{r[:], c.Holder}, holderAAD(c.ID))
 	return &consentRow{
 		id: c.ID, holder: db.holderDigest(c.Holder), sealedHolder: sealed, system: c.System, types: string(types), matters: string(matters),
-		evidence: c.Evidence, digest: c.Digest, expires: micros(c.Expires), given: micros(c.Given), withdrawn: micros(c.Withdrawn), mark: fresh,
+		evidence: c.Evidence, digest: c.Digest, expires: canonical.Micros(c.Expires), given: canonical.Micros(c.Given), withdrawn: canonical.Micros(c.Withdrawn), mark: fresh,
 	}, err
 }
 
@@ -291,7 +292,7 @@ func (c withdrawal) judge(s *state) error {
 		return cases.ErrChanged
 	}
 	revert(s, r)
-	r.withdrawn, r.entry, r.mark = max(micros(c.At), 1), s.entry, r.mark.touch()
+	r.withdrawn, r.entry, r.mark = max(canonical.Micros(c.At), 1), s.entry, r.mark.touch()
 	return nil
 }
 
@@ -299,7 +300,7 @@ func (c stillGiven) need(w *wanted) { w.consents[c.ID] = true }
 
 func (c stillGiven) judge(s *state) error {
 	r := s.consents[c.ID]
-	if r == nil || r.withdrawn != 0 || !c.At.Before(moment(r.expires)) {
+	if r == nil || r.withdrawn != 0 || !c.At.Before(canonical.FromMicros(r.expires)) {
 		return cases.ErrChanged
 	}
 	return nil

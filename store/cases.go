@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/license"
 )
@@ -66,7 +67,7 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 	}
 	c = cases.Case{
 		No: r.no, Matter: r.matter, Registrar: r.registrar, Attestation: cases.Attestation(r.attestation),
-		Accepted: moment(r.accepted), Registered: moment(r.registered), Closed: moment(r.closed), Revision: int(r.revision),
+		Accepted: canonical.FromMicros(r.accepted), Registered: canonical.FromMicros(r.registered), Closed: canonical.FromMicros(r.closed), Revision: int(r.revision),
 	}
 	if err := json.Unmarshal([]byte(r.parts), &c.Parts); err != nil {
 		return cases.Case{}, fmt.Errorf("parts of the case could not be read: %w", err)
@@ -163,7 +164,7 @@ func (v casesView) consents(ctx context.Context, text string, args ...any) (all 
 func (db *DB) consent(r *consentRow) (cases.Consent, error) {
 	c := cases.Consent{
 		ID: r.id, System: r.system, Evidence: r.evidence, Digest: r.digest,
-		Expires: moment(r.expires), Given: moment(r.given), Withdrawn: moment(r.withdrawn),
+		Expires: canonical.FromMicros(r.expires), Given: canonical.FromMicros(r.given), Withdrawn: canonical.FromMicros(r.withdrawn),
 	}
 	if err := json.Unmarshal([]byte(r.types), &c.Types); err != nil {
 		return c, err

@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 )
 
 type claimKey struct{ system, jti string }
@@ -27,7 +28,7 @@ func (r *claimRow) marked() mark { return r.mark }
 func (c claim) need(w *wanted) { w.claims[claimKey{c.System, c.JTI}] = true }
 
 func (c claim) judge(s *state) error {
-	key, expires := claimKey{c.System, c.JTI}, micros(c.Exp)
+	key, expires := claimKey{c.System, c.JTI}, canonical.Micros(c.Exp)
 	if s.claims[key] != nil || s.horizon != 0 && expires <= s.horizon {
 		return audit.ErrReplayed
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/license"
 	"oncegate/register"
@@ -584,7 +585,7 @@ func questions(t *testing.T, batches [][16]byte) map[string]question {
 			return r.db.Cases().Consents(ctx, holder(n), fmt.Sprint("system-", n%2))
 		})
 		add(fmt.Sprint("policy ", n), "policy_sets", func(ctx context.Context, r *rig) (any, error) {
-			digest, err := audit.PolicyDigest(tlogtest.NewHash, []audit.File{{Path: fmt.Sprint("grants-", n), Data: []byte{byte(n)}}})
+			digest, err := canonical.FilesDigest(tlogtest.NewHash, []audit.File{{Path: fmt.Sprint("grants-", n), Data: []byte{byte(n)}}})
 			if err != nil {
 				return nil, err
 			}

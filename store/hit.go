@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 )
 
 // A hit is one row of the projection: what search may find a record by, for one of its uses.
@@ -69,10 +70,10 @@ type period struct{ from, to int64 }
 func periodOf(from, to time.Time) period {
 	p := period{math.MinInt64, math.MaxInt64}
 	if !from.IsZero() {
-		p.from = micros(from)
+		p.from = canonical.Micros(from)
 	}
 	if !to.IsZero() {
-		p.to = micros(to)
+		p.to = canonical.Micros(to)
 	}
 	return p
 }

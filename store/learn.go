@@ -3,12 +3,12 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/register"
 )
@@ -111,7 +111,7 @@ func changedRows(bound []byte) (rows, moved []rowKey, err error) {
 		}
 		switch c := one.(type) {
 		case register.BoundIssue:
-			subject, err := base64.RawURLEncoding.DecodeString(c.Subject)
+			subject, err := canonical.ParseBase64(c.Subject)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"oncegate/canonical"
 )
 
 //go:embed migrations/*.sql migrations/search/*.sql
@@ -140,7 +142,7 @@ func (db *DB) applyStep(ctx context.Context, p *pool, s schema, files []string) 
 		}
 	}
 	if _, err := t.ExecContext(ctx, d.rebind("INSERT INTO "+s.table+" (number, name, sha256, applied) VALUES (?,?,?,?)"),
-		len(files), path.Base(file), digest, micros(db.config.Now())); err != nil {
+		len(files), path.Base(file), digest, canonical.Micros(db.config.Now())); err != nil {
 		return err
 	}
 	for stmt := range strings.SplitSeq(d.ddl(text), ";\n") {

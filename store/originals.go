@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"oncegate/canonical"
 	"oncegate/register"
 )
 
@@ -22,7 +23,7 @@ func (v registerView) Original(ctx context.Context, identifier string, now time.
 	if err != nil {
 		return register.Original{}, fmt.Errorf("original could not be read: %w", err)
 	}
-	o.Made, o.Expires = moment(made), moment(expires)
+	o.Made, o.Expires = canonical.FromMicros(made), canonical.FromMicros(expires)
 	if !found || !now.Before(o.Expires) {
 		return register.Original{}, fmt.Errorf("no original is kept: %w", fs.ErrNotExist)
 	}
@@ -71,7 +72,7 @@ func (s *state) loadOriginals(ctx context.Context, q querier, w *wanted) error {
 			return nil // it is written anew
 		}
 		copy(r.Digest[:], digest)
-		r.Expires = moment(expires)
+		r.Expires = canonical.FromMicros(expires)
 		s.originals[r.Identifier] = r
 		return nil
 	})
@@ -81,7 +82,7 @@ func (s *state) writeOriginals(ctx context.Context, q querier) error {
 	return writeSet(ctx, q, marked(s.originals, fresh), "INSERT INTO originals (identifier, digest, sealed, made, expires, mac)", 6,
 		" ON CONFLICT (identifier) DO UPDATE SET digest = excluded.digest, sealed = excluded.sealed, made = excluded.made, expires = excluded.expires, mac = excluded.mac",
 		func(r *originalRow) []any {
-			mac := s.db.tag("originals", r.Identifier, r.Digest[:], micros(r.Made), micros(r.Expires))
-			return []any{r.Identifier, r.Digest[:], filled(r.Sealed), micros(r.Made), micros(r.Expires), mac}
+			mac := s.db.tag("originals", r.Identifier, r.Digest[:], canonical.Micros(r.Made), canonical.Micros(r.Expires))
+			return []any{r.Identifier, r.Digest[:], filled(r.Sealed), canonical.Micros(r.Made), canonical.Micros(r.Expires), mac}
 		})
 }

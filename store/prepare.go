@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/register"
 	"oncegate/tlog"
@@ -64,7 +65,7 @@ func (db *DB) attach(r *row, e audit.Entry) (err error) {
 	if err := indexText(e.Index); err != nil {
 		return err
 	}
-	r.time = micros(e.Index.Time)
+	r.time = canonical.Micros(e.Index.Time)
 	if r.search, err = json.Marshal(e.Index); err != nil {
 		return fmt.Errorf("index cannot be stored: %w", err)
 	}

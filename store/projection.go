@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"oncegate/canonical"
 )
 
 // A projection is how far a log's hits have come.
@@ -214,7 +216,7 @@ func (v auditView) writeHits(ctx context.Context, q querier, hits []hit) error {
 
 // begun is when a projection is begun now: after any that is known.
 func (v auditView) begun() int64 {
-	now := micros(v.db.config.Now())
+	now := canonical.Micros(v.db.config.Now())
 	if known := v.db.search.newest.Load(); known != nil {
 		now = max(now, known.made+1)
 	}

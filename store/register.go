@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"time"
 
+	"oncegate/canonical"
 	"oncegate/register"
 )
 
@@ -77,7 +78,7 @@ func (v registerView) snapshot(ctx context.Context, key [32]byte) (register.Snap
 	if !found {
 		return s, errNoCopy
 	}
-	s.AsOf, s.Expires = moment(asOf), moment(expires)
+	s.AsOf, s.Expires = canonical.FromMicros(asOf), canonical.FromMicros(expires)
 	return s, nil
 }
 
@@ -140,7 +141,7 @@ func (v registerView) Purge(ctx context.Context, now time.Time) error {
 	for _, text := range expired {
 		err := inSteps(ctx, func(ctx context.Context) (n int64, err error) {
 			err = v.db.transactUnsynced(ctx, func(ctx context.Context, t *tx) (err error) {
-				n, err = t.exec(ctx, text, micros(now))
+				n, err = t.exec(ctx, text, canonical.Micros(now))
 				return err
 			})
 			return n, err

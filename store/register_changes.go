@@ -8,6 +8,7 @@ import (
 	"errors"
 	"slices"
 
+	"oncegate/canonical"
 	"oncegate/license"
 	"oncegate/register"
 )
@@ -33,8 +34,8 @@ func (r *versionRow) marked() mark { return r.mark }
 
 // columns are what the row's tag is over: all but jwt, which jwt_digest stands for.
 func (r *versionRow) columns() []any {
-	return []any{r.Subject[:], r.Number, r.Type, r.Issuer, r.Serial, r.Identifier, r.Content[:], r.jwtDigest, r.KeyID, micros(r.Signed),
-		string(r.Status), string(r.Stated), micros(r.StatusAt), string(r.Ordered), micros(r.OrderedAt), r.List, r.Slot, r.pos}
+	return []any{r.Subject[:], r.Number, r.Type, r.Issuer, r.Serial, r.Identifier, r.Content[:], r.jwtDigest, r.KeyID, canonical.Micros(r.Signed),
+		string(r.Status), string(r.Stated), canonical.Micros(r.StatusAt), string(r.Ordered), canonical.Micros(r.OrderedAt), r.List, r.Slot, r.pos}
 }
 
 // jwtDigest stands for a signed license under the tag of its row.
@@ -122,7 +123,7 @@ func (r *versionRow) scan(rows *sql.Rows, jwt bool) error {
 	}
 	copy(r.Subject[:], subject)
 	copy(r.Content[:], content)
-	r.Signed, r.StatusAt, r.OrderedAt, r.was = moment(signed), moment(statusAt), moment(orderedAt), r.Status
+	r.Signed, r.StatusAt, r.OrderedAt, r.was = canonical.FromMicros(signed), canonical.FromMicros(statusAt), canonical.FromMicros(orderedAt), r.Status
 	return err
 }
 
@@ -217,7 +218,7 @@ func (s *state) writeVersions(ctx context.Context, q querier, position func(entr
 	for _, v := range marked(s.identifiers, changed) {
 		mac := seal(v)
 		if _, err := q.exec(ctx, "UPDATE versions SET status = ?, stated = ?, status_at = ?, ordered = ?, ordered_at = ?, pos = ?, mac = ? WHERE identifier = ?",
-			string(v.Status), string(v.Stated), micros(v.StatusAt), string(v.Ordered), micros(v.OrderedAt), v.pos, mac, v.Identifier); err != nil {
+			string(v.Status), string(v.Stated), canonical.Micros(v.StatusAt), string(v.Ordered), canonical.Micros(v.OrderedAt), v.pos, mac, v.Identifier); err != nil {
 			return err
 		}
 	}
@@ -255,7 +256,7 @@ func (s *state) loadSnapshots(ctx context.Context, q querier, w *wanted) error {
 		}
 		r := &snapshotRow{}
 		copy(r.Key[:], key)
-		r.AsOf = moment(asOf)
+		r.AsOf = canonical.FromMicros(asOf)
 		s.snapshots[r.Key] = r
 		return nil
 	})
@@ -267,6 +268,6 @@ func (s *state) writeSnapshots(ctx context.Context, q querier) error {
 	return writeSet(ctx, q, rows, "INSERT INTO snapshots (key, sealed, as_of, expires, mac)", 5,
 		" ON CONFLICT (key) DO UPDATE SET sealed = excluded.sealed, as_of = excluded.as_of, expires = excluded.expires, mac = excluded.mac", func(r *snapshotRow) []any {
 			// The sealed bytes are bound to key and moment already (register.Keep).
-			return []any{r.Key[:], filled(r.Sealed), micros(r.AsOf), micros(r.Expires), s.db.tag("snapshots", r.Key[:], micros(r.AsOf), micros(r.Expires))}
+			return []any{r.Key[:], filled(r.Sealed), canonical.Micros(r.AsOf), canonical.Micros(r.Expires), s.db.tag("snapshots", r.Key[:], canonical.Micros(r.AsOf), canonical.Micros(r.Expires))}
 		})
 }

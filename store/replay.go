@@ -360,5 +360,3 @@ func texts(list []string) (all []any) {
 	}
 	return all
 }
-
-func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

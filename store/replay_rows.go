@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/license"
 	"oncegate/register"
@@ -133,7 +134,7 @@ func (c *comparison) person(table, key string, s *rowState, r []byte, value any,
 		return
 	}
 	commitment, err := audit.CommitmentTo(c.newSM3, r, value)
-	if err != nil || commitment != encode(s.person[:]) {
+	if err != nil || commitment != canonical.Base64(s.person[:]) {
 		c.fault(&c.rows, table, key, s.pos, rowPerson)
 	}
 }
@@ -290,16 +291,16 @@ func (c *comparison) oneVersion(rows *sql.Rows) error {
 	if s.made {
 		h := c.newSM3()
 		h.Write([]byte(r.JWT))
-		c.plain(table, r.Identifier, &s.rowState, plainVersion(encode(r.Subject[:]), r.Number, r.Type, r.Issuer, r.Serial, r.Identifier, encode(r.Content[:]),
-			encode(h.Sum(nil)), r.KeyID, micros(r.Signed), r.List, r.Slot))
+		c.plain(table, r.Identifier, &s.rowState, plainVersion(canonical.Base64(r.Subject[:]), r.Number, r.Type, r.Issuer, r.Serial, r.Identifier, canonical.Base64(r.Content[:]),
+			canonical.Base64(h.Sum(nil)), r.KeyID, canonical.Micros(r.Signed), r.List, r.Slot))
 	}
 	status := s.status
 	if status == "" { // half of it is not known: it follows from the row's own
 		status = register.Standing(r.Stated, r.Ordered)
 	}
 	c.mutable(table, r.Identifier, &s.rowState, r.Status == status &&
-		(!s.statedKnown || r.Stated == s.stated && micros(r.StatusAt) == s.statedAt) &&
-		(!s.orderKnown || r.Ordered == s.ordered && micros(r.OrderedAt) == s.orderedAt))
+		(!s.statedKnown || r.Stated == s.stated && canonical.Micros(r.StatusAt) == s.statedAt) &&
+		(!s.orderKnown || r.Ordered == s.ordered && canonical.Micros(r.OrderedAt) == s.orderedAt))
 	return nil
 }
 
@@ -324,7 +325,7 @@ func (c *comparison) onePolicySet(rows *sql.Rows) error {
 	err := json.Unmarshal(r.files, &files)
 	if err == nil {
 		var digest string
-		if digest, err = audit.PolicyDigest(c.newSM3, files); err == nil && digest != r.digest {
+		if digest, err = canonical.FilesDigest(c.newSM3, files); err == nil && digest != r.digest {
 			err = audit.ErrAltered
 		}
 	}
@@ -358,7 +359,7 @@ func (c *comparison) receivedRows() func(*sql.Rows) error {
 			if c.lost[r.pos] {
 				return nil
 			}
-			if s.plain != plainReceived(r.Case, r.Matter, r.Material, r.How, r.Digest, r.By, micros(r.At)) {
+			if s.plain != plainReceived(r.Case, r.Matter, r.Material, r.How, r.Digest, r.By, canonical.Micros(r.At)) {
 				c.fault(&c.rows, table, r.key(), r.pos, rowPlain)
 			}
 			if !c.inOrder(r.pos, r.n-int64(at-1-first[r.pos])) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"oncegate/canonical"
 )
 
 // Retention runs in steps: each is a transaction of its own over few rows that an index finds, so that a batch never waits for
@@ -46,10 +48,10 @@ func rest(ctx context.Context, begun time.Time, ratio time.Duration) error {
 // Purge raises the horizon first, under the head's lock: from then on no claim at or before it is accepted, and those
 // that stand can be forgotten in steps.
 func (v auditView) Purge(ctx context.Context, t time.Time) error {
-	if err := v.raiseHorizon(ctx, micros(t)); err != nil {
+	if err := v.raiseHorizon(ctx, canonical.Micros(t)); err != nil {
 		return fmt.Errorf("purge horizon could not be raised: %w", err)
 	}
-	if err := v.purge(ctx, micros(t)); err != nil {
+	if err := v.purge(ctx, canonical.Micros(t)); err != nil {
 		return fmt.Errorf("claims could not be purged: %w", err)
 	}
 	return nil
@@ -149,7 +151,7 @@ const anyOldEvidence = "SELECT 1 FROM records WHERE erasable = 1 AND time < ? OR
 // EraseBefore begins where this process has come to, for the same reason as purge, and at the end looks once more from the
 // beginning: no record that another node committed meanwhile is overtaken.
 func (v auditView) EraseBefore(ctx context.Context, t time.Time, limit int) (total int, err error) {
-	if total, err = v.eraseBefore(ctx, micros(t), limit); err != nil {
+	if total, err = v.eraseBefore(ctx, canonical.Micros(t), limit); err != nil {
 		return total, fmt.Errorf("records could not be erased: %w", err)
 	}
 	if total < limit {
@@ -190,7 +192,7 @@ func (v auditView) eraseBefore(ctx context.Context, before int64, limit int) (to
 // Erasable asks the index that EraseBefore reads.
 func (v auditView) Erasable(ctx context.Context, t time.Time) (bool, error) {
 	var there int64
-	found, err := one(ctx, v.db.read, []any{&there}, anyOldEvidence, micros(t))
+	found, err := one(ctx, v.db.read, []any{&there}, anyOldEvidence, canonical.Micros(t))
 	if err != nil {
 		return false, fmt.Errorf("old evidence could not be looked for: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/tlog"
 )
 
@@ -41,11 +42,11 @@ func TestClaimsAdopted(t *testing.T) {
 		}
 		record := func(index int, claim string) string {
 			return fmt.Sprintf("INSERT INTO records (pos, hashes, system, jti, expires, time, erasable, leaf, search, evidence) VALUES (%d, %s, %s, %d, 1, %s, '', %s)",
-				position(1, uint64(index)), blob(make([]byte, 64)), claim, micros(accepted), blob([]byte("old")), blob(column))
+				position(1, uint64(index)), blob(make([]byte, 64)), claim, canonical.Micros(accepted), blob([]byte("old")), blob(column))
 		}
 		atStep(t, c, 4, fmt.Sprintf("INSERT INTO logs (number, origin, size, sm3, sha256, checkpoint, batch, asked, erased) VALUES (1, '%s', 3, %[2]s, %[2]s, 'of then', %[3]s, 0, 2)", origin, blob(nil), blob(make([]byte, 16))),
-			record(0, "NULL, NULL, NULL"), record(1, fmt.Sprintf("'window', 'j-1', %d", micros(accepted))), record(2, fmt.Sprintf("'window', 'j-2', %d", micros(accepted.Add(time.Hour)))),
-			fmt.Sprintf("UPDATE claims SET horizon = %d, purged = 5", micros(accepted.Add(-time.Hour))))
+			record(0, "NULL, NULL, NULL"), record(1, fmt.Sprintf("'window', 'j-1', %d", canonical.Micros(accepted))), record(2, fmt.Sprintf("'window', 'j-2', %d", canonical.Micros(accepted.Add(time.Hour)))),
+			fmt.Sprintf("UPDATE claims SET horizon = %d, purged = 5", canonical.Micros(accepted.Add(-time.Hour))))
 
 		db := mustOpen(t, c)
 		if adopted, err := db.Adopt(t.Context(), nil); err != nil || adopted["records"] != 3 || adopted["claims"] != 2 {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/cases"
 )
 
@@ -158,10 +159,10 @@ func (v auditView) leaves(ctx context.Context, positions []int64) ([]audit.Row, 
 func (v auditView) statement(q audit.Query, end int64) (string, []any) {
 	where, args := []string{"pos >= ?", "pos < ?"}, []any{position(v.db.number, q.After), end}
 	if !q.From.IsZero() {
-		where, args = append(where, "time >= ?"), append(args, micros(q.From))
+		where, args = append(where, "time >= ?"), append(args, canonical.Micros(q.From))
 	}
 	if !q.To.IsZero() {
-		where, args = append(where, "time < ?"), append(args, micros(q.To))
+		where, args = append(where, "time < ?"), append(args, canonical.Micros(q.To))
 	}
 	for _, c := range []struct{ column, value string }{
 		{"system", q.System}, {"operator", q.Operator}, {"operation", q.Operation}, {"matter", q.Matter}, {"case_no", q.Case},

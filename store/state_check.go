@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/tlog"
 )
 
@@ -222,7 +223,7 @@ func (db *DB) verifyCopies(ctx context.Context, c *comparison) (check audit.Stat
 			var key []byte
 			var asOf, expires int64
 			err := rows.Scan(&key, &asOf, &expires, mac)
-			return encode(key), []any{key, asOf, expires}, err
+			return canonical.Base64(key), []any{key, asOf, expires}, err
 		}, &check},
 		{"originals", "identifier, digest, made, expires", func(rows *sql.Rows, mac *[]byte) (string, []any, error) {
 			var identifier string

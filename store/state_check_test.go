@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/certs/envelope"
 	"oncegate/check"
@@ -438,7 +439,7 @@ func TestState(t *testing.T) {
 			{"a policy has other files", alter(`UPDATE policy_sets SET files = ?`, []byte(`[{"path":"a","data":"YQ=="}]`)), "policy_sets", "", audit.StepReplay},
 			{"a policy is gone", alter("DELETE FROM policy_sets WHERE pos = (SELECT min(pos) FROM policy_sets)"), "policy_sets", "", audit.StepReplay},
 			{"a policy is made up", func() {
-				digest, err := audit.PolicyDigest(tlogtest.NewHash, []audit.File{})
+				digest, err := canonical.FilesDigest(tlogtest.NewHash, []audit.File{})
 				w.must(err)
 				w.exec("INSERT INTO policy_sets (digest, files, pos) VALUES (?, ?, ?)", digest, []byte("[]"), newest)
 			}, "policy_sets", "", audit.StepReplay},
@@ -552,7 +553,7 @@ func TestStateFollows(t *testing.T) {
 						changes[i] = c
 					case audit.PolicySet:
 						c.Files = []audit.File{{Path: c.Digest}}
-						c.Digest, _ = audit.PolicyDigest(tlogtest.NewHash, c.Files)
+						c.Digest, _ = canonical.FilesDigest(tlogtest.NewHash, c.Files)
 						changes[i] = c
 					}
 				}
@@ -625,9 +626,9 @@ func TestStateReplayedCall(t *testing.T) {
 func (w *world) oldRecord(changes ...any) {
 	w.t.Helper()
 	at := accepted
-	leaf, err := audit.Canonical(audit.Record{
-		V: 2, Time: at.Format(audit.TimeFormat), System: "window", Operation: "licenses.query", Evidence: encode(make([]byte, 32)), Uses: []audit.Use{},
-		RequestID: encode(random32Slice()),
+	leaf, err := canonical.Marshal(audit.Record{
+		V: 2, Time: at.Format(canonical.TimeLayout), System: "window", Operation: "licenses.query", Evidence: canonical.Base64(make([]byte, 32)), Uses: []audit.Use{},
+		RequestID: canonical.Base64(random32Slice()),
 	})
 	w.must(err)
 	_, err = w.log.Append(w.t.Context(), leaf, audit.Entry{Record: leaf, Index: audit.Index{Time: at, System: "window", Operation: "licenses.query"}, Changes: changes})
@@ -655,7 +656,7 @@ func TestStateAdopted(t *testing.T) {
 		w := &world{t: t, config: e.fresh(t)}
 		w.open(tlogtest.NewKeys(t, origin), func(c tlog.Config) error { return tlog.Create(t.Context(), c) })
 		t.Cleanup(func() { w.close() })
-		digest, err := audit.PolicyDigest(tlogtest.NewHash, []audit.File{})
+		digest, err := canonical.FilesDigest(tlogtest.NewHash, []audit.File{})
 		w.must(err)
 		w.oldRecord(cases.Register{Case: aCase("C-1"), R: random32()}, cases.Register{Case: aCase("C-2"), R: random32()}, audit.PolicySet{Digest: digest, Files: []audit.File{}})
 		w.oldRecord(cases.Receive{Received: cases.Received{Case: "C-1", Material: "a", How: "uploaded", At: accepted}})

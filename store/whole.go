@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 )
 
 // A whole range of records is one in which every row of every record is there and is believed. Rows follow each other without a gap, so
@@ -107,7 +108,7 @@ const timeSlack = time.Hour
 // proves its bound by itself, however it was found: what the database does with the search can make the range too long only.
 func (v auditView) bounds(ctx context.Context, period audit.Query, from, to uint64) (uint64, uint64, error) {
 	if !period.From.IsZero() {
-		early := micros(period.From.Add(-timeSlack))
+		early := canonical.Micros(period.From.Add(-timeSlack))
 		for end := to; from < end; {
 			middle := from + (end-from)/2
 			h, err := v.timed(ctx, middle, to)
@@ -122,7 +123,7 @@ func (v auditView) bounds(ctx context.Context, period audit.Query, from, to uint
 		}
 	}
 	if !period.To.IsZero() {
-		late := micros(period.To.Add(timeSlack))
+		late := canonical.Micros(period.To.Add(timeSlack))
 		for start, end := from, to; start < end; {
 			middle := start + (end-start)/2
 			h, err := v.timed(ctx, middle, to)

@@ -141,7 +141,7 @@ func checkSignatureLines(sigs string) error {
 		if !ok || !ok2 || !isOrigin(name) {
 			return errors.New("malformed signature line")
 		}
-		if b, err := decodeBase64(base64.StdEncoding, sig); err != nil || len(b) < 5 {
+		if b, err := decodeBase64(sig); err != nil || len(b) < 5 {
 			return errors.New("malformed signature")
 		}
 	}
@@ -165,7 +165,7 @@ func parseSize(s string) (uint64, error) {
 }
 
 func parseRoot(root *[HashSize]byte, s string) error {
-	b, err := decodeBase64(base64.StdEncoding, s)
+	b, err := decodeBase64(s)
 	if err != nil {
 		return err
 	}
@@ -178,9 +178,9 @@ func parseRoot(root *[HashSize]byte, s string) error {
 
 // decodeBase64 accepts only the one encoding of each value: the standard decoder skips newlines and
 // ignores stray bits.
-func decodeBase64(enc *base64.Encoding, s string) ([]byte, error) {
-	b, err := enc.DecodeString(s)
-	if err != nil || enc.EncodeToString(b) != s {
+func decodeBase64(s string) ([]byte, error) {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil || base64.StdEncoding.EncodeToString(b) != s {
 		return nil, errors.New("not canonical base64")
 	}
 	return b, nil

@@ -3,7 +3,8 @@ package tlog
 import (
 	"crypto/sha256"
 	"hash"
-	"sync"
+
+	"oncegate/hashpool"
 
 	"github.com/transparency-dev/merkle"
 	"github.com/transparency-dev/merkle/compact"
@@ -19,24 +20,15 @@ var (
 // hasher hashes one tree in the shape of RFC 6962. It is safe for concurrent use.
 type hasher struct {
 	tree Tree
-	pool sync.Pool
+	pool *hashpool.Pool
 }
 
 var _ merkle.LogHasher = (*hasher)(nil)
 
-func newHasher(tree Tree, h func() hash.Hash) *hasher {
-	return &hasher{tree: tree, pool: sync.Pool{New: func() any { return h() }}}
-}
+func newHasher(tree Tree, h func() hash.Hash) *hasher { return &hasher{tree, hashpool.New(h)} }
 
 func (h *hasher) sum(parts ...[]byte) []byte {
-	state := h.pool.Get().(hash.Hash)
-	state.Reset()
-	for _, p := range parts {
-		state.Write(p)
-	}
-	sum := state.Sum(make([]byte, 0, HashSize))
-	h.pool.Put(state)
-	return sum
+	return h.pool.Append(make([]byte, 0, HashSize), parts...)
 }
 
 // EmptyRoot returns the root of a tree without leaves: the hash of nothing.
@@ -61,8 +53,6 @@ func (h *hasher) fold(hashes []byte) []byte {
 		return hashes
 	}
 	// Every level overwrites the first half of the one below: a tile takes 255 hashes, and no memory for each.
-	state := h.pool.Get().(hash.Hash)
-	defer h.pool.Put(state)
 	var level []byte
 	for from := hashes; len(from) > HashSize; from = level {
 		if level == nil {
@@ -70,10 +60,7 @@ func (h *hasher) fold(hashes []byte) []byte {
 		}
 		level = level[:0]
 		for ; len(from) > 0; from = from[2*HashSize:] {
-			state.Reset()
-			state.Write(nodePrefix)
-			state.Write(from[:2*HashSize])
-			level = state.Sum(level)
+			level = h.pool.Append(level, nodePrefix, from[:2*HashSize])
 		}
 	}
 	return level

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"oncegate/canonical"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -125,7 +127,7 @@ func parseReceipt(data []byte) (r Receipt, err error) {
 	if wire.Record == nil || wire.Index == nil || wire.Proofs == nil || wire.Checkpoint == nil {
 		return r, errors.New("a member is missing")
 	}
-	if r.Record, err = decodeBase64(base64.RawURLEncoding, *wire.Record); err != nil {
+	if r.Record, err = canonical.ParseBase64(*wire.Record); err != nil {
 		return r, fmt.Errorf("record: %w", err)
 	}
 	if len(r.Record) == 0 || len(r.Record) > MaxLeaf {

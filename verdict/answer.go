@@ -15,6 +15,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/certs/sm"
 	"oncegate/check"
 	"oncegate/tlog"
@@ -59,7 +60,7 @@ func (d *answered) prove(s *batch) {
 	d.record, list, err = audit.VerifyReceipt(p, trust)
 	d.steps = append(d.steps, list...)
 	d.proven = err == nil
-	if t, err := api.ParseTime(d.record.Time); err == nil {
+	if t, err := canonical.ParseTime(d.record.Time); err == nil {
 		d.at = t.Time
 	}
 	if err != nil && len(list) == 0 {
@@ -193,7 +194,7 @@ const maxDelay = 15 * time.Minute
 // time holds the moment that the answer names against the one at which it was recorded: a moment that nobody logged proves
 // nothing.
 func (a contents) time(recorded time.Time) error {
-	said, err := api.ParseTime(a.Time)
+	said, err := canonical.ParseTime(a.Time)
 	switch {
 	case err != nil:
 		return errors.New("the answer names no time")

@@ -26,7 +26,9 @@ import (
 var verifying = map[string]string{
 	"verdict": "sentence trust trustfile chinese chinese_texts",
 	"tlog":    "config create growth head log mark nodes proven serve stats storage turn view watch",
-	"audit":   "change config draft entry evidence own person policyset record recorder replay retain search statecheck sums",
+	"audit":   "change config draft entry evidence own person record recorder replay retain search statecheck",
+
+	"canonical": "ordered",
 
 	"license": "catalogue claims codes date dictionary faults license lookup validate",
 

@@ -17,6 +17,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/certs/certstest"
 	"oncegate/certs/envelope"
 	"oncegate/certs/jws"
@@ -241,7 +242,7 @@ func (c *city) answer(operation string, claims token.Claims, compact string, bod
 	if problem != nil {
 		problem.Commitments = opened
 	}
-	draft.Answer, err = api.Canonical(api.WithCommitments(answer, opened))
+	draft.Answer, err = canonical.Marshal(api.WithCommitments(answer, opened))
 	canonical := draft.Answer
 	c.must(err)
 	recorded, err := c.recorder.Record(context.Background(), draft)

@@ -14,6 +14,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
 	"oncegate/certs/sdjwt"
@@ -119,7 +120,7 @@ func (s *batch) license(presentation string, in *answered) (done steps) {
 		signed = pki.Moment{At: time.Unix(c.IssuedAt, 0), Source: pki.Claimed}
 	}
 	if in != nil && in.proven { // at the latest; what the license itself says could be made up by who stole a key that has expired
-		if t, err := api.ParseTime(in.record.Time); err == nil {
+		if t, err := canonical.ParseTime(in.record.Time); err == nil {
 			at = t.Time
 			signed = pki.Moment{At: at, Source: pki.Stamped}
 		}

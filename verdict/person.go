@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/certs/sm"
 	"oncegate/license"
 )
@@ -189,7 +189,7 @@ func (a opened) disclosed(u audit.Use) (holders []license.HolderID) {
 
 // commitment is what stands in a record for a person. text is r as an answer has it.
 func commitment(text string, person license.HolderID) (string, error) {
-	r, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	r, err := canonical.ParseBase64(text)
 	if err != nil || len(r) != 32 {
 		return "", errors.New("the answer's randomness is not 32 bytes")
 	}

@@ -3,7 +3,6 @@ package verdict
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
@@ -394,7 +394,7 @@ var documents = []Kind{Document, SignedMessage, Seal, SealSignature, TimeStamp, 
 func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) {
 	var all []Artefact
 	for i, text := range append([]string{v.Document}, v.Beside...) {
-		data, err := base64.RawURLEncoding.Strict().DecodeString(text)
+		data, err := canonical.ParseBase64(text)
 		if err != nil {
 			place := "/document"
 			if i > 0 {

@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"oncegate/api"
+	"oncegate/canonical"
 	"oncegate/certs/certstest"
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
@@ -401,8 +402,8 @@ func TestAnyBit(t *testing.T) {
 
 // sameMeaning reports whether two artefacts are the same but for space and the spelling of their JSON.
 func sameMeaning(a, b []byte) bool {
-	if x, err := api.Canonical(jsontext.Value(a)); err == nil {
-		y, err := api.Canonical(jsontext.Value(b))
+	if x, err := canonical.Marshal(jsontext.Value(a)); err == nil {
+		y, err := canonical.Marshal(jsontext.Value(b))
 		return err == nil && bytes.Equal(x, y)
 	}
 	return bytes.Equal(bytes.TrimSpace(a), bytes.TrimSpace(b))

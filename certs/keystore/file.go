@@ -18,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/crypto/scrypt"
 
+	"oncegate/canonical"
 	"oncegate/certs/sm"
 )
 
@@ -214,12 +215,7 @@ func (f file) open(k kdf) (*entry, error) {
 // aad is the file without the sealed part, canonical.
 func (f file) aad() ([]byte, error) {
 	f.Nonce, f.Sealed = "", ""
-	v, err := json.Marshal(f)
-	if err != nil {
-		return nil, err
-	}
-	err = (*jsontext.Value)(&v).Canonicalize()
-	return v, err
+	return canonical.Marshal(f)
 }
 
 // write seals an entry into its file and makes it known. The caller holds mu.

@@ -20,6 +20,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"oncegate/canonical"
 	"oncegate/certs/jws"
 	"oncegate/certs/sm"
 )
@@ -117,7 +118,7 @@ func Disclose(claims []Claim, salt Salts) (out []Disclosure, err error) {
 		}
 		seen[c.Name] = true
 		d := Disclosure{Name: c.Name}
-		if d.Value, err = canonical(c.Value); err != nil {
+		if d.Value, err = reformat(c.Value); err != nil {
 			// The library's text could quote the value.
 			return nil, fmt.Errorf("%w: %q is not JSON", ErrClaim, c.Name)
 		}
@@ -138,14 +139,13 @@ func Disclose(claims []Claim, salt Salts) (out []Disclosure, err error) {
 	return out, nil
 }
 
-// canonical returns a value in canonical form. A text in which nothing is escaped is in that form already.
-func canonical(value jsontext.Value) (jsontext.Value, error) {
+// reformat returns a value in canonical form. A text in which nothing is escaped is in that form already.
+func reformat(value jsontext.Value) (jsontext.Value, error) {
 	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' && utf8.Valid(value) &&
 		!bytes.ContainsFunc(value[1:n-1], func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }) {
 		return value, nil
 	}
-	value = value.Clone()
-	return value, value.Canonicalize()
+	return canonical.Reformat(value)
 }
 
 // payload is Always with _sd and _sd_alg, canonical.
@@ -182,12 +182,7 @@ func (i Issuance) payload(all []Disclosure) ([]byte, error) {
 	if members[keyAlg], err = json.Marshal(i.Hash.Name); err != nil {
 		return nil, err
 	}
-	b, err := json.Marshal(members)
-	if err != nil {
-		return nil, err
-	}
-	err = (*jsontext.Value)(&b).Canonicalize()
-	return b, err
+	return canonical.Marshal(members)
 }
 
 // Present joins the JWT and the disclosures that are released: jwt~d1~d2~ (RFC 9901 section 4, without key binding).

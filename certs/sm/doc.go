@@ -8,10 +8,9 @@ package sm
 
 import (
 	"crypto/hmac"
-	"encoding/base64"
-	"fmt"
 	"hash"
-	"strings"
+
+	"oncegate/canonical"
 
 	"github.com/emmansun/gmsm/sm3"
 )
@@ -54,7 +53,7 @@ func HMAC(key []byte, parts ...[]byte) [DigestSize]byte {
 }
 
 // B64 returns base64url without padding (RFC 4648 section 5).
-func B64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+func B64(b []byte) string { return canonical.Base64(b) }
 
 // DigestB64 is B64 of Digest: the form in which digests stand in records and tokens.
 func DigestB64(parts ...[]byte) string {
@@ -62,15 +61,5 @@ func DigestB64(parts ...[]byte) string {
 	return B64(d[:])
 }
 
-// ParseB64 decodes base64url without padding. Line breaks, padding and non-zero trailing bits are refused, so that one
-// value has exactly one text.
-func ParseB64(s string) ([]byte, error) {
-	if strings.ContainsAny(s, "\r\n") {
-		return nil, fmt.Errorf("decode base64url: line break")
-	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil {
-		return nil, fmt.Errorf("decode base64url: %w", err)
-	}
-	return b, nil
-}
+// ParseB64 decodes base64url without padding, strictly: one value has exactly one text.
+func ParseB64(s string) ([]byte, error) { return canonical.ParseBase64(s) }

@@ -4,7 +4,6 @@ package storetest
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"oncegate/audit"
+	"oncegate/canonical"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
@@ -175,16 +175,16 @@ var systems = []string{"food-approval", "health-window", "housing-bureau", "tax-
 func (h History) record(index, nth uint64) record {
 	at := h.Begin.Add(time.Duration(nth) * h.Every).UTC().Truncate(time.Millisecond)
 	random := sha256.Sum256(binary.BigEndian.AppendUint64(nil, index))
-	digest := base64.RawURLEncoding.EncodeToString(random[:])
+	digest := canonical.Base64(random[:])
 	seconds := at.UnixMilli()
 	jti := fmt.Sprintf("%08x-%04x-7%03x-8%03x-%012x", seconds>>16, seconds&0xffff, random[0], random[1], index)
 	holder := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("holder"), binary.BigEndian.Uint64(random[8:])%uint64(h.Holders)))
 	use := audit.IndexUse{
 		Matter: "food-permit", Case: fmt.Sprintf("SP-%09d", index/4), Material: "business-license", Need: 1, LicenseType: "business-license",
-		Decision: "met", Holder: base64.RawURLEncoding.EncodeToString(holder[:]),
+		Decision: "met", Holder: canonical.Base64(holder[:]),
 	}
 	x := audit.Index{Time: at, System: systems[index%uint64(len(systems))], Operation: "licenses.query", RequestID: jti, Uses: []audit.IndexUse{use}}
-	text := at.Format(audit.TimeFormat)
+	text := at.Format(canonical.TimeLayout)
 	return record{
 		index: x, jti: jti,
 		leaf: fmt.Appendf(make([]byte, 0, 800), `{"answer_digest":"%[1]s","evidence":"%[1]s","operation":"licenses.query","policy":"%[1]s","request_id":"%[2]s","system":"%[3]s","time":"%[4]s","token_digest":"%[1]s",`+

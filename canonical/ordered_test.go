@@ -1,4 +1,4 @@
-package api
+package canonical
 
 import (
 	"bytes"
@@ -6,26 +6,39 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"pgregory.net/rapid"
 )
 
+type (
+	answer struct {
+		Licenses []license `json:"licenses,omitempty"`
+		Nonce    string    `json:"nonce"`
+		Rules    []string  `json:"rules"`
+		Time     Time      `json:"time,omitzero"`
+	}
+	license struct {
+		Fields map[string]string `json:"fields"`
+		Number int               `json:"number"`
+	}
+)
+
 // What is written at once is what the long way makes of it, whatever the texts hold.
-func TestOrderedIsCanonical(t *testing.T) {
-	if !ordered(reflect.TypeFor[QueryAnswer]()) || !ordered(reflect.TypeFor[CheckAnswer]()) {
-		t.Error("the answers of the busiest operations take the long way")
+func TestOrderedIsMarshal(t *testing.T) {
+	if !IsOrdered(reflect.TypeFor[answer]()) {
+		t.Error("an answer is reformatted after it is written")
 	}
 	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "\u2028<&>\x00\x1f\x7f\"\\/", "𠮷\uE000", "\uFFFD", "食品经营许可证"}))
 	list := rapid.SliceOfN(text, 0, 4)
 	rapid.Check(t, func(t *rapid.T) {
-		a := QueryAnswer{
-			Nonce: text.Draw(t, "nonce"), Operation: text.Draw(t, "operation"), Source: text.Draw(t, "source"),
-			Decision: Decision{Rules: list.Draw(t, "rules"), Fields: list.Draw(t, "fields")},
-			Licenses: []License{{License: text.Draw(t, "license"), Version: rapid.IntRange(-1<<53+1, 1<<53-1).Draw(t, "version"),
-				Fields: rapid.MapOfN(text, text, 0, 6).Draw(t, "claims")}},
+		a := answer{
+			Nonce: text.Draw(t, "nonce"), Rules: list.Draw(t, "rules"), Time: At(time.UnixMilli(rapid.Int64Range(0, 1<<42).Draw(t, "time"))),
+			Licenses: []license{{Number: rapid.IntRange(-1<<53+1, 1<<53-1).Draw(t, "number"), Fields: rapid.MapOfN(text, text, 0, 6).Draw(t, "fields")}},
 		}
-		got, err := Canonical(a)
+		got, err := Marshal(a)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +46,7 @@ func TestOrderedIsCanonical(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := Canonicalize(raw)
+		want, err := Reformat(raw)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("written at once: %s\nthe long way:    %s (%v)", got, want, err)
 		}
@@ -41,14 +54,14 @@ func TestOrderedIsCanonical(t *testing.T) {
 }
 
 func TestOrderedRefuses(t *testing.T) {
-	for _, v := range []any{License{Version: 1 << 53}, License{Version: -1 << 53}, struct {
+	for _, v := range []any{license{Number: 1 << 53}, license{Number: -1 << 53}, struct {
 		N int64 `json:"n"`
 	}{1 << 60}} {
-		if _, err := Canonical(v); !errors.Is(err, ErrNumber) {
+		if _, err := Marshal(v); !errors.Is(err, ErrNumber) {
 			t.Errorf("%+v: %v, want ErrNumber", v, err)
 		}
 	}
-	if _, err := Canonical(License{License: "\xff"}); err == nil {
+	if _, err := Marshal(answer{Nonce: "\xff"}); err == nil {
 		t.Error("a text that is not UTF-8 is written")
 	}
 }
@@ -73,16 +86,18 @@ func TestNotOrdered(t *testing.T) {
 		struct {
 			A int `json:"a,string"`
 		}{},
-		Envelope{}, // its parts are anybody's bytes
+		struct {
+			A jsontext.Value `json:"a"` // anybody's bytes
+		}{},
 		map[int]string{},
 	} {
-		if ordered(reflect.TypeOf(v)) {
+		if IsOrdered(reflect.TypeOf(v)) {
 			t.Errorf("%T is taken for ordered", v)
 		}
 		if !strings.Contains(reflect.TypeOf(v).String(), "map") {
 			continue
 		}
-		if _, err := Canonical(v); err != nil {
+		if _, err := Marshal(v); err != nil {
 			t.Error(err)
 		}
 	}
