@@ -36,13 +36,13 @@ func (s *batch) proveAnswered(document []byte) (d answered) {
 	var err error
 	if d.answer, d.receipt, err = audit.SplitAnswer(document); err != nil {
 		if errors.Is(err, audit.ErrNoReceipt) {
-			d.steps.unknown("document", "it has no receipt: nothing shows that a gateway gave this answer")
+			d.steps.CannotCheck("document", "it has no receipt: nothing shows that a gateway gave this answer")
 		} else {
-			d.steps.fail("document", err.Error())
+			d.steps.Fail("document", err.Error())
 		}
 		return d
 	}
-	d.steps.ok("document", "")
+	d.steps.Pass("document", "")
 	d.said = readContents(d.answer)
 	d.prove(s)
 	return d
@@ -52,7 +52,7 @@ func (s *batch) proveAnswered(document []byte) (d answered) {
 func (d *answered) prove(s *batch) {
 	trust, err := s.logOf(d.receipt.Checkpoint)
 	if err != nil {
-		d.steps.fail("log-known", err.Error())
+		d.steps.Fail("log-known", err.Error())
 		return
 	}
 	p := audit.Proof{Receipt: d.receipt, Answer: d.answer, Token: s.tokenOf(d.receipt)}
@@ -64,7 +64,7 @@ func (d *answered) prove(s *batch) {
 		d.at = t.Time
 	}
 	if err != nil && len(list) == 0 {
-		d.steps.fail("receipt", err.Error())
+		d.steps.Fail("receipt", err.Error())
 	}
 }
 
@@ -92,7 +92,7 @@ func (s *batch) tokenOf(r tlog.Receipt) string {
 
 // answered verifies {answer, receipt} or a problem document: the receipt, every license inside, and that the record's uses
 // say what the answer says.
-func (s *batch) answered(document []byte) steps {
+func (s *batch) answered(document []byte) check.Steps {
 	d := s.readAnswered(document)
 	done := slices.Clip(d.steps)
 	s.standsIn(d.receipt.Checkpoint)
@@ -100,25 +100,25 @@ func (s *batch) answered(document []byte) steps {
 		return done
 	}
 	if d.said == nil {
-		done.fail("answer-read", "the answer is not of the contract's form")
+		done.Fail("answer-read", "the answer is not of the contract's form")
 		return done
 	}
 	a, uses := d.said, d.said.Operation == "licenses.query" || d.said.Operation == "cases.check"
 	switch {
 	case !d.proven: // what nobody signed says nothing
-		done.unknown("operation-in-record", "the record is not proven")
+		done.CannotCheck("operation-in-record", "the record is not proven")
 		if uses {
-			done.unknown("uses-in-record", "the record is not proven")
+			done.CannotCheck("uses-in-record", "the record is not proven")
 		}
 	default:
 		s.current.found.subject = api.Sentence{
 			En: fmt.Sprintf("the answer to %s of record %d", d.record.Operation, d.receipt.Index),
 			Zh: fmt.Sprintf("对 %s 的答复（记录 %d）", d.record.Operation, d.receipt.Index),
 		}
-		done.result("operation-in-record", a.operation(d.record))
-		done.result("answer-time", a.time(d.at))
+		done.Result("operation-in-record", a.operation(d.record))
+		done.Result("answer-time", a.time(d.at))
 		if uses {
-			done.result("uses-in-record", a.uses(d.record))
+			done.Result("uses-in-record", a.uses(d.record))
 		}
 	}
 	done = append(done, s.persons(d)...)
@@ -127,11 +127,11 @@ func (s *batch) answered(document []byte) steps {
 			return done
 		}
 		prefix := fmt.Sprintf("license[%d]", i)
-		done.under(prefix, s.license(l.License, &d))
-		done.under(prefix, l.steps())
+		done.Under(prefix, s.license(l.License, &d))
+		done.Under(prefix, l.steps())
 	}
 	if a.Receipt != nil {
-		done.under("receipt-inside", s.receipt(a.Receipt))
+		done.Under("receipt-inside", s.receipt(a.Receipt))
 	}
 	return done
 }
@@ -251,7 +251,7 @@ func covers(recorded []string, fields api.Fields) bool {
 }
 
 // steps compares what the answer says beside a license with what the license says.
-func (l released) steps() (done steps) {
+func (l released) steps() (done check.Steps) {
 	c, err := readLicense(l.License)
 	if err != nil {
 		return nil // the license's own steps have failed
@@ -264,15 +264,15 @@ func (l released) steps() (done steps) {
 	case !c.says(l.Fields):
 		err = errors.New("the license discloses other fields than the answer says")
 	}
-	done.result("fields-as-disclosed", err)
+	done.Result("fields-as-disclosed", err)
 	return done
 }
 
 // receipt verifies a receipt alone.
-func (s *batch) receipt(data []byte) (done steps) {
+func (s *batch) receipt(data []byte) (done check.Steps) {
 	r, err := tlog.ParseReceipt(data)
 	if err != nil {
-		done.fail("receipt-form", err.Error())
+		done.Fail("receipt-form", err.Error())
 		return done
 	}
 	d := answered{receipt: r}
@@ -287,10 +287,10 @@ func (s *batch) receipt(data []byte) (done steps) {
 }
 
 // checkpoint verifies a checkpoint alone.
-func (s *batch) checkpoint(data []byte) (done steps) {
+func (s *batch) checkpoint(data []byte) (done check.Steps) {
 	trust, err := s.logOf(string(data))
 	if err != nil {
-		done.fail("log-known", err.Error())
+		done.Fail("log-known", err.Error())
 		return done
 	}
 	_, list, err := tlog.VerifyCheckpoint(string(data), trust.Trust)
@@ -298,7 +298,7 @@ func (s *batch) checkpoint(data []byte) (done steps) {
 		done = append(done, check.Step{Name: step.Name, State: check.State(step.State), Reason: step.Reason})
 	}
 	if err != nil && len(list) == 0 {
-		done.fail("checkpoint", err.Error())
+		done.Fail("checkpoint", err.Error())
 	}
 	s.standsIn(string(data))
 	return append(done, audit.WitnessStep(string(data), trust.Witnesses))
@@ -407,14 +407,14 @@ func pictureForm(data []byte) string {
 
 // picture looks for the answer that released a picture: nothing else proves it. Where answers released pictures of this form, and
 // this is none of them, it is refuted: it was changed, or is of another answer.
-func (s *batch) picture(data []byte) (done steps) {
+func (s *batch) picture(data []byte) (done check.Steps) {
 	const name = "picture-released"
 	form, others := pictureForm(data), 0
 	for _, d := range s.answers {
 		for _, document := range d.documents() {
 			switch {
 			case document.SM3 == sm.DigestB64(data):
-				done.ok(name, "an answer among the files, whose receipt holds, released it")
+				done.Pass(name, "an answer among the files, whose receipt holds, released it")
 				return done
 			case string(document.Form) == form:
 				others++
@@ -422,10 +422,10 @@ func (s *batch) picture(data []byte) (done steps) {
 		}
 	}
 	if others > 0 {
-		done.fail(name, fmt.Sprintf("answers among the files released other %s files than this one: it was changed, or is of another answer", form))
+		done.Fail(name, fmt.Sprintf("answers among the files released other %s files than this one: it was changed, or is of another answer", form))
 		return done
 	}
-	done.unknown(name, "a picture carries no signature, and no answer that released it is among the files")
+	done.CannotCheck(name, "a picture carries no signature, and no answer that released it is among the files")
 	return done
 }
 

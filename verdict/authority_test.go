@@ -71,10 +71,10 @@ func TestAuthority(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := trust.gather(t.Context(), nil, false)
-			var sd, doc steps
+			var sd, doc check.Steps
 			s.authority(&sd, licenseClaims{Type: "business-license", ID: own.String()}, pki.Leaf{USCC: c.signer})
-			doc.issuerOfType(trust, "", own)
-			doc.issuerAuthority(trust, "", own, c.signer)
+			issuerOfType(&doc, trust, "", own)
+			issuerAuthority(&doc, trust, "", own, c.signer)
 			for i, name := range []string{StepIssuerOfType, StepIssuerAuthority} {
 				if got := stepNamed(sd, name); got.State != c.license[i] || got.Reason == "" {
 					t.Errorf("license: %+v, want %s", got, c.license[i])

@@ -57,7 +57,7 @@ func stepOf(err error) int {
 }
 
 // call verifies the token of a call as of its own time of issue; that it was accepted then shows only a receipt.
-func (s *batch) call(compact string) (done steps) {
+func (s *batch) call(compact string) (done check.Steps) {
 	c, _ := readClaims(compact) // what cannot be read, token.Verify names
 	audience := s.gateway
 	if audience == "" {
@@ -88,15 +88,15 @@ func (s *batch) call(compact string) (done steps) {
 	for i, name := range callSteps {
 		switch {
 		case i == failed:
-			done.result(name, err)
+			done.Result(name, err)
 		case i > failed:
-			done.unknown(name, "a step before it failed")
+			done.CannotCheck(name, "a step before it failed")
 		case name == "call-audience" && s.gateway == "":
-			done.unknown(name, "the trust names no gateway")
+			done.CannotCheck(name, "the trust names no gateway")
 		case name == "call-body" && !s.bodies[c.Body]:
-			done.unknown(name, "the body is not at hand")
+			done.CannotCheck(name, "the body is not at hand")
 		default:
-			done.ok(name, "")
+			done.Pass(name, "")
 		}
 	}
 	s.accepted(&done, compact)
@@ -113,34 +113,34 @@ func (s *batch) bodyOf(c token.Claims) string {
 }
 
 // accepted looks for the receipt of a call.
-func (s *batch) accepted(done *steps, compact string) {
+func (s *batch) accepted(done *check.Steps, compact string) {
 	digest := sm.DigestB64([]byte(compact))
 	if slices.ContainsFunc(s.answers, func(a answered) bool { return a.record.TokenDigest == digest }) {
-		done.ok("call-recorded", "a receipt at hand is of this call")
+		done.Pass("call-recorded", "a receipt at hand is of this call")
 		return
 	}
-	done.unknown("call-recorded", "no receipt at hand is of this call")
+	done.CannotCheck("call-recorded", "no receipt at hand is of this call")
 }
 
 // body says whether a body is of a call at hand.
-func (s *batch) body(data []byte) (done steps) {
+func (s *batch) body(data []byte) (done check.Steps) {
 	switch {
 	case s.isBody(data):
-		done.ok("body-of-call", "")
+		done.Pass("body-of-call", "")
 	case len(s.calls) > 0:
-		done.fail("body-of-call", "no call at hand is of this body")
+		done.Fail("body-of-call", "no call at hand is of this body")
 	default:
-		done.unknown("body-of-call", "the call is not at hand")
+		done.CannotCheck("body-of-call", "the call is not at hand")
 	}
 	return done
 }
 
 // certificates verifies every certificate of a file, each with the help of the others and of those among the artefacts. A chain
 // begins with its leaf; the others stand under certificate[1] and so on, for one that nobody needs could be anything.
-func (s *batch) certificates(data []byte) (done steps) {
+func (s *batch) certificates(data []byte) (done check.Steps) {
 	certs, err := readCertificates(data)
 	if err != nil {
-		done.fail("certificate-form", err.Error())
+		done.Fail("certificate-form", err.Error())
 		return done
 	}
 	done = s.certificate(certs[0], certs[1:])
@@ -148,23 +148,23 @@ func (s *batch) certificates(data []byte) (done steps) {
 		if s.ctx.Err() != nil {
 			break
 		}
-		done.under(fmt.Sprintf("certificate[%d]", i+1), s.certificate(c, certs))
+		done.Under(fmt.Sprintf("certificate[%d]", i+1), s.certificate(c, certs))
 	}
 	return done
 }
 
 // certificate verifies one certificate; above are those that may stand above it.
-func (s *batch) certificate(leaf *pki.Certificate, above []*pki.Certificate) (done steps) {
-	done.ok("certificate-form", "")
+func (s *batch) certificate(leaf *pki.Certificate, above []*pki.Certificate) (done check.Steps) {
+	done.Pass("certificate-form", "")
 	if slices.ContainsFunc(s.anchors, leaf.Equal) {
-		done.ok("anchor", "the trust pins this certificate")
+		done.Pass("anchor", "the trust pins this certificate")
 		return done
 	}
 	if leaf.IsCA {
 		path, err := s.authorityChain(leaf, above)
-		done.result("chain-now", err)
+		done.Result("chain-now", err)
 		if err != nil {
-			done.unknown("key-revocation", "the certificate leads to no anchor")
+			done.CannotCheck("key-revocation", "the certificate leads to no anchor")
 			return done
 		}
 		revoked := revocation.Sum(revocation.Check(s.ctx, path, s.now(), s.evidence))
@@ -176,14 +176,14 @@ func (s *batch) certificate(leaf *pki.Certificate, above []*pki.Certificate) (do
 	if err == nil && usage != "" {
 		_, err = by.Chain(leaf, chain[1:], s.now(), usage)
 	}
-	done.result("chain-now", pathError(err))
+	done.Result("chain-now", pathError(err))
 	switch {
 	case err == nil && usage == "":
-		done.unknown("key-usage", "the certificate does not say what its key is for, where those of its anchor say it")
+		done.CannotCheck("key-usage", "the certificate does not say what its key is for, where those of its anchor say it")
 	case err == nil:
-		done.ok("key-usage", usage)
+		done.Pass("key-usage", usage)
 	case pathError(err) == nil:
-		done.fail("key-usage", err.Error())
+		done.Fail("key-usage", err.Error())
 	}
 	stood := s.revocationAt(s.ctx, by, nil, chain, s.now()).Step
 	stood.Name = "key-revocation"
@@ -243,20 +243,20 @@ func (s *batch) authorityChain(c *pki.Certificate, above []*pki.Certificate) (pa
 }
 
 // key says whether a key file is one that the trust names.
-func (s *batch) key(data []byte) (done steps) {
+func (s *batch) key(data []byte) (done check.Steps) {
 	id := strings.TrimSpace(string(data))
 	if block, _ := pem.Decode(data); block != nil {
 		key, err := sm.ParsePEM(data)
 		if err != nil {
-			done.fail("key-form", err.Error())
+			done.Fail("key-form", err.Error())
 			return done
 		}
 		id = string(sm.MarshalPoint(key))
 	}
 	if owner := s.keys[id]; owner != "" {
-		done.ok("key-in-trust", owner)
+		done.Pass("key-in-trust", owner)
 		return done
 	}
-	done.fail("key-in-trust", "the trust does not name this key")
+	done.Fail("key-in-trust", "the trust does not name this key")
 	return done
 }

@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"cmp"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -19,12 +18,13 @@ import (
 
 	"oncegate/certs/certstest/office"
 	"oncegate/check"
+	"oncegate/language/languagetest"
 )
 
 // verifying are the packages whose texts become reasons, and the files of each that verify nothing: what they say stands in logs, in
 // problem documents and at those who make things. A file that is not named here is read, so that a new one is not forgotten.
 var verifying = map[string]string{
-	"verdict": "sentence trust trustfile chinese chinese_texts",
+	"verdict": "sentence trust trustfile zh",
 	"tlog":    "config create growth head log mark nodes proven serve stats storage turn view watch",
 	"audit":   "change config draft entry evidence own person record recorder replay retain search statecheck",
 
@@ -44,20 +44,20 @@ var partly = map[string]string{"store": "replay replay_rows state_check", "node"
 var unread = map[string]string{
 	// said to who makes, signs or issues
 	"no package can be made of this document": "ofd.Write", "an annotated copy cannot expire in the past": "ofd.Copy", "the package cannot be signed like this": "ofd.Sign",
-	"sign jws: {1}": "jws.Sign", "sign status list: {1}": "statuslist.Sign", "sign status list: {1}: subject, time and list are required": "statuslist.Sign",
-	"sign token: {1}": "token.Sign", "make token id: {1}": "token.Sign", "generate sm2 key: {1}": "sm.GenerateKey", "marshal sm2 public key: {1}": "sm.MarshalPEM",
-	"parse sm2 private key: not a scalar in [1, n-2]": "sm.ParsePrivateKey", "sign checkpoint: {1}": "tlog.Log", "write receipt: checkpoint: {1}": "tlog.Log",
-	"raise license version: {1}": "license.Identifier.Next", "not the path of a tile": "tlog.Handler",
+	"sign jws: %v": "jws.Sign", "sign status list: %v": "statuslist.Sign", "sign status list: %v: subject, time and list are required": "statuslist.Sign",
+	"sign token: %v": "token.Sign", "make token id: %v": "token.Sign", "generate sm2 key: %v": "sm.GenerateKey", "marshal sm2 public key: %v": "sm.MarshalPEM",
+	"parse sm2 private key: not a scalar in [1, n-2]": "sm.ParsePrivateKey", "sign checkpoint: %v": "tlog.Log", "write receipt: checkpoint: %v": "tlog.Log",
+	"raise license version: %v": "license.Identifier.Next", "not the path of a tile": "tlog.Handler",
 
-	"read report: {1}": "verdict.VerifyReport, of the file", "verify what stands beside records: {1}": "audit.VerifyStored, of the database", "the report of {1} records on {2} pages": "a sentence, which has its Chinese beside it",
-	"the answer is no page of a report": "verdict.ReadReport, of the file", "read page {1} of the report: {2}": "verdict.ReadReport, of the file",
-	"read the newest status lists seen: {1}": "verdict.OpenSeenLists", "write the newest status lists seen: {1}": "verdict.SeenLists, to the log",
-	", with a ttl of {1}": "a part of what listAge says, see elsewhere",
+	"read report: %v": "verdict.VerifyReport, of the file", "verify what stands beside records: %v": "audit.VerifyStored, of the database", "the report of %v records on %v pages": "a sentence, which has its Chinese beside it",
+	"the answer is no page of a report": "verdict.ReadReport, of the file", "read page %v of the report: %v": "verdict.ReadReport, of the file",
+	"read the newest status lists seen: %v": "verdict.OpenSeenLists", "write the newest status lists seen: %v": "verdict.SeenLists, to the log",
+	", with a ttl of %v": "a part of what listAge says, see elsewhere",
 
 	// holding tables against the log: errors, which are no verdict, and names of columns
 	"a copy of a PostgreSQL database is named by a configuration of its own": "node.VerifyState", "the log grew meanwhile: stop every node, or verify a copy of the database": "node.VerifyState",
-	"verify state: {1}": "node.VerifyState", "replayed records": "progress", "opened records": "progress", "the row is there already": "store.errTwice",
-	"the log that the database writes is not {1}: {2}": "store.DB.Logs", "logs could not be read: {1}": "store.DB.Logs", "tables could not be verified: {1}": "store.DB.VerifyState",
+	"verify state: %v": "node.VerifyState", "replayed records": "progress", "opened records": "progress", "the row is there already": "store.errTwice",
+	"the log that the database writes is not %v: %v": "store.DB.Logs", "logs could not be read: %v": "store.DB.Logs", "tables could not be verified: %v": "store.DB.VerifyState",
 	"key, as_of, expires": "SQL", "identifier, digest, made, expires": "SQL", "jti, system, expires, pos": "SQL",
 
 	// faults of trust.json
@@ -67,12 +67,12 @@ var unread = map[string]string{
 	"uri_prefix is required: an http or https URL without query and fragment, such as https://gateway.example/status-lists": "verdict.Faults",
 	"either uscc or fingerprint is required": "verdict.Faults", "uscc is not a unified social credit code (统一社会信用代码)": "verdict.Faults",
 	"fingerprint is the SM3 of the certificate's DER, 64 lower-case hex digits": "verdict.Faults", "not an address of status lists": "verdict.Faults",
-	"object identifiers belong to eku and policy only": "verdict.Faults", "usage is read from {1}, {2} or {3}": "verdict.Faults", "no object identifier is given a usage": "verdict.Faults",
-	"{1} is not an object identifier in dotted decimals": "verdict.Faults", "{1} means any usage, so it cannot stand for {2}": "verdict.Faults",
-	"{1} is not a usage; usages are {2}": "verdict.Faults",
+	"object identifiers belong to eku and policy only": "verdict.Faults", "usage is read from %v, %v or %v": "verdict.Faults", "no object identifier is given a usage": "verdict.Faults",
+	"%v is not an object identifier in dotted decimals": "verdict.Faults", "%v means any usage, so it cannot stand for %v": "verdict.Faults",
+	"%v is not a usage; usages are %v": "verdict.Faults",
 
 	// said in both languages, as api.Sentence
-	"the document {1}": "ofd", "the license {1} of {2}": "license", "the answer to {1} of record {2}": "answer",
+	"the document %v": "ofd", "the license %v of %v": "license", "the answer to %v of record %v": "answer",
 
 	// names of the parts of artefacts, in documentation
 	"license in an answer": "Kind", "seal in a document": "Kind", "signature in a document": "Kind", "revocation list in a file": "Kind", "use in a record": "Kind",
@@ -89,13 +89,8 @@ var saying = []string{
 	"sequence", "octets", "bits", "oid", "integer", "ascii", "utf8", "element", "end", "into", "loose", "moment", // members of a seal
 }
 
-var (
-	phrase   = regexp.MustCompile(`\pL[\pL0-9',.;:)]* +\(?[\pL{]|\} \pL`)
-	anyVerb  = regexp.MustCompile(`%[-+# 0]*[0-9]*(\.[0-9]+)?[a-zA-Z]`)
-	anyValue = regexp.MustCompile(`\{[1-9]\}`)
-
-	statement = regexp.MustCompile(`\bSELECT |ORDER BY `) // of SQL
-)
+// statement are texts of SQL.
+var statement = regexp.MustCompile(`\bSELECT |ORDER BY `)
 
 // sources are the files of a package that verify.
 func sources(t *testing.T, dir, others string) []string {
@@ -120,124 +115,6 @@ func partlySources() (all []string) {
 	return all
 }
 
-// A said is a text as it stands in a source, with {1}, {2} and so on for its values.
-type said struct{ text, at string }
-
-// saidIn collects the texts of one file: literals, and literals joined by + with values between them.
-func saidIn(t *testing.T, source string) (all []said) {
-	t.Helper()
-	files := token.NewFileSet()
-	file, err := parser.ParseFile(files, source, nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	take := func(e ast.Expr, always bool) bool {
-		text, literal := joined(e)
-		if text = numbered(text); literal && (phrase.MatchString(text) || always && len(englishIn(text)) > 0) {
-			all = append(all, said{text, files.Position(e.Pos()).String()})
-		}
-		return literal
-	}
-	ast.Inspect(file, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.ImportSpec, *ast.Field:
-			return false // tags of structures are no texts
-		case *ast.CallExpr:
-			if name := nameOfCall(n); len(n.Args) > 0 && slices.Contains(saying, name) {
-				reason := n.Args[len(n.Args)-1] // what goes before it names a step or a tag
-				if name == "Errorf" || name == "malformed" {
-					reason = n.Args[0]
-				}
-				take(reason, true)
-			}
-		case *ast.KeyValueExpr:
-			if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Reason" {
-				take(n.Value, true)
-			}
-		case *ast.ValueSpec:
-			if kind, ok := n.Type.(*ast.Ident); ok && kind.Name == "Reason" { // license.Reason: a code that its Error wraps
-				for _, value := range n.Values {
-					if code, literal := joined(value); literal {
-						all = append(all, said{"rule broken: " + code, files.Position(value.Pos()).String()})
-					}
-				}
-			}
-		case *ast.BinaryExpr:
-			return !take(n, false)
-		case *ast.BasicLit:
-			take(n, false)
-		}
-		return true
-	})
-	return all
-}
-
-func nameOfCall(c *ast.CallExpr) string {
-	switch f := c.Fun.(type) {
-	case *ast.Ident:
-		return f.Name
-	case *ast.SelectorExpr:
-		return f.Sel.Name
-	}
-	return ""
-}
-
-// joined is the text of an expression, with %v for what is no literal, and whether any part of it is one.
-func joined(e ast.Expr) (text string, literal bool) {
-	switch e := e.(type) {
-	case *ast.ParenExpr:
-		return joined(e.X)
-	case *ast.BasicLit:
-		if s, err := strconv.Unquote(e.Value); err == nil && e.Kind == token.STRING {
-			return s, true
-		}
-	case *ast.BinaryExpr:
-		a, one := joined(e.X)
-		b, other := joined(e.Y)
-		if e.Op == token.ADD {
-			return a + b, one || other
-		}
-	}
-	return "%v", false
-}
-
-// numbered writes the verbs of a format as stepReasons does.
-func numbered(format string) string {
-	n := 0
-	return anyVerb.ReplaceAllStringFunc(format, func(string) string { n++; return placeholder(n - 1) })
-}
-
-// codes are words that Chinese texts keep: names of members and parameters, which stand so in files and standards.
-var codes = []string{"iss", "ver", "iat", "exp", "nbf", "typ", "crit", "alg", "kid", "jti", "sub", "idx", "zlib", "Vid", "ttl", "issues"}
-
-var (
-	word  = regexp.MustCompile(`[A-Za-z][A-Za-z'-]*`)
-	value = regexp.MustCompile(quoted.String() + "|" + bracketed.String() + `|《[^》]*》|\{[1-9]\}`)
-)
-
-// englishIn are the English words of a text, by a written rule. A value is none: what stands in quotes or 《》, what a library said, in
-// brackets and after its name, a placeholder, and a string of Latin letters that has a capital, a digit or one of . / _ @ : ~ in it, as file names, identifiers, addresses and names of
-// algorithms have. Nor are codes.
-func englishIn(text string) (words []string) {
-	text = value.ReplaceAllString(text, " ")
-	for _, token := range strings.FieldsFunc(text, func(r rune) bool {
-		return r > unicode.MaxLatin1 || unicode.IsSpace(r) || strings.ContainsRune("(),;[]%", r)
-	}) {
-		token = strings.Trim(token, ".:")
-		if strings.ContainsFunc(token, func(r rune) bool {
-			return unicode.IsUpper(r) || unicode.IsDigit(r) || strings.ContainsRune("./_@:~", r)
-		}) {
-			if w := word.FindString(token); w != token || len(w) < 2 || strings.ToUpper(w[:1])+strings.ToLower(w[1:]) != w {
-				continue // a plain word with a capital is the beginning of a sentence
-			}
-		}
-		if w := word.FindString(token); len(w) > 1 && !slices.Contains(codes, w) {
-			words = append(words, w)
-		}
-	}
-	return words
-}
-
 // Both languages stay together: what a verification says in English it says in Chinese. The texts are read from the sources.
 func TestEveryReasonHasItsChinese(t *testing.T) {
 	missing, seen, found := make(map[string]string), make(map[string]bool), 0
@@ -246,11 +123,11 @@ func TestEveryReasonHasItsChinese(t *testing.T) {
 		read = append(read, sources(t, dir, others)...)
 	}
 	for _, source := range read {
-		for _, s := range saidIn(t, source) {
+		for _, s := range languagetest.In(t, source, saying, nil) {
 			found++
-			seen[s.text] = true
-			if unread[s.text] == "" && !statement.MatchString(s.text) && !translated(s.text) {
-				missing[s.text] = s.at
+			seen[s.Text] = true
+			if unread[s.Text] == "" && !statement.MatchString(s.Text) && !languagetest.Translated(catalogue, s.Text) {
+				missing[s.Text] = s.At
 			}
 		}
 	}
@@ -262,42 +139,13 @@ func TestEveryReasonHasItsChinese(t *testing.T) {
 			t.Errorf("no source says %q any more: take it from unread", text)
 		}
 	}
-	report(t, missing)
+	languagetest.Report(t, missing, "Give each one in verdict/zh.go, stepReasons; or, if no reader of a verification sees it, name it in unread or its file in verifying")
 }
 
-// translated reports whether a text becomes Chinese, and keeps its values.
-func translated(text string) bool {
-	chinese := chineseReason(anyValue.ReplaceAllStringFunc(text, func(v string) string { return "‹" + v[1:2] + "›" }))
-	for _, v := range anyValue.FindAllString(text, -1) {
-		if !strings.Contains(chinese, "‹"+v[1:2]+"›") {
-			return false
-		}
-	}
-	return len(englishIn(chinese)) == 0
-}
-
-// report prints what lacks Chinese as lines for stepReasons.
-func report(t *testing.T, missing map[string]string) {
-	t.Helper()
-	if len(missing) == 0 {
-		return
-	}
-	var lines strings.Builder
-	for _, text := range slices.SortedFunc(maps.Keys(missing), func(a, b string) int { return cmp.Or(cmp.Compare(missing[a], missing[b]), cmp.Compare(a, b)) }) {
-		fmt.Fprintf(&lines, "\t%q: \"\", // %s\n", text, missing[text])
-	}
-	t.Errorf("%d reasons have no Chinese. Give each one in verdict/chinese_texts.go, stepReasons; or, if no reader of a verification sees it, name it in unread or its file in verifying:\n%s", len(missing), lines.String())
-}
-
-// A translation names the values that the English names, in whatever order, and speaks Chinese.
+// A translation names the values that the English names and speaks Chinese. It is a part of a sentence.
 func TestChineseReasons(t *testing.T) {
-	for english, chinese := range stepReasons {
-		if got, want := anyValue.FindAllString(chinese, -1), anyValue.FindAllString(english, -1); !slices.Equal(slices.Sorted(slices.Values(got)), want) {
-			t.Errorf("%q and %q differ in what they name, or {1}, {2} do not stand in order in the English", english, chinese)
-		}
-		if words := englishIn(chinese); len(words) > 0 {
-			t.Errorf("%q has English in it: %q", chinese, words)
-		}
+	languagetest.Check(t, stepReasons)
+	for _, chinese := range stepReasons {
 		if strings.HasSuffix(chinese, "。") {
 			t.Errorf("%q ends in a full stop: reasons are parts of sentences", chinese)
 		}
@@ -328,8 +176,8 @@ func TestChineseOfNestedReasons(t *testing.T) {
 
 // Names in certificates stand in reasons as their owners wrote them. A name that looks like many reasons costs little.
 func TestChineseOfHostileNames(t *testing.T) {
-	for _, part := range []string{"a; b: c, d ", "x than y as of z at the signing time and w more (", `"a: `, "of an authority above it: ", "{1}{2}"} {
-		longest := strings.Repeat(part, maxReason/len(part))
+	for _, part := range []string{"a; b: c, d ", "x than y as of z at the signing time and w more (", `"a: `, "of an authority above it: ", "%v%v"} {
+		longest := strings.Repeat(part, 2048/len(part))
 		InChinese(check.Step{Reason: longest}) // comes to an end
 		longer := strings.Repeat(part, 5000)
 		if got := InChinese(check.Step{Reason: longer}).Reason; got != longer {
@@ -340,24 +188,33 @@ func TestChineseOfHostileNames(t *testing.T) {
 
 // elsewhere are texts that stand in no source of ours in one piece: errors of libraries, and what is put together from several.
 var elsewhere = []string{
-	"malformed note", "invalid signature for key {1}", // golang.org/x/mod/sumdb/note
-	"illegal base64 data at input byte {1}", // encoding/base64
-	"file does not exist",                   // io/fs
+	"malformed note", "invalid signature for key %v", // golang.org/x/mod/sumdb/note
+	"illegal base64 data at input byte %v", // encoding/base64
+	"file does not exist",                  // io/fs
 
-	"issued at {1}, {2} ago, with a ttl of {3}", // verdict: listAge
+	"issued at %v, %v ago, with a ttl of %v", // verdict: listAge
 
 	"policy is no digest", // audit: "%s is no digest"
-	"{1} and {2} more",    // ofd: names.step
-	"the revocation list is out of reach; what it said last, at {1}, is over", "the responder is out of reach; what it said last, at {1}, is over", // revocation: "the %s is"
-	"not revoked, says the revocation list of {1}", "not revoked, says the responder of {1}",
+	"%v and %v more",      // ofd: names.step
+	"the revocation list is out of reach; what it said last, at %v, is over", "the responder is out of reach; what it said last, at %v, is over", // revocation: "the %s is"
+	"not revoked, says the revocation list of %v", "not revoked, says the responder of %v",
+}
+
+// keyOf is a sentence as texts are compared: package language passes over a capital and a full stop, too.
+func keyOf(text string) string {
+	text = strings.TrimSuffix(text, ".")
+	if len(text) > 1 && !unicode.IsUpper(rune(text[1])) {
+		return strings.ToLower(text[:1]) + text[1:]
+	}
+	return text
 }
 
 // A translation that no source needs any more is taken out.
 func TestNoReasonIsLeftOver(t *testing.T) {
 	needed := make(map[string]bool)
-	need := func(text string) { needed[sentenceKey(numbered(anyValue.ReplaceAllString(text, "%v")))] = true }
+	need := func(text string) { needed[keyOf(languagetest.Normal(text))] = true }
 	for dir := range verifying {
-		for _, source := range append(sources(t, dir, "chinese_texts"), partlySources()...) {
+		for _, source := range append(sources(t, dir, "zh"), partlySources()...) {
 			file, err := parser.ParseFile(token.NewFileSet(), source, nil, 0)
 			if err != nil {
 				t.Fatal(err)
@@ -367,7 +224,7 @@ func TestNoReasonIsLeftOver(t *testing.T) {
 				if !ok {
 					return true
 				}
-				text, literal := joined(e)
+				text, literal := languagetest.Joined(e)
 				if !literal {
 					return true
 				}
@@ -388,7 +245,7 @@ func TestNoReasonIsLeftOver(t *testing.T) {
 	var left []string
 	for english := range stepReasons {
 		reason := strings.TrimPrefix(english, "rule broken: ") // license.Reason
-		if !needed[sentenceKey(english)] && !needed[sentenceKey(reason)] && !slices.Contains(elsewhere, english) {
+		if !needed[keyOf(english)] && !needed[keyOf(reason)] && !slices.Contains(elsewhere, english) {
 			left = append(left, strconv.Quote(english))
 		}
 	}
@@ -430,7 +287,7 @@ func stepsIn(t *testing.T, source string, names map[string]string) {
 		t.Fatal(err)
 	}
 	take := func(e ast.Expr) {
-		if name, literal := joined(e); literal && !strings.Contains(name, "%") {
+		if name, literal := languagetest.Joined(e); literal && !strings.Contains(name, "%") {
 			names[strings.TrimSuffix(path.Base(name), "[")] = files.Position(e.Pos()).String()
 		}
 	}
@@ -443,7 +300,7 @@ func stepsIn(t *testing.T, source string, names map[string]string) {
 				}
 			}
 		case *ast.CallExpr:
-			if strings.Contains(source, "verdict") && len(n.Args) > 1 && slices.Contains([]string{"ok", "fail", "unknown", "result", "under"}, nameOfCall(n)) {
+			if strings.Contains(source, "verdict") && len(n.Args) > 1 && slices.Contains([]string{"Pass", "Fail", "CannotCheck", "Result", "Under"}, languagetest.NameOfCall(n)) {
 				take(n.Args[0])
 			}
 		}
@@ -451,7 +308,7 @@ func stepsIn(t *testing.T, source string, names map[string]string) {
 	})
 }
 
-// judgeChinese holds the steps of a run to englishIn.
+// judgeChinese holds the steps of a run to languagetest.English.
 func judgeChinese(t *testing.T, missing map[string]string, list []check.Step) {
 	t.Helper()
 	for _, step := range list {
@@ -460,10 +317,10 @@ func judgeChinese(t *testing.T, missing map[string]string, list []check.Step) {
 		if i := strings.LastIndexByte(zh.Name, '/'); i >= 0 {
 			name, _, _ = strings.Cut(zh.Name[i+1:], "[")
 		}
-		if words := englishIn(name); len(words) > 0 {
+		if words := languagetest.English(name); len(words) > 0 {
 			t.Errorf("the step %q has no Chinese name: %q", step.Name, zh.Name)
 		}
-		if words := englishIn(zh.Reason); len(words) > 0 {
+		if words := languagetest.English(zh.Reason); len(words) > 0 {
 			missing[step.Reason] = fmt.Sprintf("%s: %s", step.Name, zh.Reason)
 		}
 	}
@@ -506,5 +363,5 @@ func TestRunsSpeakChinese(t *testing.T) {
 	if steps < 1000 {
 		t.Fatalf("only %d steps were taken", steps)
 	}
-	report(t, missing)
+	languagetest.Report(t, missing, "Give each one in verdict/zh.go, stepReasons; or, if no reader of a verification sees it, name it in unread or its file in verifying")
 }

@@ -28,7 +28,7 @@ var outline = []string{ofd.StepPackage, ofd.StepUnique, ofd.StepXML, ofd.StepDoc
 
 // document verifies an OFD package in the order of standards: the package, each signature, what the package is as a whole,
 // and what the license in it says of itself.
-func (s *batch) document(ctx context.Context, self int) (done steps, by []Signature, err error) {
+func (s *batch) document(ctx context.Context, self int) (done check.Steps, by []Signature, err error) {
 	data := s.all[self].Data
 	p, err := ofd.Open(ctx, bytes.NewReader(data), int64(len(data)))
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *batch) document(ctx context.Context, self int) (done steps, by []Signat
 		if !ok {
 			return nil, nil, err
 		}
-		return steps{refusal.Taken()}, nil, nil
+		return check.Steps{refusal.Taken()}, nil, nil
 	}
 	r, err := p.Verify(ctx, ofd.Judges{Now: s.now(), Seal: s.judgeSeal, CMS: s.judgeCMS})
 	if err != nil {
@@ -49,7 +49,7 @@ func (s *batch) document(ctx context.Context, self int) (done steps, by []Signat
 	}
 	for i, one := range r.Signatures {
 		place := fmt.Sprintf("signature[%d]", i)
-		done.under(place, one.Steps)
+		done.Under(place, one.Steps)
 		by = append(by, Signature{
 			Place: place, Type: one.Type, Signer: one.Signer, USCC: one.USCC, SealName: one.SealName,
 			Provider: one.Provider, Time: at(one.Time), Proven: one.Proven,
@@ -63,7 +63,7 @@ func (s *batch) document(ctx context.Context, self int) (done steps, by []Signat
 	if name := p.Value(licenseName); name != "" {
 		s.current.found.subject = api.Sentence{En: "the document " + name, Zh: "版式文件《" + name + "》"}
 	}
-	said := metadata{p, stepOfName(r.Steps, ofd.StepMetadata)}
+	said := metadata{p, check.Find(r.Steps, ofd.StepMetadata)}
 	s.documentCopy(ctx, &done, self, said)
 	s.documentLicense(&done, said, r.Signatures)
 	return done, by, nil
@@ -77,16 +77,16 @@ type metadata struct {
 
 // holds reports that what the metadata say holds: ok when they are signed, else not checkable. What they say against
 // themselves fails in any case.
-func (m metadata) holds(done *steps, name, reason string) {
+func (m metadata) holds(done *check.Steps, name, reason string) {
 	if m.signed.State != check.OK {
-		done.unknown(name, m.signed.Reason)
+		done.CannotCheck(name, m.signed.Reason)
 		return
 	}
-	done.ok(name, reason)
+	done.Pass(name, reason)
 }
 
 // held reports steps that rest on what the metadata say, as holds does.
-func (m metadata) held(done *steps, list steps) {
+func (m metadata) held(done *check.Steps, list check.Steps) {
 	for _, step := range list {
 		if step.State == check.OK {
 			m.holds(done, step.Name, step.Reason)
@@ -96,24 +96,15 @@ func (m metadata) held(done *steps, list steps) {
 	}
 }
 
-// stepOfName returns a step that was taken; the zero Step when there is none.
-func stepOfName(list []check.Step, name string) check.Step {
-	i := slices.IndexFunc(list, func(s check.Step) bool { return s.Name == name })
-	if i < 0 {
-		return check.Step{}
-	}
-	return list[i]
-}
-
 // documentCopy compares the original that an annotated copy (加注件) names with the one at hand.
-func (s *batch) documentCopy(ctx context.Context, done *steps, self int, p metadata) {
+func (s *batch) documentCopy(ctx context.Context, done *check.Steps, self int, p metadata) {
 	const name = "copy-original"
 	info, ok := p.Copy()
 	switch {
 	case !ok:
 		return
 	case info.Original == nil:
-		done.unknown(name, "the copy does not say which document it was made of")
+		done.CannotCheck(name, "the copy does not say which document it was made of")
 		return
 	}
 	var others []int
@@ -130,10 +121,10 @@ func (s *batch) documentCopy(ctx context.Context, done *steps, self int, p metad
 		}
 	}
 	if len(others) > 0 {
-		done.fail(name, "the copy was made of another document than the one among the files")
+		done.Fail(name, "the copy was made of another document than the one among the files")
 		return
 	}
-	done.unknown(name, "the original is not among the files")
+	done.CannotCheck(name, "the original is not among the files")
 }
 
 // mayBeOriginal tells whether somebody could mean a document as the original of a copy of a license: it is no copy, and not of
@@ -149,27 +140,27 @@ func (s *batch) mayBeOriginal(ctx context.Context, data []byte, identifier strin
 }
 
 // documentLicense checks what the metadata says of the license: its identifier, who issued it, its validity.
-func (s *batch) documentLicense(done *steps, p metadata, all []ofd.Signature) {
+func (s *batch) documentLicense(done *check.Steps, p metadata, all []ofd.Signature) {
 	text := p.Value(ofd.Identifier)
 	if text == "" {
-		done.unknown("identifier", "the document names no license (ZZBS)")
-		done.unknown(StepIssuerOfType, "the document names no license (ZZBS)")
-		done.unknown(StepIssuerAuthority, "the document names no license (ZZBS)")
+		done.CannotCheck("identifier", "the document names no license (ZZBS)")
+		done.CannotCheck(StepIssuerOfType, "the document names no license (ZZBS)")
+		done.CannotCheck(StepIssuerAuthority, "the document names no license (ZZBS)")
 		return
 	}
 	id, err := license.ParseIdentifier(text)
 	if err != nil {
-		done.fail("identifier", err.Error())
-		done.unknown(StepIssuerOfType, "the license's identifier does not say who issued it")
-		done.unknown(StepIssuerAuthority, "the license's identifier does not say who issued it")
+		done.Fail("identifier", err.Error())
+		done.CannotCheck(StepIssuerOfType, "the license's identifier does not say who issued it")
+		done.CannotCheck(StepIssuerAuthority, "the license's identifier does not say who issued it")
 	} else {
 		if err := sameIssuer(p.Package, id.Issuer()); err != nil {
-			done.fail("identifier", err.Error())
+			done.Fail("identifier", err.Error())
 		} else {
 			p.holds(done, "identifier", "")
 		}
-		var issuer steps
-		issuer.issuerOfType(s.Trust, "", id)
+		var issuer check.Steps
+		issuerOfType(&issuer, s.Trust, "", id)
 		s.documentAuthority(&issuer, id, all)
 		p.held(done, issuer)
 	}
@@ -193,7 +184,7 @@ func sameIssuer(p *ofd.Package, issuer string) error {
 
 // documentAuthority asks whether a signature that holds and covers every file is the issuing body's, or a delegate's. One over
 // some files says nothing of a page or of metadata that somebody else signed.
-func (s *batch) documentAuthority(done *steps, id license.Identifier, all []ofd.Signature) {
+func (s *batch) documentAuthority(done *check.Steps, id license.Identifier, all []ofd.Signature) {
 	var held bool
 	var whole, partly, foreign []string // codes of those who signed
 	for _, one := range all {
@@ -203,7 +194,7 @@ func (s *batch) documentAuthority(done *steps, id license.Identifier, all []ofd.
 		case !holds:
 		case one.USCC == "":
 			held = true
-		case stepOfName(one.Steps, ofd.StepExtent).State == check.OK:
+		case check.Find(one.Steps, ofd.StepExtent).State == check.OK:
 			held, whole = true, append(whole, one.USCC)
 		default:
 			held, partly = true, append(partly, one.USCC)
@@ -212,32 +203,32 @@ func (s *batch) documentAuthority(done *steps, id license.Identifier, all []ofd.
 	entitled := func(body string) bool { return body == id.Issuer() || s.delegate("", id, body) != notDelegated }
 	switch {
 	case slices.ContainsFunc(whole, entitled):
-		done.issuerAuthority(s.Trust, "", id, whole...)
+		issuerAuthority(done, s.Trust, "", id, whole...)
 	case slices.ContainsFunc(partly, entitled):
-		done.unknown(StepIssuerAuthority, "the issuing body or its delegate signed, but not every file of the document")
+		done.CannotCheck(StepIssuerAuthority, "the issuing body or its delegate signed, but not every file of the document")
 	case len(whole)+len(partly) > 0 || !held && len(foreign) > 0: // a signature that fails for another reason may still tell whose it is
-		done.fail(StepIssuerAuthority, "nobody who signed is the issuing body of the license or a delegate that the trust names")
+		done.Fail(StepIssuerAuthority, "nobody who signed is the issuing body of the license or a delegate that the trust names")
 	case held:
-		done.unknown(StepIssuerAuthority, "the certificates of those who signed name no organisation code")
+		done.CannotCheck(StepIssuerAuthority, "the certificates of those who signed name no organisation code")
 	default:
-		done.unknown(StepIssuerAuthority, "no signature holds")
+		done.CannotCheck(StepIssuerAuthority, "no signature holds")
 	}
 }
 
 // documentValidity holds the validity that the metadata names against today.
-func (s *batch) documentValidity(done *steps, p metadata) *api.InForce {
+func (s *batch) documentValidity(done *check.Steps, p metadata) *api.InForce {
 	now := license.DateOf(s.now())
 	from, fromOK := metadataDate(p.Value(validFrom))
 	to, toOK := metadataDate(p.Value(validTo))
 	switch {
 	case !fromOK || !toOK:
-		done.unknown("validity", "from when to when the license is valid cannot be read")
+		done.CannotCheck("validity", "from when to when the license is valid cannot be read")
 		return nil
 	case from != "" && now < from:
-		done.fail("validity", "the license is not valid yet")
+		done.Fail("validity", "the license is not valid yet")
 		return &api.InForce{State: api.InForceStateNotInForce, AsOf: api.At(s.now())}
 	case to != "" && now > to:
-		done.fail("validity", "the license has expired")
+		done.Fail("validity", "the license has expired")
 		return inForce(license.Expired, s.now())
 	}
 	p.holds(done, "validity", "on "+string(now))

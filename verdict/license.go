@@ -96,22 +96,22 @@ func (c licenseClaims) says(fields api.Fields) bool {
 }
 
 // license verifies a license: alone, or as it stands in an answer whose receipt has been looked at.
-func (s *batch) license(presentation string, in *answered) (done steps) {
+func (s *batch) license(presentation string, in *answered) (done check.Steps) {
 	if !strings.Contains(presentation, "~") {
 		presentation += "~" // the issuer-signed JWT alone: no disclosure
 	}
 	var parts *jws.Parts
 	result, err := sdjwt.Verify(presentation, sdjwt.Expect{Typ: LicenseType, Check: func(p *jws.Parts) error {
 		parts = p
-		return done.signatures(p, s.voice)
+		return signatureSteps(&done, p, s.voice)
 	}})
-	done = append(done.form(result.Steps), done.disclosures(result)...)
+	done = append(formSteps(done, result.Steps), disclosureSteps(result)...)
 	if parts == nil {
 		return done
 	}
 	c, claimsErr := readLicense(presentation)
 	if claimsErr != nil {
-		done.result("license-claims", claimsErr)
+		done.Result("license-claims", claimsErr)
 		return done
 	}
 	at := s.now()
@@ -127,7 +127,7 @@ func (s *batch) license(presentation string, in *answered) (done steps) {
 	}
 	leaf := s.licenseChain(&done, parts, signed)
 	s.licenseRevocation(&done, parts, signed)
-	done.result("identifier", c.identifier())
+	done.Result("identifier", c.identifier())
 	s.authority(&done, c, leaf)
 	if in == nil {
 		s.current.found.subject = c.subject()
@@ -138,16 +138,16 @@ func (s *batch) license(presentation string, in *answered) (done steps) {
 	return done
 }
 
-// signatures has both voices judge the issuer's signature, each in a step of its own. voice asks both.
-func (s *steps) signatures(p *jws.Parts, voice sm.VerifyFunc) error {
+// signatureSteps has both voices judge the issuer's signature, each in a step of its own. voice asks both.
+func signatureSteps(s *check.Steps, p *jws.Parts, voice sm.VerifyFunc) error {
 	certs, err := pki.ParseChain(p.Header.X5C)
 	if err != nil {
-		s.fail("license-signature", err.Error())
+		s.Fail("license-signature", err.Error())
 		return err
 	}
 	pub, err := publicKey(certs[0])
 	if err != nil {
-		s.fail("license-signature", err.Error())
+		s.Fail("license-signature", err.Error())
 		return err
 	}
 	first := p.Verify(pub, voice)
@@ -155,56 +155,56 @@ func (s *steps) signatures(p *jws.Parts, voice sm.VerifyFunc) error {
 	if errors.Is(first, second.ErrDisagree) {
 		first, other = p.Verify(pub, sm.Verify), p.Verify(pub, second.Check)
 	}
-	s.result("license-signature", first)
-	s.result("license-signature-second-voice", other)
+	s.Result("license-signature", first)
+	s.Result("license-signature-second-voice", other)
 	return errors.Join(first, other)
 }
 
-// form puts the steps before the signature in front of the signature's own.
-func (s steps) form(list []sdjwt.Step) (done steps) {
+// formSteps puts the steps before the signature in front of the signature's own.
+func formSteps(s check.Steps, list []sdjwt.Step) (done check.Steps) {
 	for _, step := range list {
 		switch {
 		case step.Name == sdjwt.StepForm || step.Name == sdjwt.StepType:
-			done.sd("license-"+step.Name, step)
+			disclosureStep(&done, "license-"+step.Name, step)
 		case step.Name == sdjwt.StepSignature && len(s) > 0:
 			done = append(done, s...)
 		case step.Name == sdjwt.StepSignature:
-			done.sd("license-signature", step)
+			disclosureStep(&done, "license-signature", step)
 		}
 	}
 	return done
 }
 
-// disclosures reports the digest of each disclosure.
-func (s steps) disclosures(r *sdjwt.Result) (done steps) {
+// disclosureSteps reports the digest of each disclosure.
+func disclosureSteps(r *sdjwt.Result) (done check.Steps) {
 	for _, step := range r.Steps {
 		if step.Name != sdjwt.StepDisclosures {
 			continue
 		}
 		if step.State != "ok" || len(r.Disclosed) == 0 {
-			done.sd("disclosures", step)
+			disclosureStep(&done, "disclosures", step)
 		}
 		for _, d := range r.Disclosed {
-			done.ok("disclosure["+d.Name+"]", "its digest is among those signed")
+			done.Pass("disclosure["+d.Name+"]", "its digest is among those signed")
 		}
 	}
 	return done
 }
 
-func (s *steps) sd(name string, step sdjwt.Step) {
+func disclosureStep(s *check.Steps, name string, step sdjwt.Step) {
 	switch step.State {
 	case "ok":
-		s.ok(name, step.Reason)
+		s.Pass(name, step.Reason)
 	case "failed":
-		s.fail(name, step.Reason)
+		s.Fail(name, step.Reason)
 	default:
-		s.unknown(name, "a step before it failed")
+		s.CannotCheck(name, "a step before it failed")
 	}
 }
 
 // licenseChain follows x5c to an anchor: at the time of signing, by the table of [pki.Moment], and now. It returns what the
 // certificate says of its owner, from whichever time holds.
-func (s *batch) licenseChain(done *steps, p *jws.Parts, signed pki.Moment) pki.Leaf {
+func (s *batch) licenseChain(done *check.Steps, p *jws.Parts, signed pki.Moment) pki.Leaf {
 	at := func(t time.Time) (pki.Leaf, error) { return s.chains.ChainDER(p.Header.X5C, t, pki.License) }
 	now, nowErr := at(s.now())
 	end := s.now()
@@ -216,33 +216,33 @@ func (s *batch) licenseChain(done *steps, p *jws.Parts, signed pki.Moment) pki.L
 		return pathError(err)
 	})
 	if signed.Source == pki.Unstated {
-		done.unknown("chain-at-signing", "the license does not say when it was signed, and no receipt does")
+		done.CannotCheck("chain-at-signing", "the license does not say when it was signed, and no receipt does")
 		*done = append(*done, check.Step{Name: "chain-now", State: state, Reason: reason})
-		return done.licenseUsage(now, nowErr)
+		return usageStep(done, now, nowErr)
 	}
 	then, thenErr := at(signed.At)
 	*done = append(*done, check.Step{Name: "chain-at-signing", State: state, Reason: reason})
 	if errors.Is(nowErr, pki.ErrExpired) && pathError(thenErr) == nil {
 		if signed.Source == pki.Stamped {
-			done.unknown("chain-now", "a certificate has expired since; the receipt shows that the license was signed before")
+			done.CannotCheck("chain-now", "a certificate has expired since; the receipt shows that the license was signed before")
 		} else {
-			done.unknown("chain-now", "a certificate has expired since, and nothing proves that the license was signed before")
+			done.CannotCheck("chain-now", "a certificate has expired since, and nothing proves that the license was signed before")
 		}
-		return done.licenseUsage(then, thenErr)
+		return usageStep(done, then, thenErr)
 	}
-	done.result("chain-now", pathError(nowErr))
-	return done.licenseUsage(now, nowErr)
+	done.Result("chain-now", pathError(nowErr))
+	return usageStep(done, now, nowErr)
 }
 
-// licenseUsage says whether the certificate of a chain is for licenses, and whose it is then.
-func (s *steps) licenseUsage(leaf pki.Leaf, err error) pki.Leaf {
+// usageStep says whether the certificate of a chain is for licenses, and whose it is then.
+func usageStep(s *check.Steps, leaf pki.Leaf, err error) pki.Leaf {
 	switch {
 	case errors.Is(err, pki.ErrWrongUsage), errors.Is(err, pki.ErrNoUSCC):
-		s.fail("key-usage", err.Error())
+		s.Fail("key-usage", err.Error())
 	case err != nil:
-		s.unknown("key-usage", "the certificate leads to no anchor")
+		s.CannotCheck("key-usage", "the certificate leads to no anchor")
 	default:
-		s.ok("key-usage", pki.License)
+		s.Pass("key-usage", pki.License)
 	}
 	return leaf
 }
@@ -271,51 +271,51 @@ func (c licenseClaims) identifier() error {
 
 // authority checks that the trust names the issuer for the type, and that the signing body is the issuer, or one that it
 // delegated the type to.
-func (s *batch) authority(done *steps, c licenseClaims, leaf pki.Leaf) {
+func (s *batch) authority(done *check.Steps, c licenseClaims, leaf pki.Leaf) {
 	id, err := license.ParseIdentifier(c.ID)
 	if err != nil {
-		done.unknown(StepIssuerOfType, "the license's identifier does not say who issued it")
-		done.unknown(StepIssuerAuthority, "the license's identifier does not say who issued it")
+		done.CannotCheck(StepIssuerOfType, "the license's identifier does not say who issued it")
+		done.CannotCheck(StepIssuerAuthority, "the license's identifier does not say who issued it")
 		return
 	}
-	done.issuerOfType(s.Trust, c.Type, id)
+	issuerOfType(done, s.Trust, c.Type, id)
 	if leaf.USCC == "" {
-		done.unknown(StepIssuerAuthority, "the signing body is not established")
+		done.CannotCheck(StepIssuerAuthority, "the signing body is not established")
 		return
 	}
-	done.issuerAuthority(s.Trust, c.Type, id, leaf.USCC)
+	issuerAuthority(done, s.Trust, c.Type, id, leaf.USCC)
 }
 
 // validity holds nbf and exp against the day: of the record for a license in an answer, else today. A license that its answer
 // calls expired may be so.
-func (s *batch) validity(done *steps, c licenseClaims, in *answered, presentation string, at time.Time) *api.InForce {
+func (s *batch) validity(done *check.Steps, c licenseClaims, in *answered, presentation string, at time.Time) *api.InForce {
 	now := at.Unix()
 	switch {
 	case c.NotBefore != 0 && now < c.NotBefore:
-		done.fail("validity", "the license is not valid yet")
+		done.Fail("validity", "the license is not valid yet")
 		return &api.InForce{State: api.InForceStateNotInForce, AsOf: api.At(at)}
 	case c.Expires == 0 || now < c.Expires:
-		done.ok("validity", "on "+string(license.DateOf(at)))
+		done.Pass("validity", "on "+string(license.DateOf(at)))
 		return nil
 	case in != nil && in.status(presentation) != string(license.Valid):
-		done.ok("validity", "the license has expired, and the answer does not call it valid")
+		done.Pass("validity", "the license has expired, and the answer does not call it valid")
 	default:
-		done.fail("validity", "the license has expired")
+		done.Fail("validity", "the license has expired")
 	}
 	return inForce(license.Expired, at)
 }
 
 // statusSaid looks for an answer that says how a license stands, where no status list does.
-func (s *batch) statusSaid(done *steps, identifier, otherwise string) *api.InForce {
+func (s *batch) statusSaid(done *check.Steps, identifier, otherwise string) *api.InForce {
 	said := s.statusAnswer(identifier)
 	switch {
 	case said == nil:
-		done.unknown("status", otherwise)
+		done.CannotCheck("status", otherwise)
 		return nil
 	case said.Status != api.StatusValid:
-		done.fail("status", fmt.Sprintf("%s as of %s", said.Status, said.AsOf))
+		done.Fail("status", fmt.Sprintf("%s as of %s", said.Status, said.AsOf))
 	default:
-		done.ok("status", "valid as of "+said.AsOf.String())
+		done.Pass("status", "valid as of "+said.AsOf.String())
 	}
 	return inForce(license.Status(said.Status), said.AsOf.Time)
 }
@@ -380,7 +380,7 @@ func (d *answered) status(presentation string) string {
 }
 
 // presenter says who may use the license: only a receipt shows to whom it was released, and for what.
-func (s *batch) presenter(done *steps, presentation string, in *answered, authentic bool) {
+func (s *batch) presenter(done *check.Steps, presentation string, in *answered, authentic bool) {
 	if in == nil && authentic {
 		for i := range s.answers {
 			if s.answers[i].released(presentation) {
@@ -390,13 +390,13 @@ func (s *batch) presenter(done *steps, presentation string, in *answered, authen
 	}
 	if in == nil || !in.proven {
 		s.current.Beside.Presenter = api.PresenterUnknown
-		done.unknown("presentation-right", "only a receipt that names the presenter shows that it may use the license")
+		done.CannotCheck("presentation-right", "only a receipt that names the presenter shows that it may use the license")
 		return
 	}
 	if s.current.Beside.Presenter == "" {
 		s.current.Beside.Presenter = api.PresenterEntitled
 	}
-	done.ok("presentation-right", "released to "+purposeOf(in.record))
+	done.Pass("presentation-right", "released to "+purposeOf(in.record))
 }
 
 // purposeOf says to whom and what for a record is; it names no person.
@@ -486,12 +486,12 @@ const (
 
 // issuerOfType says whether the trust names the issuing body for the type of a license. A document names its type by the code
 // alone: typ is "".
-func (s *steps) issuerOfType(t *Trust, typ string, id license.Identifier) {
+func issuerOfType(s *check.Steps, t *Trust, typ string, id license.Identifier) {
 	others, mixed := false, false
 	for _, i := range t.issues {
 		switch sameType, sameCode := typ == "" || i.Type == typ, i.TypeCode == id.TypeCode(); {
 		case sameType && sameCode && slices.Contains(i.Issuers, id.Issuer()):
-			s.ok(StepIssuerOfType, "the trust names the issuing body for this type")
+			s.Pass(StepIssuerOfType, "the trust names the issuing body for this type")
 			return
 		case sameType && sameCode:
 			others = true
@@ -501,11 +501,11 @@ func (s *steps) issuerOfType(t *Trust, typ string, id license.Identifier) {
 	}
 	switch {
 	case others:
-		s.fail(StepIssuerOfType, "the trust names other bodies for this type than the issuing body of the license")
+		s.Fail(StepIssuerOfType, "the trust names other bodies for this type than the issuing body of the license")
 	case mixed:
-		s.fail(StepIssuerOfType, "the trust binds type and type code otherwise than the license")
+		s.Fail(StepIssuerOfType, "the trust binds type and type code otherwise than the license")
 	default:
-		s.unknown(StepIssuerOfType, "the trust does not say who issues this type")
+		s.CannotCheck(StepIssuerOfType, "the trust does not say who issues this type")
 	}
 }
 
@@ -558,21 +558,21 @@ func (t *Trust) bindsAny(typ string) bool {
 }
 
 // issuerAuthority says whether a body that signed, or one of several, is the issuing body or its delegate for the type.
-func (s *steps) issuerAuthority(t *Trust, typ string, id license.Identifier, bodies ...string) {
+func issuerAuthority(s *check.Steps, t *Trust, typ string, id license.Identifier, bodies ...string) {
 	best := notDelegated
 	for _, body := range bodies {
 		if body == id.Issuer() {
-			s.ok(StepIssuerAuthority, "signed by the issuing body itself")
+			s.Pass(StepIssuerAuthority, "signed by the issuing body itself")
 			return
 		}
 		best = max(best, t.delegate(typ, id, body))
 	}
 	switch best {
 	case boundDelegate:
-		s.ok(StepIssuerAuthority, "signed by a body that the trust names as the issuer's delegate for this type")
+		s.Pass(StepIssuerAuthority, "signed by a body that the trust names as the issuer's delegate for this type")
 	case unboundDelegate:
-		s.unknown(StepIssuerAuthority, "the trust names a delegate, but binds the delegation to no type code: add type_code to it, or the type to issues")
+		s.CannotCheck(StepIssuerAuthority, "the trust names a delegate, but binds the delegation to no type code: add type_code to it, or the type to issues")
 	default:
-		s.fail(StepIssuerAuthority, "nobody who signed is the issuing body or a delegate that the trust names for this type")
+		s.Fail(StepIssuerAuthority, "nobody who signed is the issuing body or a delegate that the trust names for this type")
 	}
 }

@@ -17,10 +17,10 @@ import (
 // every entry is a record. progress, if not nil, is called with the number of entries done and of all. The steps say what
 // held; the error is ErrUnproven where something did not, and names the first wrong entry.
 func (t *Trust) VerifyLog(ctx context.Context, r tlog.Reader, checkpoint string, progress func(done, total uint64)) (tlog.Checkpoint, []check.Step, error) {
-	var done steps
+	var done check.Steps
 	trust, err := t.logOf(checkpoint)
 	if err != nil {
-		done.fail("log-known", err.Error())
+		done.Fail("log-known", err.Error())
 		return tlog.Checkpoint{}, done, errors.Join(ErrUnproven, err)
 	}
 	c, list, err := tlog.VerifyCheckpoint(checkpoint, trust.Trust)
@@ -29,7 +29,7 @@ func (t *Trust) VerifyLog(ctx context.Context, r tlog.Reader, checkpoint string,
 		return c, done, err
 	}
 	err = audit.VerifyLog(ctx, r, c, sm.New, progress)
-	done.result("log-entries", err)
+	done.Result("log-entries", err)
 	return c, done, err
 }
 
@@ -37,10 +37,10 @@ func (t *Trust) VerifyLog(ctx context.Context, r tlog.Reader, checkpoint string,
 // public hash tiles only. The steps of what was filed begin with "filed/". The error is ErrUnproven where something does not hold;
 // it is tlog.ErrFork where the log shows another past than it signed before.
 func (t *Trust) VerifyExtends(ctx context.Context, r tlog.Reader, checkpoint string, filed Artefact) (now, then tlog.Checkpoint, done []check.Step, err error) {
-	var list steps
+	var list check.Steps
 	trust, err := t.logOf(checkpoint)
 	if err != nil {
-		list.fail("log-known", err.Error())
+		list.Fail("log-known", err.Error())
 		return now, then, list, errors.Join(ErrUnproven, err)
 	}
 	now, own, err := tlog.VerifyCheckpoint(checkpoint, trust.Trust)
@@ -50,18 +50,18 @@ func (t *Trust) VerifyExtends(ctx context.Context, r tlog.Reader, checkpoint str
 	}
 	s := t.gather(ctx, []Artefact{filed}, true)
 	v := s.verified(0)
-	list.under("filed", v.Steps)
+	list.Under("filed", v.Steps)
 	then, _, proven := s.loggedBy(0, filed.Data)
 	switch {
 	case !proven && v.Err() != nil:
 		return now, then, list, v.Err()
 	case !proven:
-		list.fail("filed/log-known", "it is no checkpoint, receipt or answer")
+		list.Fail("filed/log-known", "it is no checkpoint, receipt or answer")
 		return now, then, list, ErrUnproven
 	}
 	err = tlog.VerifyExtends(ctx, r, sm.New, then, now)
 	if err == nil || errors.Is(err, ErrUnproven) {
-		list.result("log-extends-filed", err)
+		list.Result("log-extends-filed", err)
 	}
 	return now, then, list, err
 }

@@ -12,6 +12,7 @@ import (
 	"oncegate/audit"
 	"oncegate/canonical"
 	"oncegate/certs/sm"
+	"oncegate/check"
 	"oncegate/license"
 )
 
@@ -36,7 +37,7 @@ var (
 // holders whom the call's body names or, where it is not at hand, whose codes the licenses in the answer disclose. A step is not
 // checkable where call or holder is not at hand, or where the answer opens nothing: it was made before answers did, or the caller
 // did not name the person, as with those by whom a source confirms a role.
-func (s *batch) persons(d answered) (done steps) {
+func (s *batch) persons(d answered) (done check.Steps) {
 	var a opened
 	if len(d.record.Uses) == 0 || json.Unmarshal(d.answer, &a) != nil {
 		return nil
@@ -53,7 +54,7 @@ func (s *batch) persons(d answered) (done steps) {
 		}
 	}
 	if missing != "" {
-		done.unknown(stepOperator, missing)
+		done.CannotCheck(stepOperator, missing)
 	} else {
 		a.operator(&done, d.record, operator)
 	}
@@ -74,32 +75,32 @@ type opened struct {
 }
 
 // operator compares every use's commitment with the operator whom the call names, "" for none.
-func (a opened) operator(done *steps, r audit.Record, operator string) {
+func (a opened) operator(done *check.Steps, r audit.Record, operator string) {
 	committed := func(u audit.Use) bool { return u.Operator != "" }
 	switch {
 	case operator == "" && slices.ContainsFunc(r.Uses, committed):
-		done.fail(stepOperator, "the record names an operator, and the call none")
+		done.Fail(stepOperator, "the record names an operator, and the call none")
 		return
 	case operator == "":
-		done.ok(stepOperator, "the call names none")
+		done.Pass(stepOperator, "the call names none")
 		return
 	case !slices.ContainsFunc(r.Uses, committed):
-		done.fail(stepOperator, "the record names no operator, and the call one")
+		done.Fail(stepOperator, "the record names no operator, and the call one")
 		return
 	case a.Commitments.Operator == "":
-		done.unknown(stepOperator, "the answer does not return the randomness of the commitment")
+		done.CannotCheck(stepOperator, "the answer does not return the randomness of the commitment")
 		return
 	}
 	want, err := commitment(a.Commitments.Operator, license.HolderID{Type: audit.OperatorType, Code: operator})
 	if err == nil && slices.ContainsFunc(r.Uses, func(u audit.Use) bool { return u.Operator != want }) {
 		err = errOtherOperator
 	}
-	done.result(stepOperator, err)
+	done.Result(stepOperator, err)
 }
 
 // holders compares the uses' commitments with the persons whom the call names. Of an answer that is no refusal every one of them must
 // stand in the record, where all of it is opened.
-func (a opened) holders(done *steps, r audit.Record, named []license.HolderID) {
+func (a opened) holders(done *check.Steps, r audit.Record, named []license.HolderID) {
 	tries, all, found := 0, true, make(map[license.HolderID]bool)
 	for i, u := range r.Uses {
 		if u.Holder == "" {
@@ -116,11 +117,11 @@ func (a opened) holders(done *steps, r audit.Record, named []license.HolderID) {
 		}
 		switch {
 		case !opens:
-			done.unknown(name, "the answer does not return the randomness of the commitment")
+			done.CannotCheck(name, "the answer does not return the randomness of the commitment")
 		case len(among) == 0:
-			done.unknown(name, "neither the call's body nor a license that discloses the holder's code is at hand")
+			done.CannotCheck(name, "neither the call's body nor a license that discloses the holder's code is at hand")
 		case tries > maxTries:
-			done.unknown(name, "there are too many persons to try")
+			done.CannotCheck(name, "there are too many persons to try")
 		default:
 			err := errOtherHolder
 			for _, person := range among {
@@ -132,7 +133,7 @@ func (a opened) holders(done *steps, r audit.Record, named []license.HolderID) {
 				}
 			}
 			all = all && err == nil
-			done.result(name, err)
+			done.Result(name, err)
 		}
 	}
 	if !all || a.Code != "" {
@@ -140,7 +141,7 @@ func (a opened) holders(done *steps, r audit.Record, named []license.HolderID) {
 	}
 	for _, person := range named {
 		if !found[person] {
-			done.fail(stepHolder, "the record is not about a person whom the call names")
+			done.Fail(stepHolder, "the record is not about a person whom the call names")
 			return
 		}
 	}

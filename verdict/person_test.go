@@ -86,7 +86,7 @@ func TestRecordIsAboutAll(t *testing.T) {
 	record := audit.Record{Uses: []audit.Use{{Holder: committed, Decision: "release", LicenseType: "t"}, {Holder: committed, Decision: "release", LicenseType: "t"}}}
 	a := opened{Commitments: api.Commitments{Holders: []api.OpenedHolder{{R: r, Uses: []int{0, 1}}}}}
 	failures := func(a opened, named ...license.HolderID) (n int) {
-		var done steps
+		var done check.Steps
 		a.holders(&done, record, named)
 		for _, s := range done {
 			if s.State == check.Failed {

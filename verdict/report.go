@@ -111,7 +111,7 @@ const (
 // t. Its memory is that of one page. The error is that of reading. progress, if not nil, is called after each page.
 func (t *Trust) VerifyReport(ctx context.Context, name string, r io.Reader, progress func(ReportMark)) (Verified, error) {
 	v := Verified{Name: name, Kind: Report}
-	check := reportCheck{trust: t}
+	pages := reportCheck{trust: t}
 	lines := newLines(r)
 	for {
 		line, _, err := lines.next()
@@ -119,7 +119,7 @@ func (t *Trust) VerifyReport(ctx context.Context, name string, r io.Reader, prog
 			break
 		}
 		if errors.Is(err, errLongLine) {
-			check.form.fail(fmt.Sprintf("page %d: %s", check.mark.Pages+1, err))
+			pages.form.fail(fmt.Sprintf("page %d: %s", pages.mark.Pages+1, err))
 			break
 		}
 		if err != nil {
@@ -128,17 +128,17 @@ func (t *Trust) VerifyReport(ctx context.Context, name string, r io.Reader, prog
 		if err := ctx.Err(); err != nil {
 			return v, err
 		}
-		if !check.page(ctx, &v, line) {
+		if !pages.page(ctx, &v, line) {
 			break
 		}
 		if progress != nil {
-			progress(check.mark)
+			progress(pages.mark)
 		}
 	}
-	v.Steps = check.steps()
+	v.Steps = pages.steps()
 	v.found.subject = api.Sentence{
-		En: fmt.Sprintf("the report of %d records on %d pages", check.mark.Records, check.mark.Pages),
-		Zh: fmt.Sprintf("共 %[2]d 页、%[1]d 条记录的报告", check.mark.Records, check.mark.Pages),
+		En: fmt.Sprintf("the report of %d records on %d pages", pages.mark.Records, pages.mark.Pages),
+		Zh: fmt.Sprintf("共 %[2]d 页、%[1]d 条记录的报告", pages.mark.Records, pages.mark.Pages),
 	}
 	s := &batch{Trust: t, ctx: ctx}
 	s.conclude(&v)
@@ -196,7 +196,7 @@ func (c *reportCheck) page(ctx context.Context, v *Verified, line []byte) bool {
 			}
 		}
 	default:
-		c.pages.unknown(fmt.Sprintf("page %d: %s", n, stepIn(proof.Steps, proof.Lacks[0]).Reason))
+		c.pages.unknown(fmt.Sprintf("page %d: %s", n, check.Find(proof.Steps, proof.Lacks[0]).Reason))
 	}
 	if w := proof.Beside.Witnessed; v.Beside.Witnessed == nil || w != nil && w.Count < v.Beside.Witnessed.Count {
 		v.Beside.Witnessed = w // of the page that fewest have co-signed
@@ -228,7 +228,7 @@ func (c *reportCheck) page(ctx context.Context, v *Verified, line []byte) bool {
 }
 
 // steps are what came of all pages.
-func (c *reportCheck) steps() (done steps) {
+func (c *reportCheck) steps() (done check.Steps) {
 	m := c.mark
 	if m.Pages == 0 {
 		c.form.fail("page 1: the line is no page of a report")
@@ -251,9 +251,9 @@ func (c *reportCheck) steps() (done steps) {
 		case step.state != "":
 			done = append(done, check.Step{Name: step.name, State: step.state, Reason: step.reason})
 		case c.form.state != "" && step.name != StepReportForm:
-			done.unknown(step.name, "a step before it failed")
+			done.CannotCheck(step.name, "a step before it failed")
 		default:
-			done.ok(step.name, step.found)
+			done.Pass(step.name, step.found)
 		}
 	}
 	return done

@@ -140,10 +140,10 @@ func (s *batch) chainOf(c *pki.Certificate, above []*pki.Certificate) []*pki.Cer
 }
 
 // licenseRevocation says whether the key that signed a license had been revoked when it signed.
-func (s *batch) licenseRevocation(done *steps, p *jws.Parts, m pki.Moment) {
+func (s *batch) licenseRevocation(done *check.Steps, p *jws.Parts, m pki.Moment) {
 	certs, err := pki.ParseChain(p.Header.X5C)
 	if err != nil {
-		done.unknown("key-revocation", "the certificate cannot be read")
+		done.CannotCheck("key-revocation", "the certificate cannot be read")
 		return
 	}
 	step := s.revocationAt(s.ctx, s.chains, nil, s.chainOf(certs[0], certs[1:]), m.At).at(m)
@@ -157,9 +157,9 @@ const maxLists = 16
 var pemBegin = []byte("\n-----BEGIN ")
 
 // revocations verifies a file of revocation lists.
-func (s *batch) revocations(a Artefact) (done steps) {
+func (s *batch) revocations(a Artefact) (done check.Steps) {
 	if bytes.Count(a.Data, pemBegin) > maxLists {
-		done.fail("revocation-list-form", fmt.Sprintf("the file has more than %d lists", maxLists))
+		done.Fail("revocation-list-form", fmt.Sprintf("the file has more than %d lists", maxLists))
 		return done
 	}
 	parts := a.Parts()
@@ -167,69 +167,69 @@ func (s *batch) revocations(a Artefact) (done steps) {
 		return s.revocationList(a.Data)
 	}
 	for i, part := range parts {
-		done.under(fmt.Sprintf("list[%d]", i), s.revocationList(part.Data))
+		done.Under(fmt.Sprintf("list[%d]", i), s.revocationList(part.Data))
 	}
 	return done
 }
 
 // revocationList verifies one revocation list alone.
-func (s *batch) revocationList(data []byte) (done steps) {
+func (s *batch) revocationList(data []byte) (done check.Steps) {
 	l, err := revocation.ParseList(data)
 	if err != nil {
-		done.fail("revocation-list-form", err.Error())
+		done.Fail("revocation-list-form", err.Error())
 		return done
 	}
-	done.ok("revocation-list-form", fmt.Sprintf("%d revoked certificates", l.Len()))
+	done.Pass("revocation-list-form", fmt.Sprintf("%d revoked certificates", l.Len()))
 	s.authorityOf(&done, "revocation-list", func(c *pki.Certificate) error { return l.Verify(c, s.voice) })
 	s.spoken(&done, "revocation-list-time", l.This, l.Next)
 	return done
 }
 
 // ocspAnswer verifies a responder's answer alone.
-func (s *batch) ocspAnswer(data []byte) (done steps) {
+func (s *batch) ocspAnswer(data []byte) (done check.Steps) {
 	r, err := revocation.ParseResponse(data)
 	if err != nil {
-		done.fail("ocsp-answer-form", err.Error())
+		done.Fail("ocsp-answer-form", err.Error())
 		return done
 	}
-	done.ok("ocsp-answer-form", "")
+	done.Pass("ocsp-answer-form", "")
 	s.authorityOf(&done, "ocsp-answer", func(c *pki.Certificate) error { _, err := r.Verify(c, s.voice); return err })
 	s.spoken(&done, "ocsp-answer-time", r.Produced, time.Time{})
 	return done
 }
 
 // authorityOf looks for the authority that revocation data is of, and whether it leads to an anchor.
-func (s *batch) authorityOf(done *steps, name string, verify func(*pki.Certificate) error) {
+func (s *batch) authorityOf(done *check.Steps, name string, verify func(*pki.Certificate) error) {
 	failed := errors.New("it is of an authority that is neither in the trust nor among the files")
 	for _, c := range slices.Concat(s.anchors, s.between) {
 		err := verify(c)
 		switch {
 		case err == nil:
-			done.ok(name+"-signature", "")
+			done.Pass(name+"-signature", "")
 			_, err := s.authorityChain(c, nil)
-			done.result(name+"-authority", err)
+			done.Result(name+"-authority", err)
 			return
 		case check.Undecided(err):
-			done.unknown(name+"-signature", err.Error())
-			done.unknown(name+"-authority", err.Error())
+			done.CannotCheck(name+"-signature", err.Error())
+			done.CannotCheck(name+"-authority", err.Error())
 			return
 		}
 		if !errors.Is(err, revocation.ErrWrongIssuer) {
 			failed = err
 		}
 	}
-	done.fail(name+"-signature", failed.Error())
-	done.unknown(name+"-authority", "the signature does not hold")
+	done.Fail(name+"-signature", failed.Error())
+	done.CannotCheck(name+"-authority", "the signature does not hold")
 }
 
 // spoken says of which moments revocation data speaks.
-func (s *batch) spoken(done *steps, name string, from, next time.Time) {
+func (s *batch) spoken(done *check.Steps, name string, from, next time.Time) {
 	switch now := s.now(); {
 	case from.After(now.Add(5 * time.Minute)):
-		done.fail(name, "it comes from the future")
+		done.Fail(name, "it comes from the future")
 	case !next.IsZero() && now.After(next):
-		done.unknown(name, "it speaks of moments until "+api.At(next).String()+" only: the next one was due then")
+		done.CannotCheck(name, "it speaks of moments until "+api.At(next).String()+" only: the next one was due then")
 	default:
-		done.ok(name, "as of "+api.At(from).String())
+		done.Pass(name, "as of "+api.At(from).String())
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/check"
+	"oncegate/language"
 	"oncegate/license"
 )
 
@@ -103,4 +104,36 @@ func (v *Verified) support() {
 	noun := nouns[v.Kind]
 	v.Verdict, v.Supports, v.Lacks = "", true, nil
 	v.Says = api.Sentence{En: "This " + noun.En + " supports another file here.", Zh: "此" + noun.Zh + "用于佐证同时给出的其他文件。"}
+}
+
+// Messages are the Chinese of all that a verification says: names and reasons of steps.
+func Messages() []language.Messages { return []language.Messages{stepNames, stepReasons} } // a reason may quote the name of a step
+
+var catalogue = language.New(Messages()...)
+
+// InChinese is a step with its name and its reason in Chinese. A name or a reason that has no Chinese stays in English.
+//
+// Verifying packages know nothing of languages: their reasons are English sentences with values in them, translated here by their
+// patterns, so that programs read the same in every language.
+func InChinese(s check.Step) check.Step {
+	return check.Step{Name: chineseName(s.Name), State: s.State, Reason: catalogue.Translate(s.Reason)}
+}
+
+// chineseName translates the name of a step, and the places before it: "license[0]/chain-now".
+func chineseName(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		word, index, _ := strings.Cut(part, "[")
+		if index != "" {
+			index = "[" + index
+		}
+		number := ""
+		if at := strings.LastIndexByte(word, '-'); at > 0 && strings.Trim(word[at+1:], "0123456789") == "" && stepNames[word] == "" {
+			word, number = word[:at], " "+word[at+1:]
+		}
+		if translated, ok := stepNames[word]; ok {
+			parts[i] = translated + number + index
+		}
+	}
+	return strings.Join(parts, "/")
 }

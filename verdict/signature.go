@@ -66,8 +66,8 @@ func stapledIn(s *seal.Signature) *revocation.Evidence {
 // judgeSeal judges the seals of a document, and keeps their signature values for time stamps that lie beside it.
 func (s *batch) judgeSeal(ctx context.Context, value, digest []byte, path string) ofd.Proof {
 	if err := s.take(len(value)); err != nil {
-		var unread steps
-		unread.result(seal.StepForm, err)
+		var unread check.Steps
+		unread.Result(seal.StepForm, err)
 		return ofd.Proof{Steps: unread}
 	}
 	r := s.sealValue(ctx, value, digest, path)
@@ -87,10 +87,10 @@ func nameOf(p seal.Party) string {
 }
 
 // sealAlone verifies a Seal.esl.
-func (s *batch) sealAlone(ctx context.Context, data []byte) (done steps, by []Signature) {
+func (s *batch) sealAlone(ctx context.Context, data []byte) (done check.Steps, by []Signature) {
 	parsed, err := seal.ParseSeal(derOf(data))
 	if err != nil {
-		done.fail(seal.StepForm, err.Error())
+		done.Fail(seal.StepForm, err.Error())
 		return done, nil
 	}
 	r := parsed.Verify(ctx, s.expect(ctx, nil))
@@ -98,7 +98,7 @@ func (s *batch) sealAlone(ctx context.Context, data []byte) (done steps, by []Si
 }
 
 // sealSignature verifies a SignedValue.dat, against its Signature.xml where that is at hand.
-func (s *batch) sealSignature(ctx context.Context, self int) (done steps, by []Signature) {
+func (s *batch) sealSignature(ctx context.Context, self int) (done check.Steps, by []Signature) {
 	data := derOf(s.all[self].Data)
 	var digest []byte
 	if parsed, err := seal.ParseSignature(data); err == nil {
@@ -140,7 +140,7 @@ func (s *batch) messageVerifier() *cms.Verifier {
 // A messageReport is what was found about a signed message.
 type messageReport struct {
 	proven bool // the time of its first signer
-	steps  steps
+	steps  check.Steps
 	by     []Signature
 }
 
@@ -172,7 +172,7 @@ func (s *batch) judgeMessage(ctx context.Context, m *cms.Message, content, diges
 const maxSigners = 64
 
 // stampOf judges the time stamp of a message's one signer. Of several signers each would have its own time.
-func (s *batch) stampOf(ctx context.Context, m *cms.Message) (time.Time, steps) {
+func (s *batch) stampOf(ctx context.Context, m *cms.Message) (time.Time, check.Steps) {
 	if len(m.Signers) != 1 {
 		return time.Time{}, nil
 	}
@@ -192,12 +192,12 @@ func (s *batch) stampOf(ctx context.Context, m *cms.Message) (time.Time, steps) 
 }
 
 // readMessage reads a message, unless err says that it must not be. Nil: the step says why.
-func (s *batch) readMessage(data []byte, err error) (m *cms.Message, done steps) {
+func (s *batch) readMessage(data []byte, err error) (m *cms.Message, done check.Steps) {
 	if err == nil {
 		m, err = cms.Parse(data)
 	}
 	if err != nil {
-		done.result("cms-"+cms.StepParse, err)
+		done.Result("cms-"+cms.StepParse, err)
 		return nil, done
 	}
 	return m, nil
@@ -228,7 +228,7 @@ func (s *batch) judgeCMS(ctx context.Context, data, content []byte) (p ofd.Proof
 }
 
 // message verifies a signed message alone, or over another artefact when it is detached.
-func (s *batch) signedMessage(ctx context.Context, self int) (steps, []Signature) {
+func (s *batch) signedMessage(ctx context.Context, self int) (check.Steps, []Signature) {
 	m, unread := s.readMessage(derOf(s.all[self].Data), nil)
 	switch {
 	case m == nil:
@@ -286,18 +286,18 @@ func (s *batch) stampCheck(ctx context.Context) func(token, signature []byte) (t
 }
 
 // timeStamp verifies a token or a reply, over whatever artefact, or signature in one, it is about.
-func (s *batch) timeStamp(ctx context.Context, self int) (done steps, by []Signature) {
+func (s *batch) timeStamp(ctx context.Context, self int) (done check.Steps, by []Signature) {
 	der := derOf(s.all[self].Data)
 	if r, err := timestamp.ParseResponse(der); err == nil {
 		if r.Refusal != nil {
-			done.fail(timestamp.StepParse, "the authority refused to stamp: "+r.Refusal.Failure.String())
+			done.Fail(timestamp.StepParse, "the authority refused to stamp: "+r.Refusal.Failure.String())
 			return done, nil
 		}
 		der = r.Token
 	}
 	token, err := timestamp.ParseToken(der)
 	if err != nil {
-		done.fail(timestamp.StepParse, err.Error())
+		done.Fail(timestamp.StepParse, err.Error())
 		return done, nil
 	}
 	data, found := s.stamped(self, token.Imprint)

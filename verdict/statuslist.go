@@ -142,7 +142,7 @@ type heldList struct {
 	doubt  string            // why it is not believed
 	unsaid *statuslist.Token // not believed only because the trust names nobody for its address
 	late   string            // why it is believed no longer where it says that a license is in force
-	steps  steps             // all but StepListLatest
+	steps  check.Steps       // all but StepListLatest
 }
 
 // gatherList takes a status list without judging it: what its judgement needs may come later.
@@ -180,13 +180,13 @@ func (s *batch) judge(l *heldList) *heldList {
 func (s *batch) judgeList(l *heldList) {
 	done, now := &l.steps, s.now()
 	if l.err != nil {
-		done.fail(StepListForm, l.err.Error())
+		done.Fail(StepListForm, l.err.Error())
 		return
 	}
 	iat := l.says.IssuedAt
 	if err := l.says.InForce(now); errors.Is(err, statuslist.ErrNotYet) {
-		done.ok(StepListForm, "")
-		done.fail(StepListValidity, err.Error())
+		done.Pass(StepListForm, "")
+		done.Fail(StepListValidity, err.Error())
 		return
 	}
 	// The signature is judged as of the list's own time: years later it still says what was so then.
@@ -205,19 +205,19 @@ func (s *batch) judgeList(l *heldList) {
 	})
 	switch {
 	case check.Undecided(err):
-		done.ok(StepListForm, "")
-		done.unknown(StepListSignature, err.Error())
+		done.Pass(StepListForm, "")
+		done.CannotCheck(StepListSignature, err.Error())
 		return
 	case errors.Is(err, statuslist.ErrSignature):
-		done.ok(StepListForm, "")
-		done.fail(StepListSignature, err.Error())
+		done.Pass(StepListForm, "")
+		done.Fail(StepListSignature, err.Error())
 		return
 	case err != nil:
-		done.fail(StepListForm, err.Error())
+		done.Fail(StepListForm, err.Error())
 		return
 	}
-	done.ok(StepListForm, "")
-	done.ok(StepListSignature, "")
+	done.Pass(StepListForm, "")
+	done.Pass(StepListSignature, "")
 	signer := s.listSigner(l, leaf)
 	revocation := s.revocationAt(s.ctx, s.chains, nil, chain, iat)
 	revoked := revocation.State == check.Failed || !revocation.since.IsZero() // the list's own time proves nothing
@@ -278,7 +278,7 @@ func (s *batch) listValidity(l *heldList, chain []*pki.Certificate) {
 	case err != nil:
 		l.late = "the certificate of its signer has expired since"
 	}
-	l.steps.result(StepListValidity, err)
+	l.steps.Result(StepListValidity, err)
 }
 
 // age is how long ago a list was issued, in seconds.
@@ -295,13 +295,13 @@ func (s *batch) listAge(l *heldList) {
 		said += ", with a ttl of " + life.String()
 	}
 	if age <= life {
-		l.steps.ok(StepListAge, said)
+		l.steps.Pass(StepListAge, said)
 		return
 	}
 	if l.says.Expires.IsZero() && l.late == "" {
 		l.late = "the list is " + age.String() + " old"
 	}
-	l.steps.unknown(StepListAge, said+": a newer one was due")
+	l.steps.CannotCheck(StepListAge, said+": a newer one was due")
 }
 
 // listsOf are the lists at hand of an address, the newest first.
@@ -341,22 +341,22 @@ func (s *batch) superseded(l *heldList) string {
 }
 
 // statusList verifies a status list alone.
-func (s *batch) statusList(data []byte) (done steps) {
+func (s *batch) statusList(data []byte) (done check.Steps) {
 	l := s.judge(s.gatherList(data))
 	for _, name := range listSteps[:len(listSteps)-1] {
 		if i := slices.IndexFunc(l.steps, func(step check.Step) bool { return step.Name == name }); i >= 0 {
 			done = append(done, l.steps[i])
 		} else {
-			done.unknown(name, "another step failed")
+			done.CannotCheck(name, "another step failed")
 		}
 	}
 	switch {
 	case l.token == nil:
-		done.unknown(StepListLatest, "the list is not believed")
+		done.CannotCheck(StepListLatest, "the list is not believed")
 	case s.superseded(l) != "":
-		done.unknown(StepListLatest, s.superseded(l))
+		done.CannotCheck(StepListLatest, s.superseded(l))
 	default:
-		done.ok(StepListLatest, "")
+		done.Pass(StepListLatest, "")
 	}
 	return done
 }
@@ -364,7 +364,7 @@ func (s *batch) statusList(data []byte) (done steps) {
 // status looks the license up in the newest status list among the artefacts that is believed. What an answer said of a license may
 // have been true when it was recorded and be so no longer: a later list says how the license stands since, and refutes the license
 // but not the answer.
-func (s *batch) status(done *steps, c licenseClaims, in *answered, presentation string) *api.InForce {
+func (s *batch) status(done *check.Steps, c licenseClaims, in *answered, presentation string) *api.InForce {
 	uri := c.Status.List.URI
 	lists := s.newest(uri)
 	if len(lists) == 0 {
@@ -375,7 +375,7 @@ func (s *batch) status(done *steps, c licenseClaims, in *answered, presentation 
 	for _, next := range lists { // of lists of one second the worse counts
 		value, err := next.token.List.Get(c.Status.List.Index)
 		if err != nil {
-			done.fail("status", "the status list has no such position")
+			done.Fail("status", "the status list has no such position")
 			return nil
 		}
 		if l == nil || is == license.Valid {
@@ -391,16 +391,16 @@ func (s *batch) status(done *steps, c licenseClaims, in *answered, presentation 
 	known := inForce(is, issued)
 	switch {
 	case late != "" && (is == license.Valid || is == license.Suspended):
-		done.unknown("status", asOf+", and "+late+": ask for a new one")
+		done.CannotCheck("status", asOf+", and "+late+": ask for a new one")
 		known = nil
 	case is == license.Valid:
-		done.ok("status", asOf)
+		done.Pass("status", asOf)
 	case in != nil && in.status(presentation) == string(is):
-		done.ok("status", asOf+", and the answer says so")
+		done.Pass("status", asOf+", and the answer says so")
 	case in != nil && in.proven && in.at.Before(issued):
-		done.unknown("status", asOf+", which is after the answer was recorded")
+		done.CannotCheck("status", asOf+", which is after the answer was recorded")
 	default:
-		done.fail("status", asOf)
+		done.Fail("status", asOf)
 	}
 	i := slices.IndexFunc(l.steps, func(step check.Step) bool { return step.Name == StepListRevocation })
 	*done = append(*done, l.steps[i])

@@ -281,9 +281,9 @@ func (s *batch) supports(self int, all []Verified) bool {
 	}
 	switch v.Kind {
 	case Call:
-		return stepIn(v.Steps, "call-recorded").State == check.OK
+		return check.Find(v.Steps, "call-recorded").State == check.OK
 	case Body:
-		return stepIn(v.Steps, "body-of-call").State == check.OK
+		return check.Find(v.Steps, "body-of-call").State == check.OK
 	case TimeStamp:
 		return s.stampsValue[self]
 	case Content:
@@ -297,15 +297,6 @@ func (s *batch) supports(self int, all []Verified) bool {
 
 // evidence are the kinds that prove something about others.
 var evidence = []Kind{Key, Certificate, Revocations, OCSPAnswer, StatusList}
-
-func stepIn(list []check.Step, name string) (found check.Step) {
-	for _, s := range list {
-		if s.Name == name {
-			found = s
-		}
-	}
-	return found
-}
 
 // Worst is the verdict on several artefacts: refuted before not proven before proven. Supporting files count only by what they
 // support. It is not-proven where there is nothing to judge.
@@ -331,7 +322,7 @@ func (v Verified) Err() error {
 		return err
 	}
 	if len(v.Lacks) > 0 {
-		return fmt.Errorf("%w: %s: %s", ErrUnproven, v.Lacks[0], stepIn(v.Steps, v.Lacks[0]).Reason)
+		return fmt.Errorf("%w: %s: %s", ErrUnproven, v.Lacks[0], check.Find(v.Steps, v.Lacks[0]).Reason)
 	}
 	return fmt.Errorf("%w: %w", ErrUnproven, errNoSteps)
 }
@@ -347,42 +338,3 @@ func Failure(list []check.Step) error {
 }
 
 var errNoSteps = errors.New("nothing was checked")
-
-// steps are the steps taken so far.
-type steps []check.Step
-
-// ok reports a step that held; a reason may say what was found.
-func (s *steps) ok(name, reason string) {
-	*s = append(*s, check.Step{Name: name, State: check.OK, Reason: reason})
-}
-
-// fail reports a step that failed.
-func (s *steps) fail(name, reason string) {
-	*s = append(*s, check.Step{Name: name, State: check.Failed, Reason: reason})
-}
-
-// unknown reports a step that could not be taken.
-func (s *steps) unknown(name, reason string) {
-	*s = append(*s, check.Step{Name: name, State: check.NotCheckable, Reason: reason})
-}
-
-// result reports a step that held, or failed for the reason err, or that err leaves undecided.
-func (s *steps) result(name string, err error) {
-	if check.Undecided(err) {
-		s.unknown(name, err.Error())
-		return
-	}
-	if err != nil {
-		s.fail(name, err.Error())
-		return
-	}
-	s.ok(name, "")
-}
-
-// under adds the steps of a part, each name prefixed with where the part stands.
-func (s *steps) under(prefix string, part steps) {
-	for _, step := range part {
-		step.Name = prefix + "/" + step.Name
-		*s = append(*s, step)
-	}
-}

@@ -84,7 +84,7 @@ func (s *batch) verified(i int) Verified {
 		s.kinds[i], v.Steps = Content, s.content(matches)
 	}
 	if s.ctx.Err() != nil { // whatever was found, it is not all
-		(*steps)(&v.Steps).unknown("complete", "the verification was broken off")
+		(*check.Steps)(&v.Steps).CannotCheck("complete", "the verification was broken off")
 	}
 	if v.Kind = s.kinds[i]; len(v.Steps) == 0 {
 		v.Steps = []check.Step{{Name: "recognised", State: check.Failed, Reason: errNoSteps.Error()}}
@@ -137,7 +137,7 @@ type answered struct {
 	receipt tlog.Receipt
 	record  audit.Record // zero unless the receipt's leaf is one
 	at      time.Time    // of the record
-	steps   steps
+	steps   check.Steps
 	proven  bool // every step of the receipt holds
 }
 
@@ -301,14 +301,14 @@ func (s *batch) signature(ctx context.Context, i int) (err error) {
 	return err
 }
 
-func (s *batch) verify(a Artefact, kind Kind) (done steps) {
+func (s *batch) verify(a Artefact, kind Kind) (done check.Steps) {
 	switch kind {
 	case License:
 		return s.license(strings.TrimSpace(string(a.Data)), nil)
 	case Answer, Refusal:
 		return s.answered(a.Data)
 	case Report: // its pages may be many, and each has a budget of its own
-		done.unknown("recognised", "a report is verified alone, page by page")
+		done.CannotCheck("recognised", "a report is verified alone, page by page")
 		return done
 	case Receipt:
 		return s.receipt(a.Data)
@@ -334,10 +334,10 @@ func (s *batch) verify(a Artefact, kind Kind) (done steps) {
 		return nil // judged by signatures, unless that was broken off
 	}
 	if len(a.Data) > MaxArtefact {
-		done.fail("recognised", "it is larger than anything that is verified")
+		done.Fail("recognised", "it is larger than anything that is verified")
 		return done
 	}
-	done.fail("recognised", "it is nothing that a gateway hands out")
+	done.Fail("recognised", "it is nothing that a gateway hands out")
 	return done
 }
 
@@ -361,7 +361,7 @@ func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.Ver
 			return none, api.NewProblem("invalid-field").At("/receipt", "is no receipt")
 		}
 	}
-	alone := func(kind Kind, verify func(*batch) steps) (api.VerifyAnswer, error) {
+	alone := func(kind Kind, verify func(*batch) check.Steps) (api.VerifyAnswer, error) {
 		s := t.gather(ctx, nil, false)
 		s.current.Kind = kind
 		s.current.Steps = verify(s)
@@ -375,13 +375,13 @@ func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.Ver
 	case v.Beside != nil:
 		return none, api.NewProblem("invalid-field").At("/beside", "is for documents")
 	case alleged && !document && !answer && receipt == nil:
-		return alone(License, func(s *batch) steps { return s.license(v.License, nil) })
+		return alone(License, func(s *batch) check.Steps { return s.license(v.License, nil) })
 	case answer && !document && !alleged && receipt != nil:
-		return alone(Answer, func(s *batch) steps {
+		return alone(Answer, func(s *batch) check.Steps {
 			return s.answered(api.Envelope{Answer: v.Answer, Receipt: receipt}.Bytes())
 		})
 	case receipt != nil && !document && !alleged && !answer:
-		return alone(Receipt, func(s *batch) steps { return s.receipt(receipt) })
+		return alone(Receipt, func(s *batch) check.Steps { return s.receipt(receipt) })
 	}
 	return none, api.NewProblem("invalid-field").At("", "has neither a license, nor a document, nor an answer with its receipt, nor a receipt alone")
 }
@@ -407,7 +407,7 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 	s := t.gather(ctx, all, false)
 	if !slices.Contains(documents, s.kinds[0]) {
 		v := Verified{Kind: Unknown}
-		(*steps)(&v.Steps).fail("recognised", "it is no document of a known kind")
+		(*check.Steps)(&v.Steps).Fail("recognised", "it is no document of a known kind")
 		s.conclude(&v)
 		return verifyAnswer(v), nil
 	}
@@ -492,11 +492,11 @@ func (s *batch) proven(i int, all []Verified) {
 }
 
 // content says of an artefact that something else is about whether it is what was meant.
-func (s *batch) content(matches bool) (done steps) {
+func (s *batch) content(matches bool) (done check.Steps) {
 	if matches {
-		done.ok("content-of", "it is what another file here signs, stamps or describes")
+		done.Pass("content-of", "it is what another file here signs, stamps or describes")
 	} else {
-		done.fail("content-of", "a file here is about something, and this is not it")
+		done.Fail("content-of", "a file here is about something, and this is not it")
 	}
 	return done
 }

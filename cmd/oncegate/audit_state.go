@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"oncegate/api"
-	"oncegate/check"
 	"oncegate/node"
 	"oncegate/verdict"
 )
@@ -74,7 +73,7 @@ func (t *terminal) printState(v node.VerifiedState, verdict api.Verdict, filed s
 		if f.Record != nil {
 			where += " " + t.say("(record %d of %s)", *f.Record, f.Log)
 		}
-		fmt.Fprintf(t.out, "  %s %s  %s\n", t.paint(red, "✗"), printable(where), printable(t.reason(f.What)))
+		fmt.Fprintf(t.out, "  %s %s  %s\n", t.paint(red, "✗"), printable(where), printable(t.Text(f.What)))
 	}
 	if more := v.Count - len(v.Faults); more > 0 {
 		t.println("  … and %d more", more)
@@ -109,12 +108,4 @@ func (t *terminal) stateProves(v node.VerifiedState, filed string) string {
 		return t.say("Whoever has no keys could change nothing unseen. Nor could the operator, who has them all, change what the filed checkpoint covers.")
 	}
 	return t.say("Whoever has no keys could change nothing unseen. The operator, who has them all, could have made log and tables anew: no witness has co-signed this checkpoint, so compare it with one that was filed elsewhere (--against).")
-}
-
-// reason is what is wrong, in the reader's language.
-func (t *terminal) reason(what string) string {
-	if !t.zh {
-		return what
-	}
-	return verdict.InChinese(check.Step{Reason: what}).Reason
 }

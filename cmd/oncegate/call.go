@@ -156,7 +156,7 @@ func (t *terminal) refused(err error) error {
 
 func (t *terminal) explain(p *api.Problem) {
 	sentence, advice := p.En, p.Advice.En
-	if t.zh {
+	if t.chinese() {
 		sentence, advice = p.Zh, p.Advice.Zh
 	}
 	fmt.Fprintf(t.err, "%s %s\n  %s\n", t.paint(red, p.Code+":"), sentence, advice)

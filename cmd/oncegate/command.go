@@ -31,7 +31,7 @@ type argument struct {
 func (t *terminal) command(name, help string, run func(context.Context, *terminal) error) *command {
 	c := &command{t: t, sections: []section{{title: "Flags:"}}}
 	c.Command = &cobra.Command{
-		Use: name, Short: t.say(help),
+		Use: name, Short: t.Message(help),
 		Args: func(_ *cobra.Command, words []string) error { return c.accept(words) },
 		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), t) },
 		ValidArgsFunction: func(_ *cobra.Command, words []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
@@ -62,7 +62,7 @@ func (c *command) accept(words []string) error {
 		return c.unknown(words)
 	}
 	if missing := c.missing(); len(missing) > 0 {
-		return c.wrong("missing flags: %s", c.t.list(missing))
+		return c.wrong("missing flags: %s", c.t.List(missing))
 	}
 	for _, a := range c.arguments {
 		switch {
@@ -72,7 +72,7 @@ func (c *command) accept(words []string) error {
 			*a.many, words = words, nil
 		case len(words) > 0:
 			if len(a.words) > 0 && !slices.Contains(a.words, words[0]) {
-				return c.wrong("%s must be one of %s, not %q", a, c.t.list(a.words), words[0])
+				return c.wrong("%s must be one of %s, not %q", a, c.t.List(a.words), words[0])
 			}
 			*a.one, words = words[0], words[1:]
 		}

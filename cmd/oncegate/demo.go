@@ -28,7 +28,7 @@ func newDemo(t *terminal) *command {
 
 // run tells the story.
 func (c *demoCommand) run(ctx context.Context, t *terminal) error {
-	o := demo.Options{Dir: c.Dir, Once: c.Once, JSON: c.JSON, Out: t.out, Lang: t.lang(), Color: t.colour}
+	o := demo.Options{Dir: c.Dir, Once: c.Once, JSON: c.JSON, Out: t.out, Lang: string(t.Language), Color: t.colour}
 	if f, ok := t.out.(*os.File); ok {
 		o.Width, _, _ = term.GetSize(int(f.Fd())) // 0: no terminal
 	}

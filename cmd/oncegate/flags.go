@@ -62,7 +62,7 @@ func split(names string) (name, short string) {
 // or folders.
 func (c *command) text(at *string, names, placeholder, help string, words ...string) *pflag.Flag {
 	name, short := split(names)
-	c.Flags().VarP(text{at, placeholder, words, *at}, name, short, c.t.say(help))
+	c.Flags().VarP(text{at, placeholder, words, *at}, name, short, c.t.Message(help))
 	return c.declared(name, words, directive(placeholder))
 }
 
@@ -75,31 +75,31 @@ func (c *command) config(at *string) {
 // yes declares a flag that is given or not.
 func (c *command) yes(at *bool, names, help string) *pflag.Flag {
 	name, short := split(names)
-	c.Flags().BoolVarP(at, name, short, *at, c.t.say(help))
+	c.Flags().BoolVarP(at, name, short, *at, c.t.Message(help))
 	return c.declared(name, nil, cobra.ShellCompDirectiveNoFileComp)
 }
 
 // number declares a flag that takes a whole number.
 func (c *command) number(at *int, name, help string) *pflag.Flag {
-	c.Flags().IntVar(at, name, *at, c.t.say(help))
+	c.Flags().IntVar(at, name, *at, c.t.Message(help))
 	return c.declared(name, nil, cobra.ShellCompDirectiveNoFileComp)
 }
 
 // rate declares a flag that takes a number.
 func (c *command) rate(at *float64, name, help string) *pflag.Flag {
-	c.Flags().Float64Var(at, name, *at, c.t.say(help))
+	c.Flags().Float64Var(at, name, *at, c.t.Message(help))
 	return c.declared(name, nil, cobra.ShellCompDirectiveNoFileComp)
 }
 
 // duration declares a flag that takes a time such as 10s.
 func (c *command) duration(at *time.Duration, name, help string) *pflag.Flag {
-	c.Flags().DurationVar(at, name, *at, c.t.say(help))
+	c.Flags().DurationVar(at, name, *at, c.t.Message(help))
 	return c.declared(name, nil, cobra.ShellCompDirectiveNoFileComp)
 }
 
 // texts declares a flag that takes several, between commas or by being repeated.
 func (c *command) texts(at *[]string, name, help string) *pflag.Flag {
-	c.Flags().StringSliceVar(at, name, *at, c.t.say(help))
+	c.Flags().StringSliceVar(at, name, *at, c.t.Message(help))
 	return c.declared(name, nil, cobra.ShellCompDirectiveNoFileComp)
 }
 
@@ -189,7 +189,7 @@ func (c *command) wanted(f *pflag.Flag) string {
 		return c.t.say("a time such as 10s or 2m")
 	}
 	if v, ok := f.Value.(text); ok {
-		return c.t.say("one of %s", c.t.list(v.words))
+		return c.t.say("one of %s", c.t.List(v.words))
 	}
 	return placeholder(f)
 }

@@ -30,7 +30,7 @@ func (c *command) help() {
 	tables := c.tables()
 	column := columnOf(tables)
 	for _, table := range tables {
-		fmt.Fprintf(t.out, "\n%s\n", t.paint(bold, t.say(table.title)))
+		fmt.Fprintf(t.out, "\n%s\n", t.paint(bold, t.Message(table.title)))
 		for _, row := range table.rows {
 			printRow(t.out, row, column, width)
 		}
@@ -79,7 +79,7 @@ func (c *command) tables() (list []table) {
 		commands.rows = append(commands.rows, [2]string{path, leaf.Short})
 	}
 	for _, a := range c.arguments {
-		arguments.rows = append(arguments.rows, [2]string{a.shown(), c.t.choice(c.t.say(a.help), a.words, "")})
+		arguments.rows = append(arguments.rows, [2]string{a.shown(), c.t.choice(c.t.Message(a.help), a.words, "")})
 	}
 	list = append(list, commands, arguments)
 	for i, s := range c.sections {
@@ -132,13 +132,13 @@ func (t *terminal) choice(help string, words []string, unset string) string {
 	var more string
 	switch {
 	case len(words) > 0 && unset != "":
-		more = t.say("(one of %s; default %s)", t.list(words), unset)
+		more = t.say("(one of %s; default %s)", t.List(words), unset)
 	case len(words) > 0:
-		more = t.say("(one of %s)", t.list(words))
+		more = t.say("(one of %s)", t.List(words))
 	case unset != "":
 		more = t.say("(default %s)", unset)
 	}
-	if t.zh || more == "" {
+	if t.chinese() || more == "" {
 		return help + more
 	}
 	return help + " " + more
@@ -146,7 +146,7 @@ func (t *terminal) choice(help string, words []string, unset string) string {
 
 // list joins words as the reader's language does.
 func (t *terminal) list(words []string) string {
-	if t.zh {
+	if t.chinese() {
 		return strings.Join(words, "、")
 	}
 	return strings.Join(words, ", ")

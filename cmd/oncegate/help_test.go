@@ -6,15 +6,17 @@ import (
 	"testing"
 
 	"github.com/rivo/uniseg"
+
+	"oncegate/language"
 )
 
 // Help fits into the window, 120 columns at most; only examples stay as they are pasted. It hides nothing that can be given.
 func TestHelpFits(t *testing.T) {
 	for columns, most := range map[string]int{"": 80, "72": 72, "120": 120, "200": 120} {
-		for _, zh := range []bool{false, true} {
+		for _, l := range []language.Language{language.English, language.Chinese} {
 			t.Setenv("COLUMNS", columns)
 			var out bytes.Buffer
-			program := newProgram(&terminal{out: &out, err: &out, zh: zh})
+			program := newProgram(&terminal{out: &out, err: &out, Printer: catalogue.Printer(l)})
 			for _, c := range append(program.leaves(), program) {
 				out.Reset()
 				c.help()

@@ -74,7 +74,7 @@ func (t *terminal) codeOf(err error) int {
 
 // complain prints an error as one line, or a few, without a trace.
 func (t *terminal) complain(err error) {
-	fmt.Fprintf(t.err, "%s %s\n", t.paint(red, "oncegate:"), t.say(err.Error()))
+	fmt.Fprintf(t.err, "%s %s\n", t.paint(red, "oncegate:"), t.Text(err.Error()))
 }
 
 // faults prints every fault on a line of its own, as editors read them.
@@ -84,6 +84,7 @@ func (t *terminal) faults(list node.Faults) {
 		if f.Warning {
 			mark = t.paint(yellow, t.say("warning:"))
 		}
+		f.Reason = t.Text(f.Reason)
 		fmt.Fprintf(t.err, "%s %s\n", mark, f)
 	}
 }

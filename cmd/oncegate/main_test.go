@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"oncegate/language"
 )
 
 func TestMain(m *testing.M) {
@@ -121,14 +123,14 @@ func pick(ts *testscript.TestScript, _ bool, args []string) {
 func TestLocale(t *testing.T) {
 	for _, test := range []struct {
 		env  map[string]string
-		want string
+		want language.Language
 	}{
 		{nil, "en"},
 		{map[string]string{"LANG": "zh_CN.UTF-8"}, "zh"},
 		{map[string]string{"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"},
 		{map[string]string{"LANG": "en_GB.UTF-8", "LC_MESSAGES": "zh_TW"}, "zh"},
 	} {
-		got := newTerminal(os.Stdin, os.Stdout, os.Stderr, func(name string) string { return test.env[name] }).lang()
+		got := newTerminal(os.Stdin, os.Stdout, os.Stderr, func(name string) string { return test.env[name] }).Language
 		if got != test.want {
 			t.Errorf("%v: %s", test.env, got)
 		}

@@ -60,7 +60,7 @@ func (c *command) unknown(words []string) error {
 		names = append(names, child.Name())
 	}
 	if len(words) == 0 {
-		return c.wrong("which command? %s", c.t.list(names))
+		return c.wrong("which command? %s", c.t.List(names))
 	}
 	return c.wrong("unknown command %s%s", c.below()+words[0], c.meant(c.below(), words[0], names))
 }
@@ -87,5 +87,5 @@ func (c *command) meant(lead, typed string, names []string) string {
 	for i := range found {
 		found[i] = lead + found[i]
 	}
-	return c.t.say("; did you mean %s?", c.t.list(found))
+	return c.t.say("; did you mean %s?", c.t.List(found))
 }

@@ -76,7 +76,7 @@ func (c *policyExplain) run(_ context.Context, t *terminal) error {
 	if err != nil {
 		return misuse{err}
 	}
-	for _, sentence := range setup.Policy.Explain(q, t.lang()) {
+	for _, sentence := range setup.Policy.Explain(q, string(t.Language)) {
 		fmt.Fprintln(t.out, sentence)
 	}
 	if !setup.Policy.Decide(q).Allow {
@@ -213,7 +213,7 @@ func (c *policyGrants) run(_ context.Context, t *terminal) error {
 	}
 	for _, g := range setup.Policy.Grants() {
 		if c.System == "" || strings.Contains(","+strings.Join(g.Systems, ",")+",", ","+c.System+",") {
-			fmt.Fprintf(t.out, "%s\n  %s\n", t.paint(bold, g.ID), g.Sentence(t.lang()))
+			fmt.Fprintf(t.out, "%s\n  %s\n", t.paint(bold, g.ID), g.Sentence(string(t.Language)))
 		}
 	}
 	return nil

@@ -4,41 +4,32 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/mattn/go-isatty"
 	"github.com/schollz/progressbar/v3"
+
+	"oncegate/language"
 )
 
 // A terminal is where the program reads and writes, in which language, and whether in colour.
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
-	zh       bool
-	colour   bool // of both streams
-	watched  bool // somebody looks at err: progress is worth showing
+	*language.Printer
+	colour  bool // of both streams
+	watched bool // somebody looks at err: progress is worth showing
 }
 
 func newTerminal(in, out, err *os.File, getenv func(string) string) *terminal {
 	t := &terminal{in: in, out: out, err: err, watched: isatty.IsTerminal(err.Fd())}
 	t.colour = isatty.IsTerminal(out.Fd()) && t.watched && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
-	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
-		if locale := getenv(name); locale != "" {
-			t.zh = strings.HasPrefix(locale, "zh")
-			break
-		}
-	}
+	t.Printer = catalogue.Printer(language.OfLocale(getenv))
 	return t
 }
 
-// lang is the language of rooms that speak both.
-func (t *terminal) lang() string {
-	if t.zh {
-		return "zh"
-	}
-	return "en"
-}
+// chinese reports whether the reader's language is Chinese.
+func (t *terminal) chinese() bool { return t.Language == language.Chinese }
 
 type colour string
 
@@ -57,18 +48,8 @@ func (t *terminal) paint(c colour, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
-// say is a text in the reader's language.
-func (t *terminal) say(format string, args ...any) string {
-	if t.zh {
-		if translated, ok := chinese[format]; ok {
-			format = translated
-		}
-	}
-	if len(args) == 0 {
-		return format
-	}
-	return fmt.Sprintf(format, args...)
-}
+// say is a message in the reader's language.
+func (t *terminal) say(format string, args ...any) string { return t.Sprintf(format, args...) }
 
 func (t *terminal) println(format string, args ...any) { fmt.Fprintln(t.out, t.say(format, args...)) }
 
@@ -83,7 +64,7 @@ func (t *terminal) progress(what string) func(done, total uint64) {
 	var bar *progressbar.ProgressBar
 	return func(done, total uint64) {
 		if bar == nil {
-			bar = progressbar.NewOptions64(int64(total), progressbar.OptionSetDescription(t.say(what)), progressbar.OptionSetWriter(t.err),
+			bar = progressbar.NewOptions64(int64(total), progressbar.OptionSetDescription(t.Message(what)), progressbar.OptionSetWriter(t.err),
 				progressbar.OptionShowCount(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
 				progressbar.OptionEnableColorCodes(t.colour), progressbar.OptionSetPredictTime(true))
 		}

@@ -96,7 +96,7 @@ func (t *terminal) report(all []verdict.Verified, asJSON, quiet bool) error {
 // verified prints what came of one artefact: a sentence, what stands beside the verdict, who signed, and the steps.
 func (t *terminal) verified(v verdict.Verified, quiet bool) {
 	says, colour := v.Says.En, faint
-	if t.zh {
+	if t.chinese() {
 		says = v.Says.Zh
 	}
 	switch v.Verdict {
@@ -108,7 +108,7 @@ func (t *terminal) verified(v verdict.Verified, quiet bool) {
 		colour = red
 	}
 	kind := fmt.Sprintf(" (%s)", v.Kind)
-	if t.zh {
+	if t.chinese() {
 		kind = "（" + v.Kind.Noun().Zh + "）"
 	}
 	fmt.Fprintf(t.out, "%s%s\n  %s\n", t.paint(bold, printable(v.Name)), kind, t.paint(colour, printable(says)))
@@ -148,13 +148,13 @@ func (t *terminal) beside(b api.Beside) string {
 
 // signature prints who signed, with which seal and when, as the signature says.
 func (t *terminal) signature(s verdict.Signature) {
-	parts := []string{t.say(s.Type)}
+	parts := []string{t.Message(s.Type)}
 	if s.Place != "" {
-		parts = []string{t.place(s.Place), t.say(s.Type)}
+		parts = []string{t.place(s.Place), t.Message(s.Type)}
 	}
 	add := func(what, value string) {
 		if value != "" {
-			parts = append(parts, t.say(what)+" "+printable(value))
+			parts = append(parts, t.Message(what)+" "+printable(value))
 		}
 	}
 	signer := s.Signer
@@ -175,7 +175,7 @@ func (t *terminal) signature(s verdict.Signature) {
 
 // moment is a time for a person: in Chinese that of China, to the second.
 func (t *terminal) moment(at api.Time) string {
-	if t.zh {
+	if t.chinese() {
 		return at.In(license.Shanghai()).Format("2006-01-02 15:04:05")
 	}
 	return at.String()
@@ -183,7 +183,7 @@ func (t *terminal) moment(at api.Time) string {
 
 // place is where in an artefact something stands, such as signature[0].
 func (t *terminal) place(name string) string {
-	if t.zh {
+	if t.chinese() {
 		return verdict.InChinese(check.Step{Name: name}).Name
 	}
 	return name
@@ -212,7 +212,7 @@ func (t *terminal) steps(list []check.Step, quiet bool) {
 		if quiet && s.State == check.OK {
 			continue
 		}
-		if name := s.Name; t.zh {
+		if name := s.Name; t.chinese() {
 			if s = verdict.InChinese(s); s.Name != name {
 				s.Name += t.paint(faint, "（"+name+"）")
 			}

@@ -13,6 +13,7 @@ import (
 
 	"oncegate/certs/certstest/office"
 	"oncegate/check"
+	"oncegate/language"
 )
 
 // verify runs the command on files, the first of which is judged, and returns its exit code and that file's failed steps.
@@ -33,7 +34,7 @@ func verify(t *testing.T, trust string, files map[string][]byte, more ...string)
 		args = append(args, filepath.Join(dir, name))
 	}
 	var out, stderr bytes.Buffer
-	code = run(t.Context(), args, &terminal{in: strings.NewReader(""), out: &out, err: &stderr})
+	code = run(t.Context(), args, &terminal{in: strings.NewReader(""), out: &out, err: &stderr, Printer: catalogue.Printer(language.English)})
 	var found struct {
 		OK        bool `json:"ok"`
 		Artefacts []struct {
@@ -96,7 +97,7 @@ func TestVerifyPrints(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if code := run(t.Context(), []string{"verify", "--trust", dir, file}, &terminal{out: &out, err: &out}); code != exitOK {
+	if code := run(t.Context(), []string{"verify", "--trust", dir, file}, &terminal{out: &out, err: &out, Printer: catalogue.Printer(language.English)}); code != exitOK {
 		t.Fatalf("exit %d: %s", code, out.Bytes())
 	}
 	for _, want := range []string{"license.ofd (ofd)\n  Proven: the document 营业执照 is authentic", office.Name + " (" + office.USCC + ")", office.SealName, "(proven)", "✓ ofd-coverage"} {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"oncegate/language"
 )
 
 // helpTexts are the texts with which a command and those below it are declared.
@@ -77,14 +79,14 @@ func saidTexts(t *testing.T) (texts []string) {
 
 // The two languages stay together: everything the program says in English it can say in Chinese.
 func TestEveryTextHasItsChinese(t *testing.T) {
-	english := &terminal{out: io.Discard, err: io.Discard}
+	english := &terminal{out: io.Discard, err: io.Discard, Printer: catalogue.Printer(language.English)}
 	program := newProgram(english)
 	help, said := append(helpTexts(program), helpTexts(newHelp(english, program))...), saidTexts(t)
 	if len(help) < 200 || len(said) < 50 {
 		t.Fatalf("only %d texts of help and %d others were found", len(help), len(said))
 	}
 	for _, text := range append(help, said...) {
-		if _, ok := chinese[text]; !ok && text != "%s" {
+		if _, ok := messages[text]; !ok && text != "%s" {
 			t.Errorf("no Chinese for %q", text)
 		}
 	}
@@ -92,7 +94,7 @@ func TestEveryTextHasItsChinese(t *testing.T) {
 
 // A translation says the same things: its verbs are those of the English, in whatever order.
 func TestChineseVerbs(t *testing.T) {
-	for text, translated := range chinese {
+	for text, translated := range messages {
 		if strings.Count(text, "%") != strings.Count(translated, "%") {
 			t.Errorf("%q and %q differ in what they name", text, translated)
 		}

@@ -1,7 +1,18 @@
 package main
 
-// chinese are the texts by their English. A text that is not here stands in English.
-var chinese = map[string]string{
+import (
+	"slices"
+
+	"oncegate/language"
+	"oncegate/verdict"
+)
+
+// catalogue has the Chinese of everything that this program prints: its own messages, what verifications say, and faults of
+// configurations.
+var catalogue = language.New(append(slices.Clone(verdict.Messages()), messages)...)
+
+// messages are the Chinese of this program's own texts.
+var messages = language.Messages{
 	"A data-sharing gateway and electronic-license exchange: ask once, prove it.": "一次办数据网关：政务数据共享与电子证照交换。问一次，可举证。",
 	"Show context-sensitive help.": "显示帮助。",
 	"Run the gateway.":             "运行网关。",

@@ -1,47 +1,40 @@
-package verdict
+package language
 
 import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
-
-	"oncegate/check"
-	"oncegate/license"
 )
 
-// InChinese is a step with its name and its reason in Chinese. A name or a reason that has no Chinese stays in English.
-//
-// Verifying packages know nothing of languages: their reasons are English sentences with values in them. They are translated here,
-// by their patterns, so that programs read the same in every language.
-func InChinese(s check.Step) check.Step {
-	if len(s.Reason) > maxReason {
-		return check.Step{Name: chineseName(s.Name), State: s.State, Reason: s.Reason}
+// Bounds of what one text may cost. Names in certificates, which stand in reasons, are whatever their owners wrote: they may look like
+// many sentences that each fit many patterns.
+const (
+	maxText      = 2048 // bytes; a longer text quotes a stranger at length, and stays in English
+	maxNested    = 12   // how deep a text may quote other texts
+	valueDepth   = 4    // a value counts as several: what fits one pattern may fit others, too
+	maxSentences = 200  // several times what any text of ours needs; the rest stays in English
+)
+
+// Translate is the Chinese of a finished English text: of whole sentences, of formats with their values, and of sentences that quote
+// others: "a; b" is two, "a: b" one with its cause, "a, b" a list. Times become China's, and time spans are spelled out, for people to
+// read. What has no Chinese stays in English. The work for one text is bounded.
+func (c *Catalogue) Translate(text string) string {
+	if len(text) > maxText {
+		return text
 	}
-	return check.Step{Name: chineseName(s.Name), State: s.State, Reason: chineseReason(strings.TrimSuffix(s.Reason, "."))}
+	t := translation{patterns: c.patterns(), left: maxSentences}
+	return t.of(strings.TrimSuffix(text, "."), 0)
 }
 
-// chineseName translates the name of a step, and the places before it: "license[0]/chain-now".
-func chineseName(name string) string {
-	parts := strings.Split(name, "/")
-	for i, part := range parts {
-		word, index, _ := strings.Cut(part, "[")
-		if index != "" {
-			index = "[" + index
-		}
-		number := ""
-		if at := strings.LastIndexByte(word, '-'); at > 0 && strings.Trim(word[at+1:], "0123456789") == "" && stepNames[word] == "" {
-			word, number = word[:at], " "+word[at+1:]
-		}
-		if translated, ok := stepNames[word]; ok {
-			parts[i] = translated + number + index
-		}
-	}
-	return strings.Join(parts, "/")
+// A translation is of one text, with the sentences that it may still cost.
+type translation struct {
+	patterns
+	left int
 }
 
 // foreign are errors of libraries, which have their own words. They stand in brackets behind what they are the cause of, for who can
@@ -51,40 +44,17 @@ var (
 	bracketed = regexp.MustCompile(`（(asn1|base64|json|jsontext|pem|x509|zlib): [^）]*）`)
 )
 
-// maxNested bounds how deep a reason may quote other reasons. A value counts as several: what fits one pattern may fit others, too, and
-// names in certificates are whatever their owners wrote.
-const (
-	maxReason  = 2048 // bytes; a longer one quotes a stranger at length, and stays in English
-	maxNested  = 12
-	valueDepth = 4
-)
-
-// chineseReason translates the reason of a step.
-func chineseReason(text string) string {
-	t := translation{left: maxSentences}
-	return t.of(text, 0)
-}
-
-// A translation is of one reason. It has a budget of sentences, because names in certificates, which stand in reasons, may look like
-// many sentences that each fit many patterns: what is left when it is used up stays in English.
-type translation struct{ left int }
-
-// maxSentences is several times what any reason of ours needs.
-const maxSentences = 200
-
-// of translates a sentence, and the sentences that it quotes: "a; b" is two, "a: b" one with its cause, "a, b" a list. Moments
-// become China's time, and time spans are spelled out, for people to read.
+// of translates a sentence, and the sentences that it quotes.
 func (t *translation) of(text string, depth int) string {
 	if t.left--; t.left < 0 {
 		return text
 	}
 	key := sentenceKey(text)
-	texts := chineseTexts()
-	if translated, ok := texts.whole[key]; ok {
+	if translated, ok := t.whole[key]; ok {
 		return translated
 	}
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at.In(license.Shanghai()).Format("2006-01-02 15:04:05.999")
+		return at.In(china).Format("2006-01-02 15:04:05.999")
 	}
 	if d, err := time.ParseDuration(text); err == nil && strings.HasSuffix(text, "s") {
 		return chineseDuration(d)
@@ -98,7 +68,7 @@ func (t *translation) of(text string, depth int) string {
 	if list, ok := t.list(text, depth); ok {
 		return list
 	}
-	for _, p := range texts.patterns {
+	for _, p := range t.formats {
 		if translated, ok := p.translate(t, key, depth); ok {
 			return translated
 		}
@@ -130,6 +100,9 @@ func (t *translation) list(text string, depth int) (string, bool) {
 	return a + "、" + b, a != first && b != rest && isChinese(a) && isChinese(b)
 }
 
+// china is the time zone of Chinese texts.
+var china = time.FixedZone("CST", 8*60*60)
+
 // chineseDuration is a time span in its two largest units.
 func chineseDuration(d time.Duration) string {
 	for _, u := range []struct {
@@ -159,24 +132,80 @@ func sentenceKey(text string) string {
 	return string(unicode.ToLower(first)) + text[size:]
 }
 
-// A pattern is a reason with values in it: the English between them, and the Chinese with {1}, {2} and so on.
+// patterns are messages made ready to translate finished texts.
+type patterns struct {
+	whole   map[string]string
+	formats []pattern // the one with the longest English first: the most specific one counts
+}
+
+func newPatterns(messages Messages) patterns {
+	all := patterns{whole: make(map[string]string)}
+	for english, chinese := range messages {
+		key := sentenceKey(english)
+		literals, order := parts(key)
+		if len(order) == 0 {
+			all.whole[key] = chinese
+			continue
+		}
+		p := pattern{english: literals}
+		p.chinese, p.order = parts(chinese)
+		if slices.IsSorted(order) && strings.ContainsFunc(strings.Join(literals, ""), unicode.IsLetter) {
+			all.formats = append(all.formats, p)
+		}
+	}
+	slices.SortFunc(all.formats, func(a, b pattern) int {
+		if n := len(strings.Join(b.english, "")) - len(strings.Join(a.english, "")); n != 0 {
+			return n
+		}
+		return slices.Compare(a.english, b.english)
+	})
+	return all
+}
+
+// verb is a verb of fmt, with the index of its value if it names one.
+var verb = regexp.MustCompile(`%(?:\[([1-9])\])?[-+# 0]*[0-9]*(?:\.[0-9]+)?[a-zA-Z]`)
+
+// parts takes a format apart: the texts between its verbs, and the index of each verb's value, counted from 0.
+func parts(format string) (literals []string, order []int) {
+	from, next := 0, 0
+	for _, m := range verb.FindAllStringSubmatchIndex(format, -1) {
+		literals = append(literals, format[from:m[0]])
+		if m[2] >= 0 {
+			n, _ := strconv.Atoi(format[m[2]:m[3]])
+			next = n - 1
+		}
+		order = append(order, next)
+		from, next = m[1], next+1
+	}
+	return append(literals, format[from:]), order
+}
+
+// A pattern is a message with values in it: the English between them, and the Chinese between them, with the order in which it names them.
 type pattern struct {
-	english []string
-	chinese string
+	english, chinese []string
+	order            []int
 }
 
 // translate is the Chinese of a text that has this pattern.
 func (p pattern) translate(t *translation, text string, depth int) (string, bool) {
 	values, ok := p.match(text)
-	var replaced []string
 	for i, value := range values {
-		translated := t.of(value, depth+valueDepth)
-		if !isChinese(translated) {
+		values[i] = t.of(value, depth+valueDepth)
+		if !isChinese(values[i]) {
 			return "", false // it is no value, but part of a sentence
 		}
-		replaced = append(replaced, placeholder(i), translated)
 	}
-	return strings.NewReplacer(replaced...).Replace(p.chinese), ok
+	if !ok {
+		return "", false
+	}
+	var b strings.Builder
+	for i, literal := range p.chinese {
+		b.WriteString(literal)
+		if i < len(p.order) && p.order[i] < len(values) {
+			b.WriteString(values[p.order[i]])
+		}
+	}
+	return b.String(), true
 }
 
 // match finds the values. One that is several sentences is none: they are taken apart first.
@@ -225,43 +254,3 @@ func cutUnquoted(text, separator string) (before, after string, found bool) {
 	}
 	return text, "", false
 }
-
-// placeholder stands for the value i, counted from 0.
-func placeholder(i int) string { return "{" + string(rune('1'+i)) + "}" }
-
-// texts are stepReasons and stepNames, made ready once.
-type texts struct {
-	whole    map[string]string
-	patterns []pattern // the one with the longest English first: the most specific one counts
-}
-
-var chineseTexts = sync.OnceValue(func() texts {
-	t := texts{whole: make(map[string]string)}
-	for name, chinese := range stepNames { // a reason may quote the name of a step
-		t.whole[name] = chinese
-	}
-	for english, chinese := range stepReasons {
-		key := sentenceKey(english)
-		if !strings.Contains(key, placeholder(0)) {
-			t.whole[key] = chinese
-			continue
-		}
-		var p pattern
-		for i := 0; ; i++ {
-			literal, rest, ok := strings.Cut(key, placeholder(i))
-			p.english = append(p.english, literal)
-			if key = rest; !ok {
-				break
-			}
-		}
-		p.chinese = chinese
-		t.patterns = append(t.patterns, p)
-	}
-	slices.SortFunc(t.patterns, func(a, b pattern) int {
-		if n := len(strings.Join(b.english, "")) - len(strings.Join(a.english, "")); n != 0 {
-			return n
-		}
-		return slices.Compare(a.english, b.english)
-	})
-	return t
-})
