@@ -35,21 +35,33 @@ func (e Envelope) Bytes() []byte {
 	return b.Bytes()
 }
 
-// WithCommitments returns an answer with what opens its record's commitments. An answer of an operation that asks about nobody has no
-// place for it and stays as it is.
-func WithCommitments(answer any, c Commitments) any {
-	if c.Operator == "" && c.Holders == nil {
-		return answer
-	}
+// A Stamp is what every answer and every recorded problem carries besides what it says.
+type Stamp struct {
+	Nonce       string // 128 random bits, so that nobody finds an answer by guessing its content
+	Time        Time
+	Operation   string
+	Commitments Commitments // opens those of the answer's record
+}
+
+// Stamped returns an answer with what of the stamp is not empty. An answer of an operation that asks about nobody has no place
+// for commitments; what is no struct stays as it is.
+func Stamped(answer any, s Stamp) any {
 	t := reflect.TypeOf(answer)
 	if t.Kind() != reflect.Struct {
 		return answer
 	}
-	if _, has := t.FieldByName("Commitments"); !has {
-		return answer
-	}
 	v := reflect.New(t).Elem()
 	v.Set(reflect.ValueOf(answer))
-	v.FieldByName("Commitments").Set(reflect.ValueOf(c))
+	stamp := reflect.ValueOf(s)
+	for i := range stamp.NumField() {
+		if field := v.FieldByName(stamp.Type().Field(i).Name); field.IsValid() && !stamp.Field(i).IsZero() {
+			field.Set(stamp.Field(i))
+		}
+	}
 	return v.Interface()
+}
+
+// Stamp stamps a problem that is recorded.
+func (p *Problem) Stamp(s Stamp) {
+	p.Nonce, p.Time, p.Operation, p.Commitments = s.Nonce, s.Time, s.Operation, s.Commitments
 }

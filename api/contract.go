@@ -109,7 +109,7 @@ func (c *Contract) Match(method, escapedPath string) (*Operation, map[string]str
 			continue
 		}
 		if known = true; op.Method == method || op.Method == http.MethodGet && method == http.MethodHead {
-			return op, values, op.checkParams(values)
+			return op, values, op.CheckParams(values)
 		}
 	}
 	if known {

@@ -43,8 +43,8 @@ func (o *Operation) match(escapedPath string) (map[string]string, bool) {
 	return values, true
 }
 
-// checkParams holds the path's values against their schemas.
-func (o *Operation) checkParams(values map[string]string) error {
+// CheckParams checks the values of the path's parameters by their schemas. The error is a *Problem.
+func (o *Operation) CheckParams(values map[string]string) error {
 	for _, s := range o.segments {
 		if s.param == "" {
 			continue

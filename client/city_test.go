@@ -220,7 +220,7 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 	if problem != nil {
 		problem.Commitments = opened
 	}
-	draft.Answer, err = canonical.Marshal(api.WithCommitments(answer, opened))
+	draft.Answer, err = canonical.Marshal(api.Stamped(answer, api.Stamp{Commitments: opened}))
 	canonical := draft.Answer
 	c.must(err)
 	recorded, err := c.recorder.Record(context.Background(), draft)

@@ -11,6 +11,7 @@ import (
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/cases"
+	"oncegate/gateway/sources"
 	"oncegate/license"
 )
 
@@ -21,11 +22,11 @@ func TestSnapshotKeepsChanging(t *testing.T) {
 	w.accept("SP-1")
 	row := &operation{Operation: w.gateway.contract.Operation("catalog.types"), run: func(_ context.Context, c *call) (*result, error) {
 		w.gateway.Use(w.base) // somebody reloads while it is decided
-		return &result{answer: map[string]string{"secret": "left"}, uses: []audit.DraftUse{aboutPerson(stranger, outcomeRelease)}}, nil
+		return &result{answer: map[string]string{"secret": "left"}, uses: []audit.DraftUse{personUse(stranger, outcomeRelease)}}, nil
 	}}
 	c := w.opened(row)
 	rep, err := w.gateway.answer(t.Context(), c)
-	if err != nil || rep.code != "changed-meanwhile" || strings.Contains(string(rep.body), "left") {
+	if err != nil || rep.Code != "changed-meanwhile" || strings.Contains(string(rep.Body), "left") {
 		t.Fatalf("%v %+v", err, rep)
 	}
 	if len(rep.uses) != 1 || rep.uses[0].Decision != "denied" {
@@ -39,7 +40,9 @@ func (w *world) opened(row *operation) *call {
 	compact := w.token("food-approval", "GET", "/v1/catalog/types", nil, nil)
 	r := w.request("GET", "/v1/catalog/types", nil, compact)
 	r.RequestURI, r.RemoteAddr = "/v1/catalog/types", "192.0.2.1:1"
-	r.Body = &visit{g: w.gateway, ReadCloser: http.NoBody, answer: discard{}}
+	r.Body = http.NoBody
+	r, leave := w.gateway.intake.Arrive(discard{}, r, row.Most)
+	w.t.Cleanup(leave)
 	c, err := w.gateway.open(row)(w.t.Context(), r)
 	if err != nil {
 		w.t.Fatal(err)
@@ -47,7 +50,7 @@ func (w *world) opened(row *operation) *call {
 	return c.(*call)
 }
 
-// A race that is lost every time ends in a recorded refusal after bounded tries, whatever was first.
+// A race that is lost every time ends in a recorded refusal after bounded maxTries, whatever was first.
 func TestLostRaces(t *testing.T) {
 	w := newWorld(t)
 	w.accept("SP-1")
@@ -58,7 +61,7 @@ func TestLostRaces(t *testing.T) {
 	}}
 	size := w.size()
 	rep, err := w.gateway.answer(t.Context(), w.opened(row))
-	if err != nil || rep.code != "changed-meanwhile" || tried != tries || w.size() != size+1 {
+	if err != nil || rep.Code != "changed-meanwhile" || tried != maxTries || w.size() != size+1 {
 		t.Errorf("%v %+v, tried %d times, %d records", err, rep, tried, w.size()-size)
 	}
 }
@@ -112,7 +115,7 @@ func TestSourceMovesMeanwhile(t *testing.T) {
 		l.before = func(context.Context) {
 			if moved.CompareAndSwap(false, true) {
 				w.reload(func(s *Snapshot) {
-					s.Sources = append(s.Sources[:len(s.Sources):len(s.Sources)], SourceConfig{ID: "samr-new", Department: "samr", Source: other})
+					s.Sources = append(s.Sources[:len(s.Sources):len(s.Sources)], sources.Config{ID: "samr-new", Department: "samr", Source: other})
 					s.Serves = map[string]string{"business-license": "samr-new"}
 				})
 			}
@@ -133,9 +136,9 @@ func TestLicenseChangesMeanwhile(t *testing.T) {
 	q := license.Question{Type: "business-license", Holder: company}
 	read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, query(q.Type, company, "SP-1")))
 	var first atomic.Bool
-	slow := findFunc(func(ctx context.Context, questions []license.Question) ([]license.Finding, error) {
+	slow := findFunc(func(ctx context.Context, r license.Request) ([]license.Finding, error) {
 		if !first.CompareAndSwap(false, true) {
-			return asked.Find(ctx, questions)
+			return asked.Find(ctx, r)
 		}
 		answer := []license.Finding{{State: license.IsFound, Records: []license.License{was}, AsOf: time.Now().Add(-10 * time.Millisecond)}}
 		is := businessLicense()
@@ -145,7 +148,7 @@ func TestLicenseChangesMeanwhile(t *testing.T) {
 		return answer, nil
 	})
 	w.reload(func(s *Snapshot) {
-		s.Sources = append([]SourceConfig(nil), s.Sources...)
+		s.Sources = append([]sources.Config(nil), s.Sources...)
 		for i := range s.Sources {
 			if s.Sources[i].ID == "samr-system" {
 				s.Sources[i].Source = slow

@@ -197,7 +197,7 @@ func TestExportPages(t *testing.T) {
 		if page.Complete || page.Total != len(page.Records) || page.Asked != (api.ExportAsked{Matter: "YC-FOOD-01"}) || (len(page.Reuse) == 0) != (pages > 0) || page.Covered == 0 {
 			t.Fatalf("page %d: %+v", pages, page)
 		}
-		if before, _ := ask["before"].(uint64); page.Before != before || page.Previous != orDefault(ask["previous"], any("")) {
+		if before, _ := ask["before"].(uint64); page.Before != before || page.Previous != cmp.Or(ask["previous"], any("")) {
 			t.Errorf("page %d does not repeat what was asked: %+v", pages, page)
 		}
 		for _, r := range page.Records {

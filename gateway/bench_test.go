@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdsa"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -43,12 +45,13 @@ func BenchmarkQuery(b *testing.B) {
 func bareHandler(w *world, answer []byte) http.Handler {
 	key := w.base.Systems["food-approval"].Keys["food-approval-1"].Public
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		compact, err := bearer(r)
-		if err == nil {
+		compact, signed := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		err := errors.New("no token")
+		if signed {
 			_, err = token.Verify(r.Context(), compact, token.Expect{
-				Audience: gatewayID, Method: r.Method, URL: publicURL + signedTarget(r), Now: time.Now(),
+				Audience: gatewayID, Method: r.Method, URL: publicURL + r.URL.EscapedPath(), Now: time.Now(),
 				Body: func() (string, error) {
-					body, err := readBody(r, api.MaxBody)
+					body, err := io.ReadAll(io.LimitReader(r.Body, api.MaxBody))
 					return token.BodyDigest(body), err
 				},
 				KeyOf: func(string, string) (*ecdsa.PublicKey, error) { return key, nil },

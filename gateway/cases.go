@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -10,49 +11,40 @@ import (
 	"oncegate/audit"
 	"oncegate/cases"
 	"oncegate/license"
-	"oncegate/policy"
 )
-
-// may asks the policy whether the system may do something that releases no license, about a matter.
-func (c *call) may(operation, matter string) policy.Decision {
-	d, _ := c.decide(policy.Question{
-		Operation: operation, System: c.system.ID, Department: c.system.Department, Matter: matter, Basis: policy.ByCase, Now: c.now,
-	})
-	return d
-}
 
 // registerCase makes a case known (POST /v1/cases). The number is the caller's; the same again is the same case.
 func (g *Gateway) registerCase(ctx context.Context, c *call, q api.CaseRequest) (*result, error) {
-	stated := c.stated(q)
+	stated := c.caseFromRequest(q)
 	for _, p := range stated.Parties {
-		c.names(p.Holder)
+		c.nameParties(p.Holder)
 	}
 	if !c.config.matters[q.Matter] {
 		stated.Matter = "" // it stands in no record
-		return nil, refuse("unknown-matter").at("/matter", "no such matter in the book").with(unregistered(aboutParties(stated, nil))...)
+		return nil, refuse("unknown-matter").pointingAt("/matter", "no such matter in the book").withUses(unregisteredUses(partyUses(stated, nil))...)
 	}
 	may := c.may(c.row.right, q.Matter)
-	uses := aboutParties(stated, may.Rules)
+	uses := partyUses(stated, may.Rules)
 	if !may.Allow {
-		return nil, refuse("not-permitted").saying(sentences(may.Reasons)).because(ofPolicy(may.Reasons)).with(unregistered(uses)...)
+		return nil, refuse("not-permitted").withDetail(sentences(may.Reasons)).withReasons(ofPolicy(may.Reasons)).withUses(unregisteredUses(uses)...)
 	}
-	if err := checkStated(c, stated); err != nil {
+	if err := checkCase(c, stated); err != nil {
 		return nil, err
 	}
 	changes := []any{cases.Register{Case: stated, R: g.blinding()}}
 	if stated.Attestation == cases.ByHolder {
-		want := assertion{For: "case", Reference: stated.No, Holder: applicant(stated), System: c.system.ID}
-		said, err := g.asserted(c, q.Assertion, want)
+		want := assertionBinding{For: "case", Reference: stated.No, Holder: applicant(stated), System: c.system.ID}
+		said, err := g.verifyAssertion(c, q.Assertion, want)
 		if err != nil {
-			return nil, refuse("assertion-invalid").with(unregistered(uses)...).because(inside("assertion", err))
+			return nil, refuse("assertion-invalid").withUses(unregisteredUses(uses)...).withReasons(evidenceReason("assertion", err))
 		}
-		changes = append(changes, g.spend(c, q.Assertion, said))
+		changes = append(changes, g.spendAssertion(c, q.Assertion, said))
 	}
 	standing, err := g.Cases.Case(ctx, stated.No)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if q.Assertion != "" {
-			if err := g.unspent(ctx, q.Assertion, unregistered(uses)...); err != nil {
+			if err := g.checkUnspent(ctx, q.Assertion, unregisteredUses(uses)...); err != nil {
 				return nil, err
 			}
 		}
@@ -60,48 +52,48 @@ func (g *Gateway) registerCase(ctx context.Context, c *call, q api.CaseRequest) 
 	case err != nil:
 		return nil, err
 	case standing.Registrar != c.system.ID:
-		return nil, refuse("case-not-usable").with(said(api.Purpose{Case: q.No}, "", license.HolderID{})).because(ofCase("case-of-other-registrar"))
+		return nil, refuse("case-not-usable").withUses(callerOnlyUse(api.Purpose{Case: q.No}, "", license.HolderID{})).withReasons(ofCase("case-of-other-registrar"))
 	case !cases.SameStatement(standing, stated):
-		return nil, refuse("case-exists").with(denied(uses)...)
+		return nil, refuse("case-exists").withUses(deniedUses(uses)...)
 	}
 	return &result{answer: g.caseAnswer(c, standing), uses: uses}, nil
 }
 
-// checkStated finds what is wrong with a case as it is stated.
-func checkStated(c *call, stated cases.Case) error {
+// checkCase finds what is wrong with a case as it is stated.
+func checkCase(c *call, stated cases.Case) error {
 	if namesPerson(stated.No, license.DateOf(c.now)) { // it would stand in records that nobody can erase
-		return refuse("case-invalid").at("/no", "holds the number of a person")
+		return refuse("case-invalid").pointingAt("/no", "holds the number of a person")
 	}
 	if err := cases.CheckCase(c.config.Book, c.config.Catalogue, stated, c.now); err != nil {
-		return flawed("case-invalid", err)
+		return refuseFlaws("case-invalid", err)
 	}
 	return nil
 }
 
-// aboutParties are the uses of a registration, one for each party: whoever looks for a person finds what was registered
+// partyUses are the uses of a registration, one for each party: whoever looks for a person finds what was registered
 // about them.
-func aboutParties(k cases.Case, rules []string) []audit.DraftUse {
+func partyUses(k cases.Case, rules []string) []audit.DraftUse {
 	uses := make([]audit.DraftUse, len(k.Parties))
 	for i, p := range k.Parties {
-		uses[i] = aboutCase(k, rules)
+		uses[i] = caseUse(k, rules)
 		uses[i].Person = p.Holder
 	}
 	return uses
 }
 
-// unregistered are the uses of a registration that is refused: the number is no case's, and stands as a commitment.
-func unregistered(uses []audit.DraftUse) []audit.DraftUse {
-	uses = denied(uses)
+// unregisteredUses are the uses of a registration that is refused: the number is no case's, and stands as a commitment.
+func unregisteredUses(uses []audit.DraftUse) []audit.DraftUse {
+	uses = deniedUses(uses)
 	for i := range uses {
 		uses[i].Case, uses[i].CommittedCase = "", uses[i].Case
 	}
 	return uses
 }
 
-// stated is the case as the caller states it, in normal form.
-func (c *call) stated(q api.CaseRequest) cases.Case {
+// caseFromRequest is the case as the caller states it, in normal form.
+func (c *call) caseFromRequest(q api.CaseRequest) cases.Case {
 	stated := cases.Case{
-		No: q.No, Matter: q.Matter, Registrar: c.system.ID, Attestation: orDefault(cases.Attestation(q.Attestation), cases.Platform),
+		No: q.No, Matter: q.Matter, Registrar: c.system.ID, Attestation: cmp.Or(cases.Attestation(q.Attestation), cases.Platform),
 		Accepted: q.Accepted.Time, Registered: c.now,
 	}
 	for _, p := range q.Parties {
@@ -124,7 +116,7 @@ func applicant(c cases.Case) license.HolderID {
 
 func (g *Gateway) caseAnswer(c *call, k cases.Case) api.CaseAnswer {
 	a := api.CaseAnswer{
-		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Case: k.No, Matter: k.Matter,
+		Case: k.No, Matter: k.Matter,
 		Attestation: api.Attestation(k.Attestation), Registered: api.At(k.Registered), Revision: k.Revision,
 	}
 	for _, p := range k.Parts {
@@ -137,7 +129,7 @@ func (g *Gateway) caseAnswer(c *call, k cases.Case) api.CaseAnswer {
 // Whoever may know the case is told why not; others cannot tell it from none.
 func (g *Gateway) ownCase(ctx context.Context, c *call) (cases.Case, audit.DraftUse, error) {
 	found, err := g.usableCase(ctx, c)
-	use := aboutCase(found, nil)
+	use := caseUse(found, nil)
 	if err != nil {
 		return found, use, err
 	}
@@ -146,7 +138,7 @@ func (g *Gateway) ownCase(ctx context.Context, c *call) (cases.Case, audit.Draft
 		use.Rules = notNil(may.Rules)
 		if !may.Allow {
 			use.Decision = outcomeDenied
-			return found, use, refuse("not-permitted").with(use).saying(sentences(may.Reasons)).because(ofPolicy(may.Reasons))
+			return found, use, refuse("not-permitted").withUses(use).withDetail(sentences(may.Reasons)).withReasons(ofPolicy(may.Reasons))
 		}
 	}
 	if !found.IsOpen() {
@@ -161,7 +153,7 @@ func (g *Gateway) closeCase(ctx context.Context, c *call, _ api.CloseRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	answer := api.CloseAnswer{Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Case: open.No, Closed: api.At(c.now)}
+	answer := api.CloseAnswer{Case: open.No, Closed: api.At(c.now)}
 	change := cases.Close{No: open.No, Revision: open.Revision, At: c.now}
 	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: []any{change}}, nil
 }
@@ -173,14 +165,14 @@ func (g *Gateway) receive(ctx context.Context, c *call, q api.MaterialRequest) (
 		return nil, err
 	}
 	got := cases.Received{
-		Case: open.No, Matter: orDefault(q.Matter, open.Matter), Material: q.Material, How: string(q.How), Digest: q.Digest, By: c.system.ID, At: c.now,
+		Case: open.No, Matter: cmp.Or(q.Matter, open.Matter), Material: q.Material, How: string(q.How), Digest: q.Digest, By: c.system.ID, At: c.now,
 	}
 	if err := cases.CheckReceived(c.config.Book, open, got); err != nil {
-		return nil, flawed("invalid-field", err)
+		return nil, refuseFlaws("invalid-field", err)
 	}
 	use.Matter, use.Material = got.Matter, got.Material
 	answer := api.MaterialAnswer{
-		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Case: open.No, Matter: got.Matter, Material: got.Material, How: q.How,
+		Case: open.No, Matter: got.Matter, Material: got.Material, How: q.How,
 		Deadline: string(c.promised(got)),
 	}
 	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: []any{cases.Receive{Received: got}}}, nil

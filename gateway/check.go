@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/cases"
+	"oncegate/gateway/sources"
 	"oncegate/license"
 	"oncegate/policy"
 )
@@ -23,7 +25,7 @@ func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*resu
 	if !checked.IsOpen() {
 		return nil, caseClosed(checked)
 	}
-	needs, rest, err := g.planned(c, checked, q)
+	wanted, rest, err := g.plannedUses(c, checked, q)
 	if err != nil {
 		return nil, err
 	}
@@ -31,108 +33,79 @@ func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*resu
 	if err != nil {
 		return nil, err
 	}
-	if err := g.settle(ctx, c, needs); err != nil {
+	if err := g.resolve(ctx, c, wanted); err != nil {
 		return nil, err
 	}
-	work := g.newWork(c)
+	a := g.newAttempt(c)
 	answer := api.CheckAnswer{
-		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Case: checked.No, Matter: checked.Matter,
-		Materials: make([]api.CheckedMaterial, 0, len(needs)),
+		Case: checked.No, Matter: checked.Matter,
+		Materials: make([]api.CheckedMaterial, 0, len(wanted)),
 	}
-	bench := bench{c: c, checked: checked, received: received}
-	judged := make([]cases.Judgement, len(needs))
-	for i, n := range needs {
-		material, j, err := work.material(ctx, &bench, n)
+	judge := caseJudge{c: c, checked: checked, received: received}
+	judged := make([]cases.Judgement, len(wanted))
+	for i, u := range wanted {
+		material, j, err := a.material(ctx, &judge, u)
 		if err != nil {
 			return nil, err
 		}
 		answer.Materials, judged[i] = append(answer.Materials, material), j
 	}
-	all := append(slices.Clone(judged), bench.unasked(rest)...)
+	all := append(slices.Clone(judged), judge.unasked(rest)...)
 	answer.CanProceed = cases.Conclude(all).GoesOn
 	answer.Parts = parts(c, checked, judged, all)
 	reuse := cases.ReuseOf(checked.No, judged)
 	answer.Reuse = api.Counts{Numerator: reuse.Numerator, Denominator: reuse.Denominator}
-	res := work.result(ctx, answer, needs)
-	res.tells = disclosedHolders(answer.Materials, needs)
-	count(res.uses, needs)
+	res := a.result(ctx, answer, wanted)
+	res.disclosed = disclosedHolders(answer.Materials, wanted)
+	markCounted(res.uses, wanted)
 	return res, nil
 }
 
 // disclosedHolders are the holders asked about whose code a released license discloses. A case names its parties, but who checks it is
 // not told who they are.
-func disclosedHolders(materials []api.CheckedMaterial, needs []*need) (holders []license.HolderID) {
+func disclosedHolders(materials []api.CheckedMaterial, wanted []*licenseUse) (holders []license.HolderID) {
 	for i, m := range materials {
 		for path, code := range m.Fields {
 			name, _, _ := strings.Cut(path, ".")
-			if name == license.FieldHolderCode && license.NormalCode(code) == needs[i].ask.Holder.Code {
-				holders = append(holders, needs[i].ask.Holder)
+			if name == license.FieldHolderCode && license.NormalCode(code) == wanted[i].ask.Holder.Code {
+				holders = append(holders, wanted[i].ask.Holder)
 			}
 		}
 	}
 	return holders
 }
 
-// usableCase loads the case in the path. Who may not use it cannot tell why.
-func (g *Gateway) usableCase(ctx context.Context, c *call) (cases.Case, error) {
-	no := c.path("no")
-	n := &need{question: policy.Question{Operation: c.row.right, System: c.system.ID, Basis: policy.ByCase, Now: c.now}}
-	said := said(api.Purpose{Case: no}, "", license.HolderID{})
-	found, known, err := g.caseNumbered(ctx, c, no)
-	if err != nil {
-		return found, err
-	}
-	entitled := c.entitled(found)
-	switch {
-	case !known:
-		n.facts.Reasons = []cases.Reason{"case-unknown"}
-		return cases.Case{}, n.notUsable(c, said)
-	case !entitled:
-		n.facts = cases.Facts{Case: found.No, Revision: found.Revision, Registrar: found.Registrar, Reasons: []cases.Reason{"caller-not-entitled"}}
-		n.question.Matter = found.Matter
-		return found, n.notUsable(c, said)
-	}
-	return found, nil
-}
-
-// caseClosed is what somebody who may know the case is told.
-func caseClosed(k cases.Case) *refusal {
-	use := aboutCase(k, nil)
-	use.Decision = outcomeDenied
-	return refuse("case-closed").with(use).because(ofCase(cases.CaseClosed))
-}
-
-// planned are the needs of a check: every material of every matter of the case that the caller has to do with, or those
+// plannedUses are the needs of a check: every material of every matter of the case that the caller has to do with, or those
 // asked for; rest are the others. How many there are is known before any source is asked, so a check too large to record
 // is refused here.
-func (g *Gateway) planned(c *call, checked cases.Case, q api.CheckRequest) (needs, rest []*need, err error) {
+func (g *Gateway) plannedUses(c *call, checked cases.Case, q api.CheckRequest) (wanted, rest []*licenseUse, err error) {
 	for _, f := range c.config.Book.Plan(checked, c.system.ID) {
-		if !c.knows(checked, f.Matter.Code) {
+		if !c.entitledToMatter(checked, f.Matter.Code) {
 			continue
 		}
-		n := c.planNeed(f)
+		u := c.plannedUse(f)
 		if len(q.Matters) > 0 && !slices.Contains(q.Matters, f.Matter.Code) || len(q.Materials) > 0 && !slices.Contains(q.Materials, f.Material.Code) {
-			rest = append(rest, n)
+			rest = append(rest, u)
 			continue
 		}
-		needs = append(needs, n)
+		wanted = append(wanted, u)
 	}
-	use := aboutCase(checked, nil)
+	use := caseUse(checked, nil)
 	use.Decision = outcomeDenied
-	if at, ok := wantDocuments(needs, q.Documents); !ok {
-		return nil, nil, refuse("unknown-material").at("/documents/"+strconv.Itoa(at), "no such material is checked").with(use)
+	if at, ok := wantDocuments(wanted, q.Documents); !ok {
+		return nil, nil, refuse("unknown-material").pointingAt("/documents/"+strconv.Itoa(at), "no such material is checked").withUses(use)
 	}
-	if len(needs) == 0 {
-		return nil, nil, refuse("unknown-material").at("/materials", "the case has no such material").with(use)
+	if len(wanted) == 0 {
+		return nil, nil, refuse("unknown-material").pointingAt("/materials", "the case has no such material").withUses(use)
 	}
-	if len(needs) > g.Limits.Materials || !audit.Fits(g.largest(c, needs)) {
-		return nil, nil, refuse("too-many-materials").with(use)
+	if len(wanted) > g.Limits.Materials || !audit.Fits(g.largestRecord(c, wanted)) {
+		return nil, nil, refuse("too-many-materials").withUses(use)
 	}
-	return needs, rest, nil
+	return wanted, rest, nil
 }
 
-func (c *call) planNeed(f cases.Facts) *need {
-	return &need{
+func (c *call) plannedUse(f cases.Facts) *licenseUse {
+	return &licenseUse{
 		facts:    f,
 		compares: comparedFields(f.Material),
 		ask:      license.Question{Type: f.Material.LicenseType, Holder: f.Party.Holder.Normal()},
@@ -144,18 +117,18 @@ func (c *call) planNeed(f cases.Facts) *need {
 	}
 }
 
-// largest is a draft as large as the record of these needs can become: every consent given, every role confirmed, every
+// largestRecord is a draft as large as the record of these needs can become: every consent given, every role confirmed, every
 // field left. Nothing is decided by it.
-func (g *Gateway) largest(c *call, needs []*need) audit.Draft {
+func (g *Gateway) largestRecord(c *call, wanted []*licenseUse) audit.Draft {
 	d := g.draft(c)
-	for _, n := range needs {
-		probe := *n
+	for _, u := range wanted {
+		probe := *u
 		probe.question.Consent = true
 		probe.decision = c.config.Policy.Decide(probe.question)
-		probe.fields, probe.outcome = slices.Concat(probe.decision.Fields, n.compares), outcomeUnavailable
-		d.Uses = append(d.Uses, probe.use(c))
-		if n.facts.Confirm != nil {
-			d.Uses = append(d.Uses, probe.use(c))
+		probe.fields, probe.outcome = slices.Concat(probe.decision.Fields, u.compares), outcomeUnavailable
+		d.Uses = append(d.Uses, probe.recorded(c))
+		if u.facts.Confirm != nil {
+			d.Uses = append(d.Uses, probe.recorded(c))
 		}
 	}
 	return d
@@ -177,12 +150,147 @@ func parts(c *call, checked cases.Case, judged, all []cases.Judgement) (out []ap
 	return out
 }
 
-// count marks the uses that the reuse rate counts. Confirmations come first among the uses and do not count.
-func count(uses []audit.DraftUse, needs []*need) {
-	offset := len(uses) - len(needs)
-	for i, n := range needs {
-		if n.facts.Material.Need.Counts() {
-			uses[offset+i].Need = int(n.facts.Material.Need)
+// markCounted marks the uses that the reuse rate counts. Confirmations come first among the uses and do not count.
+func markCounted(uses []audit.DraftUse, wanted []*licenseUse) {
+	offset := len(uses) - len(wanted)
+	for i, u := range wanted {
+		if u.facts.Material.Need.Counts() {
+			uses[offset+i].Need = int(u.facts.Material.Need)
 		}
 	}
+}
+
+// A caseJudge is what all materials of one check are judged on.
+type caseJudge struct {
+	c        *call
+	checked  cases.Case
+	received []cases.Received
+}
+
+// judge says how one material stands, and keeps for the evidence what that rests on.
+func (b *caseJudge) judge(u *licenseUse) cases.Judgement {
+	t, _ := b.c.config.Catalogue.Type(u.facts.Material.LicenseType)
+	e := cases.Evidence{
+		Facts: u.facts, Type: t, Allowed: u.decision.Allow, Confirmed: u.role == nil, Role: u.role, Finding: u.finding, Received: b.received,
+		From: license.DateOf(b.checked.Accepted), Day: license.DateOf(b.c.now),
+	}
+	if errors.Is(u.role, errRoleNotGranted) {
+		e.Allowed, e.Role, e.Reason = false, nil, errRoleNotGranted
+	}
+	if !u.decision.Allow && len(u.decision.Reasons) > 0 {
+		e.Reason = cases.Reason(u.decision.Reasons[0].Code)
+	}
+	j := cases.Judge(e, b.c.config.Calendar)
+	if j.Reason == cases.SourceUnavailable && errors.Is(u.finding.Err, sources.ErrNoSlot) {
+		j.Reason = "source-busy"
+	}
+	u.outcome = string(j.State)
+	u.judged = &judgedInput{
+		State: j.State, Reason: j.Reason, Record: j.Record, Covered: j.Covered, From: e.From, Day: e.Day, Deadline: j.Fallback.Deadline,
+	}
+	for _, r := range b.received {
+		if r.Matter == j.Matter && r.Material == j.Material {
+			u.judged.Received = append(u.judged.Received, receivedNote{r.How, r.By, r.At})
+		}
+	}
+	return j
+}
+
+// unasked judges what a partial check left out: nobody knows how it stands, but the window may have received something
+// instead. Without it a case could go on by asking only for what is met.
+func (j *caseJudge) unasked(rest []*licenseUse) []cases.Judgement {
+	out := make([]cases.Judgement, len(rest))
+	for i, u := range rest {
+		u.decision.Allow = true
+		out[i] = j.judge(u)
+	}
+	return out
+}
+
+// material judges a material and says it as the caller sees it; only a met one releases fields. What cannot be released is
+// not met: one faulty record leaves the other materials as they are.
+func (a *attempt) material(ctx context.Context, b *caseJudge, u *licenseUse) (api.CheckedMaterial, cases.Judgement, error) {
+	j := b.judge(u)
+	var l api.License
+	var d disclosure
+	if j.State == cases.Met {
+		var err error
+		l, d, err = a.disclose(ctx, u, u.finding.Records[j.Record])
+		code := u.unsignable(err)
+		switch {
+		case code != "":
+			u.finding = license.Finding{State: license.IsUnavailable, Source: u.finding.Source, AsOf: u.finding.AsOf, Err: err}
+			j = b.judge(u)
+			j.Reason, u.judged.Reason = cases.Reason(code), cases.Reason(code)
+		case err != nil:
+			return api.CheckedMaterial{}, j, err
+		case l.Status != api.StatusValid: // the register has heard more of it than the kept copy
+			u.finding.Records, u.fields, u.versions = slices.Clone(u.finding.Records), nil, nil
+			u.finding.Records[j.Record].Status = license.Status(l.Status)
+			l, j = api.License{}, b.judge(u)
+		}
+	}
+	m := describeMaterial(u, j)
+	if u.finding.State == "" {
+		return m, j, nil
+	}
+	m.Source = u.finding.Source
+	if u.finding.State != license.IsUnavailable {
+		m.Freshness, m.AsOf = a.c.config.freshness(u.finding), api.At(u.finding.AsOf)
+	}
+	if j.Record < 0 {
+		return m, j, nil
+	}
+	if j.State == cases.Met || j.Reason == cases.NotAsExpected {
+		u.released(u.compares...)
+	}
+	record := u.finding.Records[j.Record]
+	if !belongs(record, u.ask) { // of somebody else's license nothing is said
+		return m, j, nil
+	}
+	m.Status = api.Status(record.StatusAt(license.DateOf(a.c.now)))
+	if j.State != cases.Met {
+		return m, j, a.observeStatus(ctx, record, u.finding.AsOf)
+	}
+	m.License, m.Identifier, m.Version, m.Fields, m.Flags, m.Obligations = l.License, l.Identifier, l.Version, l.Fields, l.Flags, u.decision.Obligations
+	if u.form == "" {
+		return m, j, nil
+	}
+	if code := a.notToCopy(u, d); code != "" {
+		m.Undrawn = problemReason(code)
+		return m, j, nil
+	}
+	var err error
+	m.Document, err = a.annotated(ctx, u, d)
+	if code := undrawable(err); code != "" { // the license stands all the same
+		m.Undrawn, err = problemReason(code), nil
+	}
+	return m, j, err
+}
+
+func describeMaterial(u *licenseUse, j cases.Judgement) api.CheckedMaterial {
+	m := api.CheckedMaterial{
+		Matter: j.Matter, Material: j.Material, Name: u.facts.Material.Name, NameEn: u.facts.Material.NameEN, Need: int(j.Need),
+		LicenseType: u.facts.Material.LicenseType, State: api.MaterialState(j.State), Rules: notNil(u.decision.Rules),
+	}
+	if j.Covered != "" {
+		m.State = api.MaterialStateCovered
+	}
+	if j.Reason != "" {
+		m.Reason = u.reason(j.Reason)
+	}
+	if j.Fallback.Kind != "" {
+		m.Fallback = api.Fallback{Kind: api.FallbackKind(j.Fallback.Kind), Deadline: string(j.Fallback.Deadline)}
+	}
+	return m
+}
+
+// reason is why a material is not met, in words: the policy's own where it refused.
+func (u *licenseUse) reason(r cases.Reason) api.Reason {
+	for _, own := range u.decision.Reasons {
+		if own.Code == string(r) && !u.decision.Allow {
+			return api.Reason{Code: own.Code, Rule: own.Rule, Zh: own.Zh, En: own.En}
+		}
+	}
+	return reason(string(r))
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"oncegate/api"
+	"oncegate/gateway/sources"
 	"oncegate/license"
 )
 
@@ -44,8 +45,8 @@ func TestEverythingAtOnce(t *testing.T) {
 	})
 	busy.Go(func() { // limits are summed up
 		for !stop.Load() {
-			w.gateway.refused.add("food-approval", 1)
-			w.gateway.refused.take()
+			w.gateway.limited.add("food-approval", 1)
+			w.gateway.limited.take()
 		}
 	})
 	size := w.size()
@@ -95,7 +96,7 @@ func TestRun(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); w.gateway.Run(ctx) }()
-	w.gateway.refused.add("food-approval", 5)
+	w.gateway.limited.add("food-approval", 5)
 	size := w.size()
 	stop()
 	<-done
@@ -127,15 +128,15 @@ func TestNewRefuses(t *testing.T) {
 // one that did; a source that cannot be compared is another one.
 func TestReloadKeepsSources(t *testing.T) {
 	w := newWorld(t)
-	guard := func() *guardedSource { return w.gateway.running.Load().sources["samr-system"] }
+	guard := func() *sources.Resilient { return w.gateway.running.Load().sources["samr-system"] }
 	was := guard()
 	w.reload(func(*Snapshot) {})
 	if guard() != was {
 		t.Error("an unchanged source lost its guard")
 	}
-	change := func(f func(*SourceConfig)) {
+	change := func(f func(*sources.Config)) {
 		w.reload(func(s *Snapshot) {
-			sources := append([]SourceConfig(nil), s.Sources...)
+			sources := append([]sources.Config(nil), s.Sources...)
 			for i := range sources {
 				if sources[i].ID == "samr-system" {
 					f(&sources[i])
@@ -144,11 +145,11 @@ func TestReloadKeepsSources(t *testing.T) {
 			s.Sources = sources
 		})
 	}
-	change(func(c *SourceConfig) { c.Concurrent = 7 })
+	change(func(c *sources.Config) { c.Concurrent = 7 })
 	if guard() == was || guard().Concurrent != 7 {
 		t.Error("a changed bound is not taken over")
 	}
 	for range 2 {
-		change(func(c *SourceConfig) { c.Source = findFunc(nil) })
+		change(func(c *sources.Config) { c.Source = findFunc(nil) })
 	}
 }

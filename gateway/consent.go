@@ -1,16 +1,22 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
 	"net/http"
 	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/cases"
+	"oncegate/certs/jws"
 	"oncegate/certs/sm"
+	"oncegate/certs/token"
 	"oncegate/license"
 )
 
@@ -23,50 +29,50 @@ func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest
 		Evidence: cases.EvidenceIdentity, Digest: sm.DigestB64([]byte(q.Assertion)), Given: c.now,
 	}
 	if namesPerson(given.ID, license.DateOf(c.now)) {
-		return nil, refuse("invalid-field").at("/id", "holds the number of a person")
+		return nil, refuse("invalid-field").pointingAt("/id", "holds the number of a person")
 	}
 	if err := cases.CheckConsent(c.config.Book, c.config.Catalogue, given, c.now, c.config.consentLife()); err != nil {
-		return nil, flawed("invalid-field", err)
+		return nil, refuseFlaws("invalid-field", err)
 	}
-	c.names(given.Holder)
+	c.nameParties(given.Holder)
 	said, err := g.consentAsserted(c, q.Assertion, given)
 	if err != nil {
-		return nil, refuse("assertion-invalid").with(aboutHolder(given.Holder, "", outcomeDenied)).because(inside("assertion", err))
+		return nil, refuse("assertion-invalid").withUses(holderUse(given.Holder, "", outcomeDenied)).withReasons(evidenceReason("assertion", err))
 	}
 	standing, err := g.Cases.Consent(ctx, given.ID)
-	use := aboutHolder(given.Holder, "", outcomeNoted)
+	use := holderUse(given.Holder, "", outcomeNoted)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := g.unspent(ctx, q.Assertion, use); err != nil {
+		if err := g.checkUnspent(ctx, q.Assertion, use); err != nil {
 			return nil, err
 		}
-		changes := []any{cases.Give{Consent: given, R: g.blinding()}, g.spend(c, q.Assertion, said)}
+		changes := []any{cases.Give{Consent: given, R: g.blinding()}, g.spendAssertion(c, q.Assertion, said)}
 		return &result{status: http.StatusCreated, answer: g.consentAnswer(c, given), uses: []audit.DraftUse{use}, changes: changes}, nil
 	case err != nil:
 		return nil, err
 	case standing.System != c.system.ID || !sameConsent(standing, given):
-		return nil, refuse("consent-exists").with(aboutHolder(given.Holder, "", outcomeDenied))
+		return nil, refuse("consent-exists").withUses(holderUse(given.Holder, "", outcomeDenied))
 	case !standing.Withdrawn.IsZero():
-		return nil, refuse("consent-withdrawn").with(aboutHolder(given.Holder, "", outcomeDenied))
+		return nil, refuse("consent-withdrawn").withUses(holderUse(given.Holder, "", outcomeDenied))
 	}
 	return &result{answer: g.consentAnswer(c, standing), uses: []audit.DraftUse{use}}, nil
 }
 
 // consentAsserted checks that somebody trusted says what is to be registered, no more and no less.
 func (g *Gateway) consentAsserted(c *call, compact string, given cases.Consent) (Assertion, error) {
-	said, err := g.asserted(c, compact, assertion{"consent", given.ID, given.Holder, c.system.ID})
-	if err == nil && (!sameWords(said.Types, given.Types) || !sameWords(said.Matters, given.Matters) || said.Expires < given.Expires.Unix()) {
+	said, err := g.verifyAssertion(c, compact, assertionBinding{"consent", given.ID, given.Holder, c.system.ID})
+	if err == nil && (!sameSet(said.Types, given.Types) || !sameSet(said.Matters, given.Matters) || said.Expires < given.Expires.Unix()) {
 		return said, errAssertion
 	}
 	return said, err
 }
 
 func sameConsent(a, b cases.Consent) bool {
-	return a.Holder.Normal() == b.Holder.Normal() && sameWords(a.Types, b.Types) && sameWords(a.Matters, b.Matters) && a.Expires.Equal(b.Expires)
+	return a.Holder.Normal() == b.Holder.Normal() && sameSet(a.Types, b.Types) && sameSet(a.Matters, b.Matters) && a.Expires.Equal(b.Expires)
 }
 
-// sameWords compares lists regardless of order.
-func sameWords(a, b []string) bool {
+// sameSet compares lists regardless of order.
+func sameSet(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
@@ -83,17 +89,17 @@ func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRe
 	case errors.Is(err, fs.ErrNotExist) && itself:
 		return g.withdrawAssertion(c, q.Assertion)
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, refuse("consent-not-usable").because(ofCase("consent-unknown"))
+		return nil, refuse("consent-not-usable").withReasons(ofCase("consent-unknown"))
 	case err != nil:
 		return nil, err
 	case standing.System != c.system.ID:
-		return nil, refuse("consent-not-usable").because(ofCase(cases.ConsentOtherSystem))
+		return nil, refuse("consent-not-usable").withReasons(ofCase(cases.ConsentOtherSystem))
 	}
-	uses := []audit.DraftUse{aboutHolder(standing.Holder.Normal(), "", outcomeNoted)}
+	uses := []audit.DraftUse{holderUse(standing.Holder.Normal(), "", outcomeNoted)}
 	if q.Assertion != "" && !itself {
-		want := assertion{"withdrawal", id, standing.Holder.Normal(), c.system.ID}
-		if _, err := g.asserted(c, q.Assertion, want); err != nil {
-			return nil, refuse("assertion-invalid").with(denied(uses)...).because(inside("assertion", err))
+		want := assertionBinding{"withdrawal", id, standing.Holder.Normal(), c.system.ID}
+		if _, err := g.verifyAssertion(c, q.Assertion, want); err != nil {
+			return nil, refuse("assertion-invalid").withUses(deniedUses(uses)...).withReasons(evidenceReason("assertion", err))
 		}
 	}
 	if !standing.Withdrawn.IsZero() {
@@ -105,10 +111,117 @@ func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRe
 
 func (g *Gateway) consentAnswer(c *call, k cases.Consent) api.ConsentAnswer {
 	a := api.ConsentAnswer{
-		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, ID: k.ID, Types: notNil(k.Types), Matters: k.Matters, Expires: api.At(k.Expires),
+		ID: k.ID, Types: notNil(k.Types), Matters: k.Matters, Expires: api.At(k.Expires),
 	}
 	if !k.Withdrawn.IsZero() {
 		a.Withdrawn = api.At(k.Withdrawn)
 	}
 	return a
+}
+
+// AssertionType is the typ of a signed identity assertion.
+const AssertionType = "oncegate-assertion+jwt"
+
+// An Assertion is what an identity service signs on a holder's behalf: that this holder agrees to this, for this system,
+// until then. It is bound to everything it is used for, so that it is good for nothing else, and it is used once.
+type Assertion struct {
+	Issuer    string           `json:"iss"`               // an identity service that the configuration trusts
+	Audience  string           `json:"aud"`               // gateway id
+	For       string           `json:"for"`               // "consent", "withdrawal", "case" or "precheck"
+	Reference string           `json:"ref"`               // consent id, case number or matter
+	Holder    license.HolderID `json:"holder"`            //
+	System    string           `json:"sys"`               // the system that may use it
+	Types     []string         `json:"types,omitempty"`   // license types, for a consent or pre-check
+	Matters   []string         `json:"matters,omitempty"` // matters, for a consent
+	IssuedAt  int64            `json:"iat"`
+	Expires   int64            `json:"exp"`
+}
+
+// assertionBinding is what an assertion must say to be good for a call.
+type assertionBinding struct {
+	For, Reference string
+	Holder         license.HolderID
+	System         string
+}
+
+// Why an assertion is good for nothing. Only evidence shows which.
+var (
+	errAssertion    = errors.New("the assertion is malformed, expired, or for something else")
+	errAssertionOld = errors.New("the assertion was signed too long ago")
+)
+
+// verifyAssertion verifies a signed assertion against what it must say. None is good for
+// longer than the configuration lets assertions live, whatever it says itself.
+func (g *Gateway) verifyAssertion(c *call, compact string, want assertionBinding) (Assertion, error) {
+	a, err := g.readAssertion(c, compact)
+	if err == nil && want != (assertionBinding{a.For, a.Reference, a.Holder.Normal(), a.System}) {
+		err = errAssertion
+	}
+	return a, err
+}
+
+// readAssertion verifies an assertion, for whatever it is.
+func (g *Gateway) readAssertion(c *call, compact string) (Assertion, error) {
+	var a Assertion
+	parts, err := jws.Split(compact, token.MaxSize)
+	if err != nil || parts.Header.Typ != AssertionType {
+		return a, errAssertion
+	}
+	if err := json.UnmarshalRead(bytes.NewReader(parts.Payload), &a, json.RejectUnknownMembers(true)); err != nil {
+		return a, errAssertion
+	}
+	by, ok := c.config.Assertions[a.Issuer]
+	if !ok || parts.Header.Kid != a.Issuer {
+		return a, errors.New("the assertion's issuer is not trusted")
+	}
+	if err := parts.Verify(by.Key.Public, g.VerifySM2); err != nil {
+		return a, errors.New("the assertion's signature does not verify")
+	}
+	now, skew, life := c.now.Unix(), int64(token.Skew/time.Second), int64(c.config.assertionLife()/time.Second)
+	switch {
+	case a.Audience != g.Audience, a.IssuedAt > now+skew, a.Expires <= now:
+		return a, errAssertion
+	case a.IssuedAt <= now-life:
+		return a, errAssertionOld
+	case !by.Key.NotAfter.IsZero() && c.now.After(by.Key.NotAfter), c.now.Before(by.Key.NotBefore):
+		return a, errors.New("the identity service's certificate is not valid now")
+	}
+	return a, nil
+}
+
+// until is when an assertion is good for nothing any more.
+func (a Assertion) until(life time.Duration) time.Time {
+	return unix(min(a.Expires, a.IssuedAt+int64(life/time.Second)))
+}
+
+// checkUnspent refuses an assertion that was used or withdrawn, with the use that says of whom.
+func (g *Gateway) checkUnspent(ctx context.Context, compact string, uses ...audit.DraftUse) error {
+	_, err := g.Cases.Consent(ctx, cases.SpentID(sm.DigestB64([]byte(compact))))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return refuse("assertion-spent").withUses(deniedUses(uses)...)
+}
+
+// spendAssertion is the change that uses an assertion up, or withdraws it: it commits with what the assertion is good for, once.
+func (g *Gateway) spendAssertion(c *call, compact string, a Assertion) cases.Give {
+	return cases.Give{Consent: cases.Spent(sm.DigestB64([]byte(compact)), c.system.ID, a.until(c.config.assertionLife()), c.now), R: g.blinding()}
+}
+
+// withdrawAssertion ends an assertion that was not used yet (POST /v1/consents/assertion.{SM3}/withdraw). The system for which it was made
+// brings it, as it withdraws a consent that was given to it.
+func (g *Gateway) withdrawAssertion(c *call, compact string) (*result, error) {
+	a, err := g.readAssertion(c, compact)
+	if err == nil && a.System != c.system.ID {
+		err = errAssertion
+	}
+	if err != nil {
+		return nil, refuse("assertion-invalid").withReasons(evidenceReason("assertion", err))
+	}
+	c.nameParties(a.Holder.Normal())
+	spent := g.spendAssertion(c, compact, a)
+	return &result{answer: g.consentAnswer(c, spent.Consent), uses: []audit.DraftUse{holderUse(a.Holder.Normal(), "", outcomeNoted)}, changes: []any{spent}}, nil
 }

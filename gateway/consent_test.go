@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -207,7 +208,7 @@ func TestAssertionsAreShortLived(t *testing.T) {
 		types := []string{"business-license"}
 		expires := w.now().Add(48 * time.Hour).Unix()
 		signed := func(a Assertion) string {
-			a.IssuedAt, a.Expires, a.Holder, a.System = w.now().Add(-age).Unix(), expires, company, orDefault(a.System, "citizen-portal")
+			a.IssuedAt, a.Expires, a.Holder, a.System = w.now().Add(-age).Unix(), expires, company, cmp.Or(a.System, "citizen-portal")
 			return w.assertion(a)
 		}
 		registration := w.caseOf(id, "YC-FOOD-01", party("applicant", company))

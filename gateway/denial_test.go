@@ -369,7 +369,7 @@ func TestDenialsLeaveOnTheBeat(t *testing.T) {
 	} {
 		asked := time.Now()
 		a := ask()
-		if took := time.Since(asked); a.problem.Code != "case-not-usable" || took < beat {
+		if took := time.Since(asked); a.problem.Code != "case-not-usable" || took < refusalInterval {
 			t.Errorf("%s: %s after %v", name, a.problem.Code, took)
 		}
 	}

@@ -1,12 +1,16 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
+	"reflect"
+	"slices"
 	"time"
 
 	"oncegate/api"
+	"oncegate/audit"
 	"oncegate/certs/ofd"
 	"oncegate/certs/sm"
 	"oncegate/license"
@@ -36,17 +40,17 @@ const (
 var mediaTypes = map[string]string{"ofd": "application/ofd", "pdf": "application/pdf", "png": "image/png", "svg": "image/svg+xml"}
 
 // annotated makes the annotated copy of what a need releases. What else the license says is in the original, which stays inside.
-func (w *work) annotated(ctx context.Context, n *need, d disclosure) (api.LicenseDocument, error) {
-	documents, v, fields := w.c.config.Documents, d.signed.Version, n.decision.Fields
+func (a *attempt) annotated(ctx context.Context, u *licenseUse, d disclosure) (api.LicenseDocument, error) {
+	documents, v, fields := a.c.config.Documents, d.signed.Version, u.decision.Fields
 	if documents == nil {
 		return api.LicenseDocument{}, &sheet.Error{Code: sheet.NoLayout, Field: "type"}
 	}
-	notice := w.c.notice(n)
-	original, err := w.original(ctx, d.signed, d.record)
+	notice := a.c.notice(u)
+	original, err := a.original(ctx, d.signed, d.record)
 	if page := (*sheet.Error)(nil); errors.As(err, &page) {
 		// What is wrong with the whole license may lie in what the caller must not know: only what is wrong with the copy, too,
 		// is told.
-		if _, err := w.drawn(ctx, func(ctx context.Context) ([]byte, error) {
+		if _, err := a.drawInTurn(ctx, func(ctx context.Context) ([]byte, error) {
 			return documents.Copy(ctx, "pdf", v, d.granted, fields, notice, [32]byte{})
 		}); err != nil {
 			return api.LicenseDocument{}, err
@@ -56,24 +60,24 @@ func (w *work) annotated(ctx context.Context, n *need, d disclosure) (api.Licens
 	if err != nil {
 		return api.LicenseDocument{}, err
 	}
-	data, err := w.drawn(ctx, func(ctx context.Context) ([]byte, error) {
-		return documents.Copy(ctx, string(n.form), v, d.granted, fields, notice, original.Digest)
+	data, err := a.drawInTurn(ctx, func(ctx context.Context) ([]byte, error) {
+		return documents.Copy(ctx, string(u.form), v, d.granted, fields, notice, original.Digest)
 	})
 	if err != nil {
 		return api.LicenseDocument{}, err
 	}
-	doc := describeDocument(string(n.form), v.Identifier, data)
+	doc := describeDocument(string(u.form), v.Identifier, data)
 	doc.OriginalSM3, doc.Expires = base64.RawURLEncoding.EncodeToString(original.Digest[:]), api.At(notice.Expires)
 	return doc, nil
 }
 
 // notToCopy is the code of why no copy is made of a license that is released: a file outlives its answer, and would say neither
 // that the license is not in force, nor that its source is down and this is a kept copy (design law 6).
-func (w *work) notToCopy(n *need, d disclosure) string {
+func (a *attempt) notToCopy(u *licenseUse, d disclosure) string {
 	switch {
-	case !w.c.inForce(d.signed.Version, d.record):
+	case !a.c.inForce(d.signed.Version, d.record):
 		return "document-not-in-force"
-	case n.finding.Stale:
+	case u.finding.Stale:
 		return "source-unavailable"
 	}
 	return ""
@@ -85,27 +89,27 @@ func (c *call) inForce(known register.Version, record license.License) bool {
 	return record.InForce(license.DateOf(c.now))
 }
 
-// lapse says why a license is not in force and since when, in lines to be drawn across its page; "" for one in force. Of a status
+// overprint says why a license is not in force and since when, in lines to be drawn across its page; "" for one in force. Of a status
 // that its source states, asOf is the moment whose truth it is.
-func (c *call) lapse(known register.Version, record license.License, asOf time.Time) string {
+func (c *call) overprint(known register.Version, record license.License, asOf time.Time) string {
 	if c.inForce(known, record) {
 		return ""
 	}
-	status, day := c.standing(known, record), license.DateOf(c.now)
+	status, day := c.effectiveStatus(known, record), license.DateOf(c.now)
 	switch {
 	case status == license.Valid:
 		return "尚未生效\n自" + inChinese(record.ValidFrom) + "起生效"
 	case status == license.Expired && record.ValidTo.Before(day):
 		return "已过期\n有效期至" + inChinese(record.ValidTo)
 	case status == known.Ordered:
-		return lapsed[status] + "\n自" + inChinese(license.DateOf(known.OrderedAt)) + "起"
+		return statusWords[status] + "\n自" + inChinese(license.DateOf(known.OrderedAt)) + "起"
 	}
-	return lapsed[status] + "\n截至" + inChinese(license.DateOf(asOf))
+	return statusWords[status] + "\n截至" + inChinese(license.DateOf(asOf))
 }
 
-// lapsed are the words of each status in which a license is not in force. Neither sources nor orders tell 注销, 吊销 and 撤销
+// statusWords are the words of each status in which a license is not in force. Neither sources nor orders tell 注销, 吊销 and 撤销
 // apart (license.Revoked), and the second may be a penalty: so all three are named.
-var lapsed = map[license.Status]string{
+var statusWords = map[license.Status]string{
 	license.Suspended: "已暂停", license.Revoked: "已失效\n注销、吊销或撤销", license.Superseded: "已换发", license.Expired: "已失效",
 }
 
@@ -122,39 +126,39 @@ var errNotInForce = errors.New("the license is not in force")
 
 // original finds the original of a version, sealing it if it is needed for the first time. It commits with the record. The error
 // is errNotInForce also where an original was sealed while the license was in force: it is kept, and not given out.
-func (w *work) original(ctx context.Context, s register.Signed, record license.License) (register.Original, error) {
-	if !w.c.inForce(s.Version, record) {
+func (a *attempt) original(ctx context.Context, s register.Signed, record license.License) (register.Original, error) {
+	if !a.c.inForce(s.Version, record) {
 		return register.Original{}, errNotInForce
 	}
-	if o, ok := w.sealed[s.Version.Identifier]; ok {
+	if o, ok := a.sealed[s.Version.Identifier]; ok {
 		return o, nil
 	}
-	o, changes, err := w.c.config.Register.Original(ctx, s.Version, func(ctx context.Context) ([]byte, error) {
-		return w.drawn(ctx, func(ctx context.Context) ([]byte, error) {
-			return w.c.config.Documents.Original(ctx, s.Version, s.Claims)
+	o, changes, err := a.c.config.Register.Original(ctx, s.Version, func(ctx context.Context) ([]byte, error) {
+		return a.drawInTurn(ctx, func(ctx context.Context) ([]byte, error) {
+			return a.c.config.Documents.Original(ctx, s.Version, s.Claims)
 		})
 	})
 	if err != nil {
 		return o, err
 	}
-	w.sealed[s.Version.Identifier] = o
-	w.changes = append(w.changes, changes...)
+	a.sealed[s.Version.Identifier] = o
+	a.changes = append(a.changes, changes...)
 	return o, nil
 }
 
 // notice says for what a copy is given out.
-func (c *call) notice(n *need) ofd.Notice {
+func (c *call) notice(u *licenseUse) ofd.Notice {
 	departments := c.config.Departments
-	provider := n.question.Provider
+	provider := u.question.Provider
 	notice := ofd.Notice{
-		Provider: orDefault(departments[provider], provider), User: orDefault(departments[c.system.Department], orDefault(c.system.Name, c.system.ID)),
-		Matter: n.facts.Matter.Name, Case: n.facts.Case,
+		Provider: cmp.Or(departments[provider], provider), User: cmp.Or(departments[c.system.Department], cmp.Or(c.system.Name, c.system.ID)),
+		Matter: u.facts.Matter.Name, Case: u.facts.Case,
 	}
 	if notice.Case == "" {
-		basis, _ := c.config.Policy.Basis(n.question.Basis)
-		notice.Matter, notice.Case = orDefault(basis.Title, n.question.Basis), n.cites
+		basis, _ := c.config.Policy.Basis(u.question.Basis)
+		notice.Matter, notice.Case = cmp.Or(basis.Title, u.question.Basis), u.reference
 	}
-	notice.Expires = c.now.Add(orDefault(c.config.CopyLife, defaultCopyLife)).Truncate(time.Second)
+	notice.Expires = c.now.Add(cmp.Or(c.config.CopyLife, defaultCopyLife)).Truncate(time.Second)
 	return notice
 }
 
@@ -201,12 +205,12 @@ func problemReason(code string) api.Reason {
 }
 
 // wantDocuments notes of which materials a copy is wanted. It returns the place of a wish that names none of them, and false.
-func wantDocuments(needs []*need, wanted []api.DocumentWanted) (at int, ok bool) {
+func wantDocuments(needs []*licenseUse, wanted []api.DocumentWanted) (at int, ok bool) {
 	for i, want := range wanted {
 		found := false
-		for _, n := range needs {
-			if n.facts.Material.Code == want.Material && (want.Matter == "" || n.facts.Matter.Code == want.Matter) {
-				n.form, found = want.Form, true
+		for _, u := range needs {
+			if u.facts.Material.Code == want.Material && (want.Matter == "" || u.facts.Matter.Code == want.Matter) {
+				u.form, found = want.Form, true
 			}
 		}
 		if !found {
@@ -214,4 +218,115 @@ func wantDocuments(needs []*need, wanted []api.DocumentWanted) (at int, ok bool)
 		}
 	}
 	return 0, true
+}
+
+// outcomeRendered is the outcome of a use in which a department drew a license of its own.
+const outcomeRendered = "rendered"
+
+// render draws a license as a document for the department whose own it is (POST /v1/licenses/render). The whole license leaves,
+// and the record says so.
+func (g *Gateway) render(ctx context.Context, c *call, q api.RenderRequest) (*result, error) {
+	t, ok := c.config.Catalogue.Type(q.LicenseType)
+	if !ok {
+		return nil, refuse("unknown-license-type").pointingAt("/license_type", "no such type in the catalogue")
+	}
+	rules, err := c.mayManage(t.ID)
+	if err != nil {
+		return nil, err
+	}
+	ask := license.Question{Type: t.ID, Holder: license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal(), Number: q.Number}
+	if err := checkHolder(c, ask.Holder, "/holder"); err != nil {
+		return nil, err
+	}
+	c.nameParties(ask.Holder)
+	use := ownerUse(t.ID, outcomeUnavailable, rules)
+	use.Person = ask.Holder
+	if why := c.cannotAsk(ask); why != nil {
+		use.Decision = outcomeDenied
+		return nil, unanswered(why, "/holder").withUses(use)
+	}
+	if err := c.askOwn(ctx, []license.Question{ask}); err != nil {
+		return nil, unanswered(err, "/holder").withUses(use)
+	}
+	f := c.findings[ask]
+	use.Source, use.Freshness = f.Source, string(c.config.freshness(f))+" "+api.At(f.AsOf).String()
+	record, err := theOne(ask, f.Records)
+	if err != nil {
+		use.Decision = outcomeMissing
+		return nil, refused(err).withUses(use)
+	}
+	a := g.newAttempt(c)
+	answer := api.RenderAnswer{
+		Rules:  notNil(rules),
+		Source: f.Source, Freshness: c.config.freshness(f), AsOf: api.At(f.AsOf),
+	}
+	signed, err := a.current(ctx, &licenseUse{ask: ask, finding: f}, record)
+	if err == nil {
+		answer.Identifier, answer.Version = signed.Version.Identifier, signed.Version.Number
+		answer.Status = api.Status(c.effectiveStatus(signed.Version, record))
+		answer.Document, err = a.rendered(ctx, string(q.Form), signed, record, f.AsOf)
+	}
+	if code := cmp.Or(unsignable(err), undrawable(err)); code != "" {
+		ref := refuse(code).withUses(use).withReasons(evidenceReason(code, nil))
+		if page := (*sheet.Error)(nil); errors.As(err, &page) && page.Field != "" {
+			ref.withDetail(string(page.Code) + ": " + page.Field) // of its own license; never the value or the character
+		} else if errors.Is(err, errNotInForce) {
+			if ref.withDetail("The license is " + string(answer.Status) + "."); answer.Status == api.StatusValid {
+				ref.withDetail("The license is valid from " + string(record.ValidFrom) + " on.")
+			}
+		}
+		return nil, ref
+	}
+	if err != nil {
+		return nil, err
+	}
+	use.Decision = outcomeRendered
+	for _, claim := range signed.Claims {
+		use.Fields = append(use.Fields, claim.Field)
+	}
+	slices.Sort(use.Fields)
+	use.Fields = slices.Compact(use.Fields)
+	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: a.changes}, nil
+}
+
+// theOne is the one license that a question means.
+func theOne(ask license.Question, records []license.License) (license.License, error) {
+	var found []license.License
+	for _, l := range records {
+		same := func(other license.License) bool { return reflect.DeepEqual(l, other) }
+		if belongs(l, ask) && (ask.Number == "" || l.Number == ask.Number) && !slices.ContainsFunc(found, same) {
+			found = append(found, l)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return license.License{}, refuse("license-missing")
+	case 1:
+		return found[0], nil
+	}
+	return license.License{}, refuse("invalid-field").pointingAt("/number", "the holder has several licenses of this type: name one")
+}
+
+// rendered is a whole version in a form. Of a license that is not in force there is no original, and pictures say so.
+func (a *attempt) rendered(ctx context.Context, form string, s register.Signed, record license.License, asOf time.Time) (api.LicenseDocument, error) {
+	documents := a.c.config.Documents
+	if documents == nil {
+		return api.LicenseDocument{}, &sheet.Error{Code: sheet.NoLayout, Field: "type"}
+	}
+	var data []byte
+	var err error
+	if form == "ofd" {
+		var o register.Original
+		if o, err = a.original(ctx, s, record); err == nil {
+			data, err = a.c.config.Register.OpenOriginal(o)
+		}
+	} else {
+		data, err = a.drawInTurn(ctx, func(ctx context.Context) ([]byte, error) {
+			return documents.Show(ctx, form, s.Version, s.Claims, a.c.overprint(s.Version, record, asOf))
+		})
+	}
+	if err != nil {
+		return api.LicenseDocument{}, err
+	}
+	return describeDocument(form, s.Version.Identifier, data), nil
 }

@@ -408,7 +408,7 @@ func TestLapseByDay(t *testing.T) {
 		"2026-11-30T16:00:00Z": "已过期\n有效期至2026年11月30日",
 	} {
 		now := must(time.Parse(time.RFC3339, at))(t)
-		if got := (&call{now: now}).lapse(register.Version{Status: license.Valid}, record, now); got != want {
+		if got := (&call{now: now}).overprint(register.Version{Status: license.Valid}, record, now); got != want {
 			t.Errorf("at %s: %q, want %q", at, got, want)
 		}
 	}

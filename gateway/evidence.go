@@ -1,132 +1,243 @@
 package gateway
 
 import (
-	"context"
-	"encoding/base64"
+	"cmp"
 	"errors"
-	"io/fs"
 	"slices"
-	"strconv"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"strings"
+	"time"
 
 	"oncegate/api"
 	"oncegate/audit"
-	"oncegate/canonical"
+	"oncegate/cases"
 	"oncegate/license"
+	"oncegate/policy"
 )
 
-// index is the log index in the path; the contract has checked its form.
-func (c *call) index() uint64 {
-	n, _ := strconv.ParseUint(c.path("index"), 10, 64)
-	return n
+// An input is one entry of the sealed evidence: a question to the policy with what it answered, and what the answer to the
+// caller rested on besides. Nothing in it names a person: it outlives the erasure of who it was about.
+type input struct {
+	Question *policy.Question `json:"question,omitempty"`
+	Decision *policy.Decision `json:"decision,omitempty"` // missing where the case did not support the question
+	Case     *caseInput       `json:"case,omitempty"`
+	Consent  string           `json:"consent,omitempty"` // id of the consent that stood
+	Role     string           `json:"role,omitempty"`    // why the role was not confirmed
+	Found    *foundInput      `json:"found,omitempty"`
+	Judged   *judgedInput     `json:"judged,omitempty"`
+	Asked    any              `json:"asked,omitempty"` // where nothing was decided, or besides
 }
 
-// evidence opens what stands sealed beside a record (POST /v1/audit/records/{index}). Opening persons, or the call that
-// names them, is a release of its own: the record of this call says who opened what, and why.
-func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) (*result, error) {
-	c.note(map[string]string{"index": c.path("index"), "why": impersonal(q.Why, license.DateOf(c.now))})
-	e, err := g.Auditor.Evidence(ctx, c.index())
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, refuse("log-entry-not-found")
-	case err != nil && !errors.Is(err, audit.ErrAltered):
-		return nil, err
+// A caseInput is what the case said.
+type caseInput struct {
+	No        string         `json:"no"`
+	Revision  int            `json:"revision"`
+	Registrar string         `json:"registrar"`
+	Reasons   []cases.Reason `json:"reasons,omitempty"` // why it does not support the question
+}
+
+// A foundInput is what the source said.
+type foundInput struct {
+	State    license.Found `json:"state"`
+	Source   string        `json:"source,omitempty"`
+	AsOf     api.Time      `json:"as_of"`
+	Stale    bool          `json:"stale,omitempty"`
+	Records  int           `json:"records,omitempty"`
+	Error    string        `json:"error,omitempty"`    // why it is unavailable; where a kept copy stood in, why the source was
+	Versions []string      `json:"versions,omitempty"` // identifiers of the signed versions that left
+	Form     string        `json:"form,omitempty"`     // in which an annotated copy was wanted besides
+}
+
+// A judgedInput is how a material was judged.
+type judgedInput struct {
+	State    cases.State    `json:"state"`
+	Reason   cases.Reason   `json:"reason,omitempty"`
+	Record   int            `json:"record"`
+	Covered  string         `json:"covered,omitempty"`
+	Received []receivedNote `json:"received,omitempty"`
+	From     license.Date   `json:"from,omitempty"`
+	Day      license.Date   `json:"day"`
+	Deadline license.Date   `json:"deadline,omitempty"`
+}
+
+// A receivedNote is what the window received for a material.
+type receivedNote struct {
+	How string    `json:"how"`
+	By  string    `json:"by"`
+	At  time.Time `json:"at"`
+}
+
+// explain fills in what a need's answer rested on. A need that was never decided gets an entry without a decision.
+func (u *licenseUse) explain(c *call) {
+	if u.input == nil {
+		q := u.question
+		u.input = &input{Question: &q}
+		c.inputs = append(c.inputs, u.input)
 	}
-	found := audit.Found{Index: e.Index, Record: e.Record}
-	answer := api.EvidenceAnswer{Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Inputs: legible(e.Inputs), Reasons: []api.Reason{}, Erased: notNil(e.Erased())}
-	if e.ErasedBy != nil {
-		answer.ErasedBy = *e.ErasedBy
+	u.input.Consent = u.consent
+	if u.facts.Case != "" || len(u.facts.Reasons) > 0 {
+		u.input.Case = &caseInput{No: u.facts.Case, Revision: u.facts.Revision, Registrar: u.facts.Registrar, Reasons: u.facts.Reasons}
 	}
-	if e.Reasons != nil {
-		_ = json.Unmarshal(e.Reasons, &answer.Reasons) // records of the gateway itself have none
-		answer.Reasons = notNil(answer.Reasons)
+	if u.role != nil {
+		u.input.Role = reasonCode(u.role)
 	}
-	if err != nil { // what is sound is shown; that something is not stands in front
-		answer.Reasons = slices.Insert(answer.Reasons, 0, inside("evidence-altered", err)...)
-		if e.Record.Operation == "" {
-			found.Fault = "no record"
+	if f := u.finding; f.State != "" {
+		u.input.Found = &foundInput{State: f.State, Source: f.Source, AsOf: api.At(f.AsOf), Stale: f.Stale, Records: len(f.Records), Versions: u.versions, Form: string(u.form)}
+		if err := errors.Join(f.Err, u.sourceErr); err != nil {
+			u.input.Found.Error = err.Error()
 		}
 	}
-	answer.Record = auditRecord(found)
-	if q.Request && e.Request != nil {
-		answer.Request = api.EvidenceCall{Token: e.Request.Token, Body: base64.RawURLEncoding.EncodeToString(e.Request.Body)}
-	}
-	persons, uses := opened(e)
-	var tells []license.HolderID
-	if q.Persons {
-		answer.Persons = persons
-		for _, p := range persons {
-			tells = append(tells, license.HolderID{Type: p.Type, Code: p.Code})
-		}
-		answer.Persons = append(answer.Persons, texts(e)...)
-	}
-	if !q.Persons && answer.Request.Token == "" {
-		uses = nil
-	}
-	return &result{answer: answer, uses: uses, tells: tells}, nil
+	u.input.Judged = u.judged
 }
 
-// legible are recorded inputs as an answer can carry them: where a number is greater than I-JSON holds, all of them as text.
-func legible(inputs jsontext.Value) jsontext.Value {
-	if inputs == nil {
-		return jsontext.Value("null")
+// recorded is what the record says of a need.
+func (n *licenseUse) recorded(c *call) audit.DraftUse {
+	u := audit.DraftUse{
+		Use: audit.Use{
+			Material: n.question.Material, Matter: n.question.Matter, Case: n.facts.Case, Basis: n.question.Basis,
+			LicenseType: n.question.LicenseType, Decision: cmp.Or(n.outcome, outcomeDenied), Rules: notNil(n.decision.Rules), Fields: notNil(n.fields),
+			Source: n.finding.Source,
+		},
+		Person: n.ask.Holder,
 	}
-	if _, err := canonical.Reformat(inputs); err != nil {
-		text, _ := jsontext.AppendQuote(nil, []byte(inputs))
-		return text
+	if n.finding.State == license.IsFound || n.finding.State == license.IsNotFound {
+		u.Freshness = string(c.config.freshness(n.finding)) + " " + api.At(n.finding.AsOf).String()
 	}
-	return inputs
+	return u
 }
 
-// erase orders that the personal evidence beside a record is erased (POST /v1/audit/records/{index}/erase). The record of this call is
-// the order; only when it is durable is anything erased.
-func (g *Gateway) erase(ctx context.Context, c *call, q api.EraseRequest) (*result, error) {
-	index := c.index()
-	c.note(map[string]string{"index": c.path("index"), "why": impersonal(q.Why, license.DateOf(c.now))})
-	e, err := g.Auditor.Evidence(ctx, index)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, refuse("log-entry-not-found")
-	case err != nil && !errors.Is(err, audit.ErrAltered): // what is damaged can be erased
-		return nil, err
-	}
-	answer := api.EraseAnswer{Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Index: api.Index(index), Parts: e.Erasable()}
-	return &result{answer: answer, erase: &audit.Order{Index: &index}}, nil
+// released notes fields that left, or were compared.
+func (u *licenseUse) released(fields ...string) {
+	u.fields = slices.Concat(u.fields, fields)
+	slices.Sort(u.fields)
+	u.fields = slices.Compact(u.fields)
 }
 
-// opened lists the persons behind a record's commitments, each once, and the uses that record their opening.
-func opened(e audit.Evidence) (persons []api.EvidencePerson, uses []audit.DraftUse) {
-	seen := make(map[license.HolderID]bool)
-	add := func(person license.HolderID, commitment string) {
-		if person.Code == "" || seen[person] {
-			return
-		}
-		seen[person] = true
-		persons = append(persons, api.EvidencePerson{Type: person.Type, Code: person.Code, Commitment: commitment})
-		use := aboutPerson(person, outcomeOpened)
-		use.Fields = []string{license.FieldHolderCode}
-		uses = append(uses, use)
-	}
-	for i, holder := range e.Holders {
-		add(holder, e.Record.Uses[i].Holder)
-	}
-	if len(e.Record.Uses) > 0 {
-		add(license.HolderID{Type: audit.OperatorType, Code: e.Operator}, e.Record.Uses[0].Operator)
-	}
-	return persons, uses
-}
-
-// texts lists what callers wrote that stands in the record as persons do, each once.
-func texts(e audit.Evidence) (out []api.EvidencePerson) {
-	for i, no := range e.Cases {
-		if no != "" && !slices.Contains(e.Cases[:i], no) {
-			out = append(out, api.EvidencePerson{Type: audit.CaseType, Code: no, Commitment: e.Record.Uses[i].CaseCommitment})
+// usesOf returns the uses of needs and of what confirmed their roles, confirmations first, and completes their entries in
+// the evidence.
+func (c *call) usesOf(wanted ...*licenseUse) (uses []audit.DraftUse) {
+	seen := make(map[*licenseUse]bool)
+	add := func(u *licenseUse) {
+		if u != nil && !seen[u] {
+			seen[u] = true
+			u.explain(c)
+			uses = append(uses, u.recorded(c))
 		}
 	}
-	if e.CommittedRequestID != "" {
-		out = append(out, api.EvidencePerson{Type: audit.RequestType, Code: e.CommittedRequestID, Commitment: e.Record.RequestCommitment})
+	for _, u := range wanted {
+		add(u.confirm)
 	}
-	return out
+	for _, u := range wanted {
+		add(u)
+	}
+	return uses
+}
+
+// caseUse is a use that releases no license: a case was registered, closed, or something was noted of it.
+func caseUse(k cases.Case, rules []string) audit.DraftUse {
+	return audit.DraftUse{Use: audit.Use{
+		Case: k.No, Matter: k.Matter, Basis: "case", Decision: outcomeNoted, Rules: notNil(rules), Fields: []string{},
+	}}
+}
+
+// preconditions are the changes that refuse the record if what the decisions rest on has changed.
+func preconditions(c *call, wanted []*licenseUse) (changes []any) {
+	seen := make(map[any]bool)
+	for _, u := range wanted {
+		if o := (cases.StillOpen{No: u.facts.Case, Revision: u.facts.Revision}); o.No != "" && !seen[o] {
+			seen[o] = true
+			changes = append(changes, o)
+		}
+		for _, id := range []string{u.consent, u.confirmConsent()} {
+			if id != "" && !seen[id] {
+				seen[id] = true
+				changes = append(changes, cases.StillGiven{ID: id, At: c.now})
+			}
+		}
+	}
+	return changes
+}
+
+func (u *licenseUse) confirmConsent() string {
+	if u.confirm == nil {
+		return ""
+	}
+	return u.confirm.consent
+}
+
+// residentDigits is the length of a 公民身份号码.
+const residentDigits = 18
+
+// withoutPersons keeps a person's id number out of a free text that outlives the erasure of evidence, such as why an auditor asks, where
+// somebody wrote it by mistake. It is no proof that a text names nobody: what can be a commitment is one instead.
+func withoutPersons(text string, today license.Date) string {
+	if namesPerson(text, today) {
+		return "withheld"
+	}
+	return text
+}
+
+// namesPerson reports whether a text holds a right 公民身份号码 (GB 11643) of somebody born before today: also in full-width characters,
+// with a lower-case x, or in groups with separators between them. Case numbers are often made of a region, the day of acceptance and a
+// serial; one of today's is no person's.
+func namesPerson(text string, today license.Date) bool {
+	joined := make([]byte, 0, len(text))
+	var starts []int // of groups, in joined
+	apart := true
+	for _, r := range license.NormalCode(text) {
+		if !(r >= '0' && r <= '9' || r >= 'A' && r <= 'Z') {
+			apart = true
+			continue
+		}
+		if apart {
+			starts, apart = append(starts, len(joined)), false
+		}
+		joined = append(joined, byte(r))
+	}
+	whole := func(from, to int) bool { // groups, or within one
+		i, exact := slices.BinarySearch(starts, from)
+		if i < len(starts) && exact {
+			i++
+		}
+		if i == len(starts) || starts[i] >= to { // no group begins inside
+			return true
+		}
+		_, ends := slices.BinarySearch(starts, to)
+		return exact && (ends || to == len(joined))
+	}
+	for i := 0; i+residentDigits <= len(joined); i++ {
+		number := string(joined[i : i+residentDigits])
+		if license.CheckResidentID(number) == nil && license.Date(number[6:10]+"-"+number[10:12]+"-"+number[12:14]).Before(today) && whole(i, i+residentDigits) {
+			return true
+		}
+	}
+	return false
+}
+
+// isUUID reports whether a text has the form of RFC 9562, in which a request id may stand openly in a record, and whether so many decimal
+// digits follow one another there that they may be a person's number. Both cost nothing on the way of every call.
+func isUUID(text string) (uuid, suspect bool) {
+	digits := 0
+	for i := range len(text) {
+		b, dash := text[i], i == 8 || i == 13 || i == 18 || i == 23
+		switch {
+		case dash && b == '-':
+		case !dash && b >= '0' && b <= '9':
+			digits++
+			suspect = suspect || digits >= residentDigits-1
+		case !dash && (b >= 'a' && b <= 'f' || b >= 'A' && b <= 'F'):
+			digits = 0
+		default:
+			return false, false
+		}
+	}
+	return len(text) == 36, suspect
+}
+
+// requestID parts a request id: open as it is where it is a UUID, unless a person's digits were put into that form; else said, to be
+// committed to.
+func requestID(id string, today license.Date) (open, said string) {
+	if uuid, suspect := isUUID(id); !uuid || suspect && namesPerson(strings.ReplaceAll(id, "-", ""), today) {
+		return "", id
+	}
+	return id, ""
 }

@@ -22,7 +22,7 @@ func TestFaultsOfOursAreRecorded(t *testing.T) {
 	w := newWorld(t)
 	long := make([]audit.DraftUse, 400)
 	for i := range long {
-		long[i] = aboutPerson(stranger, outcomeRelease)
+		long[i] = personUse(stranger, outcomeRelease)
 		long[i].Rules = []string{strings.Repeat("r", 96)}
 	}
 	for name, c := range map[string]struct {
@@ -35,9 +35,9 @@ func TestFaultsOfOursAreRecorded(t *testing.T) {
 		"bad text":      {func(context.Context, *call) (*result, error) { return &result{answer: "\xff"}, nil }, "internal"},
 		"no integer":    {func(context.Context, *call) (*result, error) { return &result{answer: 1.5}, nil }, "internal"},
 		"too large":     {func(context.Context, *call) (*result, error) { return &result{answer: "left", uses: long}, nil }, "too-many-materials"},
-		"large refusal": {func(context.Context, *call) (*result, error) { return nil, refuse("case-closed").with(long...) }, "too-many-materials"},
+		"large refusal": {func(context.Context, *call) (*result, error) { return nil, refuse("case-closed").withUses(long...) }, "too-many-materials"},
 		"half character": {func(context.Context, *call) (*result, error) {
-			return nil, refuse("not-permitted").saying(clip(strings.Repeat("许可", 400), 1000))
+			return nil, refuse("not-permitted").withDetail(clip(strings.Repeat("许可", 400), 1000))
 		}, "not-permitted"},
 		"deadline": {func(context.Context, *call) (*result, error) {
 			return nil, fmt.Errorf("read: %w", context.DeadlineExceeded)
@@ -46,19 +46,19 @@ func TestFaultsOfOursAreRecorded(t *testing.T) {
 		row := &operation{Operation: w.gateway.contract.Operation("catalog.types"), run: c.run}
 		size := w.size()
 		rep, err := w.gateway.answer(t.Context(), w.opened(row))
-		if err != nil || rep.code != c.code || w.size() != size+1 {
+		if err != nil || rep.Code != c.code || w.size() != size+1 {
 			t.Errorf("%s: %v %+v, %d records", name, err, rep, w.size()-size)
 			continue
 		}
-		answer, receipt, err := audit.SplitAnswer(rep.body)
+		answer, receipt, err := audit.SplitAnswer(rep.Body)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if _, _, err := audit.VerifyReceipt(audit.Proof{Receipt: receipt, Answer: answer}, w.trust); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if strings.Contains(string(rep.body), "fire") || strings.Contains(string(rep.body), "left") {
-			t.Errorf("%s: %s", name, rep.body)
+		if strings.Contains(string(rep.Body), "fire") || strings.Contains(string(rep.Body), "left") {
+			t.Errorf("%s: %s", name, rep.Body)
 		}
 	}
 	if !strings.Contains(w.lines.String(), "operation panicked") {

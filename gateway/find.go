@@ -11,6 +11,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/cases"
+	"oncegate/gateway/sources"
 	"oncegate/license"
 )
 
@@ -21,7 +22,7 @@ var (
 	errHolderType = fmt.Errorf("%w: no license of this type is held under a code of this type", license.ErrCannotAsk)
 )
 
-// cannotAsk says why a question can never be answered; nil if it can. Nobody is asked for that, and it is told only to a caller whose
+// cannotAsk is why a question can never be answered; nil if it can. Nobody is asked for that, and it is told only to a caller whose
 // purpose and rules let the question be put: to others the question stays as unanswered as any (design law 2).
 func (c *call) cannotAsk(q license.Question) error {
 	if !c.config.Catalogue.CanHold(q.Type, q.Holder.Type) {
@@ -31,10 +32,7 @@ func (c *call) cannotAsk(q license.Question) error {
 	if source == nil {
 		return errNoSource
 	}
-	if s, ok := source.Source.(Selective); ok {
-		return s.CanAsk(q)
-	}
-	return nil
+	return source.CannotAsk(q)
 }
 
 // unanswered is the refusal of a question that has no answer, by why it has none: the caller's fault if it can never have one, with the
@@ -42,82 +40,112 @@ func (c *call) cannotAsk(q license.Question) error {
 func unanswered(why error, holder string) *refusal {
 	switch {
 	case errors.Is(why, errHolderType):
-		return refuse("holder-type-impossible").at(holder+"/type", "no license of this type is held under such a code").because(inside("question-unanswerable", why))
+		return refuse("holder-type-impossible").pointingAt(holder+"/type", "no license of this type is held under such a code").withReasons(evidenceReason("question-unanswerable", why))
 	case errors.Is(why, errNoSource):
-		return refuse("license-type-not-served").because(inside("question-unanswerable", why))
+		return refuse("license-type-not-served").withReasons(evidenceReason("question-unanswerable", why))
 	case errors.Is(why, license.ErrCannotAsk):
-		return refuse("question-unanswerable").because(inside("question-unanswerable", why))
-	case errors.Is(why, errNoSlot):
-		return refuse("source-busy").because(inside("source-busy", why))
+		return refuse("question-unanswerable").withReasons(evidenceReason("question-unanswerable", why))
+	case errors.Is(why, sources.ErrNoSlot):
+		return refuse("source-busy").withReasons(evidenceReason("source-busy", why))
 	case errors.Is(why, license.ErrUnanswerable):
-		return refuse("source-faulty").because(inside("source-faulty", why))
+		return refuse("source-faulty").withReasons(evidenceReason("source-faulty", why))
 	}
-	return refuse("source-unavailable").because(inside(string(cases.SourceUnavailable), why))
+	return refuse("source-unavailable").withReasons(evidenceReason(string(cases.SourceUnavailable), why))
 }
 
-// find asks the sources what the needs want: each source once with all its questions, all sources at once, and nothing that
+// find asks the sources what the uses want: each source once with all its questions, all sources at once, and nothing that
 // this call asked before.
-func (g *Gateway) find(ctx context.Context, c *call, needs []*need) {
-	bySource := make(map[*guardedSource][]license.Question)
-	for _, n := range needs {
-		if _, known := c.asked[n.ask]; known || !n.wanted() {
+func (g *Gateway) find(ctx context.Context, c *call, uses []*licenseUse) {
+	bySource := make(map[*sources.Resilient][]license.Question)
+	for _, u := range uses {
+		if _, known := c.findings[u.ask]; known || !u.mayAsk() {
 			continue
 		}
-		if why := c.cannotAsk(n.ask); why != nil {
-			c.asked[n.ask] = license.Finding{State: license.IsUnavailable, Err: why, AsOf: c.now}
+		if why := c.cannotAsk(u.ask); why != nil {
+			c.findings[u.ask] = license.Finding{State: license.IsUnavailable, Err: why, AsOf: c.now}
 			continue
 		}
-		source := c.config.source(n.ask.Type)
-		if !slices.Contains(bySource[source], n.ask) {
-			bySource[source] = append(bySource[source], n.ask)
+		source := c.config.source(u.ask.Type)
+		if !slices.Contains(bySource[source], u.ask) {
+			bySource[source] = append(bySource[source], u.ask)
 		}
 	}
-	var mu sync.Mutex // protects c.asked
+	var mu sync.Mutex // protects c.findings
 	var all sync.WaitGroup
 	for source, questions := range bySource {
+		request := c.request(questions)
 		all.Go(func() {
-			findings := source.Find(ctx, c.claims.Issuer, questions)
+			found := source.Find(ctx, c.system.ID, request)
 			mu.Lock()
 			defer mu.Unlock()
 			for i, q := range questions {
-				c.asked[q] = findings[i]
+				c.findings[q] = found[i]
 			}
 		})
 	}
 	all.Wait()
-	for _, n := range needs {
-		if !n.wanted() {
+	for _, u := range uses {
+		if !u.mayAsk() {
 			continue
 		}
-		if n.finding = c.asked[n.ask]; n.finding.State == license.IsUnavailable {
-			g.fallBack(ctx, c, n)
+		if u.finding = c.findings[u.ask]; u.finding.State == license.IsUnavailable {
+			g.fallBack(ctx, c, u)
 		}
+	}
+}
+
+// request is what a source is asked: each question with the purposes of all uses of this call that wait for its answer.
+func (c *call) request(questions []license.Question) license.Request {
+	r := license.Request{Operator: c.principal.Person.ID, Questions: questions, Purposes: make([][]license.Purpose, len(questions))}
+	add := func(u *licenseUse) {
+		if u == nil || !u.mayAsk() {
+			return
+		}
+		if at := slices.Index(questions, u.ask); at >= 0 {
+			if p := u.purpose(c); !slices.Contains(r.Purposes[at], p) {
+				r.Purposes[at] = append(r.Purposes[at], p)
+			}
+		}
+	}
+	for _, u := range c.uses {
+		add(u.confirm)
+		add(u)
+	}
+	return r
+}
+
+// purpose is why the source is asked.
+func (u *licenseUse) purpose(c *call) license.Purpose {
+	q := u.question
+	return license.Purpose{
+		Operation: c.row.ID, Basis: q.Basis, Case: u.facts.Case, Matter: q.Matter, Material: q.Material, Role: q.Role,
+		Attestation: q.Attestation, Reference: u.reference,
 	}
 }
 
 // fallBack takes the kept copy instead of an unavailable source, where the grant allows its age. The decision is made again
 // with the age, so that guards see it. A copy that cannot be read is none: the other materials do not notice.
-func (g *Gateway) fallBack(ctx context.Context, c *call, n *need) {
-	if n.decision.MaxAge <= 0 {
+func (g *Gateway) fallBack(ctx context.Context, c *call, u *licenseUse) {
+	if u.decision.MaxAge <= 0 {
 		return
 	}
-	copied, err := c.config.Register.LastCopy(ctx, n.ask, n.decision.MaxAge)
+	copied, err := c.config.Register.LastCopy(ctx, u.ask, u.decision.MaxAge)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			g.logger.ErrorContext(ctx, "a kept copy was not read", "source", n.finding.Source, "error", err.Error())
+			g.logger.ErrorContext(ctx, "a kept copy was not read", "source", u.finding.Source, "error", err.Error())
 		}
 		return
 	}
-	aged := *n
+	aged := *u
 	aged.question.Age = max(c.now.Sub(copied.AsOf).Truncate(time.Millisecond), time.Millisecond)
-	if aged.decision = c.weigh(&aged); !aged.decision.Allow {
+	if aged.decision = c.evaluate(&aged); !aged.decision.Allow {
 		return
 	}
 	if aged.finding = copied; copied.Source == "" {
-		aged.finding.Source = n.finding.Source
+		aged.finding.Source = u.finding.Source
 	}
-	aged.down = n.finding.Err
-	*n = aged
+	aged.sourceErr = u.finding.Err
+	*u = aged
 }
 
 // freshness labels where a finding comes from.
@@ -135,3 +163,28 @@ func (r *running) freshness(f license.Finding) api.Freshness {
 func belongs(record license.License, q license.Question) bool {
 	return record.Type == q.Type && slices.ContainsFunc(record.Holders, func(h license.Holder) bool { return h.Code != "" && h.HolderID.Normal() == q.Holder })
 }
+
+// askOwn asks the source of a department for that department itself what this call has not asked yet; the error says why it
+// did not answer.
+func (c *call) askOwn(ctx context.Context, questions []license.Question) error {
+	r := license.Request{Operator: c.principal.Person.ID}
+	for _, q := range questions {
+		if _, known := c.findings[q]; !known {
+			r.Questions = append(r.Questions, q)
+			r.Purposes = append(r.Purposes, []license.Purpose{{Operation: c.row.ID, Basis: byOwner}})
+		}
+	}
+	if len(r.Questions) > 0 {
+		for i, f := range c.config.source(questions[0].Type).Find(ctx, c.system.ID, r) {
+			c.findings[r.Questions[i]] = f
+		}
+	}
+	for _, q := range questions {
+		if f := c.findings[q]; f.State == license.IsUnavailable {
+			return errors.Join(f.Err, errNoAnswer)
+		}
+	}
+	return nil
+}
+
+var errNoAnswer = errors.New("the source did not answer")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"oncegate/certs/sm"
+	"oncegate/gateway/intake"
 )
 
 // A flood of calls that prove nobody leaves no record and few log lines, and keeps few signature checks busy. Nobody is locked out by
@@ -59,8 +60,8 @@ func TestFlood(t *testing.T) {
 	for range flood {
 		go func() { codes <- from("192.0.2.1", bad).problem.Code }()
 	}
-	refused := flood - processors() - waitingEach
-	settle(t, "a flood", func() bool { return int(forging.Load()) == processors() && len(codes) == refused })
+	refused := flood - intake.Processors() - 64
+	settle(t, "a flood", func() bool { return int(forging.Load()) == intake.Processors() && len(codes) == refused })
 	for name, c := range map[string]struct{ address, system string }{
 		"from elsewhere":                   {"192.0.2.2", "food-approval"},
 		"from the same place, another key": {"192.0.2.1", "land-approval"},
@@ -72,7 +73,7 @@ func TestFlood(t *testing.T) {
 	for range 10 { // makes room at the end of the line
 		gate <- struct{}{}
 	}
-	settle(t, "some of the flood", func() bool { return len(codes) == refused+10 && int(forging.Load()) == processors() })
+	settle(t, "some of the flood", func() bool { return len(codes) == refused+10 && int(forging.Load()) == intake.Processors() })
 	waiting := make(chan answered, 1)
 	go func() { waiting <- from("192.0.2.1", honest("food-approval")) }()
 	close(gate)
@@ -83,10 +84,10 @@ func TestFlood(t *testing.T) {
 	for range flood {
 		counted[<-codes]++
 	}
-	if counted["too-many-requests"] != refused || counted["token-bad-signature"] != flood-refused || int(most.Load()) != processors() || w.size() != size+4 {
+	if counted["too-many-requests"] != refused || counted["token-bad-signature"] != flood-refused || int(most.Load()) != intake.Processors() || w.size() != size+4 {
 		t.Errorf("%v, %d forged ones at once, %d records", counted, most.Load(), w.size()-size)
 	}
-	if lines := strings.Count(w.lines.String(), "unproven caller refused"); lines > linesPerSecond {
+	if lines := strings.Count(w.lines.String(), "unauthenticated caller refused"); lines > intake.LinesPerSecond {
 		t.Errorf("%d lines", lines)
 	}
 	if !strings.Contains(w.exposition(), fmt.Sprintf(`oncegate_unauthenticated_total{code="too-many-requests"} %d`, refused)) {
@@ -104,79 +105,6 @@ func TestFlood(t *testing.T) {
 	}
 	if got := verified.Load() - before; got > 0 {
 		t.Errorf("replays: %d signatures looked at", got)
-	}
-}
-
-// Addresses are few, whatever a flood makes up, and those of one IPv6 customer are one.
-func TestSuspectsAreBounded(t *testing.T) {
-	s, now := newSuspects(1), time.Now()
-	for i := range 3 * maxSuspects {
-		s.failed(suspect{network: fmt.Sprint(i)}, now)
-	}
-	if len(s.failing) > maxSuspects {
-		t.Errorf("%d suspects", len(s.failing))
-	}
-	if s.allow(suspect{network: "another"}, now) {
-		t.Error("the rest share no limit")
-	}
-	later := now.Add(time.Hour)
-	if s.failed(suspect{network: "new"}, later); len(s.failing) != 1 || !s.allow(suspect{network: "another"}, later) {
-		t.Errorf("quiet ones are not forgotten: %d", len(s.failing))
-	}
-	for address, want := range map[string]string{
-		"192.0.2.1:99": "192.0.2.1", "[2001:db8:1:2:3::4]:99": "2001:db8:1:2::/64", "[::ffff:192.0.2.1]:99": "192.0.2.1", "[fe80::1%eth0]:1": "fe80::/64", "pipe": "",
-	} {
-		if got := new(Gateway).client(&http.Request{RemoteAddr: address}); got != want {
-			t.Errorf("%s: %q, want %q", address, got, want)
-		}
-		behind := &Gateway{Config: Config{ClientHeader: "X-Real-Ip"}}
-		said := http.Header{"X-Real-Ip": {"203.0.113.9", "203.0.113.8 , " + address}}
-		if got := behind.client(&http.Request{RemoteAddr: "127.0.0.1:1", Header: said}); got != want {
-			t.Errorf("behind a proxy, %s: %q, want %q", address, got, want)
-		}
-	}
-}
-
-// Claims are forgotten when their token can no longer be accepted, and not before.
-func TestClaimsRunOut(t *testing.T) {
-	c, now := newClaims(), time.Unix(1_800_000_000, 0)
-	for i := range 1000 {
-		if !c.take(claim{"s", fmt.Sprint(i)}, now.Add(time.Duration(i)*time.Second), now) {
-			t.Fatal("claimed before")
-		}
-	}
-	for _, seconds := range []int{0, 1, 99, 500, 2000} {
-		at := now.Add(time.Duration(seconds) * time.Second)
-		c.take(claim{"s", fmt.Sprint("at", seconds)}, at, at)
-		for i := range 1000 {
-			if _, held := c.held[claim{"s", fmt.Sprint(i)}]; i >= seconds && !held || i < seconds-2*span && held {
-				t.Errorf("after %d s the claim of %d s: held %v", seconds, i, held)
-			}
-		}
-	}
-	if len(c.held) > 2 || len(c.expires) > 2 {
-		t.Errorf("%d claims, %d spans are left", len(c.held), len(c.expires))
-	}
-}
-
-// A claim that was given back leaves nothing behind, as after a flood of calls over a limit, and may be taken again for its own time.
-func TestClaimsGivenBack(t *testing.T) {
-	c, now := newClaims(), time.Unix(1_800_000_000, 0)
-	for i := range 1000 {
-		k := claim{"s", fmt.Sprint(i)}
-		c.take(k, now.Add(5*time.Minute), now)
-		c.release(k)
-		c.release(k)
-	}
-	if left := len(c.expires); len(c.held) != 0 || left != 0 {
-		t.Errorf("%d claims, %d spans are left", len(c.held), left)
-	}
-	k := claim{"s", "again"}
-	c.take(k, now.Add(time.Second), now)
-	c.release(k)
-	c.take(k, now.Add(5*time.Minute), now)
-	if later := now.Add(time.Minute); c.take(k, later.Add(time.Minute), later) {
-		t.Error("a claim taken again was forgotten with its first time")
 	}
 }
 
@@ -208,12 +136,12 @@ func TestInFlight(t *testing.T) {
 		t.Errorf("summary: %+v %s", e.Record, e.Inputs)
 	}
 	// What could not be recorded is counted again.
-	w.gateway.refused.add("land-approval", 3)
+	w.gateway.limited.add("land-approval", 3)
 	if err := w.log.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.gateway.summarize(t.Context())
-	if got := w.gateway.refused.take()["land-approval"]; got != 3 {
+	if got := w.gateway.limited.take()["land-approval"]; got != 3 {
 		t.Errorf("%d calls are still counted", got)
 	}
 }

@@ -1,8 +1,14 @@
-// Package gateway is where calls flow: open, facts, decide, confirm, find, register, select, record, answer (design §4).
-// Nothing leaves it that is not recorded first.
+// Package gateway answers calls: it authorises each one against the facts of its case and the policy, asks the sources,
+// releases the granted fields of signed licenses, and records the call before its answer leaves.
+//
+// A call comes in by HTTP (http.go) or from this process (do.go), and then takes one way: call.go decides it, again where
+// something changed meanwhile; purpose.go checks why it is asked, decide.go what is allowed, find.go what the sources have;
+// release.go selects what leaves; record.go makes it durable, evidence.go says what is recorded. Each operation is a method of
+// the table in operations.go.
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -10,6 +16,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,10 +26,12 @@ import (
 	"oncegate/audit"
 	"oncegate/cases"
 	"oncegate/certs/sm"
+	"oncegate/gateway/intake"
+	"oncegate/gateway/sources"
 	"oncegate/tlog"
 )
 
-// Config is what a gateway is made of. All fields without a default are required.
+// Config is the configuration and the dependencies of a gateway. All fields without a default are required.
 type Config struct {
 	Audience  string // the gateway's id: aud of every call
 	PublicURL string // what callers put before path and query in htu, without a slash at its end
@@ -39,7 +48,7 @@ type Config struct {
 	VerifySM2  sm.VerifyFunc                                                            // default sm.Verify
 
 	// ClientHeader is the header in which a proxy before us says where a request comes from; its last element counts, which
-	// the proxy itself has added. Empty: the address of the connection counts. Callers who prove nothing are limited by it;
+	// the proxy itself has added. Empty: the address of the connection counts. Unauthenticated callers are limited by it;
 	// behind a proxy that is not named here all of them share one limit.
 	ClientHeader string
 
@@ -62,23 +71,21 @@ type Limits struct {
 	Call      time.Duration // longest time of one call; default 15 s
 	InFlight  int           // calls under way at once, of all systems; default 1024
 	Memory    int           // bytes of memory for the bodies of all calls under way, four for each byte of a body; default 256 MiB
-	Unproven  int           // calls per second, network and key that prove nobody before signatures are checked in turns; default 100
+	Unproven  int           // failed signatures per second, network and key before further ones are queued; default 100
 }
 
 // A Gateway answers calls. It is safe for concurrent use.
 type Gateway struct {
 	Config
-	contract            *api.Contract
-	routes              map[string]http.Handler // by operation id
-	running             atomic.Pointer[running]
-	claims              *claims
-	limits              *limits
-	refused, unrecorded tally // calls whose system had used up its share; whose record failed
-	suspects            *suspects
-	metrics             *metrics
-	security            *securityLog
-	intake              *intake
-	logger              *slog.Logger
+	contract   *api.Contract
+	operations map[string]*operation   // that take a token, by id
+	handlers   map[string]http.Handler // of all operations, by id
+	running    atomic.Pointer[running]
+	intake     *intake.Intake
+	limited    systemCounter // calls refused because their system had reached a limit
+	failed     systemCounter // calls not answered because their record failed
+	metrics    *metrics
+	logger     *slog.Logger
 }
 
 // New returns a gateway that answers by a snapshot. Use replaces the snapshot later.
@@ -92,14 +99,20 @@ func New(c Config, s *Snapshot) (*Gateway, error) {
 	}
 	c = c.withDefaults()
 	g := &Gateway{
-		Config: c, contract: contract, claims: newClaims(), limits: &limits{}, suspects: newSuspects(c.Limits.Unproven), metrics: newMetrics(c.Metrics),
-		security: newSecurityLog(c.Logger, c.Now), intake: newIntake(c.Limits), logger: c.Logger,
+		Config: c, contract: contract, operations: make(map[string]*operation), intake: c.newIntake(), metrics: newMetrics(c.Metrics), logger: c.Logger,
 	}
 	g.Use(s)
-	if err := g.route(); err != nil {
+	if err := g.bind(); err != nil {
 		return nil, fmt.Errorf("make gateway: %w", err)
 	}
 	return g, nil
+}
+
+func (c Config) newIntake() *intake.Intake {
+	return intake.New(intake.Config{
+		Audience: c.Audience, PublicURL: c.PublicURL, ClientHeader: c.ClientHeader, InFlight: c.Limits.InFlight, Memory: c.Limits.Memory,
+		Failures: c.Limits.Unproven, VerifySM2: c.VerifySM2, Now: c.Now, Logger: c.Logger,
+	})
 }
 
 // check finds what is missing.
@@ -108,11 +121,11 @@ func (c Config) check(s *Snapshot) error {
 	case c.Audience == "" || c.PublicURL == "" || c.Origin == "":
 		return errors.New("audience, public URL and log origin are required")
 	case c.Cases == nil || c.Recorder == nil || c.Auditor == nil || c.Records == nil || c.View == nil:
-		return errors.New("a room is missing")
+		return errors.New("case storage, recorder, auditor, records and log view are required")
 	case c.StatusList == nil || c.Verify == nil || c.Metrics == nil:
 		return errors.New("status lists, verification and metrics are required")
 	case s == nil || s.Catalogue == nil || s.Book == nil || s.Calendar == nil || s.Policy == nil || s.Register == nil:
-		return errors.New("the snapshot is not complete")
+		return errors.New("the snapshot needs a catalogue, matters, a calendar, a policy and a register")
 	}
 	return nil
 }
@@ -130,11 +143,11 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	c.Limits.Materials = orDefault(c.Limits.Materials, 64)
-	c.Limits.Call = orDefault(c.Limits.Call, 15*time.Second)
-	c.Limits.InFlight = orDefault(c.Limits.InFlight, 1024)
-	c.Limits.Memory = orDefault(c.Limits.Memory, 256<<20)
-	c.Limits.Unproven = orDefault(c.Limits.Unproven, 100)
+	c.Limits.Materials = cmp.Or(c.Limits.Materials, 64)
+	c.Limits.Call = cmp.Or(c.Limits.Call, 15*time.Second)
+	c.Limits.InFlight = cmp.Or(c.Limits.InFlight, 1024)
+	c.Limits.Memory = cmp.Or(c.Limits.Memory, 256<<20)
+	c.Limits.Unproven = cmp.Or(c.Limits.Unproven, 100)
 	return c
 }
 
@@ -143,18 +156,83 @@ func (g *Gateway) now() time.Time { return g.Now() }
 // Use swaps the snapshot: calls that have not been recorded yet are decided again by it. Sources that did not change keep
 // their breakers and their calls under way. The caller has checked the snapshot and recorded that it is in force.
 func (g *Gateway) Use(s *Snapshot) {
-	old, weights := g.running.Load(), weights(s.Systems)
-	next := &running{Snapshot: s, sources: make(map[string]*guardedSource, len(s.Sources))}
+	old, allowances, weights := g.running.Load(), make(map[string]intake.Allowance, len(s.Systems)), make(map[string]float64, len(s.Systems))
+	for id, system := range s.Systems {
+		allowances[id] = system.allowance()
+		weights[id] = allowances[id].Share
+	}
+	next := &running{Snapshot: s, sources: make(map[string]*sources.Resilient, len(s.Sources))}
 	for _, c := range s.Sources {
-		if old != nil && old.sources[c.ID] != nil && old.sources[c.ID].same(c) {
+		if old != nil && old.sources[c.ID] != nil && old.sources[c.ID].Same(c) {
 			next.sources[c.ID] = old.sources[c.ID]
 		} else {
-			next.sources[c.ID] = guardSource(c, g.metrics, g.logger, g.now)
+			next.sources[c.ID] = sources.New(c, g.metrics.sources, g.logger, g.now)
 		}
-		next.sources[c.ID].slots.Divide(weights)
+		next.sources[c.ID].Divide(weights)
 	}
-	next.learnWords()
-	g.limits.use(s.Systems)
-	g.intake.use(weights)
+	next.indexCodes()
+	g.intake.Use(allowances)
 	g.running.Store(next)
+}
+
+// A systemCounter counts calls by system, so that one line or record a minute summarises what one for each call would flood.
+// The zero value is ready for use.
+type systemCounter struct {
+	mu    sync.Mutex // protects calls
+	calls map[string]int
+}
+
+// add counts calls of a system and returns how many there are since the last time.
+func (t *systemCounter) add(system string, calls int) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.calls == nil {
+		t.calls = make(map[string]int)
+	}
+	t.calls[system] += calls
+	return t.calls[system]
+}
+
+// take returns the calls counted since the last time, by system.
+func (t *systemCounter) take() map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	taken := t.calls
+	t.calls = nil
+	return taken
+}
+
+// Run does what recurs until ctx ends: once a minute, for each system, one record and one line of the calls that were refused
+// because it had used up its share, and one line of those that could not be recorded.
+func (g *Gateway) Run(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			g.summarize(context.WithoutCancel(ctx))
+			return
+		case <-tick.C:
+			g.summarize(context.WithoutCancel(ctx))
+		}
+	}
+}
+
+// summarize makes the summaries. What could not be recorded now is counted again for the next time.
+func (g *Gateway) summarize(ctx context.Context) {
+	config := g.running.Load()
+	for system, calls := range g.failed.take() {
+		g.logger.ErrorContext(ctx, "calls were not answered: their records failed", "system", system, "calls", calls)
+	}
+	for system, calls := range g.limited.take() {
+		_, err := g.Recorder.RecordOwn(ctx, audit.Own{
+			Operation: "limits.refused", System: system, Policy: config.Policy.Digest(), Inputs: map[string]int{"calls": calls},
+		})
+		if err != nil {
+			g.limited.add(system, calls)
+			g.logger.ErrorContext(ctx, "refused calls were not recorded", "system", system, "calls", calls, "error", err.Error())
+			continue
+		}
+		g.logger.WarnContext(ctx, "calls were refused: the system had used up its share", "system", system, "calls", calls)
+	}
 }

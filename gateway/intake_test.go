@@ -18,6 +18,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/certs/token"
+	"oncegate/gateway/intake"
 )
 
 const verifyPath = "/v1/licenses/verify"
@@ -55,7 +56,7 @@ func TestDocumentBodies(t *testing.T) {
 	if a := w.send("POST", queryPath, body, w.token("food-approval", "POST", queryPath, body, nil)); a.problem.Code != "too-large" {
 		t.Errorf("another operation: %d %s", a.status, a.problem.Code)
 	}
-	if used := w.gateway.intake.memory.Used(); used != 0 {
+	if used := w.gateway.intake.Usage().Memory; used != 0 {
 		t.Errorf("%d bytes were not given back", used)
 	}
 }
@@ -110,7 +111,8 @@ func TestStalledDocuments(t *testing.T) {
 		return w.token(system, "POST", verifyPath, nil, func(c *token.Claims) { c.Body = digest })
 	}
 	before := heap()
-	calls, memory := w.gateway.intake.calls.Used, w.gateway.intake.memory.Used
+	calls := func() int { return w.gateway.intake.Usage().Calls }
+	memory := func() int { return w.gateway.intake.Usage().Memory }
 	var stalled []net.Conn
 	for range 400 { // 64 of its own, and half of the 512 that are lent
 		stalled = append(stalled, w.stall(signed("food-approval"), body, 1000))
@@ -119,7 +121,7 @@ func TestStalledDocuments(t *testing.T) {
 	settle(t, "the refusals", func() bool {
 		return strings.Contains(w.exposition(), `oncegate_limited_total{share="calls",system="food-approval"} 80`)
 	})
-	if grown := heap() - before; grown > 64<<20 || memory() > 320*bodyStep {
+	if grown := heap() - before; grown > 64<<20 || memory() > 320<<16 {
 		t.Errorf("400 stalled calls cost %d MB, %d accounted", grown>>20, memory()>>20)
 	}
 	if a := w.send("POST", verifyPath, body, signed("land-approval")); a.status != http.StatusOK {
@@ -162,7 +164,7 @@ func TestStalledReplays(t *testing.T) {
 	body := documentBody(100_000)
 	compact := w.token("food-approval", "POST", verifyPath, body, nil)
 	first := w.stall(compact, body, 1000)
-	settle(t, "the first", func() bool { return w.gateway.intake.calls.Used() == 1 })
+	settle(t, "the first", func() bool { return w.gateway.intake.Usage().Calls == 1 })
 	var all sync.WaitGroup
 	for range 50 {
 		again := w.stall(compact, body, 1000)
@@ -174,18 +176,17 @@ func TestStalledReplays(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if used := w.gateway.intake.calls.Used(); used != 1 {
+	if used := w.gateway.intake.Usage().Calls; used != 1 {
 		t.Errorf("%d calls are under way", used)
 	}
 	first.Close()
-	settle(t, "its end", func() bool { return w.gateway.intake.calls.Used() == 0 })
+	settle(t, "its end", func() bool { return w.gateway.intake.Usage().Calls == 0 })
 	if a := w.send("POST", verifyPath, body, compact); a.status != http.StatusOK {
 		t.Errorf("the token again: %d %s", a.status, a.body)
 	}
 }
 
-// A body that is not read keeps its connection no longer than restPatience, and one that is read must come at its rate. A call
-// that lasts longer than its body might is not cut off.
+// A body that is not read keeps its connection no longer than intake.UnreadPatience.
 func TestSlowBodies(t *testing.T) {
 	w := newWorld(t)
 	conn := w.stall("forged", documentBody(100_000), 1000)
@@ -195,24 +196,10 @@ func TestSlowBodies(t *testing.T) {
 		t.Errorf("%d", status)
 	}
 	_, err := conn.Read(make([]byte, 1))
-	if took := time.Since(begun); err == nil || took > 2*restPatience {
+	if took := time.Since(begun); err == nil || took > 2*intake.UnreadPatience {
 		t.Errorf("%v after %s", err, took)
 	}
-	var set []time.Time
-	v := &visit{g: w.gateway, system: "food-approval", length: 8 << 20, answer: deadlines{set: &set}, ReadCloser: io.NopCloser(strings.NewReader("text"))}
-	defer w.gateway.intake.memory.Give("food-approval", bodyStep)
-	if got := must(io.ReadAll(v))(t); string(got) != "text" || len(set) < 2 || time.Until(set[0]) > 27*time.Second || !set[len(set)-1].IsZero() {
-		t.Errorf("%q, deadlines %v", got, set)
-	}
 }
-
-// deadlines is an answer that notes until when its request may be read.
-type deadlines struct {
-	discard
-	set *[]time.Time
-}
-
-func (d deadlines) SetReadDeadline(t time.Time) error { *d.set = append(*d.set, t); return nil }
 
 // While one system has documents verified that cost the most, as many as it can, another's are verified in turn, and not more at
 // once than half of the processors.
@@ -238,18 +225,18 @@ func TestVerificationsInTurn(t *testing.T) {
 		})
 	}
 	const waiting = 50
-	for range processors() + waiting {
+	for range intake.Processors() + waiting {
 		ask("food-approval", "hostile")
 	}
-	settle(t, "hostile documents", func() bool { return w.gateway.intake.calls.Used() == processors()+waiting })
+	settle(t, "hostile documents", func() bool { return w.gateway.intake.Usage().Calls == intake.Processors()+waiting })
 	ask("land-approval", "harmless")
-	settle(t, "a harmless one", func() bool { return w.gateway.intake.calls.Used() == processors()+waiting+1 })
-	for range 2 * processors() { // those under way, and one more turn
+	settle(t, "a harmless one", func() bool { return w.gateway.intake.Usage().Calls == intake.Processors()+waiting+1 })
+	for range 2 * intake.Processors() { // those under way, and one more turn
 		release <- struct{}{}
 	}
-	settle(t, "its turn", func() bool { return len(order) >= 2*processors() })
+	settle(t, "its turn", func() bool { return len(order) >= 2*intake.Processors() })
 	passed := false
-	for range 2*processors() + 1 {
+	for range 2*intake.Processors() + 1 {
 		passed = passed || <-order == "land-approval"
 	}
 	if !passed {
@@ -257,7 +244,7 @@ func TestVerificationsInTurn(t *testing.T) {
 	}
 	close(release)
 	all.Wait()
-	if most.Load() > int64(processors()) {
+	if most.Load() > int64(intake.Processors()) {
 		t.Errorf("%d at once", most.Load())
 	}
 }
@@ -266,9 +253,10 @@ func TestVerificationsInTurn(t *testing.T) {
 func TestDrawingsInTurn(t *testing.T) {
 	w := newWorld(t)
 	gate, order := make(chan struct{}), make(chan string, 100)
-	heavy := w.gateway.intake.heavy
+	heavy := func() int { return w.gateway.intake.Usage().Heavy }
+	waiting := func() int { return w.gateway.intake.Usage().Waiting }
 	draw := func(ctx context.Context, system string) error {
-		_, err := w.gateway.newWork(&call{claims: &token.Claims{Issuer: system}}).drawn(ctx, func(context.Context) ([]byte, error) {
+		_, err := w.gateway.newAttempt(&call{principal: Principal{System: system}}).drawInTurn(ctx, func(context.Context) ([]byte, error) {
 			<-gate
 			order <- system
 			return nil, nil
@@ -279,9 +267,9 @@ func TestDrawingsInTurn(t *testing.T) {
 	for range 50 {
 		all.Go(func() { _ = draw(t.Context(), "food-approval") })
 	}
-	settle(t, "the greedy one", func() bool { return heavy.Used() == processors() && heavy.Waiting() == 50-processors() })
+	settle(t, "the greedy one", func() bool { return heavy() == intake.Processors() && waiting() == 50-intake.Processors() })
 	all.Go(func() { _ = draw(t.Context(), "land-approval") })
-	settle(t, "the modest one", func() bool { return heavy.Waiting() == 51-processors() })
+	settle(t, "the modest one", func() bool { return waiting() == 51-intake.Processors() })
 	hangUp, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := draw(hangUp, "food-approval"); !errors.Is(err, context.Canceled) {
@@ -292,11 +280,11 @@ func TestDrawingsInTurn(t *testing.T) {
 	at := 0
 	for at = 1; <-order != "land-approval"; at++ {
 	}
-	if at > 3*processors() {
+	if at > 3*intake.Processors() {
 		t.Errorf("the modest one is number %d of 51", at)
 	}
-	if heavy.Used() != 0 {
-		t.Errorf("%d are still held", heavy.Used())
+	if heavy() != 0 {
+		t.Errorf("%d are still held", heavy())
 	}
 }
 
@@ -338,7 +326,7 @@ func TestSlowReadersOfPublicArtefacts(t *testing.T) {
 	}
 	close(release)
 	all.Wait()
-	settle(t, "their end", func() bool { return w.gateway.intake.public.Used() == 0 })
+	settle(t, "their end", func() bool { return w.gateway.intake.Usage().Public == 0 })
 }
 
 // Somebody who proves nothing has nothing of a body read, however long it is.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -153,7 +154,7 @@ func (l *leak) ask(seed uint64, r *rand.Rand, k leakCase, wire bool) {
 	if rep == nil {
 		return
 	}
-	where := fmt.Sprintf("seed %d: %s %s of %s for %s: %s %s", seed, system, operation, licenseType, k.no, rep.code, rep.body)
+	where := fmt.Sprintf("seed %d: %s %s of %s for %s: %s %s", seed, system, operation, licenseType, k.no, rep.Code, rep.Body)
 	entitled := l.sharing.knows(system, append(slices.Clone(k.matters), map[bool]string{true: "YC-INVEST-CHAIN"}[k.no == "L-chain"])...)
 	if operation == "licenses.query" {
 		entitled = l.sharing.knows(system, append([]string{matter}, map[bool]string{true: "YC-INVEST-CHAIN"}[k.no == "L-chain"])...)
@@ -167,14 +168,14 @@ func (l *leak) ask(seed uint64, r *rand.Rand, k leakCase, wire bool) {
 	switch operation {
 	case "licenses.query":
 		var a api.QueryAnswer
-		if rep.problem == nil && l.unmarshal(rep, &a) {
+		if rep.Problem == nil && l.unmarshal(rep, &a) {
 			for _, given := range a.Licenses {
 				l.released(where, system, operation, k, matter, holder, given.LicenseType, given.License, given.Fields, given.Freshness)
 			}
 		}
 	case "cases.check":
 		var a api.CheckAnswer
-		if rep.problem == nil && l.unmarshal(rep, &a) {
+		if rep.Problem == nil && l.unmarshal(rep, &a) {
 			for _, m := range a.Materials {
 				if m.License != "" {
 					l.released(where, system, operation, k, m.Matter, holderOf(k, m), m.LicenseType, m.License, m.Fields, m.Freshness)
@@ -188,7 +189,7 @@ func (l *leak) ask(seed uint64, r *rand.Rand, k leakCase, wire bool) {
 func holderOf(k leakCase, m api.CheckedMaterial) license.HolderID {
 	role := map[string]string{"legal-representative-id": "legal_representative", "spouse-id": "spouse"}[m.Material]
 	for holder, is := range k.parties {
-		if is == orDefault(role, "applicant") {
+		if is == cmp.Or(role, "applicant") {
 			return holder
 		}
 	}
@@ -196,7 +197,7 @@ func holderOf(k leakCase, m api.CheckedMaterial) license.HolderID {
 }
 
 // run answers a call and checks its record and receipt.
-func (l *leak) run(system, operation, no string, body any, wire bool) (rep *reply) {
+func (l *leak) run(system, operation, no string, body any, wire bool) (rep *Reply) {
 	raw, err := marshal(body)
 	if err != nil {
 		l.t.Error(err)
@@ -211,7 +212,7 @@ func (l *leak) run(system, operation, no string, body any, wire bool) (rep *repl
 	if rep == nil {
 		return nil
 	}
-	answer, receipt, err := audit.SplitAnswer(rep.body)
+	answer, receipt, err := audit.SplitAnswer(rep.Body)
 	if err != nil {
 		l.t.Error(err)
 		return nil
@@ -223,15 +224,15 @@ func (l *leak) run(system, operation, no string, body any, wire bool) (rep *repl
 	}
 	l.impersonal("a record", string(receipt.Record))
 	for _, source := range leakTypes {
-		if strings.Contains(string(rep.body), "down "+source) {
-			l.t.Errorf("a source's error left: %s", rep.body)
+		if strings.Contains(string(rep.Body), "down "+source) {
+			l.t.Errorf("a source's error left: %s", rep.Body)
 		}
 	}
 	return rep
 }
 
 // send makes a call over HTTP. What a caller may see of it goes into the reply, its headers with the code.
-func (l *leak) send(system, operation, no string, raw []byte) (*reply, string) {
+func (l *leak) send(system, operation, no string, raw []byte) (*Reply, string) {
 	path := map[string]string{"licenses.query": queryPath, "cases.check": "/v1/cases/" + no + "/check"}[operation]
 	compact := l.token(system, "POST", path, raw, nil)
 	resp, err := http.DefaultClient.Do(l.request("POST", path, raw, compact))
@@ -240,36 +241,35 @@ func (l *leak) send(system, operation, no string, raw []byte) (*reply, string) {
 		return nil, ""
 	}
 	defer resp.Body.Close()
-	rep := &reply{status: resp.StatusCode, media: resp.Header.Get("Content-Type"), code: "ok"}
-	if rep.body, err = io.ReadAll(resp.Body); err != nil {
+	rep := &Reply{Status: resp.StatusCode, Media: resp.Header.Get("Content-Type"), Code: "ok"}
+	if rep.Body, err = io.ReadAll(resp.Body); err != nil {
 		l.t.Error(err)
 		return nil, ""
 	}
 	for name, values := range resp.Header {
 		l.impersonal("a header", name+strings.Join(values, ","))
 	}
-	if rep.media == api.ProblemType {
-		rep.problem = &api.Problem{}
-		if err := unmarshal(rep.body, rep.problem); err != nil {
+	if rep.Media == api.ProblemType {
+		rep.Problem = &api.Problem{}
+		if err := unmarshal(rep.Body, rep.Problem); err != nil {
 			l.t.Error(err)
 			return nil, ""
 		}
-		rep.code = rep.problem.Code
+		rep.Code = rep.Problem.Code
 	}
 	return rep, compact
 }
 
 // inside answers a call in process.
-func (l *leak) inside(system, operation, no string, raw []byte) (*reply, string) {
+func (l *leak) inside(system, operation, no string, raw []byte) (*Reply, string) {
 	row := l.rows[operation]
 	row.Operation = l.gateway.contract.Operation(operation)
 	config := l.gateway.running.Load()
 	id, _ := token.NewID(time.Now(), nil)
-	c := &call{
-		row: &row, config: config, system: config.Systems[system], key: config.Systems[system].Keys[system+"-1"].Public, token: "token of " + id, body: raw,
-		claims: &token.Claims{Issuer: system, KeyID: system + "-1", ID: id, Operator: "clerk-7", Request: "r", Expires: time.Now().Add(time.Minute).Unix()},
-		params: map[string]string{"no": no}, start: time.Now(), now: time.Now().UTC().Truncate(time.Millisecond), asked: answers{},
-	}
+	c := newCall(&row, config, Principal{System: system, Person: Person{ID: "clerk-7"}}, time.Now(), time.Now())
+	c.key, c.keyID, c.token = config.Systems[system].Keys[system+"-1"].Public, system+"-1", "token of "+id
+	c.claim = &audit.Claim{System: system, JTI: id, Exp: time.Now().Add(2 * time.Minute)}
+	c.body, c.sealed, c.requestID, c.params = raw, raw, "r", map[string]string{"no": no}
 	rep, err := l.gateway.answer(l.t.Context(), c)
 	if err != nil {
 		l.t.Errorf("nothing answered: %v", err)
@@ -278,8 +278,8 @@ func (l *leak) inside(system, operation, no string, raw []byte) (*reply, string)
 	return rep, c.token
 }
 
-func (l *leak) unmarshal(rep *reply, into any) bool {
-	answer, _, err := audit.SplitAnswer(rep.body)
+func (l *leak) unmarshal(rep *Reply, into any) bool {
+	answer, _, err := audit.SplitAnswer(rep.Body)
 	if err == nil {
 		err = unmarshal(answer, into)
 	}
@@ -324,13 +324,13 @@ func licenseHolder(code string) license.HolderID {
 
 // denial checks that who may know nothing gets the one refusal, byte for byte but for its nonce and moment, and a record
 // with nothing but what was said.
-func (l *leak) denial(where, operation string, rep *reply) {
-	if rep.code != "case-not-usable" {
+func (l *leak) denial(where, operation string, rep *Reply) {
+	if rep.Code != "case-not-usable" {
 		l.t.Errorf("want case-not-usable: %s", where)
 		return
 	}
-	a := answered{status: rep.status, problem: *rep.problem}
-	_, receipt, err := audit.SplitAnswer(rep.body)
+	a := answered{status: rep.Status, problem: *rep.Problem}
+	_, receipt, err := audit.SplitAnswer(rep.Body)
 	if err == nil {
 		a.record, err = audit.ParseRecord(receipt.Record)
 	}
@@ -345,7 +345,7 @@ func (l *leak) denial(where, operation string, rep *reply) {
 	shape := a.shape(l.t)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if first := orDefault(l.denials[operation], shape); first != shape {
+	if first := cmp.Or(l.denials[operation], shape); first != shape {
 		l.t.Errorf("told from another denial:\n%s\n%s\n%s", first, shape, where)
 	}
 	l.denials[operation] = shape

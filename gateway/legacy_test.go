@@ -9,17 +9,19 @@ import (
 
 // legacy is a department's system as a test drives it.
 type legacy struct {
-	mu      sync.Mutex
-	records map[license.Question][]license.License
-	err     error
-	before  func(context.Context) // runs before an answer, outside mu
-	calls   int
+	mu       sync.Mutex
+	records  map[license.Question][]license.License
+	err      error
+	before   func(context.Context) // runs before an answer, outside mu
+	calls    int
+	requests []license.Request
 }
 
-func (l *legacy) Find(ctx context.Context, questions []license.Question) ([]license.Finding, error) {
+func (l *legacy) Find(ctx context.Context, r license.Request) ([]license.Finding, error) {
 	l.mu.Lock()
 	before := l.before
 	l.calls++
+	l.requests = append(l.requests, r)
 	l.mu.Unlock()
 	if before != nil {
 		before(ctx)
@@ -29,8 +31,8 @@ func (l *legacy) Find(ctx context.Context, questions []license.Question) ([]lice
 	if l.err != nil {
 		return nil, l.err
 	}
-	out := make([]license.Finding, len(questions))
-	for i, q := range questions {
+	out := make([]license.Finding, len(r.Questions))
+	for i, q := range r.Questions {
 		out[i] = license.Finding{State: license.IsNotFound}
 		q.Number = ""
 		if found := l.records[q]; len(found) > 0 {
@@ -64,4 +66,11 @@ func (l *legacy) asked() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.calls
+}
+
+// findFunc is a source made of a function.
+type findFunc func(context.Context, license.Request) ([]license.Finding, error)
+
+func (f findFunc) Find(ctx context.Context, r license.Request) ([]license.Finding, error) {
+	return f(ctx, r)
 }

@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 
@@ -19,32 +21,32 @@ const byOwner = "owner"
 // outcomeListed is the outcome of a use that showed how versions stand.
 const outcomeListed = "listed"
 
-// managed is a use of a department's with licenses of its own type.
-func managed(licenseType, decision string, rules []string) audit.DraftUse {
+// ownerUse is a use of a department's with licenses of its own type.
+func ownerUse(licenseType, decision string, rules []string) audit.DraftUse {
 	return audit.DraftUse{Use: audit.Use{Basis: byOwner, LicenseType: licenseType, Decision: decision, Rules: notNil(rules), Fields: []string{}}}
 }
 
-// manages decides whether the caller may look after licenses of a type: a permission names it, and it belongs to the
+// mayManage decides whether the caller may look after licenses of a type: a permission names it, and it belongs to the
 // department whose source has the type. It returns the rules that allow it.
-func (c *call) manages(licenseType string) ([]string, error) {
+func (c *call) mayManage(licenseType string) ([]string, error) {
 	owner := c.config.provider(licenseType)
 	d, _ := c.decide(policy.Question{
 		Operation: c.row.right, System: c.system.ID, Department: c.system.Department, LicenseType: licenseType, Provider: owner, Basis: policy.ByCase, Now: c.now,
 	})
-	use := managed(licenseType, outcomeDenied, d.Rules)
+	use := ownerUse(licenseType, outcomeDenied, d.Rules)
 	switch {
 	case !d.Allow:
-		return nil, refuse("not-permitted").saying(sentences(d.Reasons)).because(ofPolicy(d.Reasons)).with(use)
+		return nil, refuse("not-permitted").withDetail(sentences(d.Reasons)).withReasons(ofPolicy(d.Reasons)).withUses(use)
 	case owner == "" || owner != c.system.Department:
 		why := reason("not-owner")
-		return nil, refuse("not-permitted").saying(why.En).because([]api.Reason{why}).with(use)
+		return nil, refuse("not-permitted").withDetail(why.En).withReasons([]api.Reason{why}).withUses(use)
 	}
 	return d.Rules, nil
 }
 
 // order suspends, revokes, ends, supersedes or reinstates a license (POST /v1/licenses/order).
 func (g *Gateway) order(ctx context.Context, c *call, q api.OrderRequest) (*result, error) {
-	t, rules, err := c.managesOne(q.Identifier)
+	t, rules, err := c.mayManageOne(q.Identifier)
 	if err != nil {
 		return nil, err
 	}
@@ -52,29 +54,29 @@ func (g *Gateway) order(ctx context.Context, c *call, q api.OrderRequest) (*resu
 	if !errors.Is(err, fs.ErrNotExist) { // an unknown identifier may be anything
 		c.note(map[string]string{"identifier": q.Identifier, "command": string(q.Command)})
 	}
-	use := managed(t.ID, string(q.Command), rules)
+	use := ownerUse(t.ID, string(q.Command), rules)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, refuse("license-unknown").with(denied([]audit.DraftUse{use})...)
+		return nil, refuse("license-unknown").withUses(deniedUses([]audit.DraftUse{use})...)
 	case errors.Is(err, register.ErrSuperseded), errors.Is(err, register.ErrOrder):
-		return nil, refuse("order-impossible").saying(err.Error()).with(denied([]audit.DraftUse{use})...)
+		return nil, refuse("order-impossible").withDetail(err.Error()).withUses(deniedUses([]audit.DraftUse{use})...)
 	case err != nil:
 		return nil, err
 	}
 	answer := api.OrderAnswer{
-		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Rules: notNil(rules), License: c.describe(version), Changed: len(changes) > 0,
+		Rules: notNil(rules), License: c.describe(version), Changed: len(changes) > 0,
 	}
 	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: changes}, nil
 }
 
-// managesOne decides about the type that stands in an identifier.
-func (c *call) managesOne(identifier string) (license.Type, []string, error) {
+// mayManageOne decides about the type that stands in an identifier.
+func (c *call) mayManageOne(identifier string) (license.Type, []string, error) {
 	id, err := license.ParseIdentifier(identifier)
 	if err != nil {
-		return license.Type{}, nil, refuse("identifier-invalid").at("/identifier", reasonCode(err))
+		return license.Type{}, nil, refuse("identifier-invalid").pointingAt("/identifier", reasonCode(err))
 	}
 	t, _ := c.config.Catalogue.TypeByCode(id.TypeCode())
-	rules, err := c.manages(t.ID)
+	rules, err := c.mayManage(t.ID)
 	return t, rules, err
 }
 
@@ -84,8 +86,8 @@ func (g *Gateway) list(ctx context.Context, c *call, q api.ListRequest) (*result
 	if err != nil {
 		return nil, err
 	}
-	answer := api.ListAnswer{Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Rules: notNil(rules), Licenses: []api.SignedVersion{}}
-	limit := orDefault(q.Limit, listPage)
+	answer := api.ListAnswer{Rules: notNil(rules), Licenses: []api.SignedVersion{}}
+	limit := cmp.Or(q.Limit, listPage)
 	if len(versions) > limit {
 		versions = versions[:limit]
 		answer.Next = versions[limit-1].Identifier
@@ -103,7 +105,7 @@ func (g *Gateway) list(ctx context.Context, c *call, q api.ListRequest) (*result
 		}
 		answer.Licenses = append(answer.Licenses, described)
 	}
-	return &result{answer: answer, uses: []audit.DraftUse{managed(t, outcomeListed, rules)}}, nil
+	return &result{answer: answer, uses: []audit.DraftUse{ownerUse(t, outcomeListed, rules)}}, nil
 }
 
 const listPage = 100
@@ -111,29 +113,29 @@ const listPage = 100
 // listed finds what is to be shown, and one more where there is a next page.
 func (c *call) listed(ctx context.Context, q api.ListRequest) (found []register.Version, licenseType string, rules []string, err error) {
 	if (q.Identifier == "") == (q.LicenseType == "") {
-		return nil, "", nil, refuse("invalid-field").at("/identifier", "either an identifier or a license type")
+		return nil, "", nil, refuse("invalid-field").pointingAt("/identifier", "either an identifier or a license type")
 	}
 	if q.Identifier != "" {
-		t, rules, err := c.managesOne(q.Identifier)
+		t, rules, err := c.mayManageOne(q.Identifier)
 		if err != nil {
 			return nil, "", nil, err
 		}
 		v, err := c.config.Register.Version(ctx, q.Identifier)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, "", nil, refuse("license-unknown").with(managed(t.ID, outcomeDenied, rules))
+			return nil, "", nil, refuse("license-unknown").withUses(ownerUse(t.ID, outcomeDenied, rules))
 		}
 		c.note(map[string]string{"identifier": q.Identifier}) // one that is unknown may be anything
 		return []register.Version{v}, t.ID, rules, err
 	}
 	if _, ok := c.config.Catalogue.Type(q.LicenseType); !ok {
-		return nil, "", nil, refuse("unknown-license-type").at("/license_type", "no such type in the catalogue")
+		return nil, "", nil, refuse("unknown-license-type").pointingAt("/license_type", "no such type in the catalogue")
 	}
-	if rules, err = c.manages(q.LicenseType); err != nil {
+	if rules, err = c.mayManage(q.LicenseType); err != nil {
 		return nil, "", nil, err
 	}
-	c.note(map[string]string{"license_type": q.LicenseType, "status": string(q.Status), "after": impersonal(q.After, license.DateOf(c.now))})
+	c.note(map[string]string{"license_type": q.LicenseType, "status": string(q.Status), "after": withoutPersons(q.After, license.DateOf(c.now))})
 	found, err = c.config.Register.Versions(ctx, register.Filter{
-		Type: q.LicenseType, Status: license.Status(q.Status), After: q.After, Limit: orDefault(q.Limit, listPage) + 1,
+		Type: q.LicenseType, Status: license.Status(q.Status), After: q.After, Limit: cmp.Or(q.Limit, listPage) + 1,
 	})
 	return found, q.LicenseType, rules, err
 }
@@ -155,9 +157,9 @@ func successor(v register.Version) api.Successor {
 	return api.Successor{Identifier: v.Identifier, Version: v.Number}
 }
 
-// held is a finding with what departments ordered of its licenses, for what is judged without a signed version. What a source
+// applyOrders is a finding with what departments ordered of its licenses, for what is judged without a signed version. What a source
 // said stays as it is: the copy is for judging only.
-func (c *call) held(ctx context.Context, f license.Finding) (license.Finding, error) {
+func (c *call) applyOrders(ctx context.Context, f license.Finding) (license.Finding, error) {
 	for i, record := range f.Records {
 		status, err := c.config.Register.Holds(ctx, record)
 		switch {
@@ -170,4 +172,83 @@ func (c *call) held(ctx context.Context, f license.Finding) (license.Finding, er
 		}
 	}
 	return f, nil
+}
+
+// issue signs the licenses of holders ahead of use (POST /v1/licenses/issue): one record for all of them, with a use for each
+// holder.
+func (g *Gateway) issue(ctx context.Context, c *call, q api.IssueRequest) (*result, error) {
+	if _, ok := c.config.Catalogue.Type(q.LicenseType); !ok {
+		return nil, refuse("unknown-license-type").pointingAt("/license_type", "no such type in the catalogue")
+	}
+	rules, err := c.mayManage(q.LicenseType)
+	if err != nil {
+		return nil, err
+	}
+	questions := make([]license.Question, len(q.Holders))
+	uses := make([]audit.DraftUse, len(q.Holders))
+	for i, h := range q.Holders {
+		holder := license.HolderID{Type: h.Type, Code: h.Code}.Normal()
+		if err := checkHolder(c, holder, fmt.Sprintf("/holders/%d", i)); err != nil {
+			return nil, err
+		}
+		c.nameParties(holder)
+		questions[i] = license.Question{Type: q.LicenseType, Holder: holder}
+		if why := c.cannotAsk(questions[i]); why != nil {
+			use := ownerUse(q.LicenseType, outcomeDenied, rules)
+			use.Person = holder
+			return nil, unanswered(why, fmt.Sprintf("/holders/%d", i)).withUses(use)
+		}
+		uses[i] = ownerUse(q.LicenseType, outcomeUnavailable, rules)
+		uses[i].Person = holder
+	}
+	if !audit.Fits(audit.Draft{Uses: uses}) {
+		return nil, refuse("too-many-materials").withUses(ownerUse(q.LicenseType, outcomeDenied, rules))
+	}
+	if err := c.askOwn(ctx, questions); err != nil {
+		return nil, unanswered(err, "").withUses(uses...)
+	}
+	a := g.newAttempt(c)
+	answer := api.IssueAnswer{
+		Rules: notNil(rules), Source: c.config.Serves[q.LicenseType], Holders: make([]api.IssuedHolder, len(questions)),
+	}
+	for i, question := range questions {
+		f := c.findings[question]
+		if answer.Holders[i], err = a.issued(ctx, question, f); err != nil {
+			return nil, err
+		}
+		uses[i].Decision, uses[i].Source = string(answer.Holders[i].State), f.Source
+		uses[i].Freshness = string(c.config.freshness(f)) + " " + api.At(f.AsOf).String()
+	}
+	return &result{answer: answer, uses: uses, changes: a.changes}, nil
+}
+
+// issued signs what a source has of one holder. One faulty record leaves the others as they are.
+func (a *attempt) issued(ctx context.Context, q license.Question, f license.Finding) (out api.IssuedHolder, err error) {
+	out.State = api.IssuedHolderStateMissing
+	if f.State == license.IsFound {
+		out.State = api.IssuedHolderStateKnown
+	}
+	faulty := ""
+	for _, record := range f.Records[:min(len(f.Records), maxLicenses)] {
+		if !belongs(record, q) {
+			faulty = "record-of-other-holder"
+			continue
+		}
+		signed, err := a.current(ctx, &licenseUse{ask: q, finding: f}, record)
+		if code := unsignable(err); code != "" {
+			faulty = code
+			continue
+		}
+		if err != nil {
+			return out, err
+		}
+		if signed.New {
+			out.State = api.IssuedHolderStateSigned
+		}
+		out.Identifiers = append(out.Identifiers, signed.Version.Identifier)
+	}
+	if faulty != "" {
+		out.State, out.Reason = api.IssuedHolderStateFaulty, faulty
+	}
+	return out, nil
 }

@@ -1,13 +1,19 @@
 package gateway
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
+	"github.com/go-kit/kit/endpoint"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/sony/gobreaker/v2"
 
 	"oncegate/audit"
+	"oncegate/gateway/intake"
+	"oncegate/gateway/sources"
+	"oncegate/license"
 )
 
 // metrics are the gateway's figures. Every label has a bounded set of values: operations and sources come from tables,
@@ -20,9 +26,8 @@ type metrics struct {
 	limited   *prometheus.CounterVec // system, share
 	inFlight  prometheus.Gauge
 	again     prometheus.Counter
-	sources   *prometheus.HistogramVec // source, outcome
-	breakers  *prometheus.GaugeVec     // source
-	materials *prometheus.CounterVec   // state
+	sources   *sources.Metrics
+	materials *prometheus.CounterVec // state
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -38,14 +43,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Help: "Calls refused because their system had used up its share (rate, calls, memory, verifications)."}, []string{"system", "share"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_calls_in_flight", Help: "Calls under way."}),
 		again:    prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_decided_again_total", Help: "Calls decided again because something changed before the record."}),
-		sources: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "oncegate_source_seconds",
-			Help: "Time of a call to a source by its outcome: ok, failed, refused (by the open breaker), or how long it waited in vain for a slot (busy).", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14)}, []string{"source", "outcome"}),
-		breakers: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oncegate_source_breaker_state",
-			Help: "0 closed, 1 half open, 2 open."}, []string{"source"}),
+		sources:  sources.NewMetrics(r),
 		materials: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_materials_total",
 			Help: "Required materials judged, by state."}, []string{"state"}),
 	}
-	r.MustRegister(m.calls, m.seconds, m.replays, m.refused, m.limited, m.inFlight, m.again, m.sources, m.breakers, m.materials)
+	r.MustRegister(m.calls, m.seconds, m.replays, m.refused, m.limited, m.inFlight, m.again, m.materials)
 	return m
 }
 
@@ -60,31 +62,68 @@ func (m *metrics) call(operation, code string, took time.Duration, uses []audit.
 	}
 }
 
-type sourceMetrics struct {
-	state                     prometheus.Gauge
-	ok, failed, refused, busy prometheus.Observer
-}
-
-// source binds the labels of one source once, outside the hot path.
-func (m *metrics) source(id string) *sourceMetrics {
-	return &sourceMetrics{
-		state:   m.breakers.WithLabelValues(id),
-		ok:      m.sources.WithLabelValues(id, "ok"),
-		failed:  m.sources.WithLabelValues(id, "failed"),
-		refused: m.sources.WithLabelValues(id, "refused"),
-		busy:    m.sources.WithLabelValues(id, "busy"),
+// observe counts the call and writes its one log line; of those that got a fixed answer there is one line for each system and
+// minute. Nothing in either comes from a caller but a request id that is a UUID.
+func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
+	return func(ctx context.Context, request any) (any, error) {
+		c := request.(*call)
+		g.metrics.inFlight.Inc()
+		defer g.metrics.inFlight.Dec()
+		response, err := next(ctx, request)
+		if errors.As(err, new(*intake.Unauthenticated)) {
+			return nil, err // counted where it is written: it proved nobody
+		}
+		if l := (*intake.Limited)(nil); errors.As(err, &l) {
+			g.metrics.call(c.row.ID, "too-many-requests", g.now().Sub(c.start), nil)
+			return nil, l // counted where it is written: a line for each would be a flood of lines
+		}
+		code, rep := "record-unavailable", &Reply{}
+		if answered, ok := response.(*Reply); ok && err == nil {
+			code, rep = answered.Code, answered
+		}
+		took := g.now().Sub(c.start)
+		g.metrics.call(c.row.ID, code, took, rep.uses)
+		if err != nil && g.failed.add(c.principal.System, 1) > 1 {
+			return response, err // the first of a minute says why
+		}
+		line := []any{
+			"operation", c.row.ID, "system", c.principal.System, "request", c.loggedRequestID(), "code", code,
+			"decisions", decisions(rep.uses), "ms", float64(took.Microseconds()) / 1000,
+		}
+		if err == nil {
+			line = append(line, "record", rep.Record)
+		}
+		g.logger.InfoContext(ctx, "call", line...)
+		if err != nil {
+			g.logger.ErrorContext(ctx, "nothing answered: the record failed", "operation", c.row.ID, "error", err.Error())
+		}
+		return response, err
 	}
 }
 
-func (s *sourceMetrics) observe(d time.Duration, err error) {
-	switch {
-	case err == nil:
-		s.ok.Observe(d.Seconds())
-	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
-		s.refused.Observe(d.Seconds())
-	case errors.Is(err, errNoSlot):
-		s.busy.Observe(d.Seconds())
-	default:
-		s.failed.Observe(d.Seconds())
+// loggedRequestID is the request id as a log line shows it: only where the record has it openly too.
+func (c *call) loggedRequestID() string {
+	if open, said := requestID(c.requestID, license.DateOf(c.now)); said == "" {
+		return open
 	}
+	return "withheld"
+}
+
+// decisions counts what was decided of the uses of a record, in the order in which each came first: "confirm:1 met:2".
+func decisions(uses []audit.DraftUse) string {
+	var order []string
+	counted := make(map[string]int)
+	for _, u := range uses {
+		if counted[u.Decision]++; counted[u.Decision] == 1 {
+			order = append(order, u.Decision)
+		}
+	}
+	var b strings.Builder
+	for i, decision := range order {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		fmt.Fprintf(&b, "%s:%d", decision, counted[decision])
+	}
+	return b.String()
 }

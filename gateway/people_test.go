@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -101,7 +102,7 @@ func flat(number string, owners ...license.HolderID) license.License {
 		Fields: map[string]string{"unit_number": "379901001001GB00001F00010001", "location": "云川市和平路3号", "ownership": "共同共有", "area": "89.50"},
 	}
 	for i, owner := range owners {
-		l.Holders = append(l.Holders, license.Holder{HolderID: owner, Name: orDefault(names[owner], "某某")})
+		l.Holders = append(l.Holders, license.Holder{HolderID: owner, Name: cmp.Or(names[owner], "某某")})
 		if i > 0 {
 			l.Fields["share"] += "\n"
 		}

@@ -22,61 +22,61 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 	if err := checkHolder(c, holder, "/holder"); err != nil {
 		return nil, err
 	}
-	c.names(holder)
+	c.nameParties(holder)
 	if _, ok := c.config.Book.Matter(q.Matter); !ok {
-		return nil, refuse("unknown-matter").at("/matter", "no such matter in the book")
+		return nil, refuse("unknown-matter").pointingAt("/matter", "no such matter in the book")
 	}
-	consent, changes, err := g.preconsent(ctx, c, q, holder)
+	consent, changes, err := g.precheckConsent(ctx, c, q, holder)
 	if err != nil {
 		return nil, err
 	}
-	needs := c.preneeds(q.Matter, holder, consent)
-	asked := slices.DeleteFunc(slices.Clone(needs), func(n *need) bool { return !n.askable(consent, c) })
-	if len(needs) > g.Limits.Materials || !audit.Fits(g.largest(c, asked)) {
-		return nil, refuse("too-many-materials").with(aboutHolder(holder, q.Matter, outcomeDenied))
+	wanted := c.precheckUses(q.Matter, holder, consent)
+	asked := slices.DeleteFunc(slices.Clone(wanted), func(u *licenseUse) bool { return !u.askable(consent, c) })
+	if len(wanted) > g.Limits.Materials || !audit.Fits(g.largestRecord(c, asked)) {
+		return nil, refuse("too-many-materials").withUses(holderUse(holder, q.Matter, outcomeDenied))
 	}
-	if err := g.settle(ctx, c, asked); err != nil {
+	if err := g.resolve(ctx, c, asked); err != nil {
 		return nil, err
 	}
-	answer := api.PrecheckAnswer{Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Matter: q.Matter, Materials: []api.PrecheckedMaterial{}}
-	for _, n := range needs {
-		m := n.facts.Material
+	answer := api.PrecheckAnswer{Matter: q.Matter, Materials: []api.PrecheckedMaterial{}}
+	for _, u := range wanted {
+		m := u.facts.Material
 		state := api.PrecheckStateBringIt
-		if slices.Contains(asked, n) {
-			held, err := c.held(ctx, n.finding)
+		if slices.Contains(asked, u) {
+			held, err := c.applyOrders(ctx, u.finding)
 			if err != nil {
 				return nil, err
 			}
-			if n.prejudge(c, held).State == cases.Met {
+			if u.prejudge(c, held).State == cases.Met {
 				state = api.PrecheckStateMet
 			}
 		}
 		answer.Materials = append(answer.Materials, api.PrecheckedMaterial{
-			Matter: n.facts.Matter.Code, Material: m.Code, Name: m.Name, NameEn: m.NameEN, Need: int(m.Need), State: state,
+			Matter: u.facts.Matter.Code, Material: m.Code, Name: m.Name, NameEn: m.NameEN, Need: int(m.Need), State: state,
 		})
 	}
-	res := g.newWork(c).result(ctx, answer, asked)
+	res := g.newAttempt(c).result(ctx, answer, asked)
 	res.changes = append(res.changes, changes...)
 	if len(res.uses) == 0 { // no source was asked, but somebody was asked about
-		res.uses = []audit.DraftUse{aboutHolder(holder, q.Matter, outcomeDenied)}
+		res.uses = []audit.DraftUse{holderUse(holder, q.Matter, outcomeDenied)}
 	}
 	return res, nil
 }
 
-// aboutHolder is a use about a person whose licenses nobody was asked for.
-func aboutHolder(holder license.HolderID, matter, decision string) audit.DraftUse {
+// holderUse is a use about a person whose licenses nobody was asked for.
+func holderUse(holder license.HolderID, matter, decision string) audit.DraftUse {
 	return audit.DraftUse{
 		Use:    audit.Use{Matter: matter, Basis: policy.ByConsent, Decision: decision, Rules: []string{}, Fields: []string{}},
 		Person: holder,
 	}
 }
 
-// preconsent finds the consent that a pre-check rests on: one registered before, or an assertion made for this very call.
+// precheckConsent finds the consent that a pre-check rests on: one registered before, or an assertion made for this very call.
 // The assertion is used up by the changes, which commit with the pre-check.
-func (g *Gateway) preconsent(ctx context.Context, c *call, q api.PrecheckRequest, holder license.HolderID) (consent cases.Consent, changes []any, err error) {
+func (g *Gateway) precheckConsent(ctx context.Context, c *call, q api.PrecheckRequest, holder license.HolderID) (consent cases.Consent, changes []any, err error) {
 	switch {
 	case (q.Consent == "") == (q.Assertion == ""):
-		return consent, nil, refuse("invalid-field").at("/consent", "either a consent or an assertion")
+		return consent, nil, refuse("invalid-field").pointingAt("/consent", "either a consent or an assertion")
 	case q.Consent != "":
 		given, err := g.Cases.Consent(ctx, q.Consent)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -87,20 +87,20 @@ func (g *Gateway) preconsent(ctx context.Context, c *call, q api.PrecheckRequest
 			if err == nil { // an unknown id may be anything
 				c.note(map[string]string{"consent": q.Consent})
 			}
-			return given, nil, refuse("consent-not-usable").with(aboutHolder(holder, q.Matter, outcomeDenied)).because(ofCase(reason))
+			return given, nil, refuse("consent-not-usable").withUses(holderUse(holder, q.Matter, outcomeDenied)).withReasons(ofCase(reason))
 		}
 		return given, nil, nil
 	}
 	c.note(map[string]string{"assertion": sm.DigestB64([]byte(q.Assertion))})
-	said, err := g.asserted(c, q.Assertion, assertion{"precheck", q.Matter, holder, c.system.ID})
+	said, err := g.verifyAssertion(c, q.Assertion, assertionBinding{"precheck", q.Matter, holder, c.system.ID})
 	if err != nil {
-		return cases.Consent{}, nil, refuse("assertion-invalid").with(aboutHolder(holder, q.Matter, outcomeDenied)).because(inside("assertion", err))
+		return cases.Consent{}, nil, refuse("assertion-invalid").withUses(holderUse(holder, q.Matter, outcomeDenied)).withReasons(evidenceReason("assertion", err))
 	}
-	if err := g.unspent(ctx, q.Assertion, aboutHolder(holder, q.Matter, outcomeDenied)); err != nil {
+	if err := g.checkUnspent(ctx, q.Assertion, holderUse(holder, q.Matter, outcomeDenied)); err != nil {
 		return cases.Consent{}, nil, err
 	}
 	once := cases.Consent{Holder: holder, System: c.system.ID, Types: said.Types, Matters: said.Matters, Expires: said.until(c.config.assertionLife())}
-	return once, []any{g.spend(c, q.Assertion, said)}, nil
+	return once, []any{g.spendAssertion(c, q.Assertion, said)}, nil
 }
 
 // uncovered is why a consent covers nothing of a holder's at all; what it covers of each material is looked at later.
@@ -120,11 +120,11 @@ func uncovered(given cases.Consent, err error, c *call, holder license.HolderID)
 	return ""
 }
 
-// preneeds are the materials of a matter, or of all matters of a chain.
-func (c *call) preneeds(matter string, holder license.HolderID, consent cases.Consent) (needs []*need) {
+// precheckUses are the materials of a matter, or of all matters of a chain.
+func (c *call) precheckUses(matter string, holder license.HolderID, consent cases.Consent) (wanted []*licenseUse) {
 	for _, m := range c.config.Book.MattersOf(cases.Case{Matter: matter}) {
 		for _, material := range m.Materials {
-			needs = append(needs, &need{
+			wanted = append(wanted, &licenseUse{
 				facts:    cases.Facts{Matter: m, Material: material},
 				compares: comparedFields(material),
 				ask:      license.Question{Type: material.LicenseType, Holder: holder},
@@ -137,26 +137,26 @@ func (c *call) preneeds(matter string, holder license.HolderID, consent cases.Co
 			})
 		}
 	}
-	return needs
+	return wanted
 }
 
 // askable reports whether a source may be asked: the material is the holder's own, a source has it, and the consent covers it.
-func (n *need) askable(consent cases.Consent, c *call) bool {
-	return n.facts.Material.FromSource() && n.facts.Material.HolderRole() == cases.Applicant && consent.Covers(n.asked(c), n.ask.Type, c.now) == nil
+func (u *licenseUse) askable(consent cases.Consent, c *call) bool {
+	return u.facts.Material.FromSource() && u.facts.Material.HolderRole() == cases.Applicant && consent.Covers(u.consentQuestion(c), u.ask.Type, c.now) == nil
 }
 
 // prejudge judges a material as a case of this holder would: met only if a license in force says what the matter expects.
-func (n *need) prejudge(c *call, held license.Finding) cases.Judgement {
-	t, _ := c.config.Catalogue.Type(n.ask.Type)
-	facts := n.facts
-	facts.Party = cases.Party{Role: cases.Applicant, Holder: n.ask.Holder}
+func (u *licenseUse) prejudge(c *call, held license.Finding) cases.Judgement {
+	t, _ := c.config.Catalogue.Type(u.ask.Type)
+	facts := u.facts
+	facts.Party = cases.Party{Role: cases.Applicant, Holder: u.ask.Holder}
 	facts.Parties = []cases.Party{facts.Party}
 	day := license.DateOf(c.now)
-	j := cases.Judge(cases.Evidence{Facts: facts, Type: t, Allowed: n.decision.Allow, Finding: held, Day: day}, c.config.Calendar)
-	n.outcome = string(j.State)
-	n.judged = &judgedInput{State: j.State, Reason: j.Reason, Record: j.Record, Day: day}
+	j := cases.Judge(cases.Evidence{Facts: facts, Type: t, Allowed: u.decision.Allow, Finding: held, Day: day}, c.config.Calendar)
+	u.outcome = string(j.State)
+	u.judged = &judgedInput{State: j.State, Reason: j.Reason, Record: j.Record, Day: day}
 	if j.State == cases.Met || j.Reason == cases.NotAsExpected {
-		n.released(n.compares...)
+		u.released(u.compares...)
 	}
 	return j
 }

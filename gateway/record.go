@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -17,32 +18,20 @@ import (
 	"oncegate/tlog"
 )
 
-// A reply is what goes over the wire. Its record, if it has one, is durable.
-type reply struct {
-	status  int
-	media   string
-	body    []byte
-	cache   string // Cache-Control; empty: no-store
-	code    string // problem code for metrics and logs; "ok" for an answer
-	problem *api.Problem
-	index   uint64           // of its record
-	uses    []audit.DraftUse // of its record, for log line and metrics
-}
-
 // hidesCause reports whether the reply is a refusal that must not be told apart by its cause: neither by what it and its record say, nor
 // by when they say it.
-func (r *reply) hidesCause() bool {
-	return r.code == "case-not-usable" || r.code == "consent-not-usable"
+func (r *Reply) hidesCause() bool {
+	return r.Code == "case-not-usable" || r.Code == "consent-not-usable"
 }
 
 // record makes a result or an error durable and returns the reply that may then leave.
-func (g *Gateway) record(ctx context.Context, c *call, res *result, failed error) (*reply, error) {
-	rep, draft := g.draftOf(ctx, c, res, failed)
+func (g *Gateway) record(ctx context.Context, c *call, res *result, failed error) (*Reply, error) {
+	reply, draft := g.draftOf(ctx, c, res, failed)
 	// The caller may hang up and its time may run out; what was decided is recorded all the same.
 	ctx = context.WithoutCancel(ctx)
 	recorded, err := g.Recorder.Record(ctx, draft)
 	if errors.Is(err, audit.ErrTooLarge) {
-		rep, draft = g.draftOf(ctx, c, nil, refuse("too-many-materials"))
+		reply, draft = g.draftOf(ctx, c, nil, refuse("too-many-materials"))
 		recorded, err = g.Recorder.Record(ctx, draft)
 	}
 	if err == nil && draft.Erase != nil {
@@ -55,35 +44,35 @@ func (g *Gateway) record(ctx context.Context, c *call, res *result, failed error
 	if err != nil {
 		return nil, fmt.Errorf("write the receipt: %w", err)
 	}
-	rep.index, rep.uses = recorded.Index, draft.Uses
+	reply.Record, reply.uses = recorded.Index, draft.Uses
 	switch {
-	case rep.problem != nil:
-		rep.problem.Receipt = receipt
-		rep.body = rep.problem.Body()
-	case rep.body == nil:
-		rep.body = api.Envelope{Answer: draft.Answer, Receipt: jsontext.Value(receipt)}.Bytes()
+	case reply.Problem != nil:
+		reply.Problem.Receipt = receipt
+		reply.Body = reply.Problem.Body()
+	case reply.Body == nil:
+		reply.Body = api.Envelope{Answer: draft.Answer, Receipt: jsontext.Value(receipt)}.Bytes()
 	}
-	return rep, nil
+	return reply, nil
 }
 
 // draftOf is the reply to a result or an error, still without its receipt, and what its record says.
-func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed error) (*reply, audit.Draft) {
-	rep, draft := &reply{code: "ok"}, g.draft(c)
+func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed error) (*Reply, audit.Draft) {
+	reply, draft := &Reply{Code: "ok"}, g.draft(c)
 	if failed == nil {
-		rep.status, rep.media, rep.body, rep.cache = orDefault(res.status, 200), orDefault(res.media, "application/json"), res.raw, res.cache
+		reply.Status, reply.Media, reply.Body, reply.Cache = cmp.Or(res.status, 200), cmp.Or(res.media, "application/json"), res.raw, res.cache
 		draft.Answer, draft.Uses, draft.Changes, draft.Erase = res.raw, res.uses, res.changes, res.erase
 		if res.raw == nil {
-			draft.Answer, failed = g.bound(res, &draft, append(res.tells, c.named...))
+			draft.Answer, failed = g.answerBytes(c, res, &draft)
 		}
 		if failed == nil {
-			return rep, draft
+			return reply, draft
 		}
-		rep, draft = &reply{}, g.draft(c)
+		reply, draft = &Reply{}, g.draft(c)
 	}
 	p := api.NewProblem("internal")
 	ref := refused(failed)
 	if ref == nil { // sources may have been asked all the same, and persons looked for
-		draft.Uses = denied(append(c.usesOf(c.needs...), c.looked...))
+		draft.Uses = deniedUses(append(c.usesOf(c.uses...), c.searched...))
 		draft.Inputs = c.inputs
 	}
 	switch {
@@ -97,35 +86,42 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 	case errors.Is(failed, tlog.ErrUnproven):
 		// What is stored is not what the log committed to (design law 9). The cause names an entry or a tile: the operator reads it in the
 		// log, the auditor in the evidence.
-		p, draft.Reasons = api.NewProblem("log-altered"), inside("log-altered", failed)
+		p, draft.Reasons = api.NewProblem("log-altered"), evidenceReason("log-altered", failed)
 		g.logger.ErrorContext(ctx, "the stored log does not prove", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
 	case errors.Is(failed, audit.ErrTables):
-		p, draft.Reasons = api.NewProblem("tables-altered"), inside("tables-altered", failed)
+		p, draft.Reasons = api.NewProblem("tables-altered"), evidenceReason("tables-altered", failed)
 		g.logger.ErrorContext(ctx, "the tables are not as they were left", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
 	default:
 		g.logger.ErrorContext(ctx, "operation failed", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
 	}
 	// The nonce keeps anybody from finding the problem by guessing what its digest is of.
-	p.Nonce, p.Time, p.Operation, p.Receipt = g.nonce(), api.At(c.now), c.row.ID, nil
+	stamp := g.stamp(c)
 	// case-not-usable opens nothing, whatever its cause and whoever is named: with how many uses its record has, and in which of them the
 	// caller's own holder stands, the member would have a shape that depends on how far the call got. The other refusal that keeps its
 	// cause, consent-not-usable, has a record of the holder whom the caller names, whatever is wrong. Without randomness there is no
 	// record either, so that the error need not be looked at here.
 	if p.Code != "case-not-usable" {
-		p.Commitments, _ = g.commitments(&draft, c.named)
+		stamp.Commitments, _ = g.commitments(&draft, c.namedPersons)
 	}
-	rep.status, rep.media, rep.code, rep.problem = p.Status, api.ProblemType, p.Code, p
+	p.Receipt = nil
+	p.Stamp(stamp)
+	reply.Status, reply.Media, reply.Code, reply.Problem = p.Status, api.ProblemType, p.Code, p
 	draft.Answer = p.Bytes()
-	return rep, draft
+	return reply, draft
 }
 
-// bound is the bytes of an answer with what opens the record's commitments.
-func (g *Gateway) bound(res *result, d *audit.Draft, known []license.HolderID) ([]byte, error) {
-	opened, err := g.commitments(d, known)
-	if err != nil {
+// stamp is what every answer and problem of the call carries; its commitments follow from the record.
+func (g *Gateway) stamp(c *call) api.Stamp {
+	return api.Stamp{Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID}
+}
+
+// answerBytes are the bytes of an answer with its stamp: what the record binds.
+func (g *Gateway) answerBytes(c *call, res *result, d *audit.Draft) (_ []byte, err error) {
+	stamp := g.stamp(c)
+	if stamp.Commitments, err = g.commitments(d, append(res.disclosed, c.namedPersons...)); err != nil {
 		return nil, err
 	}
-	return canonical.Marshal(api.WithCommitments(res.answer, opened))
+	return canonical.Marshal(api.Stamped(res.answer, stamp))
 }
 
 // commitments open those of a record-to-be to the operator and to the holders whom the caller knows: because the call names them, or
@@ -161,14 +157,14 @@ func (g *Gateway) commitments(d *audit.Draft, known []license.HolderID) (out api
 func (g *Gateway) draft(c *call) audit.Draft {
 	d := audit.Draft{
 		Operation: c.row.ID,
-		System:    c.claims.Issuer,
-		Operator:  c.claims.Operator,
+		System:    c.principal.System,
+		Operator:  c.principal.Person.ID,
 		Token:     c.token,
-		Body:      c.kept(),
+		Body:      c.sealed,
 		Policy:    c.config.Policy.Digest(),
-		Claim:     &audit.Claim{System: c.claims.Issuer, JTI: c.claims.ID, Exp: c.expiry()},
+		Claim:     c.claim,
 	}
-	d.RequestID, d.CommittedRequestID = requestID(c.claims.Request, license.DateOf(c.now))
+	d.RequestID, d.CommittedRequestID = requestID(c.requestID, license.DateOf(c.now))
 	if len(c.inputs) > 0 {
 		d.Inputs = c.inputs
 	}
@@ -192,4 +188,60 @@ func (g *Gateway) random(b []byte) {
 	if _, err := io.ReadFull(g.Rand, b); err != nil {
 		panic(fmt.Errorf("no randomness: %w", err)) // without it nothing here may be answered
 	}
+}
+
+// A result is what an operation wants to answer, and what must be recorded with it.
+type result struct {
+	status       int    // HTTP status; 0: 200
+	answer       any    // one of api's answers; or
+	raw          []byte // bytes of another media type
+	media, cache string // with raw: Content-Type and Cache-Control
+	uses         []audit.DraftUse
+	changes      []any              // commit with the record
+	erase        *audit.Order       // what the record orders to be erased, carried out before the answer leaves
+	disclosed    []license.HolderID // persons whose codes the answer discloses, besides those whom the caller names
+}
+
+// A refusal is a result that is a problem. It is an error so that any step of an operation may end it.
+type refusal struct {
+	problem *api.Problem // what the caller is told
+	uses    []audit.DraftUse
+	reasons []api.Reason // the real ones, for the evidence
+}
+
+func (r *refusal) Error() string { return "refused: " + r.problem.Code }
+
+// refuse ends an operation with a problem of api's table.
+func refuse(code string) *refusal { return &refusal{problem: api.NewProblem(code)} }
+
+// withReasons keeps the real reason for the evidence.
+func (r *refusal) withReasons(reasons []api.Reason) *refusal { r.reasons = reasons; return r }
+
+// withDetail tells the caller more about this occurrence; it must not repeat what the caller sent.
+func (r *refusal) withDetail(detail string) *refusal { r.problem.Detail = detail; return r }
+
+// pointingAt names the place of the body that is wrong.
+func (r *refusal) pointingAt(pointer, reason string) *refusal {
+	r.problem.At(pointer, reason)
+	return r
+}
+
+// withUses records what was asked about.
+func (r *refusal) withUses(uses ...audit.DraftUse) *refusal { r.uses = uses; return r }
+
+// refused returns the refusal in err's chain, or nil.
+func refused(err error) *refusal {
+	var r *refusal
+	errors.As(err, &r)
+	return r
+}
+
+// deniedUses are uses that nothing left for in the end: they say who was asked about.
+func deniedUses(uses []audit.DraftUse) []audit.DraftUse {
+	out := make([]audit.DraftUse, len(uses))
+	for i, u := range uses {
+		u.Decision, u.Fields, u.Need = outcomeDenied, []string{}, 0
+		out[i] = u
+	}
+	return out
 }

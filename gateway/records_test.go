@@ -13,6 +13,7 @@ import (
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/certs/sm"
+	"oncegate/gateway/sources"
 	"oncegate/license"
 )
 
@@ -197,7 +198,7 @@ forbid (principal, action, resource == LicenseType::"business-license") when { c
 func waitClosed(w *world, source string) {
 	w.t.Helper()
 	deadline := time.Now().Add(5 * time.Second)
-	for w.gateway.running.Load().sources[source].breaker.State().String() == "open" {
+	for w.gateway.running.Load().sources[source].Open() {
 		if time.Now().After(deadline) {
 			w.t.Fatal("the breaker stays open")
 		}
@@ -277,7 +278,7 @@ grants:
 	defer close(release)
 	w.legacy["real-estate-certificate"].set(func(l *legacy) { l.before = func(context.Context) { <-release } })
 	refused("source-unavailable", context.DeadlineExceeded.Error()) // it keeps its slot
-	refused("source-busy", errNoSlot.Error())
+	refused("source-busy", sources.ErrNoSlot.Error())
 	checked("source-busy")
 }
 

@@ -1,13 +1,18 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"oncegate/api"
+	"oncegate/gateway/sources"
 	"oncegate/license"
 	"oncegate/policy"
 	"oncegate/register"
@@ -18,36 +23,36 @@ const maxLicenses = 64
 
 // release makes the licenses of a found need, each with its granted disclosures, and notes which fields left. A source that
 // answers with somebody else's license, or in two ways about one, is believed in nothing.
-func (w *work) release(ctx context.Context, n *need) ([]api.License, error) {
-	records := n.finding.Records
-	if n.ask.Number != "" { // not every legacy system can look for one
-		records = slices.DeleteFunc(slices.Clone(records), func(l license.License) bool { return l.Number != n.ask.Number })
+func (a *attempt) release(ctx context.Context, u *licenseUse) ([]api.License, error) {
+	records := u.finding.Records
+	if u.ask.Number != "" { // not every legacy system can look for one
+		records = slices.DeleteFunc(slices.Clone(records), func(l license.License) bool { return l.Number != u.ask.Number })
 	}
-	if n.form != "" && len(records) > maxDocuments {
-		n.outcome = outcomeRelease // that there are so many
-		return nil, refuse("document-too-many").with(w.c.usesOf(n)...)
+	if u.form != "" && len(records) > maxDocuments {
+		u.outcome = outcomeRelease // that there are so many
+		return nil, refuse("document-too-many").withUses(a.c.usesOf(u)...)
 	}
 	out := make([]api.License, 0, min(len(records), maxLicenses))
 	for i, record := range records {
 		switch {
-		case !belongs(record, n.ask):
-			return nil, n.unusable(w.c, "source-faulty", "record-of-other-holder")
+		case !belongs(record, u.ask):
+			return nil, u.unusable(a.c, "source-faulty", "record-of-other-holder")
 		case slices.ContainsFunc(records[:i], func(l license.License) bool { return reflect.DeepEqual(l, record) }):
 			continue
 		case len(out) == maxLicenses:
-			n.outcome = outcomeRelease // that there are so many
-			return nil, refuse("invalid-field").at("/number", "the holder has more licenses of this type than one answer holds: name one").with(w.c.usesOf(n)...)
+			u.outcome = outcomeRelease // that there are so many
+			return nil, refuse("invalid-field").pointingAt("/number", "the holder has more licenses of this type than one answer holds: name one").withUses(a.c.usesOf(u)...)
 		}
-		l, d, err := w.disclose(ctx, n, record)
-		if err == nil && n.form != "" {
-			if code := w.notToCopy(n, d); code != "" {
+		l, d, err := a.disclose(ctx, u, record)
+		if err == nil && u.form != "" {
+			if code := a.notToCopy(u, d); code != "" {
 				l.Undrawn = problemReason(code)
 			} else {
-				l.Document, err = w.annotated(ctx, n, d)
+				l.Document, err = a.annotated(ctx, u, d)
 			}
 		}
-		if code := orDefault(n.unsignable(err), undrawable(err)); code != "" {
-			return nil, n.unusable(w.c, code, code)
+		if code := cmp.Or(u.unsignable(err), undrawable(err)); code != "" {
+			return nil, u.unusable(a.c, code, code)
 		}
 		if err != nil {
 			return nil, err
@@ -58,10 +63,10 @@ func (w *work) release(ctx context.Context, n *need) ([]api.License, error) {
 }
 
 // unusable refuses a need whose source has records that cannot be released.
-func (n *need) unusable(c *call, code, why string) *refusal {
-	n.outcome, n.fields, n.versions = outcomeUnavailable, nil, nil
-	n.released(n.compares...) // that there is such a record was told
-	return refuse(code).with(c.usesOf(n)...).because(inside(why, nil))
+func (u *licenseUse) unusable(c *call, code, why string) *refusal {
+	u.outcome, u.fields, u.versions = outcomeUnavailable, nil, nil
+	u.released(u.compares...) // that there is such a record was told
+	return refuse(code).withUses(c.usesOf(u)...).withReasons(evidenceReason(why, nil))
 }
 
 // unsignable is the code of a lasting reason why a license has no signed version; "" for any other error.
@@ -71,15 +76,15 @@ func unsignable(err error) string {
 		return "source-unavailable" // the kept copy is worth nothing
 	case errors.Is(err, register.ErrNoSigner):
 		return "issuer-unknown"
-	case errors.Is(err, register.ErrFaulty), errors.Is(err, errTwofold):
+	case errors.Is(err, register.ErrFaulty), errors.Is(err, errContradiction):
 		return "source-faulty"
 	}
 	return ""
 }
 
 // unsignable is [unsignable] of a need. If the kept copy is worth nothing, the need is refused for what kept its source from answering.
-func (n *need) unsignable(err error) string {
-	if errors.Is(err, register.ErrOutdated) && errors.Is(n.down, errNoSlot) {
+func (u *licenseUse) unsignable(err error) string {
+	if errors.Is(err, register.ErrOutdated) && errors.Is(u.sourceErr, sources.ErrNoSlot) {
 		return "source-busy"
 	}
 	return unsignable(err)
@@ -87,15 +92,15 @@ func (n *need) unsignable(err error) string {
 
 // disclose selects what the decision lets leave of one license. Claims about a holder leave only for holders whom the
 // purpose is about.
-func (w *work) disclose(ctx context.Context, n *need, record license.License) (api.License, disclosure, error) {
-	signed, err := w.current(ctx, n, record)
+func (a *attempt) disclose(ctx context.Context, u *licenseUse, record license.License) (api.License, disclosure, error) {
+	signed, err := a.current(ctx, u, record)
 	if err != nil {
 		return api.License{}, disclosure{}, err
 	}
 	paths, left := make([]string, 0, len(signed.Claims)), make([]string, 0, len(signed.Claims))
 	granted, fields := make([]license.Claim, 0, len(signed.Claims)), make(api.Fields, len(signed.Claims))
 	for _, claim := range signed.Claims {
-		if slices.Contains(n.decision.Fields, claim.Field) && (claim.Holder < 0 || n.concerns(record.Holders[claim.Holder].HolderID)) {
+		if slices.Contains(u.decision.Fields, claim.Field) && (claim.Holder < 0 || u.isAbout(record.Holders[claim.Holder].HolderID)) {
 			paths, left, fields[claim.Path] = append(paths, claim.Path), append(left, claim.Field), claim.Value
 			granted = append(granted, claim)
 		}
@@ -104,12 +109,12 @@ func (w *work) disclose(ctx context.Context, n *need, record license.License) (a
 	if err != nil {
 		return api.License{}, disclosure{}, err
 	}
-	n.released(left...)
-	n.versions = append(n.versions, signed.Version.Identifier)
+	u.released(left...)
+	u.versions = append(u.versions, signed.Version.Identifier)
 	return api.License{
 		LicenseType: record.Type, License: presented, Identifier: signed.Version.Identifier, Version: signed.Version.Number,
-		Status: api.Status(w.c.standing(signed.Version, record)), Fields: fields, Flags: n.flags(record),
-		Source: n.finding.Source, Freshness: w.c.config.freshness(n.finding), AsOf: api.At(n.finding.AsOf),
+		Status: api.Status(a.c.effectiveStatus(signed.Version, record)), Fields: fields, Flags: u.flags(record),
+		Source: u.finding.Source, Freshness: a.c.config.freshness(u.finding), AsOf: api.At(u.finding.AsOf),
 	}, disclosure{record, signed, granted}, nil
 }
 
@@ -120,21 +125,21 @@ type disclosure struct {
 	granted []license.Claim
 }
 
-// standing is how a license stands now. A kept copy may be older than what the register has heard of the license since.
-func (c *call) standing(known register.Version, record license.License) license.Status {
+// effectiveStatus is how a license stands now. A kept copy may be older than what the register has heard of the license since.
+func (c *call) effectiveStatus(known register.Version, record license.License) license.Status {
 	record.Status = known.Status
 	return record.StatusAt(license.DateOf(c.now))
 }
 
 // flags are the faults of the granted fields only: that another field, or what the license says of somebody else, is faulty
 // is a fact about it.
-func (n *need) flags(record license.License) (out []api.Flag) {
+func (u *licenseUse) flags(record license.License) (out []api.Flag) {
 	for _, f := range record.Flags {
 		name, place, ofHolder := strings.Cut(f.Field, ".")
-		if !slices.Contains(n.decision.Fields, name) {
+		if !slices.Contains(u.decision.Fields, name) {
 			continue
 		}
-		if ofHolder && !slices.ContainsFunc(holderAt(record, place), func(h license.Holder) bool { return n.concerns(h.HolderID) }) {
+		if ofHolder && !slices.ContainsFunc(holderAt(record, place), func(h license.Holder) bool { return u.isAbout(h.HolderID) }) {
 			continue
 		}
 		out = append(out, api.Flag{Field: f.Field, Reason: f.Reason})
@@ -145,4 +150,117 @@ func (n *need) flags(record license.License) (out []api.Flag) {
 // decided is the decision as the caller sees it.
 func decided(d policy.Decision) api.Decision {
 	return api.Decision{Rules: d.Rules, Fields: notNil(d.Fields), Obligations: d.Obligations, Reasons: ofPolicy(d.Reasons)}
+}
+
+// attempt is what one attempt at a call has signed so far, and what must commit with its record. Deciding again starts with
+// new work.
+type attempt struct {
+	g       *Gateway
+	c       *call
+	signed  map[string]signed // by type, issuer and license number
+	kept    map[license.Question]bool
+	sealed  map[string]register.Original // by identifier
+	changes []any
+}
+
+// signed is a record with its signed version.
+type signed struct {
+	record  license.License
+	version register.Signed
+}
+
+func (g *Gateway) newAttempt(c *call) *attempt {
+	return &attempt{g: g, c: c, signed: make(map[string]signed), kept: make(map[license.Question]bool), sealed: make(map[string]register.Original)}
+}
+
+// result is the outcome of an attempt: the answer, its uses, and the changes with the conditions that they rest on.
+func (a *attempt) result(ctx context.Context, answer any, wanted []*licenseUse) *result {
+	uses := a.c.usesOf(wanted...)
+	a.keepCopies(ctx, wanted)
+	return &result{answer: answer, uses: uses, changes: append(preconditions(a.c, wanted), a.changes...)}
+}
+
+// errContradiction says that a source states one license in two ways within one call.
+var errContradiction = errors.New("the source states one license in two ways")
+
+// current returns the signed version of a license as the source states it now, signing it if its content is new.
+func (a *attempt) current(ctx context.Context, u *licenseUse, l license.License) (register.Signed, error) {
+	key := strings.Join([]string{l.Type, l.Issuer.Code, l.Number}, "\x00")
+	if s, ok := a.signed[key]; ok {
+		if !reflect.DeepEqual(s.record, l) {
+			return register.Signed{}, errContradiction
+		}
+		return s.version, nil
+	}
+	version, changes, err := a.c.config.Register.Current(ctx, l, u.finding.AsOf)
+	if errors.Is(err, register.ErrOutdated) && !u.finding.Stale {
+		return version, &outdatedFinding{u.ask}
+	}
+	if err != nil {
+		return version, err
+	}
+	a.signed[key] = signed{l, version}
+	a.changes = append(a.changes, changes...)
+	return version, nil
+}
+
+// observeStatus takes over what a source says of a license that is not released: its status, if it was signed before. What makes
+// no sense is not taken over.
+func (a *attempt) observeStatus(ctx context.Context, record license.License, asOf time.Time) error {
+	changes, err := a.c.config.Register.Observe(ctx, record, asOf)
+	if err != nil && !errors.Is(err, register.ErrFaulty) {
+		return err
+	}
+	a.changes = append(a.changes, changes...)
+	return nil
+}
+
+// keepCopies keeps what the sources said for when they are down, that they have nothing too, where some grant allows a copy of
+// some age.
+func (a *attempt) keepCopies(ctx context.Context, wanted []*licenseUse) {
+	for _, u := range wanted {
+		a.keepCopy(ctx, u)
+		if u.confirm != nil {
+			a.keepCopy(ctx, u.confirm)
+		}
+	}
+}
+
+func (a *attempt) keepCopy(ctx context.Context, u *licenseUse) {
+	fresh := !u.finding.Stale && (u.finding.State == license.IsFound || u.finding.State == license.IsNotFound)
+	longest := a.c.config.Policy.LongestAge(u.ask.Type, a.c.now)
+	if !fresh || longest <= 0 || a.kept[u.ask] {
+		return
+	}
+	for _, record := range u.finding.Records {
+		if !belongs(record, u.ask) {
+			return
+		}
+	}
+	a.kept[u.ask] = true
+	changes, err := a.c.config.Register.KeepCopy(ctx, u.ask, u.finding, longest)
+	if err != nil {
+		a.g.logger.Error("the copy of a source record was not kept", "source", u.finding.Source, "error", err.Error())
+		return
+	}
+	a.changes = append(a.changes, changes...)
+}
+
+// holderAt is the holder in a place of a license's list, if there is one.
+func holderAt(record license.License, place string) []license.Holder {
+	i, err := strconv.Atoi(place)
+	if err != nil || i < 0 || i >= len(record.Holders) {
+		return nil
+	}
+	return record.Holders[i : i+1]
+}
+
+// drawInTurn draws a document in the system's turn: it takes a processor 20 to 35 ms.
+func (a *attempt) drawInTurn(ctx context.Context, draw func(context.Context) ([]byte, error)) ([]byte, error) {
+	leave, ok := a.g.intake.Heavy(ctx, a.c.principal.System)
+	if !ok {
+		return nil, fmt.Errorf("wait to draw a document: %w", cmp.Or(ctx.Err(), context.DeadlineExceeded))
+	}
+	defer leave()
+	return draw(ctx)
 }

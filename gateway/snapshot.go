@@ -1,11 +1,16 @@
 package gateway
 
 import (
+	"cmp"
+	"context"
 	"crypto/ecdsa"
 	"io/fs"
 	"time"
 
+	"oncegate/api"
 	"oncegate/cases"
+	"oncegate/gateway/intake"
+	"oncegate/gateway/sources"
 	"oncegate/license"
 	"oncegate/policy"
 	"oncegate/register"
@@ -20,7 +25,7 @@ type Snapshot struct {
 	Policy      *policy.Set
 	Systems     map[string]System   // by id
 	Departments map[string]string   // id → name
-	Sources     []SourceConfig      //
+	Sources     []sources.Config    //
 	Serves      map[string]string   // license type → id of the source that has it
 	Assertions  map[string]Asserter // issuer of identity assertions → its key
 	Register    *register.Register  // signs by this catalogue and with the departments' keys of this configuration
@@ -40,6 +45,13 @@ type System struct {
 	Share                float64        // weight in what is shared out among all systems; 0: 1
 }
 
+// allowance is what the system may use, with the defaults.
+func (s System) allowance() intake.Allowance {
+	a := intake.Allowance{Rate: cmp.Or(s.Rate, 100), Burst: s.Burst, Share: cmp.Or(s.Share, 1)}
+	a.Burst = cmp.Or(a.Burst, max(1, int(2*a.Rate)))
+	return a
+}
+
 // A Key verifies a system's calls while its certificate is valid.
 type Key struct {
 	Public              *ecdsa.PublicKey
@@ -55,15 +67,15 @@ type Asserter struct {
 // running is a Snapshot with its sources behind their guards.
 type running struct {
 	*Snapshot
-	sources   map[string]*guardedSource
+	sources   map[string]*sources.Resilient
 	matters   map[string]bool // codes of the book
 	materials map[string]bool // codes of all its matters
 	decoy     cases.Case      // what is looked at instead of a case that is unknown
 }
 
-// learnWords notes which codes the book has, others stand in no record, and makes the decoy: a case of a matter of the book, whose party is
+// indexCodes notes which codes the book has, others stand in no record, and makes the decoy: a case of a matter of the book, whose party is
 // nobody and whose registrar is no system.
-func (r *running) learnWords() {
+func (r *running) indexCodes() {
 	r.matters, r.materials = make(map[string]bool), make(map[string]bool)
 	for _, m := range r.Book.Matters {
 		r.matters[m.Code] = true
@@ -84,10 +96,10 @@ const (
 )
 
 func (s *Snapshot) assertionLife() time.Duration {
-	return orDefault(s.AssertionLife, defaultAssertionLife)
+	return cmp.Or(s.AssertionLife, defaultAssertionLife)
 }
 
-func (s *Snapshot) consentLife() time.Duration { return orDefault(s.ConsentLife, defaultConsentLife) }
+func (s *Snapshot) consentLife() time.Duration { return cmp.Or(s.ConsentLife, defaultConsentLife) }
 
 // key finds the key of a caller. fs.ErrNotExist: no such key.
 func (r *running) key(system, kid string, now time.Time) (*ecdsa.PublicKey, error) {
@@ -96,15 +108,17 @@ func (r *running) key(system, kid string, now time.Time) (*ecdsa.PublicKey, erro
 	case !ok:
 		return nil, fs.ErrNotExist
 	case !k.NotBefore.IsZero() && now.Before(k.NotBefore):
-		return nil, errNotYetCertified
+		return nil, intake.ErrNotYetCertified
 	case !k.NotAfter.IsZero() && now.After(k.NotAfter):
-		return nil, errCertificateExpired
+		return nil, intake.ErrCertificateExpired
 	}
 	return k.Public, nil
 }
 
 // source returns the source that serves a license type; nil where none does.
-func (r *running) source(licenseType string) *guardedSource { return r.sources[r.Serves[licenseType]] }
+func (r *running) source(licenseType string) *sources.Resilient {
+	return r.sources[r.Serves[licenseType]]
+}
 
 // provider is the department whose source serves a license type; "" where none does.
 func (r *running) provider(licenseType string) string {
@@ -112,4 +126,44 @@ func (r *running) provider(licenseType string) string {
 		return s.Department
 	}
 	return ""
+}
+
+// types lists the license types of the catalogue (GET /v1/catalog/types).
+func (g *Gateway) types(_ context.Context, c *call, _ struct{}) (*result, error) {
+	answer := api.TypesAnswer{List: c.config.Catalogue.List, Types: []api.CatalogType{}}
+	for _, t := range c.config.Catalogue.Types {
+		answer.Types = append(answer.Types, catalogType(t))
+	}
+	return &result{answer: answer}, nil
+}
+
+func catalogType(t license.Type) api.CatalogType {
+	out := api.CatalogType{ID: t.ID, Code: t.Code, Name: t.Name, NameEn: t.NameEN, HolderCategory: t.HolderCategory, Fields: []api.CatalogField{}}
+	for _, f := range t.Fields {
+		out.Fields = append(out.Fields, api.CatalogField{
+			Name: f.Name, Title: f.Title, TitleEn: f.TitleEN, Kind: f.Kind, Required: f.Required, PerHolder: f.PerHolder, Sensitive: f.Sensitive,
+		})
+	}
+	return out
+}
+
+// matters lists the matters of the book with their materials (GET /v1/catalog/matters).
+func (g *Gateway) matters(_ context.Context, c *call, _ struct{}) (*result, error) {
+	answer := api.MattersAnswer{Matters: []api.CatalogMatter{}}
+	for _, m := range c.config.Book.Matters {
+		out := api.CatalogMatter{
+			Code: m.Code, Name: m.Name, NameEn: m.NameEN, Department: m.Department, Roles: []string{}, Materials: []api.CatalogMaterial{}, Chain: m.Chain,
+		}
+		for _, r := range m.Roles {
+			out.Roles = append(out.Roles, r.Name)
+		}
+		for _, k := range m.Materials {
+			out.Materials = append(out.Materials, api.CatalogMaterial{
+				Code: k.Code, Name: k.Name, NameEn: k.NameEN, Need: int(k.Need), Route: k.Route, LicenseType: k.LicenseType, Role: k.Role,
+				Fallback: api.CatalogFallback{Kind: api.FallbackKind(k.Fallback.Kind), Days: k.Fallback.Days},
+			})
+		}
+		answer.Matters = append(answer.Matters, out)
+	}
+	return &result{answer: answer}, nil
 }

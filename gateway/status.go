@@ -18,84 +18,84 @@ import (
 func (g *Gateway) status(ctx context.Context, c *call, q api.StatusRequest) (*result, error) {
 	id, err := license.ParseIdentifier(q.Identifier)
 	if err != nil {
-		return nil, refuse("identifier-invalid").at("/identifier", reasonCode(err))
+		return nil, refuse("identifier-invalid").pointingAt("/identifier", reasonCode(err))
 	}
 	if q.Purpose.Case == "" || q.Purpose.Basis != "" || q.Purpose.Reference != "" {
-		return nil, refuse("purpose-invalid").at("/purpose/case", "a status is asked for a case")
+		return nil, refuse("purpose-invalid").pointingAt("/purpose/case", "a status is asked for a case")
 	}
-	needs, err := g.holdersOf(ctx, c, q, id)
+	wanted, err := g.holdersOf(ctx, c, q, id)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.settle(ctx, c, needs); err != nil {
+	if err := g.resolve(ctx, c, wanted); err != nil {
 		return nil, err
 	}
 	version, err := c.config.Register.Version(ctx, q.Identifier)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	work := g.newWork(c)
-	for _, n := range needs {
-		n.unmatched()
+	a := g.newAttempt(c)
+	for _, u := range wanted {
+		u.markUnmatched()
 	}
-	for _, n := range needs {
-		answer, err := work.statusOf(ctx, n, version)
+	for _, u := range wanted {
+		answer, err := a.statusOf(ctx, u, version)
 		if err != nil {
 			return nil, err
 		}
 		if answer != nil {
-			n.outcome = outcomeStatus
-			return work.result(ctx, *answer, needs), nil
+			u.outcome = outcomeStatus
+			return a.result(ctx, *answer, wanted), nil
 		}
 	}
-	return nil, statusRefused(c, needs)
+	return nil, statusRefused(c, wanted)
 }
 
 // holdersOf are the needs of every party whose license of the type the case is about; at least one, or a refusal.
-func (g *Gateway) holdersOf(ctx context.Context, c *call, q api.StatusRequest, id license.Identifier) ([]*need, error) {
-	if err := c.inWords(q.Purpose, license.Question{}); err != nil {
+func (g *Gateway) holdersOf(ctx context.Context, c *call, q api.StatusRequest, id license.Identifier) ([]*licenseUse, error) {
+	if err := c.checkCodes(q.Purpose, license.Question{}); err != nil {
 		return nil, err
 	}
-	n := &need{}
-	n.question.Operation, n.question.System, n.question.Basis, n.question.Now = c.row.right, c.system.ID, "case", c.now
-	said := said(q.Purpose, "", license.HolderID{})
+	u := &licenseUse{}
+	u.question.Operation, u.question.System, u.question.Basis, u.question.Now = c.row.right, c.system.ID, "case", c.now
+	said := callerOnlyUse(q.Purpose, "", license.HolderID{})
 	cited, known, err := g.caseNumbered(ctx, c, q.Purpose.Case)
 	if err != nil {
 		return nil, err
 	}
-	entitled := c.entitled(cited)
+	entitled := c.entitledToCase(cited)
 	switch {
 	case !known:
-		n.facts.Reasons = []cases.Reason{"case-unknown"}
-		return nil, n.notUsable(c, said)
+		u.facts.Reasons = []cases.Reason{"case-unknown"}
+		return nil, u.notUsable(c, said)
 	case !entitled:
-		n.facts.Reasons = []cases.Reason{"caller-not-entitled"}
-		return nil, n.notUsable(c, said)
+		u.facts.Reasons = []cases.Reason{"caller-not-entitled"}
+		return nil, u.notUsable(c, said)
 	case !cited.IsOpen():
 		return nil, caseClosed(cited)
 	}
 	t, _ := c.config.Catalogue.TypeByCode(id.TypeCode())
-	var needs []*need
+	var wanted []*licenseUse
 	for _, f := range c.config.Book.Plan(cited, c.system.ID) {
-		if f.Usable() && f.Material.LicenseType == t.ID && c.knows(cited, f.Matter.Code) &&
+		if f.Usable() && f.Material.LicenseType == t.ID && c.entitledToMatter(cited, f.Matter.Code) &&
 			(q.Purpose.Matter == "" || q.Purpose.Matter == f.Matter.Code) && (q.Purpose.Material == "" || q.Purpose.Material == f.Material.Code) {
-			n := c.planNeed(f)
-			n.compares = nil // a status compares nothing
-			needs = append(needs, n)
+			u := c.plannedUse(f)
+			u.compares = nil // a status compares nothing
+			wanted = append(wanted, u)
 		}
 	}
-	if len(needs) == 0 || len(needs) > g.Limits.Materials {
-		n.facts.Reasons = []cases.Reason{cases.MaterialNotListed}
-		return nil, n.notUsable(c, said)
+	if len(wanted) == 0 || len(wanted) > g.Limits.Materials {
+		u.facts.Reasons = []cases.Reason{cases.MaterialNotListed}
+		return nil, u.notUsable(c, said)
 	}
-	return needs, g.citedByAny(ctx, c, needs, q.Consent)
+	return wanted, g.citedByAny(ctx, c, wanted, q.Consent)
 }
 
 // citedByAny loads the consent that the caller names. It must cover one of the holders asked about.
-func (g *Gateway) citedByAny(ctx context.Context, c *call, needs []*need, id string) error {
+func (g *Gateway) citedByAny(ctx context.Context, c *call, wanted []*licenseUse, id string) error {
 	var refusal error
-	for _, n := range needs {
-		err := g.cited(ctx, c, n, id)
+	for _, u := range wanted {
+		err := g.cited(ctx, c, u, id)
 		if err == nil {
 			refusal = nil
 			if id != "" {
@@ -108,53 +108,66 @@ func (g *Gateway) citedByAny(ctx context.Context, c *call, needs []*need, id str
 	return refusal
 }
 
-// unmatched is what the record says of a need until a license turns out to be the one asked about.
-func (n *need) unmatched() {
+// markUnmatched is what the record says of a need until a license turns out to be the one asked about.
+func (u *licenseUse) markUnmatched() {
 	switch {
-	case !n.decision.Allow, n.role != nil && !errors.Is(n.role, cases.RoleUnavailable):
-		n.outcome = outcomeDenied
-	case n.role != nil, n.finding.State == license.IsUnavailable && !errors.Is(n.finding.Err, license.ErrCannotAsk):
-		n.outcome = outcomeUnavailable
-	case n.finding.State == license.IsNotFound, n.finding.State == license.IsUnavailable:
-		n.outcome = outcomeMissing
+	case !u.decision.Allow, u.role != nil && !errors.Is(u.role, cases.RoleUnavailable):
+		u.outcome = outcomeDenied
+	case u.role != nil, u.finding.State == license.IsUnavailable && !errors.Is(u.finding.Err, license.ErrCannotAsk):
+		u.outcome = outcomeUnavailable
+	case u.finding.State == license.IsNotFound, u.finding.State == license.IsUnavailable:
+		u.outcome = outcomeMissing
 	default:
-		n.outcome = outcomeUnmatched
+		u.outcome = outcomeUnmatched
 	}
 }
 
 // statusRefused says that no party's license is the one asked about: why, where that does not depend on whose it is.
-func statusRefused(c *call, needs []*need) error {
-	if i := slices.IndexFunc(needs, func(n *need) bool { return n.outcome == outcomeUnavailable }); i >= 0 {
-		return unanswered(needs[i].finding.Err, "").with(c.usesOf(needs...)...)
+func statusRefused(c *call, wanted []*licenseUse) error {
+	if i := slices.IndexFunc(wanted, func(u *licenseUse) bool { return u.outcome == outcomeUnavailable }); i >= 0 {
+		return unanswered(wanted[i].finding.Err, "").withUses(c.usesOf(wanted...)...)
 	}
-	if !slices.ContainsFunc(needs, func(n *need) bool { return n.decision.Allow }) {
-		return needs[0].notPermitted(c)
+	if !slices.ContainsFunc(wanted, func(u *licenseUse) bool { return u.decision.Allow }) {
+		return wanted[0].notPermitted(c)
 	}
-	return refuse("case-not-usable").with(c.usesOf(needs...)...).because(ofCase("license-of-nobody-in-the-case"))
+	return refuse("case-not-usable").withUses(c.usesOf(wanted...)...).withReasons(ofCase("license-of-nobody-in-the-case"))
 }
 
 // statusOf finds the license among what the source says of one holder; nil if it is not there.
-func (w *work) statusOf(ctx context.Context, n *need, version register.Version) (*api.StatusAnswer, error) {
-	for _, record := range n.finding.Records {
-		if version.Number == 0 || !belongs(record, n.ask) || !w.c.config.Register.IsOf(version, record) {
+func (a *attempt) statusOf(ctx context.Context, u *licenseUse, version register.Version) (*api.StatusAnswer, error) {
+	for _, record := range u.finding.Records {
+		if version.Number == 0 || !belongs(record, u.ask) || !a.c.config.Register.IsOf(version, record) {
 			continue
 		}
-		signed, err := w.current(ctx, n, record)
-		if code := n.unsignable(err); code != "" {
-			return nil, n.unusable(w.c, code, code)
+		signed, err := a.current(ctx, u, record)
+		if code := u.unsignable(err); code != "" {
+			return nil, u.unusable(a.c, code, code)
 		}
 		if err != nil {
 			return nil, err
 		}
-		status, next := w.c.standing(signed.Version, record), api.Successor{}
+		status, next := a.c.effectiveStatus(signed.Version, record), api.Successor{}
 		if signed.Version.Number > version.Number {
 			status, next = license.Superseded, successor(signed.Version)
 		}
-		n.versions = []string{version.Identifier}
+		u.versions = []string{version.Identifier}
 		return &api.StatusAnswer{
-			Nonce: w.g.nonce(), Time: api.At(w.c.now), Operation: w.c.row.ID, Decision: decided(n.decision), Identifier: version.Identifier,
-			Version: version.Number, Status: api.Status(status), SupersededBy: next, Source: n.finding.Source, Freshness: w.c.config.freshness(n.finding), AsOf: api.At(n.finding.AsOf),
+			Decision: decided(u.decision), Identifier: version.Identifier,
+			Version: version.Number, Status: api.Status(status), SupersededBy: next, Source: u.finding.Source, Freshness: a.c.config.freshness(u.finding), AsOf: api.At(u.finding.AsOf),
 		}, nil
 	}
 	return nil, nil
+}
+
+// verify checks somebody's license, document or answer step by step (POST /v1/licenses/verify).
+func (g *Gateway) verify(ctx context.Context, c *call, q api.VerifyRequest) (*result, error) {
+	answer, err := g.Verify(ctx, q)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil { // what it says may quote what was sent
+		return nil, refuse("invalid-field").withReasons([]api.Reason{reason("unverifiable")})
+	}
+	answer.Steps = notNil(answer.Steps)
+	return &result{answer: answer}, nil
 }

@@ -21,7 +21,7 @@ func TestReplay(t *testing.T) {
 	size := w.size()
 	for _, memory := range []string{"kept", "lost, as after a restart"} {
 		if memory != "kept" {
-			w.gateway.claims = newClaims()
+			w.gateway.intake = w.gateway.newIntake()
 		}
 		a := w.send("POST", queryPath, body, compact)
 		if a.problem.Code != "token-replayed" || a.problem.Receipt != nil {

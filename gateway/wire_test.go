@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"net/http"
 	"slices"
@@ -206,8 +207,8 @@ func material(t testing.TB, a api.CheckAnswer, code string) api.CheckedMaterial 
 // assertion signs what a holder says, as the identity service does.
 func (w *world) assertion(a Assertion) string {
 	w.t.Helper()
-	a.Issuer, a.Audience = "identity", orDefault(a.Audience, gatewayID)
-	a.IssuedAt, a.Expires = orDefault(a.IssuedAt, w.now().Unix()), orDefault(a.Expires, w.now().Add(time.Hour).Unix())
+	a.Issuer, a.Audience = "identity", cmp.Or(a.Audience, gatewayID)
+	a.IssuedAt, a.Expires = cmp.Or(a.IssuedAt, w.now().Unix()), cmp.Or(a.Expires, w.now().Add(time.Hour).Unix())
 	payload := must(json.Marshal(a))(w.t)
 	return must(jws.Sign(w.t.Context(), w.certs.Signer("identity"), jws.Header{Typ: AssertionType, Kid: "identity"}, payload))(w.t)
 }

@@ -24,6 +24,7 @@ import (
 	"oncegate/certs/envelope"
 	"oncegate/certs/note"
 	"oncegate/certs/sm"
+	"oncegate/gateway/sources"
 	"oncegate/license"
 	"oncegate/policy"
 	"oncegate/register"
@@ -194,7 +195,7 @@ func (w *world) snapshot(ring *envelope.Keyring) *Snapshot {
 	} {
 		l := &legacy{records: map[license.Question][]license.License{}}
 		w.legacy[licenseType] = l
-		s.Sources = append(s.Sources, SourceConfig{ID: department + "-system", Department: department, Source: l, Cooldown: 50 * time.Millisecond})
+		s.Sources = append(s.Sources, sources.Config{ID: department + "-system", Department: department, Source: l, Cooldown: 50 * time.Millisecond})
 		s.Serves[licenseType] = department + "-system"
 	}
 	s.Assertions["identity"] = Asserter{Name: "身份认证平台", Key: Key{Public: w.certs.Signer("identity").Public()}}

@@ -96,7 +96,7 @@ func leastOf(b *testing.B, in *installation) func(context.Context, proven) error
 			return err
 		}
 		holder := license.HolderID{Type: question.Holder.Type, Code: question.Holder.Code}
-		found, err := source.Find(ctx, []license.Question{{Type: question.LicenseType, Holder: holder}})
+		found, err := source.Find(ctx, license.Request{Questions: []license.Question{{Type: question.LicenseType, Holder: holder}}})
 		if err != nil || found[0].State != license.IsFound {
 			return errors.Join(err, found[0].Err)
 		}

@@ -92,15 +92,49 @@ var ErrUnanswerable = errors.New("the question cannot be answered")
 // again. Who asks must ask otherwise.
 var ErrCannotAsk = fmt.Errorf("%w: it cannot be asked", ErrUnanswerable)
 
+// A Request is what a source is asked in one call: each question once, however many uses wait for its answer. An adapter whose
+// legacy system asks for no reason needs nothing but Questions.
+type Request struct {
+	Operator  string // code of the person who acts, as the calling system states it; empty for automatic work
+	Questions []Question
+	// Purposes are, for each question, why it is asked: one for each use that the rules allow, at least one. A source that
+	// takes one purpose at a time asks once for each. Nil where the source is only tried, not asked for a call.
+	Purposes [][]Purpose
+}
+
+// A Purpose is why a question is asked.
+type Purpose struct {
+	Operation   string // such as "cases.check"
+	Basis       string // "case", "consent", "owner", or a legal basis that a grant names
+	Case        string // number of the case; empty for another basis
+	Matter      string // code of the matter
+	Material    string // code of the material within the matter
+	Role        string // in which the holder is a party of the case
+	Attestation string // how the case is attested: "platform", "holder" or "self"
+	Reference   string // what the caller cites for a legal basis other than a case
+}
+
 // A Finding answers one Question.
 type Finding struct {
-	State   Found
-	Records []License // at least one when State is IsFound, else empty
-	AsOf    time.Time // the moment whose truth this is: now for a live source, the drop's time for a file
-	Source  string    // id of the source that answered
-	Stale   bool      // a kept copy, because the source was unavailable
-	Err     error     // why it is unavailable: for logs and metrics, never for a caller; carries no personal data
+	State     Found
+	Records   []License   // with Presented at least one when State is IsFound, else empty
+	Presented []Presented // licenses that were signed elsewhere
+	AsOf      time.Time   // the moment whose truth this is: now for a live source, the drop's time for a file
+	Source    string      // id of the source that answered
+	Stale     bool        // a kept copy, because the source was unavailable
+	Err       error       // why it is unavailable: for logs and metrics, never for a caller; carries no personal data
 }
+
+// Presented is a license that another gateway or its issuer has signed and that passes through as it is: nobody here may sign
+// it anew. Nothing about it is believed before its signature is verified.
+type Presented struct {
+	MediaType string   // MediaSDJWT, or that of a document
+	Data      []byte   // exactly as it was signed
+	Beside    [][]byte // evidence of the issuer that Data does not carry: certificates, revocation and status lists
+}
+
+// MediaSDJWT is the media type of a compact SD-JWT with its disclosures (RFC 9901).
+const MediaSDJWT = "application/dc+sd-jwt"
 
 // A Fault is one thing wrong in a piece of configuration data. Every room reports all its faults at once; node
 // turns Path into file, line and column.

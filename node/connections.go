@@ -9,7 +9,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"oncegate/gateway"
+	"oncegate/gateway/intake"
 	"oncegate/gateway/share"
 )
 
@@ -75,7 +75,7 @@ func (c *connections) counts() (open, dropped int) {
 func (c *connections) admit(tcp *net.TCPConn) (*problemConn, bool) {
 	conn := &problemConn{TCPConn: tcp, of: c}
 	if from, err := netip.ParseAddrPort(tcp.RemoteAddr().String()); err == nil {
-		conn.network = gateway.Network(from.Addr())
+		conn.network = intake.Network(from.Addr())
 	}
 	for {
 		admitted, victim := c.take(conn)

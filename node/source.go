@@ -13,13 +13,13 @@ import (
 	"oncegate/adapters/sqldb"
 	"oncegate/certs/keystore"
 	"oncegate/certs/token"
-	"oncegate/gateway"
+	resilient "oncegate/gateway/sources"
 	"oncegate/license"
 )
 
 // An adapter reaches one legacy system.
 type adapter interface {
-	gateway.Source
+	resilient.Source
 	Check(ctx context.Context) error // whether it can answer now
 	Close() error
 }
@@ -120,13 +120,13 @@ func (s sources) close() error {
 }
 
 // configs are the sources as the gateway takes them.
-func (s sources) configs(setup *Setup) (list []gateway.SourceConfig) {
+func (s sources) configs(setup *Setup) (list []resilient.Config) {
 	for _, c := range setup.Sources {
 		kind := "live"
 		if c.Files != nil {
 			kind = "drop"
 		}
-		list = append(list, gateway.SourceConfig{
+		list = append(list, resilient.Config{
 			ID: c.ID, Department: c.Department, Kind: kind, Deadline: time.Duration(c.Deadline), Concurrent: c.Concurrent,
 			Failures: c.Failures, Cooldown: time.Duration(c.Cooldown), Source: s[c.ID].adapter,
 		})

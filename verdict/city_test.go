@@ -242,7 +242,7 @@ func (c *city) answer(operation string, claims token.Claims, compact string, bod
 	if problem != nil {
 		problem.Commitments = opened
 	}
-	draft.Answer, err = canonical.Marshal(api.WithCommitments(answer, opened))
+	draft.Answer, err = canonical.Marshal(api.Stamped(answer, api.Stamp{Commitments: opened}))
 	canonical := draft.Answer
 	c.must(err)
 	recorded, err := c.recorder.Record(context.Background(), draft)

@@ -18,9 +18,9 @@ import (
 
 // A Source is what the gateway calls.
 type Source interface {
-	// Find answers the questions in their order, one finding each. It fails only when the whole call could not be made,
+	// Find answers the request's questions in their order, one finding each. It fails only when the whole call could not be made,
 	// or ctx ended.
-	Find(ctx context.Context, questions []license.Question) ([]license.Finding, error)
+	Find(ctx context.Context, r license.Request) ([]license.Finding, error)
 	// Close releases everything; no goroutine is left.
 	Close() error
 }
@@ -86,7 +86,7 @@ func check(t *testing.T, src Source, questions ...license.Question) []license.Fi
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	findings, err := src.Find(ctx, questions)
+	findings, err := src.Find(ctx, license.Request{Questions: questions})
 	if err != nil {
 		t.Errorf("Find: %v", err)
 		return nil

@@ -17,12 +17,12 @@ func testAnswers(t *testing.T, s Subject) {
 	for i := range unlucky {
 		check(t, src, ask(i))
 	}
-	if findings, err := src.Find(t.Context(), nil); err != nil || len(findings) != 0 {
+	if findings, err := src.Find(t.Context(), license.Request{}); err != nil || len(findings) != 0 {
 		t.Errorf("no question: %d findings, %v", len(findings), err)
 	}
 	spaced := ask(0)
 	spaced.Holder.Code = strings.ToLower(spaced.Holder.Code[:6] + " " + spaced.Holder.Code[6:])
-	findings, err := src.Find(t.Context(), []license.Question{spaced})
+	findings, err := src.Find(t.Context(), license.Request{Questions: []license.Question{spaced}})
 	if err != nil || findings[0].State != license.IsFound {
 		t.Errorf("a code in another writing is not found: %v %v", findings, err)
 	}
@@ -74,7 +74,7 @@ func testRefused(t *testing.T, s Subject) {
 	passport := ask(0)
 	passport.Holder.Type = "414"
 	empty := license.Question{Type: Type}
-	findings, err := src.Find(t.Context(), []license.Question{unknown, ask(1), passport, empty, ask(nobody)})
+	findings, err := src.Find(t.Context(), license.Request{Questions: []license.Question{unknown, ask(1), passport, empty, ask(nobody)}})
 	if err != nil {
 		t.Fatalf("Find: %v", err)
 	}
@@ -113,7 +113,7 @@ func testDown(t *testing.T, s Subject) {
 	src := open(t, s)
 	check(t, src, ask(0))
 	mend := s.Break(t)
-	findings, err := src.Find(t.Context(), []license.Question{ask(0), ask(nobody), ask(husband)})
+	findings, err := src.Find(t.Context(), license.Request{Questions: []license.Question{ask(0), ask(nobody), ask(husband)}})
 	discreet(t, err)
 	if err == nil && len(findings) != 3 {
 		t.Errorf("%d findings for 3 questions", len(findings))
@@ -131,7 +131,7 @@ func testCancelled(t *testing.T, s Subject) {
 	src := open(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	findings, err := src.Find(ctx, []license.Question{ask(0), ask(nobody)})
+	findings, err := src.Find(ctx, license.Request{Questions: []license.Question{ask(0), ask(nobody)}})
 	if !errors.Is(err, context.Canceled) || findings != nil {
 		t.Errorf("cancelled before: %d findings, %v", len(findings), err)
 	}
@@ -147,7 +147,7 @@ func testHang(t *testing.T, s Subject) {
 	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	_, err := src.Find(ctx, shuffled(10, s.Bad, 7))
+	_, err := src.Find(ctx, license.Request{Questions: shuffled(10, s.Bad, 7)})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a system that hangs: %v", err)
 	}
@@ -178,7 +178,7 @@ func testClosed(t *testing.T, s Subject) {
 	if err := src.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	findings, err := src.Find(t.Context(), []license.Question{ask(nobody)})
+	findings, err := src.Find(t.Context(), license.Request{Questions: []license.Question{ask(nobody)}})
 	if err == nil {
 		t.Errorf("Find after Close: %v", findings)
 	}
@@ -198,7 +198,7 @@ func open(t *testing.T, s Subject) Source {
 // one asks one question that may be refused.
 func one(t *testing.T, src Source, q license.Question) license.Finding {
 	t.Helper()
-	findings, err := src.Find(t.Context(), []license.Question{q})
+	findings, err := src.Find(t.Context(), license.Request{Questions: []license.Question{q}})
 	if err != nil || len(findings) != 1 {
 		t.Fatalf("Find: %d findings, %v", len(findings), err)
 	}

@@ -99,7 +99,8 @@ func Open(cfg Config, cat *license.Catalogue, deps Deps) (*Source, error) {
 }
 
 // Find answers the questions in their order, one finding each. It fails only when ctx has ended or the source is closed.
-func (s *Source) Find(ctx context.Context, questions []license.Question) ([]license.Finding, error) {
+func (s *Source) Find(ctx context.Context, r license.Request) ([]license.Finding, error) {
+	questions := r.Questions
 	if s.closed.Load() {
 		return nil, mapping.ErrClosed
 	}

@@ -135,7 +135,7 @@ func question(person int) license.Question {
 
 func find(t *testing.T, s *Source, person int) license.Finding {
 	t.Helper()
-	findings, err := s.Find(t.Context(), []license.Question{question(person)})
+	findings, err := s.Find(t.Context(), license.Request{Questions: []license.Question{question(person)}})
 	if err != nil {
 		t.Fatal(err)
 	}

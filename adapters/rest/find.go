@@ -12,7 +12,8 @@ import (
 
 // Find answers the questions in their order, one finding each, asking some at once. It fails only when ctx ended; what
 // is wrong with one question stands in its finding.
-func (s *Source) Find(ctx context.Context, questions []license.Question) ([]license.Finding, error) {
+func (s *Source) Find(ctx context.Context, r license.Request) ([]license.Finding, error) {
+	questions := r.Questions
 	if s.closed.Load() {
 		return nil, mapping.ErrClosed
 	}

@@ -199,7 +199,7 @@ func ask(t *testing.T, cfg Config, deps Deps, q license.Question) license.Findin
 		t.Fatal(err)
 	}
 	defer src.Close()
-	findings, err := src.Find(t.Context(), []license.Question{q})
+	findings, err := src.Find(t.Context(), license.Request{Questions: []license.Question{q}})
 	if err != nil {
 		t.Fatal(err)
 	}

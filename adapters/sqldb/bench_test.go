@@ -30,7 +30,7 @@ func BenchmarkFind(b *testing.B) {
 	n := 0
 	for b.Loop() {
 		n++
-		findings, err := src.Find(ctx, []license.Question{{Type: "business-license", Holder: license.HolderID{Type: "001", Code: companies[n%len(companies)]}}})
+		findings, err := src.Find(ctx, license.Request{Questions: []license.Question{{Type: "business-license", Holder: license.HolderID{Type: "001", Code: companies[n%len(companies)]}}}})
 		if err != nil || findings[0].State != license.IsFound || len(findings[0].Records[0].Flags) > 0 {
 			b.Fatal(findings, err)
 		}

@@ -13,7 +13,8 @@ import (
 
 // Find answers the questions in their order, one finding each. It fails only when the database could not be asked at
 // all or ctx ended; what is wrong with one question stands in its finding.
-func (s *Source) Find(ctx context.Context, questions []license.Question) ([]license.Finding, error) {
+func (s *Source) Find(ctx context.Context, r license.Request) ([]license.Finding, error) {
+	questions := r.Questions
 	if s.closed.Load() {
 		return nil, mapping.ErrClosed
 	}

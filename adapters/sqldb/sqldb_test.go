@@ -158,7 +158,7 @@ func ask(t *testing.T, cfg Config, person int) license.Finding {
 		t.Fatal(err)
 	}
 	defer src.Close()
-	findings, err := src.Find(t.Context(), []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(person).HolderID}})
+	findings, err := src.Find(t.Context(), license.Request{Questions: []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(person).HolderID}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestPrepared(t *testing.T) {
 		if i == 2 {
 			exec(t, writer, "alter table estate add column another text")
 		}
-		findings, err := src.Find(t.Context(), []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}})
+		findings, err := src.Find(t.Context(), license.Request{Questions: []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}}})
 		if err != nil || len(findings) != 1 || findings[0].State != license.IsFound {
 			t.Fatal(i, findings, err)
 		}
@@ -214,7 +214,7 @@ func TestNothingIsWritten(t *testing.T) {
 		defer src.Close()
 		question := license.Question{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}
 		for _, questions := range [][]license.Question{{question}, {question, question}, {question}} {
-			findings, err := src.Find(t.Context(), questions)
+			findings, err := src.Find(t.Context(), license.Request{Questions: questions})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -242,7 +242,7 @@ func TestOneState(t *testing.T) {
 	defer src.Close()
 	question := license.Question{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}
 	statuses := func(questions ...license.Question) (all []license.Status) {
-		findings, err := src.Find(t.Context(), questions)
+		findings, err := src.Find(t.Context(), license.Request{Questions: questions})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -359,7 +359,7 @@ func TestDatabaseAway(t *testing.T) {
 	if err := src.Check(t.Context()); err == nil {
 		t.Error("Check of a database that is not there")
 	}
-	findings, err := src.Find(t.Context(), []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}})
+	findings, err := src.Find(t.Context(), license.Request{Questions: []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}}})
 	if err == nil && findings[0].State != license.IsUnavailable {
 		t.Errorf("%v", findings)
 	}
@@ -393,7 +393,7 @@ func TestLockedFile(t *testing.T) {
 		src := open(strings.Replace(dsn, "mode=ro", by, 1))
 		find := func(questions ...license.Question) func() error {
 			return func() error {
-				findings, err := src.Find(t.Context(), questions)
+				findings, err := src.Find(t.Context(), license.Request{Questions: questions})
 				for _, f := range findings {
 					err = errors.Join(err, f.Err)
 				}
@@ -426,11 +426,11 @@ func TestLockedFile(t *testing.T) {
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := open(dsn).Find(ctx, []license.Question{q}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := open(dsn).Find(ctx, license.Request{Questions: []license.Question{q}}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("until the deadline: %v", err)
 	}
 	for _, own := range []string{"_busy_timeout=0", "_timeout=0", "_pragma=busy_timeout(0)"} {
-		findings, err := open(dsn+"&"+own).Find(t.Context(), []license.Question{q})
+		findings, err := open(dsn+"&"+own).Find(t.Context(), license.Request{Questions: []license.Question{q}})
 		if err != nil || findings[0].State != license.IsUnavailable || !strings.Contains(findings[0].Err.Error(), "driver's code 5") {
 			t.Errorf("%s: %+v, %v", own, findings, err)
 		}

@@ -21,7 +21,7 @@ import (
 
 // finder is what the gateway sees of a source.
 type finder interface {
-	Find(context.Context, []license.Question) ([]license.Finding, error)
+	Find(context.Context, license.Request) ([]license.Finding, error)
 	Close() error
 }
 
@@ -114,7 +114,7 @@ func openSample(t *testing.T, city *City, dir, name, secret string) finder {
 // one asks one question.
 func one(t *testing.T, f finder, q license.Question) license.Finding {
 	t.Helper()
-	findings, err := f.Find(t.Context(), []license.Question{q})
+	findings, err := f.Find(t.Context(), license.Request{Questions: []license.Question{q}})
 	if err != nil || len(findings) != 1 {
 		t.Fatalf("%d findings, %v", len(findings), err)
 	}

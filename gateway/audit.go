@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -21,7 +22,7 @@ func (g *Gateway) search(ctx context.Context, c *call, q api.SearchRequest) (*re
 		LicenseType: q.LicenseType, Holder: license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal(), Decision: q.Decision,
 		Before: q.Before, Limit: q.Limit,
 	}
-	uses, err := c.looking(ask)
+	uses, err := c.searchedPersons(ask)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +31,7 @@ func (g *Gateway) search(ctx context.Context, c *call, q api.SearchRequest) (*re
 		return nil, searchFailed(err)
 	}
 	answer := api.SearchAnswer{
-		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Log: g.Origin, Records: []api.AuditRecord{},
+		Log: g.Origin, Records: []api.AuditRecord{},
 		Covered: page.Covered, Size: page.Size, Next: page.Next,
 	}
 	for _, f := range page.Found {
@@ -39,39 +40,39 @@ func (g *Gateway) search(ctx context.Context, c *call, q api.SearchRequest) (*re
 	return &result{answer: answer, uses: uses}, nil
 }
 
-// looking notes what an auditor looks for, and refuses a period that ends before it begins.
-func (c *call) looking(ask audit.Ask) (uses []audit.DraftUse, err error) {
+// searchedPersons notes what an auditor looks for, and refuses a period that ends before it begins.
+func (c *call) searchedPersons(ask audit.Ask) (uses []audit.DraftUse, err error) {
 	if !ask.To.IsZero() && !ask.From.IsZero() && !ask.From.Before(ask.To) {
-		return nil, refuse("time-implausible").at("/to", "is not after from")
+		return nil, refuse("time-implausible").pointingAt("/to", "is not after from")
 	}
 	note := map[string]string{
 		"system": ask.System, "operation": ask.Operation, "matter": ask.Matter, "license_type": ask.LicenseType, "decision": ask.Decision,
-		"from": moment(ask.From), "to": moment(ask.To),
+		"from": formatTime(ask.From), "to": formatTime(ask.To),
 	}
 	for key, value := range note {
 		if value == "" {
 			delete(note, key)
 		} else {
-			note[key] = impersonal(value, license.DateOf(c.now))
+			note[key] = withoutPersons(value, license.DateOf(c.now))
 		}
 	}
 	c.note(note)
 	if ask.Case != "" {
-		use := aboutPerson(license.HolderID{}, outcomeSearched)
+		use := personUse(license.HolderID{}, outcomeSearched)
 		use.CommittedCase = ask.Case
 		uses = append(uses, use)
 	}
 	for _, person := range []license.HolderID{ask.Holder, {Type: audit.OperatorType, Code: ask.Operator}} {
 		if person.Code != "" {
-			c.names(person)
-			uses = append(uses, aboutPerson(person, outcomeSearched))
+			c.nameParties(person)
+			uses = append(uses, personUse(person, outcomeSearched))
 		}
 	}
-	c.looked = uses
+	c.searched = uses
 	return uses, nil
 }
 
-func moment(t time.Time) string {
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
@@ -84,8 +85,8 @@ const (
 	outcomeOpened   = "opened"
 )
 
-// aboutPerson is a use of an auditor's.
-func aboutPerson(person license.HolderID, outcome string) audit.DraftUse {
+// personUse is a use of an auditor's.
+func personUse(person license.HolderID, outcome string) audit.DraftUse {
 	return audit.DraftUse{Use: audit.Use{Basis: "audit", Decision: outcome, Rules: []string{}, Fields: []string{}}, Person: person}
 }
 
@@ -121,14 +122,14 @@ const maxReport = 4 << 20
 // page, the reuse rate. The answer's own receipt signs it; that it repeats the digest of the page before makes a chain of them.
 func (g *Gateway) exportReport(ctx context.Context, c *call, q api.ExportRequest) (*result, error) {
 	if (q.Before == 0) != (q.Previous == "") {
-		return nil, refuse("invalid-field").at("/previous", "before and previous come together, from the page before")
+		return nil, refuse("invalid-field").pointingAt("/previous", "before and previous come together, from the page before")
 	}
 	ask := audit.Ask{
 		From: q.From.Time, To: q.To.Time, System: q.System, Operator: q.Operator, Operation: q.Operation, Matter: q.Matter, Case: q.Case,
 		LicenseType: q.LicenseType, Holder: license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal(), Decision: q.Decision,
-		Before: q.Before, Limit: orDefault(q.Limit, audit.MaxPage), Whole: true, // each page is signed, and one of several says as much as one alone
+		Before: q.Before, Limit: cmp.Or(q.Limit, audit.MaxPage), Whole: true, // each page is signed, and one of several says as much as one alone
 	}
-	uses, err := c.looking(ask)
+	uses, err := c.searchedPersons(ask)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func (g *Gateway) exportReport(ctx context.Context, c *call, q api.ExportRequest
 		return nil, searchFailed(err)
 	}
 	answer := api.ExportAnswer{
-		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, Log: g.Origin, Size: page.Size, Covered: page.Covered, From: q.From, To: q.To,
+		Log: g.Origin, Size: page.Size, Covered: page.Covered, From: q.From, To: q.To,
 		Asked: api.ExportAsked{
 			System: q.System, Operation: q.Operation, Matter: q.Matter, Case: q.Case, LicenseType: q.LicenseType, Decision: q.Decision,
 			Holder: q.Holder.Code != "", Operator: q.Operator != "",
@@ -184,7 +185,7 @@ func fill(answer *api.ExportAnswer, page audit.Page) (next uint64, err error) {
 
 // reuseRate counts materials met from source out of those required (POST /v1/audit/reuse).
 func (g *Gateway) reuseRate(ctx context.Context, c *call, q api.ReuseRequest) (*result, error) {
-	if _, err := c.looking(audit.Ask{From: q.From.Time, To: q.To.Time, Matter: q.Matter}); err != nil {
+	if _, err := c.searchedPersons(audit.Ask{From: q.From.Time, To: q.To.Time, Matter: q.Matter}); err != nil {
 		return nil, err
 	}
 	rates, total, err := g.reuse(ctx, q.From.Time, q.To.Time, q.Matter)
@@ -192,7 +193,7 @@ func (g *Gateway) reuseRate(ctx context.Context, c *call, q api.ReuseRequest) (*
 		return nil, err
 	}
 	return &result{answer: api.ReuseAnswer{
-		Nonce: g.nonce(), Time: api.At(c.now), Operation: c.row.ID, From: q.From, To: q.To, Total: total, Matters: rates,
+		From: q.From, To: q.To, Total: total, Matters: rates,
 	}}, nil
 }
 

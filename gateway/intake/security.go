@@ -1,4 +1,4 @@
-package gateway
+package intake
 
 import (
 	"context"
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// securityLog writes a bounded number of lines about callers who did not prove who they are: floods are counted, not
-// written, and nothing that such a caller sent is repeated.
+// securityLog is a rate-limited log of unauthenticated callers: floods are counted, not written, and nothing that such a
+// caller sent is repeated.
 type securityLog struct {
 	logger *slog.Logger
 	now    func() time.Time
@@ -19,12 +19,15 @@ type securityLog struct {
 	dropped int
 }
 
-// linesPerSecond bounds the security log.
-const linesPerSecond = 10
+// LinesPerSecond bounds the security log.
+const LinesPerSecond = 10
 
 func newSecurityLog(l *slog.Logger, now func() time.Time) *securityLog {
 	return &securityLog{logger: l, now: now}
 }
+
+// LogRefused writes a line about an unauthenticated caller, unless there were too many in this second.
+func (in *Intake) LogRefused(ctx context.Context, code string) { in.log.line(ctx, code) }
 
 func (s *securityLog) line(ctx context.Context, code string) {
 	s.mu.Lock()
@@ -33,15 +36,15 @@ func (s *securityLog) line(ctx context.Context, code string) {
 		dropped, s.second, s.lines, s.dropped = s.dropped, second, 0, 0
 	}
 	s.lines++
-	over := s.lines > linesPerSecond
+	over := s.lines > LinesPerSecond
 	if over {
 		s.dropped++
 	}
 	s.mu.Unlock()
 	if dropped > 0 {
-		s.logger.WarnContext(ctx, "unproven callers: lines left out", "count", dropped)
+		s.logger.WarnContext(ctx, "unauthenticated callers: lines left out", "count", dropped)
 	}
 	if !over {
-		s.logger.WarnContext(ctx, "unproven caller refused", "code", code)
+		s.logger.WarnContext(ctx, "unauthenticated caller refused", "code", code)
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	_ "embed"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -53,8 +54,8 @@ func ofCase(reasons ...cases.Reason) (out []api.Reason) {
 	return out
 }
 
-// inside is a reason that only the evidence shows: an error of ours or of a source, which never carries personal data.
-func inside(code string, err error) []api.Reason {
+// evidenceReason is a reason that only the evidence shows: an error of ours or of a source, which never carries personal data.
+func evidenceReason(code string, err error) []api.Reason {
 	r := reason(code)
 	if err != nil {
 		r.En = clip(err.Error(), 500)
@@ -100,4 +101,36 @@ func notNil[T any](s []T) []T {
 		return []T{}
 	}
 	return s
+}
+
+// refuseFlaws turns what is wrong with a registration into a refusal that names every place.
+func refuseFlaws(code string, err error) error {
+	var flaws cases.Flaws
+	if !errors.As(err, &flaws) {
+		return err
+	}
+	ref := refuse(code)
+	faults := make([]api.Fault, len(flaws))
+	for i, f := range flaws {
+		faults[i] = api.Fault{Pointer: pointer(f.Path), Reason: string(f.Reason)}
+	}
+	ref.problem.Point(faults...)
+	return ref
+}
+
+// pointer turns a path such as "parties[1].holder.code" into a JSON pointer.
+func pointer(path string) string {
+	var b strings.Builder
+	for part := range strings.SplitSeq(path, ".") {
+		name, index, indexed := strings.Cut(part, "[")
+		if name != "" {
+			b.WriteString("/" + name)
+		}
+		if indexed {
+			if n, err := strconv.Atoi(strings.TrimSuffix(index, "]")); err == nil {
+				b.WriteString("/" + strconv.Itoa(n))
+			}
+		}
+	}
+	return b.String()
 }

@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-kit/kit/endpoint"
+
+	"oncegate/api"
+)
+
+// An operation is one row of the table of operations: an operation of the API description, the right it needs, and the method
+// that does it.
+type operation struct {
+	*api.Operation
+	right    string // operation of the policy that is decided
+	byCaller bool   // the right depends on the caller alone and is checked before the method runs
+	run      step
+	endpoint endpoint.Endpoint // run within everything that holds for every call: *call to *Reply
+}
+
+// A step computes an operation's result; a *refusal ends it, any other error is an internal one.
+type step func(ctx context.Context, c *call) (*result, error)
+
+// table has one row per signed operation of the API description. A new operation is one method and one row.
+func (g *Gateway) table() map[string]operation {
+	return map[string]operation{
+		"licenses.query":    {right: "licenses.query", run: typed(g.query)},
+		"licenses.verify":   {run: typed(g.verify)},
+		"licenses.status":   {right: "licenses.status", run: typed(g.status)},
+		"licenses.order":    {right: "licenses.manage", run: typed(g.order)},
+		"licenses.list":     {right: "licenses.manage", run: typed(g.list)},
+		"licenses.issue":    {right: "licenses.manage", run: typed(g.issue)},
+		"licenses.render":   {right: "licenses.render", run: typed(g.render)},
+		"cases.register":    {right: "cases.register", run: typed(g.registerCase)},
+		"cases.check":       {right: "cases.check", run: typed(g.check)},
+		"cases.materials":   {right: "cases.materials", run: typed(g.receive)},
+		"cases.close":       {right: "cases.close", run: typed(g.closeCase)},
+		"precheck":          {right: "precheck", run: typed(g.precheck)},
+		"consents.give":     {right: "consents.register", byCaller: true, run: typed(g.giveConsent)},
+		"consents.withdraw": {right: "consents.withdraw", byCaller: true, run: typed(g.withdrawConsent)},
+		"catalog.types":     {run: typed(g.types)},
+		"catalog.matters":   {run: typed(g.matters)},
+		"audit.search":      {right: "audit.search", byCaller: true, run: typed(g.search)},
+		"audit.evidence":    {right: "audit.search", byCaller: true, run: typed(g.evidence)},
+		"audit.erase":       {right: "audit.erase", byCaller: true, run: typed(g.erase)},
+		"audit.receipt":     {right: "audit.verify", byCaller: true, run: typed(g.recordReceipt)},
+		"audit.reuse":       {right: "audit.search", byCaller: true, run: typed(g.reuseRate)},
+		"audit.export":      {right: "audit.export", byCaller: true, run: typed(g.exportReport)},
+		"receipts":          {run: typed(g.lostReceipt)},
+		"log.entries":       {right: "log.read", byCaller: true, run: typed(g.entries)},
+	}
+}
+
+// typed is the one bridge from a typed method to a step: the contract is enforced and the question read, then the method
+// answers.
+func typed[Q any](method func(context.Context, *call, Q) (*result, error)) step {
+	return func(ctx context.Context, c *call) (*result, error) {
+		if c.malformed != nil {
+			return nil, &refusal{problem: api.AsProblem(c.malformed)}
+		}
+		question, err := api.Decode[Q](c.row.Operation, c.body)
+		if err != nil {
+			return nil, &refusal{problem: api.AsProblem(err)}
+		}
+		if err := c.permitted(); err != nil {
+			return nil, err
+		}
+		return method(ctx, c, question)
+	}
+}
+
+// permitted enforces the right of a row that depends on nothing but the caller.
+func (c *call) permitted() error {
+	if !c.row.byCaller {
+		return nil
+	}
+	if d := c.may(c.row.right, ""); !d.Allow {
+		return refuse("not-permitted").withDetail(sentences(d.Reasons)).withReasons(ofPolicy(d.Reasons))
+	}
+	return nil
+}
+
+// bind joins every operation of the API description with its row and its HTTP handler; one without the other is an error of
+// this program that stops the start.
+func (g *Gateway) bind() error {
+	var err error
+	if g.handlers, err = g.public(); err != nil {
+		return err
+	}
+	table := g.table()
+	for _, op := range g.contract.Operations() {
+		row, ok := table[op.ID]
+		switch {
+		case op.Signed && ok:
+			row.Operation = op
+			row.endpoint = g.chain(func(ctx context.Context, request any) (any, error) { return g.answer(ctx, request.(*call)) })
+			g.operations[op.ID], g.handlers[op.ID] = &row, g.signed(&row)
+			delete(table, op.ID)
+		case op.Signed || g.handlers[op.ID] == nil:
+			return fmt.Errorf("operation %s has no handler", op.ID)
+		}
+	}
+	for id := range table {
+		return fmt.Errorf("row %s is no operation of the API description", id)
+	}
+	return nil
+}

@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"oncegate/api"
+	"oncegate/audit"
+	"oncegate/canonical"
+	"oncegate/license"
+	"oncegate/tlog"
+)
+
+// index is the log index in the path; the contract has checked its form.
+func (c *call) index() uint64 {
+	n, _ := strconv.ParseUint(c.path("index"), 10, 64)
+	return n
+}
+
+// evidence opens what stands sealed beside a record (POST /v1/audit/records/{index}). Opening persons, or the call that
+// names them, is a release of its own: the record of this call says who opened what, and why.
+func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) (*result, error) {
+	c.note(map[string]string{"index": c.path("index"), "why": withoutPersons(q.Why, license.DateOf(c.now))})
+	e, err := g.Auditor.Evidence(ctx, c.index())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, refuse("log-entry-not-found")
+	case err != nil && !errors.Is(err, audit.ErrAltered):
+		return nil, err
+	}
+	found := audit.Found{Index: e.Index, Record: e.Record}
+	answer := api.EvidenceAnswer{Inputs: legible(e.Inputs), Reasons: []api.Reason{}, Erased: notNil(e.Erased())}
+	if e.ErasedBy != nil {
+		answer.ErasedBy = *e.ErasedBy
+	}
+	if e.Reasons != nil {
+		_ = json.Unmarshal(e.Reasons, &answer.Reasons) // records of the gateway itself have none
+		answer.Reasons = notNil(answer.Reasons)
+	}
+	if err != nil { // what is sound is shown; that something is not stands in front
+		answer.Reasons = slices.Insert(answer.Reasons, 0, evidenceReason("evidence-altered", err)...)
+		if e.Record.Operation == "" {
+			found.Fault = "no record"
+		}
+	}
+	answer.Record = auditRecord(found)
+	if q.Request && e.Request != nil {
+		answer.Request = api.EvidenceCall{Token: e.Request.Token, Body: base64.RawURLEncoding.EncodeToString(e.Request.Body)}
+	}
+	persons, uses := opened(e)
+	var tells []license.HolderID
+	if q.Persons {
+		answer.Persons = persons
+		for _, p := range persons {
+			tells = append(tells, license.HolderID{Type: p.Type, Code: p.Code})
+		}
+		answer.Persons = append(answer.Persons, texts(e)...)
+	}
+	if !q.Persons && !(q.Request && e.Request != nil) {
+		uses = nil
+	}
+	return &result{answer: answer, uses: uses, disclosed: tells}, nil
+}
+
+// legible are recorded inputs as an answer can carry them: where a number is greater than I-JSON holds, all of them as text.
+func legible(inputs jsontext.Value) jsontext.Value {
+	if inputs == nil {
+		return jsontext.Value("null")
+	}
+	if _, err := canonical.Reformat(inputs); err != nil {
+		text, _ := jsontext.AppendQuote(nil, []byte(inputs))
+		return text
+	}
+	return inputs
+}
+
+// erase orders that the personal evidence beside a record is erased (POST /v1/audit/records/{index}/erase). The record of this call is
+// the order; only when it is durable is anything erased.
+func (g *Gateway) erase(ctx context.Context, c *call, q api.EraseRequest) (*result, error) {
+	index := c.index()
+	c.note(map[string]string{"index": c.path("index"), "why": withoutPersons(q.Why, license.DateOf(c.now))})
+	e, err := g.Auditor.Evidence(ctx, index)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, refuse("log-entry-not-found")
+	case err != nil && !errors.Is(err, audit.ErrAltered): // what is damaged can be erased
+		return nil, err
+	}
+	answer := api.EraseAnswer{Index: api.Index(index), Parts: e.Erasable()}
+	return &result{answer: answer, erase: &audit.Order{Index: &index}}, nil
+}
+
+// opened lists the persons behind a record's commitments, each once, and the uses that record their opening.
+func opened(e audit.Evidence) (persons []api.EvidencePerson, uses []audit.DraftUse) {
+	seen := make(map[license.HolderID]bool)
+	add := func(person license.HolderID, commitment string) {
+		if person.Code == "" || seen[person] {
+			return
+		}
+		seen[person] = true
+		persons = append(persons, api.EvidencePerson{Type: person.Type, Code: person.Code, Commitment: commitment})
+		use := personUse(person, outcomeOpened)
+		use.Fields = []string{license.FieldHolderCode}
+		uses = append(uses, use)
+	}
+	for i, holder := range e.Holders {
+		add(holder, e.Record.Uses[i].Holder)
+	}
+	if len(e.Record.Uses) > 0 {
+		add(license.HolderID{Type: audit.OperatorType, Code: e.Operator}, e.Record.Uses[0].Operator)
+	}
+	return persons, uses
+}
+
+// texts lists what callers wrote that stands in the record as persons do, each once.
+func texts(e audit.Evidence) (out []api.EvidencePerson) {
+	for i, no := range e.Cases {
+		if no != "" && !slices.Contains(e.Cases[:i], no) {
+			out = append(out, api.EvidencePerson{Type: audit.CaseType, Code: no, Commitment: e.Record.Uses[i].CaseCommitment})
+		}
+	}
+	if e.CommittedRequestID != "" {
+		out = append(out, api.EvidencePerson{Type: audit.RequestType, Code: e.CommittedRequestID, Commitment: e.Record.RequestCommitment})
+	}
+	return out
+}
+
+// recordReceipt proves one record under the newest checkpoint (POST /v1/audit/records/{index}/receipt).
+func (g *Gateway) recordReceipt(ctx context.Context, c *call, _ struct{}) (*result, error) {
+	receipt, err := g.receipt(ctx, c.index(), "log-entry-not-found")
+	if err != nil {
+		return nil, err
+	}
+	return g.receiptAnswer(c, receipt), nil
+}
+
+// lostReceipt proves the record of a call whose answer the caller lost (POST /v1/receipts); only its own.
+func (g *Gateway) lostReceipt(ctx context.Context, c *call, q api.LostRequest) (*result, error) {
+	index, err := g.Records.ByJTI(ctx, c.system.ID, q.JTI)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, refuse("receipt-not-found")
+	}
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := g.receipt(ctx, index, "receipt-not-found")
+	if err != nil {
+		return nil, err
+	}
+	// Which record a call left is what a table says. Whoever changed it must not have another system's record handed out.
+	record, err := audit.ParseRecord(receipt.Record)
+	if err == nil && record.System != c.system.ID {
+		err = fmt.Errorf("%w: a call of %s is said to have left record %d, which is another system's", tlog.ErrUnproven, c.system.ID, index)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g.receiptAnswer(c, receipt), nil
+}
+
+// receipt proves a record, or refuses with missing if the log has none at this index.
+func (g *Gateway) receipt(ctx context.Context, index uint64, missing string) (tlog.Receipt, error) {
+	receipt, err := g.View.Receipt(ctx, index)
+	if errors.Is(err, fs.ErrNotExist) {
+		return receipt, refuse(missing)
+	}
+	return receipt, err
+}
+
+func (g *Gateway) receiptAnswer(c *call, r tlog.Receipt) *result {
+	return &result{answer: api.ReceiptAnswer{Index: r.Index, Receipt: wireReceipt(r)}}
+}
+
+func wireReceipt(r tlog.Receipt) (out api.Receipt) {
+	out = api.Receipt{Record: base64.RawURLEncoding.EncodeToString(r.Record), Index: r.Index, Checkpoint: r.Checkpoint}
+	out.Proofs.SM3, out.Proofs.SHA256 = hashes(r.Proofs.SM3), hashes(r.Proofs.SHA256)
+	return out
+}
+
+func hashes(path [][]byte) []string {
+	out := make([]string, len(path))
+	for i, h := range path {
+		out[i] = base64.StdEncoding.EncodeToString(h)
+	}
+	return out
+}
+
+// entries is a bundle of leaves for auditors and mirrors (GET /log/tile/entries/…).
+func (g *Gateway) entries(ctx context.Context, c *call, _ struct{}) (*result, error) {
+	bundle, err := g.View.Bundle(ctx, "tile/entries/"+c.path("tile"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, refuse("log-entry-not-found")
+	}
+	return &result{raw: bundle, media: "application/octet-stream", cache: "private, max-age=31536000, immutable"}, err
+}
