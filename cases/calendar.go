@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"oncegate/fault"
 	"oncegate/license"
 )
 
@@ -22,19 +23,19 @@ type Calendar struct {
 }
 
 // Check returns every fault of the calendar at once, with YAML paths from its root; nil if it is sound.
-func (c *Calendar) Check() []license.Fault {
-	var f faults
-	f.unless(c.List != "", "$.list", "the list id with its version is missing")
-	f.unless(len(c.Years) > 0, "$.years", "the calendar covers no year")
-	days := f.seen()
+func (c *Calendar) Check() fault.List {
+	var f fault.List
+	f.Unless(c.List != "", "$.list", "the list id with its version is missing")
+	f.Unless(len(c.Years) > 0, "$.years", "the calendar covers no year")
+	days := f.Unique()
 	for i, year := range c.Years {
-		f.unless(year >= 2000 && year <= 9999, fmt.Sprintf("$.years[%d]", i), "the year must have four digits")
+		f.Unless(year >= 2000 && year <= 9999, fmt.Sprintf("$.years[%d]", i), "the year must have four digits")
 	}
 	check := func(path string, day license.Date) time.Weekday {
 		days(path, string(day))
 		start, err := day.Start()
-		f.unless(err == nil, path, "the day must be a real one, written yyyy-mm-dd")
-		f.unless(err != nil || slices.Contains(c.Years, start.Year()), path, "the year is not one of years")
+		f.Unless(err == nil, path, "the day must be a real one, written yyyy-mm-dd")
+		f.Unless(err != nil || slices.Contains(c.Years, start.Year()), path, "the year is not one of years")
 		return start.Weekday()
 	}
 	for i, day := range c.Holidays {
@@ -43,9 +44,9 @@ func (c *Calendar) Check() []license.Fault {
 	for i, day := range c.Worked {
 		path := fmt.Sprintf("$.worked[%d]", i)
 		weekday := check(path, day)
-		f.unless(day.Check() != nil || weekend(weekday), path, "only a Saturday or Sunday is worked instead")
+		f.Unless(day.Check() != nil || weekend(weekday), path, "only a Saturday or Sunday is worked instead")
 	}
-	return f.list
+	return f
 }
 
 func weekend(day time.Weekday) bool { return day == time.Saturday || day == time.Sunday }

@@ -135,10 +135,3 @@ type Presented struct {
 
 // MediaSDJWT is the media type of a compact SD-JWT with its disclosures (RFC 9901).
 const MediaSDJWT = "application/dc+sd-jwt"
-
-// A Fault is one thing wrong in a piece of configuration data. Every room reports all its faults at once; node
-// turns Path into file, line and column.
-type Fault struct {
-	Path   string // YAML path from the document's root, such as "$.types[2].fields[0].name"
-	Reason string // what is wrong and what is expected, one sentence
-}

@@ -14,7 +14,7 @@ import (
 // process of its own, not from the one that serves. fs.ErrExist if the name is taken.
 func Backup(ctx context.Context, config, path string, progress func(done, total int)) error {
 	setup, faults := Load(config, time.Now())
-	if err := faults.err(); err != nil {
+	if err := faults.Err(); err != nil {
 		return err
 	}
 	if setup.Store.Driver == store.Postgres {

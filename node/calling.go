@@ -70,7 +70,7 @@ func (o CallOptions) fromConfig(c *client.Config, now func() time.Time) (*Setup,
 		at = now
 	}
 	setup, faults := Load(o.Config, at())
-	if err := faults.err(); err != nil {
+	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	if setup.Keys == nil {

@@ -13,6 +13,7 @@ import (
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
+	"oncegate/fault"
 	"oncegate/gateway"
 	"oncegate/license"
 	"oncegate/verdict"
@@ -42,7 +43,7 @@ func (l *loader) anchors() {
 	}
 	for i, d := range t.Delegations {
 		at := fmt.Sprintf("$.trust.delegations[%d]", i)
-		l.unless(l.knowsType(at, d.Type, d.TypeCode) || d.TypeCode != "" || len(l.setup.Catalogue.Types) == 0, at+".type", "there is no license type %q, and no type_code says which one of another catalogue is meant", clip(d.Type))
+		l.unless(l.knowsType(at, d.Type, d.TypeCode) || d.TypeCode != "" || len(l.setup.Catalogue.Types) == 0, at+".type", "there is no license type %q, and no type_code says which one of another catalogue is meant", fault.Clip(d.Type))
 	}
 	for i, issue := range t.Issues {
 		l.knowsType(fmt.Sprintf("$.trust.issues[%d]", i), issue.Type, issue.TypeCode)
@@ -59,14 +60,14 @@ func (l *loader) anchors() {
 	}
 	var err error
 	if l.chains, err = pki.NewVerifier(pki.Trust{Anchors: l.setup.Anchors, Known: l.setup.Known, Usages: l.setup.Usages, Confirm: confirm}); err != nil {
-		l.doc.add("$.trust.anchors", "%v", err)
+		l.doc.Add("$.trust.anchors", "%v", err)
 	}
 }
 
 // knowsType tells whether a type is in the catalogue, and checks that a type code is the catalogue's.
 func (l *loader) knowsType(at, id, code string) bool {
 	t, known := l.setup.Catalogue.Type(id)
-	l.unless(!known || code == "" || code == t.Code, at+".type_code", "the catalogue says that %s has the type code %s", clip(id), t.Code)
+	l.unless(!known || code == "" || code == t.Code, at+".type_code", "the catalogue says that %s has the type code %s", fault.Clip(id), t.Code)
 	return known
 }
 
@@ -83,7 +84,7 @@ func (l *loader) witness(at, text string) string {
 func (l *loader) checkTrust() {
 	var faults verdict.Faults
 	if _, err := verdict.NewTrust(l.setup.believed()); err != nil && !errors.As(err, &faults) {
-		l.doc.add("$.trust", "%v", err)
+		l.doc.Add("$.trust", "%v", err)
 	}
 	for _, f := range faults {
 		path := "$.trust" + strings.TrimPrefix(f.Path, "$")
@@ -95,9 +96,9 @@ func (l *loader) checkTrust() {
 		case strings.HasPrefix(path, "$.trust.usages") && l.setup.Unmade:
 			continue // the anchor may be what is not made yet
 		}
-		at := l.doc.at(path)
-		if !slices.ContainsFunc(l.doc.faults, func(old Fault) bool { return old.File == at.file && old.Line == at.line && old.Column == at.column }) {
-			l.doc.add(path, "%s", f.Reason)
+		at := l.doc.At(path)
+		if !slices.ContainsFunc(l.faults, func(old fault.Fault) bool { return old.Place == at }) {
+			l.doc.Add(path, "%s", f.Reason)
 		}
 	}
 }
@@ -129,7 +130,7 @@ func (l *loader) evidence(patterns []string) {
 // certificates reads a PEM file of certificates. While nothing was made yet, one that is missing is no fault.
 func (l *loader) certificates(at, name string) ([]*pki.Certificate, bool) {
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && l.setup.Unmade {
-		l.doc.warn(at, "%s is not there yet; oncegate init makes it", l.relative(name))
+		l.doc.Warn(at, "%s is not there yet; oncegate init makes it", l.relative(name))
 		return nil, false
 	}
 	data, ok := l.bytes(at, name)
@@ -138,7 +139,7 @@ func (l *loader) certificates(at, name string) ([]*pki.Certificate, bool) {
 	}
 	certs, err := pki.ParsePEM(data)
 	if err != nil {
-		l.doc.add(at, "%s is no PEM file of SM2 certificates: %v", l.relative(name), err)
+		l.doc.Add(at, "%s is no PEM file of SM2 certificates: %v", l.relative(name), err)
 	}
 	return certs, err == nil
 }
@@ -158,7 +159,7 @@ func (l *loader) callers() {
 			at := fmt.Sprintf("$.systems[%d].certificates[%d]", i, j)
 			kid := keyIDOf(name)
 			if _, twice := caller.Keys[kid]; twice {
-				l.doc.add(at, "key id %q, the file's name without its ending, stands twice", clip(kid))
+				l.doc.Add(at, "key id %q, the file's name without its ending, stands twice", fault.Clip(kid))
 				continue
 			}
 			if key, ok := l.verified(at, name, pki.Call, l.uscc(s.Department)); ok {
@@ -205,15 +206,15 @@ func (l *loader) verified(at, name, usage, uscc string) (gateway.Key, bool) {
 		return gateway.Key{}, false
 	}
 	if problem, fatal := l.holds(certs, usage, uscc); problem != "" {
-		l.doc.add(at, "%s: %s", l.relative(name), problem)
-		l.doc.faults[len(l.doc.faults)-1].Warning = !fatal
+		l.doc.Add(at, "%s: %s", l.relative(name), problem)
+		l.faults[len(l.faults)-1].Warning = !fatal
 		if fatal {
 			return gateway.Key{}, false
 		}
 	}
 	pub, ok := certs[0].PublicKey.(*ecdsa.PublicKey)
 	if !ok || sm.CheckPublicKey(pub) != nil {
-		l.doc.add(at, "%s: the key is no SM2 key", l.relative(name))
+		l.doc.Add(at, "%s: the key is no SM2 key", l.relative(name))
 		return gateway.Key{}, false
 	}
 	return gateway.Key{Public: pub, NotBefore: certs[0].NotBefore, NotAfter: certs[0].NotAfter}, true

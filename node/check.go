@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"oncegate/api"
+	"oncegate/fault"
 	"oncegate/license"
 	"oncegate/store"
 )
@@ -25,27 +26,24 @@ var (
 // unless reports a fault in the main file where something does not hold.
 func (l *loader) unless(ok bool, path, format string, args ...any) {
 	if !ok {
-		l.doc.add(path, format, args...)
+		l.doc.Add(path, format, args...)
 	}
 }
 
 // warn reports what is usable all the same.
 func (l *loader) warn(path, format string, args ...any) {
-	l.doc.add(path, format, args...)
-	l.doc.faults[len(l.doc.faults)-1].Warning = true
+	l.doc.Warn(path, format, args...)
 }
 
-// seen returns a function that reports the second use of a value.
-func (l *loader) seen() func(path, value string) {
+// unique returns a function that reports the second use of a value. Empty values are not counted.
+func (l *loader) unique() func(path, value string) {
 	first := map[string]string{}
 	return func(path, value string) {
 		if value == "" {
 			return
 		}
-		before, twice := first[value]
-		if twice {
-			p := l.doc.at(before)
-			l.doc.add(path, "%q stands already at %s:%d:%d", clip(value), p.file, p.line, p.column)
+		if before, twice := first[value]; twice {
+			l.doc.Add(path, "%q stands already at %s", fault.Clip(value), l.doc.At(before))
 			return
 		}
 		first[value] = path
@@ -67,7 +65,7 @@ func (l *loader) checkGateway() {
 	g := l.setup.Gateway
 	l.unless(idForm.MatchString(g.ID), "$.gateway.id", "the gateway's id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
 	l.checkPublicURL(g.PublicURL)
-	l.unless(l.department(g.Department) || g.Department == "", "$.gateway.department", "there is no department %q", clip(g.Department))
+	l.unless(l.department(g.Department) || g.Department == "", "$.gateway.department", "there is no department %q", fault.Clip(g.Department))
 	l.unless(g.StatusList == 0 || time.Duration(g.StatusList) >= time.Minute && time.Duration(g.StatusList) <= 720*time.Hour, "$.gateway.status_list", "a status list is believed for 1m to 720h")
 	l.unless(g.Nodes >= 0, "$.gateway.nodes", "the number of nodes may not be negative")
 	l.checkTLS(g)
@@ -100,11 +98,11 @@ func (l *loader) checkTLS(g Gateway) {
 		return
 	}
 	if g.TLS.Certificate == "" || g.TLS.Key == "" {
-		l.doc.add("$.gateway.tls", "certificate and key belong together")
+		l.doc.Add("$.gateway.tls", "certificate and key belong together")
 		return
 	}
 	if _, err := tls.LoadX509KeyPair(g.TLS.Certificate, g.TLS.Key); err != nil {
-		l.doc.add("$.gateway.tls", "certificate and key cannot be used: %s", pathReason(err))
+		l.doc.Add("$.gateway.tls", "certificate and key cannot be used: %s", pathReason(err))
 	}
 }
 
@@ -132,12 +130,12 @@ func (l *loader) checkStore() {
 		l.unless(l.setup.Gateway.Nodes <= 1, "$.store.driver", "sqlite serves one node; several need postgres")
 	case store.Postgres:
 		if s.DSNFile == "" {
-			l.doc.add("$.store.dsn_file", "a file with the connection string is required")
+			l.doc.Add("$.store.dsn_file", "a file with the connection string is required")
 		} else if _, err := os.Stat(s.DSNFile); err != nil {
-			l.doc.add("$.store.dsn_file", "%s", pathReason(err))
+			l.doc.Add("$.store.dsn_file", "%s", pathReason(err))
 		}
 	default:
-		l.doc.add("$.store.driver", "%q is neither sqlite nor postgres", clip(s.Driver))
+		l.doc.Add("$.store.driver", "%q is neither sqlite nor postgres", fault.Clip(s.Driver))
 	}
 }
 
@@ -147,7 +145,7 @@ func (l *loader) department(id string) bool {
 }
 
 func (l *loader) checkDepartments() {
-	ids, codes := l.seen(), l.seen()
+	ids, codes := l.unique(), l.unique()
 	l.unless(len(l.setup.Departments) > 0, "$.departments", "there is no department")
 	for i, d := range l.setup.Departments {
 		at := fmt.Sprintf("$.departments[%d]", i)
@@ -156,25 +154,25 @@ func (l *loader) checkDepartments() {
 		l.unless(d.Name != "", at+".name", "the name is missing")
 		codes(at+".uscc", d.USCC)
 		if err := license.CheckUSCC(d.USCC); err != nil {
-			l.doc.add(at+".uscc", "not a unified social credit code (统一社会信用代码): %s", string(license.ReasonOf(err)))
+			l.doc.Add(at+".uscc", "not a unified social credit code (统一社会信用代码): %s", string(license.ReasonOf(err)))
 		}
 	}
 }
 
 func (l *loader) checkSystems() {
-	ids := l.seen()
+	ids := l.unique()
 	for i, s := range l.setup.Systems {
 		at := fmt.Sprintf("$.systems[%d]", i)
 		ids(at+".id", s.ID)
 		l.unless(idForm.MatchString(s.ID), at+".id", "the id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
 		l.unless(s.ID == "" || s.ID != l.setup.Gateway.ID, at+".id", "the id is the gateway's own, whose records would look like the system's")
-		l.unless(l.department(s.Department), at+".department", "there is no department %q", clip(s.Department))
+		l.unless(l.department(s.Department), at+".department", "there is no department %q", fault.Clip(s.Department))
 		l.unless(len(s.Certificates) > 0, at+".certificates", "the system has no certificate, so none of its calls could be believed")
 		l.unless(s.Rate >= 0 && s.Rate <= 1e6, at+".rate", "calls per second, 0 to 1000000")
 		l.unless(s.Burst >= 0, at+".burst", "the burst may not be negative")
 		l.unless(s.Share == 0 || s.Share >= 0.01 && s.Share <= 100, at+".share", "the weight among all systems, 0.01 to 100")
 	}
-	issuers := l.seen()
+	issuers := l.unique()
 	for i, a := range l.setup.Assertions {
 		at := fmt.Sprintf("$.assertions[%d]", i)
 		issuers(at+".issuer", a.Issuer)

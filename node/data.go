@@ -3,13 +3,14 @@ package node
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"oncegate/cases"
 	"oncegate/certs/sm"
+	"oncegate/fault"
 	"oncegate/license"
 	"oncegate/policy"
+	"oncegate/strictyaml"
 )
 
 // data reads catalogue, matters and calendar, and checks them with one another.
@@ -17,35 +18,32 @@ func (l *loader) data() {
 	s := l.setup
 	s.Catalogue, s.Book, s.Calendar = &license.Catalogue{}, &cases.Book{}, &cases.Calendar{}
 	if doc := l.named("$.data.catalogue", s.Data.Catalogue, s.Catalogue); doc != nil {
-		doc.addAll("$", s.Catalogue.Check())
-		l.faults = append(l.faults, doc.faults...)
+		doc.AddAll("$", s.Catalogue.Check())
 	}
 	if doc := l.named("$.data.calendar", s.Data.Calendar, s.Calendar); doc != nil {
-		doc.addAll("$", s.Calendar.Check())
-		l.faults = append(l.faults, doc.faults...)
+		doc.AddAll("$", s.Calendar.Check())
 	}
 	if doc := l.matters(); doc != nil {
-		doc.addAll("$", s.Book.Check(s.Catalogue))
+		doc.AddAll("$", s.Book.Check(s.Catalogue))
 		l.checkMatters(doc)
-		l.faults = append(l.faults, doc.faults...)
 	}
 }
 
 // named reads a required file into a value; nil if it could not be read.
-func (l *loader) named(at, name string, into any) *document {
+func (l *loader) named(at, name string, into any) *strictyaml.Document {
 	if name == "" {
-		l.doc.add(at, "the file is required")
+		l.doc.Add(at, "the file is required")
 		return nil
 	}
 	data, ok := l.bytes(at, name)
 	if !ok {
 		return nil
 	}
-	return readDocument(name, data, into)
+	return strictyaml.Decode(name, data, limits, into, &l.faults)
 }
 
 // matters reads all books of matters as one.
-func (l *loader) matters() (whole *document) {
+func (l *loader) matters() (whole *strictyaml.Document) {
 	book := l.setup.Book
 	var lists []string
 	l.unless(len(l.setup.Data.Matters) > 0, "$.data.matters", "at least one file of matters is required")
@@ -58,13 +56,12 @@ func (l *loader) matters() (whole *document) {
 				continue
 			}
 			if one.List == "" {
-				doc.add("$.list", "the list id with its version is missing")
+				doc.Add("$.list", "the list id with its version is missing")
 			}
 			if whole == nil {
 				whole = doc
 			} else {
-				whole.adopt(doc, "matters", len(book.Matters))
-				l.faults = append(l.faults, doc.faults...)
+				whole.Continue("matters", len(book.Matters), doc)
 			}
 			lists = append(lists, one.List)
 			book.Matters = append(book.Matters, one.Matters...)
@@ -75,17 +72,17 @@ func (l *loader) matters() (whole *document) {
 }
 
 // checkMatters holds the matters against departments and sources.
-func (l *loader) checkMatters(doc *document) {
+func (l *loader) checkMatters(doc *strictyaml.Document) {
 	serves := l.served()
 	for i, m := range l.setup.Book.Matters {
 		at := fmt.Sprintf("$.matters[%d]", i)
 		if !l.department(m.Department) {
-			doc.add(at+".department", "there is no department %q", clip(m.Department))
+			doc.Add(at+".department", "there is no department %q", fault.Clip(m.Department))
 		}
 		for j, material := range m.Materials {
 			_, known := l.setup.Catalogue.Type(material.LicenseType)
 			if _, served := serves[material.LicenseType]; known && material.FromSource() && !served {
-				doc.warn(fmt.Sprintf("%s.materials[%d].license_type", at, j), "no source has licenses of type %q: the material will always be unavailable", clip(material.LicenseType))
+				doc.Warn(fmt.Sprintf("%s.materials[%d].license_type", at, j), "no source has licenses of type %q: the material will always be unavailable", fault.Clip(material.LicenseType))
 			}
 		}
 	}
@@ -96,19 +93,21 @@ func (l *loader) policy() {
 	files := append(l.policyFiles("grants", l.setup.Data.Grants), l.policyFiles("guards", l.setup.Data.Guards)...)
 	l.unless(len(files) > 0, "$.data.grants", "there is no policy file, so everything would be refused")
 	set, faults := policy.New(policy.Data{Files: files, NewSM3: sm.New, Known: l.known(), Now: l.now})
-	l.faults = append(l.faults, l.placed(faults, false)...)
+	l.place(faults, false)
 	if set == nil || len(faults) > 0 {
 		return
 	}
 	l.setup.Policy = set
-	l.faults = append(l.faults, l.placed(set.Warnings(), true)...)
+	l.place(set.Warnings(), true)
 	l.setup.Tables = l.policyFiles("decisions", l.setup.Data.Decisions)
 	for _, table := range l.setup.Tables {
 		results, faults := policy.RunTable(set, table)
-		l.faults = append(l.faults, l.placed(faults, false)...)
+		l.place(faults, false)
 		for _, r := range results {
 			if !r.OK() {
-				l.faults = append(l.faults, l.placed([]license.Fault{{Path: r.Place, Reason: fmt.Sprintf("%s: the decision is not the expected one: %s", r.Name, strings.Join(r.Diff, "; "))}}, true)...)
+				var unexpected fault.List
+				unexpected.AddAt(r.Place, "%s: the decision is not the expected one: %s", r.Name, strings.Join(r.Diff, "; "))
+				l.place(unexpected, true)
 			}
 		}
 	}
@@ -125,7 +124,7 @@ func (l *loader) policyFiles(key string, patterns []string) (files []policy.File
 			if data, ok := l.bytes(at, name); ok {
 				file := policy.File{Path: l.relative(name), Data: data}
 				if slices.ContainsFunc(files, func(f policy.File) bool { return f.Path == file.Path }) {
-					l.doc.add(at, "%s is named twice", file.Path)
+					l.doc.Add(at, "%s is named twice", file.Path)
 					continue
 				}
 				files = append(files, file)
@@ -169,26 +168,12 @@ func (l *loader) known() *policy.Known {
 	return k
 }
 
-// placed reads the places that policy writes, "file:line:column" with the file relative to the main one.
-func (l *loader) placed(list []license.Fault, warning bool) (faults Faults) {
+// place takes over faults of files that were handed on under paths relative to the main file.
+func (l *loader) place(list fault.List, warning bool) {
 	for _, f := range list {
-		fault := l.placedOne(f.Path, f.Reason)
-		fault.Warning = warning
-		faults = append(faults, fault)
+		f.Place.File, f.Warning = l.absolute(f.Place.File), warning
+		l.faults = append(l.faults, f)
 	}
-	return faults
-}
-
-func (l *loader) placedOne(path, reason string) Fault {
-	fault := Fault{File: path, Reason: reason}
-	parts := strings.Split(path, ":")
-	if n := len(parts); n >= 3 {
-		fault.File = strings.Join(parts[:n-2], ":")
-		fault.Line, _ = strconv.Atoi(parts[n-2])
-		fault.Column, _ = strconv.Atoi(parts[n-1])
-	}
-	fault.File = l.absolute(fault.File)
-	return fault
 }
 
 // absolute undoes relative.

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"oncegate/fault"
+	"oncegate/strictyaml"
 	"strings"
 	"testing"
 )
@@ -19,9 +21,11 @@ func FuzzReadDocument(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		var c Config
 		lines := strings.Count(text, "\n") + strings.Count(text, "\r") + 2 // the library counts both
-		for _, fault := range readDocument("f.yaml", []byte(text), &c).faults {
-			if fault.File != "f.yaml" || fault.Line < 1 || fault.Line > lines || fault.Column < 1 || fault.Reason == "" {
-				t.Errorf("a fault without a place: %+v", fault)
+		var faults fault.List
+		strictyaml.Decode("f.yaml", []byte(text), limits, &c, &faults)
+		for _, f := range faults {
+			if at := f.Place; at.File != "f.yaml" || at.Line < 1 || at.Line > lines || at.Column < 1 || f.Reason == "" {
+				t.Errorf("a fault without a place: %+v", f)
 			}
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
+	"oncegate/fault"
 )
 
 // A mistake is one way a configuration can be wrong: an edit, and where and how it is reported.
@@ -99,17 +100,17 @@ func (c *city) where(file, text string) string {
 	return fmt.Sprintf("%s:%d:%d: ", filepath.Join(c.dir, file), line, column)
 }
 
-func (c *city) expect(m mistake, faults Faults) {
+func (c *city) expect(m mistake, faults fault.List) {
 	c.t.Helper()
 	at := c.where(m.file, m.at)
-	if !slices.ContainsFunc(faults, func(f Fault) bool {
+	if !slices.ContainsFunc(faults, func(f fault.Fault) bool {
 		return strings.HasPrefix(f.String(), at) && strings.Contains(f.Reason, m.reason) && f.Warning == m.warning
 	}) {
 		c.t.Errorf("%s: no fault at %s with %q among:\n%s", m.name, strings.TrimPrefix(at, c.dir+"/"), m.reason, strings.ReplaceAll(render(faults), c.dir+"/", ""))
 	}
 }
 
-func render(faults Faults) string {
+func render(faults fault.List) string {
 	var b strings.Builder
 	for _, f := range faults {
 		fmt.Fprintln(&b, f)
@@ -129,7 +130,7 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 			c.edit(m.file, m.old, m.new)
 			_, faults := Load(c.main, time.Now())
 			c.expect(m, faults)
-			if faults.err() == nil {
+			if faults.Err() == nil {
 				t.Error("the configuration counts as usable")
 			}
 		})
@@ -252,7 +253,7 @@ func TestAnEmptyOrStrangeFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, faults := Load(main, time.Now())
-			if faults.err() == nil {
+			if faults.Err() == nil {
 				t.Error("it counts as usable")
 			}
 		})

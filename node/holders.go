@@ -17,11 +17,11 @@ type lister interface {
 	Holders() ([]license.HolderID, error)
 }
 
-// SourceHolders lists the holders that a source of a configuration has licenses of a type of. The error is Faults where the
+// SourceHolders lists the holders that a source of a configuration has licenses of a type of. The error is a fault.List where the
 // configuration is unusable.
 func SourceHolders(ctx context.Context, path, source, licenseType string) (list []license.HolderID, err error) {
 	setup, faults := Load(path, time.Now())
-	if err := faults.err(); err != nil {
+	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	if setup.Keys == nil {

@@ -31,7 +31,7 @@ func OpenKeyRing(config string, now func() time.Time) (*KeyRing, error) {
 	}
 	setup, faults := Load(config, now())
 	if setup.Keys == nil {
-		return nil, errors.Join(setup.KeysErr, faults.err())
+		return nil, errors.Join(setup.KeysErr, faults.Err())
 	}
 	return &KeyRing{setup, setup.Keys, now}, nil
 }

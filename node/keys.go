@@ -11,6 +11,7 @@ import (
 
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
+	"oncegate/fault"
 )
 
 // CurrentKey, as a department's license_key, means the newest license key that the keystore has under its USCC.
@@ -42,25 +43,25 @@ func (k Keys) passphrase() ([]byte, error) {
 func (l *loader) keystore() {
 	k := l.setup.Config.Keys
 	if k.Dir == "" {
-		l.doc.add("$.keys.dir", "the folder of the keystore is required")
+		l.doc.Add("$.keys.dir", "the folder of the keystore is required")
 		return
 	}
 	if (k.PassphraseFile == "") == (k.PassphraseEnv == "") {
-		l.doc.add("$.keys", "say either passphrase_file or passphrase_env")
+		l.doc.Add("$.keys", "say either passphrase_file or passphrase_env")
 		return
 	}
 	if !hasKeys(k.Dir) {
 		l.setup.Unmade = true
 		l.setup.KeysErr = fmt.Errorf("open keystore %s: %w", k.Dir, fs.ErrNotExist)
-		l.doc.warn("$.keys.dir", "there is no keystore yet; oncegate init makes it")
+		l.doc.Warn("$.keys.dir", "there is no keystore yet; oncegate init makes it")
 		return
 	}
 	l.setup.Keys, l.setup.KeysErr = openKeystore(k, nil)
 	if l.setup.KeysErr != nil {
-		l.doc.add("$.keys", "%v", l.setup.KeysErr)
+		l.doc.Add("$.keys", "%v", l.setup.KeysErr)
 	}
 	if info, err := os.Stat(k.PassphraseFile); k.PassphraseFile != "" && err == nil && info.Mode().Perm()&0o007 != 0 {
-		l.doc.warn("$.keys.passphrase_file", "everybody on this machine may read the passphrase file; mode 0600 is meant")
+		l.doc.Warn("$.keys.passphrase_file", "everybody on this machine may read the passphrase file; mode 0600 is meant")
 	}
 }
 
@@ -125,11 +126,11 @@ func (l *loader) checkOwnKeys() {
 		}
 		k, err := licenseKey(keys, d)
 		if err != nil {
-			l.doc.add(at, "the keystore has no license key %q for department %s", clip(d.LicenseKey), d.ID)
+			l.doc.Add(at, "the keystore has no license key %q for department %s", fault.Clip(d.LicenseKey), d.ID)
 			continue
 		}
 		if k.State == keystore.Retired {
-			l.doc.warn(at, "license key %s is retired: name the key that followed it, or current", k.ID)
+			l.doc.Warn(at, "license key %s is retired: name the key that followed it, or current", k.ID)
 		}
 		l.checkOwnChain(at, k, pki.License, d.USCC)
 	}
@@ -141,18 +142,18 @@ func (l *loader) checkHouseKeys() {
 	keys := l.setup.Keys
 	for _, usage := range []string{keystore.Envelope, keystore.Index, keystore.Salt} {
 		if _, err := keys.Secret(usage, ""); err != nil {
-			l.doc.add("$.keys.dir", "the keystore has no %s key; oncegate init makes what is missing", usage)
+			l.doc.Add("$.keys.dir", "the keystore has no %s key; oncegate init makes what is missing", usage)
 		}
 	}
 	if _, err := keys.Signer(keystore.Log, ""); err != nil {
-		l.doc.add("$.keys.dir", "the keystore has no SM2 key for the log; oncegate init makes what is missing")
+		l.doc.Add("$.keys.dir", "the keystore has no SM2 key for the log; oncegate init makes what is missing")
 	}
 	if _, err := keys.Ed25519(keystore.Log, ""); err != nil {
-		l.doc.add("$.keys.dir", "the keystore has no Ed25519 key for the log; oncegate init makes what is missing")
+		l.doc.Add("$.keys.dir", "the keystore has no Ed25519 key for the log; oncegate init makes what is missing")
 	}
 	status, err := currentKey(keys, keystore.Status, "")
 	if err != nil {
-		l.doc.add("$.keys.dir", "the keystore has no key for status lists; oncegate init makes what is missing")
+		l.doc.Add("$.keys.dir", "the keystore has no key for status lists; oncegate init makes what is missing")
 		return
 	}
 	l.checkOwnChain("$.keys.dir", status, pki.Status, "")
@@ -161,12 +162,12 @@ func (l *loader) checkHouseKeys() {
 // checkOwnChain holds the certificate of one of our keys against the anchors.
 func (l *loader) checkOwnChain(at string, k keystore.Info, usage, uscc string) {
 	if len(k.Chain) == 0 {
-		l.doc.add(at, "key %s has no certificate; oncegate keys csr asks for one", k.ID)
+		l.doc.Add(at, "key %s has no certificate; oncegate keys csr asks for one", k.ID)
 		return
 	}
 	certs, err := pki.ParseChain(k.Chain)
 	if err != nil {
-		l.doc.add(at, "the certificate of key %s: %v", k.ID, err)
+		l.doc.Add(at, "the certificate of key %s: %v", k.ID, err)
 		return
 	}
 	if l.chains == nil {
@@ -174,8 +175,8 @@ func (l *loader) checkOwnChain(at string, k keystore.Info, usage, uscc string) {
 	}
 	problem, fatal := l.holds(certs, usage, uscc)
 	if problem != "" && !l.delegated(uscc, certs, usage) {
-		l.doc.add(at, "key %s: %s", k.ID, problem)
-		l.doc.faults[len(l.doc.faults)-1].Warning = !fatal
+		l.doc.Add(at, "key %s: %s", k.ID, problem)
+		l.faults[len(l.faults)-1].Warning = !fatal
 	}
 }
 

@@ -14,10 +14,12 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
+	"oncegate/fault"
 	"oncegate/gateway"
 	"oncegate/license"
 	"oncegate/policy"
 	"oncegate/sheet"
+	"oncegate/strictyaml"
 	"oncegate/verdict"
 )
 
@@ -57,15 +59,15 @@ type Setup struct {
 }
 
 // Load reads a configuration and everything it names, and reports every fault at once, warnings among them. The Setup is
-// complete only where no fault is fatal (Faults.Fatal). Load changes nothing and opens no source.
-func Load(path string, now time.Time) (*Setup, Faults) { return load(path, now, nil) }
+// complete only where no fault is fatal (fault.List.Fatal). Load changes nothing and opens no source.
+func Load(path string, now time.Time) (*Setup, fault.List) { return load(path, now, nil) }
 
 // load takes over from the setup before, which may be nil, what would come out the same.
-func load(path string, now time.Time, was *Setup) (*Setup, Faults) {
+func load(path string, now time.Time, was *Setup) (*Setup, fault.List) {
 	l := &loader{setup: &Setup{File: path, Known: map[string]pki.Known{}, Usages: map[string]pki.UsageRule{}, Seals: map[string]*seal.Seal{}}, was: was, dir: filepath.Dir(path), now: now}
 	l.main()
 	if l.doc == nil {
-		return l.setup, l.faults.sorted()
+		return l.setup, l.faults.Sorted()
 	}
 	l.keystore()
 	l.checkMain()
@@ -77,7 +79,7 @@ func load(path string, now time.Time, was *Setup) (*Setup, Faults) {
 	l.checkTrust()
 	l.policy()
 	l.setup.Digest = l.digest()
-	return l.setup, append(l.faults, l.doc.faults...).sorted()
+	return l.setup, l.faults.Sorted()
 }
 
 // A loader is a Load under way.
@@ -86,8 +88,8 @@ type loader struct {
 	was    *Setup // before; may be nil
 	dir    string // of the main file
 	now    time.Time
-	doc    *document // the main file with its includes
-	faults Faults    // of other files
+	doc    *strictyaml.Document // the main file with its includes
+	faults fault.List
 	read   []canonical.File
 	chains *pki.Verifier // nil where no anchor could be read
 }
@@ -96,7 +98,7 @@ type loader struct {
 func (l *loader) bytes(path, name string) ([]byte, bool) {
 	data, err := readBounded(name)
 	if err != nil {
-		l.doc.add(path, "%s", pathReason(err))
+		l.doc.Add(path, "%s", pathReason(err))
 		return nil, false
 	}
 	l.note(name, data)
@@ -123,7 +125,7 @@ func (l *loader) relative(name string) string {
 func (l *loader) digest() string {
 	digest, err := canonical.FilesDigest(sm.New, l.read)
 	if err != nil { // a path that is not UTF-8
-		l.doc.add("$", "the configuration cannot be named by a digest: a file name is not UTF-8")
+		l.doc.Add("$", "the configuration cannot be named by a digest: a file name is not UTF-8")
 	}
 	return digest
 }
@@ -132,12 +134,12 @@ func (l *loader) digest() string {
 func (l *loader) main() {
 	data, err := readBounded(l.setup.File)
 	if err != nil {
-		l.faults = append(l.faults, Fault{File: l.setup.File, Reason: pathReason(err)})
+		l.faults.AddAt(fault.Place{File: l.setup.File}, "%s", pathReason(err))
 		return
 	}
 	l.note(l.setup.File, data)
 	c := &l.setup.Config
-	l.doc = readDocument(l.setup.File, data, c)
+	l.doc = strictyaml.Decode(l.setup.File, data, limits, c, &l.faults)
 	c.settle(l.dir)
 	for i, pattern := range c.Include {
 		at := fmt.Sprintf("$.include[%d]", i)
@@ -161,15 +163,14 @@ func (l *loader) include(at, name string) {
 		return
 	}
 	var more included
-	doc := readDocument(name, data, &more)
-	l.faults = append(l.faults, doc.faults...)
+	doc := strictyaml.Decode(name, data, limits, &more, &l.faults)
 	part := Config{Departments: more.Departments, Systems: more.Systems, Sources: more.Sources, Assertions: more.Assertions}
 	part.settle(filepath.Dir(name))
 	c := &l.setup.Config
-	l.doc.adopt(doc, "departments", len(c.Departments))
-	l.doc.adopt(doc, "systems", len(c.Systems))
-	l.doc.adopt(doc, "sources", len(c.Sources))
-	l.doc.adopt(doc, "assertions", len(c.Assertions))
+	l.doc.Continue("departments", len(c.Departments), doc)
+	l.doc.Continue("systems", len(c.Systems), doc)
+	l.doc.Continue("sources", len(c.Sources), doc)
+	l.doc.Continue("assertions", len(c.Assertions), doc)
 	c.Departments = append(c.Departments, part.Departments...)
 	c.Systems = append(c.Systems, part.Systems...)
 	c.Sources = append(c.Sources, part.Sources...)
@@ -183,11 +184,16 @@ func (l *loader) expand(at, pattern string) []string {
 	}
 	names, err := filepath.Glob(pattern)
 	if err != nil || len(names) == 0 {
-		l.doc.add(at, "no file matches %q", clip(l.relative(pattern)))
-		l.doc.faults[len(l.doc.faults)-1].Warning = err == nil && strings.HasPrefix(at, "$.include") // a new city has none yet
+		l.doc.Add(at, "no file matches %q", fault.Clip(l.relative(pattern)))
+		l.faults[len(l.faults)-1].Warning = err == nil && strings.HasPrefix(at, "$.include") // a new city has none yet
 	}
 	return names
 }
+
+// limits bound what is read, so that no file can exhaust memory or stack.
+var limits = strictyaml.Limits{Bytes: maxDocument, Depth: 64, Values: 1 << 19}
+
+const maxDocument = 32 << 20 // bytes
 
 // readBounded reads a file of at most maxDocument bytes.
 func readBounded(name string) ([]byte, error) {

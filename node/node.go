@@ -83,7 +83,7 @@ type running struct {
 	trust    *verdict.Trust
 }
 
-// Open reads the configuration, opens everything it names and binds both listeners; Run then serves. The error is Faults if
+// Open reads the configuration, opens everything it names and binds both listeners; Run then serves. The error is a fault.List if
 // the configuration is unusable. A log that was never created is not made here: Prepare does that.
 func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 	outliveFileLimit()
@@ -92,7 +92,7 @@ func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 	for _, w := range faults.Warnings() {
 		n.Logger.Warn("configuration", "at", w.String())
 	}
-	if err := faults.err(); err != nil {
+	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	if setup.Keys == nil {

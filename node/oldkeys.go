@@ -141,13 +141,13 @@ func (n *Node) everHad(ctx context.Context, id string) (bool, error) {
 }
 
 // AcceptKeys goes on with an older keystore that was put back because the newer one is lost: the next start finds a record that its keys
-// are meant. why stands in the record's sealed evidence. No node may be running. The error is Faults where the configuration is unusable.
+// are meant. why stands in the record's sealed evidence. No node may be running. The error is a fault.List where the configuration is unusable.
 func AcceptKeys(ctx context.Context, path, why string, now func() time.Time) (err error) {
 	if now == nil {
 		now = time.Now
 	}
 	setup, faults := Load(path, now())
-	if err := cmp.Or(faults.err(), setup.KeysErr); err != nil {
+	if err := cmp.Or(faults.Err(), setup.KeysErr); err != nil {
 		return err
 	}
 	db, sealer, err := setup.openStore(ctx, now)

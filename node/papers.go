@@ -15,6 +15,7 @@ import (
 	"oncegate/certs/sm"
 	"oncegate/certs/timestamp"
 	papers "oncegate/document"
+	"oncegate/fault"
 	"oncegate/gateway"
 	"oncegate/license"
 	"oncegate/register"
@@ -57,11 +58,10 @@ func (l *loader) layouts() {
 	}
 	layouts, faults := sheet.Load(c)
 	for _, f := range faults {
-		if at, ok := where[f.Path]; ok {
-			l.doc.add(at, "%s", f.Reason)
-			continue
+		if at, ok := where[f.Place.File]; ok { // a font
+			f.Place = l.doc.At(at)
 		}
-		l.faults = append(l.faults, l.placedOne(f.Path, f.Reason))
+		l.place(fault.List{f}, false)
 	}
 	l.setup.Layouts = layouts
 }

@@ -54,17 +54,17 @@ type Prepared struct {
 
 // Prepare makes what a configuration names and is not there yet: passphrase, keystore, certificate authority, certificates,
 // folders, and the log, whose creation is its first record. What is there stays as it is, so Prepare may be repeated. The
-// error is Faults where the configuration is unusable.
+// error is a fault.List where the configuration is unusable.
 func Prepare(ctx context.Context, path string, o PrepareOptions) (*Prepared, error) {
 	setup, faults := Load(path, o.now())
 	if setup.Keys == nil && !setup.Unmade || setup.Config.Gateway.ID == "" {
-		return nil, faults.err()
+		return nil, faults.Err()
 	}
 	dir := filepath.Dir(path)
 	m := &maker{setup: setup, lists: filepath.Join(dir, filepath.FromSlash(RevocationFile)), options: o.withDefaults(dir), prepared: &Prepared{}}
 	for _, step := range []func(context.Context) error{m.passphrase, m.folders, m.keys, m.certificates, m.revocations, m.log} {
 		if err := step(ctx); err != nil {
-			return nil, errors.Join(err, faults.err())
+			return nil, errors.Join(err, faults.Err())
 		}
 	}
 	m.prepared.Setup = m.setup
@@ -404,7 +404,7 @@ func (m *maker) callerCertificates(ctx context.Context, operator Department) err
 func (m *maker) log(ctx context.Context) (err error) {
 	setup, faults := Load(m.setup.File, m.options.Now())
 	m.setup = setup
-	if err := faults.err(); err != nil {
+	if err := faults.Err(); err != nil {
 		return err
 	}
 	sealer, err := setup.sealer()

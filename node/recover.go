@@ -47,7 +47,7 @@ type Recovered struct {
 // and says so: its receipts still verify, for who keeps the old origin in its trust, and the old log's records prove that they
 // are missing.
 //
-// No node may be running. Recover may be repeated until it succeeds. The error is Faults where the configuration is unusable.
+// No node may be running. Recover may be repeated until it succeeds. The error is a fault.List where the configuration is unusable.
 func Recover(ctx context.Context, path string, o RecoverOptions) (Recovered, error) {
 	done, err := o.recover(ctx, path)
 	if err != nil {
@@ -61,7 +61,7 @@ func (o RecoverOptions) recover(ctx context.Context, path string) (done Recovere
 		o.Now = time.Now
 	}
 	setup, faults := Load(path, o.Now())
-	if err := faults.err(); err != nil {
+	if err := faults.Err(); err != nil {
 		return done, err
 	}
 	if setup.Keys == nil {

@@ -8,19 +8,20 @@ import (
 	"time"
 
 	"oncegate/certs/keystore"
+	"oncegate/fault"
 )
 
 // ErrUnchanged says that a reload found the configuration that is in force.
 var ErrUnchanged = errors.New("the configuration has not changed")
 
 // Reload reads the configuration again, checks it as a whole, records what will be in force, and swaps it in. Calls under
-// way finish by the old one or are decided again before they are recorded. With any fault, which are the error (Faults),
+// way finish by the old one or are decided again before they are recorded. With any fault, which are the error (fault.List),
 // nothing changes.
 func (n *Node) Reload(ctx context.Context) error {
 	n.reload.Lock()
 	defer n.reload.Unlock()
 	err := n.swap(ctx)
-	switch faults := (Faults)(nil); {
+	switch faults := (fault.List)(nil); {
 	case err == nil:
 		n.metrics.reloads.WithLabelValues("ok").Inc()
 	case errors.Is(err, ErrUnchanged):
@@ -41,7 +42,7 @@ func (n *Node) swap(ctx context.Context) error {
 	was := n.current.Load()
 	setup, faults, err := n.read(ctx, was.setup)
 	if err == nil {
-		err = faults.err()
+		err = faults.Err()
 	}
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (n *Node) swap(ctx context.Context) error {
 const stillness = 50 * time.Millisecond
 
 // read loads the configuration when its files lie still.
-func (n *Node) read(ctx context.Context, was *Setup) (*Setup, Faults, error) {
+func (n *Node) read(ctx context.Context, was *Setup) (*Setup, fault.List, error) {
 	const patience = 200 // times
 	files := was.Files
 	for range patience {

@@ -13,6 +13,7 @@ import (
 	"oncegate/audit"
 	"oncegate/certs/keystore"
 	"oncegate/client"
+	"oncegate/fault"
 	"oncegate/verdict"
 )
 
@@ -110,7 +111,7 @@ func TestBadFileChangesNothing(t *testing.T) {
 
 	c.edit("policy/grants.yaml", "holder_code, legal_representative", "holder_code", "basis: 审计法", "bases: 审计法")
 	c.edit("matters.yaml", "department: service", "department: nobody")
-	var faults Faults
+	var faults fault.List
 	if err := s.Reload(t.Context()); !errors.As(err, &faults) || len(faults.Fatal()) < 2 {
 		t.Fatalf("the reload said %v", err)
 	}

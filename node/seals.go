@@ -13,6 +13,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
 	"oncegate/check"
+	"oncegate/fault"
 	"oncegate/sheet"
 )
 
@@ -40,15 +41,15 @@ func (l *loader) checkSeal(at string, d Department) {
 		return
 	}
 	if d.Seal.Key == "" || d.Seal.ESL == "" {
-		l.doc.add(at, "a seal has a key that uses it and a file (esl)")
+		l.doc.Add(at, "a seal has a key that uses it and a file (esl)")
 		return
 	}
 	if _, err := sealKey(l.setup.Keys, d, nil); err != nil {
-		l.doc.add(at+".key", "the keystore has no seal key %q for department %s; oncegate init makes what is missing", clip(d.Seal.Key), d.ID)
+		l.doc.Add(at+".key", "the keystore has no seal key %q for department %s; oncegate init makes what is missing", fault.Clip(d.Seal.Key), d.ID)
 		return
 	}
 	if _, err := os.Stat(d.Seal.ESL); errors.Is(err, fs.ErrNotExist) {
-		l.doc.warn(at+".esl", "%s is not there: licenses of %s have no document form; oncegate init makes a seal for trying things out", l.relative(d.Seal.ESL), d.ID)
+		l.doc.Warn(at+".esl", "%s is not there: licenses of %s have no document form; oncegate init makes a seal for trying things out", l.relative(d.Seal.ESL), d.ID)
 		return
 	}
 	data, ok := l.bytes(at+".esl", d.Seal.ESL)
@@ -57,16 +58,16 @@ func (l *loader) checkSeal(at string, d Department) {
 	}
 	s, err := seal.ParseSeal(data)
 	if err != nil {
-		l.doc.add(at+".esl", "%s: %v", l.relative(d.Seal.ESL), err)
+		l.doc.Add(at+".esl", "%s: %v", l.relative(d.Seal.ESL), err)
 		return
 	}
 	k, err := sealKey(l.setup.Keys, d, s)
 	if err != nil {
-		l.doc.add(at+".esl", "the seal is not for the key that is to use it: its list of signers has another certificate")
+		l.doc.Add(at+".esl", "the seal is not for the key that is to use it: its list of signers has another certificate")
 		return
 	}
 	if d.Seal.Key == CurrentKey && k.State != keystore.Current {
-		l.doc.warn(at+".esl", "the seal is for a key that was rotated, %s: ask the seal maker for one for the new key", k.ID)
+		l.doc.Warn(at+".esl", "the seal is for a key that was rotated, %s: ask the seal maker for one for the new key", k.ID)
 	}
 	l.checkOwnChain(at+".key", k, pki.Seal, d.USCC)
 	if certs, err := pki.ParseChain(k.Chain); err == nil && len(certs) > 0 && l.sealHolds(at+".esl", s, certs) {
@@ -89,9 +90,9 @@ func (l *loader) sealHolds(at string, s *seal.Seal, chain []*pki.Certificate) bo
 		if step.State != check.Failed {
 			continue
 		}
-		l.doc.add(at, "the seal does not hold: %s: %s", step.Name, step.Reason)
+		l.doc.Add(at, "the seal does not hold: %s: %s", step.Name, step.Reason)
 		late := step.Name == seal.StepPeriod || step.Name == seal.StepPeriodNow
-		l.doc.faults[len(l.doc.faults)-1].Warning = late
+		l.faults[len(l.faults)-1].Warning = late
 		holds = holds && late
 	}
 	return holds

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"oncegate/fault"
 	"os"
 	"path/filepath"
 	"slices"
@@ -185,13 +186,13 @@ func TestSharesWarnings(t *testing.T) {
 		city.edit(MainFile, "  # behind_tls: true ", c.gateway+"  # behind_tls: true ", "\nstore:", "\n"+c.limits+"\nstore:")
 		_, faults := Load(city.main, time.Now())
 		for _, text := range []string{proxy, deadline} {
-			said := slices.ContainsFunc(faults.Warnings(), func(f Fault) bool { return strings.Contains(f.Reason, text) && f.Line > 0 })
+			said := slices.ContainsFunc(faults.Warnings(), func(f fault.Fault) bool { return strings.Contains(f.Reason, text) && f.Place.Line > 0 })
 			if said != slices.Contains(c.warned, text) {
 				t.Errorf("%s: warns of %q: %v", c.name, text, said)
 			}
 		}
-		err := faults.err()
-		if (err != nil) != (c.fault != "") || err != nil && (!strings.Contains(err.Error(), c.fault) || !errors.As(err, new(Faults))) {
+		err := faults.Err()
+		if (err != nil) != (c.fault != "") || err != nil && (!strings.Contains(err.Error(), c.fault) || !errors.As(err, new(fault.List))) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"oncegate/fault"
 	"oncegate/license"
 )
 
@@ -42,13 +43,13 @@ func (l *loader) served() map[string]string {
 // checkSources checks every source, and that no two have the same license type.
 func (l *loader) checkSources() {
 	l.setup.Serves = l.served()
-	ids := l.seen()
+	ids := l.unique()
 	first := map[string]string{} // license type → where
 	for i, s := range l.setup.Sources {
 		at := fmt.Sprintf("$.sources[%d]", i)
 		ids(at+".id", s.ID)
 		l.unless(idForm.MatchString(s.ID), at+".id", "the id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
-		l.unless(l.department(s.Department), at+".department", "there is no department %q", clip(s.Department))
+		l.unless(l.department(s.Department), at+".department", "there is no department %q", fault.Clip(s.Department))
 		l.unless(s.Concurrent >= 0 && s.Failures >= 0, at, "bounds may not be negative")
 		if call := cmp.Or(time.Duration(l.setup.Limits.Call), defaultCall); cmp.Or(time.Duration(s.Deadline), defaultSource) >= call {
 			l.warn(at, "the source's deadline is not shorter than limits.call, %s: when the source hangs, calls end before it is found out", call)
@@ -56,7 +57,7 @@ func (l *loader) checkSources() {
 		l.checkAdapter(at, s)
 		for _, t := range s.types() {
 			if before, taken := first[t]; taken && before != s.ID {
-				l.doc.add(at, "licenses of type %q come from source %s already; a type has one source", clip(t), before)
+				l.doc.Add(at, "licenses of type %q come from source %s already; a type has one source", fault.Clip(t), before)
 			} else if t != "" {
 				first[t] = s.ID
 			}
@@ -67,13 +68,13 @@ func (l *loader) checkSources() {
 
 func (l *loader) checkAdapter(at string, s Source) {
 	set := 0
-	check := func(present bool, key string, check func(*license.Catalogue) []license.Fault) {
+	check := func(present bool, key string, check func(*license.Catalogue) fault.List) {
 		if !present {
 			return
 		}
 		set++
 		if len(l.setup.Catalogue.Types) > 0 { // else its own fault says it
-			l.doc.addAll(at+"."+key, check(l.setup.Catalogue))
+			l.doc.AddAll(at+"."+key, check(l.setup.Catalogue))
 		}
 	}
 	if s.SQL != nil {
@@ -93,7 +94,7 @@ func (l *loader) checkSigners() {
 	for i, s := range l.setup.Sources {
 		for _, d := range l.setup.Departments {
 			if d.ID == s.Department && d.LicenseKey == "" {
-				l.doc.warn(fmt.Sprintf("$.sources[%d].department", i), "department %s has no license_key: its licenses cannot be released", d.ID)
+				l.doc.Warn(fmt.Sprintf("$.sources[%d].department", i), "department %s has no license_key: its licenses cannot be released", d.ID)
 			}
 		}
 	}

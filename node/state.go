@@ -79,7 +79,7 @@ func (v VerifiedState) Verdict() api.Verdict {
 // VerifyState replays the logs of an installation's database and holds every table against them (store.DB.VerifyState,
 // audit.VerifyStored). Whoever altered the database without keys is found by it. Whoever holds all keys could have made logs and tables
 // anew: against them it proves as much as the newest checkpoint is fixed elsewhere, by a witness or by who filed it. No node may be
-// running. The error is Faults where the configuration is unusable, and says otherwise that something could not be read, which is no
+// running. The error is a Faults where the configuration is unusable, and says otherwise that something could not be read, which is no
 // verdict.
 func VerifyState(ctx context.Context, path string, o StateOptions) (VerifiedState, error) {
 	if o.Now == nil {
@@ -89,7 +89,7 @@ func VerifyState(ctx context.Context, path string, o StateOptions) (VerifiedStat
 		o.Progress = func(string) func(done, total uint64) { return func(uint64, uint64) {} }
 	}
 	setup, faults := Load(path, o.Now())
-	if err := cmp.Or(faults.err(), setup.KeysErr); err != nil {
+	if err := cmp.Or(faults.Err(), setup.KeysErr); err != nil {
 		return VerifiedState{}, err
 	}
 	v := &stateVerifier{setup: setup, options: o}

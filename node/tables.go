@@ -138,14 +138,14 @@ type Adopted struct {
 
 // Adopt takes on a database that was written before rows were authenticated (store.DB.Adopt), and leaves the record store.adopt. From
 // then on rows are believed only with a tag of this gateway's keys, and no older program can write here. No node may be running. A
-// database that was adopted before is refused, also where somebody took tags and sums away. The error is Faults where the
+// database that was adopted before is refused, also where somebody took tags and sums away. The error is a fault.List where the
 // configuration is unusable.
 func Adopt(ctx context.Context, path string, o AdoptOptions) (done Adopted, err error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	setup, faults := Load(path, o.Now())
-	if err := cmp.Or(faults.err(), setup.KeysErr); err != nil {
+	if err := cmp.Or(faults.Err(), setup.KeysErr); err != nil {
 		return done, err
 	}
 	if done, err = o.adopt(ctx, setup); err != nil {

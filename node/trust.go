@@ -218,7 +218,7 @@ func TrustOf(config string, now func() time.Time) (*verdict.Trust, error) {
 		now = time.Now
 	}
 	setup, faults := Load(config, now())
-	if err := faults.err(); err != nil {
+	if err := faults.Err(); err != nil {
 		return nil, err
 	}
 	if setup.Keys == nil {

@@ -181,12 +181,12 @@ func TestTrustFaults(t *testing.T) {
 				c.edit(MainFile, "  anchors:", "  "+m[0]+"\n  anchors:")
 			}
 			_, faults := Load(c.main, time.Now())
-			if len(faults.Fatal()) != 1 || !strings.Contains(faults[0].Reason, m[1]) || faults[0].Line == 0 {
+			if len(faults.Fatal()) != 1 || !strings.Contains(faults[0].Reason, m[1]) || faults[0].Place.Line == 0 {
 				t.Errorf("want one fault with %q:\n%s", m[1], render(faults))
 			}
 			key, _, _ := strings.Cut(m[0], ":")
-			if _, line, _ := strings.Cut(c.where(MainFile, key+":"), MainFile+":"); len(faults) > 0 && !strings.HasPrefix(fmt.Sprint(faults[0].Line)+":", strings.Split(line, ":")[0]+":") {
-				t.Errorf("at line %d, want %s", faults[0].Line, line)
+			if _, line, _ := strings.Cut(c.where(MainFile, key+":"), MainFile+":"); len(faults) > 0 && !strings.HasPrefix(fmt.Sprint(faults[0].Place.Line)+":", strings.Split(line, ":")[0]+":") {
+				t.Errorf("at line %d, want %s", faults[0].Place.Line, line)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"oncegate/fault"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,19 +18,19 @@ var china = time.FixedZone("China Standard Time", 8*60*60)
 type checker struct {
 	known *Known // nil: names outside are not checked, as when a stored set is loaded again for replay
 	bases map[string]bool
-	ids   map[string]string // id → where it was first written
-	rules map[string]bool   // ids of grants and permissions, which a suspension may name
-	faults
+	ids   map[string]fault.Place // id → where it was first written
+	rules map[string]bool        // ids of grants and permissions, which a suspension may name
+	fault.List
 }
 
 // id checks the form and the uniqueness of an id and returns whether it may be used.
-func (c *checker) id(at, kind, id string) bool {
+func (c *checker) id(at fault.Place, kind, id string) bool {
 	if !wellFormed(id) || id == DenyByDefault || strings.HasPrefix(id, sharePrefix) {
-		c.add(at, "the %s has no usable id %q: letters, digits and ._-:/ are expected, at most 96 bytes", kind, clip(id))
+		c.AddAt(at, "the %s has no usable id %q: letters, digits and ._-:/ are expected, at most 96 bytes", kind, fault.Clip(id))
 		return false
 	}
 	if first, taken := c.ids[id]; taken {
-		c.add(at, "duplicate id %q, first given at %s", id, first)
+		c.AddAt(at, "duplicate id %q, first given at %s", id, first)
 		return false
 	}
 	c.ids[id] = at
@@ -49,17 +50,17 @@ func wellFormed(id string) bool {
 // list checks that a list is not empty, repeats nothing and holds only what ok accepts.
 func list[T any](c *checker, p *placed[T], key string, values []string, needed bool, ok func(string) bool, what string) {
 	if needed && len(values) == 0 {
-		c.add(p.at(key, -1), "%s must not be empty", key)
+		c.AddAt(p.at(key, -1), "%s must not be empty", key)
 	}
 	seen := make(map[string]bool, len(values))
 	for i, v := range values {
 		switch {
 		case v == "" || len(v) > 200:
-			c.add(p.at(key, i), "%s holds an empty or overlong entry", key)
+			c.AddAt(p.at(key, i), "%s holds an empty or overlong entry", key)
 		case seen[v]:
-			c.add(p.at(key, i), "%s repeats %q", key, clip(v))
+			c.AddAt(p.at(key, i), "%s repeats %q", key, fault.Clip(v))
 		case ok != nil && !ok(v):
-			c.add(p.at(key, i), "%q is no known %s", clip(v), what)
+			c.AddAt(p.at(key, i), "%q is no known %s", fault.Clip(v), what)
 		}
 		seen[v] = true
 	}
@@ -68,17 +69,17 @@ func list[T any](c *checker, p *placed[T], key string, values []string, needed b
 // text checks that a text is there where needed, and not endless.
 func text[T any](c *checker, p *placed[T], key, value string, needed bool) {
 	if needed && strings.TrimSpace(value) == "" {
-		c.add(p.at(key, -1), "%s must be given", key)
+		c.AddAt(p.at(key, -1), "%s must be given", key)
 	}
 	if len(value) > 4000 {
-		c.add(p.at(key, -1), "%s is longer than 4000 bytes", key)
+		c.AddAt(p.at(key, -1), "%s is longer than 4000 bytes", key)
 	}
 }
 
 // oneOf checks a value of a short list.
 func oneOf[T any](c *checker, p *placed[T], key, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		c.add(p.at(key, -1), "%s is %q; expected is one of %s", key, clip(value), strings.Join(allowed, ", "))
+		c.AddAt(p.at(key, -1), "%s is %q; expected is one of %s", key, fault.Clip(value), strings.Join(allowed, ", "))
 	}
 }
 
@@ -86,14 +87,14 @@ func oneOf[T any](c *checker, p *placed[T], key, value string, allowed ...string
 func span[T any](c *checker, p *placed[T], fromKey, fromText, untilKey, untilText string) (from, until time.Time) {
 	from, err := moment(fromText, false)
 	if err != nil {
-		c.add(p.at(fromKey, -1), "%s: %v", fromKey, err)
+		c.AddAt(p.at(fromKey, -1), "%s: %v", fromKey, err)
 	}
 	until, err = moment(untilText, true)
 	if err != nil {
-		c.add(p.at(untilKey, -1), "%s: %v", untilKey, err)
+		c.AddAt(p.at(untilKey, -1), "%s: %v", untilKey, err)
 	}
 	if !from.IsZero() && !until.IsZero() && !from.Before(until) {
-		c.add(p.at(untilKey, -1), "%s lies before %s", untilKey, fromKey)
+		c.AddAt(p.at(untilKey, -1), "%s lies before %s", untilKey, fromKey)
 	}
 	return from, until
 }
@@ -111,7 +112,7 @@ func moment(s string, end bool) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is neither a day such as 2026-01-31 nor an RFC 3339 moment", clip(s))
+		return time.Time{}, fmt.Errorf("%q is neither a day such as 2026-01-31 nor an RFC 3339 moment", fault.Clip(s))
 	}
 	return t.UTC(), nil
 }
@@ -134,7 +135,7 @@ func age(s string) (time.Duration, error) {
 		d, err = time.ParseDuration(s)
 	}
 	if err != nil || d < 0 || d > maxAge || d%time.Second != 0 {
-		return 0, fmt.Errorf("%q is no age of whole seconds such as 90m, 36h or 7d, at most ten years", clip(s))
+		return 0, fmt.Errorf("%q is no age of whole seconds such as 90m, 36h or 7d, at most ten years", fault.Clip(s))
 	}
 	return d, nil
 }

@@ -68,7 +68,7 @@ func load(t testing.TB, data Data) *Set {
 	}
 	set, faults := New(data)
 	for _, f := range faults {
-		t.Errorf("%s: %s", f.Path, f.Reason)
+		t.Errorf("%s", f)
 	}
 	if len(faults) > 0 {
 		t.FailNow()

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"oncegate/fault"
 	"slices"
 	"time"
 )
@@ -13,7 +14,7 @@ type (
 		from, until time.Time // until exclusive
 		maxAge      time.Duration
 		strength    int // weakest attestation
-		at          string
+		at          fault.Place
 	}
 	permission struct {
 		Permission
@@ -33,7 +34,7 @@ func within(now, from, until time.Time) bool {
 // compileGrant checks one grant and reads its times.
 func (c *checker) compileGrant(p *placed[Grant]) (*grant, bool) {
 	g := &grant{Grant: p.value, at: p.at("", -1)}
-	before := len(c.faults)
+	before := len(c.List)
 	if c.id(p.at("id", -1), "grant", g.ID) {
 		c.rules[g.ID] = true
 	}
@@ -48,16 +49,16 @@ func (c *checker) compileGrant(p *placed[Grant]) (*grant, bool) {
 	}
 	c.grantScope(p, g)
 	c.grantTerms(p, g)
-	return g, len(c.faults) == before
+	return g, len(c.List) == before
 }
 
 // grantScope checks who, what and for which matters.
 func (c *checker) grantScope(p *placed[Grant], g *grant) {
 	if !c.department(g.Provider) || g.Provider == "" {
-		c.add(p.at("provider", -1), "%q is no known department", clip(g.Provider))
+		c.AddAt(p.at("provider", -1), "%q is no known department", fault.Clip(g.Provider))
 	}
 	if !c.licenseType(g.LicenseType) || g.LicenseType == "" {
-		c.add(p.at("license_type", -1), "%q is no known license type", clip(g.LicenseType))
+		c.AddAt(p.at("license_type", -1), "%q is no known license type", fault.Clip(g.LicenseType))
 	}
 	list(c, p, "systems", g.Systems, true, c.system, "system")
 	list(c, p, "operations", g.Operations, true, func(op string) bool { return operations[op]&byGrant != 0 }, "operation that a grant opens")
@@ -65,7 +66,7 @@ func (c *checker) grantScope(p *placed[Grant], g *grant) {
 	list(c, p, "matters", g.Matters, slices.Contains(g.Grounds, ByCase), c.matter, "matter")
 	list(c, p, "materials", g.Materials, false, c.material(g.Matters), "material of these matters")
 	list(c, p, "roles", g.Roles, true, c.role(g.Matters), "role of these matters")
-	list(c, p, "fields", g.Fields, false, c.field(g.LicenseType), "field of "+clip(g.LicenseType))
+	list(c, p, "fields", g.Fields, false, c.field(g.LicenseType), "field of "+fault.Clip(g.LicenseType))
 }
 
 // grantTerms checks why, how and for how long.
@@ -83,14 +84,14 @@ func (c *checker) grantTerms(p *placed[Grant], g *grant) {
 	text(c, p, "valid_until", g.ValidUntil, true)
 	var err error
 	if g.maxAge, err = age(g.MaxAge); err != nil {
-		c.add(p.at("max_age", -1), "max_age: %v", err)
+		c.AddAt(p.at("max_age", -1), "max_age: %v", err)
 	}
 }
 
 // compilePermission checks one permission and reads its times.
 func (c *checker) compilePermission(p *placed[Permission]) (*permission, bool) {
 	m := &permission{Permission: p.value}
-	before := len(c.faults)
+	before := len(c.List)
 	if c.id(p.at("id", -1), "permission", m.ID) {
 		c.rules[m.ID] = true
 	}
@@ -101,40 +102,40 @@ func (c *checker) compilePermission(p *placed[Permission]) (*permission, bool) {
 	list(c, p, "license_types", m.LicenseTypes, false, c.licenseType, "license type")
 	text(c, p, "basis", m.Basis, false)
 	m.from, m.until = span(c, p, "valid_from", m.ValidFrom, "valid_until", m.ValidUntil)
-	return m, len(c.faults) == before
+	return m, len(c.List) == before
 }
 
 // compileSuspension checks one suspension and reads its times. Grants and permissions are compiled before.
 func (c *checker) compileSuspension(p *placed[Suspension]) (*suspension, bool) {
 	s := &suspension{Suspension: p.value}
-	before := len(c.faults)
+	before := len(c.List)
 	c.id(p.at("id", -1), "suspension", s.ID)
 	list(c, p, "systems", s.Systems, false, c.system, "system")
 	list(c, p, "license_types", s.LicenseTypes, false, c.licenseType, "license type")
 	list(c, p, "rules", s.Rules, false, func(id string) bool { return c.rules[id] }, "grant or permission")
 	if scoped := len(s.Systems)+len(s.LicenseTypes) > 0; scoped == (len(s.Rules) > 0) {
-		c.add(p.at("", -1), "a suspension names either systems and license types, or rules")
+		c.AddAt(p.at("", -1), "a suspension names either systems and license types, or rules")
 	}
 	text(c, p, "reason_zh", s.ReasonZh, true)
 	text(c, p, "reason_en", s.ReasonEn, true)
 	s.from, s.until = span(c, p, "from", s.From, "until", s.Until)
-	return s, len(c.faults) == before
+	return s, len(c.List) == before
 }
 
 // compileShare checks one share attribute (条例 art. 14 and 15).
 func (c *checker) compileShare(p *placed[Share], shares map[string]Share) {
 	s := p.value
 	if !c.licenseType(s.LicenseType) || s.LicenseType == "" {
-		c.add(p.at("license_type", -1), "%q is no known license type", clip(s.LicenseType))
+		c.AddAt(p.at("license_type", -1), "%q is no known license type", fault.Clip(s.LicenseType))
 	}
 	if _, twice := shares[s.LicenseType]; twice {
-		c.add(p.at("license_type", -1), "the share attribute of %q is given twice", clip(s.LicenseType))
+		c.AddAt(p.at("license_type", -1), "the share attribute of %q is given twice", fault.Clip(s.LicenseType))
 	}
 	if s.Attribute < Unconditional || s.Attribute > Withheld {
-		c.add(p.at("share", -1), "share is %d; expected is 1 (unconditional), 2 (conditional) or 3 (not shared)", s.Attribute)
+		c.AddAt(p.at("share", -1), "share is %d; expected is 1 (unconditional), 2 (conditional) or 3 (not shared)", s.Attribute)
 	}
 	if s.Provider != "" && !c.department(s.Provider) {
-		c.add(p.at("provider", -1), "%q is no known department", clip(s.Provider))
+		c.AddAt(p.at("provider", -1), "%q is no known department", fault.Clip(s.Provider))
 	}
 	text(c, p, "scope", s.Scope, s.Attribute == Conditional)
 	text(c, p, "reason", s.Reason, s.Attribute == Withheld)
@@ -146,10 +147,10 @@ func (c *checker) compileShare(p *placed[Share], shares map[string]Share) {
 func (c *checker) compileSystem(p *placed[System], systems map[string]System) {
 	s := p.value
 	if !c.system(s.ID) || s.ID == "" {
-		c.add(p.at("id", -1), "%q is no known system", clip(s.ID))
+		c.AddAt(p.at("id", -1), "%q is no known system", fault.Clip(s.ID))
 	}
 	if _, twice := systems[s.ID]; twice {
-		c.add(p.at("id", -1), "the system %q is described twice", clip(s.ID))
+		c.AddAt(p.at("id", -1), "the system %q is described twice", fault.Clip(s.ID))
 	}
 	list(c, p, "tags", s.Tags, false, nil, "")
 	systems[s.ID] = s
@@ -159,7 +160,7 @@ func (c *checker) compileSystem(p *placed[System], systems map[string]System) {
 func (c *checker) compileBasis(p *placed[Basis]) {
 	b := p.value
 	if b.ID == ByCase || b.ID == ByConsent {
-		c.add(p.at("id", -1), "%q needs no entry among the bases", b.ID)
+		c.AddAt(p.at("id", -1), "%q needs no entry among the bases", b.ID)
 	} else if c.id(p.at("id", -1), "basis", b.ID) {
 		c.bases[b.ID] = true
 	}

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"oncegate/license"
+	"oncegate/fault"
 )
 
-func countReasons(faults []license.Fault, phrase string) (n int) {
+func countReasons(faults fault.List, phrase string) (n int) {
 	for _, f := range faults {
 		if strings.Contains(f.Reason, phrase) {
 			n++
@@ -44,12 +44,12 @@ func TestFaults(t *testing.T) {
 	for _, c := range []struct {
 		name, file, text, at, phrase string
 	}{
-		{"unknown key", "a.yaml", change("  basis: b", "  bases: b"), "a.yaml:10:3", `unknown field "bases"`},
+		{"unknown key", "a.yaml", change("  basis: b", "  bases: b"), "a.yaml:10:3", `unknown key "bases"`},
 		{"unknown list", "a.yaml", "grantz: []", "a.yaml:1:1", `unknown key "grantz"`},
 		{"wrong kind", "a.yaml", change("[kiosk]", "{a: b}"), "a.yaml:5:", ""},
 		{"no list", "a.yaml", "grants: 5", "a.yaml:1:9", "a list is expected"},
 		{"no mapping", "a.yaml", "grants: [5]", "a.yaml:1:10", "a mapping is expected"},
-		{"no root", "a.yaml", "- a", "a.yaml:1:", "is a mapping"},
+		{"no root", "a.yaml", "- a", "a.yaml:1:", "a mapping is expected"},
 		{"two documents", "a.yaml", "grants: []\n---\ngrants: []", "a.yaml:3:1", "one YAML document"},
 		{"duplicate key", "a.yaml", "grants: []\ngrants: []", "a.yaml:2:1", "already defined"},
 		{"broken yaml", "a.yaml", "grants: [", "a.yaml:1:", ""},
@@ -124,7 +124,7 @@ func TestFaults(t *testing.T) {
 				t.Fatal("no fault was found")
 			}
 			for _, f := range faults {
-				if strings.HasPrefix(f.Path, c.at) && strings.Contains(f.Reason, c.phrase) {
+				if strings.HasPrefix(f.Place.String(), c.at) && strings.Contains(f.Reason, c.phrase) {
 					return
 				}
 			}

@@ -58,7 +58,7 @@ func check(t *testing.T, file File) {
 		t.Fatalf("set %v, faults %v", set, faults)
 	}
 	for _, f := range faults {
-		if !strings.HasPrefix(f.Path, file.Path) || f.Reason == "" || len(f.Reason) > 1500 || strings.Contains(f.Reason, "\n") {
+		if !strings.HasPrefix(f.Place.String(), file.Path) || f.Reason == "" || len(f.Reason) > 1500 || strings.Contains(f.Reason, "\n") {
 			t.Fatalf("a fault nobody can use: %+v", f)
 		}
 	}

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"fmt"
+	"oncegate/fault"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -52,39 +54,41 @@ type guardReader struct {
 // read adds the guards of one Cedar file.
 func (r *guardReader) read(file File) {
 	if reason := unreadable(file.Data); reason != "" {
-		r.add(file.Path+":1:1", "%s", reason)
+		r.AddAt(fault.Place{File: file.Path, Line: 1, Column: 1}, "%s", reason)
 		return
 	}
 	list, err := cedar.NewPolicyListFromBytes(file.Path, file.Data)
 	if err != nil {
-		r.add(syntaxFault(file.Path, err))
+		r.addSyntax(file.Path, err)
 		return
 	}
 	for _, p := range list {
-		at := fmt.Sprintf("%s:%d:%d", file.Path, p.Position().Line, p.Position().Column)
-		before := len(r.faults)
+		at := fault.Place{File: file.Path, Line: p.Position().Line, Column: p.Position().Column}
+		before := len(r.List)
 		g := r.annotated(at, p)
 		r.typed(at, g)
-		if len(r.faults) == before {
+		if len(r.List) == before {
 			r.guards = append(r.guards, g)
 		}
 	}
 }
 
 // cedarPosition finds the place in the Cedar parser's error text.
-var cedarPosition = regexp.MustCompile(`^parser error: (?:parse error at )?<input>:(\d+:\d+):? ?`)
+var cedarPosition = regexp.MustCompile(`^parser error: (?:parse error at )?<input>:(\d+):(\d+):? ?`)
 
-// syntaxFault turns an error of the Cedar parser into the arguments of faults.add.
-func syntaxFault(file string, err error) (path, format, reason string) {
-	message := err.Error()
-	if m := cedarPosition.FindStringSubmatch(message); m != nil {
-		return file + ":" + m[1], "%s", "the Cedar text cannot be read: " + clip(message[len(m[0]):])
+// addSyntax reports an error of the Cedar parser.
+func (r *guardReader) addSyntax(file string, err error) {
+	at, message := fault.Place{File: file, Line: 1, Column: 1}, strings.TrimPrefix(err.Error(), "parser error: ")
+	if m := cedarPosition.FindStringSubmatch(err.Error()); m != nil {
+		message = err.Error()[len(m[0]):]
+		at.Line, _ = strconv.Atoi(m[1])
+		at.Column, _ = strconv.Atoi(m[2])
 	}
-	return file + ":1:1", "%s", "the Cedar text cannot be read: " + clip(strings.TrimPrefix(message, "parser error: "))
+	r.AddAt(at, "the Cedar text cannot be read: %s", fault.Clip(message))
 }
 
 // annotated reads and checks the annotations of a guard.
-func (r *guardReader) annotated(at string, p *cedar.Policy) *guard {
+func (r *guardReader) annotated(at fault.Place, p *cedar.Policy) *guard {
 	notes := p.Annotations()
 	g := &guard{id: string(notes["id"]), policy: p, zh: string(notes["reason_zh"]), en: string(notes["reason_en"])}
 	r.id(at, "guard", g.id)
@@ -92,7 +96,7 @@ func (r *guardReader) annotated(at string, p *cedar.Policy) *guard {
 		switch key {
 		case "id", "reason_zh", "reason_en", "fields", "obligation":
 		default:
-			r.add(at, "guard %s: unknown annotation @%s; known are @id, @reason_zh, @reason_en, @fields and @obligation", clip(g.id), clip(string(key)))
+			r.AddAt(at, "guard %s: unknown annotation @%s; known are @id, @reason_zh, @reason_en, @fields and @obligation", fault.Clip(g.id), fault.Clip(string(key)))
 		}
 	}
 	fields, withholds := notes["fields"]
@@ -103,18 +107,18 @@ func (r *guardReader) annotated(at string, p *cedar.Policy) *guard {
 	case p.Effect() == cedar.Permit:
 		g.effect = oblige
 		if !obliges || withholds {
-			r.add(at, "guard %s: a permit guard only adds @obligation; to let fields out write a grant, to keep them back a forbid", clip(g.id))
+			r.AddAt(at, "guard %s: a permit guard only adds @obligation; to let fields out write a grant, to keep them back a forbid", fault.Clip(g.id))
 		}
 		return g
 	case withholds:
 		g.effect = withhold
 	}
 	if obliges {
-		r.add(at, "guard %s: a forbid guard adds no @obligation; write a permit guard for it", clip(g.id))
+		r.AddAt(at, "guard %s: a forbid guard adds no @obligation; write a permit guard for it", fault.Clip(g.id))
 	}
 	for _, reason := range [...]string{g.zh, g.en} {
 		if strings.TrimSpace(reason) == "" || len(reason) > 1000 {
-			r.add(at, "guard %s: @reason_zh and @reason_en must be given, each at most 1000 bytes", clip(g.id))
+			r.AddAt(at, "guard %s: @reason_zh and @reason_en must be given, each at most 1000 bytes", fault.Clip(g.id))
 			break
 		}
 	}
@@ -122,7 +126,7 @@ func (r *guardReader) annotated(at string, p *cedar.Policy) *guard {
 }
 
 // words splits a comma separated annotation.
-func (r *guardReader) words(at, id, key, value string, present bool, ok func(string) bool) []string {
+func (r *guardReader) words(at fault.Place, id, key, value string, present bool, ok func(string) bool) []string {
 	if !present {
 		return nil
 	}
@@ -130,7 +134,7 @@ func (r *guardReader) words(at, id, key, value string, present bool, ok func(str
 	for word := range strings.SplitSeq(value, ",") {
 		word = strings.TrimSpace(word)
 		if word == "" || !ok(word) {
-			r.add(at, "guard %s: @%s holds %q, which is not known", clip(id), key, clip(word))
+			r.AddAt(at, "guard %s: @%s holds %q, which is not known", fault.Clip(id), key, fault.Clip(word))
 			continue
 		}
 		words = append(words, word)
@@ -139,10 +143,10 @@ func (r *guardReader) words(at, id, key, value string, present bool, ok func(str
 }
 
 // typed checks a guard against the schema and the known names, and notes its scope for the index.
-func (r *guardReader) typed(at string, g *guard) {
+func (r *guardReader) typed(at fault.Place, g *guard) {
 	tree := (*ast.Policy)(g.policy.AST())
 	for _, reason := range r.schema.check(tree) {
-		r.add(at, "guard %s: %s", clip(g.id), reason)
+		r.AddAt(at, "guard %s: %s", fault.Clip(g.id), reason)
 	}
 	switch scope := tree.Principal.(type) {
 	case ast.ScopeTypeEq:
@@ -190,7 +194,7 @@ func scopedActions(scope ast.IsActionScopeNode) []string {
 }
 
 // value checks the entities within a literal value.
-func (r *guardReader) value(at, id string, v types.Value) {
+func (r *guardReader) value(at fault.Place, id string, v types.Value) {
 	switch v := v.(type) {
 	case types.EntityUID:
 		r.entity(at, id, v)
@@ -203,13 +207,13 @@ func (r *guardReader) value(at, id string, v types.Value) {
 
 // entity checks that a system or license type named in a guard exists. LicenseType::"" is the resource of operations that
 // release no license.
-func (r *guardReader) entity(at, id string, uid types.EntityUID) {
+func (r *guardReader) entity(at fault.Place, id string, uid types.EntityUID) {
 	name := string(uid.ID)
 	if uid.Type == systemEntity && !r.system(name) {
-		r.add(at, "guard %s: %q is no known system", clip(id), clip(name))
+		r.AddAt(at, "guard %s: %q is no known system", fault.Clip(id), fault.Clip(name))
 	}
 	if uid.Type == licenseTypeEntity && name != "" && !r.licenseType(name) {
-		r.add(at, "guard %s: %q is no known license type", clip(id), clip(name))
+		r.AddAt(at, "guard %s: %q is no known license type", fault.Clip(id), fault.Clip(name))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"maps"
+	"oncegate/fault"
 	"regexp"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (v *validator) check(p *ast.Policy) []string {
 	}
 	var reasons []string
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		line = clip(perAction.ReplaceAllString(line, ""))
+		line = fault.Clip(perAction.ReplaceAllString(line, ""))
 		if !slices.Contains(reasons, line) {
 			reasons = append(reasons, line)
 		}

@@ -7,10 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"oncegate/fault"
+
 	"github.com/cedar-policy/cedar-go"
 
 	"oncegate/canonical"
-	"oncegate/license"
 )
 
 // A File is one file of a policy set: ".yaml" or ".yml" holds a Document, ".cedar" holds guards.
@@ -33,7 +34,7 @@ type Data struct {
 type Set struct {
 	files    []File // sorted by path
 	digest   string
-	warnings []license.Fault
+	warnings fault.List
 
 	grants      []*grant
 	permissions []*permission
@@ -63,38 +64,37 @@ type scope struct{ system, licenseType, matter string }
 // A duty is a place in the permissions' index.
 type duty struct{ system, operation string }
 
-// New loads a set. It returns every fault at once, each with "file:line:column" as its Path; with any fault there is no
-// set.
-func New(data Data) (*Set, []license.Fault) {
-	c := &checker{known: data.Known, bases: map[string]bool{}, ids: map[string]string{}, rules: map[string]bool{}}
+// New loads a set. It returns every fault at once, each with its place; with any fault there is no set.
+func New(data Data) (*Set, fault.List) {
+	c := &checker{known: data.Known, bases: map[string]bool{}, ids: map[string]fault.Place{}, rules: map[string]bool{}}
 	s := &Set{shares: map[string]Share{}, systems: map[string]System{}, bases: map[string]Basis{}}
 	s.files = slices.Clone(data.Files)
 	slices.SortFunc(s.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	if data.NewSM3 == nil {
-		c.add("policy", "the set has no digest function")
+		c.AddAt(fault.Place{File: "policy"}, "the set has no digest function")
 	}
 	r := &guardReader{checker: c, reads: reading{names: map[string]bool{}}}
 	var err error
 	if r.schema, err = newValidator(); err != nil {
-		c.add("policy", "%v", err)
-		return nil, c.faults
+		c.AddAt(fault.Place{File: "policy"}, "%v", err)
+		return nil, c.List
 	}
 	var parsed rules
 	for _, f := range c.sound(s.files) {
 		if path.Ext(f.Path) == ".cedar" {
 			r.read(f)
 		} else {
-			parsed.read(f, &c.faults)
+			parsed.read(f, &c.List)
 		}
 	}
 	s.compile(c, &parsed)
-	if len(c.faults) > 0 {
-		return nil, c.faults
+	if len(c.List) > 0 {
+		return nil, c.List
 	}
 	s.index(r)
 	if s.digest, err = canonical.FilesDigest(data.NewSM3, s.files); err != nil {
-		c.add("policy", "%v", err)
-		return nil, c.faults
+		c.AddAt(fault.Place{File: "policy"}, "%v", err)
+		return nil, c.List
 	}
 	s.warnings = s.warn(data)
 	return s, nil
@@ -106,13 +106,13 @@ func (c *checker) sound(files []File) (fit []File) {
 		ext := path.Ext(f.Path)
 		switch {
 		case !wellFormed(strings.ReplaceAll(f.Path, " ", "-")) || path.Clean(f.Path) != f.Path || path.IsAbs(f.Path) || strings.HasPrefix(f.Path, ".."):
-			c.add(clip(f.Path), "the file's name is no plain relative path of at most 96 bytes")
+			c.AddAt(fault.Place{File: fault.Clip(f.Path)}, "the file's name is no plain relative path of at most 96 bytes")
 		case i > 0 && files[i-1].Path == f.Path:
-			c.add(f.Path, "the file is given twice")
+			c.AddAt(fault.Place{File: f.Path}, "the file is given twice")
 		case strings.HasSuffix(f.Path, TableSuffix):
-			c.add(f.Path, "a table of expected decisions is no part of a set")
+			c.AddAt(fault.Place{File: f.Path}, "a table of expected decisions is no part of a set")
 		case ext != ".yaml" && ext != ".yml" && ext != ".cedar":
-			c.add(f.Path, "a policy file ends in .yaml, .yml or .cedar")
+			c.AddAt(fault.Place{File: f.Path}, "a policy file ends in .yaml, .yml or .cedar")
 		default:
 			fit = append(fit, f)
 		}
@@ -157,7 +157,7 @@ func (s *Set) Digest() string { return s.digest }
 func (s *Set) Files() []File { return slices.Clone(s.files) }
 
 // Warnings are what is odd in a set without being wrong, such as a grant that can never fire; places as in New.
-func (s *Set) Warnings() []license.Fault { return slices.Clone(s.warnings) }
+func (s *Set) Warnings() fault.List { return slices.Clone(s.warnings) }
 
 // Grants returns the sharing agreements of the set, in the order of the files, with defaults filled in.
 func (s *Set) Grants() []Grant {

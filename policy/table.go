@@ -2,11 +2,11 @@ package policy
 
 import (
 	"fmt"
+	"oncegate/fault"
+	"oncegate/strictyaml"
 	"slices"
 	"strings"
 	"time"
-
-	"oncegate/license"
 )
 
 // A Table is a file of expected decisions that stands beside a policy, its name ending in TableSuffix.
@@ -66,7 +66,7 @@ func (a Asked) Question() (Question, error) {
 // A Result is how one row of a table came out.
 type Result struct {
 	Name     string
-	Place    string   // "file:line:column"
+	Place    fault.Place
 	Question Question //
 	Got      Decision //
 	Diff     []string // one line for each difference; empty: as expected
@@ -77,22 +77,19 @@ func (r Result) OK() bool { return len(r.Diff) == 0 }
 
 // RunTable asks a set every question of a table. Faults are what is wrong with the table itself; rows without faults
 // still run.
-func RunTable(set *Set, table File) ([]Result, []license.Fault) {
-	var f faults
-	body := document(table, &f)
-	if body == nil {
-		if len(f) == 0 {
-			f.add(table.Path+":1:1", "the table is empty")
-		}
-		return nil, f
+func RunTable(set *Set, table File) ([]Result, fault.List) {
+	var f fault.List
+	root := strictyaml.Parse(table.Path, table.Data, ruleLimits, &f).Root()
+	if root.IsNull() && len(f) == 0 {
+		root.Fault("the table is empty")
 	}
 	var rows []placed[Expectation]
-	for _, v := range body.Values {
-		if key := v.Key.GetToken().Value; key != "tests" {
-			f.add(place(table.Path, v.Key), "unknown key %q; a table has tests", clip(key))
+	for _, e := range root.Entries() {
+		if e.Key != "tests" {
+			e.Name.Fault("unknown key %q; a table has tests", fault.Clip(e.Key))
 			continue
 		}
-		elements(table.Path, v.Value, &rows, &f)
+		elements(e.Value, &rows)
 	}
 	names := make(map[string]bool, len(rows))
 	var results []Result
@@ -105,26 +102,26 @@ func RunTable(set *Set, table File) ([]Result, []license.Fault) {
 }
 
 // run checks one row and asks its question.
-func (e *Expectation) run(set *Set, p *placed[Expectation], names map[string]bool, f *faults) (Result, bool) {
+func (e *Expectation) run(set *Set, p *placed[Expectation], names map[string]bool, f *fault.List) (Result, bool) {
 	r := Result{Name: e.Name, Place: p.at("", -1)}
 	before := len(*f)
 	if e.Name == "" || names[e.Name] {
-		f.add(p.at("name", -1), "every row needs a name of its own")
+		f.AddAt(p.at("name", -1), "every row needs a name of its own")
 	}
 	names[e.Name] = true
 	if e.Allow == nil {
-		f.add(p.at("", -1), "allow must be given")
+		f.AddAt(p.at("", -1), "allow must be given")
 	}
 	if e.Question.Now == "" {
-		f.add(p.at("question", -1), "the question's now must be given, so that the row means the same tomorrow")
+		f.AddAt(p.at("question", -1), "the question's now must be given, so that the row means the same tomorrow")
 	}
 	var err error
 	if r.Question, err = e.Question.Question(); err != nil {
-		f.add(p.at("question", -1), "%v", err)
+		f.AddAt(p.at("question", -1), "%v", err)
 	}
 	if e.MaxAge != nil {
 		if _, err := age(*e.MaxAge); err != nil {
-			f.add(p.at("max_age", -1), "max_age: %v", err)
+			f.AddAt(p.at("max_age", -1), "max_age: %v", err)
 		}
 	}
 	if len(*f) > before {

@@ -28,7 +28,7 @@ func TestTableFindsDifferences(t *testing.T) {
 		if got := strings.Join(results[0].Diff, "; "); got != c.diff || results[0].OK() != (c.diff == "") {
 			t.Errorf("%q: diff %q, want %q", c.expected, got, c.diff)
 		}
-		if results[0].Place != "a_test.yaml:2:3" {
+		if results[0].Place.String() != "a_test.yaml:2:3" {
 			t.Errorf("the row stands at %s", results[0].Place)
 		}
 	}
@@ -44,11 +44,11 @@ func TestTableFaults(t *testing.T) {
 		{"tests: [{allow: true, question: {now: 2026-01-01}}]", "t:1:10", "a name of its own"},
 		{"tests: [{name: n, allow: true, question: {now: 2026-13-01}}]", "t:1:43", "neither a day"},
 		{"tests: [{name: n, allow: true, question: {now: 2026-01-01, age: old}}]", "t:1:43", "no age"},
-		{"tests: [{name: n, allow: true, question: {now: 2026-01-01, sistem: x}}]", "t:1:60", "unknown field"},
+		{"tests: [{name: n, allow: true, question: {now: 2026-01-01, sistem: x}}]", "t:1:60", "unknown key"},
 		{"tests: [{name: n, allow: true, max_age: x, question: {now: 2026-01-01}}]", "t:1:41", "no age"},
 	} {
 		results, faults := RunTable(set, File{Path: "t", Data: []byte(c.text)})
-		if len(results) > 0 || len(faults) != 1 || faults[0].Path != c.at || !strings.Contains(faults[0].Reason, c.phrase) {
+		if len(results) > 0 || len(faults) != 1 || faults[0].Place.String() != c.at || !strings.Contains(faults[0].Reason, c.phrase) {
 			t.Errorf("%s: %v %v", c.text, results, faults)
 		}
 	}

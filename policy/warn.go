@@ -1,29 +1,28 @@
 package policy
 
 import (
+	"oncegate/fault"
 	"slices"
-
-	"oncegate/license"
 )
 
 // warn finds grants that can never fire.
-func (s *Set) warn(data Data) []license.Fault {
-	var f faults
+func (s *Set) warn(data Data) fault.List {
+	var f fault.List
 	for _, g := range s.grants {
 		if !data.Now.IsZero() && !g.until.IsZero() && !data.Now.Before(g.until) {
-			f.add(g.at, "grant %s has expired and never fires", g.ID)
+			f.AddAt(g.at, "grant %s has expired and never fires", g.ID)
 		}
 		if s.share(g.LicenseType).Attribute == Withheld {
-			f.add(g.at, "grant %s never fires: licenses of type %s are not shared", g.ID, g.LicenseType)
+			f.AddAt(g.at, "grant %s never fires: licenses of type %s are not shared", g.ID, g.LicenseType)
 		}
 		if _, stated := s.shares[g.LicenseType]; !stated {
-			f.add(g.at, "grant %s: license type %s has no share attribute and is treated as conditional", g.ID, g.LicenseType)
+			f.AddAt(g.at, "grant %s: license type %s has no share attribute and is treated as conditional", g.ID, g.LicenseType)
 		}
 		if s.useless(g, data.Known) {
-			f.add(g.at, "grant %s never fires for a case: none of its matters has a material of license type %s", g.ID, g.LicenseType)
+			f.AddAt(g.at, "grant %s never fires for a case: none of its matters has a material of license type %s", g.ID, g.LicenseType)
 		}
 		if s.stopped(g) {
-			f.add(g.at, "grant %s never fires: every one of its systems is suspended without end", g.ID)
+			f.AddAt(g.at, "grant %s never fires: every one of its systems is suspended without end", g.ID)
 		}
 	}
 	return f

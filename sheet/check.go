@@ -2,6 +2,8 @@ package sheet
 
 import (
 	"math"
+	"oncegate/fault"
+	"oncegate/strictyaml"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,42 +17,43 @@ var (
 )
 
 // layout reads one layout key by key, so that one wrong key does not hide the others' faults.
-func (r *reading) layout(s spot) {
+func (r *reading) layout(s strictyaml.Value) {
 	l := &Layout{faces: r.faces, shapes: r.shapes}
-	var items []spot
-	for key, v := range r.mapping(s) {
-		switch key {
+	var items []strictyaml.Value
+	for _, e := range s.Entries() {
+		v := e.Value
+		switch e.Key {
 		case "type":
-			r.decode(v, &l.Type)
+			v.Decode(&l.Type)
 		case "title":
-			r.decode(v, &l.Title)
+			v.Decode(&l.Title)
 		case "page":
-			r.decode(v, &l.Page)
+			v.Decode(&l.Page)
 		case "styles":
 			l.Styles = map[string]style{}
-			for name, node := range r.mapping(v) {
+			for _, named := range v.Entries() {
 				var st style
-				if r.decode(node, &st) {
-					l.Styles[name] = st
+				if named.Value.Decode(&st) {
+					l.Styles[named.Key] = st
 				}
-				r.later = append(r.later, func() { r.style(node, st) })
+				r.later = append(r.later, func() { r.style(named.Value, st) })
 			}
 		case "codes":
-			r.decode(v, &l.Codes)
+			v.Decode(&l.Codes)
 		case "items":
-			items = r.list(v)
+			items = v.List()
 		default:
-			r.fault(v, "unknown key %q; a layout has type, title, page, styles, codes and items", clip(key))
+			v.Fault("unknown key %q; a layout has type, title, page, styles, codes and items", fault.Clip(e.Key))
 		}
 	}
 	if len(items) > maxItems {
-		r.fault(s.at("items"), "more than %d items", maxItems)
+		s.At("items").Fault("more than %d items", maxItems)
 		return
 	}
 	r.head(s, l)
 	for _, node := range items {
 		var it item
-		if r.decode(node, &it) {
+		if node.Decode(&it) {
 			l.Items = append(l.Items, it)
 			r.later = append(r.later, func() { r.item(node, l, it, 0) })
 		}
@@ -58,39 +61,39 @@ func (r *reading) layout(s spot) {
 }
 
 // head checks what stands above the items.
-func (r *reading) head(s spot, l *Layout) {
+func (r *reading) head(s strictyaml.Value, l *Layout) {
 	switch _, twice := r.layouts[l.Type]; {
 	case !styleName.MatchString(l.Type):
-		r.fault(s.at("type"), "a layout names its license type, such as business-license")
+		s.At("type").Fault("a layout names its license type, such as business-license")
 	case twice:
-		r.fault(s.at("type"), "there is a layout of type %q already", l.Type)
+		s.At("type").Fault("there is a layout of type %q already", l.Type)
 	default:
 		r.layouts[l.Type] = l
 	}
 	if l.Title == "" {
-		r.fault(s.at("title"), "a layout has a title")
+		s.At("title").Fault("a layout has a title")
 	}
 	w, h := l.Page.size()
 	switch {
 	case l.Page.Size != "" && len(l.Page.Box) > 0:
-		r.fault(s.at("page"), "a page has a size or a box, not both")
+		s.At("page").Fault("a page has a size or a box, not both")
 	case !between(w, 20, 2000) || !between(h, 20, 2000):
-		r.fault(s.at("page"), "a page has a size of A3, A4, A5, B5 or ID-1, or a box [width, height] of 20 to 2000 mm")
+		s.At("page").Fault("a page has a size of A3, A4, A5, B5 or ID-1, or a box [width, height] of 20 to 2000 mm")
 	}
 }
 
 func between(v, least, most float64) bool { return v >= least && v <= most } // false for what is no number
 
 // style checks the numbers and names of a style.
-func (r *reading) style(s spot, st style) {
+func (r *reading) style(s strictyaml.Value, st style) {
 	if st.Font != "" && !r.faces.has(st.Font) {
-		r.fault(s.at("font"), "there is no font %q: the program has song and hei, others come from the configuration", clip(st.Font))
+		s.At("font").Fault("there is no font %q: the program has song and hei, others come from the configuration", fault.Clip(st.Font))
 	}
 	if st.Align != "" && !slices.Contains(aligns, st.Align) {
-		r.fault(s.at("align"), "align is %s", strings.Join(aligns, ", "))
+		s.At("align").Fault("align is %s", strings.Join(aligns, ", "))
 	}
 	if st.VAlign != "" && !slices.Contains(valigns, st.VAlign) {
-		r.fault(s.at("valign"), "valign is %s", strings.Join(valigns, ", "))
+		s.At("valign").Fault("valign is %s", strings.Join(valigns, ", "))
 	}
 	for _, n := range [...]struct {
 		key         string
@@ -98,36 +101,36 @@ func (r *reading) style(s spot, st style) {
 		least, most float64
 	}{{"size", st.Size, 2, 200}, {"min", st.Min, 2, 200}, {"leading", st.Leading, 0.8, 5}, {"spacing", st.Spacing, -0.2, 5}, {"bold", st.Bold, 0, 0.2}, {"lines", float64(st.Lines), 1, 1000}} {
 		if n.value != 0 && !between(n.value, n.least, n.most) {
-			r.fault(s.at(n.key), "%s lies between %g and %g", n.key, n.least, n.most)
+			s.At(n.key).Fault("%s lies between %g and %g", n.key, n.least, n.most)
 		}
 	}
 	if st.Size != 0 && st.Min > st.Size {
-		r.fault(s.at("min"), "the smallest size is not larger than the size")
+		s.At("min").Fault("the smallest size is not larger than the size")
 	}
 }
 
 // shape reads one shape of the library.
-func (r *reading) shape(name string, s spot) {
+func (r *reading) shape(name string, s strictyaml.Value) {
 	var sh shape
-	if !r.decode(s, &sh) {
+	if !s.Decode(&sh) {
 		return
 	}
 	if !styleName.MatchString(name) {
-		r.fault(s, "the name of a shape is made of small letters, digits and hyphens")
+		s.Fault("the name of a shape is made of small letters, digits and hyphens")
 	}
 	if _, twice := r.shapes[name]; twice {
-		r.fault(s, "there is a shape %q already", clip(name))
+		s.Fault("there is a shape %q already", fault.Clip(name))
 	}
 	if len(sh.Size) != 2 || !between(sh.Size[0], 0.1, 10000) || !between(sh.Size[1], 0.1, 10000) {
-		r.fault(s.at("size"), "a shape has a size [width, height]")
+		s.At("size").Fault("a shape has a size [width, height]")
 		return
 	}
 	if len(sh.Parts) == 0 || len(sh.Parts) > maxItems {
-		r.fault(s.at("parts"), "a shape has 1 to %d parts", maxItems)
+		s.At("parts").Fault("a shape has 1 to %d parts", maxItems)
 	}
 	for i := range sh.Parts {
 		if reason := sh.Parts[i].read(); reason != "" {
-			r.fault(s.at("parts"), "part %d: %s", i+1, reason)
+			s.At("parts").Fault("part %d: %s", i+1, reason)
 		}
 	}
 	r.shapes[name] = sh

@@ -38,9 +38,3 @@ func (e *Error) Error() string {
 	}
 	return fmt.Sprintf("lay out %s: %s", field, e.Code)
 }
-
-// A Fault is one thing wrong in a layout file or a font.
-type Fault struct {
-	Path   string // "file:line:column", or the name of a font
-	Reason string // what is wrong and what is expected, one sentence
-}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"oncegate/fault"
 	"sync"
 
 	"golang.org/x/image/font/sfnt"
@@ -90,23 +91,23 @@ type FontFile struct {
 // configuration in their order, then in those of the program.
 type faces struct{ configured []*typeface }
 
-func openFaces(files []FontFile) (*faces, []Fault) {
+func openFaces(files []FontFile, faults *fault.List) *faces {
 	f := &faces{}
-	var faults []Fault
 	for _, file := range files {
+		at := fault.Place{File: file.Name}
 		face, err := openTypeface(file.Name, file.Data)
 		switch {
 		case !styleName.MatchString(file.Name):
-			faults = append(faults, Fault{file.Name, "the name of a font is made of small letters, digits and hyphens"})
+			faults.AddAt(at, "the name of a font is made of small letters, digits and hyphens")
 		case f.has(file.Name):
-			faults = append(faults, Fault{file.Name, "a font of this name is there already"})
+			faults.AddAt(at, "a font of this name is there already")
 		case err != nil:
-			faults = append(faults, Fault{file.Name, err.Error()})
+			faults.AddAt(at, "%v", err)
 		default:
 			f.configured = append(f.configured, face)
 		}
 	}
-	return f, faults
+	return f
 }
 
 // has says whether a layout may ask for a font.

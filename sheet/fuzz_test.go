@@ -21,7 +21,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal("neither layouts nor faults")
 		}
 		for _, fault := range faults {
-			if !strings.HasPrefix(fault.Path, "fuzz.yaml:") || fault.Reason == "" {
+			if !strings.HasPrefix(fault.Place.String(), "fuzz.yaml:") || fault.Reason == "" {
 				t.Fatalf("a fault without a place: %+v", fault)
 			}
 		}

@@ -20,7 +20,7 @@ func city(t testing.TB) *Layouts {
 	t.Helper()
 	layouts, faults := Load(Config{Files: cityFiles(t)})
 	for _, f := range faults {
-		t.Errorf("%s: %s", f.Path, f.Reason)
+		t.Errorf("%s", f)
 	}
 	if layouts == nil {
 		t.FailNow()

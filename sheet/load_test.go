@@ -30,7 +30,7 @@ func TestLayoutsFollowTheCatalogue(t *testing.T) {
 		return ok
 	}})
 	for _, f := range faults {
-		t.Errorf("%s: %s", f.Path, f.Reason)
+		t.Errorf("%s", f)
 	}
 	if layouts == nil {
 		return
@@ -96,12 +96,12 @@ more: 1
 	var got []string
 	for _, f := range faults {
 		if f.Reason == "" {
-			t.Errorf("%s: a fault without a reason", f.Path)
+			t.Errorf("%s: a fault without a reason", f.Place)
 		}
-		got = append(got, strings.TrimPrefix(f.Path, "a.yaml:"))
+		got = append(got, strings.TrimPrefix(f.Place.String(), "a.yaml:"))
 	}
 	want := strings.Fields(`2:33 2:33 3:14 5:11 6:12 7:12 9:21 9:34 9:42 9:42 9:54 10:13 12:21 17:21 18:21 19:43 20:37 21:45 21:67 22:45 22:64
-		23:17 23:45 24:23 25:16 25:45 25:56 26:16 26:46 27:19 28:9 30:17 31:22 32:19 33:54 33:94 34:9 35:9 36:11 38:12 39:1`)
+		23:17 23:45 24:23 25:16 25:45 25:56 26:16 26:46 27:19 28:9 30:17 31:22 32:19 33:54 33:94 34:43 35:9 36:11 38:12 39:1`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("places (-want +got):\n%s\n%v", diff, faults)
 	}
@@ -115,7 +115,7 @@ func TestUnreadable(t *testing.T) {
 	} {
 		if _, faults := Load(Config{Files: []File{{"a.yaml", []byte(text)}}}); len(faults) == 0 {
 			t.Errorf("%s: no fault", name)
-		} else if !strings.HasPrefix(faults[0].Path, "a.yaml:") {
+		} else if !strings.HasPrefix(faults[0].Place.String(), "a.yaml:") {
 			t.Errorf("%s: %v", name, faults)
 		}
 	}

@@ -2,6 +2,7 @@ package sheet
 
 import (
 	"fmt"
+	"oncegate/fault"
 	"strconv"
 	"strings"
 )
@@ -11,7 +12,7 @@ func readPath(text string) (segments []Segment, reason string) {
 	words := strings.FieldsFunc(spaced.Replace(text), func(r rune) bool { return r == ' ' || r == ',' || r == '\n' || r == '\t' || r == '\r' })
 	for i := 0; i < len(words); {
 		if len(words[i]) != 1 || !strings.Contains("MLCZ", words[i]) {
-			return nil, fmt.Sprintf("a path is made of M, L, C and Z, not %q", clip(words[i]))
+			return nil, fmt.Sprintf("a path is made of M, L, C and Z, not %q", fault.Clip(words[i]))
 		}
 		s := Segment{Op: words[i][0]}
 		i++

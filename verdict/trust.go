@@ -20,7 +20,7 @@ import (
 	"oncegate/certs/revocation"
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/fault"
 	"oncegate/tlog"
 )
 
@@ -148,7 +148,7 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 // verifier installs the anchors for one purpose. What is wrong with those for all purposes is told once.
 func (f *Faults) verifier(path string, c TrustConfig, more []*pki.Certificate) *pki.Verifier {
 	v, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(c.Anchors, more), Known: c.Known, Usages: c.Usages, Verify: verifyTwice, Confirm: verifyTwice})
-	if path == "$.anchors" || len(more) > 0 && !slices.ContainsFunc(*f, func(old license.Fault) bool { return old.Path == "$.anchors" }) {
+	if path == "$.anchors" || len(more) > 0 && !slices.ContainsFunc(*f, func(old fault.Fault) bool { return old.Path == "$.anchors" }) {
 		f.addErr(path, err)
 	}
 	return v
@@ -255,7 +255,7 @@ func (t *Trust) callerKey(system, keyID string) (*ecdsa.PublicKey, error) {
 }
 
 // Faults are all things wrong in a trust configuration.
-type Faults []license.Fault
+type Faults fault.List
 
 // Error lists every fault.
 func (f Faults) Error() string {
@@ -267,7 +267,7 @@ func (f Faults) Error() string {
 }
 
 func (f *Faults) add(path, reason string) {
-	*f = append(*f, license.Fault{Path: path, Reason: reason})
+	*f = append(*f, fault.Fault{Path: path, Reason: reason})
 }
 
 func (f *Faults) addErr(path string, err error) {
@@ -285,7 +285,7 @@ func (f Faults) err() error {
 }
 
 // trustSyntax says where trust.json cannot be read: the place as a path, with its line and column.
-func trustSyntax(data []byte, err error) license.Fault {
+func trustSyntax(data []byte, err error) fault.Fault {
 	var pointer jsontext.Pointer
 	var offset int64
 	reason := "is not the JSON of a trust file"
@@ -301,7 +301,7 @@ func trustSyntax(data []byte, err error) license.Fault {
 	before := string(data[:min(int(offset), len(data))])
 	line := strings.Count(before, "\n") + 1
 	column := len(before) - strings.LastIndexByte(before, '\n')
-	return license.Fault{Path: yamlPath(pointer), Reason: fmt.Sprintf("%s (line %d, column %d)", reason, line, column)}
+	return fault.Fault{Path: yamlPath(pointer), Reason: fmt.Sprintf("%s (line %d, column %d)", reason, line, column)}
 }
 
 // yamlPath writes a JSON pointer the way all faults of the house are written: "$.logs[0].sm2".

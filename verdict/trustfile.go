@@ -17,7 +17,7 @@ import (
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/license"
+	"oncegate/fault"
 )
 
 // maxTrustFile bounds trust.json and each file it names, in bytes.
@@ -103,7 +103,7 @@ func LoadTrust(file string) (*Trust, error) {
 // news returns those of more that are not mere consequences of f: what could not be read is also missing.
 func (f Faults) news(more Faults) (list Faults) {
 	for _, m := range more {
-		if !slices.ContainsFunc(f, func(old license.Fault) bool { return strings.HasPrefix(old.Path, m.Path) }) {
+		if !slices.ContainsFunc(f, func(old fault.Fault) bool { return strings.HasPrefix(old.Path, m.Path) }) {
 			list = append(list, m)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"oncegate/adapters/mapping"
+	"oncegate/fault"
 	"oncegate/license"
 )
 
@@ -58,33 +59,26 @@ const (
 
 // Check reports everything wrong with the configuration at once; paths start at "$", the Config itself. It looks at no
 // directory.
-func (c Config) Check(cat *license.Catalogue) []license.Fault {
-	var all []license.Fault
-	unless := func(ok bool, path, reason string) {
-		if !ok {
-			all = append(all, license.Fault{Path: path, Reason: reason})
-		}
-	}
-	unless(c.Dir != "", "$.dir", "required: the directory where drops arrive")
-	unless(strings.Count(c.Pattern, "*") == 1 && !strings.ContainsAny(c.Pattern, `/\?[`), "$.pattern", "expected a file name with one *, such as tax-*.csv")
+func (c Config) Check(cat *license.Catalogue) fault.List {
+	var f fault.List
+	f.Unless(c.Dir != "", "$.dir", "required: the directory where drops arrive")
+	f.Unless(strings.Count(c.Pattern, "*") == 1 && !strings.ContainsAny(c.Pattern, `/\?[`), "$.pattern", "expected a file name with one *, such as tax-*.csv")
 	if c.Time != "" {
 		reason := mapping.CheckLayout(c.Time)
-		unless(reason == "", "$.time", reason)
+		f.Unless(reason == "", "$.time", "%s", reason)
 	}
-	unless(!strings.ContainsAny(c.Marker, `/\*`), "$.marker", "expected an ending such as .ok")
-	unless(c.Marker == "" || c.Settle == 0, "$.settle", "a drop with marker needs no settle")
-	unless(c.Settle == 0 || c.Settle >= least, "$.settle", "at least 10ms")
-	unless(c.Rescan == 0 || c.Rescan >= least, "$.rescan", "at least 10ms")
-	unless(c.MaxAge > 0, "$.max_age", "required: how old a drop may be and still answer, such as 48h")
+	f.Unless(!strings.ContainsAny(c.Marker, `/\*`), "$.marker", "expected an ending such as .ok")
+	f.Unless(c.Marker == "" || c.Settle == 0, "$.settle", "a drop with marker needs no settle")
+	f.Unless(c.Settle == 0 || c.Settle >= least, "$.settle", "at least 10ms")
+	f.Unless(c.Rescan == 0 || c.Rescan >= least, "$.rescan", "at least 10ms")
+	f.Unless(c.MaxAge > 0, "$.max_age", "required: how old a drop may be and still answer, such as 48h")
 	_, ok := encodings[c.Encoding]
-	unless(ok, "$.encoding", "expected utf-8, gbk or gb18030")
+	f.Unless(ok, "$.encoding", "expected utf-8, gbk or gb18030")
 	_, ok = comma(c.Separator)
-	unless(ok, "$.separator", "expected one character that is no quote and no line break")
-	unless(c.MinRows >= 0 && c.MaxBytes >= 0 && c.MaxRowBytes >= 0, "$", "bounds may not be negative")
-	for _, f := range c.Record.Check(cat) {
-		unless(false, "$.record"+strings.TrimPrefix(f.Path, "$"), f.Reason)
-	}
-	return all
+	f.Unless(ok, "$.separator", "expected one character that is no quote and no line break")
+	f.Unless(c.MinRows >= 0 && c.MaxBytes >= 0 && c.MaxRowBytes >= 0, "$", "bounds may not be negative")
+	f.Under("$.record", c.Record.Check(cat))
+	return f
 }
 
 func comma(s string) (rune, bool) {

@@ -3,15 +3,16 @@ package mapping
 import (
 	"slices"
 
+	"oncegate/fault"
 	"oncegate/license"
 )
 
 // Check reports everything wrong with the record at once; paths start at "$", the record itself.
-func (r Record) Check(c *license.Catalogue) []license.Fault {
-	f := &faults{}
+func (r Record) Check(c *license.Catalogue) fault.List {
+	f := &fault.List{}
 	t, ok := c.Type(r.Type)
 	if !ok {
-		f.add("type", "no such license type in the catalogue")
+		f.Add("$.type", "no such license type in the catalogue")
 	}
 	for _, e := range r.values() {
 		e.value.check(f, e.path)
@@ -21,7 +22,7 @@ func (r Record) Check(c *license.Catalogue) []license.Fault {
 		{"holders.code", r.Holders.Code}, {"holders.name", r.Holders.Name}, {"holders.type", r.Holders.Type},
 	} {
 		if !e.value.set() {
-			f.add(e.path, "required: say from which column it comes, or its constant")
+			f.Add("$."+e.path, "required: say from which column it comes, or its constant")
 		}
 	}
 	r.checkPlaces(f)
@@ -30,119 +31,113 @@ func (r Record) Check(c *license.Catalogue) []license.Fault {
 	if ok {
 		r.checkFields(f, t)
 	}
-	return f.list
+	return *f
 }
 
-func (v Value) check(f *faults, path string) {
+func (v Value) check(f *fault.List, path string) {
 	if v.From != "" && v.Const != "" {
-		f.add(path, "has both from and const; keep one")
+		f.Add("$."+path, "has both from and const; keep one")
 	}
 	if v.From == "" && (v.Codes != nil || v.Default != nil || v.Layouts != nil || v.Optional) {
-		f.add(path, "codes, default, layouts and optional need from")
+		f.Add("$."+path, "codes, default, layouts and optional need from")
 	}
 	if v.Default != nil && v.Codes == nil {
-		f.add(path+".default", "a default needs codes")
+		f.Add("$."+path+".default", "a default needs codes")
 	}
 	for i, layout := range v.Layouts {
 		if reason := CheckLayout(layout); reason != "" {
-			f.add(path+".layouts["+itoa(i)+"]", reason)
+			f.Add("$."+path+".layouts["+itoa(i)+"]", "%s", reason)
 		}
 	}
 }
 
 // checkPlaces finds settings that would have no effect where they stand.
-func (r Record) checkPlaces(f *faults) {
+func (r Record) checkPlaces(f *fault.List) {
 	dates := []string{"issued", "valid_from", "valid_to"}
 	for _, e := range r.values() {
 		isField := len(e.path) > 7 && e.path[:7] == "fields."
 		if len(e.value.Layouts) > 0 && !isField && !slices.Contains(dates, e.path) {
-			f.add(e.path+".layouts", "layouts belong to dates only")
+			f.Add("$."+e.path+".layouts", "layouts belong to dates only")
 		}
 		if len(e.value.Unlimited) > 0 && e.path != "valid_to" {
-			f.add(e.path+".unlimited", "unlimited belongs to valid_to only")
+			f.Add("$."+e.path+".unlimited", "unlimited belongs to valid_to only")
 		}
 		if e.value.Codes != nil && slices.Contains(dates, e.path) {
-			f.add(e.path+".codes", "a date has layouts, not codes")
+			f.Add("$."+e.path+".codes", "a date has layouts, not codes")
 		}
 	}
 	for _, e := range []placed{{"issued", r.Issued}, {"valid_from", r.ValidFrom}, {"valid_to", r.ValidTo}} {
 		if _, err := (Value{Const: e.value.Const}).date(nil); err != nil {
-			f.add(e.path+".const", "not a day in the form yyyy-MM-dd")
+			f.Add("$."+e.path+".const", "not a day in the form yyyy-MM-dd")
 		}
 	}
 }
 
-func (r Record) checkStatus(f *faults) {
+func (r Record) checkStatus(f *fault.List) {
 	v := r.Status
 	if v.Default != nil {
-		f.add("status.default", "an unknown status is never guessed; leave the default out")
+		f.Add("$.status.default", "an unknown status is never guessed; leave the default out")
 	}
 	if v.From != "" && v.Codes == nil {
-		f.add("status.codes", "required: which of the source's codes means which of ours")
+		f.Add("$.status.codes", "required: which of the source's codes means which of ours")
 	}
 	if v.From != "" && v.List == "" {
-		f.add("status.list", "required: id and version of the source's status list")
+		f.Add("$.status.list", "required: id and version of the source's status list")
 	}
 	if v.Const != "" && !slices.Contains(license.Statuses(), license.Status(v.Const)) {
-		f.add("status.const", "unknown status; expected valid, suspended, revoked, superseded or expired")
+		f.Add("$.status.const", "unknown status; expected valid, suspended, revoked, superseded or expired")
 	}
 	for _, code := range sortedKeys(v.Codes) {
 		if !slices.Contains(license.Statuses(), license.Status(v.Codes[code])) {
-			f.add("status.codes."+code, "unknown status; expected valid, suspended, revoked, superseded or expired")
+			f.Add("$.status.codes."+code, "unknown status; expected valid, suspended, revoked, superseded or expired")
 		}
 	}
 }
 
-func (r Record) checkHolders(f *faults, c *license.Catalogue) {
+func (r Record) checkHolders(f *fault.List, c *license.Catalogue) {
 	v := r.Holders.Type
 	known := func(path, code string) {
 		if _, ok := c.CodeType(code); !ok {
-			f.add(path, "no such holder code type in the catalogue")
+			f.Add("$."+path, "no such holder code type in the catalogue")
 		}
 	}
 	if v.Const != "" {
 		known("holders.type.const", v.Const)
 		if !c.CanHold(r.Type, v.Const) {
-			f.add("holders.type.const", "the catalogue's holder_category says that no license of this type is held under such a code")
+			f.Add("$.holders.type.const", "the catalogue's holder_category says that no license of this type is held under such a code")
 		}
 	}
 	if v.Default != nil {
-		f.add("holders.type.default", "a holder's code type is never guessed; leave the default out")
+		f.Add("$.holders.type.default", "a holder's code type is never guessed; leave the default out")
 	}
 	seen := map[string]bool{}
 	for _, local := range sortedKeys(v.Codes) {
 		national := v.Codes[local]
 		known("holders.type.codes."+local, national)
 		if seen[national] {
-			f.add("holders.type.codes."+local, "a second local code for "+national+"; a question could name only one")
+			f.Add("$.holders.type.codes."+local, "a second local code for %s; a question could name only one", national)
 		}
 		seen[national] = true
 	}
 }
 
-func (r Record) checkFields(f *faults, t license.Type) {
+func (r Record) checkFields(f *fault.List, t license.Type) {
 	for _, name := range sortedKeys(r.Fields) {
 		i := slices.IndexFunc(t.Fields, func(d license.Field) bool { return d.Name == name })
 		switch v := r.Fields[name]; {
 		case i < 0:
-			f.add("fields."+name, "the type has no such field")
+			f.Add("$.fields."+name, "the type has no such field")
 		case !v.set():
-			f.add("fields."+name, "say from which column it comes, or its constant")
+			f.Add("$.fields."+name, "say from which column it comes, or its constant")
 		case t.Fields[i].Kind != "date" && len(v.Layouts) > 0:
-			f.add("fields."+name+".layouts", "layouts belong to dates only")
+			f.Add("$.fields."+name+".layouts", "layouts belong to dates only")
 		case t.Fields[i].Kind == "date" && v.Codes != nil:
-			f.add("fields."+name+".codes", "a date has layouts, not codes")
+			f.Add("$.fields."+name+".codes", "a date has layouts, not codes")
 		}
 	}
 	for _, d := range t.Fields {
 		if _, ok := r.Fields[d.Name]; d.Required && !ok {
-			f.add("fields", "required field "+d.Name+" is not mapped")
+			f.Add("$.fields", "required field %s is not mapped", d.Name)
 		}
 	}
-}
-
-type faults struct{ list []license.Fault }
-
-func (f *faults) add(path, reason string) {
-	f.list = append(f.list, license.Fault{Path: "$." + path, Reason: reason})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"oncegate/adapters/mapping"
-	"oncegate/license"
+	"oncegate/fault"
 )
 
 // A request is a Call's templates, parsed.
@@ -25,21 +25,21 @@ type request struct {
 }
 
 // compile parses every template and reports their faults, with paths from the Call.
-func (c Call) compile() (*request, []license.Fault) {
-	f := &faults{}
+func (c Call) compile() (*request, fault.List) {
+	f := &fault.List{}
 	r := &request{method: or(c.Method, http.MethodPost), query: map[string]template{}, form: map[string]template{}}
 	read := func(path, s string) template {
 		t, err := parse(s)
-		f.unless(err == nil, path, fmt.Sprint(err))
+		f.Unless(err == nil, path, "%v", err)
 		r.all = append(r.all, t)
 		return t
 	}
 	r.path = read("$.path", c.Path)
 	for i := 0; i < len(r.path); i += 2 {
 		_, err := escapedPath(r.path[i])
-		f.unless(err == nil, "$.path", "the path is not escaped as a URL needs it, or has ? or #")
+		f.Unless(err == nil, "$.path", "the path is not escaped as a URL needs it, or has ? or #")
 	}
-	f.unless(c.Path == "" || strings.HasPrefix(c.Path, "/"), "$.path", "a path begins with /")
+	f.Unless(c.Path == "" || strings.HasPrefix(c.Path, "/"), "$.path", "a path begins with /")
 	for name, s := range c.Query {
 		r.query[name] = read("$.query."+name, s)
 	}
@@ -49,12 +49,12 @@ func (c Call) compile() (*request, []license.Fault) {
 	if c.Body != nil {
 		r.body = compileBody(c.Body, "$.body", maxDepth, read, f)
 	}
-	return r, f.list
+	return r, *f
 }
 
-func compileBody(v any, path string, depth int, read func(path, s string) template, f *faults) any {
+func compileBody(v any, path string, depth int, read func(path, s string) template, f *fault.List) any {
 	if depth == 0 {
-		f.unless(false, path, "nested too deeply")
+		f.Unless(false, path, "nested too deeply")
 		return nil
 	}
 	switch v := v.(type) {
@@ -75,7 +75,7 @@ func compileBody(v any, path string, depth int, read func(path, s string) templa
 	case nil, bool, int, int64, uint64, float64:
 		return v
 	}
-	f.unless(false, path, "only texts, numbers, true, false, null, lists and maps can be sent; quote it")
+	f.Unless(false, path, "only texts, numbers, true, false, null, lists and maps can be sent; quote it")
 	return nil
 }
 

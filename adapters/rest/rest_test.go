@@ -20,6 +20,7 @@ import (
 	"oncegate/adapters/adaptertest"
 	"oncegate/adapters/mapping"
 	"oncegate/adapters/secret"
+	"oncegate/fault"
 	"oncegate/license"
 )
 
@@ -303,11 +304,11 @@ func TestRead(t *testing.T) {
 	} {
 		call := l.flat().Calls[0]
 		call.Answer = c.answer
-		f := &faults{}
+		f := &fault.List{}
 		c.answer.check(f, "$")
 		rows, err := call.read(reply{c.status, "application/json", []byte(c.body)}, 10)
-		if none := err == nil && len(rows) == 0; none != c.none || len(f.list) > 0 {
-			t.Errorf("%s: %d rows, %v, %v; want none: %v", name, len(rows), err, f.list, c.none)
+		if none := err == nil && len(rows) == 0; none != c.none || len(*f) > 0 {
+			t.Errorf("%s: %d rows, %v, %v; want none: %v", name, len(rows), err, *f, c.none)
 		}
 	}
 }

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"oncegate/fault"
 	"os"
 	"strings"
-
-	"oncegate/license"
 )
 
 // maxBytes bounds a secret; anything longer is the wrong file.
@@ -51,9 +50,9 @@ func (r Ref) Read() (string, error) {
 }
 
 // Check reports what is wrong with the reference, with paths from "$", without looking for the secret.
-func (r Ref) Check() []license.Fault {
+func (r Ref) Check() fault.List {
 	if (r.File == "") == (r.Env == "") {
-		return []license.Fault{{Path: "$", Reason: "say either file or env"}}
+		return fault.List{{Path: "$", Reason: "say either file or env"}}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"oncegate/adapters/mapping"
 	"oncegate/adapters/secret"
+	"oncegate/fault"
 	"oncegate/license"
 )
 
@@ -72,60 +73,44 @@ func (c Config) form() string {
 }
 
 // Check reports everything wrong with the configuration at once; paths start at "$", the Config itself. It opens nothing.
-func (c Config) Check(cat *license.Catalogue) []license.Fault {
-	var all []license.Fault
-	add := func(path, reason string) { all = append(all, license.Fault{Path: path, Reason: reason}) }
-	if c.Driver == "" {
-		add("$.driver", "required: the name of a database/sql driver, such as sqlite or pgx")
-	}
-	if (c.DSN == "") == c.DSNSecret.IsZero() {
-		add("$.dsn", "say either dsn or dsn_secret")
-	}
+func (c Config) Check(cat *license.Catalogue) fault.List {
+	var f fault.List
+	f.Unless(c.Driver != "", "$.driver", "required: the name of a database/sql driver, such as sqlite or pgx")
+	f.Unless((c.DSN == "") != c.DSNSecret.IsZero(), "$.dsn", "say either dsn or dsn_secret")
 	if !c.DSNSecret.IsZero() {
-		all = append(all, under("$.dsn_secret", c.DSNSecret.Check())...)
+		f.Under("$.dsn_secret", c.DSNSecret.Check())
 	}
 	if c.DSN != "" {
 		if err := c.checkDSN(c.DSN); err != nil {
-			add("$.dsn", err.Error())
+			f.Add("$.dsn", "%v", err)
 		}
 	}
-	if !slices.Contains(placeholderForms, c.form()) {
-		add("$.placeholders", "say how this driver writes parameters: "+strings.Join(placeholderForms, ", "))
-	}
-	if !slices.Contains([]string{"", readOnly, plain}, c.Transaction) {
-		add("$.transaction", `expected "read-only" or "plain"`)
-	}
-	if c.MaxRows < 0 || c.MaxConnections < 0 {
-		add("$", "max_rows and max_connections may not be negative")
-	}
-	if len(c.Queries) == 0 {
-		add("$.queries", "at least one query is needed")
-	}
+	f.Unless(slices.Contains(placeholderForms, c.form()), "$.placeholders", "say how this driver writes parameters: %s", strings.Join(placeholderForms, ", "))
+	f.Unless(slices.Contains([]string{"", readOnly, plain}, c.Transaction), "$.transaction", `expected "read-only" or "plain"`)
+	f.Unless(c.MaxRows >= 0 && c.MaxConnections >= 0, "$", "max_rows and max_connections may not be negative")
+	f.Unless(len(c.Queries) > 0, "$.queries", "at least one query is needed")
 	seen := map[string]bool{}
 	for i, q := range c.Queries {
 		path := fmt.Sprintf("$.queries[%d]", i)
-		all = append(all, q.check(path, c.form(), cat)...)
-		if seen[q.Record.Type] {
-			add(path+".record.type", "a second query for the same license type")
-		}
+		f.Under(path, q.check(c.form(), cat))
+		f.Unless(!seen[q.Record.Type], path+".record.type", "a second query for the same license type")
 		seen[q.Record.Type] = true
 	}
-	return all
+	return f
 }
 
-func (q Query) check(path, form string, cat *license.Catalogue) []license.Fault {
-	all := under(path+".record", q.Record.Check(cat))
+func (q Query) check(form string, cat *license.Catalogue) (f fault.List) {
+	f.Under("$.record", q.Record.Check(cat))
 	if !slices.Contains(placeholderForms, form) {
-		return all // reported already
+		return f // reported already
 	}
 	st, err := rewrite(q.SQL, form)
 	if err != nil {
-		return append(all, license.Fault{Path: path + ".sql", Reason: err.Error()})
+		f.Add("$.sql", "%v", err)
+		return f
 	}
-	if !slices.Contains(st.args, holderCode) {
-		all = append(all, license.Fault{Path: path + ".sql", Reason: "the statement never uses :holder_code and would read everybody's licenses"})
-	}
-	return all
+	f.Unless(slices.Contains(st.args, holderCode), "$.sql", "the statement never uses :holder_code and would read everybody's licenses")
+	return f
 }
 
 func (c Config) isSQLite() bool { return c.Driver == "sqlite" || c.Driver == "sqlite3" }
@@ -169,12 +154,4 @@ func (c Config) withLockWait(dsn string) string {
 		return dsn
 	}
 	return fmt.Sprintf("%s&_busy_timeout=%d", dsn, lockWait.Milliseconds())
-}
-
-// under moves faults below a path.
-func under(path string, faults []license.Fault) []license.Fault {
-	for i := range faults {
-		faults[i].Path = path + strings.TrimPrefix(faults[i].Path, "$")
-	}
-	return faults
 }

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	_ "time/tzdata" // legal days are China's, wherever the program runs
 
-	"oncegate/node"
+	"oncegate/fault"
 	"oncegate/verdict"
 )
 
@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, t *terminal) int {
 
 // codeOf prints what went wrong and says how the program ends.
 func (t *terminal) codeOf(err error) int {
-	var faults node.Faults
+	var faults fault.List
 	var trust verdict.Faults
 	switch {
 	case err == nil:
@@ -78,7 +78,7 @@ func (t *terminal) complain(err error) {
 }
 
 // faults prints every fault on a line of its own, as editors read them.
-func (t *terminal) faults(list node.Faults) {
+func (t *terminal) faults(list fault.List) {
 	for _, f := range list {
 		mark := t.paint(red, t.say("error:"))
 		if f.Warning {

@@ -156,10 +156,10 @@ func (c *policyTest) tables(t *terminal, set *policy.Set, tables []policy.File) 
 		results, faults := policy.RunTable(set, table)
 		for _, f := range faults {
 			faulty = true
-			fmt.Fprintf(t.err, "%s %s: %s\n", t.paint(red, t.say("error:")), f.Path, f.Reason)
+			fmt.Fprintf(t.err, "%s %s\n", t.paint(red, t.say("error:")), f)
 		}
 		for _, r := range results {
-			rows = append(rows, row{r.Name, r.Place, r.OK(), r.Diff})
+			rows = append(rows, row{r.Name, r.Place.String(), r.OK(), r.Diff})
 			if !r.OK() {
 				failed++
 			}

@@ -73,16 +73,16 @@ func newCheck(t *terminal) *command {
 func (c *checkCommand) run(_ context.Context, t *terminal) error {
 	setup, faults := node.Load(c.Config, now())
 	if c.JSON {
-		type fault struct {
+		type row struct {
 			File    string `json:"file"`
 			Line    int    `json:"line"`
 			Column  int    `json:"column"`
 			Reason  string `json:"reason"`
 			Warning bool   `json:"warning"`
 		}
-		list := make([]fault, len(faults))
+		list := make([]row, len(faults))
 		for i, f := range faults {
-			list[i] = fault(f)
+			list[i] = row{f.Place.File, f.Place.Line, f.Place.Column, f.Reason, f.Warning}
 		}
 		if err := t.json(map[string]any{"ok": len(faults.Fatal()) == 0, "faults": list}); err != nil {
 			return err
