@@ -350,6 +350,63 @@ func TestFaultsAreBounded(t *testing.T) {
 	}
 }
 
+// What a wrong body costs grows with its length and no faster, and of a long one the validator looks at no more than the contract has
+// room for: a call is refused by its body in milliseconds, not in minutes.
+func TestWrongBodiesAreCheap(t *testing.T) {
+	c := contract(t)
+	names := func(n int) string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = fmt.Sprintf(`"x%05d":1`, i)
+		}
+		return "{" + strings.Join(list, ",") + "}"
+	}
+	items := func(item string) func(int) string {
+		return func(n int) string { return "[" + strings.Repeat(item+",", n-1) + item + "]" }
+	}
+	for _, tt := range []struct {
+		name, id, in string
+		make         func(int) string
+		code         string
+		fault        Fault // of the long body, which has this one, or this one first
+	}{
+		{"unknown members", "licenses.verify", "%s", names, "unknown-field", Fault{"/x00000", "is not known here"}},
+		{"unknown members of a member", "licenses.query", `{"holder":%s}`, names, "unknown-field", Fault{"/holder/x00000", "is not known here"}},
+		{"unknown members of an alternative", "licenses.status", `{"purpose":%s}`, names, "unknown-field", Fault{"/purpose/x00000", "is not known here"}},
+		{"numbers for texts", "licenses.verify", `{"document":"AAAA","beside":%s}`, items("1"), "invalid-field", Fault{"/beside", "has more than 16 items"}},
+		{"empty objects", "licenses.issue", `{"holders":%s}`, items("{}"), "invalid-field", Fault{"/holders", "has more than 64 items"}},
+		{"arrays", "cases.check", `{"documents":%s}`, items("[]"), "invalid-field", Fault{"/documents", "has more than 16 items"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := c.Operation(tt.id)
+			allocations := func(n int) (each float64) {
+				body := fmt.Appendf(nil, tt.in, tt.make(n))
+				each = testing.AllocsPerRun(1, func() {
+					if err := o.Check(body); err == nil {
+						t.Fatal("the body is let pass")
+					}
+				})
+				return each / float64(n)
+			}
+			if short := allocations(2000); short > 150 {
+				t.Fatalf("of 2,000: %.0f allocations each", short)
+			}
+			if long := allocations(40000); long > 8 {
+				t.Errorf("of 40,000: %.1f allocations each", long)
+			}
+			p := AsProblem(o.Check(fmt.Appendf(nil, tt.in, tt.make(40000))))
+			if p.Code != tt.code || p.Faults[0] != tt.fault || len(p.Faults) != 1 && len(p.Faults) != maxFaults {
+				t.Errorf("%s: %+v", p.Code, p.Faults)
+			}
+		})
+	}
+	// A long body that is wrong in one place is told that place, as a short one is.
+	long := `{"dokument":"` + strings.Repeat("A", 2*long) + `"}`
+	if p := AsProblem(c.Operation("licenses.verify").Check([]byte(long))); p.Code != "unknown-field" || len(p.Faults) != 1 || p.Faults[0].Pointer != "/dokument" {
+		t.Errorf("%s: %+v", p.Code, p.Faults)
+	}
+}
+
 // Which members stand together is part of the contract, with a code and the alternatives in words.
 func TestEitherOr(t *testing.T) {
 	const (

@@ -3,19 +3,31 @@ package api
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json"
+
+	"oncegate/canonical"
 )
+
+// long is the length in bytes from which a body is looked through by tooMany before the validator sees it.
+const long = 64 << 10
 
 // checkSchema holds a body that CheckJSON let pass against the operation's schema. Why a body does not fit is looked for only
 // where one does not.
 func (o *Operation) checkSchema(body []byte) error {
 	var value any
-	if err := json.Unmarshal(body, &value); err != nil {
+	if err := json.Unmarshal(body, &value, canonical.Checked); err != nil {
 		return NewProblem("malformed-json")
+	}
+	if len(body) > long {
+		if p := tooMany(o.schema, value, nil); p != nil {
+			return p
+		}
 	}
 	if o.schema.VisitJSON(value, openapi3.FailFast()) == nil {
 		return nil
@@ -26,17 +38,59 @@ func (o *Operation) checkSchema(body []byte) error {
 // every has the validator report every fault, without quoting values.
 var every = []openapi3.SchemaValidationOption{openapi3.MultiErrors(), openapi3.DisableSchemaErrorDetails()}
 
+// tooMany finds an array with more items than it may have, or an object with many more members than are known. A long body of these
+// would cost the validator seconds, which makes an error for each item and member; it is told of this one place alone.
+func tooMany(s *openapi3.Schema, value any, at []string) *Problem {
+	switch v := value.(type) {
+	case map[string]any:
+		if s.AdditionalProperties.Has != nil && !*s.AdditionalProperties.Has && len(v) > len(s.Properties)+maxFaults {
+			return NewProblem("unknown-field").Point(misfit{at, &openapi3.SchemaError{Value: v, Schema: s, SchemaField: "properties"}}.places()...)
+		}
+		for _, part := range s.AllOf {
+			if p := tooMany(part.Value, v, at); p != nil {
+				return p
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+			if p := tooMany(s.Properties[name].Value, v[name], append(slices.Clip(at), name)); p != nil {
+				return p
+			}
+		}
+	case []any:
+		if s.MaxItems != nil && uint64(len(v)) > *s.MaxItems {
+			return NewProblem("invalid-field").Point(misfit{at, &openapi3.SchemaError{Value: v, Schema: s, SchemaField: "maxItems"}}.places()...)
+		}
+		for i, item := range v {
+			if s.Items == nil {
+				break
+			}
+			if p := tooMany(s.Items.Value, item, append(slices.Clip(at), strconv.Itoa(i))); p != nil {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
 // schemaProblem turns the validator's errors into one problem. What is unknown goes before what is missing, and that before
 // what has a wrong value, because a misspelt member is all three.
 func schemaProblem(found []misfit) *Problem {
 	code, rank := "invalid-field", 0
 	var faults []Fault
+	read := make(map[string]bool) // objects whose unknown members have been looked for
 	for _, m := range found {
 		switch {
 		case m.err.SchemaField == "properties" && rank < 2:
 			code, rank = "unknown-field", 2
 		case m.err.SchemaField == "required" && rank < 1:
 			code, rank = "missing-field", 1
+		}
+		if m.err.SchemaField == "properties" { // the validator reports an object once for each unknown member, and places finds all of them
+			object := fmt.Sprintf("%p %q", m.err.Schema, m.at)
+			if read[object] {
+				continue
+			}
+			read[object] = true
 		}
 		faults = append(faults, m.places()...)
 	}

@@ -56,7 +56,7 @@ func DecodeStrict[T any](body []byte) (T, error) {
 // decode reads a body that CheckJSON let pass.
 func decode[T any](body []byte) (T, error) {
 	var v, none T
-	err := json.Unmarshal(body, &v, json.RejectUnknownMembers(true))
+	err := json.Unmarshal(body, &v, json.RejectUnknownMembers(true), canonical.Checked)
 	if err == nil {
 		return v, nil
 	}

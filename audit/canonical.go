@@ -17,7 +17,7 @@ func reformat(text []byte) ([]byte, error) {
 	if err := canonical.Check(text, limits); err != nil {
 		return nil, err
 	}
-	return canonical.Reformat(text)
+	return canonical.ReformatChecked(bytes.Clone(text))
 }
 
 // writeExact writes numbers as they are, however great: what is sealed and replayed loses no bit. Durations are nanoseconds.

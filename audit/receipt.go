@@ -27,6 +27,7 @@ type Trust struct {
 type Proof struct {
 	Receipt tlog.Receipt
 	Answer  []byte    // the answer as JSON, in any form with the same content; nil: not at hand
+	Split   bool      // Answer is as SplitAnswer returns it: canonical already
 	Token   string    // compact JWS of the call; empty: not at hand
 	Opened  []Opening // commitments whose person is disclosed
 }
@@ -50,7 +51,7 @@ func VerifyReceipt(p Proof, t Trust) (Record, []check.Step, error) {
 	record, err := ParseRecord(p.Receipt.Record)
 	done.Result(StepRecord, err)
 	if err == nil {
-		checkAnswer(&done, t, record, p.Answer)
+		checkAnswer(&done, t, record, p)
 		checkToken(&done, t, record, p.Token)
 		checkOpenings(&done, t, record, p.Opened)
 	}
@@ -64,12 +65,15 @@ func VerifyReceipt(p Proof, t Trust) (Record, []check.Step, error) {
 	return record, done, nil
 }
 
-func checkAnswer(done *check.Steps, t Trust, r Record, answer []byte) {
-	if answer == nil {
+func checkAnswer(done *check.Steps, t Trust, r Record, p Proof) {
+	text, err := p.Answer, error(nil)
+	switch {
+	case text == nil:
 		done.CannotCheck(StepAnswer, "the answer is not at hand")
 		return
+	case !p.Split:
+		text, err = reformat(text)
 	}
-	text, err := reformat(answer)
 	if err == nil && canonical.Digest(t.NewSM3, text) != r.AnswerDigest {
 		err = errors.New("the record is of another answer")
 	}
@@ -185,7 +189,7 @@ func SplitAnswer(document []byte) (answer []byte, receipt tlog.Receipt, err erro
 		return nil, receipt, err
 	}
 	var members map[string]jsontext.Value
-	if err := json.Unmarshal(document, &members); err != nil {
+	if err := json.Unmarshal(document, &members, canonical.Checked); err != nil {
 		return nil, receipt, fmt.Errorf("read answered document: %w", canonical.ErrForm)
 	}
 	if members["receipt"] == nil {
@@ -195,10 +199,12 @@ func SplitAnswer(document []byte) (answer []byte, receipt tlog.Receipt, err erro
 		return nil, receipt, fmt.Errorf("read answered document: %w: %w", canonical.ErrForm, err)
 	}
 	delete(members, "receipt")
-	if value, ok := members["answer"]; ok && len(members) == 1 {
-		answer, err = canonical.Marshal(value)
-		return answer, receipt, err
+	answer = members["answer"]
+	if answer == nil || len(members) > 1 {
+		if answer, err = json.Marshal(members, json.Deterministic(true), canonical.Checked); err != nil {
+			return nil, receipt, fmt.Errorf("read answered document: %w", canonical.ErrForm)
+		}
 	}
-	answer, err = canonical.Marshal(members)
+	answer, err = canonical.ReformatChecked(answer)
 	return answer, receipt, err
 }

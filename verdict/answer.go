@@ -55,7 +55,7 @@ func (d *answered) prove(s *batch) {
 		d.steps.Fail("log-known", err.Error())
 		return
 	}
-	p := audit.Proof{Receipt: d.receipt, Answer: d.answer, Token: s.tokenOf(d.receipt)}
+	p := audit.Proof{Receipt: d.receipt, Answer: d.answer, Split: true, Token: s.tokenOf(d.receipt)}
 	var list []check.Step
 	d.record, list, err = audit.VerifyReceipt(p, trust)
 	d.steps = append(d.steps, list...)
@@ -144,7 +144,7 @@ func readContents(answer []byte) *contents {
 		Materials []jsontext.Value `json:"materials"`
 	}
 	var said contents
-	if json.Unmarshal(answer, &count) != nil || len(count.Licenses) > maxLicenses || len(count.Materials) > maxMaterials || json.Unmarshal(answer, &said) != nil {
+	if json.Unmarshal(answer, &count, canonical.Checked) != nil || len(count.Licenses) > maxLicenses || len(count.Materials) > maxMaterials || json.Unmarshal(answer, &said, canonical.Checked) != nil {
 		return nil
 	}
 	return &said

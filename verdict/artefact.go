@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"oncegate/canonical"
 	"oncegate/certs/der"
 	"oncegate/certs/jws"
 	lognote "oncegate/certs/note"
@@ -89,7 +90,7 @@ func kindOf(data []byte) Kind {
 
 func kindOfJSON(text []byte) Kind {
 	var members map[string]jsontext.Value
-	if json.Unmarshal(text, &members) != nil {
+	if json.Unmarshal(text, &members, canonical.Checked) != nil { // what it is then held to refuses them
 		if bytes.HasPrefix(text, []byte(`{"answer":`)) {
 			return Answer // cut off or damaged, and its first step says so
 		}

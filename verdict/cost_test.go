@@ -223,6 +223,7 @@ func costliest(tb testing.TB, o *office.Office) (list []costly) {
 	text, err = json.Marshal(answer)
 	must(err)
 	list = append(list, costly{"answer with 300,000 empty licenses", run.trust, api.VerifyRequest{Answer: jsontext.Value(text), Receipt: receipt}})
+	list = append(list, costly{"answer of 125,000 names", run.trust, api.VerifyRequest{Answer: manyNames(125000), Receipt: receipt}})
 	status, err := statuslist.New(8, 1<<17)
 	must(err)
 	compact, err := statuslist.Sign(tb.Context(), ring.Signer, jws.Header{X5C: pki.DER(append([]*pki.Certificate{ring.Leaf}, ring.Authorities[:5]...)...)},
@@ -274,6 +275,48 @@ type written struct {
 	Time      string           `json:"time"`
 	Licenses  []map[string]any `json:"licenses"`
 	Materials []map[string]any `json:"materials"`
+}
+
+// manyNames is an object with so many members, in almost eight bytes each.
+func manyNames(n int) []byte {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	var b bytes.Buffer
+	for i := range n {
+		i = i * 7919 % (64 * 64 * 64) // in no order
+		fmt.Fprintf(&b, `,"%c%c%c":1`, letters[i%64], letters[i/64%64], letters[i/64/64])
+	}
+	return append(append([]byte{'{'}, b.Bytes()[1:]...), '}')
+}
+
+// That the names of an object are all different is found out once for each answer. It is dearer than all else that JSON costs.
+func TestNamesAreComparedOnce(t *testing.T) {
+	r := newRun(t)
+	answer := manyNames(125000)
+	document := slices.Concat([]byte(`{"answer":`), answer, []byte(`,"receipt":`), r.receipt(), []byte(`}`))
+	cost := func(f func()) (least time.Duration) {
+		for i := range 5 {
+			before := processorTime()
+			if f(); i == 0 || processorTime()-before < least {
+				least = processorTime() - before
+			}
+		}
+		return least
+	}
+	once := cost(func() {
+		if err := json.Unmarshal(answer, new(jsontext.Value)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	all := cost(func() {
+		v := r.trust.Verify(Artefact{Data: document})[0]
+		if s := stepNamed(v.Steps, "answer-digest"); v.Verdict != api.VerdictRefuted || s.State != check.Failed {
+			t.Fatalf("%s: %+v", v.Verdict, s)
+		}
+	})
+	t.Logf("reading it once %s, verifying it %s", once, all)
+	if all > 10*once {
+		t.Errorf("verifying an answer costs %s, reading it once %s", all, once)
+	}
 }
 
 // A call makes at most 64 signature checks, whatever it brings, and none once the caller has hung up. What was not checked is
