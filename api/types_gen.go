@@ -144,9 +144,15 @@ type AuditRecord struct {
 
 	// OperatorProof How the operator is known: the calling system says so; an identity service says that the person was signed in there, or stood behind this very call; or nobody acted. Absent in records of before schema version 3.
 	OperatorProof string `json:"operator_proof,omitempty,omitzero"`
-	Policy        string `json:"policy"`
-	RequestID     string `json:"request_id"`
-	System        string `json:"system"`
+
+	// OperatorRoles What the person may act as, as the identity service says; sorted. Since schema version 4; absent: none.
+	OperatorRoles []string `json:"operator_roles,omitempty,omitzero"`
+
+	// OperatorService The identity service that vouches for the person. Since schema version 4; absent: none.
+	OperatorService string `json:"operator_service,omitempty,omitzero"`
+	Policy          string `json:"policy"`
+	RequestID       string `json:"request_id"`
+	System          string `json:"system"`
 
 	// Time RFC 3339 in UTC with milliseconds.
 	//

@@ -271,6 +271,23 @@ func TestOperatorProof(t *testing.T) {
 	if r := b.record(t, nobody).Record; r.OperatorProof != audit.OperatorNone || r.Uses[0].Operator != "" {
 		t.Errorf("no operator is %q", r.OperatorProof)
 	}
+	proven := draft()
+	proven.OperatorProof, proven.OperatorService, proven.OperatorRoles = audit.OperatorBySession, "staff-id", []string{"clerk"}
+	if r := b.record(t, proven).Record; r.V != 4 || r.OperatorProof != audit.OperatorBySession || r.OperatorService != "staff-id" || !slices.Equal(r.OperatorRoles, proven.OperatorRoles) {
+		t.Errorf("an operator whom an identity service vouches for: %+v", r)
+	}
+	for name, spoil := range map[string]func(*audit.Draft){
+		"no service":         func(d *audit.Draft) { d.OperatorService = "" },
+		"asserted":           func(d *audit.Draft) { d.OperatorProof = "" },
+		"roles not sorted":   func(d *audit.Draft) { d.OperatorRoles = []string{"head", "clerk"} },
+		"nobody with a role": func(d *audit.Draft) { d.Operator, d.OperatorProof = "", "" },
+	} {
+		wrong := proven
+		spoil(&wrong)
+		if got, err := b.recorder.Record(t.Context(), wrong); err == nil {
+			t.Errorf("%s: a record that cannot be read was written: %s", name, got.Receipt.Record)
+		}
+	}
 	wrong := draft()
 	wrong.Uses[0].Need = 4
 	if got, err := b.recorder.Record(t.Context(), wrong); err == nil {

@@ -13,6 +13,9 @@ type Draft struct {
 	Operation          string    // such as "licenses.query"
 	System             string    // id of the asking system
 	Operator           string    // code of the operator (经办人) as the system states it; may be empty
+	OperatorProof      string    // how the operator is known; empty: OperatorAsserted where one is named, else OperatorNone
+	OperatorRoles      []string  // what the operator may act as, sorted; with OperatorService only
+	OperatorService    string    // identity service that vouches for the operator; needed for OperatorBySession and OperatorByCall
 	RequestID          string    // as it is to stand in the record
 	CommittedRequestID string    // a request id that is to stand there as a commitment, because it may hold anything; then RequestID is empty
 	Time               time.Time // what the record says; zero: when it is made
@@ -47,7 +50,7 @@ type DraftUse struct {
 func (d Draft) record(c Config, now time.Time, persons people, evidence, changes string) Record {
 	r := Record{
 		Changes:   changes,
-		V:         Version,
+		V:         d.version(),
 		Time:      now.Format(canonical.TimeLayout),
 		System:    d.System,
 		Operation: d.Operation,
@@ -59,7 +62,7 @@ func (d Draft) record(c Config, now time.Time, persons people, evidence, changes
 	if d.Token != "" {
 		r.TokenDigest = c.digest([]byte(d.Token))
 	}
-	r.OperatorProof = d.operatorProof()
+	r.OperatorProof, r.OperatorRoles, r.OperatorService = d.operatorProof(), d.OperatorRoles, d.OperatorService
 	if d.Answer != nil {
 		r.AnswerDigest = c.digest(d.Answer)
 	}
@@ -74,12 +77,24 @@ func (d Draft) record(c Config, now time.Time, persons people, evidence, changes
 	return r
 }
 
-// operatorProof is how the operator is known: so far the calling system's word, if it names one.
+// operatorProof is how the operator is known: where the draft does not say, by the calling system's word, if it names one.
 func (d Draft) operatorProof() string {
-	if d.Operator == "" {
+	switch {
+	case d.OperatorProof != "":
+		return d.OperatorProof
+	case d.Operator == "":
 		return OperatorNone
 	}
 	return OperatorAsserted
+}
+
+// version is the lowest schema version that can say what the draft says, so that nodes of an earlier version go on reading what does not
+// concern them.
+func (d Draft) version() int {
+	if d.OperatorService != "" {
+		return 4
+	}
+	return 3
 }
 
 // index makes what search may find the record by.

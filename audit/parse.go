@@ -11,9 +11,10 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Version is the schema version of records written now. Version 1 knew no commitments to case numbers and request ids; version 2 neither
-// bound changes nor said how the operator is known, and left what a use counts for to the search index.
-const Version = 3
+// Version is the highest schema version of records. Each is written in the lowest from 3 on that can say what it says (Draft.version).
+// Version 1 knew no commitments to case numbers and request ids; version 2 neither bound changes nor said how the operator is known, and
+// left what a use counts for to the search index; version 3 knew no identity services.
+const Version = 4
 
 // maxNeed is the greatest is_need.
 const maxNeed = 3
@@ -64,6 +65,9 @@ func (r Record) check() error {
 	if err := r.checkV3(); err != nil {
 		return err
 	}
+	if err := r.checkV4(); err != nil {
+		return err
+	}
 	for i, use := range r.Uses {
 		if use.CaseCommitment != "" && (r.V < 2 || use.Case != "" || !canonical.IsDigest(use.CaseCommitment)) {
 			return fmt.Errorf("use %d: case_commitment is no digest, stands beside a case, or in a record of version 1", i)
@@ -95,6 +99,27 @@ func (r Record) checkV3() error {
 		}
 		if use.Operator != "" && r.OperatorProof == OperatorNone {
 			return fmt.Errorf("use %d: an operator stands in a record of nobody's", i)
+		}
+	}
+	return nil
+}
+
+// checkV4 looks at the members that version 4 brought. They are what it is for: a record without them is of version 3.
+func (r Record) checkV4() error {
+	vouched := r.OperatorProof == OperatorBySession || r.OperatorProof == OperatorByCall
+	switch {
+	case r.V < 4 && (vouched || r.OperatorRoles != nil || r.OperatorService != ""): // no version before wrote any of these
+		return errors.New("an operator known by an identity service, operator_roles or operator_service stands in a record of version 1 to 3")
+	case r.V < 4:
+		return nil
+	case !vouched || r.OperatorService == "":
+		return errors.New("operator_service is missing, or the operator is not known by an identity service")
+	case r.OperatorRoles != nil && (len(r.OperatorRoles) == 0 || len(r.OperatorRoles) > MaxRoles):
+		return fmt.Errorf("operator_roles are not within 1–%d", MaxRoles)
+	}
+	for i, role := range r.OperatorRoles {
+		if role == "" || len(role) > MaxRole || i > 0 && r.OperatorRoles[i-1] >= role {
+			return errors.New("operator_roles are not sorted, or one is empty or too long")
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package audit_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,7 +38,8 @@ func TestParseRecord(t *testing.T) {
 		"null rules":       replace(`"rules":["grant-1"]`, `"rules":null`),
 		"other order":      `{"v":3,` + strings.TrimSuffix(leaf[1:], `,"v":3}`) + `}`,
 		"escaped":          replace(`"window"`, `"\u0077indow"`),
-		"version":          replace(`"v":3`, `"v":4`),
+		"version":          replace(`"v":3`, `"v":5`),
+		"version 4 of 3":   replace(`"v":3`, `"v":4`),
 		"version 0":        replace(`"v":3`, `"v":0`),
 		"float":            replace(`"v":3`, `"v":3.0`),
 		"no time":          replace(`2026-11-23T04:05:06.789Z`, `yesterday`),
@@ -93,19 +95,46 @@ func TestParseRecordVersions(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
+	vouched := draft()
+	vouched.OperatorProof, vouched.OperatorService, vouched.OperatorRoles = audit.OperatorByCall, "staff-id", []string{"clerk", "head"}
+	fourth := string(newBench(t).record(t, vouched).Receipt.Record)
+	fourthWith := func(old, with string) string {
+		if !strings.Contains(fourth, old) {
+			t.Fatalf("%s is not in %s", old, fourth)
+		}
+		return strings.Replace(fourth, old, with, 1)
+	}
+	if r, err := audit.ParseRecord([]byte(fourth)); err != nil || r.V != 4 || r.OperatorProof != audit.OperatorByCall || r.OperatorService != "staff-id" || !slices.Equal(r.OperatorRoles, vouched.OperatorRoles) {
+		t.Errorf("version 4: %+v, %v", r, err)
+	}
+	if r, err := audit.ParseRecord([]byte(fourthWith(`"operator_roles":["clerk","head"],`, ``))); err != nil || r.OperatorRoles != nil {
+		t.Errorf("version 4 without roles: %+v, %v", r, err)
+	}
 	second := earlier(plain, 2)
 	one := func(member string) string { return leaf[strings.Index(leaf, member):][:len(member)+43] }
 	for name, bad := range map[string]string{
-		"members of version 2 in version 1": earlier(leaf, 1),
-		"operator_proof in version 2":       strings.Replace(second, `"policy":`, `"operator_proof":"none","policy":`, 1),
-		"changes in version 2":              strings.Replace(second, `"evidence":`, `"changes":"`+encodedZero+`","evidence":`, 1),
-		"need in version 2":                 strings.Replace(second, `"matter":"food",`, `"matter":"food","need":1,`, 1),
-		"need in version 1":                 strings.Replace(earlier(plain, 1), `"matter":"food",`, `"matter":"food","need":1,`, 1),
-		"an id beside its commitment":       strings.Replace(leaf, `"request_id":""`, `"request_id":"r-1"`, 1),
-		"a case beside its commitment":      strings.Replace(leaf, `"case":""`, `"case":"c-1"`, 1),
-		"an empty case commitment":          strings.Replace(leaf, one(`"case_commitment":"`), `"case_commitment":"`, 1),
-		"no case commitment":                strings.Replace(leaf, one(`"case_commitment":"`), `"case_commitment":"c-1`, 1),
-		"no request commitment":             strings.Replace(leaf, one(`"request_commitment":"`), `"request_commitment":"r-1`, 1),
+		"members of version 2 in version 1":  earlier(leaf, 1),
+		"operator_proof in version 2":        strings.Replace(second, `"policy":`, `"operator_proof":"none","policy":`, 1),
+		"changes in version 2":               strings.Replace(second, `"evidence":`, `"changes":"`+encodedZero+`","evidence":`, 1),
+		"need in version 2":                  strings.Replace(second, `"matter":"food",`, `"matter":"food","need":1,`, 1),
+		"need in version 1":                  strings.Replace(earlier(plain, 1), `"matter":"food",`, `"matter":"food","need":1,`, 1),
+		"operator_service in version 3":      fourthWith(`"v":4`, `"v":3`),
+		"operator of a session in version 3": strings.Replace(plain, `"operator_proof":"asserted"`, `"operator_proof":"session"`, 1),
+		"operator_roles in version 3":        strings.Replace(plain, `"policy":`, `"operator_roles":["clerk"],"policy":`, 1),
+		"operator_service missing":           fourthWith(`"operator_service":"staff-id",`, ``),
+		"operator asserted by a service":     fourthWith(`"operator_proof":"call"`, `"operator_proof":"asserted"`),
+		"no roles":                           fourthWith(`["clerk","head"]`, `[]`),
+		"null roles":                         fourthWith(`["clerk","head"]`, `null`),
+		"roles not sorted":                   fourthWith(`["clerk","head"]`, `["head","clerk"]`),
+		"role twice":                         fourthWith(`["clerk","head"]`, `["clerk","clerk"]`),
+		"empty role":                         fourthWith(`["clerk","head"]`, `["","clerk"]`),
+		"long role":                          fourthWith(`"head"`, `"`+strings.Repeat("h", audit.MaxRole+1)+`"`),
+		"too many roles":                     fourthWith(`["clerk","head"]`, `["`+strings.Join(strings.Split("abcdefghijklmnopq", ""), `","`)+`"]`),
+		"an id beside its commitment":        strings.Replace(leaf, `"request_id":""`, `"request_id":"r-1"`, 1),
+		"a case beside its commitment":       strings.Replace(leaf, `"case":""`, `"case":"c-1"`, 1),
+		"an empty case commitment":           strings.Replace(leaf, one(`"case_commitment":"`), `"case_commitment":"`, 1),
+		"no case commitment":                 strings.Replace(leaf, one(`"case_commitment":"`), `"case_commitment":"c-1`, 1),
+		"no request commitment":              strings.Replace(leaf, one(`"request_commitment":"`), `"request_commitment":"r-1`, 1),
 	} {
 		if r, err := audit.ParseRecord([]byte(bad)); !errors.Is(err, audit.ErrRecord) {
 			t.Errorf("%s: %+v, %v", name, r, err)

@@ -18,7 +18,12 @@ type Record struct {
 	// OperatorProof says how the operator is known: OperatorAsserted, OperatorBySession, OperatorByCall or OperatorNone. Mandatory since
 	// version 3; missing before.
 	OperatorProof string `json:"operator_proof,omitzero"`
-	Policy        string `json:"policy"` // digest of the policy set that decided
+	// OperatorRoles are what the operator may act as, and OperatorService is the identity service that says so and vouches for the person:
+	// with OperatorBySession and OperatorByCall only. Without them the members are missing. Since version 4.
+	OperatorRoles   []string `json:"operator_roles,omitzero"` // sorted, at most MaxRoles
+	OperatorService string   `json:"operator_service,omitzero"`
+
+	Policy string `json:"policy"` // digest of the policy set that decided
 	// RequestCommitment stands for a request id that the caller wrote in a form of its own: HMAC-SM3(r, JCS([RequestType, id])). Without
 	// one the member is missing. Since version 2.
 	RequestCommitment string `json:"request_commitment,omitzero"`
@@ -27,7 +32,7 @@ type Record struct {
 	Time              string `json:"time"`         // RFC 3339 UTC with milliseconds
 	TokenDigest       string `json:"token_digest"` // base64url SM3 of the compact JWS; "" for the gateway's own records
 	Uses              []Use  `json:"uses"`         // one per material asked about; never null
-	V                 int    `json:"v"`            // schema version: 1, 2 or 3
+	V                 int    `json:"v"`            // schema version: 1 to Version
 }
 
 // A Use is one license asked about, for one purpose.
@@ -58,6 +63,12 @@ const (
 	OperatorBySession = "session"  // an identity service says that the person was signed in at the calling system
 	OperatorByCall    = "call"     // an identity service says that the person stood behind this very call
 	OperatorNone      = "none"     // nobody acted: the gateway itself, or a system without an operator
+)
+
+// MaxRoles and MaxRole bound the roles in a record: their number, and the length of each in bytes.
+const (
+	MaxRoles = 16
+	MaxRole  = 64
 )
 
 // MaxRecord is the greatest length of a record in bytes.

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,7 +111,7 @@ func (c Config) entry(d Draft) (Entry, Record, error) {
 		digest = c.digest(bound)
 	}
 	record := d.record(c, now, persons, c.evidenceDigest(sealed), digest)
-	if err := record.checkV3(); err != nil { // no leaf may be written that cannot be read
+	if err := cmp.Or(record.checkV3(), record.checkV4()); err != nil { // no leaf may be written that cannot be read
 		return Entry{}, Record{}, err
 	}
 	leaf, err := canonical.Marshal(record)
@@ -139,7 +140,8 @@ const (
 // uses are known (material, matter, case, basis, license type, rules and fields) and before any source is asked; where rules
 // and fields are not decided yet, put in all that could be. Token, body and answer do not count.
 func Fits(d Draft) bool {
-	r := Record{V: Version, Time: canonical.TimeLayout, System: d.System, Operation: d.Operation, RequestID: d.RequestID, Policy: d.Policy, OperatorProof: OperatorAsserted}
+	r := Record{V: Version, Time: canonical.TimeLayout, System: d.System, Operation: d.Operation, RequestID: d.RequestID, Policy: d.Policy, OperatorProof: OperatorAsserted,
+		OperatorRoles: d.OperatorRoles, OperatorService: d.OperatorService}
 	spare := 4*canonical.DigestLen + changesRoom
 	if d.CommittedRequestID != "" {
 		spare += commitmentRoom

@@ -52,12 +52,21 @@ type StoredOptions struct {
 	UnknownKey error
 	// Claimed reads which claim the token of a recorded call makes. It verifies nothing.
 	Claimed func(token string) (Claim, error)
+	// Vouched reads what the identity service's word in the token of a recorded call says; nil if there is none. It verifies nothing.
+	Vouched func(token string) (*Vouched, error)
 	// Inputs is told what the gateway's own records hold as inputs, and IndexKeyLost is asked at the end whether Config.IndexKeys lacks a key
 	// that search columns were written under: they cannot be made again then. nil: nobody is told, and no key is lost.
 	Inputs       func(operation string, inputs jsontext.Value)
 	IndexKeyLost func() bool
 	// Progress is told how many records are done; nil: nobody asks.
 	Progress func(done uint64)
+}
+
+// Vouched is what an identity service says of the operator of a call.
+type Vouched struct {
+	Proof   string   // OperatorBySession or OperatorByCall
+	Service string   // the identity service
+	Roles   []string // sorted
 }
 
 // VerifyStored holds what stands beside the records of a database against them: StepIndexed, StepKept and StepOnce. That the records are
@@ -190,6 +199,7 @@ func (v *storedVerifier) record(s StoredRecord) {
 	e := v.evidence(p, s, r)
 	v.indexed(p, s, r, e)
 	v.taken(p, r, e)
+	v.vouched(p, r, e)
 	if v.options.Inputs != nil && r.TokenDigest == "" && e != nil && e.Inputs != nil {
 		v.options.Inputs(r.Operation, e.Inputs)
 	}
@@ -430,6 +440,19 @@ func (v *storedVerifier) taken(p place, r Record, e *Evidence) {
 		v.fault(&v.once, "claims", p, "the call that is marked as taken is not the one that the record keeps")
 	case !claimed && expires > v.horizon:
 		v.fault(&v.once, "claims", p, "the call is not marked as taken any more, and could be made again")
+	}
+}
+
+// vouched holds what a record says of its operator against the identity service's word in the call that it keeps. A refused call may
+// carry a word that was not believed: then the record says that the operator is asserted.
+func (v *storedVerifier) vouched(p place, r Record, e *Evidence) {
+	proven := r.OperatorProof == OperatorBySession || r.OperatorProof == OperatorByCall
+	if !proven || e == nil || e.Request == nil || v.options.Vouched == nil {
+		return
+	}
+	word, err := v.options.Vouched(e.Request.Token)
+	if err != nil || word == nil || word.Proof != r.OperatorProof || word.Service != r.OperatorService || !slices.Equal(word.Roles, r.OperatorRoles) {
+		v.fault(&v.kept, "records", p, "the record says of its operator what no identity service says in the call that it keeps")
 	}
 }
 

@@ -35,6 +35,7 @@ func cityKnown() *Known {
 			},
 			"flat-transfer": {Roles: names("spouse"), Materials: map[string]string{"m-tax": "tax-certificate"}},
 		},
+		Operators: map[string][]string{"acceptance": {"clerk", "reviewer"}, "auditor": {"investigator"}},
 	}
 }
 
@@ -151,10 +152,16 @@ func TestLookups(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	files, _ := city(t)
 	set := load(t, Data{Files: files, Known: cityKnown(), Now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)})
-	want := map[string]int{"has expired": 8, "are not shared": 1}
+	want := map[string]int{"has expired": 9, "are not shared": 1, "no identity service may prove": 0}
 	for phrase, n := range want {
 		if got := countReasons(set.Warnings(), phrase); got != n {
 			t.Errorf("%d warnings say %q, want %d: %v", got, phrase, n, set.Warnings())
 		}
+	}
+	known := cityKnown()
+	known.Operators = map[string][]string{"kiosk": {"reviewer"}} // at a system of no rule that asks for proof
+	set = load(t, Data{Files: files, Known: known})
+	if got := countReasons(set.Warnings(), "no identity service may prove"); got != 2 { // a grant and a permission
+		t.Errorf("%d warnings of proof that nobody may give: %v", got, set.Warnings())
 	}
 }

@@ -1,9 +1,11 @@
 package policy
 
 import (
-	"oncegate/fault"
+	"cmp"
 	"slices"
 	"time"
+
+	"oncegate/fault"
 )
 
 // The compiled rules: what Decide reads. Slices that are searched stay small; lists of systems, types and matters are
@@ -14,11 +16,14 @@ type (
 		from, until time.Time // until exclusive
 		maxAge      time.Duration
 		strength    int // weakest attestation
+		operator    operatorDemands
 		at          fault.Place
 	}
 	permission struct {
 		Permission
 		from, until time.Time
+		operator    operatorDemands
+		at          fault.Place
 	}
 	suspension struct {
 		Suspension
@@ -29,6 +34,46 @@ type (
 // within says whether now lies in [from, until); zero times do not restrict.
 func within(now, from, until time.Time) bool {
 	return !now.Before(from) && (until.IsZero() || now.Before(until))
+}
+
+// operatorDemands are what a rule asks of the acting person.
+type operatorDemands struct {
+	proof string   // the weakest that will do
+	roles []string // one is needed; empty: none
+}
+
+// compileOperator checks what a rule asks of the acting person. Roles are an identity service's word, which the weakest proof has none of.
+func compileOperator[T any](c *checker, p *placed[T], proof string, roles []string) operatorDemands {
+	if proof != "" {
+		oneOf(c, p, "operator_proof", proof, proofs...)
+	}
+	list(c, p, "operator_roles", roles, false, c.operatorRole, "role that an identity service may assert")
+	if len(roles) > 0 && proof != "" && proofStrength(proof) < proofStrength(ProofSession) {
+		c.AddAt(p.at("operator_proof", -1), "operator_roles need operator_proof session or call, or none given: a role is an identity service's word")
+	}
+	return operatorDemands{cmp.Or(proof, ProofNone), roles}
+}
+
+// unmet returns the demands that a question does not meet.
+func (d operatorDemands) unmet(q *Question) (mask uint32) {
+	if proofStrength(q.OperatorProof) < proofStrength(d.proof) {
+		mask |= 1 << operatorProofWeak
+	}
+	if len(d.roles) > 0 && !slices.ContainsFunc(d.roles, func(r string) bool { return slices.Contains(provenRoles(q), r) }) {
+		mask |= 1 << operatorRoleMissing
+	}
+	return mask
+}
+
+// proofOf is how the acting person of a question is known.
+func proofOf(q *Question) string { return proofs[proofStrength(q.OperatorProof)] }
+
+// provenRoles are the roles of the acting person; none where no identity service vouches for them.
+func provenRoles(q *Question) []string {
+	if proofStrength(q.OperatorProof) < proofStrength(ProofSession) {
+		return nil
+	}
+	return q.OperatorRoles
 }
 
 // compileGrant checks one grant and reads its times.
@@ -80,6 +125,7 @@ func (c *checker) grantTerms(p *placed[Grant], g *grant) {
 		oneOf(c, p, "attestation", g.Attestation, attestations...)
 	}
 	g.strength = strength(g.Attestation)
+	g.operator = compileOperator(c, p, g.OperatorProof, g.OperatorRoles)
 	g.from, g.until = span(c, p, "valid_from", g.ValidFrom, "valid_until", g.ValidUntil)
 	text(c, p, "valid_until", g.ValidUntil, true)
 	var err error
@@ -90,7 +136,7 @@ func (c *checker) grantTerms(p *placed[Grant], g *grant) {
 
 // compilePermission checks one permission and reads its times.
 func (c *checker) compilePermission(p *placed[Permission]) (*permission, bool) {
-	m := &permission{Permission: p.value}
+	m := &permission{Permission: p.value, at: p.at("", -1)}
 	before := len(c.List)
 	if c.id(p.at("id", -1), "permission", m.ID) {
 		c.rules[m.ID] = true
@@ -101,6 +147,7 @@ func (c *checker) compilePermission(p *placed[Permission]) (*permission, bool) {
 	list(c, p, "matters", m.Matters, bound, c.matter, "matter")
 	list(c, p, "license_types", m.LicenseTypes, false, c.licenseType, "license type")
 	text(c, p, "basis", m.Basis, false)
+	m.operator = compileOperator(c, p, m.OperatorProof, m.OperatorRoles)
 	m.from, m.until = span(c, p, "valid_from", m.ValidFrom, "valid_until", m.ValidUntil)
 	return m, len(c.List) == before
 }

@@ -139,7 +139,7 @@ func (w *weighing) reasons(lacking []string, lost []loss) []Reason {
 	}
 	for _, m := range w.missed {
 		if none || w.wouldAdd(m) {
-			list = m.reasons(list)
+			list = m.reasons(list, w.question)
 		}
 	}
 	if len(lacking) > 0 && !none {
@@ -176,12 +176,16 @@ func (w *weighing) wouldAdd(m miss) bool {
 }
 
 // reasons adds the conditions that do not hold.
-func (m *miss) reasons(list []Reason) []Reason {
+func (m *miss) reasons(list []Reason, q *Question) []Reason {
 	for _, p := range m.suspending {
 		list = append(list, becauseOf(suspended, p.ID, p.ReasonZh, p.ReasonEn))
 	}
 	for c := range codes {
-		if m.conditions&(1<<c) != 0 {
+		switch {
+		case m.conditions&(1<<c) == 0:
+		case c == operatorProofWeak || c == operatorRoleMissing:
+			list = append(list, becauseOfOperator(c, m.operator, q, m.rule))
+		default:
 			list = append(list, because(c, m.rule))
 		}
 	}

@@ -35,6 +35,7 @@ type miss struct {
 	rule       string
 	conditions uint32        // bit mask of codes
 	suspending []*suspension // what suspends it
+	operator   operatorDemands
 }
 
 // weigh evaluates everything.
@@ -70,7 +71,7 @@ func (w *weighing) weighGrants(s *Set) {
 				w.nearest = max(w.nearest, c)
 				continue
 			}
-			m := miss{grant: g, rule: g.ID, conditions: g.unmet(w.question), suspending: s.suspending(s.onRule[g.ID], w.question)}
+			m := miss{grant: g, rule: g.ID, operator: g.operator, conditions: g.unmet(w.question), suspending: s.suspending(s.onRule[g.ID], w.question)}
 			if m.conditions == 0 && m.suspending == nil {
 				w.fired = append(w.fired, g)
 			} else {
@@ -87,7 +88,7 @@ func (w *weighing) weighPermissions(s *Set) {
 		if !p.covers(q) {
 			continue
 		}
-		m := miss{rule: p.ID, conditions: p.unmet(q), suspending: s.suspending(s.onRule[p.ID], q)}
+		m := miss{rule: p.ID, operator: p.operator, conditions: p.unmet(q), suspending: s.suspending(s.onRule[p.ID], q)}
 		if m.conditions == 0 && m.suspending == nil {
 			w.permitted = append(w.permitted, p)
 		} else {
@@ -128,7 +129,7 @@ func (g *grant) unmet(q *Question) uint32 {
 	if q.Age > g.maxAge {
 		mask |= 1 << tooStale
 	}
-	return mask
+	return mask | g.operator.unmet(q)
 }
 
 func (g *grant) asksConsent() bool { return g.Consent || slices.Contains(g.Grounds, ByConsent) }
@@ -140,7 +141,7 @@ func (p *permission) unmet(q *Question) uint32 {
 	if q.LicenseType != "" && q.Age > 0 {
 		mask |= 1 << tooStale
 	}
-	return mask
+	return mask | p.operator.unmet(q)
 }
 
 // validity returns what is wrong with the time.

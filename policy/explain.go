@@ -68,6 +68,7 @@ func (v *voice) ask(q *Question) {
 	}
 	v.say("使用依据 %s，事项 %s，材料 %s。", "Legal basis %s, matter %s, material %s.",
 		v.names(nonEmpty(q.Basis), "未说明", "not stated"), v.names(nonEmpty(q.Matter), "未说明", "not stated"), v.names(nonEmpty(q.Material), "未说明", "not stated"))
+	v.say("经办人证明 %s，经身份服务证明的角色：%s。", "Operator proof %s, roles proven by an identity service: %s.", proofOf(q), v.names(provenRoles(q), "无", "none"))
 }
 
 func nonEmpty(s string) []string {
@@ -104,7 +105,7 @@ func (v *voice) explainMissed(w *weighing, grants bool) {
 			continue
 		}
 		var why []string
-		for _, r := range m.reasons(nil) {
+		for _, r := range m.reasons(nil, w.question) {
 			why = append(why, v.of(r))
 		}
 		v.say("规则 %s 适用但未生效：%s。", "Rule %s applies but does not fire: %s.", m.rule, strings.Join(why, "; "))
@@ -174,10 +175,14 @@ func (g Grant) Sentence(lang string) string {
 	if g.needsConsent() {
 		consent = v.names(nil, "需要", "needed")
 	}
-	v.say("依据 %[1]s（%[2]s），%[3]s 准许系统 %[4]s 为事项 %[5]s 通过 %[6]s 使用证照 %[7]s 的字段：%[8]s；角色：%[9]s；同意：%[10]s；副本时效：%[11]s；有效期至：%[12]s。",
-		"By %[1]s (%[2]s), %[3]s lets the systems %[4]s, for the matters %[5]s, through %[6]s, use of the license %[7]s the fields: %[8]s; roles: %[9]s; consent: %[10]s; age of copies: %[11]s; valid until: %[12]s.",
+	proof := v.names(nonEmpty(g.OperatorProof), "不限", "any")
+	if len(g.OperatorRoles) > 0 {
+		proof += v.names(nil, "，角色 ", ", as one of ") + v.names(g.OperatorRoles, "", "")
+	}
+	v.say("依据 %[1]s（%[2]s），%[3]s 准许系统 %[4]s 为事项 %[5]s 通过 %[6]s 使用证照 %[7]s 的字段：%[8]s；角色：%[9]s；同意：%[10]s；经办人证明：%[13]s；副本时效：%[11]s；有效期至：%[12]s。",
+		"By %[1]s (%[2]s), %[3]s lets the systems %[4]s, for the matters %[5]s, through %[6]s, use of the license %[7]s the fields: %[8]s; roles: %[9]s; consent: %[10]s; proof of the operator: %[13]s; age of copies: %[11]s; valid until: %[12]s.",
 		g.Basis, g.Agreement, g.Provider, v.names(g.Systems, "", ""), v.names(g.Matters, "不限", "any"), v.names(g.Operations, "", ""),
-		g.LicenseType, fields, v.names(g.Roles, Applicant, Applicant), consent, age, until)
+		g.LicenseType, fields, v.names(g.Roles, Applicant, Applicant), consent, age, until, proof)
 	return v.lines[0]
 }
 

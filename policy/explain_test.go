@@ -19,8 +19,11 @@ func TestExplain(t *testing.T) {
 		"a type that is not shared":                   {"License type health-record is not shared", "不予共享"},
 		"a kiosk and a sensitive license":             {"Guard no-kiosk-sensitive refuses", "防护规则 no-kiosk-sensitive 拒绝"},
 		"two grants add up and obligations follow":    {"Obligations: notify-holder, watermark", "义务：notify-holder、watermark"},
-		"the auditor searches":                        {"Permission p-audit fires", "许可 p-audit 生效"},
-		"an operation nobody knows":                   {"The operation is not known", "未知的操作"},
+		"a session does not do where the call must be proven": {"Operator proof session, roles proven by an identity service: reviewer", "经办人证明 session",
+			"Rule g-food-address-reviewed applies but does not fire: Operator proof 'call' is required; this call has 'session'", "须有经办人证明“call”；本次请求为“session”"},
+		"what the system says of its operator proves no role": {"One of the operator roles reviewer is required; this call proves: none", "须有经办人角色“reviewer”之一；本次请求证明的角色：无"},
+		"the auditor searches":                                {"Permission p-audit fires", "许可 p-audit 生效"},
+		"an operation nobody knows":                           {"The operation is not known", "未知的操作"},
 	}
 	for _, r := range results {
 		both := strings.Join(set.Explain(r.Question, "en"), "\n") + "\n" + strings.Join(set.Explain(r.Question, "zh-CN"), "\n")

@@ -65,6 +65,8 @@ var attributes = [...]struct {
 	{"fields", func(q *Question) types.Value { return stringSet(q.Fields) }},
 	{"age", func(q *Question) types.Value { return types.Long((q.Age + time.Second - 1) / time.Second) }},
 	{"purpose", func(q *Question) types.Value { return types.String(purpose(q)) }},
+	{"operator_proof", func(q *Question) types.Value { return types.String(proofOf(q)) }},
+	{"operator_roles", func(q *Question) types.Value { return stringSet(provenRoles(q)) }},
 	{"now", func(q *Question) types.Value { return types.NewDatetime(q.Now) }},
 }
 

@@ -41,10 +41,15 @@ type Grant struct {
 	// Attestation is the weakest attestation of a case that will do: "self", "holder" or "platform". Needed with ground
 	// "case".
 	Attestation string `yaml:"attestation"`
-	Consent     bool   `yaml:"consent"`     // the holder's consent is needed besides a case; with ground "consent" it always is
-	MaxAge      string `yaml:"max_age"`     // greatest age of a kept copy, such as "36h" or "7d"; empty: live only
-	ValidFrom   string `yaml:"valid_from"`  // first day "2026-01-01" (China Standard Time) or RFC 3339 moment; empty: at once
-	ValidUntil  string `yaml:"valid_until"` // last day, or the RFC 3339 moment at which it ends (使用时限); needed
+	// OperatorProof is the weakest proof of the acting person that will do: "asserted", "session" or "call"; empty or "none": any.
+	OperatorProof string `yaml:"operator_proof"`
+	// OperatorRoles are roles of which the acting person needs one, as an identity service asserts them; empty: whatever the role.
+	OperatorRoles []string `yaml:"operator_roles"`
+
+	Consent    bool   `yaml:"consent"`     // the holder's consent is needed besides a case; with ground "consent" it always is
+	MaxAge     string `yaml:"max_age"`     // greatest age of a kept copy, such as "36h" or "7d"; empty: live only
+	ValidFrom  string `yaml:"valid_from"`  // first day "2026-01-01" (China Standard Time) or RFC 3339 moment; empty: at once
+	ValidUntil string `yaml:"valid_until"` // last day, or the RFC 3339 moment at which it ends (使用时限); needed
 }
 
 // A Permission lets systems do what releases no field of a license: register cases of a matter, search the audit, read
@@ -57,8 +62,11 @@ type Permission struct {
 	Matters      []string `yaml:"matters"`       // codes of the matters; needed for cases.register, else empty: any
 	LicenseTypes []string `yaml:"license_types"` // for licenses.verify, licenses.status, licenses.manage and licenses.render; empty: any
 	Basis        string   `yaml:"basis"`         // why: citation or decision
-	ValidFrom    string   `yaml:"valid_from"`    // as in a grant
-	ValidUntil   string   `yaml:"valid_until"`   // as in a grant; empty: until it is taken away
+
+	OperatorProof string   `yaml:"operator_proof"` // as in a grant
+	OperatorRoles []string `yaml:"operator_roles"` // as in a grant
+	ValidFrom     string   `yaml:"valid_from"`     // as in a grant
+	ValidUntil    string   `yaml:"valid_until"`    // as in a grant; empty: until it is taken away
 }
 
 // The share attributes (共享属性) of 政务数据共享条例 art. 14.
@@ -113,6 +121,9 @@ type Known struct {
 	Systems     map[string]bool        // ids
 	Types       map[string][]string    // license type → names of its fields, the metadata common to all types included
 	Matters     map[string]KnownMatter // by code
+	// Operators are, by system, the roles that identity services may assert of its operators; a system that is missing has no identity
+	// service.
+	Operators map[string][]string
 }
 
 // A KnownMatter is what a policy may name of a matter.

@@ -73,6 +73,19 @@ func (c *checker) someMatter(matters []string, has func(KnownMatter) bool) bool 
 	return slices.ContainsFunc(matters, func(code string) bool { m, ok := c.known.Matters[code]; return ok && has(m) })
 }
 
+// operatorRole answers whether some identity service may assert a role of an operator.
+func (c *checker) operatorRole(name string) bool {
+	if c.known == nil {
+		return true
+	}
+	for _, roles := range c.known.Operators {
+		if slices.Contains(roles, name) {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *checker) ground(name string) bool {
 	return name == ByCase || name == ByConsent || c.bases[name]
 }

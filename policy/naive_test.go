@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/cedar-policy/cedar-go"
@@ -16,6 +18,24 @@ type naive struct{ *Set }
 func (n naive) decide(q Question) Decision {
 	deny := map[string]bool{}
 	var reasons []Reason
+	of := func(c code, proof string, roles []string) (zh, en string) { // the sentences of what a rule asks of the operator
+		has, known := strings.Join(n.rolesOf(q), ", "), q.OperatorProof
+		if has == "" {
+			has = "none"
+		}
+		if !slices.Contains([]string{"asserted", "session", "call"}, known) {
+			known = "none"
+		}
+		switch c {
+		case operatorProofWeak:
+			return fmt.Sprintf("须有经办人证明“%s”；本次请求为“%s”。", proof, known), fmt.Sprintf("Operator proof '%s' is required; this call has '%s'.", proof, known)
+		case operatorRoleMissing:
+			zh := strings.ReplaceAll(strings.ReplaceAll(has, ", ", "、"), "none", "无")
+			return fmt.Sprintf("须有经办人角色“%s”之一；本次请求证明的角色：%s。", strings.Join(roles, "、"), zh),
+				fmt.Sprintf("One of the operator roles %s is required; this call proves: %s.", strings.Join(roles, ", "), has)
+		}
+		return "", ""
+	}
 	add := func(c code, rule, zh, en string, fields ...string) {
 		r := texts[c]
 		r.Rule = rule
@@ -96,8 +116,9 @@ func (n naive) decide(q Question) Decision {
 	}
 	// Permissions.
 	type stop struct {
-		id string
-		c  code
+		id     string
+		c      code
+		zh, en string
 	}
 	var stops []stop
 	stopped := map[string][]*suspension{}
@@ -118,9 +139,11 @@ func (n naive) decide(q Question) Decision {
 		if q.LicenseType != "" && q.Age > 0 {
 			wrong = append(wrong, tooStale)
 		}
+		wrong = append(wrong, n.ofPerson(p.OperatorProof, p.OperatorRoles, q)...)
 		stopped[p.ID] = n.suspendsRule(p.ID, q.Now)
 		for _, c := range wrong {
-			stops = append(stops, stop{p.ID, c})
+			zh, en := of(c, p.OperatorProof, p.OperatorRoles)
+			stops = append(stops, stop{p.ID, c, zh, en})
 		}
 		if len(wrong)+len(stopped[p.ID]) == 0 {
 			allow[p.ID], permitted = true, true
@@ -213,7 +236,8 @@ func (n naive) decide(q Question) Decision {
 		if would {
 			for _, c := range n.conditions(g, q) {
 				if c != suspended {
-					add(c, g.ID, "", "")
+					zh, en := of(c, g.OperatorProof, g.OperatorRoles)
+					add(c, g.ID, zh, en)
 				}
 			}
 			for _, p := range n.suspendsRule(g.ID, q.Now) {
@@ -223,7 +247,7 @@ func (n naive) decide(q Question) Decision {
 	}
 	if none {
 		for _, s := range stops {
-			add(s.c, s.id, "", "")
+			add(s.c, s.id, s.zh, s.en)
 		}
 		for _, list := range stopped {
 			for _, p := range list {
@@ -315,10 +339,34 @@ func (n naive) conditions(g *grant, q Question) (list []code) {
 	if q.Age > g.maxAge {
 		list = append(list, tooStale)
 	}
+	list = append(list, n.ofPerson(g.OperatorProof, g.OperatorRoles, q)...)
 	if len(n.suspendsRule(g.ID, q.Now)) > 0 {
 		list = append(list, suspended)
 	}
 	return list
+}
+
+// ofPerson is what a rule asks of the acting person and the question does not have.
+func (n naive) ofPerson(proof string, roles []string, q Question) (list []code) {
+	rank := map[string]int{"asserted": 1, "session": 2, "call": 3}
+	if rank[q.OperatorProof] < rank[proof] {
+		list = append(list, operatorProofWeak)
+	}
+	found := len(roles) == 0
+	for _, r := range n.rolesOf(q) {
+		found = found || slices.Contains(roles, r)
+	}
+	if !found {
+		list = append(list, operatorRoleMissing)
+	}
+	return list
+}
+
+func (n naive) rolesOf(q Question) []string {
+	if q.OperatorProof == "session" || q.OperatorProof == "call" {
+		return q.OperatorRoles
+	}
+	return nil
 }
 
 // world is everything a guard may read, built whole.

@@ -56,6 +56,21 @@ const (
 // Applicant is the role that every matter has.
 const Applicant = "applicant"
 
+// How the acting person is known (Question.OperatorProof): nobody acted; the calling system says who it is; an identity service says
+// that the person was signed in there; an identity service says that the person stood behind this very call.
+const (
+	ProofNone     = "none"
+	ProofAsserted = "asserted"
+	ProofSession  = "session"
+	ProofCall     = "call"
+)
+
+// proofs rank how the acting person is known, weakest first: each holds wherever a weaker one is asked for.
+var proofs = []string{ProofNone, ProofAsserted, ProofSession, ProofCall}
+
+// proofStrength ranks a proof; an unknown one proves nothing, as "none" does.
+func proofStrength(proof string) int { return max(0, slices.Index(proofs, proof)) }
+
 // attestations rank who vouches for a case, weakest first.
 var attestations = []string{"self", "holder", "platform"}
 

@@ -28,7 +28,12 @@ type Question struct {
 	Fields      []string      `json:"fields,omitempty"`       // fields asked for; empty: whatever is granted
 	Age         time.Duration `json:"age"`                    // age of the copy that would be released, in nanoseconds, whole milliseconds; 0: live
 	Purpose     string        `json:"purpose,omitempty"`      // "answer" (fields go to the caller) or "confirm" (a role is confirmed, fields stay inside)
-	Now         time.Time     `json:"now"`                    // UTC, milliseconds
+
+	// OperatorProof says how the acting person is known: "none", "asserted", "session" or "call", weakest first. Empty is "none".
+	OperatorProof string   `json:"operator_proof,omitempty"`
+	OperatorRoles []string `json:"operator_roles,omitempty"` // what the person may act as, sorted, as an identity service says; nobody else's word counts
+
+	Now time.Time `json:"now"` // UTC, milliseconds
 }
 
 // A Decision says whether, what and why.

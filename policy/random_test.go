@@ -18,6 +18,7 @@ var (
 	worldMaterials  = []string{"a", "b"}
 	worldRoles      = []string{"applicant", "spouse"}
 	worldFields     = []string{"f1", "f2", "f3", "f4"}
+	worldOperators  = []string{"clerk", "head"}
 	worldProviders  = []string{"d1", "d2"}
 	worldGrounds    = []string{"case", "consent", "court"}
 	worldDays       = []string{"2026-01-01", "2026-06-01", "2026-07-01", "2027-01-01"}
@@ -58,8 +59,20 @@ func randomGrant(t *rapid.T, i int) Grant {
 	if rapid.IntRange(0, 3).Draw(t, "no matter") == 0 {
 		g.Matters, g.Grounds = nil, []string{one(t, "ground", "consent", "court")}
 	}
+	g.OperatorProof, g.OperatorRoles = randomDemands(t)
 	g.ValidFrom, g.ValidUntil = randomSpan(t)
 	return g
+}
+
+// randomDemands draws what a rule asks of the acting person: mostly nothing.
+func randomDemands(t *rapid.T) (proof string, roles []string) {
+	switch rapid.IntRange(0, 5).Draw(t, "demands") {
+	case 0:
+		return one(t, "proof", proofs...), nil
+	case 1:
+		return one(t, "proof", "", ProofSession, ProofCall), some(t, "operator roles", worldOperators, 1)
+	}
+	return "", nil
 }
 
 func randomDocument(t *rapid.T) Document {
@@ -74,6 +87,7 @@ func randomDocument(t *rapid.T) Document {
 			ID: fmt.Sprintf("p%d", i), Systems: some(t, "systems", worldSystems, 1), Matters: some(t, "matters", worldMatters, 1),
 			Operations: some(t, "operations", []string{"cases.register", "audit.search", "licenses.status", "precheck"}, 1), LicenseTypes: some(t, "types", worldTypes, 0),
 		}
+		p.OperatorProof, p.OperatorRoles = randomDemands(t)
 		p.ValidFrom, p.ValidUntil = randomSpan(t)
 		d.Permissions = append(d.Permissions, p)
 	}
@@ -107,6 +121,7 @@ var worldConditions = []string{
 	`context.age > 3600`, `context.fields.contains("f1")`, `context.attestation == "self"`, `resource.provider == "d2"`, `principal == System::"s2"`,
 	`context.now < datetime("2026-06-15")`, `principal.suspended || resource.suspended`, `resource.share == 1`, `context.basis == "court"`,
 	`principal.department == "d1"`, `context.age * 9223372036854775807 > 3`, `context.purpose == "confirm"`, `resource == LicenseType::"t2"`,
+	`context.operator_proof == "asserted"`, `!context.operator_roles.contains("clerk")`,
 	`context == context && context.material == "a"`,
 }
 
@@ -161,6 +176,7 @@ func (a asker) question() Question {
 		Attestation: a.one("platform", "platform", "holder", "self", ""), Basis: a.one("case", "case", "consent", "court", ""), Consent: a.IntN(3) > 0,
 		Fields: [][]string{nil, {"f1"}, {"f2", "f1", "f1"}, {"f4", "f3"}, {"f9"}, {"f1", "f2", "f3", "f4"}}[a.IntN(6)],
 		Age:    []time.Duration{0, 0, 0, time.Hour, 2 * time.Hour}[a.IntN(5)], Purpose: a.one("", "", Answer, Confirm, Confirm, "sell"),
+		OperatorProof: a.one("", ProofNone, ProofAsserted, ProofSession, ProofCall, ProofCall, "sworn"), OperatorRoles: [][]string{nil, {"clerk"}, {"clerk", "head"}, {"guest"}}[a.IntN(4)],
 	}
 	day, _ := moment(a.one(append(worldDays, "2026-06-10", "2026-06-20", "2026-06-25")...), false)
 	q.Now = day.Add(time.Duration(a.IntN(3)-1) * time.Millisecond)

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 )
 
 // The codes of Reason, in the order in which reasons stand in a Decision.
@@ -25,6 +27,8 @@ const (
 	AttestationTooWeak  = "attestation-too-weak"  // the case is attested more weakly than the grant asks
 	ConsentMissing      = "consent-missing"       // a consent is needed and none stands
 	TooStale            = "too-stale"             // the copy is older than the grant allows
+	OperatorProofWeak   = "operator-proof-weak"   // the acting person is known more weakly than the rule asks
+	OperatorRoleMissing = "operator-role-missing" // the acting person is proven in none of the roles that the rule asks for
 	FieldNotGranted     = "field-not-granted"     // a field was asked for that no grant gives
 	FieldWithheld       = "field-withheld"        // a guard withholds a field
 )
@@ -54,6 +58,8 @@ const (
 	attestationTooWeak
 	consentMissing
 	tooStale
+	operatorProofWeak
+	operatorRoleMissing
 	fieldNotGranted
 	fieldWithheld
 	codes
@@ -82,6 +88,8 @@ var texts = [codes]Reason{
 	attestationTooWeak:  {Code: AttestationTooWeak, Zh: "办件的证明强度低于授权的要求。", En: "The case is attested more weakly than the grant asks."},
 	consentMissing:      {Code: ConsentMissing, Zh: "缺少持证主体的有效同意。", En: "A consent of the holder is needed and none stands."},
 	tooStale:            {Code: TooStale, Zh: "数据副本的时效超过授权允许的范围。", En: "The copy is older than the grant allows."},
+	operatorProofWeak:   {Code: OperatorProofWeak, Zh: "对经办人身份的证明弱于规则的要求。", En: "The person who acts is known more weakly than the rule asks."},
+	operatorRoleMissing: {Code: OperatorRoleMissing, Zh: "经办人不具备规则要求的角色。", En: "The person who acts has none of the roles that the rule asks for."},
 	fieldNotGranted:     {Code: FieldNotGranted, Zh: "所请求的部分字段没有授权。", En: "Some of the fields asked for are not granted."},
 	fieldWithheld:       {Code: FieldWithheld, Zh: "防护规则不提供部分字段。", En: "A guard withholds some fields."},
 }
@@ -100,6 +108,18 @@ func because(c code, rule string) Reason {
 	r := texts[c]
 	r.Rule = rule
 	return r
+}
+
+// becauseOfOperator makes a reason that says what of the acting person a rule asks for, and what the question has. Whoever reads it knows
+// the call already; a rule's demands are no secret to those who may know why it refuses.
+func becauseOfOperator(c code, demands operatorDemands, q *Question, rule string) Reason {
+	if c == operatorProofWeak {
+		return becauseOf(c, rule, fmt.Sprintf("须有经办人证明“%s”；本次请求为“%s”。", demands.proof, proofOf(q)),
+			fmt.Sprintf("Operator proof '%s' is required; this call has '%s'.", demands.proof, proofOf(q)))
+	}
+	has := &voice{}
+	return becauseOf(c, rule, fmt.Sprintf("须有经办人角色“%s”之一；本次请求证明的角色：%s。", strings.Join(demands.roles, "、"), (&voice{zh: true}).names(provenRoles(q), "无", "none")),
+		fmt.Sprintf("One of the operator roles %s is required; this call proves: %s.", strings.Join(demands.roles, ", "), has.names(provenRoles(q), "无", "none")))
 }
 
 // becauseOf makes a reason with sentences written by the steward.

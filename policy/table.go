@@ -44,6 +44,9 @@ type Asked struct {
 	Age         string   `yaml:"age"`
 	Purpose     string   `yaml:"purpose"`
 	Now         string   `yaml:"now"` // needed
+
+	OperatorProof string   `yaml:"operator_proof"`
+	OperatorRoles []string `yaml:"operator_roles"`
 }
 
 // Question reads what was written. It fails if the age or the moment cannot be read.
@@ -60,6 +63,7 @@ func (a Asked) Question() (Question, error) {
 		Operation: a.Operation, System: a.System, Department: a.Department, LicenseType: a.LicenseType, Provider: a.Provider,
 		Matter: a.Matter, Material: a.Material, Role: a.Role, Attestation: a.Attestation, Basis: a.Basis, Consent: a.Consent,
 		Fields: a.Fields, Age: old, Purpose: a.Purpose, Now: now.Truncate(time.Millisecond),
+		OperatorProof: a.OperatorProof, OperatorRoles: a.OperatorRoles,
 	}, nil
 }
 

@@ -124,14 +124,24 @@ func (r *replay) fault(c *audit.StateCheck, table, key string, pos int64, format
 // binding is what a record of a version that binds changes ends with, and changing what it has where it binds any. Leaves are in
 // canonical form: another step proves that, and nothing that a caller wrote can look like this in JSON.
 var (
-	binding  = []byte(`"v":3}`)
+	binding  = [][]byte{[]byte(`"v":3}`), []byte(`"v":4}`)}
 	changing = []byte(`,"changes":"`)
 )
+
+// binds reports whether a leaf is of a version that binds changes.
+func binds(leaf []byte) bool {
+	for _, end := range binding {
+		if bytes.HasSuffix(leaf, end) {
+			return true
+		}
+	}
+	return false
+}
 
 // record takes the next record of the log, with what stands beside it as the preimage of its changes.
 func (r *replay) record(pos int64, leaf []byte, changes string) {
 	r.changes.Checked++
-	number, v3 := pos>>indexBits, bytes.HasSuffix(leaf, binding)
+	number, v3 := pos>>indexBits, binds(leaf)
 	_, before := r.versioned[number]
 	if v3 && !before {
 		r.versioned[number] = pos

@@ -116,6 +116,7 @@ func (s *batch) answered(document []byte) check.Steps {
 			Zh: fmt.Sprintf("对 %s 的答复（记录 %d）", d.record.Operation, d.receipt.Index),
 		}
 		done.Result("operation-in-record", a.operation(d.record))
+		s.operatorProof(&done, d)
 		done.Result("answer-time", a.time(d.at))
 		if uses {
 			done.Result("uses-in-record", a.uses(d.record))
@@ -282,6 +283,9 @@ func (s *batch) receipt(data []byte) (done check.Steps) {
 		}
 	}
 	d.prove(s)
+	if d.proven {
+		s.operatorProof(&d.steps, d)
+	}
 	s.standsIn(r.Checkpoint)
 	return d.steps
 }

@@ -28,13 +28,14 @@ func publicKey(c *pki.Certificate) (*ecdsa.PublicKey, error) {
 	return pub, nil
 }
 
-// readClaims reads a call's claims without believing them.
+// readClaims reads a call's claims, and its key id, without believing them.
 func readClaims(compact string) (c token.Claims, err error) {
 	parts, err := jws.Split(compact, token.MaxSize)
 	if err != nil {
 		return c, err
 	}
 	err = json.Unmarshal(parts.Payload, &c)
+	c.KeyID = parts.Header.Kid
 	return c, err
 }
 
@@ -99,6 +100,7 @@ func (s *batch) call(compact string) (done check.Steps) {
 			done.Pass(name, "")
 		}
 	}
+	s.callActor(&done, c, err == nil)
 	s.accepted(&done, compact)
 	return done
 }

@@ -48,6 +48,7 @@ var unread = map[string]string{
 	"sign token: %v": "token.Sign", "make token id: %v": "token.Sign", "generate sm2 key: %v": "sm.GenerateKey", "marshal sm2 public key: %v": "sm.MarshalPEM",
 	"parse sm2 private key: not a scalar in [1, n-2]": "sm.ParsePrivateKey", "sign checkpoint: %v": "tlog.Log", "write receipt: checkpoint: %v": "tlog.Log",
 	"raise license version: %v": "license.Identifier.Next", "not the path of a tile": "tlog.Handler",
+	"sign actor token: %v": "token.SignActor", "digest request: %v": "token.RequestDigest, of text that is no UTF-8", "digest key: %v": "token.KeyDigest, of no key",
 
 	"read report: %v": "verdict.VerifyReport, of the file", "verify what stands beside records: %v": "audit.VerifyStored, of the database", "the report of %v records on %v pages": "a sentence, which has its Chinese beside it",
 	"the answer is no page of a report": "verdict.ReadReport, of the file", "read page %v of the report: %v": "verdict.ReadReport, of the file",

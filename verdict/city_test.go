@@ -69,9 +69,10 @@ type city struct {
 	jwt      string
 	all      []sdjwt.Disclosure
 
-	refuse []string               // codes to answer the next calls with, instead
-	about  func(*audit.Draft)     // changes whom records are about
-	opens  func(*api.Commitments) // changes what answers say of it
+	refuse []string                  // codes to answer the next calls with, instead
+	vouch  func(token.Claims) string // makes the actor token of calls; nil: they have none
+	about  func(*audit.Draft)        // changes whom records are about
+	opens  func(*api.Commitments)    // changes what answers say of it
 }
 
 func newCity(tb testing.TB) *city {
@@ -180,6 +181,9 @@ func (c *city) ask(operation string, body []byte) (compact string, answer []byte
 	claims := token.Claims{
 		Issuer: system, Audience: audience, ID: id, Method: "POST", URL: "https://gateway.example/v1/" + operation,
 		Body: token.BodyDigest(body), Operator: "clerk-7", Request: "rid-1", IssuedAt: certstest.Epoch.Unix(),
+	}
+	if c.vouch != nil {
+		claims.Actor = c.vouch(claims)
 	}
 	compact, err = token.Sign(context.Background(), c.caller, claims, certstest.Epoch)
 	c.must(err)

@@ -20,17 +20,20 @@ import (
 	"oncegate/certs/revocation"
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
+	"oncegate/certs/token"
 	"oncegate/fault"
 	"oncegate/tlog"
 )
 
 // TrustConfig is what a verifier believes before it looks at anything. Nothing of it comes from what is verified.
 type TrustConfig struct {
-	Logs        []Log
-	Anchors     []*pki.Certificate // self-signed roots of license, status and other keys, of seals and time stamps too
-	Callers     []Caller           // keys that sign calls
-	Gateway     string             // id of the gateway: the audience of calls; "" leaves audiences unchecked
-	Delegations []Delegation
+	Logs    []Log
+	Anchors []*pki.Certificate // self-signed roots of license, status and other keys, of seals and time stamps too
+	Callers []Caller           // keys that sign calls
+	// IdentityServices vouch for the persons who act in calling systems. Without one, their word is not believed.
+	IdentityServices []IdentityService
+	Gateway          string // id of the gateway: the audience of calls; "" leaves audiences unchecked
+	Delegations      []Delegation
 	// Issues say which bodies issue which types. Of a type that none names, nobody said who issues it.
 	Issues []Issue
 	// StatusLists say who signs the status lists of which addresses. Without any, no status list is believed.
@@ -71,6 +74,15 @@ type Caller struct {
 	Key           *ecdsa.PublicKey
 }
 
+// An IdentityService is a key whose actor tokens are believed, and for what. One service may have several keys; the systems and roles of
+// all of them count.
+type IdentityService struct {
+	Service, KeyID string
+	Key            *ecdsa.PublicKey
+	Systems        []string // calling systems that it may speak for
+	Roles          []string // that it may assert
+}
+
 // Trust verifies artefacts. It is immutable and safe for concurrent use.
 type Trust struct {
 	logs        map[string]audit.Trust // by origin
@@ -83,6 +95,7 @@ type Trust struct {
 	kept        []Artefact          // status lists that were kept
 	evidence    revocation.Evidence // other evidence that was kept
 	callers     map[[2]string]*ecdsa.PublicKey
+	services    map[string]token.IdentityService // by iss
 	gateway     string
 	delegations []Delegation
 	issues      []Issue
@@ -106,7 +119,7 @@ func verifyTwice(pub *ecdsa.PublicKey, message, rs []byte) error {
 // NewTrust checks the configuration and reports all its faults at once, as [Faults].
 func NewTrust(c TrustConfig) (*Trust, error) {
 	t := &Trust{
-		logs: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey),
+		logs: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey), services: make(map[string]token.IdentityService),
 		anchors: slices.Concat(c.Anchors, c.SealAnchors, c.TimeStampAnchors), authorities: c.Authorities, known: c.Known,
 		gateway: c.Gateway, seen: c.Seen, require: c.Require, keys: make(map[string]string), now: c.Now, voice: verifyTwice,
 	}
@@ -123,6 +136,9 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 	}
 	for i, k := range c.Callers {
 		faults.addErr(fmt.Sprintf("$.callers[%d]", i), t.addCaller(k))
+	}
+	for i, s := range c.IdentityServices {
+		faults.addErr(fmt.Sprintf("$.identity_services[%d]", i), t.addIdentityService(s))
 	}
 	for i, d := range c.Delegations {
 		faults.addErr(fmt.Sprintf("$.delegations[%d]", i), t.addDelegation(d))
@@ -243,6 +259,27 @@ func (t *Trust) addCaller(c Caller) error {
 	}
 	t.callers[id] = c.Key
 	t.keys[string(sm.MarshalPoint(c.Key))] = "system " + c.System
+	return nil
+}
+
+func (t *Trust) addIdentityService(i IdentityService) error {
+	known := t.services[i.Service]
+	switch {
+	case i.Service == "" || i.KeyID == "":
+		return errors.New("iss and kid are required")
+	case known.Keys[i.KeyID].Public != nil:
+		return errors.New("the key is named twice")
+	case sm.CheckPublicKey(i.Key) != nil:
+		return errors.New("the key is no SM2 key")
+	case len(i.Systems) == 0:
+		return errors.New("systems that the identity service may speak for are required")
+	case known.Keys == nil:
+		known.Keys = make(map[string]token.ServiceKey)
+	}
+	known.Keys[i.KeyID] = token.ServiceKey{Public: i.Key}
+	known.Systems, known.Roles = append(known.Systems, i.Systems...), append(known.Roles, i.Roles...)
+	t.services[i.Service] = known
+	t.keys[string(sm.MarshalPoint(i.Key))] = "identity service " + i.Service
 	return nil
 }
 

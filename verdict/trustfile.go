@@ -36,6 +36,13 @@ type trustFile struct {
 		KeyID  string `json:"kid"`
 		Key    string `json:"key"` // SPKI PEM file
 	} `json:"callers,omitzero"`
+	IdentityServices []struct {
+		Service string   `json:"iss"`
+		KeyID   string   `json:"kid"`
+		Key     string   `json:"key"`            // SPKI PEM file
+		Systems []string `json:"systems"`        // that it may speak for
+		Roles   []string `json:"roles,omitzero"` // that it may assert
+	} `json:"identity_services,omitzero"`
 	Gateway     string `json:"gateway,omitzero"`
 	Delegations []struct {
 		Type     string `json:"type"`
@@ -150,6 +157,9 @@ func (r *trustReader) config(t trustFile) TrustConfig {
 	c.Authorities = pems("authorities", t.Authorities)
 	for i, k := range t.Callers {
 		c.Callers = append(c.Callers, Caller{k.System, k.KeyID, r.key(fmt.Sprintf("$.callers[%d].key", i), k.Key)})
+	}
+	for i, s := range t.IdentityServices {
+		c.IdentityServices = append(c.IdentityServices, IdentityService{s.Service, s.KeyID, r.key(fmt.Sprintf("$.identity_services[%d].key", i), s.Key), s.Systems, s.Roles})
 	}
 	for _, d := range t.Delegations {
 		c.Delegations = append(c.Delegations, Delegation(d))

@@ -63,17 +63,17 @@ var proofs = map[Kind]proof{
 	Answer: {
 		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
 			tlog.StepSHA256Tree, "operation-in-record", "answer-time"},
-		open: []string{"token-digest", "witness", "record-about-operator", "record-about-holder"},
+		open: []string{"token-digest", "witness", stepOperatorProof, "record-about-operator", "record-about-holder"},
 	},
 	Refusal: {
 		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
 			tlog.StepSHA256Tree, "operation-in-record"},
-		open: []string{"token-digest", "witness", "record-about-operator", "record-about-holder"},
+		open: []string{"token-digest", "witness", stepOperatorProof, "record-about-operator", "record-about-holder"},
 	},
 	Report: {needs: []string{StepReportForm, StepReportPages, StepReportChain, StepReportQuestion, StepReportRecords, StepReportComplete}},
 	Receipt: {
 		needs: []string{"record-parsed", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree, tlog.StepSHA256Tree},
-		open:  []string{"answer-digest", "token-digest", "witness"},
+		open:  []string{"answer-digest", "token-digest", "witness", stepOperatorProof},
 	},
 	Checkpoint: {
 		needs: []string{tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2},
@@ -81,7 +81,7 @@ var proofs = map[Kind]proof{
 	},
 	Call: {
 		needs: []string{"call-form", "call-signature", "call-window"},
-		open:  []string{"call-audience", "call-body", "call-recorded"},
+		open:  []string{"call-audience", "call-body", stepActor, "call-recorded"},
 	},
 	Body:        {needs: []string{"body-of-call"}},
 	Certificate: {needs: []string{"certificate-form", "anchor|chain-now"}},

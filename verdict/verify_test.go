@@ -103,7 +103,7 @@ func TestVerifyRun(t *testing.T) {
 			t.Errorf("%s is %q and supports: %v", v.Name, v.Verdict, v.Supports)
 		}
 		for _, s := range v.Steps {
-			open := s.Name == "witness" || v.Kind == License && s.Name == "chain-at-signing"
+			open := s.Name == "witness" || s.Name == stepOperatorProof || v.Kind == License && s.Name == "chain-at-signing"
 			if s.State != check.OK && !open {
 				t.Errorf("%s: %s is %s: %s", v.Name, s.Name, s.State, s.Reason)
 			}
@@ -119,8 +119,8 @@ func TestVerifyAlone(t *testing.T) {
 	r := newRun(t)
 	open := map[string][]string{
 		"license.sdjwt": {"chain-at-signing", "status", "presentation-right"},
-		"answer.json":   {"token-digest", "witness", "record-about-operator", "use[0]/record-about-holder", "license[0]/status"},
-		"receipt.json":  {"answer-digest", "token-digest", "witness"},
+		"answer.json":   {"token-digest", "witness", "record-operator-proof", "record-about-operator", "use[0]/record-about-holder", "license[0]/status"},
+		"receipt.json":  {"answer-digest", "token-digest", "witness", "record-operator-proof"},
 		"checkpoint":    {"witness"},
 		"request.jwt":   {"call-body", "call-recorded"},
 		"request.body":  {"body-of-call"},

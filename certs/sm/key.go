@@ -89,14 +89,23 @@ func ParsePoint(b []byte) (*ecdsa.PublicKey, error) {
 	return pub, CheckPublicKey(pub)
 }
 
-// MarshalPEM returns the key as SPKI PEM ("PUBLIC KEY"): id-ecPublicKey with parameter 1.2.156.10197.1.301.
-func MarshalPEM(pub *ecdsa.PublicKey) ([]byte, error) {
+// MarshalSPKI returns the DER of the key's SubjectPublicKeyInfo: id-ecPublicKey with parameter 1.2.156.10197.1.301.
+func MarshalSPKI(pub *ecdsa.PublicKey) ([]byte, error) {
 	if err := CheckPublicKey(pub); err != nil {
 		return nil, err
 	}
 	der, err := smx509.MarshalPKIXPublicKey(pub)
 	if err != nil {
 		return nil, fmt.Errorf("marshal sm2 public key: %w", err)
+	}
+	return der, nil
+}
+
+// MarshalPEM returns the key as SPKI PEM ("PUBLIC KEY").
+func MarshalPEM(pub *ecdsa.PublicKey) ([]byte, error) {
+	der, err := MarshalSPKI(pub)
+	if err != nil {
+		return nil, err
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), nil
 }

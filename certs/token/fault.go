@@ -14,7 +14,7 @@ type Fault struct {
 
 func (f *Fault) Error() string { return f.text }
 
-// The faults. Compare with errors.Is.
+// The faults of calls. Compare with errors.Is.
 var (
 	ErrMalformed    = &Fault{"token-malformed", "token is not a signed call of the agreed form"}
 	ErrTooLarge     = &Fault{"token-too-large", "token is larger than 8 KiB"}
@@ -36,11 +36,37 @@ var (
 	ErrBody         = &Fault{"token-body-mismatch", "token is for another body"}
 )
 
-// Faults lists every fault, for tables that must have a row for each.
+// Faults lists every fault of calls, for tables that must have a row for each.
 func Faults() []*Fault {
 	return []*Fault{
 		ErrMalformed, ErrTooLarge, ErrType, ErrAlgorithm, ErrCritical, ErrDuplicate, ErrUnknownClaim, ErrMissing,
 		ErrUnknownKey, ErrSignature, ErrAudience, ErrExpired, ErrNotYet, ErrLifetime, ErrID, ErrMethod, ErrURL, ErrBody,
+	}
+}
+
+// The faults of actor tokens, one for each class. Compare with errors.Is.
+var (
+	ErrActorMalformed = &Fault{"actor-token-malformed", "actor token is not of the agreed form"}
+	ErrActorType      = &Fault{"actor-token-bad-typ", "actor token header typ is not " + ActorType}
+	ErrActorAlgorithm = &Fault{"actor-token-bad-alg", "actor token algorithm is not " + sm.Algorithm}
+	ErrActorDuplicate = &Fault{"actor-token-duplicate-claim", "actor token names a member twice"}
+	ErrActorBinding   = &Fault{"actor-token-binding", "actor token is bound to both a request and a key, or to neither"}
+	ErrActorService   = &Fault{"actor-token-unknown-service", "no key of the identity service is registered under this kid and valid now"}
+	ErrActorSignature = &Fault{"actor-token-bad-signature", "actor token signature does not verify under the identity service's key"}
+	ErrActorForeign   = &Fault{"actor-token-foreign", "actor token is for another gateway or system, or the identity service may not speak for this system"}
+	ErrActorPerson    = &Fault{"actor-token-other-person", "actor token is of another person than the call's operator"}
+	ErrActorLifetime  = &Fault{"actor-token-lifetime-too-long", "actor token lives longer than 300 s, or not at all"}
+	ErrActorNotYet    = &Fault{"actor-token-not-yet-valid", "actor token was issued in the future"}
+	ErrActorExpired   = &Fault{"actor-token-expired", "actor token has expired"}
+	ErrActorRole      = &Fault{"actor-token-role-refused", "actor token asserts a role that the identity service may not assert"}
+	ErrActorNotBound  = &Fault{"actor-token-not-bound", "actor token is bound to another request or key"}
+)
+
+// ActorFaults lists every fault of actor tokens, for tables that must have a row for each.
+func ActorFaults() []*Fault {
+	return []*Fault{
+		ErrActorMalformed, ErrActorType, ErrActorAlgorithm, ErrActorDuplicate, ErrActorBinding, ErrActorService, ErrActorSignature,
+		ErrActorForeign, ErrActorPerson, ErrActorLifetime, ErrActorNotYet, ErrActorExpired, ErrActorRole, ErrActorNotBound,
 	}
 }
 

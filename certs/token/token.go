@@ -1,5 +1,6 @@
 // Package token makes and checks signed calls (design 5.4): a compact JWS whose claims name the caller, the receiver, a
-// short window of time, one use, and the exact request: method, URL and body digest.
+// short window of time, one use, and the exact request: method, URL and body digest. A call may carry an actor token, the signed
+// word of an identity service on the person who acts.
 //
 // The caller cannot deny having asked, nor what: keep the token and the exact body.
 package token
@@ -34,7 +35,7 @@ const (
 	MaxURL = 2 << 10
 )
 
-// Claims of a signed call. All are required.
+// Claims of a signed call. All but Actor are required.
 type Claims struct {
 	Issuer   string `json:"iss"` // system id of the caller
 	Audience string `json:"aud"` // gateway id
@@ -46,6 +47,8 @@ type Claims struct {
 	Body     string `json:"sm3"` // base64url(SM3(body bytes)); see [BodyDigest]
 	Operator string `json:"opr"` // who acts in the calling system
 	Request  string `json:"rid"` // request id; retries keep it
+	// Actor is a compact actor token: an identity service's word on the operator. [VerifyActor] checks it.
+	Actor string `json:"actor_token,omitzero"`
 
 	// KeyID is the header's kid; Verify sets it, Sign takes it from the signer.
 	KeyID string `json:"-"`

@@ -130,15 +130,16 @@ func plain(s string, limit int) bool {
 	return len(s) <= limit && !bytes.ContainsFunc([]byte(s), func(r rune) bool { return r < 0x20 || r == 0x7f })
 }
 
+// maxTime bounds iat and exp in Unix seconds: beyond it, the arithmetic with them could overflow.
+const maxTime = int64(1) << 40
+
 // check compares verified claims with the request. It goes from who and when to what, so that the first fault named is
 // the one the caller should mend first.
 func check(c *Claims, e Expect) error {
 	if c.Audience != e.Audience {
 		return ErrAudience
 	}
-	// Beyond these bounds the arithmetic below could overflow.
-	const horizon = int64(1) << 40
-	if c.IssuedAt < 0 || c.IssuedAt > horizon || c.Expires < 0 || c.Expires > horizon {
+	if c.IssuedAt < 0 || c.IssuedAt > maxTime || c.Expires < 0 || c.Expires > maxTime {
 		return ErrMalformed
 	}
 	if life := c.Expires - c.IssuedAt; life <= 0 || life > int64(MaxLifetime/time.Second) {
