@@ -23,7 +23,9 @@ import (
 	"time"
 
 	"oncegate/api"
+	"oncegate/certs/certstest/ocsp"
 	"oncegate/certs/certstest/office"
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/cms"
 	"oncegate/certs/keystore"
 	lognote "oncegate/certs/note"
@@ -316,7 +318,7 @@ func (m *maker) office() {
 	}
 	token, err := o.Stamps.Stamp(m.t.Context(), content)
 	m.must(err)
-	reply, err := timestamp.Response{Token: token}.Marshal()
+	reply, err := tsa.MarshalResponse(timestamp.Response{Token: token})
 	m.must(err)
 	keep("time-stamp", map[string][]byte{"token.tst": token, "reply.tsr": reply, "content.txt": content})
 	var value, xml []byte
@@ -346,7 +348,7 @@ func folderName(text string) string { return noName.ReplaceAllString(strings.ToL
 // ocsp asks an authority's responder about a license certificate.
 func (m *maker) ocsp(o *office.Office) []byte {
 	signer, chain := o.Issue("responder", pki.OCSP, office.Other, "示例市证书中心")
-	r := &revocation.Responder{Issuer: o.Intermediate.Certificate(), Signer: signer, Certificate: chain[0], Valid: 24 * time.Hour,
+	r := &ocsp.Responder{Issuer: o.Intermediate.Certificate(), Signer: signer, Certificate: chain[0], Valid: 24 * time.Hour,
 		Lookup: func(context.Context, *big.Int) (revocation.Status, error) {
 			return revocation.Status{State: revocation.Good}, nil
 		}}

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"oncegate/api"
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
 	"oncegate/certs/timestamp"
@@ -130,7 +131,7 @@ func sealOf(pkg []byte) (esl, reply []byte, err error) {
 	if signature.TimeStamp == nil {
 		return nil, nil, errors.New("the license was sealed without a time stamp")
 	}
-	reply, err = timestamp.Response{Token: signature.TimeStamp}.Marshal()
+	reply, err = tsa.MarshalResponse(timestamp.Response{Token: signature.TimeStamp})
 	return signature.Seal.Raw, reply, err
 }
 

@@ -14,10 +14,10 @@ import (
 	"syscall"
 	"time"
 
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/cms"
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
-	"oncegate/certs/timestamp"
 	"oncegate/node"
 )
 
@@ -76,7 +76,7 @@ func (st *stage) listenForStamping() (l net.Listener, err error) {
 	return nil, err
 }
 
-func (st *stage) stampingAuthority(ctx context.Context) (*timestamp.Authority, error) {
+func (st *stage) stampingAuthority(ctx context.Context) (*tsa.Authority, error) {
 	phrase, err := os.ReadFile(st.setup.Config.Keys.PassphraseFile)
 	if err != nil {
 		return nil, err
@@ -112,5 +112,5 @@ func (st *stage) stampingAuthority(ctx context.Context) (*timestamp.Authority, e
 	if err != nil {
 		return nil, err
 	}
-	return timestamp.NewAuthority(timestamp.Config{Signer: signer, Chain: chain, Policy: stampingPolicy, Dialect: cms.RFC})
+	return tsa.New(tsa.Config{Signer: signer, Chain: chain, Policy: stampingPolicy, Dialect: cms.RFC})
 }

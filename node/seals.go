@@ -156,9 +156,9 @@ func drawSeal(name string) (seal.Picture, error) {
 		if err != nil {
 			return seal.Picture{}, err
 		}
-		picture, err := seal.Draw(seal.Drawing{Name: name, Line: sealLine, Font: data})
-		if !errors.Is(err, seal.ErrGlyph) {
-			return picture, err
+		png, err := sheet.DrawSeal(sheet.SealDrawing{Name: name, Line: sealLine, Font: data})
+		if !errors.Is(err, sheet.ErrSealGlyph) {
+			return seal.Picture{Data: png, Width: sheet.SealDiameter, Height: sheet.SealDiameter}, err
 		}
 		missing = err
 	}

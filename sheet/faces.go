@@ -18,15 +18,6 @@ import (
 //go:embed fonts
 var shipped embed.FS
 
-// FontLicenses returns the license texts of the fonts in the program, and where they come from.
-func FontLicenses() fs.FS {
-	texts, err := fs.Sub(shipped, "fonts")
-	if err != nil {
-		panic(err) // the name is a constant
-	}
-	return texts
-}
-
 // Names of the fonts in the program that a layout may ask for.
 const (
 	Song = "song" // 宋体: GB 2312

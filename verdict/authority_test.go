@@ -15,9 +15,9 @@ import (
 	"oncegate/api"
 	"oncegate/certs/certstest"
 	"oncegate/certs/certstest/office"
+	"oncegate/certs/certstest/tsa"
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
-	"oncegate/certs/timestamp"
 	"oncegate/check"
 	"oncegate/license"
 )
@@ -246,7 +246,7 @@ func TestWrongSealsAndStamps(t *testing.T) {
 		h.Seal = o.Seal(o.Now.AddDate(0, 0, -6), o.Now.AddDate(1, 0, 0), chain[0])
 		return o.SealBy(plain, h)
 	}
-	stampedBy := func(a *timestamp.Authority) []byte {
+	stampedBy := func(a *tsa.Authority) []byte {
 		h := o.Holder
 		h.TimeStamp = a.Stamp
 		return o.SealBy(plain, h)

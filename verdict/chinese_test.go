@@ -87,7 +87,8 @@ var unread = map[string]string{
 // phrase: two words and more.
 var saying = []string{
 	"New", "Errorf", "malformed", "refuse", "errMember", "fail", "unknown", "add", "failed", "open", "notCheckable", "odd", "form", "Fail", "CannotCheck", "Pass", // reasons
-	"sequence", "octets", "bits", "oid", "integer", "ascii", "utf8", "element", "end", "into", "loose", "moment", // members of a seal
+	"Sequence", "Set", "Into", "Optional", "Content", "Element", "Any", "AnyElement", "Octets", "Bits", "BitString", "Int", "TaggedInt", "BigInt",
+	"OID", "Enum", "Bool", "Algorithm", "UTF8", "ASCII", "Time", "GeneralizedTime", "End", "readTime", "loose", "open", "end", // members, der.Cursor
 }
 
 // statement are texts of SQL.

@@ -22,7 +22,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/api"
+	"oncegate/certs/certstest/ocsp"
 	"oncegate/certs/certstest/office"
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/cms"
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
@@ -30,7 +32,6 @@ import (
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
 	"oncegate/certs/statuslist"
-	"oncegate/certs/timestamp"
 	"oncegate/check"
 )
 
@@ -128,7 +129,7 @@ func costliest(tb testing.TB, o *office.Office) (list []costly) {
 		beside = append(beside, pems(forged(15*i)))
 	}
 	file("15 × 15 forged lists beside a message of a known signer", message(cms.Config{}, []byte("content"), slices.Repeat([]cms.Identity{o.Identity}, 16)...), beside...)
-	responder := &revocation.Responder{Issuer: ring.Authorities[0], Signer: ring.Key(), Now: now, Lookup: func(context.Context, *big.Int) (revocation.Status, error) {
+	responder := &ocsp.Responder{Issuer: ring.Authorities[0], Signer: ring.Key(), Now: now, Lookup: func(context.Context, *big.Int) (revocation.Status, error) {
 		return revocation.Status{State: revocation.Good}, nil
 	}}
 	id, err := revocation.NewCertID(ring.Authorities[0], ring.Leaf.SerialNumber, revocation.SM3)
@@ -140,7 +141,7 @@ func costliest(tb testing.TB, o *office.Office) (list []costly) {
 	file("answer of a responder, 200 authorities", reply.Body.Bytes(), authorities)
 
 	// Time stamps.
-	tsa, err := timestamp.NewAuthority(timestamp.Config{Signer: ring.Signer, Chain: append([]*pki.Certificate{
+	tsa, err := tsa.New(tsa.Config{Signer: ring.Signer, Chain: append([]*pki.Certificate{
 		ring.NewStamper(ring.Signer)}, ring.Authorities[:60]...), Policy: asn1.ObjectIdentifier{1, 2, 3}, Now: now})
 	must(err)
 	token, err := tsa.Stamp(tb.Context(), []byte("content"))

@@ -11,6 +11,7 @@ import (
 	"oncegate/api"
 	"oncegate/certs/certstest"
 	"oncegate/certs/certstest/office"
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/cms"
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
@@ -67,11 +68,11 @@ func TestKinds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := timestamp.Response{Token: token}.Marshal()
+	reply, err := tsa.MarshalResponse(timestamp.Response{Token: token})
 	if err != nil {
 		t.Fatal(err)
 	}
-	refusal, err := timestamp.Response{Refusal: &timestamp.Refusal{Status: 2, Failure: timestamp.BadRequest}}.Marshal()
+	refusal, err := tsa.MarshalResponse(timestamp.Response{Refusal: &timestamp.Refusal{Status: 2, Failure: timestamp.BadRequest}})
 	if err != nil {
 		t.Fatal(err)
 	}

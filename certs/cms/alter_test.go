@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"oncegate/certs/certstest"
+	"oncegate/certs/der"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
 	"oncegate/check"
@@ -381,3 +382,5 @@ func TestDecoys(t *testing.T) {
 		t.Errorf("%+v", r.Steps)
 	}
 }
+
+const tagSet = der.Set

@@ -6,9 +6,7 @@ import (
 	"encoding/asn1"
 	"errors"
 
-	"golang.org/x/crypto/cryptobyte"
-	casn1 "golang.org/x/crypto/cryptobyte/asn1"
-
+	"oncegate/certs/der"
 	"oncegate/certs/sm"
 )
 
@@ -94,7 +92,10 @@ func (d *contentDigests) digest(of asn1.ObjectIdentifier) ([]byte, error) {
 // looksSigned tells whether content is a SET that begins with an Attribute: what a signature covers when there are signed
 // attributes (RFC 5652 section 5.4). Whether it is a set that we would read does not matter, because others may.
 func looksSigned(content []byte) bool {
-	in := cryptobyte.String(content)
-	var set, attribute cryptobyte.String
-	return in.ReadASN1(&set, casn1.SET) && in.Empty() && set.ReadASN1(&attribute, casn1.SEQUENCE) && attribute.SkipASN1(casn1.OBJECT_IDENTIFIER)
+	in := der.Read(content, ErrMalformed)
+	set := in.Set("attributes")
+	in.End("attributes")
+	attribute := set.Sequence("attributes")
+	attribute.Content(der.OID, "attributes")
+	return in.Err() == nil
 }

@@ -5,11 +5,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
-	"fmt"
 
-	"golang.org/x/crypto/cryptobyte"
-	casn1 "golang.org/x/crypto/cryptobyte/asn1"
-
+	"oncegate/certs/der"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
 )
@@ -52,23 +49,25 @@ func (s *Signer) bound(c *pki.Certificate) (stated bool, err error) {
 	return stated, nil
 }
 
+// ofCertificate is the reason where the attribute is malformed.
+const ofCertificate = "signing certificate attribute"
+
 // bound checks c against the first entry of the attribute value v. A nil standard means the older attribute: SHA-1, and no
 // algorithm stated.
 func bound(v []byte, c *pki.Certificate, standard asn1.ObjectIdentifier) error {
-	in := cryptobyte.String(v)
-	var list, certs, id, hash, issuerSerial cryptobyte.String
-	if !in.ReadASN1(&list, casn1.SEQUENCE) || !list.ReadASN1(&certs, casn1.SEQUENCE) || !certs.ReadASN1(&id, casn1.SEQUENCE) {
-		return errMember("signing certificate attribute")
+	in := der.Read(v, ErrMalformed)
+	list := in.Sequence(ofCertificate)
+	certs := list.Sequence(ofCertificate)
+	id := certs.Sequence(ofCertificate)
+	algorithm := standard
+	if standard != nil && id.Is(der.Sequence) {
+		algorithm = id.Algorithm("algorithm")
 	}
-	algorithm, has := standard, false
-	if standard != nil && id.PeekASN1Tag(casn1.SEQUENCE) {
-		var err error
-		if algorithm, err = readAlgorithm(&id); err != nil {
-			return err
-		}
-	}
-	if !id.ReadASN1(&hash, casn1.OCTET_STRING) || !id.ReadOptionalASN1(&issuerSerial, &has, casn1.SEQUENCE) || !id.Empty() {
-		return errMember("signing certificate attribute")
+	hash := id.Octets(ofCertificate)
+	issuerSerial, has := id.Optional(der.Sequence, ofCertificate)
+	id.End(ofCertificate)
+	if err := in.Err(); err != nil {
+		return err
 	}
 	var digest []byte
 	if standard == nil {
@@ -82,21 +81,18 @@ func bound(v []byte, c *pki.Certificate, standard asn1.ObjectIdentifier) error {
 		h.Write(c.Raw)
 		digest = h.Sum(nil)
 	}
-	if string(digest) != string(hash) || has && !isIssuerSerial(issuerSerial, c) {
+	if string(digest) != string(hash) || has && !isIssuerSerial(&issuerSerial, c) {
 		return errOtherCertificate
 	}
 	return nil
 }
 
 // isIssuerSerial checks IssuerSerial of RFC 5035 section 5: the issuer as one directory name, and the serial number.
-func isIssuerSerial(in cryptobyte.String, c *pki.Certificate) bool {
-	var names, name, serial cryptobyte.String
-	if !in.ReadASN1(&names, casn1.SEQUENCE) || !in.ReadASN1Element(&serial, casn1.INTEGER) || !in.Empty() ||
-		!names.ReadASN1(&name, casn1.Tag(4).ContextSpecific().Constructed()) || !names.Empty() {
-		return false
-	}
-	want, err := asn1.Marshal(c.SerialNumber)
-	return err == nil && string(name) == string(c.RawIssuer) && string(serial) == string(want)
+func isIssuerSerial(in *der.Cursor, c *pki.Certificate) bool {
+	names := in.Sequence(ofCertificate)
+	serial := in.BigInt(ofCertificate)
+	in.End(ofCertificate)
+	name := names.Content(der.Explicit(4), ofCertificate)
+	names.End(ofCertificate)
+	return in.Err() == nil && string(name) == string(c.RawIssuer) && serial.Cmp(c.SerialNumber) == 0
 }
-
-func errMember(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"oncegate/certs/certstest"
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/cms"
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
@@ -30,9 +31,9 @@ func TestLasting(t *testing.T) {
 		}
 		return b
 	}
-	stamper := func(w *certstest.World) *timestamp.Authority {
+	stamper := func(w *certstest.World) *tsa.Authority {
 		key, chain := w.Issue("tsa-1", pki.TimeStamp, "11990100000001010B", "示例市政务服务局")
-		a, err := timestamp.NewAuthority(timestamp.Config{Signer: key, Chain: chain, Policy: asn1.ObjectIdentifier{1, 2, 3}, Dialect: cms.RFC, Now: clock})
+		a, err := tsa.New(tsa.Config{Signer: key, Chain: chain, Policy: asn1.ObjectIdentifier{1, 2, 3}, Dialect: cms.RFC, Now: clock})
 		if err != nil {
 			t.Fatal(err)
 		}

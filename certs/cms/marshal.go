@@ -8,15 +8,13 @@ import (
 	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
-	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"oncegate/certs/der"
 )
 
 const (
-	tagSet = byte(casn1.SET)
-	tag0   = 0xa0 // [0], constructed
-	tag1   = 0xa1
+	tag0 = der.Tag(0xa0) // [0], constructed
+	tag1 = der.Tag(0xa1)
 )
 
 // marshal writes the message. Sets are sorted, as DER wants.
@@ -57,13 +55,13 @@ func (m *Message) marshal() ([]byte, error) {
 	}
 
 	var b cryptobyte.Builder
-	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+	b.AddASN1(der.Sequence, func(b *cryptobyte.Builder) {
 		b.AddASN1ObjectIdentifier(m.Dialect.signedData())
 		b.AddASN1(tag0, func(b *cryptobyte.Builder) {
-			b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1(der.Sequence, func(b *cryptobyte.Builder) {
 				b.AddASN1Int64(m.version())
-				addSet(b, casn1.SET, algorithms)
-				b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				addSet(b, der.Set, algorithms)
+				b.AddASN1(der.Sequence, func(b *cryptobyte.Builder) {
 					b.AddASN1ObjectIdentifier(m.ContentType)
 					if !m.Detached {
 						b.AddASN1(tag0, func(b *cryptobyte.Builder) { b.AddASN1OctetString(m.Content) })
@@ -75,7 +73,7 @@ func (m *Message) marshal() ([]byte, error) {
 				if len(evidence) > 0 {
 					addSet(b, tag1, evidence)
 				}
-				addSet(b, casn1.SET, signers)
+				addSet(b, der.Set, signers)
 			})
 		})
 	})
@@ -101,12 +99,12 @@ func (s *Signer) marshal() ([]byte, error) {
 		return nil, err
 	}
 	var b cryptobyte.Builder
-	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+	b.AddASN1(der.Sequence, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(int64(s.Version))
 		if s.KeyID != nil {
-			b.AddASN1(casn1.Tag(0).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(s.KeyID) })
+			b.AddASN1(der.Context(0), func(b *cryptobyte.Builder) { b.AddBytes(s.KeyID) })
 		} else {
-			b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1(der.Sequence, func(b *cryptobyte.Builder) {
 				b.AddBytes(s.Issuer)
 				b.AddASN1BigInt(s.Serial)
 			})
@@ -125,11 +123,11 @@ func (s *Signer) marshal() ([]byte, error) {
 }
 
 func addAlgorithm(b *cryptobyte.Builder, of asn1.ObjectIdentifier) {
-	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(of) })
+	b.AddASN1(der.Sequence, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(of) })
 }
 
 // addSet adds elements as a SET OF, or one under an implicit tag.
-func addSet(b *cryptobyte.Builder, tag casn1.Tag, elements [][]byte) {
+func addSet(b *cryptobyte.Builder, tag der.Tag, elements [][]byte) {
 	b.AddASN1(tag, func(b *cryptobyte.Builder) { b.AddBytes(sorted(elements)) })
 }
 
@@ -146,9 +144,9 @@ func marshalAttributes(attributes []Attribute) ([]byte, error) {
 			return nil, fmt.Errorf("attribute %v: %w", a.Type, err)
 		}
 		var b cryptobyte.Builder
-		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(der.Sequence, func(b *cryptobyte.Builder) {
 			b.AddASN1ObjectIdentifier(a.Type)
-			b.AddASN1(casn1.SET, func(b *cryptobyte.Builder) { b.AddBytes(a.Value) })
+			b.AddASN1(der.Set, func(b *cryptobyte.Builder) { b.AddBytes(a.Value) })
 		})
 		var err error
 		if elements[i], err = b.Bytes(); err != nil {
@@ -159,8 +157,8 @@ func marshalAttributes(attributes []Attribute) ([]byte, error) {
 }
 
 // tlv puts a tag and a length before content.
-func tlv(tag byte, content []byte) []byte {
+func tlv(tag der.Tag, content []byte) []byte {
 	var b cryptobyte.Builder
-	b.AddASN1(casn1.Tag(tag), func(b *cryptobyte.Builder) { b.AddBytes(content) })
+	b.AddASN1(tag, func(b *cryptobyte.Builder) { b.AddBytes(content) })
 	return b.BytesOrPanic() // fails only beyond 2^32 bytes
 }

@@ -43,7 +43,7 @@ func (v *Verifier) stamped(s *Signer, signer int) stamp {
 	if token == nil {
 		return stamp{}
 	}
-	out := stamp{step: check.Step{Name: v.name(StepTimeStamp, signer), State: check.NotCheckable, Reason: "nobody was given to judge the time stamp"}}
+	out := stamp{step: check.CannotCheck(v.name(StepTimeStamp, signer), "nobody was given to judge the time stamp")}
 	if v.TimeStamp == nil {
 		return out
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"oncegate/certs/der"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
 )
@@ -215,5 +216,5 @@ func (s *Signer) signedOctets(content []byte) []byte {
 	if len(s.Signed) == 0 {
 		return content
 	}
-	return tlv(tagSet, s.attributes)
+	return tlv(der.Set, s.attributes)
 }

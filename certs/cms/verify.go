@@ -211,10 +211,10 @@ func (v *Verifier) name(step string, signer int) string {
 // step is OK, or failed because of err, or not checkable where err leaves it undecided.
 func (v *Verifier) step(name string, signer int, err error) check.Step {
 	if check.Undecided(err) {
-		return check.Step{Name: v.name(name, signer), State: check.NotCheckable, Reason: err.Error()}
+		return check.CannotCheck(v.name(name, signer), err.Error())
 	}
 	if err != nil {
-		return check.Step{Name: v.name(name, signer), State: check.Failed, Reason: err.Error()}
+		return check.Fail(v.name(name, signer), err.Error())
 	}
-	return check.Step{Name: v.name(name, signer), State: check.OK}
+	return check.Pass(v.name(name, signer), "")
 }

@@ -3,15 +3,12 @@ package keystore
 import (
 	"crypto/ecdsa"
 	"crypto/rand"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 
 	"github.com/emmansun/gmsm/sm2"
-	"golang.org/x/crypto/cryptobyte"
-	tag "golang.org/x/crypto/cryptobyte/asn1"
 
 	"oncegate/certs/der"
 	"oncegate/certs/pki"
@@ -72,13 +69,15 @@ func SealEnveloped(random io.Reader, signing *ecdsa.PublicKey, key *sm.PrivateKe
 
 // plainAlgorithm tells whether the cipher's parameters are absent or NULL, as they are for SM4 in ECB mode. The library passes
 // over them.
-func plainAlgorithm(enveloped cryptobyte.String) bool {
-	var body, algorithm, parameters cryptobyte.String
-	var oid asn1.ObjectIdentifier
-	if !enveloped.ReadASN1(&body, tag.SEQUENCE) || !body.ReadASN1(&algorithm, tag.SEQUENCE) || !algorithm.ReadASN1ObjectIdentifier(&oid) {
-		return false
-	}
-	return algorithm.Empty() || algorithm.ReadASN1(&parameters, tag.NULL) && algorithm.Empty() && parameters.Empty()
+func plainAlgorithm(enveloped []byte) bool {
+	in := der.Read(enveloped, ErrEnveloped)
+	body := in.Sequence("enveloped key")
+	algorithm := body.Sequence("cipher")
+	algorithm.Content(der.OID, "cipher")
+	parameters, _ := algorithm.Optional(der.Null, "parameters")
+	parameters.End("parameters")
+	algorithm.End("parameters")
+	return in.Err() == nil
 }
 
 // ImportEnveloped opens an SM2EnvelopedKey with a signing key of the store and takes the key in for [Encryption], under the

@@ -28,7 +28,7 @@ func (v *verification) stamps(s *signed) check.Step {
 		}
 	}
 	if len(s.stamps) > 1 {
-		return check.Step{Name: StepStamp, State: check.OK, Reason: fmt.Sprintf("The seal shows in %d places.", len(s.stamps))}
+		return check.Pass(StepStamp, fmt.Sprintf("The seal shows in %d places.", len(s.stamps)))
 	}
 	return ok(StepStamp)
 }

@@ -7,14 +7,14 @@ import (
 	"oncegate/check"
 )
 
-func ok(name string) check.Step { return check.Step{Name: name, State: check.OK} }
+func ok(name string) check.Step { return check.Pass(name, "") }
 
 func failed(name, reason string) check.Step {
-	return check.Step{Name: name, State: check.Failed, Reason: sentence(reason)}
+	return check.Fail(name, sentence(reason))
 }
 
 func notCheckable(name, reason string) check.Step {
-	return check.Step{Name: name, State: check.NotCheckable, Reason: reason}
+	return check.CannotCheck(name, reason)
 }
 
 // sentence begins with a capital and ends with a full stop.

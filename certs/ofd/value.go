@@ -79,7 +79,7 @@ func stepContent(proof Proof, digest, raw []byte) check.Step {
 // sealFile compares Seal.esl with the seal inside the value.
 func (v *verification) sealFile(ctx context.Context, s *signed, inside []byte) (check.Step, error) {
 	if s.sealFile == "" {
-		return check.Step{Name: StepSealFile, State: check.OK, Reason: "The package has no Seal.esl, as the standard allows; the seal inside the signature value counts."}, nil
+		return check.Pass(StepSealFile, "The package has no Seal.esl, as the standard allows; the seal inside the signature value counts."), nil
 	}
 	file, err := v.read(ctx, s.sealFile, MaxValue, v.budget)
 	var refusal *Refusal

@@ -4,75 +4,71 @@ import (
 	"bytes"
 	"unicode/utf8"
 
-	"golang.org/x/crypto/cryptobyte"
-	tag "golang.org/x/crypto/cryptobyte/asn1"
+	"oncegate/certs/der"
 )
 
-// ParseForeign reads a certificate as [Parse] does, but forgives text in its names that is not of the string type that is
-// written before it: licensed authorities have put Chinese into an IA5String. Paths are built from names as bytes and
-// signatures are over bytes, all as they stand in der, so that nothing is decided by what was forgiven.
-func ParseForeign(der []byte) (*Certificate, error) {
-	c, err := Parse(der)
-	if err == nil || len(der) > maxCertificate {
+// ParseForeign reads a certificate as [Parse] does, and also accepts names (DN) with attribute values whose bytes do not match their declared
+// string type: licensed authorities have put Chinese into an IA5String. Paths are built from names as bytes and
+// signatures are over bytes, all as they stand in raw, so that nothing is decided by what was changed for reading.
+func ParseForeign(raw []byte) (*Certificate, error) {
+	c, err := Parse(raw)
+	if err == nil || len(raw) > maxCertificate {
 		return c, err
 	}
-	mended := bytes.Clone(der)
-	if p, ok := partsOf(mended); !ok || !mend(p.issuer) || !mend(p.subject) {
+	mended := bytes.Clone(raw)
+	p, err2 := partsOf(mended)
+	if err2 != nil || !mend(p.issuer) || !mend(p.subject) {
 		return nil, err
 	}
 	c, again := Parse(mended)
 	if again != nil {
 		return nil, err
 	}
-	p, _ := partsOf(der)
-	c.Raw, c.RawTBSCertificate, c.RawIssuer, c.RawSubject, c.RawSubjectPublicKeyInfo = der, p.tbs, p.issuer, p.subject, p.key
+	p, _ = partsOf(raw)
+	c.Raw, c.RawTBSCertificate, c.RawIssuer, c.RawSubject, c.RawSubjectPublicKeyInfo = raw, p.tbs, p.issuer, p.subject, p.key
 	return c, nil
 }
 
 // parts of a certificate as they stand in it, with tag and length.
-type parts struct{ tbs, issuer, subject, key cryptobyte.String }
+type parts struct{ tbs, issuer, subject, key []byte }
 
-// partsOf finds them; they share their bytes with der.
-func partsOf(der []byte) (p parts, ok bool) {
-	in := cryptobyte.String(der)
-	var whole, body cryptobyte.String
-	if !in.ReadASN1(&whole, tag.SEQUENCE) || !whole.ReadASN1Element(&p.tbs, tag.SEQUENCE) {
-		return p, false
-	}
-	tbs := p.tbs
-	return p, tbs.ReadASN1(&body, tag.SEQUENCE) &&
-		body.SkipOptionalASN1(tag.Tag(0).Constructed().ContextSpecific()) && body.SkipASN1(tag.INTEGER) && body.SkipASN1(tag.SEQUENCE) &&
-		body.ReadASN1Element(&p.issuer, tag.SEQUENCE) && body.SkipASN1(tag.SEQUENCE) &&
-		body.ReadASN1Element(&p.subject, tag.SEQUENCE) && body.ReadASN1Element(&p.key, tag.SEQUENCE)
+// what was being read when a certificate cannot be: the error of the library says more, and is the one that is reported.
+const what = "certificate"
+
+// partsOf finds them; they share their bytes with the certificate.
+func partsOf(certificate []byte) (p parts, err error) {
+	in := der.Read(certificate, ErrMalformed)
+	whole := in.Sequence(what)
+	p.tbs = whole.Element(der.Sequence, what)
+	tbs := in.In(p.tbs)
+	body := tbs.Sequence(what)
+	body.Optional(der.Explicit(0), what)
+	body.Content(der.Integer, what)
+	body.Content(der.Sequence, what)
+	p.issuer = body.Element(der.Sequence, what)
+	body.Content(der.Sequence, what)
+	p.subject = body.Element(der.Sequence, what)
+	p.key = body.Element(der.Sequence, what)
+	return p, in.Err()
 }
 
 // mend gives the texts of a name, in place, a type that they fit: UTF8String, or T61String, which takes any bytes.
-func mend(name cryptobyte.String) bool {
-	var sets, set, pair, text cryptobyte.String
-	if !name.ReadASN1(&sets, tag.SEQUENCE) {
-		return false
-	}
-	for !sets.Empty() {
-		if !sets.ReadASN1(&set, tag.SET) {
-			return false
-		}
-		for !set.Empty() {
-			var t tag.Tag
-			if !set.ReadASN1(&pair, tag.SEQUENCE) || !pair.SkipASN1(tag.OBJECT_IDENTIFIER) || pair.Empty() {
-				return false
-			}
-			value := pair
-			if !pair.ReadAnyASN1(&text, &t) {
-				return false
-			}
+func mend(name []byte) bool {
+	in := der.Read(name, ErrMalformed)
+	for sets := in.Sequence(what); !sets.Empty(); {
+		for set := sets.Set(what); !set.Empty(); {
+			pair := set.Sequence(what)
+			pair.Content(der.OID, what)
+			value := pair.Rest()
+			t, text := pair.Any(what)
 			switch t {
-			case tag.IA5String, tag.PrintableString, tag.UTF8String:
-				value[0] = byte(tag.T61String)
+			case der.IA5String, der.PrintableString, der.UTF8String:
+				value[0] = byte(der.T61String)
 				if utf8.Valid(text) {
-					value[0] = byte(tag.UTF8String)
+					value[0] = byte(der.UTF8String)
 				}
 			}
 		}
 	}
-	return true
+	return in.Err() == nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"oncegate/certs/der"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
 	"oncegate/check"
@@ -56,33 +57,36 @@ func (e *Evidence) Marshal() ([]byte, error) {
 }
 
 // ParseEvidence reads what Marshal wrote: at most 1 MiB, 16 lists and 16 answers. Other kinds of values are refused.
-func ParseEvidence(der []byte) (*Evidence, error) {
-	if len(der) > MaxEvidence {
+func ParseEvidence(raw []byte) (*Evidence, error) {
+	if len(raw) > MaxEvidence {
 		return nil, malformed("the evidence is larger than %d bytes", MaxEvidence)
 	}
-	var v revocationValues
-	if err := unmarshal(der, &v); err != nil {
+	in := der.Read(raw, ErrMalformed)
+	values := in.Sequence(errForm)
+	in.End(errForm)
+	e := &Evidence{}
+	for tag, add := range []func([]byte) error{e.addList, e.addBasic} {
+		explicit, present := values.Optional(der.Explicit(uint8(tag)), errForm)
+		if !present {
+			continue
+		}
+		for list := explicit.Sequence(errForm); !list.Empty(); {
+			if _, item := list.AnyElement(errForm); list.Err() == nil {
+				list.FailWith(add(item))
+			}
+		}
+	}
+	if err := in.Err(); err != nil {
 		return nil, err
 	}
-	e := &Evidence{}
-	for _, raw := range v.Lists {
-		if err := e.addList(raw.FullBytes); err != nil {
-			return nil, err
-		}
-	}
-	for _, raw := range v.Responses {
-		if err := e.addBasic(raw.FullBytes); err != nil {
-			return nil, err
-		}
-	}
-	if again, err := e.Marshal(); err != nil || !bytes.Equal(again, der) {
+	if again, err := e.Marshal(); err != nil || !bytes.Equal(again, raw) {
 		return nil, malformed("the evidence holds something else too")
 	}
 	return e, nil
 }
 
-func (e *Evidence) addList(der []byte) error {
-	l, err := ParseList(der)
+func (e *Evidence) addList(raw []byte) error {
+	l, err := ParseList(raw)
 	if err != nil {
 		return err
 	}
@@ -101,8 +105,8 @@ func (e *Evidence) AddList(l *List, most int) error {
 	return nil
 }
 
-func (e *Evidence) addBasic(der []byte) error {
-	r, err := ParseBasic(der)
+func (e *Evidence) addBasic(raw []byte) error {
+	r, err := ParseBasic(raw)
 	if err != nil {
 		return err
 	}

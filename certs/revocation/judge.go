@@ -26,7 +26,7 @@ func (j Judge) With(e *Evidence) Judge {
 // Step checks a chain, leaf first, and sums its steps up in one, named revocation: failed if one failed, not checkable if
 // one is, else OK with what is said of the leaf.
 func (j Judge) Step(ctx context.Context, chain []*pki.Certificate, at time.Time) check.Step {
-	sum := check.Step{Name: "revocation", State: check.NotCheckable, Reason: "there is no path to an authority to ask"}
+	sum := check.CannotCheck("revocation", "there is no path to an authority to ask")
 	if len(chain) == 0 {
 		return sum
 	}
@@ -39,7 +39,7 @@ func (j Judge) Step(ctx context.Context, chain []*pki.Certificate, at time.Time)
 
 // Sum makes one step, named revocation, of those of [Check].
 func Sum(steps []check.Step) check.Step {
-	sum := check.Step{Name: "revocation", State: check.NotCheckable, Reason: "nobody was asked"}
+	sum := check.CannotCheck("revocation", "nobody was asked")
 	for i, s := range steps {
 		if i == 0 || worse(s.State, sum.State) {
 			sum.State, sum.Reason = s.State, s.Reason

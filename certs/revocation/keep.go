@@ -17,14 +17,14 @@ func (l *List) this() time.Time { return l.This }
 func (l *List) next() time.Time { return until(l.This, l.Next) }
 func (l *List) bytes() int      { return len(l.Raw) + 4*cap(l.starts) + 256 }
 
-func (r *Response) this() time.Time { return r.tbs.Answers[0].This }
+func (r *Response) this() time.Time { return r.answers[0].this }
 func (r *Response) bytes() int      { return 4*len(r.Raw) + 1024 }
 
 // next is when the first of its answers ends.
 func (r *Response) next() time.Time {
 	var first time.Time
-	for _, a := range r.tbs.Answers {
-		n := until(a.This, a.Next)
+	for _, a := range r.answers {
+		n := until(a.this, a.next)
 		if first.IsZero() || n.Before(first) {
 			first = n
 		}

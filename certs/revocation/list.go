@@ -3,7 +3,6 @@ package revocation
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/asn1"
 	"encoding/binary"
 	"fmt"
@@ -15,8 +14,6 @@ import (
 	"time"
 
 	"github.com/emmansun/gmsm/smx509"
-	"golang.org/x/crypto/cryptobyte"
-	tag "golang.org/x/crypto/cryptobyte/asn1"
 
 	"oncegate/certs/der"
 	"oncegate/certs/pki"
@@ -57,9 +54,9 @@ func (l *List) Len() int { return len(l.starts) }
 // Entries gives every entry, in no particular order.
 func (l *List) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		for rest := cryptobyte.String(l.entries); !rest.Empty(); {
-			raw, ok := readEntry(&rest)
-			if e, _ := raw.entry(); !ok || !yield(e) {
+		for in := der.Read(l.entries, ErrMalformed); !in.Empty(); {
+			raw := readEntry(&in)
+			if !yield(raw.entry()) {
 				return
 			}
 		}
@@ -72,9 +69,9 @@ func (l *List) Lookup(serial *big.Int) (found Entry, ok bool) {
 	l.sort.Do(l.sortStarts)
 	i := sort.Search(len(l.starts), func(i int) bool { return compareSerials(l.serial(l.starts[i]), want) >= 0 })
 	for ; i < len(l.starts) && bytes.Equal(l.serial(l.starts[i]), want); i++ {
-		rest := cryptobyte.String(l.entries[l.starts[i]:])
-		raw, _ := readEntry(&rest)
-		e, _ := raw.entry() // was read before, in ParseList
+		in := der.Read(l.entries[l.starts[i]:], ErrMalformed)
+		raw := readEntry(&in)
+		e := raw.entry() // was read before, in ParseList
 		if !ok || e.since().Before(found.since()) {
 			found, ok = e, true
 		}
@@ -122,21 +119,18 @@ func (e Entry) since() time.Time {
 
 // serial is the INTEGER's content of the entry that starts there.
 func (l *List) serial(start uint32) []byte {
-	rest := cryptobyte.String(l.entries[start:])
-	var entry, serial cryptobyte.String
-	_ = rest.ReadASN1(&entry, tag.SEQUENCE) && entry.ReadASN1(&serial, tag.INTEGER)
-	return serial
+	in := der.Read(l.entries[start:], ErrMalformed)
+	entry := in.Sequence(errEntry)
+	return entry.Content(der.Integer, errEntry)
 }
 
 func serialBytes(n *big.Int) []byte {
-	der, err := asn1.Marshal(n)
+	marshalled, err := asn1.Marshal(n)
 	if err != nil {
 		return nil // a nil number
 	}
-	var content cryptobyte.String
-	rest := cryptobyte.String(der)
-	rest.ReadASN1(&content, tag.INTEGER)
-	return content
+	in := der.Read(marshalled, ErrMalformed)
+	return in.Content(der.Integer, errForm)
 }
 
 // Verify tells whether issuer made the list and may make lists: name, key identifier, the right cRLSign, the signature. An
@@ -180,14 +174,6 @@ func (l *List) Status(c *pki.Certificate, at time.Time) (Status, error) {
 		}
 	}
 	return s, speaksOf(c, l.This, l.Next, at)
-}
-
-// Answer is a [Responder]'s Lookup from a list, for an authority that keeps no other record: what is not in it is good.
-func (l *List) Answer(_ context.Context, serial *big.Int) (Status, error) {
-	if e, found := l.Lookup(serial); found {
-		return Status{State: Revoked, Time: e.Time, Reason: e.Reason, By: CRL, This: l.This, Next: l.Next}, nil
-	}
-	return Status{State: Good, By: CRL, This: l.This, Next: l.Next}, nil
 }
 
 func orDefault(verify sm.VerifyFunc) sm.VerifyFunc {

@@ -7,21 +7,17 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/crypto/cryptobyte"
-	tag "golang.org/x/crypto/cryptobyte/asn1"
-
+	"oncegate/certs/der"
 	"oncegate/certs/pki"
 )
 
 var (
-	oidSM2SM3           = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 501}
-	oidCRLNumber        = asn1.ObjectIdentifier{2, 5, 29, 20}
-	oidReason           = asn1.ObjectIdentifier{2, 5, 29, 21}
-	oidInvalidityDate   = asn1.ObjectIdentifier{2, 5, 29, 24}
-	oidDistribution     = asn1.ObjectIdentifier{2, 5, 29, 28}
-	oidAuthorityKeyID   = asn1.ObjectIdentifier{2, 5, 29, 35}
-	tagContext0         = tag.Tag(0).ContextSpecific()
-	tagContext0Explicit = tag.Tag(0).ContextSpecific().Constructed()
+	oidSM2SM3         = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 501}
+	oidCRLNumber      = asn1.ObjectIdentifier{2, 5, 29, 20}
+	oidReason         = asn1.ObjectIdentifier{2, 5, 29, 21}
+	oidInvalidityDate = asn1.ObjectIdentifier{2, 5, 29, 24}
+	oidDistribution   = asn1.ObjectIdentifier{2, 5, 29, 28}
+	oidAuthorityKeyID = asn1.ObjectIdentifier{2, 5, 29, 35}
 )
 
 // ParseList reads a list, DER or PEM ("X509 CRL"), strictly: version 2, SM2 with SM3, every entry. What we would have to
@@ -30,95 +26,91 @@ func ParseList(data []byte) (*List, error) {
 	if len(data) > MaxList*3/2 {
 		return nil, malformed("the list is larger than %d bytes", MaxList)
 	}
-	der, err := unwrapPEM(data, "X509 CRL")
+	raw, err := unwrapPEM(data, "X509 CRL")
 	if err != nil {
 		return nil, err
 	}
-	if len(der) > MaxList {
+	if len(raw) > MaxList {
 		return nil, malformed("the list is larger than %d bytes", MaxList)
 	}
-	l := &List{Raw: der}
-	input := cryptobyte.String(der)
-	var list, tbs, outer cryptobyte.String
-	if !input.ReadASN1(&list, tag.SEQUENCE) || !input.Empty() || !list.ReadASN1Element(&tbs, tag.SEQUENCE) ||
-		!list.ReadASN1Element(&outer, tag.SEQUENCE) || !list.ReadASN1BitStringAsBytes(&l.signature) || !list.Empty() {
-		return nil, malformed("it is no list")
+	l := &List{Raw: raw}
+	in := der.Read(raw, ErrMalformed)
+	list := in.Sequence("it is no list")
+	in.End("it is no list")
+	l.tbs = list.Element(der.Sequence, "it is no list")
+	outer := list.Element(der.Sequence, "it is no list")
+	l.signature = list.Bits("it is no list")
+	list.End("it is no list")
+	tbs := in.In(l.tbs)
+	l.readTBS(&tbs, outer)
+	if err := in.Err(); err != nil {
+		return nil, err
 	}
-	l.tbs = tbs
-	return l, l.readTBS(tbs, outer)
+	return l, nil
 }
 
-func (l *List) readTBS(tbs, outer cryptobyte.String) error {
-	var body, inner, issuer cryptobyte.String
-	var version int
-	if !tbs.ReadASN1(&body, tag.SEQUENCE) || !body.ReadASN1Integer(&version) || version != 1 ||
-		!body.ReadASN1Element(&inner, tag.SEQUENCE) || !body.ReadASN1Element(&issuer, tag.SEQUENCE) {
-		return malformed("it is no list of version 2")
+func (l *List) readTBS(tbs *der.Cursor, outer []byte) {
+	const noList = "it is no list of version 2"
+	body := tbs.Sequence(noList)
+	if body.Int(noList) != 1 {
+		body.Fail(noList)
 	}
+	inner := body.Element(der.Sequence, noList)
+	l.issuer = body.Element(der.Sequence, noList)
 	if string(inner) != string(outer) || !isSM2SM3(inner) {
-		return malformed("it is not signed with SM2 and SM3")
+		body.Fail("it is not signed with SM2 and SM3")
 	}
-	l.issuer = issuer
-	var ok bool
-	if l.This, ok = readTime(&body); !ok {
-		return malformed("its time cannot be read")
-	}
-	if body.PeekASN1Tag(tag.UTCTime) || body.PeekASN1Tag(tag.GeneralizedTime) {
-		if l.Next, ok = readTime(&body); !ok || l.Next.Before(l.This) {
-			return malformed("its next time cannot be read, or is before its time")
+	l.This = body.Time("its time cannot be read")
+	if body.Is(der.UTCTime) || body.Is(der.GeneralizedTime) {
+		const next = "its next time cannot be read, or is before its time"
+		if l.Next = body.Time(next); l.Next.Before(l.This) {
+			body.Fail(next)
 		}
 	}
-	var entries, extensions cryptobyte.String
-	var has bool
-	if !body.ReadOptionalASN1(&entries, &has, tag.SEQUENCE) || !body.ReadOptionalASN1(&extensions, nil, tagContext0Explicit) || !body.Empty() {
-		return malformed("it ends where it should not")
+	const end = "it ends where it should not"
+	entries, _ := body.Optional(der.Sequence, end)
+	extensions, _ := body.Optional(der.Explicit(0), end)
+	body.End(end)
+	l.readEntries(&entries)
+	if !extensions.Empty() {
+		eachExtension(&extensions, l.extension)
 	}
-	if err := l.readEntries(entries); err != nil {
-		return err
-	}
-	if len(extensions) == 0 {
-		return nil
-	}
-	return eachExtension(extensions, l.extension)
 }
 
 // readEntries reads every entry once and notes where it starts.
-func (l *List) readEntries(entries cryptobyte.String) error {
-	l.entries = entries
-	for rest := entries; !rest.Empty(); {
-		start := len(entries) - len(rest)
-		raw, ok := readEntry(&rest)
-		if !ok {
-			return malformed("entry %d", len(l.starts))
-		}
-		if len(raw.extensions) > 0 {
-			if _, err := raw.entry(); err != nil {
-				return fmt.Errorf("%w, entry %d", err, len(l.starts))
-			}
+func (l *List) readEntries(in *der.Cursor) {
+	l.entries = in.Rest()
+	for !in.Empty() {
+		start := len(l.entries) - len(in.Rest())
+		raw := readEntry(in)
+		if in.Err() == nil && !raw.extensions.Empty() {
+			raw.entry()
 		}
 		l.starts = append(l.starts, uint32(start)) // < MaxList
 	}
-	return nil
 }
 
 // rawEntry is an entry whose parts were found and not read.
 type rawEntry struct {
-	serial, extensions cryptobyte.String
-	time               time.Time
+	serial     []byte
+	time       time.Time
+	extensions der.Cursor
 }
 
-func readEntry(s *cryptobyte.String) (e rawEntry, ok bool) {
-	var entry cryptobyte.String
-	if !s.ReadASN1(&entry, tag.SEQUENCE) || !entry.ReadASN1(&e.serial, tag.INTEGER) || !minimal(e.serial) {
-		return e, false
+const errEntry = "an entry"
+
+func readEntry(in *der.Cursor) (e rawEntry) {
+	entry := in.Sequence(errEntry)
+	if e.serial = entry.Content(der.Integer, errEntry); !minimal(e.serial) {
+		entry.Fail(errEntry)
 	}
-	if e.time, ok = readTime(&entry); !ok {
-		return e, false
+	e.time = entry.Time(errEntry)
+	e.extensions = entry
+	if !entry.Empty() {
+		entry.Content(der.Sequence, errEntry)
+		entry.End(errEntry)
 	}
-	if !entry.Empty() && (!entry.ReadASN1Element(&e.extensions, tag.SEQUENCE) || !entry.Empty()) {
-		return e, false
-	}
-	return e, true
+	return e
 }
 
 // minimal tells whether bytes are the only encoding of an INTEGER, of a size that a serial number can have.
@@ -129,90 +121,141 @@ func minimal(b []byte) bool {
 	return len(b) == 1 || !(b[0] == 0 && b[1] < 0x80 || b[0] == 0xff && b[1] >= 0x80)
 }
 
-func (raw rawEntry) entry() (Entry, error) {
+func (raw *rawEntry) entry() Entry {
 	e := Entry{Revoked: pki.Revoked{Serial: new(big.Int).SetBytes(raw.serial), Time: raw.time}}
 	if raw.serial[0]&0x80 != 0 {
 		e.Serial.Sub(e.Serial, new(big.Int).Lsh(big.NewInt(1), uint(8*len(raw.serial))))
 	}
-	if len(raw.extensions) == 0 {
-		return e, nil
+	if raw.extensions.Empty() {
+		return e
 	}
-	return e, eachExtension(raw.extensions, func(id asn1.ObjectIdentifier, critical bool, value cryptobyte.String) error {
+	eachExtension(&raw.extensions, func(id asn1.ObjectIdentifier, critical bool, value *der.Cursor) {
 		switch {
 		case id.Equal(oidReason):
-			var reason int
-			if !value.ReadASN1Enum(&reason) || !value.Empty() || reason < 0 || reason > 10 || reason == 7 || reason == 8 {
-				return malformed("the reason of a revocation")
+			const member = "the reason of a revocation"
+			reason := value.Enum(member)
+			if value.End(member); reason < 0 || reason > 10 || reason == 7 || reason == 8 {
+				value.Fail(member)
 			}
 			e.Reason = pki.Reason(reason)
 		case id.Equal(oidInvalidityDate):
-			if !value.ReadASN1GeneralizedTime(&e.Invalid) || !value.Empty() {
-				return malformed("the date of an invalidity")
-			}
+			e.Invalid = value.GeneralizedTime("the date of an invalidity")
+			value.End("the date of an invalidity")
 		case critical: // such as the other issuer of an indirect list
-			return malformed("a critical extension that is not known")
+			value.Fail(errCritical)
 		}
-		return nil
 	})
+	return e
 }
 
+const errCritical = "a critical extension that is not known"
+
 // extension reads one of the list's extensions.
-func (l *List) extension(id asn1.ObjectIdentifier, critical bool, value cryptobyte.String) error {
+func (l *List) extension(id asn1.ObjectIdentifier, critical bool, value *der.Cursor) {
 	switch {
 	case id.Equal(oidCRLNumber):
-		l.Number = new(big.Int)
-		if !value.ReadASN1Integer(l.Number) || !value.Empty() || l.Number.Sign() < 0 || l.Number.BitLen() > 160 {
-			return malformed("its number")
+		l.Number = value.BigInt("its number")
+		if value.End("its number"); l.Number.Sign() < 0 || l.Number.BitLen() > 160 {
+			value.Fail("its number")
 		}
 	case id.Equal(oidAuthorityKeyID):
-		var key cryptobyte.String
-		if !value.ReadASN1(&value, tag.SEQUENCE) || !value.ReadOptionalASN1(&key, nil, tagContext0) {
-			return malformed("its key identifier")
+		in := value.Sequence("its key identifier")
+		if in.Is(der.Context(0)) {
+			l.authority = in.Content(der.Context(0), "its key identifier")
 		}
-		l.authority = key
 	case id.Equal(oidDistribution):
-		return l.distribution.read(value)
+		l.distribution.read(value)
 	case critical: // deltaCRLIndicator among them
-		return malformed("a critical extension that is not known")
+		value.Fail(errCritical)
 	}
-	return nil
 }
 
 // eachExtension calls yield for each Extension of a SEQUENCE OF; one may not stand there twice.
-func eachExtension(list cryptobyte.String, yield func(asn1.ObjectIdentifier, bool, cryptobyte.String) error) error {
-	var extensions cryptobyte.String
-	if !list.ReadASN1(&extensions, tag.SEQUENCE) || !list.Empty() {
-		return malformed("extensions")
-	}
+func eachExtension(in *der.Cursor, yield func(id asn1.ObjectIdentifier, critical bool, value *der.Cursor)) {
+	extensions := in.Sequence("extensions")
+	in.End("extensions")
 	var seen []string
 	for !extensions.Empty() {
-		var e, value cryptobyte.String
-		var id asn1.ObjectIdentifier
-		critical := false
-		if !extensions.ReadASN1(&e, tag.SEQUENCE) || !e.ReadASN1ObjectIdentifier(&id) ||
-			e.PeekASN1Tag(tag.BOOLEAN) && !e.ReadASN1Boolean(&critical) || !e.ReadASN1(&value, tag.OCTET_STRING) || !e.Empty() {
-			return malformed("an extension")
+		e := extensions.Sequence("an extension")
+		id := e.OID("an extension")
+		critical, _ := e.Bool("an extension")
+		value := e.In(e.Octets("an extension"))
+		e.End("an extension")
+		if e.Err() != nil {
+			return
 		}
 		if slices.Contains(seen, id.String()) || len(seen) == maxExtensions {
-			return malformed("an extension stands there twice, or there are too many")
+			e.Fail("an extension stands there twice, or there are too many")
+			return
 		}
 		seen = append(seen, id.String())
-		if err := yield(id, critical, value); err != nil {
-			return err
-		}
+		yield(id, critical, &value)
 	}
-	return nil
 }
 
 // maxExtensions bounds the extensions of one thing; RFC 5280 knows fewer.
 const maxExtensions = 32
 
-func isSM2SM3(algorithm cryptobyte.String) bool {
-	var id asn1.ObjectIdentifier
-	if !algorithm.ReadASN1(&algorithm, tag.SEQUENCE) || !algorithm.ReadASN1ObjectIdentifier(&id) || !id.Equal(oidSM2SM3) {
-		return false
+func isSM2SM3(algorithm []byte) bool {
+	in := der.Read(algorithm, ErrMalformed)
+	return in.Algorithm("algorithm").Equal(oidSM2SM3) && in.Err() == nil
+}
+
+// distribution says of which certificates a list speaks: the issuing distribution point (RFC 5280 section 5.2.5). The zero
+// value is of all. Large authorities cut their lists by it, a few thousand certificates to a list.
+type distribution struct {
+	points                     []string // addresses; when there are some, a certificate must name one of them
+	onlyUsers, onlyAuthorities bool
+}
+
+// read takes a distribution point. One that leaves reasons out, or speaks for other authorities, is refused.
+func (d *distribution) read(value *der.Cursor) {
+	const member = "its distribution point"
+	body := value.Sequence(member)
+	value.End(member)
+	if name, named := body.Optional(der.Explicit(0), member); named {
+		d.readName(&name)
 	}
-	return algorithm.Empty() || string(algorithm) == string(asn1.NullBytes)
+	for !body.Empty() {
+		tag, flag := body.Any(member)
+		set := len(flag) == 1 && flag[0] == 0xff
+		switch {
+		case tag == der.Context(1) && set:
+			d.onlyUsers = true
+		case tag == der.Context(2) && set:
+			d.onlyAuthorities = true
+		default: // some reasons only, indirect, attribute certificates, or no DER
+			body.Fail("its distribution point is of a kind that is not known")
+		}
+	}
+}
+
+// readName reads DistributionPointName: a full name of one or more addresses.
+func (d *distribution) readName(name *der.Cursor) {
+	names := name.Into(der.Explicit(0), "its distribution point has no full name")
+	name.End("its distribution point has no full name")
+	for !names.Empty() {
+		if len(d.points) == maxExtensions {
+			names.Fail("its distribution point")
+		}
+		if tag, address := names.Any("its distribution point"); tag == der.Context(6) {
+			d.points = append(d.points, string(address))
+		}
+	}
+	if len(d.points) == 0 {
+		names.Fail("its distribution point has no address")
+	}
+}
+
+// covers tells whether the list speaks of c.
+func (d distribution) covers(c *pki.Certificate) error {
+	if d.onlyUsers && c.IsCA || d.onlyAuthorities && !c.IsCA {
+		return fmt.Errorf("%w: the list is for another kind of certificate", ErrScope)
+	}
+	if len(d.points) > 0 && !slices.ContainsFunc(c.CRLDistributionPoints, func(p string) bool { return slices.Contains(d.points, p) }) {
+		return fmt.Errorf("%w: the list is another part of the authority's lists", ErrScope)
+	}
+	return nil
 }
 
 func malformed(format string, args ...any) error {

@@ -19,13 +19,14 @@ import (
 	"github.com/emmansun/gmsm/smx509"
 
 	"oncegate/certs/certstest"
+	"oncegate/certs/certstest/ocsp"
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
 )
 
 // ask asks a responder by POST.
-func ask(t *testing.T, r http.Handler, q revocation.Request) []byte {
+func ask(t testing.TB, r http.Handler, q revocation.Request) []byte {
 	t.Helper()
 	der, err := q.Marshal()
 	if err != nil {
@@ -123,7 +124,7 @@ func TestResponderFromList(t *testing.T) {
 		t.Fatal(err)
 	}
 	responder := c.responder(c.Intermediate, "ca-sub")
-	responder.Lookup = l.Answer
+	responder.Lookup = ocsp.FromList(l)
 	for _, test := range []struct {
 		serial *big.Int
 		want   revocation.State

@@ -2,11 +2,14 @@ package revocation
 
 import (
 	"bytes"
-	"encoding/asn1"
 	"fmt"
+	"iter"
+	"slices"
+	"time"
 
 	"github.com/emmansun/gmsm/smx509"
 
+	"oncegate/certs/der"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
 	"oncegate/check"
@@ -42,17 +45,15 @@ func (r *Response) Verify(issuer *pki.Certificate, verify sm.VerifyFunc) (*pki.C
 
 // names tells whether the answer names c as its signer: by subject, or by SHA-1 over its key.
 func (r *Response) names(c *pki.Certificate) bool {
-	id := r.tbs.Responder
-	if id.Class != asn1.ClassContextSpecific || !id.IsCompound {
-		return false
-	}
-	switch id.Tag {
-	case 1:
-		return bytes.Equal(id.Bytes, c.RawSubject)
-	case 2:
-		var hash []byte
+	switch r.responder.tag {
+	case der.Explicit(1):
+		return bytes.Equal(r.responder.value, c.RawSubject)
+	case der.Explicit(2):
+		in := der.Read(r.responder.value, ErrMalformed)
+		hash := in.Octets(errForm)
+		in.End(errForm)
 		key := keyBits(c)
-		return key != nil && unmarshal(id.Bytes, &hash) == nil && bytes.Equal(hash, hashes[SHA1].sum(key))
+		return key != nil && in.Err() == nil && bytes.Equal(hash, hashes[SHA1].sum(key))
 	}
 	return false
 }
@@ -87,11 +88,53 @@ func (r *Response) signedBy(c *pki.Certificate, verify sm.VerifyFunc) error {
 	if err != nil {
 		return fmt.Errorf("%w: the responder has no SM2 key", ErrBadSignature)
 	}
-	switch err := pki.VerifyDER(orDefault(verify), pub, r.tbs.Raw, r.sign); {
+	switch err := pki.VerifyDER(orDefault(verify), pub, r.tbs, r.signature); {
 	case check.Undecided(err):
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: the answer's signature does not verify", ErrBadSignature)
 	}
 	return nil
+}
+
+// Status says what the answer says of a certificate at a moment. The caller has verified the answer under c's issuer.
+func (r *Response) Status(c, issuer *pki.Certificate, at time.Time) (Status, error) {
+	err := fmt.Errorf("%w: it answers for another one", ErrScope)
+	for a := range r.about(c, issuer) {
+		s := a.status(at)
+		if s.State == Revoked && s.Reason != pki.OnHold {
+			return s, nil // a revocation does not wear off
+		}
+		if err = speaksOf(c, a.this, a.next, at); err == nil {
+			return s, nil
+		}
+	}
+	return Status{}, err
+}
+
+// about gives the answers about a certificate. The issuer is hashed once for each algorithm, however many answers name it.
+func (r *Response) about(c, issuer *pki.Certificate) iter.Seq[answer] {
+	return func(yield func(answer) bool) {
+		var known [len(allHashes)]CertID
+		for _, a := range r.answers {
+			i := slices.Index(allHashes[:], a.id.hash())
+			if i < 0 || a.id.Serial.Cmp(c.SerialNumber) != 0 {
+				continue
+			}
+			if known[i].Serial == nil {
+				known[i], _ = NewCertID(issuer, c.SerialNumber, allHashes[i]) // without a readable key it equals none
+			}
+			if a.id.equal(known[i]) && !yield(a) {
+				return
+			}
+		}
+	}
+}
+
+func (a answer) status(at time.Time) Status {
+	s := Status{State: a.state, By: OCSP, This: a.this, Next: a.next}
+	if a.state == Revoked {
+		s = s.settle(a.revoked, at, a.reason)
+	}
+	return s
 }

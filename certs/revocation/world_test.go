@@ -15,6 +15,7 @@ import (
 	"github.com/emmansun/gmsm/smx509"
 
 	"oncegate/certs/certstest"
+	"oncegate/certs/certstest/ocsp"
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
@@ -116,7 +117,7 @@ func (c *city) list(ca *pki.CA, number int64, revoked []pki.Revoked) []byte {
 }
 
 // responder answers for an authority by an appointed key.
-func (c *city) responder(ca *pki.CA, key string) *revocation.Responder {
+func (c *city) responder(ca *pki.CA, key string) *ocsp.Responder {
 	signer := c.Signer("ocsp-" + key)
 	chain, err := ca.Issue(context.Background(), pki.Request{
 		Organization: "示例市政务服务局", USCC: uscc, Usage: pki.OCSP, CommonName: "responder", Public: signer.Public(),
@@ -124,7 +125,7 @@ func (c *city) responder(ca *pki.CA, key string) *revocation.Responder {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return &revocation.Responder{
+	return &ocsp.Responder{
 		Issuer: ca.Certificate(), Signer: signer, Certificate: chain[0], Now: c.clock, Lookup: c.lookup,
 	}
 }

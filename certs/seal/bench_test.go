@@ -3,8 +3,6 @@ package seal_test
 import (
 	"testing"
 
-	"golang.org/x/image/font/gofont/goregular"
-
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
 )
@@ -13,7 +11,7 @@ import (
 // A verification has two SM2 operations when the chains are cached.
 func BenchmarkSeal(b *testing.B) {
 	c := newCity(b)
-	c.spec.Picture, _ = draw(b, seal.Drawing{Name: bureau, Font: goregular.TTF})
+	c.spec.Picture = drawn(b)
 	c.holder.Seal = c.make(c.spec)
 	c.holder.TimeStamp = nil
 	s := c.sign()
@@ -41,7 +39,6 @@ func BenchmarkSeal(b *testing.B) {
 			}
 			return nil
 		}},
-		{"draw", func() error { _, err := seal.Draw(seal.Drawing{Name: bureau, Font: goregular.TTF}); return err }},
 	} {
 		b.Run(x.name, func(b *testing.B) {
 			b.ReportAllocs()

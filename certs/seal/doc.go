@@ -32,7 +32,6 @@ var (
 	ErrVersion   = errors.New("unknown version of an electronic seal")
 	ErrSpec      = errors.New("no seal can be made of this")
 	ErrPicture   = errors.New("not a picture for a seal")
-	ErrGlyph     = errors.New("the font has no glyph for a character of the name")
 	ErrKey       = errors.New("the key is not the certificate's")
 	ErrNotListed = errors.New("the signer is not on the seal's list")
 	ErrPeriod    = errors.New("outside the period of validity")

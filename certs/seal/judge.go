@@ -21,21 +21,11 @@ var order = []string{
 	StepPeriod, StepPeriodNow, StepStatus, StepTime,
 }
 
-func ok(name string) check.Step { return check.Step{Name: name, State: check.OK} }
-
-func failed(name, reason string, args ...any) check.Step {
-	return check.Step{Name: name, State: check.Failed, Reason: fmt.Sprintf(reason, args...)}
-}
-
-func open(name, reason string) check.Step {
-	return check.Step{Name: name, State: check.NotCheckable, Reason: reason}
-}
-
 // unreadable reports bytes that are no signature.
 func unreadable(err error) *Report {
-	r := &Report{Steps: []check.Step{failed(StepForm, "%v", err)}}
+	r := &Report{Steps: []check.Step{check.Fail(StepForm, err.Error())}}
 	for _, name := range order[1:] {
-		r.Steps = append(r.Steps, open(name, "the signature cannot be read"))
+		r.Steps = append(r.Steps, check.CannotCheck(name, "the signature cannot be read"))
 	}
 	return r
 }
@@ -63,31 +53,31 @@ func (j *judge) add(steps ...check.Step) { j.steps = append(j.steps, steps...) }
 // their own ones so without a thought, and nobody else can tell.
 func values(oddities []string) check.Step {
 	if len(oddities) == 0 {
-		return ok(StepValues)
+		return check.Pass(StepValues, "")
 	}
 	const enough = 8
 	named := oddities[:min(len(oddities), enough)]
-	return open(StepValues, "values that the standard does not explain: "+strings.Join(named, ", "))
+	return check.CannotCheck(StepValues, "values that the standard does not explain: "+strings.Join(named, ", "))
 }
 
 func (j *judge) dataHash(s *Signature) check.Step {
 	switch {
 	case j.DataHash == nil:
-		return open(StepDataHash, "there is no Signature.xml to compare with")
+		return check.CannotCheck(StepDataHash, "there is no Signature.xml to compare with")
 	case !bytes.Equal(j.DataHash, s.DataHash):
-		return failed(StepDataHash, "another Signature.xml was signed")
+		return check.Fail(StepDataHash, "another Signature.xml was signed")
 	}
-	return ok(StepDataHash)
+	return check.Pass(StepDataHash, "")
 }
 
 func (j *judge) propertyInfo(s *Signature) check.Step {
 	switch {
 	case j.PropertyInfo == "":
-		return open(StepPropertyInfo, "there is no path of a Signature.xml to compare with")
+		return check.CannotCheck(StepPropertyInfo, "there is no path of a Signature.xml to compare with")
 	case j.PropertyInfo != s.PropertyInfo:
-		return failed(StepPropertyInfo, "a Signature.xml at another path was signed")
+		return check.Fail(StepPropertyInfo, "a Signature.xml at another path was signed")
 	}
-	return ok(StepPropertyInfo)
+	return check.Pass(StepPropertyInfo, "")
 }
 
 // strays are algorithm identifiers that software in use writes for SM2 with SM3.
@@ -100,15 +90,15 @@ var strays = map[string]string{
 // signed checks one SM2 signature.
 func (j *judge) signed(step string, by *pki.Certificate, algorithm asn1.ObjectIdentifier, message, value []byte) check.Step {
 	if by == nil {
-		return failed(step, "the certificate cannot be read")
+		return check.Fail(step, "the certificate cannot be read")
 	}
 	stray, known := strays[algorithm.String()]
 	if !known && !algorithm.Equal(sm2WithSM3) {
-		return failed(step, "algorithm %s is not SM2 with SM3", algorithm)
+		return check.Fail(step, fmt.Sprintf("algorithm %s is not SM2 with SM3", algorithm))
 	}
 	pub, err := pki.PublicKey(by)
 	if err != nil {
-		return failed(step, "%v", err)
+		return check.Fail(step, err.Error())
 	}
 	rs, bare, err := sm.ReadSignature(value)
 	if err == nil {
@@ -116,15 +106,15 @@ func (j *judge) signed(step string, by *pki.Certificate, algorithm asn1.ObjectId
 	}
 	switch {
 	case check.Undecided(err):
-		return open(step, err.Error())
+		return check.CannotCheck(step, err.Error())
 	case err != nil:
-		return failed(step, "%v", err)
+		return check.Fail(step, err.Error())
 	case known:
-		return check.Step{Name: step, State: check.OK, Reason: fmt.Sprintf("the algorithm identifier %s is that of %s", algorithm, stray)}
+		return check.Pass(step, fmt.Sprintf("the algorithm identifier %s is that of %s", algorithm, stray))
 	case bare:
-		return check.Step{Name: step, State: check.OK, Reason: "the signature value is bare r‖s, not DER"}
+		return check.Pass(step, "the signature value is bare r‖s, not DER")
 	}
-	return ok(step)
+	return check.Pass(step, "")
 }
 
 func (j *judge) made(s *Seal, maker *pki.Certificate) check.Step {
@@ -134,11 +124,11 @@ func (j *judge) made(s *Seal, maker *pki.Certificate) check.Step {
 func listed(s *Signature) check.Step {
 	switch {
 	case s.Seal.Signers.Has(s.Certificate):
-		return ok(StepListed)
+		return check.Pass(StepListed, "")
 	case !s.Seal.Signers.known():
-		return open(StepListed, "the list has digests of a kind that is unknown here")
+		return check.CannotCheck(StepListed, "the list has digests of a kind that is unknown here")
 	}
-	return failed(StepListed, "the signer may not use this seal")
+	return check.Fail(StepListed, "the signer may not use this seal")
 }
 
 // period judges the seal's validity at the signing time, and now.
@@ -147,11 +137,11 @@ func (j *judge) period(s *Seal, t moment) {
 	j.add(then)
 	switch {
 	case now == nil:
-		j.add(ok(StepPeriodNow))
+		j.add(check.Pass(StepPeriodNow, ""))
 	case t.Source == pki.Stamped && then.State == check.OK:
-		j.add(check.Step{Name: StepPeriodNow, State: check.OK, Reason: now.Error() + ", but was valid when it was used"})
+		j.add(check.Pass(StepPeriodNow, now.Error() + ", but was valid when it was used"))
 	default:
-		j.add(open(StepPeriodNow, now.Error()+", and nothing proves that it was valid when it was used"))
+		j.add(check.CannotCheck(StepPeriodNow, now.Error()+", and nothing proves that it was valid when it was used"))
 	}
 }
 
@@ -182,7 +172,7 @@ var (
 
 func (j *judge) status(s *Seal, t moment) check.Step {
 	if j.Status == nil {
-		return open(StepStatus, "nobody was asked whether the seal was withdrawn")
+		return check.CannotCheck(StepStatus, "nobody was asked whether the seal was withdrawn")
 	}
 	step := j.Status(j.ctx, s, t.At)
 	step.Name = StepStatus

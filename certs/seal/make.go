@@ -37,7 +37,7 @@ type Maker struct {
 	Confirm sm.VerifyFunc
 }
 
-// A Spec says which seal to make. ID and picture are the caller's ([Draw]).
+// A Spec says which seal to make. ID and picture are the caller's; sheet.DrawSeal draws one.
 type Spec struct {
 	ID      string // esID, ASCII, unique among the maker's seals
 	Type    int64  // zero means [Unit]

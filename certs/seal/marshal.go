@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
-	tag "golang.org/x/crypto/cryptobyte/asn1"
 
+	"oncegate/certs/der"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
 )
@@ -21,23 +21,23 @@ var sm2WithSM3 = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 501}
 // A builder writes DER; it has the few shapes that seals are made of.
 type builder struct{ *cryptobyte.Builder }
 
-func (b builder) in(t tag.Tag, write func(builder)) {
+func (b builder) in(t der.Tag, write func(builder)) {
 	b.AddASN1(t, func(b *cryptobyte.Builder) { write(builder{b}) })
 }
 
-func (b builder) sequence(write func(builder)) { b.in(tag.SEQUENCE, write) }
+func (b builder) sequence(write func(builder)) { b.in(der.Sequence, write) }
 
-func (b builder) text(t tag.Tag, s string) { b.in(t, func(b builder) { b.AddBytes([]byte(s)) }) }
+func (b builder) text(t der.Tag, s string) { b.in(t, func(b builder) { b.AddBytes([]byte(s)) }) }
 
 // build returns what write writes.
 func build(write func(builder)) ([]byte, error) {
 	b := builder{new(cryptobyte.Builder)}
 	write(b)
-	der, err := b.Bytes()
+	out, err := b.Bytes()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSpec, err)
 	}
-	return der, nil
+	return out, nil
 }
 
 // marshalInfo writes SES_SealInfo.
@@ -45,21 +45,21 @@ func marshalInfo(vid string, s Spec, created time.Time) ([]byte, error) {
 	return build(func(b builder) {
 		b.sequence(func(b builder) {
 			b.sequence(func(b builder) {
-				b.text(tag.IA5String, "ES")
+				b.text(der.IA5String, "ES")
 				b.AddASN1Int64(version)
-				b.text(tag.IA5String, vid)
+				b.text(der.IA5String, vid)
 			})
-			b.text(tag.IA5String, s.ID)
+			b.text(der.IA5String, s.ID)
 			b.sequence(func(b builder) {
 				b.AddASN1Int64(s.Type)
-				b.text(tag.UTF8String, s.Name)
+				b.text(der.UTF8String, s.Name)
 				b.signers(s.Signers, s.Digests)
 				b.AddASN1GeneralizedTime(created)
 				b.AddASN1GeneralizedTime(s.From.UTC())
 				b.AddASN1GeneralizedTime(s.To.UTC())
 			})
 			b.sequence(func(b builder) {
-				b.text(tag.IA5String, s.Picture.Type)
+				b.text(der.IA5String, s.Picture.Type)
 				b.AddASN1OctetString(s.Picture.Data)
 				b.AddASN1Int64(s.Picture.Width)
 				b.AddASN1Int64(s.Picture.Height)
@@ -84,7 +84,7 @@ func (b builder) signers(certs []*pki.Certificate, digests bool) {
 		for _, c := range certs {
 			d := sm.Digest(c.Raw)
 			b.sequence(func(b builder) {
-				b.text(tag.PrintableString, DigestType)
+				b.text(der.PrintableString, DigestType)
 				b.AddASN1OctetString(d[:])
 			})
 		}
@@ -116,9 +116,9 @@ func marshalToSign(seal []byte, at time.Time, dataHash []byte, propertyInfo stri
 			b.AddBytes(seal)
 			b.AddASN1GeneralizedTime(at)
 			b.AddASN1BitString(dataHash)
-			b.text(tag.IA5String, propertyInfo)
+			b.text(der.IA5String, propertyInfo)
 			if len(extensions) > 0 {
-				b.in(explicit0, func(b builder) { b.extensions(extensions) })
+				b.in(der.Explicit(0), func(b builder) { b.extensions(extensions) })
 			}
 		})
 	})
@@ -146,7 +146,7 @@ func marshalSignature(toSign, certificate, value, token []byte) ([]byte, error) 
 			b.AddBytes(toSign)
 			b.signed(certificate, value)
 			if token != nil {
-				b.in(explicit0, func(b builder) { b.AddASN1BitString(token) })
+				b.in(der.Explicit(0), func(b builder) { b.AddASN1BitString(token) })
 			}
 		})
 	})

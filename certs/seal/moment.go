@@ -23,24 +23,24 @@ func (j *judge) time(s *Signature) moment {
 	stamped := t.Source == pki.Stamped
 	switch {
 	case stamped && s.Time.After(stamp.Add(pki.ZoneSlip+pki.ClockSlip)):
-		t.step = failed(StepTime, "the signer names a later time than the time stamp")
+		t.step = check.Fail(StepTime, "the signer names a later time than the time stamp")
 	case stamped && s.Time.After(stamp.Add(pki.ClockSlip)):
-		t.step = check.Step{Name: StepTime, State: check.OK, Reason: "the signer's own time is ahead of the time stamp by a time zone"}
+		t.step = check.Pass(StepTime, "the signer's own time is ahead of the time stamp by a time zone")
 	case stamped:
-		t.step = ok(StepTime)
+		t.step = check.Pass(StepTime, "")
 	case disbelieved.State == check.Failed:
 		t.step = disbelieved
 	case s.Time.IsZero():
-		t.step = open(StepTime, "the signature names no time that can be read; all is judged at present")
+		t.step = check.CannotCheck(StepTime, "the signature names no time that can be read; all is judged at present")
 	case s.Time.After(j.Now.Add(pki.ZoneSlip + pki.ClockSlip)):
 		t.Moment = pki.Moment{At: j.Now, Source: pki.Unstated} // one fault is one step's
-		t.step = failed(StepTime, "the signer names a time in the future")
+		t.step = check.Fail(StepTime, "the signer names a time in the future")
 	case disbelieved.Name != "":
 		t.step = disbelieved
 	case s.TimeStamp != nil:
-		t.step = open(StepTime, "there is a time stamp, and nobody to judge it")
+		t.step = check.CannotCheck(StepTime, "there is a time stamp, and nobody to judge it")
 	default:
-		t.step = open(StepTime, "there is no time stamp: the time is what the signer says")
+		t.step = check.CannotCheck(StepTime, "there is no time stamp: the time is what the signer says")
 	}
 	if t.At.IsZero() {
 		t.Moment = pki.Moment{At: j.Now, Source: pki.Unstated}
@@ -84,9 +84,9 @@ func believe(at time.Time, steps []check.Step) check.State {
 
 func disbelief(step string, state check.State) check.Step {
 	if state == check.Failed {
-		return failed(step, "the time stamp does not hold")
+		return check.Fail(step, "the time stamp does not hold")
 	}
-	return open(step, "there is a time stamp that could not be checked to its end")
+	return check.CannotCheck(step, "there is a time stamp that could not be checked to its end")
 }
 
 // madeTime judges the time stamp that a seal of version 5 may carry over its own signature.
@@ -95,7 +95,7 @@ func (j *judge) madeTime(s *Seal) {
 		return
 	}
 	if j.TimeStamp == nil {
-		j.add(open(StepMadeTime, "there is a time stamp, and nobody to judge it"))
+		j.add(check.CannotCheck(StepMadeTime, "there is a time stamp, and nobody to judge it"))
 		return
 	}
 	at, steps := j.TimeStamp(s.TimeStamp, s.Signature)
@@ -103,8 +103,8 @@ func (j *judge) madeTime(s *Seal) {
 	case state != check.OK:
 		j.add(disbelief(StepMadeTime, state))
 	case s.Created.After(at.Add(pki.ZoneSlip + pki.ClockSlip)):
-		j.add(failed(StepMadeTime, "the seal says that it was made after its time stamp"))
+		j.add(check.Fail(StepMadeTime, "the seal says that it was made after its time stamp"))
 	default:
-		j.add(ok(StepMadeTime))
+		j.add(check.Pass(StepMadeTime, ""))
 	}
 }

@@ -38,13 +38,13 @@ func readCertificate(der []byte) (c *pki.Certificate) {
 func (j *judge) party(c *pki.Certificate, t moment, r role) Party {
 	if c == nil {
 		const reason = "the certificate cannot be read"
-		j.add(failed(r.chain, reason), open(r.used, reason), open(r.revocation, reason))
+		j.add(check.Fail(r.chain, reason), check.CannotCheck(r.used, reason), check.CannotCheck(r.revocation, reason))
 		return Party{}
 	}
 	p := describe(c)
 	if j.Trust == nil {
 		const reason = "there are no trust anchors"
-		j.add(open(r.chain, reason), open(r.used, reason), open(r.revocation, reason))
+		j.add(check.CannotCheck(r.chain, reason), check.CannotCheck(r.used, reason), check.CannotCheck(r.revocation, reason))
 		return p
 	}
 	above := pki.Above(c, j.Intermediates)
@@ -63,13 +63,13 @@ func (j *judge) party(c *pki.Certificate, t moment, r role) Party {
 	j.add(step)
 	switch {
 	case step.State == check.Failed || leaf.Public == nil && other == nil:
-		j.add(open(r.used, "the chain does not hold"), open(r.revocation, "the chain does not hold"))
+		j.add(check.CannotCheck(r.used, "the chain does not hold"), check.CannotCheck(r.revocation, "the chain does not hold"))
 		return p
 	case other != nil:
 		j.add(r.judge(c, other))
 	default:
 		p.Organization, p.USCC = leaf.Organization, leaf.USCC
-		j.add(ok(r.used))
+		j.add(check.Pass(r.used, ""))
 	}
 	j.add(j.revocation(r, append([]*pki.Certificate{c}, above...), t))
 	return p
@@ -80,16 +80,16 @@ func (j *judge) party(c *pki.Certificate, t moment, r role) Party {
 func (r role) judge(c *pki.Certificate, err error) check.Step {
 	switch {
 	case errors.Is(err, pki.ErrNoUSCC):
-		return check.Step{Name: r.used, State: check.OK, Reason: "the certificate names no organisation code"}
+		return check.Pass(r.used, "the certificate names no organisation code")
 	case r == asSigner && !slices.ContainsFunc(c.Subject.OrganizationalUnit, func(u string) bool { return slices.Contains(ours, u) }):
-		return open(r.used, "the certificate does not say what for; the maker lists it for this seal")
+		return check.CannotCheck(r.used, "the certificate does not say what for; the maker lists it for this seal")
 	}
-	return failed(r.used, "%v", err)
+	return check.Fail(r.used, err.Error())
 }
 
 func (j *judge) revocation(r role, chain []*pki.Certificate, t moment) check.Step {
 	if j.Revocation == nil {
-		return open(r.revocation, "nobody was asked whether the certificate was revoked")
+		return check.CannotCheck(r.revocation, "nobody was asked whether the certificate was revoked")
 	}
 	step := j.Revocation(j.ctx, chain, t.Moment)
 	step.Name = r.revocation

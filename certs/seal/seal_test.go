@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/image/font/gofont/goregular"
 	"pgregory.net/rapid"
 
 	"oncegate/certs/certstest"
@@ -20,6 +21,7 @@ import (
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
 	"oncegate/check"
+	"oncegate/sheet"
 )
 
 const (
@@ -336,4 +338,22 @@ func TestParseOfMake(t *testing.T) {
 			t.Fatalf("signers %+v", made.Signers)
 		}
 	})
+}
+
+// drawn is a picture as package sheet draws it.
+func drawn(tb testing.TB) seal.Picture {
+	tb.Helper()
+	png, err := sheet.DrawSeal(sheet.SealDrawing{Name: "EXAMPLE CITY BUREAU OF LICENSES", Font: goregular.TTF})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return seal.Picture{Data: png, Width: sheet.SealDiameter, Height: sheet.SealDiameter}
+}
+
+// The picture that is drawn is one that a seal takes.
+func TestDrawnSeal(t *testing.T) {
+	c := newCity(t)
+	c.spec.Picture = drawn(t)
+	c.holder.Seal = c.make(c.spec)
+	wantFailed(t, c.sign().Verify(t.Context(), c.expect()))
 }

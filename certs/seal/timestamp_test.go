@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"oncegate/certs/certstest"
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/cms"
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
@@ -17,7 +18,7 @@ import (
 func TestTimeStampAuthority(t *testing.T) {
 	c := newCity(t)
 	key, chain := c.Issue("tsa-1", pki.TimeStamp, uscc, "示例市时间戳服务中心")
-	authority, err := timestamp.NewAuthority(timestamp.Config{
+	authority, err := tsa.New(tsa.Config{
 		Signer: key, Chain: chain, Policy: asn1.ObjectIdentifier{1, 2, 3}, Now: at(stamped), Dialect: cms.RFC,
 	})
 	if err != nil {

@@ -93,7 +93,7 @@ func (s *Signature) Verify(ctx context.Context, e Expect) *Report {
 	t := j.time(s)
 	r.Time, r.Stamped = t.named, t.Source == pki.Stamped
 
-	j.add(ok(StepForm), values(s.oddities))
+	j.add(check.Pass(StepForm, ""), values(s.oddities))
 	j.add(j.dataHash(s), j.propertyInfo(s))
 	j.add(j.signed(StepSignature, signer, s.Algorithm, s.Signed, s.Signature))
 	j.add(j.made(s.Seal, maker), listed(s))
@@ -114,7 +114,7 @@ func (s *Seal) Verify(ctx context.Context, e Expect) *Report {
 	r := &Report{SealID: s.ID, SealName: s.Name, Time: j.Now}
 	maker := readCertificate(s.Certificate)
 	t := moment{Moment: pki.Moment{At: j.Now, Source: pki.Present}, named: j.Now}
-	j.add(ok(StepForm), values(s.oddities), j.made(s, maker))
+	j.add(check.Pass(StepForm, ""), values(s.oddities), j.made(s, maker))
 	r.Maker = j.party(maker, t, asMaker)
 	j.add(j.judged(StepPeriod, t.Moment, s.To, s.valid), j.status(s, t))
 	j.madeTime(s)

@@ -175,7 +175,7 @@ func TestAlterations(t *testing.T) {
 			}
 			g := &given{
 				members: [][]byte{{2, 1, 1}, marshalled(t, policy), imprint(t, i), marshalled(t, big.NewInt(4712)), at("20261123050000Z"), marshalled(t, big.NewInt(4711))},
-				sign:    cms.Config{Dialect: cms.RFC, ContentType: tstInfo, SigningCertificate: true, Now: func() time.Time { return now }},
+				sign:    cms.Config{Dialect: cms.RFC, ContentType: ContentType, SigningCertificate: true, Now: func() time.Time { return now }},
 				by:      []cms.Identity{tsa}, data: data, nonce: big.NewInt(4711), after: func(b []byte) []byte { return b },
 				verifier: &Verifier{
 					Chain: w.Trust().Chain, Policies: []asn1.ObjectIdentifier{policy}, Now: func() time.Time { return now },

@@ -43,6 +43,12 @@ type Client struct {
 
 const nonceSize = 16
 
+// Media types of RFC 3161 section 3.4.
+const (
+	queryType = "application/timestamp-query"
+	replyType = "application/timestamp-reply"
+)
+
 // Stamp returns a token over the value of a signature, verified against the request. Errors: ErrUnavailable; a *[Refusal];
 // or the step that the token failed.
 func (c *Client) Stamp(ctx context.Context, signature []byte) ([]byte, error) {

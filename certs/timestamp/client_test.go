@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"oncegate/certs/certstest"
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/timestamp"
 )
 
@@ -59,7 +60,7 @@ func TestClientRefused(t *testing.T) {
 	gone.Now = func() time.Time { return time.Time{} }
 	for _, k := range []struct {
 		name      string
-		authority *timestamp.Authority
+		authority *tsa.Authority
 		why       timestamp.Failure
 		asked     int32
 		later     bool
@@ -91,7 +92,7 @@ func TestClientBadServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replayed, err := timestamp.Response{Token: old}.Marshal()
+	replayed, err := tsa.MarshalResponse(timestamp.Response{Token: old})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,12 +169,12 @@ func TestClientAnotherQuestion(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			r, err := timestamp.ParseRequest(body)
+			r, err := tsa.ParseRequest(body)
 			if err != nil {
 				t.Error(err)
 			}
-			twist(&r)
-			q.Body = io.NopCloser(bytes.NewReader(marshal(t, r)))
+			twist(&r.Request)
+			q.Body = io.NopCloser(bytes.NewReader(marshal(t, r.Request)))
 			good.ServeHTTP(w, q)
 		})))
 		c.Policy = policy

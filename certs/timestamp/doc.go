@@ -1,9 +1,9 @@
-// Package timestamp asks for, makes and verifies time stamps (时间戳): RFC 3161 and GB/T 20520, with SM3 imprints and tokens
+// Package timestamp asks for and verifies time stamps (时间戳): RFC 3161 and GB/T 20520, with SM3 imprints and tokens
 // signed with SM2.
 //
 // A stamp proves that a digest existed at a time; over the value of a signature it proves when, at the latest, was signed,
-// so that the signature outlives its certificate. [Client] asks an authority over HTTP, [Authority] is a small one for tests
-// and closed networks, [Verifier] judges a token by itself, years later and without network.
+// so that the signature outlives its certificate. [Client] asks an authority over HTTP; [Verifier] verifies a token by itself, years
+// later and without network.
 package timestamp
 
 import (
@@ -13,7 +13,6 @@ import (
 	"fmt"
 
 	"golang.org/x/crypto/cryptobyte"
-	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"oncegate/certs/cms"
 	"oncegate/certs/der"
@@ -23,8 +22,6 @@ import (
 var ErrMalformed = errors.New("time stamp cannot be read")
 
 const (
-	// maxQuery bounds a request in bytes; it holds one digest.
-	maxQuery = 4 << 10
 	// maxReply bounds a response in bytes: a token with a chain has about 4 KiB, with revocation lists inside many more.
 	maxReply = 1 << 20
 	// maxNonce bounds serial numbers and nonces in bytes; RFC 3161 section 2.4.2 asks for 160 bits.
@@ -59,35 +56,33 @@ func (i Imprint) Equal(other Imprint) bool {
 }
 
 func (i Imprint) add(b *cryptobyte.Builder) {
-	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(i.Algorithm) })
+	b.AddASN1(der.Sequence, func(b *cryptobyte.Builder) {
+		b.AddASN1(der.Sequence, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(i.Algorithm) })
 		b.AddASN1OctetString(i.Digest)
 	})
 }
 
-func readImprint(in *cryptobyte.String) (i Imprint, ok bool) {
-	var body, algorithm, null, digest cryptobyte.String
-	var present bool
-	ok = in.ReadASN1(&body, casn1.SEQUENCE) && body.ReadASN1(&algorithm, casn1.SEQUENCE) &&
-		algorithm.ReadASN1ObjectIdentifier(&i.Algorithm) && algorithm.ReadOptionalASN1(&null, &present, casn1.NULL) && algorithm.Empty() &&
-		body.ReadASN1(&digest, casn1.OCTET_STRING) && body.Empty() && len(digest) <= 64
-	i.Digest = digest
-	return i, ok
+func readImprint(in *der.Cursor) (i Imprint) {
+	body := in.Sequence("message imprint")
+	i.Algorithm = body.Algorithm("message imprint")
+	if i.Digest = body.Octets("message imprint"); len(i.Digest) > 64 {
+		body.Fail("message imprint")
+	}
+	body.End("message imprint")
+	return i
 }
 
 // open checks that b is one SEQUENCE in strict DER of at most limit bytes and returns its content.
-func open(b []byte, limit int) (cryptobyte.String, error) {
+func open(b []byte, limit int) (der.Cursor, error) {
 	if len(b) > limit {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrMalformed, limit)
+		return der.Cursor{}, fmt.Errorf("%w: more than %d bytes", ErrMalformed, limit)
 	}
 	if err := der.Check(b); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return der.Cursor{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	in, body := cryptobyte.String(b), cryptobyte.String(nil)
-	if !in.ReadASN1(&body, casn1.SEQUENCE) {
-		return nil, errMember("outermost sequence")
-	}
-	return body, nil
+	in := der.Read(b, ErrMalformed)
+	body := in.Sequence("outermost sequence")
+	return body, in.Err()
 }
 
 func errMember(what string) error { return fmt.Errorf("%w: %s", ErrMalformed, what) }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"oncegate/certs/certstest"
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/pki"
 	"oncegate/certs/timestamp"
 )
@@ -101,10 +102,10 @@ func FuzzRespond(f *testing.F) {
 	a := authority(f, config(w))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := respond(t, a, b)
-		if request, err := timestamp.ParseRequest(b); err != nil && r.Refusal == nil || err == nil && r.Refusal == nil && len(r.Token) == 0 {
+		if request, err := tsa.ParseRequest(b); err != nil && r.Refusal == nil || err == nil && r.Refusal == nil && len(r.Token) == 0 {
 			t.Fatalf("%+v answered with %+v", request, r)
-		} else if err == nil && !bytes.Equal(marshal(t, request), b) && r.Refusal == nil && !bytes.Contains(b, []byte{5, 0}) {
-			t.Fatalf("%x is read as %x", b, marshal(t, request))
+		} else if err == nil && !bytes.Equal(marshal(t, request.Request), b) && r.Refusal == nil && !bytes.Contains(b, []byte{5, 0}) {
+			t.Fatalf("%x is read as %x", b, marshal(t, request.Request))
 		}
 	})
 }
@@ -114,7 +115,7 @@ func FuzzParseResponse(f *testing.F) {
 		{Token: []byte{0x30, 0}},
 		{Refusal: &timestamp.Refusal{Status: 2, Failure: timestamp.BadAlgorithm, Text: "x"}},
 	} {
-		b, err := r.Marshal()
+		b, err := tsa.MarshalResponse(r)
 		if err != nil {
 			f.Fatal(err)
 		}

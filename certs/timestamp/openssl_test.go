@@ -13,6 +13,7 @@ import (
 	"github.com/emmansun/gmsm/smx509"
 
 	"oncegate/certs/certstest"
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/pki"
 	"oncegate/certs/timestamp"
 )
@@ -89,7 +90,7 @@ func TestOpenSSLReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	query, err := timestamp.ParseRequest(o.read("q.tsq"))
+	query, err := tsa.ParseRequest(o.read("q.tsq"))
 	if err != nil {
 		t.Fatal(err)
 	}

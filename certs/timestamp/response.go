@@ -1,12 +1,10 @@
 package timestamp
 
 import (
-	"encoding/asn1"
 	"fmt"
 	"strings"
 
-	"golang.org/x/crypto/cryptobyte"
-	casn1 "golang.org/x/crypto/cryptobyte/asn1"
+	"oncegate/certs/der"
 )
 
 // Failure is a bit of PKIFailureInfo, RFC 3161 section 2.4.2.
@@ -64,91 +62,46 @@ type Response struct {
 	Refusal *Refusal
 }
 
-// Marshal returns the response in DER.
-func (r Response) Marshal() ([]byte, error) {
-	var b cryptobyte.Builder
-	b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		if r.Refusal == nil {
-			b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1Int64(statusGranted) })
-			b.AddBytes(r.Token)
-			return
-		}
-		b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddASN1Int64(int64(r.Refusal.Status))
-			if r.Refusal.Text != "" {
-				b.AddASN1(casn1.SEQUENCE, func(b *cryptobyte.Builder) {
-					b.AddASN1(casn1.UTF8String, func(b *cryptobyte.Builder) { b.AddBytes([]byte(r.Refusal.Text)) })
-				})
-			}
-			if f := r.Refusal.Failure; f >= 0 && f <= maxFailure {
-				bits := make([]byte, f/8+1) // a named bit list ends with its last one
-				bits[f/8] = 0x80 >> (f % 8)
-				b.AddASN1(casn1.BIT_STRING, func(b *cryptobyte.Builder) { b.AddBytes(append([]byte{byte(7 - f%8)}, bits...)) })
-			}
-		})
-	})
-	return b.Bytes()
-}
-
 // ParseResponse reads a response. Errors are ErrMalformed; a refusal is not an error here.
 func ParseResponse(b []byte) (r Response, err error) {
 	in, err := open(b, maxReply)
 	if err != nil {
 		return r, err
 	}
-	var info, token cryptobyte.String
-	if !in.ReadASN1(&info, casn1.SEQUENCE) {
-		return r, errMember("status")
-	}
-	refusal, err := readStatus(info)
-	if err != nil {
-		return r, err
-	}
-	granted := refusal.Status == statusGranted || refusal.Status == statusGrantedChanged
-	if !granted {
-		if !in.Empty() {
-			return r, errMember("a refusal with a token")
-		}
+	info := in.Sequence("status")
+	refusal := readStatus(&info)
+	if in.Err() == nil && refusal.Status != statusGranted && refusal.Status != statusGrantedChanged {
+		in.End("a refusal with a token")
 		r.Refusal = refusal
-		return r, nil
+	} else {
+		r.Token = in.Element(der.Sequence, "token")
+		in.End("token")
 	}
-	if !in.ReadASN1Element(&token, casn1.SEQUENCE) || !in.Empty() {
-		return r, errMember("token")
+	if err := in.Err(); err != nil {
+		return Response{}, err
 	}
-	r.Token = token
 	return r, nil
 }
 
-func readStatus(in cryptobyte.String) (*Refusal, error) {
-	r := &Refusal{Failure: unstated}
-	var texts cryptobyte.String
-	var present bool
-	if !in.ReadASN1Integer(&r.Status) || r.Status < statusGranted || r.Status > statusRevocation ||
-		!in.ReadOptionalASN1(&texts, &present, casn1.SEQUENCE) {
-		return nil, errMember("status")
+func readStatus(in *der.Cursor) *Refusal {
+	r := &Refusal{Status: int(in.Int("status")), Failure: unstated}
+	if r.Status < statusGranted || r.Status > statusRevocation {
+		in.Fail("status")
 	}
+	texts, _ := in.Optional(der.Sequence, "status")
 	var lines []string
 	for !texts.Empty() {
-		var line cryptobyte.String
-		if !texts.ReadASN1(&line, casn1.UTF8String) {
-			return nil, errMember("status text")
-		}
-		lines = append(lines, string(line))
+		lines = append(lines, string(texts.Content(der.UTF8String, "status text")))
 	}
 	r.Text = strings.ToValidUTF8(strings.Join(lines, " "), "\uFFFD")
-	if in.PeekASN1Tag(casn1.BIT_STRING) {
-		var bits asn1.BitString
-		if !in.ReadASN1BitString(&bits) {
-			return nil, errMember("failure info")
-		}
+	if in.Is(der.BitString) {
+		bits := in.BitString("failure info")
 		for f := 0; f < bits.BitLength && f <= maxFailure && r.Failure == unstated; f++ {
 			if bits.At(f) == 1 {
 				r.Failure = Failure(f)
 			}
 		}
 	}
-	if !in.Empty() {
-		return nil, errMember("status")
-	}
-	return r, nil
+	in.End("status")
+	return r
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/certs/certstest"
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/cms"
 	"oncegate/certs/pki"
 	"oncegate/certs/second"
@@ -29,17 +30,17 @@ var (
 
 func clock() time.Time { return certstest.Epoch.Add(time.Hour + 120*time.Millisecond) }
 
-func config(w *certstest.World) timestamp.Config {
+func config(w *certstest.World) tsa.Config {
 	s, chain := w.Issue("tsa-1", pki.TimeStamp, "11990100000001010B", "示例市政务服务局")
-	return timestamp.Config{
+	return tsa.Config{
 		Signer: s, Chain: chain, Policy: policy, Policies: []asn1.ObjectIdentifier{other}, Dialect: cms.RFC,
 		Now: clock, Rand: w.Stream("tsa"), Confirm: second.Check,
 	}
 }
 
-func authority(t testing.TB, c timestamp.Config) *timestamp.Authority {
+func authority(t testing.TB, c tsa.Config) *tsa.Authority {
 	t.Helper()
-	a, err := timestamp.NewAuthority(c)
+	a, err := tsa.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,18 +107,18 @@ func TestStamp(t *testing.T) {
 // A key with another usage stamps nothing, and no key stamps for another's certificate or without a policy.
 func TestNewAuthority(t *testing.T) {
 	w := certstest.New(t, "tsa")
-	for name, spoil := range map[string]func(*timestamp.Config){
-		"no key":                func(c *timestamp.Config) { c.Signer = nil },
-		"no certificate":        func(c *timestamp.Config) { c.Chain = nil },
-		"no policy":             func(c *timestamp.Config) { c.Policy = nil },
-		"another's certificate": func(c *timestamp.Config) { c.Signer = w.Signer("tsa-2") },
-		"a sealing certificate": func(c *timestamp.Config) {
+	for name, spoil := range map[string]func(*tsa.Config){
+		"no key":                func(c *tsa.Config) { c.Signer = nil },
+		"no certificate":        func(c *tsa.Config) { c.Chain = nil },
+		"no policy":             func(c *tsa.Config) { c.Policy = nil },
+		"another's certificate": func(c *tsa.Config) { c.Signer = w.Signer("tsa-2") },
+		"a sealing certificate": func(c *tsa.Config) {
 			c.Signer, c.Chain = w.Issue("seal-1", pki.Seal, "11990100000001010B", "示例市政务服务局")
 		},
 	} {
 		c := config(w)
 		spoil(&c)
-		if _, err := timestamp.NewAuthority(c); err == nil {
+		if _, err := tsa.New(c); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
 	}
@@ -147,17 +148,17 @@ func TestRequest(t *testing.T) {
 		{Imprint: imprint(t, timestamp.SHA256), Policy: policy, Nonce: big.NewInt(4711), Certificates: true},
 		{Imprint: imprint(t, timestamp.SM3), Nonce: new(big.Int).Lsh(big.NewInt(1), 500)},
 	} {
-		got, err := timestamp.ParseRequest(marshal(t, r))
+		got, err := tsa.ParseRequest(marshal(t, r))
 		if err != nil {
 			t.Fatal(err)
 		}
 		equal := cmp.Comparer(func(a, b *big.Int) bool { return a == nil && b == nil || a != nil && b != nil && a.Cmp(b) == 0 })
-		if d := cmp.Diff(r, got, equal); d != "" {
+		if d := cmp.Diff(r, got.Request, equal); d != "" {
 			t.Error(d)
 		}
 		b := marshal(t, r)
 		for i := range b {
-			if _, err := timestamp.ParseRequest(b[:i]); !errors.Is(err, timestamp.ErrMalformed) {
+			if _, err := tsa.ParseRequest(b[:i]); !errors.Is(err, timestamp.ErrMalformed) {
 				t.Fatalf("cut at %d: %v", i, err)
 			}
 		}
@@ -201,7 +202,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func respond(t testing.TB, a *timestamp.Authority, query []byte) timestamp.Response {
+func respond(t testing.TB, a *tsa.Authority, query []byte) timestamp.Response {
 	t.Helper()
 	b, err := a.Respond(t.Context(), query)
 	if err != nil {
@@ -287,7 +288,7 @@ func TestResponse(t *testing.T) {
 		{Refusal: &timestamp.Refusal{Status: 3, Failure: timestamp.SystemFailure}},
 		{Refusal: &timestamp.Refusal{Status: 5, Failure: timestamp.TimeNotAvailable, Text: "x"}},
 	} {
-		b, err := r.Marshal()
+		b, err := tsa.MarshalResponse(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -305,7 +306,7 @@ func TestResponse(t *testing.T) {
 		timestamp.BadAlgorithm: "300930070201020302" + "0780", timestamp.UnacceptedPolicy: "300a30080201020303" + "000001",
 		timestamp.SystemFailure: "300c300a0201020305" + "0600000040",
 	} {
-		b, err := timestamp.Response{Refusal: &timestamp.Refusal{Status: 2, Failure: failure}}.Marshal()
+		b, err := tsa.MarshalResponse(timestamp.Response{Refusal: &timestamp.Refusal{Status: 2, Failure: failure}})
 		if got := hex.EncodeToString(b); err != nil || got != want {
 			t.Errorf("%v: %s, %v", failure, got, err)
 		}

@@ -95,7 +95,7 @@ func (v *Verifier) Verify(ctx context.Context, token, data []byte, nonce *big.In
 	m := cms.Verifier{
 		Name: "timestamp", Chain: v.Chain, Usage: pki.TimeStamp, Certificates: v.Certificates, Revocation: v.Revocation,
 		Voice: v.Voice, Foreign: v.Foreign, Bound: true, Now: v.Now,
-		Usages: func(c *pki.Certificate) error { return mayStamp(c, t.Name) },
+		Usages: func(c *pki.Certificate) error { return CheckAuthority(c, t.Name) },
 	}
 	signed := m.Judge(ctx, t.Message, nil, t.Time)
 	r.Signer = signed.Signers[0] // ParseToken saw exactly one
@@ -127,7 +127,7 @@ func (r *Result) Failure() error {
 }
 
 func (r *Result) add(name string, err error, note string) {
-	s := check.Step{Name: name, State: check.OK, Reason: note}
+	s := check.Pass(name, note)
 	if err != nil {
 		s.State, s.Reason = check.Failed, err.Error()
 	}
@@ -136,9 +136,9 @@ func (r *Result) add(name string, err error, note string) {
 
 var extendedKeyUsage = asn1.ObjectIdentifier{2, 5, 29, 37}
 
-// mayStamp checks what RFC 3161 section 2.3 asks of an authority's certificate; and that it is the authority's that the
+// CheckAuthority checks what RFC 3161 section 2.3 asks of an authority's certificate; and that it is the authority's that the
 // token names, if it names one.
-func mayStamp(c *pki.Certificate, name []byte) error {
+func CheckAuthority(c *pki.Certificate, name []byte) error {
 	critical := slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(extendedKeyUsage) && e.Critical })
 	switch {
 	case !critical || len(c.UnknownExtKeyUsage) > 0 || !slices.Equal(c.ExtKeyUsage, []smx509.ExtKeyUsage{smx509.ExtKeyUsageTimeStamping}):

@@ -38,7 +38,7 @@ func New(tb testing.TB, w *certstest.World, dir string, bodies map[string]string
 	b := &Bureau{}
 	makerKey, makerChain := w.Issue("seal-maker", pki.SealMaker, "11379901MB9915186R", "云川市印章中心")
 	maker := seal.Maker{Signer: makerKey, Certificate: makerChain[0]}
-	picture, err := seal.Draw(seal.Drawing{Name: "云川市电子证照", Line: "证照专用章", Font: must(sheet.Font(sheet.Song))(tb)})
+	png, err := sheet.DrawSeal(sheet.SealDrawing{Name: "云川市电子证照", Line: "证照专用章", Font: must(sheet.Font(sheet.Song))(tb)})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -48,7 +48,8 @@ func New(tb testing.TB, w *certstest.World, dir string, bodies map[string]string
 		key, chain := w.Issue("seal-"+uscc, pki.Seal, uscc, name)
 		from := chain[0].NotBefore.Truncate(time.Second)
 		made, err := seal.Make(tb.Context(), maker, seal.Spec{
-			ID: "ES-" + uscc, Name: name + "电子证照专用章", From: from, To: from.AddDate(1, 0, 0), Signers: chain[:1], Picture: picture,
+			ID: "ES-" + uscc, Name: name + "电子证照专用章", From: from, To: from.AddDate(1, 0, 0), Signers: chain[:1],
+			Picture: seal.Picture{Data: png, Width: sheet.SealDiameter, Height: sheet.SealDiameter},
 		})
 		if err != nil {
 			tb.Fatal(err)

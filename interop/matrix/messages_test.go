@@ -7,6 +7,7 @@ import (
 	"math/big"
 	"testing"
 
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/cms"
 	"oncegate/certs/pki"
 	"oncegate/certs/timestamp"
@@ -113,10 +114,10 @@ func (c *city) stamp(dialect cms.Dialect) row {
 	return row{
 		name: name,
 		ours: side{
-			maker{with: code("timestamp.Authority"), run: func(t *testing.T) work {
+			maker{with: code("tsa.Authority"), run: func(t *testing.T) work {
 				c.needCastle(t)
 				signer, chain := c.Issue("tsa", pki.TimeStamp, uscc, organization)
-				a, err := timestamp.NewAuthority(timestamp.Config{Signer: signer, Chain: chain, Policy: asn1.ObjectIdentifier{1, 2, 3, 4}, Dialect: dialect, Now: now})
+				a, err := tsa.New(tsa.Config{Signer: signer, Chain: chain, Policy: asn1.ObjectIdentifier{1, 2, 3, 4}, Dialect: dialect, Now: now})
 				must(t, err)
 				question := c.bc.demand(t, "tsp.ask", content)[0]
 				answer, err := a.Respond(t.Context(), question)

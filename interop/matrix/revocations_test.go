@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"oncegate/certs/certstest/ocsp"
 	"oncegate/certs/pki"
 	"oncegate/certs/revocation"
 )
@@ -84,7 +85,7 @@ func (c *city) answer() row {
 			return out
 		},
 		ours: side{
-			maker{with: code("revocation.Responder"), run: func(t *testing.T) work {
+			maker{with: code("ocsp.Responder"), run: func(t *testing.T) work {
 				c.needCastle(t)
 				_, leaf := c.Issue("revoked", pki.License, uscc, organization)
 				question := c.bc.demand(t, "ocsp.ask", leaf[1].Raw, leaf[0].SerialNumber, nonce)[0]
@@ -145,7 +146,7 @@ func (c *city) answer() row {
 func (c *city) respond(t *testing.T, question []byte) []byte {
 	t.Helper()
 	signer, chain := c.Issue("responder", pki.OCSP, uscc, organization)
-	server := httptest.NewServer(&revocation.Responder{
+	server := httptest.NewServer(&ocsp.Responder{
 		Issuer: c.Intermediate.Certificate(), Signer: signer, Certificate: chain[0], Now: now,
 		Lookup: func(context.Context, *big.Int) (revocation.Status, error) {
 			return revocation.Status{State: revocation.Revoked, Time: at.Add(-time.Hour), Reason: pki.KeyCompromise}, nil

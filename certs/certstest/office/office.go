@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"oncegate/certs/certstest"
+	"oncegate/certs/certstest/tsa"
 	"oncegate/certs/cms"
 	"oncegate/certs/ofd"
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
-	"oncegate/certs/timestamp"
 	"oncegate/license"
 	"oncegate/sheet"
 )
@@ -43,7 +43,7 @@ type Office struct {
 	Signed   time.Time // when documents are signed, stamped a minute later
 	Holder   seal.Holder
 	Identity cms.Identity // license key
-	Stamps   *timestamp.Authority
+	Stamps   *tsa.Authority
 	maker    seal.Maker
 }
 
@@ -82,10 +82,10 @@ func (o *Office) must(err error) {
 }
 
 // Authority is a time-stamping authority whose clock stands.
-func (o *Office) Authority(at time.Time) *timestamp.Authority {
+func (o *Office) Authority(at time.Time) *tsa.Authority {
 	o.tb.Helper()
 	key, chain := o.Issue("tsa-1", pki.TimeStamp, Other, "示例市时间戳中心")
-	a, err := timestamp.NewAuthority(timestamp.Config{
+	a, err := tsa.New(tsa.Config{
 		Signer: key, Chain: chain, Policy: asn1.ObjectIdentifier{1, 2, 156, 99999, 1}, Dialect: cms.RFC, Now: o.at(at), Rand: o.Stream("tsa"),
 	})
 	o.must(err)

@@ -4,7 +4,7 @@ import (
 	"crypto/hmac"
 	"hash"
 
-	"golang.org/x/crypto/cryptobyte"
+	"oncegate/certs/der"
 )
 
 // MAC makes the MAC of a file.
@@ -22,9 +22,8 @@ func ParseBags(data []byte) (err error) {
 			err = ErrMalformed
 		}
 	}()
-	s := cryptobyte.String(data)
-	for !s.Empty() && err == nil {
-		err = r.content(&s)
+	for in := der.Read(data, ErrMalformed); !in.Empty() && err == nil; {
+		err = r.content(&in)
 	}
 	return err
 }

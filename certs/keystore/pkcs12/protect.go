@@ -15,9 +15,8 @@ import (
 	"unicode/utf16"
 
 	"github.com/emmansun/gmsm/pkcs"
-	"golang.org/x/crypto/cryptobyte"
-	tag "golang.org/x/crypto/cryptobyte/asn1"
 
+	"oncegate/certs/der"
 	"oncegate/certs/sm"
 )
 
@@ -45,18 +44,26 @@ var macHashes = []struct {
 
 // checkMAC checks MacData over what it protects. A file without one is refused: nothing would tell a wrong password from a
 // changed file.
-func (r *reader) checkMAC(pfx, protected cryptobyte.String) error {
-	var mac, info, algorithm, want, salt cryptobyte.String
-	var oid asn1.ObjectIdentifier
+func (r *reader) checkMAC(pfx *der.Cursor, protected []byte) error {
 	if pfx.Empty() {
 		return fmt.Errorf("%w: it has no MAC", ErrUnsupported)
 	}
+	const member = "its MAC"
+	mac := pfx.Sequence(member)
+	pfx.End(member)
+	info := mac.Sequence(member)
+	algorithm := info.Sequence(member)
+	oid := algorithm.OID(member)
+	want := info.Octets(member)
+	info.End(member)
+	salt := mac.Octets(member)
 	iterations := 1
-	if !pfx.ReadASN1(&mac, tag.SEQUENCE) || !pfx.Empty() || !mac.ReadASN1(&info, tag.SEQUENCE) ||
-		!info.ReadASN1(&algorithm, tag.SEQUENCE) || !algorithm.ReadASN1ObjectIdentifier(&oid) ||
-		!info.ReadASN1(&want, tag.OCTET_STRING) || !info.Empty() || !mac.ReadASN1(&salt, tag.OCTET_STRING) ||
-		!mac.Empty() && (!mac.ReadASN1Integer(&iterations) || !mac.Empty()) {
-		return malformed("its MAC")
+	if !mac.Empty() {
+		iterations = int(mac.Int(member))
+		mac.End(member)
+	}
+	if err := pfx.Err(); err != nil {
+		return err
 	}
 	if err := r.spend(iterations); err != nil {
 		return err
@@ -84,14 +91,15 @@ func (r *reader) spend(iterations int) error {
 	return nil
 }
 
-func isRC2(algorithm cryptobyte.String) bool {
-	var body cryptobyte.String
-	var oid asn1.ObjectIdentifier
-	return algorithm.ReadASN1(&body, tag.SEQUENCE) && body.ReadASN1ObjectIdentifier(&oid) && (oid.Equal(oidRC240) || oid.Equal(oidRC2128))
+func isRC2(algorithm []byte) bool {
+	in := der.Read(algorithm, ErrMalformed)
+	body := in.Sequence("an algorithm")
+	oid := body.OID("an algorithm")
+	return oid.Equal(oidRC240) || oid.Equal(oidRC2128)
 }
 
 // decrypt opens what an AlgorithmIdentifier (DER) says how to open.
-func (r *reader) decrypt(algorithm, encrypted cryptobyte.String) ([]byte, error) {
+func (r *reader) decrypt(algorithm, encrypted []byte) ([]byte, error) {
 	var id pkix.AlgorithmIdentifier
 	if rest, err := asn1.Unmarshal(algorithm, &id); err != nil || len(rest) > 0 {
 		return nil, malformed("an algorithm")

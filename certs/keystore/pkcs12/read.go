@@ -6,9 +6,8 @@ import (
 
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/smx509"
-	"golang.org/x/crypto/cryptobyte"
-	tag "golang.org/x/crypto/cryptobyte/asn1"
 
+	"oncegate/certs/der"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
 )
@@ -20,9 +19,6 @@ var (
 	oidShrouded  = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 10, 1, 2}
 	oidCert      = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 10, 1, 3}
 	oidX509      = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 22, 1}
-
-	tag0         = tag.Tag(0).ContextSpecific()
-	tag0Explicit = tag0.Constructed()
 )
 
 // reader is what was read so far, and the work that may still be done.
@@ -34,60 +30,67 @@ type reader struct {
 }
 
 // file reads PFX: the MAC first, then what it protects.
-func (r *reader) file(data cryptobyte.String) error {
-	var pfx, safe cryptobyte.String
-	var version int
-	if !data.ReadASN1(&pfx, tag.SEQUENCE) || !pfx.ReadASN1Integer(&version) || version != 3 {
-		return malformed("it is of another version")
+func (r *reader) file(data []byte) error {
+	in := der.Read(data, ErrMalformed)
+	pfx := in.Sequence("it is of another version")
+	if pfx.Int("it is of another version") != 3 {
+		pfx.Fail("it is of another version")
 	}
-	kind, content, ok := readContent(&pfx)
-	if !ok || !kind.Equal(oidData) || !content.ReadASN1(&safe, tag.OCTET_STRING) || !content.Empty() {
-		return malformed("it is not protected by a password")
+	const open = "it is not protected by a password"
+	kind, content := readContent(&pfx, open)
+	if in.Err() == nil && !kind.Equal(oidData) {
+		pfx.Fail(open)
 	}
-	if err := r.checkMAC(pfx, safe); err != nil {
+	safe := content.Octets(open)
+	content.End(open)
+	if err := in.Err(); err != nil {
 		return err
 	}
-	var contents cryptobyte.String
-	if !safe.ReadASN1(&contents, tag.SEQUENCE) || !safe.Empty() {
-		return malformed("its contents")
+	if err := r.checkMAC(&pfx, safe); err != nil {
+		return err
 	}
+	whole := in.In(safe)
+	contents := whole.Sequence("its contents")
+	whole.End("its contents")
 	for !contents.Empty() {
-		if err := r.content(&contents); err != nil {
-			return err
-		}
+		contents.FailWith(r.content(&contents))
 	}
-	return nil
+	return in.Err()
 }
 
 // readContent reads ContentInfo.
-func readContent(s *cryptobyte.String) (kind asn1.ObjectIdentifier, content cryptobyte.String, ok bool) {
-	var info cryptobyte.String
-	ok = s.ReadASN1(&info, tag.SEQUENCE) && info.ReadASN1ObjectIdentifier(&kind) &&
-		info.ReadASN1(&content, tag0Explicit) && info.Empty()
-	return kind, content, ok
+func readContent(in *der.Cursor, what string) (kind asn1.ObjectIdentifier, content der.Cursor) {
+	info := in.Sequence(what)
+	kind = info.OID(what)
+	content = info.Into(der.Explicit(0), what)
+	info.End(what)
+	return kind, content
 }
 
 // content reads one of the contents: bags, as they are or encrypted.
-func (r *reader) content(s *cryptobyte.String) error {
-	kind, content, ok := readContent(s)
-	var bags cryptobyte.String
+func (r *reader) content(in *der.Cursor) error {
+	kind, content := readContent(in, "its contents")
+	var bags []byte
 	switch {
-	case !ok:
-		return malformed("its contents")
+	case in.Err() != nil:
+		return in.Err()
 	case kind.Equal(oidData):
-		if !content.ReadASN1(&bags, tag.OCTET_STRING) || !content.Empty() {
-			return malformed("its contents")
-		}
+		bags = content.Octets("its contents")
+		content.End("its contents")
 	case kind.Equal(oidEncrypted):
-		var data, info, algorithm, encrypted cryptobyte.String
-		var version int
-		if !content.ReadASN1(&data, tag.SEQUENCE) || !content.Empty() || !data.ReadASN1Integer(&version) ||
-			!data.ReadASN1(&info, tag.SEQUENCE) || !info.ReadASN1ObjectIdentifier(&kind) || !kind.Equal(oidData) ||
-			!info.ReadASN1Element(&algorithm, tag.SEQUENCE) || !info.ReadASN1(&encrypted, tag0) || !info.Empty() {
-			return malformed("its encrypted contents")
+		const member = "its encrypted contents"
+		data := content.Sequence(member)
+		content.End(member)
+		data.Int(member)
+		info := data.Sequence(member)
+		if !info.OID(member).Equal(oidData) {
+			info.Fail(member)
 		}
-		if isRC2(algorithm) {
-			return nil
+		algorithm := info.Element(der.Sequence, member)
+		encrypted := info.Content(der.Context(0), member)
+		info.End(member)
+		if in.Err() != nil || isRC2(algorithm) {
+			return in.Err()
 		}
 		clear, err := r.decrypt(algorithm, encrypted)
 		if err != nil {
@@ -97,33 +100,32 @@ func (r *reader) content(s *cryptobyte.String) error {
 	default:
 		return fmt.Errorf("%w: encrypted to a certificate", ErrUnsupported)
 	}
-	var list cryptobyte.String
-	if !bags.ReadASN1(&list, tag.SEQUENCE) || !bags.Empty() {
-		return malformed("its bags")
-	}
+	whole := in.In(bags)
+	list := whole.Sequence("its bags")
+	whole.End("its bags")
 	for !list.Empty() {
-		if err := r.bag(&list); err != nil {
-			return err
-		}
+		list.FailWith(r.bag(&list))
 	}
-	return nil
+	return in.Err()
 }
 
 // bag reads one SafeBag. Bags of other kinds, such as lists and secrets, are passed over.
-func (r *reader) bag(s *cryptobyte.String) error {
-	var bag, value cryptobyte.String
-	var kind asn1.ObjectIdentifier
-	if !s.ReadASN1(&bag, tag.SEQUENCE) || !bag.ReadASN1ObjectIdentifier(&kind) || !bag.ReadASN1(&value, tag0Explicit) {
-		return malformed("a bag")
-	}
+func (r *reader) bag(in *der.Cursor) error {
+	bag := in.Sequence("a bag")
+	kind := bag.OID("a bag")
+	value := bag.Into(der.Explicit(0), "a bag")
 	switch {
+	case in.Err() != nil:
+		return in.Err()
 	case kind.Equal(oidKey):
-		return r.key(value)
+		return r.key(value.Rest())
 	case kind.Equal(oidShrouded):
-		var info, algorithm, encrypted cryptobyte.String
-		if !value.ReadASN1(&info, tag.SEQUENCE) || !info.ReadASN1Element(&algorithm, tag.SEQUENCE) ||
-			!info.ReadASN1(&encrypted, tag.OCTET_STRING) || !info.Empty() {
-			return malformed("an encrypted key")
+		info := value.Sequence("an encrypted key")
+		algorithm := info.Element(der.Sequence, "an encrypted key")
+		encrypted := info.Octets("an encrypted key")
+		info.End("an encrypted key")
+		if in.Err() != nil {
+			return in.Err()
 		}
 		clear, err := r.decrypt(algorithm, encrypted)
 		if err != nil {
@@ -131,7 +133,7 @@ func (r *reader) bag(s *cryptobyte.String) error {
 		}
 		return r.key(clear)
 	case kind.Equal(oidCert):
-		return r.certificate(value)
+		return r.certificate(&value)
 	}
 	return nil
 }
@@ -157,12 +159,16 @@ func (r *reader) key(pkcs8 []byte) error {
 	return nil
 }
 
-func (r *reader) certificate(value cryptobyte.String) error {
-	var bag, wrapped, raw cryptobyte.String
-	var kind asn1.ObjectIdentifier
-	if !value.ReadASN1(&bag, tag.SEQUENCE) || !bag.ReadASN1ObjectIdentifier(&kind) || !kind.Equal(oidX509) ||
-		!bag.ReadASN1(&wrapped, tag0Explicit) || !wrapped.ReadASN1(&raw, tag.OCTET_STRING) || !wrapped.Empty() {
-		return malformed("a certificate")
+func (r *reader) certificate(value *der.Cursor) error {
+	bag := value.Sequence("a certificate")
+	if !bag.OID("a certificate").Equal(oidX509) {
+		bag.Fail("a certificate")
+	}
+	wrapped := bag.Into(der.Explicit(0), "a certificate")
+	raw := wrapped.Octets("a certificate")
+	wrapped.End("a certificate")
+	if err := value.Err(); err != nil {
+		return err
 	}
 	c, err := pki.Parse(raw)
 	if err != nil || len(r.certs) == maxCertificates {

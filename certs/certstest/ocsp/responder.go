@@ -1,6 +1,9 @@
-package revocation
+// Package ocsp is an OCSP responder (RFC 6960) for tests: of an authority that is made up for them. Package revocation asks responders
+// and verifies what they answer; it has none.
+package ocsp
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -16,10 +19,11 @@ import (
 	"time"
 
 	"oncegate/certs/pki"
+	"oncegate/certs/revocation"
 	"oncegate/certs/sm"
 )
 
-// A Responder answers questions about the certificates of one authority over HTTP (RFC 6960 appendix A: GET and POST).
+// A Responder is an OCSP responder: it answers questions about the certificates of one authority over HTTP (RFC 6960 appendix A: GET and POST).
 // Issuer, Signer and Lookup are required. It is safe for concurrent use once its fields stand.
 type Responder struct {
 	// Issuer is the authority whose certificates are asked about.
@@ -30,13 +34,23 @@ type Responder struct {
 	Certificate *pki.Certificate
 	// Lookup says what is known of a serial number: its State, and Time and Reason if it is revoked. fs.ErrNotExist for a
 	// number that was never given; the answer is then "unknown".
-	Lookup func(ctx context.Context, serial *big.Int) (Status, error)
+	Lookup func(ctx context.Context, serial *big.Int) (revocation.Status, error)
 	// Valid is how long an answer counts; zero means one hour.
 	Valid time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Confirm checks every signature before it leaves; nil means [sm.Verify]. Give it both voices.
 	Confirm sm.VerifyFunc
+}
+
+// FromList is a Lookup from a list, for an authority that keeps no other record: a certificate that is not in it is good.
+func FromList(l *revocation.List) func(context.Context, *big.Int) (revocation.Status, error) {
+	return func(_ context.Context, serial *big.Int) (revocation.Status, error) {
+		if e, found := l.Lookup(serial); found {
+			return revocation.Status{State: revocation.Revoked, Time: e.Time, Reason: e.Reason}, nil
+		}
+		return revocation.Status{State: revocation.Good}, nil
+	}
 }
 
 // ServeHTTP answers one question. Mount it with http.StripPrefix where GET is wanted: the path is the question.
@@ -54,7 +68,7 @@ func (r *Responder) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	at := now().UTC().Truncate(time.Second)
 	answer, request, err := r.answer(q.Context(), der, at)
 	if err != nil {
-		refusal := InternalError
+		refusal := revocation.InternalError
 		errors.As(err, &refusal)
 		answer, _ = asn1.Marshal(ocspResponse{Status: asn1.Enumerated(refusal)})
 	}
@@ -98,22 +112,22 @@ func (r *Responder) valid() time.Duration {
 }
 
 // answer makes an OCSPResponse; its error is an ErrorStatus, or internal.
-func (r *Responder) answer(ctx context.Context, der []byte, at time.Time) ([]byte, Request, error) {
-	request, err := ParseRequest(der)
+func (r *Responder) answer(ctx context.Context, der []byte, at time.Time) ([]byte, revocation.Request, error) {
+	request, err := parseRequest(der)
 	if err != nil {
-		return nil, request, MalformedRequest
+		return nil, request, revocation.MalformedRequest
 	}
 	data := responseData{Produced: at}
 	for _, id := range request.IDs {
-		if !id.of(r.Issuer, id.Serial) {
-			return nil, request, Unauthorized // RFC 5019 section 2.2.3: not ours to answer
+		if !names(id, r.Issuer) {
+			return nil, request, revocation.Unauthorized // RFC 5019 section 2.2.3: not ours to answer
 		}
 		s, err := r.Lookup(ctx, id.Serial)
 		if errors.Is(err, fs.ErrNotExist) {
-			s, err = Status{State: Unknown}, nil
+			s, err = revocation.Status{State: revocation.Unknown}, nil
 		}
 		if err != nil {
-			return nil, request, TryLater
+			return nil, request, revocation.TryLater
 		}
 		data.Answers = append(data.Answers, r.single(id, s, at))
 	}
@@ -128,12 +142,12 @@ func (r *Responder) answer(ctx context.Context, der []byte, at time.Time) ([]byt
 	return out, request, err
 }
 
-func (r *Responder) single(id CertID, s Status, at time.Time) singleResponse {
+func (r *Responder) single(id revocation.CertID, s revocation.Status, at time.Time) singleResponse {
 	a := singleResponse{ID: certID(id), This: at, Next: at.Add(r.valid())}
 	switch s.State {
-	case Good:
+	case revocation.Good:
 		a.Good = true
-	case Revoked:
+	case revocation.Revoked:
 		a.Revoked = revokedInfo{s.Time.UTC().Truncate(time.Second), asn1.Enumerated(s.Reason)}
 	default:
 		a.Unknown = true
@@ -146,7 +160,11 @@ func (r *Responder) sign(ctx context.Context, data responseData) ([]byte, error)
 	if r.Certificate != nil {
 		signer = r.Certificate
 	}
-	hash, err := asn1.Marshal(hashes[SHA1].sum(keyBits(signer)))
+	id, err := revocation.NewCertID(signer, signer.SerialNumber, revocation.SHA1)
+	if err != nil {
+		return nil, err
+	}
+	hash, err := asn1.Marshal(id.KeyHash)
 	if err != nil {
 		return nil, err
 	}
@@ -158,12 +176,16 @@ func (r *Responder) sign(ctx context.Context, data responseData) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
+	confirm := r.Confirm
+	if confirm == nil {
+		confirm = sm.Verify
+	}
 	pub, err := pki.PublicKey(signer)
 	if err != nil {
 		return nil, err
 	}
-	if err := orDefault(r.Confirm)(pub, data.Raw, rs); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBadSignature, err)
+	if err := confirm(pub, data.Raw, rs); err != nil {
+		return nil, fmt.Errorf("%w: %w", revocation.ErrBadSignature, err)
 	}
 	signature, err := sm.RawToDER(rs)
 	if err != nil {
@@ -180,10 +202,16 @@ func (r *Responder) sign(ctx context.Context, data responseData) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	return wrapBasic(basic)
+	return asn1.Marshal(ocspResponse{Bytes: responseBytes{oidBasic, basic}})
 }
 
-// wrapBasic puts a BasicOCSPResponse into a successful OCSPResponse.
-func wrapBasic(basic []byte) ([]byte, error) {
-	return asn1.Marshal(ocspResponse{Bytes: responseBytes{oidBasic, basic}})
+// names tells whether an id is of a certificate that issuer gave.
+func names(id revocation.CertID, issuer *pki.Certificate) bool {
+	for _, h := range []revocation.Hash{revocation.SM3, revocation.SHA1, revocation.SHA256} {
+		want, err := revocation.NewCertID(issuer, id.Serial, h)
+		if err == nil && id.Algorithm.Algorithm.Equal(want.Algorithm.Algorithm) {
+			return bytes.Equal(id.NameHash, want.NameHash) && bytes.Equal(id.KeyHash, want.KeyHash)
+		}
+	}
+	return false
 }

@@ -1,4 +1,4 @@
-package seal_test
+package sheet_test
 
 import (
 	"bytes"
@@ -11,18 +11,18 @@ import (
 	"golang.org/x/image/font/gofont/gobold"
 	"golang.org/x/image/font/gofont/goregular"
 
-	"oncegate/certs/seal"
+	"oncegate/sheet"
 )
 
 const bureau = "EXAMPLE CITY BUREAU OF LICENSES"
 
-func draw(t testing.TB, d seal.Drawing) (seal.Picture, image.Image) {
+func drawSeal(t testing.TB, d sheet.SealDrawing) ([]byte, image.Image) {
 	t.Helper()
-	p, err := seal.Draw(d)
+	p, err := sheet.DrawSeal(d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	im, err := png.Decode(bytes.NewReader(p.Data))
+	im, err := png.Decode(bytes.NewReader(p))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,16 +46,16 @@ func ink(im image.Image, inner, outer float64, where func(x, y float64) bool) fl
 	return sum / n
 }
 
-func TestDraw(t *testing.T) {
+func TestDrawSeal(t *testing.T) {
 	all := func(_, _ float64) bool { return true }
 	top := func(_, y float64) bool { return y < 0 }
 	bottom := func(x, y float64) bool { return y > 0.5 && x > -0.3 && x < 0.3 }
-	p, im := draw(t, seal.Drawing{Name: bureau, Font: goregular.TTF})
-	if p.Type != "png" || p.Width != 40 || p.Height != 40 || im.Bounds().Dx() != 472 || im.Bounds().Dy() != 472 {
-		t.Errorf("%s %d × %d mm, %v", p.Type, p.Width, p.Height, im.Bounds())
+	p, im := drawSeal(t, sheet.SealDrawing{Name: bureau, Font: goregular.TTF})
+	if im.Bounds().Dx() != 472 || im.Bounds().Dy() != 472 { // 40 mm
+		t.Error(im.Bounds())
 	}
-	if len(p.Data) > 24<<10 {
-		t.Errorf("%d bytes", len(p.Data))
+	if len(p) > 24<<10 {
+		t.Errorf("%d bytes", len(p))
 	}
 	if x := ink(im, 0.95, 0.99, all); x < 0.99 {
 		t.Errorf("the ring covers %.2f", x)
@@ -75,7 +75,7 @@ func TestDraw(t *testing.T) {
 	if x := ink(im, 0.4, 0.9, bottom); x > 0 {
 		t.Errorf("under the star %.3f", x)
 	}
-	_, im = draw(t, seal.Drawing{Name: bureau, Line: "LICENSES", Font: gobold.TTF, Diameter: 30, DPI: 600})
+	_, im = drawSeal(t, sheet.SealDrawing{Name: bureau, Line: "LICENSES", Font: gobold.TTF, Diameter: 30, DPI: 600})
 	if im.Bounds().Dx() != 709 {
 		t.Error(im.Bounds())
 	}
@@ -97,11 +97,11 @@ func TestDraw(t *testing.T) {
 }
 
 // However long, a name stays between ring and star, and every character of it counts.
-func TestLongNames(t *testing.T) {
+func TestLongSealNames(t *testing.T) {
 	last := -1.0
 	for n := 1; n <= 60; n++ {
 		name := strings.Repeat("W", n)
-		_, im := draw(t, seal.Drawing{Name: name, Font: goregular.TTF, DPI: 100})
+		_, im := drawSeal(t, sheet.SealDrawing{Name: name, Font: goregular.TTF, DPI: 100})
 		if x := ink(im, 0.36, 0.6, func(_, _ float64) bool { return true }); x > 0 {
 			t.Errorf("%d characters reach the star: %.3f", n, x)
 		}
@@ -116,24 +116,24 @@ func TestLongNames(t *testing.T) {
 	}
 }
 
-func TestDrawRefuses(t *testing.T) {
+func TestDrawSealRefuses(t *testing.T) {
 	for name, x := range map[string]struct {
-		d   seal.Drawing
+		d   sheet.SealDrawing
 		err error
 	}{
-		"no glyph":          {seal.Drawing{Name: "示例市公安局", Font: goregular.TTF}, seal.ErrGlyph},
-		"no glyph for one":  {seal.Drawing{Name: "BUREAU 𠮷", Font: goregular.TTF}, seal.ErrGlyph},
-		"no glyph, line":    {seal.Drawing{Name: "BUREAU", Line: "章", Font: goregular.TTF}, seal.ErrGlyph},
-		"no font":           {seal.Drawing{Name: "BUREAU"}, seal.ErrPicture},
-		"broken font":       {seal.Drawing{Name: "BUREAU", Font: goregular.TTF[:5000]}, seal.ErrPicture},
-		"no name":           {seal.Drawing{Font: goregular.TTF}, seal.ErrPicture},
-		"long name":         {seal.Drawing{Name: strings.Repeat("A", 61), Font: goregular.TTF}, seal.ErrPicture},
-		"long line":         {seal.Drawing{Name: "A", Line: strings.Repeat("A", 21), Font: goregular.TTF}, seal.ErrPicture},
-		"control character": {seal.Drawing{Name: "A\nB", Font: goregular.TTF}, seal.ErrPicture},
-		"huge":              {seal.Drawing{Name: "A", Font: goregular.TTF, Diameter: 61}, seal.ErrPicture},
-		"fine":              {seal.Drawing{Name: "A", Font: goregular.TTF, DPI: 601}, seal.ErrPicture},
+		"no glyph":          {sheet.SealDrawing{Name: "示例市公安局", Font: goregular.TTF}, sheet.ErrSealGlyph},
+		"no glyph for one":  {sheet.SealDrawing{Name: "BUREAU 𠮷", Font: goregular.TTF}, sheet.ErrSealGlyph},
+		"no glyph, line":    {sheet.SealDrawing{Name: "BUREAU", Line: "章", Font: goregular.TTF}, sheet.ErrSealGlyph},
+		"no font":           {sheet.SealDrawing{Name: "BUREAU"}, sheet.ErrSealDrawing},
+		"broken font":       {sheet.SealDrawing{Name: "BUREAU", Font: goregular.TTF[:5000]}, sheet.ErrSealDrawing},
+		"no name":           {sheet.SealDrawing{Font: goregular.TTF}, sheet.ErrSealDrawing},
+		"long name":         {sheet.SealDrawing{Name: strings.Repeat("A", 61), Font: goregular.TTF}, sheet.ErrSealDrawing},
+		"long line":         {sheet.SealDrawing{Name: "A", Line: strings.Repeat("A", 21), Font: goregular.TTF}, sheet.ErrSealDrawing},
+		"control character": {sheet.SealDrawing{Name: "A\nB", Font: goregular.TTF}, sheet.ErrSealDrawing},
+		"huge":              {sheet.SealDrawing{Name: "A", Font: goregular.TTF, Diameter: 61}, sheet.ErrSealDrawing},
+		"fine":              {sheet.SealDrawing{Name: "A", Font: goregular.TTF, DPI: 601}, sheet.ErrSealDrawing},
 	} {
-		_, err := seal.Draw(x.d)
+		_, err := sheet.DrawSeal(x.d)
 		if !errors.Is(err, x.err) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -144,18 +144,10 @@ func TestDrawRefuses(t *testing.T) {
 }
 
 // A font from nowhere is read without harm.
-func FuzzFont(f *testing.F) {
+func FuzzSealFont(f *testing.F) {
 	f.Add(goregular.TTF[:64])
 	f.Add(goregular.TTF)
 	f.Fuzz(func(t *testing.T, font []byte) {
-		_, _ = seal.Draw(seal.Drawing{Name: "BÜRO", Line: "A", Font: font, DPI: 72})
+		_, _ = sheet.DrawSeal(sheet.SealDrawing{Name: "BÜRO", Line: "A", Font: font, DPI: 72})
 	})
-}
-
-// The picture that is drawn is one that a seal takes.
-func TestDrawnSeal(t *testing.T) {
-	c := newCity(t)
-	c.spec.Picture, _ = draw(t, seal.Drawing{Name: bureau, Font: goregular.TTF})
-	c.holder.Seal = c.make(c.spec)
-	wantFailed(t, c.sign().Verify(t.Context(), c.expect()))
 }
