@@ -139,7 +139,7 @@ func (j *judge) period(s *Seal, t moment) {
 	case now == nil:
 		j.add(check.Pass(StepPeriodNow, ""))
 	case t.Source == pki.Stamped && then.State == check.OK:
-		j.add(check.Pass(StepPeriodNow, now.Error() + ", but was valid when it was used"))
+		j.add(check.Pass(StepPeriodNow, now.Error()+", but was valid when it was used"))
 	default:
 		j.add(check.CannotCheck(StepPeriodNow, now.Error()+", and nothing proves that it was valid when it was used"))
 	}

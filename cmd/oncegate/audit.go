@@ -38,7 +38,6 @@ type asking struct {
 }
 
 func (a *asking) declare(cmd *command) {
-	cmd.section("Which records:")
 	cmd.text(&a.From, "from", "TIME", "From this day or moment (RFC 3339).")
 	cmd.text(&a.To, "to", "TIME", "Up to this day, included, or this moment (RFC 3339).")
 	cmd.text(&a.Of, "of", "ID", "Records of this system.")
@@ -181,8 +180,8 @@ type auditVerify struct {
 
 func newAuditVerify(t *terminal) *command {
 	c := &auditVerify{}
-	cmd := t.command("verify", "Verify the whole log, over HTTP or in the store of a stopped node, or receipts.", c.run)
-	cmd.arguments = []argument{{name: "file", help: "Verify these receipts and answers instead of the whole log.", kind: "FILE", many: &c.Files, optional: true}}
+	cmd := t.command("verify", "Verify the whole log, over HTTP or in the store of a stopped node, or receipts.", c.run,
+		argument{name: "file", help: "Verify these receipts and answers instead of the whole log.", kind: "FILE", many: &c.Files, optional: true})
 	cmd.text(&c.Store, "store", "FILE", "SQLite database of a stopped node, or a copy, instead of HTTP.")
 	cmd.text(&c.Origin, "origin", "NAME", "Name of the log in it, where the trust names several.")
 	cmd.text(&c.Against, "against", "FILE", "Prove instead that the log extends this filed checkpoint, receipt or answer; reads public tiles only.")
@@ -421,9 +420,9 @@ type auditErase struct {
 
 func newAuditErase(t *terminal) *command {
 	c := &auditErase{}
-	cmd := t.command("erase", "Order that the personal evidence of one record is erased.", c.run)
+	cmd := t.command("erase", "Order that the personal evidence of one record is erased.", c.run,
+		argument{name: "index", help: "The record, by its index in the log.", kind: "INDEX", one: &c.Index})
 	cmd.Long = t.say("Erases the request and the persons sealed beside the record. The record, what decisions were made on, and the log stay. The order is a record of its own, which the erased parts name. It cannot be undone.")
-	cmd.arguments = []argument{{name: "index", help: "The record, by its index in the log.", kind: "INDEX", one: &c.Index}}
 	cmd.text(&c.Why, "why", "TEXT", "Why it is erased, such as the decision on an objection; recorded.")
 	cmd.required("why")
 	cmd.yes(&c.JSON, "json", "Print the answer with its receipt as it came, to file.")

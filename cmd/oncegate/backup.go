@@ -16,9 +16,9 @@ type backupCommand struct {
 
 func newBackup(t *terminal) *command {
 	c := &backupCommand{}
-	cmd := t.command("backup", "Copy the SQLite database to a file, while a node serves it or not.", c.run)
+	cmd := t.command("backup", "Copy the SQLite database to a file, while a node serves it or not.", c.run,
+		argument{name: "to", help: "File to write; it must not exist.", kind: "FILE", one: &c.To})
 	cmd.config(&c.Config)
-	cmd.arguments = []argument{{name: "to", help: "File to write; it must not exist.", kind: "FILE", one: &c.To}}
 	cmd.examples("oncegate backup -c oncegate.yaml /backup/oncegate-2026-11-23.db")
 	return cmd
 }

@@ -32,7 +32,6 @@ type calling struct {
 
 func (c *calling) declare(cmd *command) {
 	c.Operator = "oncegate"
-	cmd.section("Which gateway, and who calls:")
 	cmd.text(&c.Config, "c,config", "FILE", "The gateway's configuration, on its own machine: URL, id, keys and trust come from it.")
 	cmd.text(&c.URL, "url", "URL", "The gateway's public base URL.")
 	cmd.text(&c.Gateway, "gateway", "ID", "The gateway's id.")
@@ -71,11 +70,9 @@ type callCommand struct {
 
 func newCall(t *terminal) *command {
 	c := &callCommand{}
-	cmd := t.command("call", "Make a signed call by hand.", c.run)
-	cmd.arguments = []argument{
-		{name: "operation", help: "Operation, such as licenses.query or cases.check; docs/api.md lists them.", one: &c.Operation},
-		{name: "name=value", help: "Values of the path's parameters, such as no=SP-2026-000123.", many: &c.Values, optional: true},
-	}
+	cmd := t.command("call", "Make a signed call by hand.", c.run,
+		argument{name: "operation", help: "Operation, such as licenses.query or cases.check; docs/api.md lists them.", one: &c.Operation},
+		argument{name: "name=value", help: "Values of the path's parameters, such as no=SP-2026-000123.", many: &c.Values, optional: true})
 	cmd.text(&c.Data, "d,data", "JSON", "The body: JSON, @FILE, or - for standard input. Its bytes are signed as they are.")
 	cmd.yes(&c.Curl, "curl", "Print a curl command that makes the call once within five minutes, instead of making it.")
 	c.declare(cmd)

@@ -10,15 +10,6 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// A section is a part of the flags in help.
-type section struct {
-	title string
-	flags []*pflag.Flag
-}
-
-// section begins another section of the flags.
-func (c *command) section(title string) { c.sections = append(c.sections, section{title: title}) }
-
 // A text is the value of a flag that takes one. Its type is the placeholder in help.
 type text struct {
 	at          *string
@@ -47,15 +38,6 @@ func (v text) Set(s string) error {
 	}
 	*v.at = s
 	return nil
-}
-
-// split takes "s,long" apart, or "long".
-func split(names string) (name, short string) {
-	short, name, ok := strings.Cut(names, ",")
-	if !ok {
-		return names, ""
-	}
-	return name, short
 }
 
 // text declares a flag, named "long" or "s,long". What at holds is its default. The placeholder FILE or DIR completes names of files
@@ -103,13 +85,19 @@ func (c *command) texts(at *[]string, name, help string) *pflag.Flag {
 	return c.declared(name, nil, cobra.ShellCompDirectiveNoFileComp)
 }
 
-// declared shows a flag in help, and says what completes it. The errors are of flags that are not there.
+// split takes "s,long" apart, or "long".
+func split(names string) (name, short string) {
+	short, name, ok := strings.Cut(names, ",")
+	if !ok {
+		return names, ""
+	}
+	return name, short
+}
+
+// declared says what completes a flag. The error is of a flag that is not there.
 func (c *command) declared(name string, words []string, d cobra.ShellCompDirective) *pflag.Flag {
-	f := c.Flags().Lookup(name)
-	last := &c.sections[len(c.sections)-1]
-	last.flags = append(last.flags, f)
 	_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, d))
-	return f
+	return c.Flags().Lookup(name)
 }
 
 func directive(placeholder string) cobra.ShellCompDirective {
@@ -122,74 +110,29 @@ func directive(placeholder string) cobra.ShellCompDirective {
 	return cobra.ShellCompDirectiveNoFileComp
 }
 
-// required marks flags that must be given.
+// required marks flags that must be given, and shows them in the line of usage.
 func (c *command) required(names ...string) {
 	for _, name := range names {
 		_ = c.MarkFlagRequired(name) // the error is of a flag that is not there
-	}
-}
-
-// missing are the flags that must be given and were not, as they are typed.
-func (c *command) missing() (list []string) {
-	for _, f := range c.needed() {
-		if !f.Changed {
-			list = append(list, "--"+f.Name+"="+placeholder(f))
-		}
-	}
-	return list
-}
-
-func (c *command) needed() (list []*pflag.Flag) {
-	for _, s := range c.sections {
-		for _, f := range s.flags {
-			if f.Annotations[cobra.BashCompOneRequiredFlag] != nil {
-				list = append(list, f)
-			}
-		}
-	}
-	return list
-}
-
-// flagNames are the flags that help shows.
-func (c *command) flagNames() (names []string) {
-	c.Flags().VisitAll(func(f *pflag.Flag) {
-		if !f.Hidden {
-			names = append(names, f.Name)
-		}
-	})
-	return names
-}
-
-// placeholder is what stands for a flag's value; empty: it takes none.
-func placeholder(f *pflag.Flag) string {
-	switch kind := f.Value.Type(); kind {
-	case "bool":
-		return ""
-	case "int", "float64":
-		return "N"
-	case "duration":
-		return "TIME"
-	case "stringSlice":
-		return "NAME,..."
-	default:
-		return kind
+		shown := " --" + name + " " + c.Flags().Lookup(name).Value.Type()
+		c.Use = strings.TrimSuffix(c.Use, " "+c.t.say("[flags]")) + shown + " " + c.t.say("[flags]")
 	}
 }
 
 // wanted says what a flag's value must be.
-func (c *command) wanted(f *pflag.Flag) string {
+func (t *terminal) wanted(f *pflag.Flag) string {
 	switch f.Value.Type() {
 	case "bool":
-		return c.t.say("true or false")
+		return t.say("true or false")
 	case "int":
-		return c.t.say("a whole number")
+		return t.say("a whole number")
 	case "float64":
-		return c.t.say("a number")
+		return t.say("a number")
 	case "duration":
-		return c.t.say("a time such as 10s or 2m")
+		return t.say("a time such as 10s or 2m")
 	}
 	if v, ok := f.Value.(text); ok {
-		return c.t.say("one of %s", c.t.List(v.words))
+		return t.say("one of %s", t.List(v.words))
 	}
-	return placeholder(f)
+	return f.Value.Type()
 }

@@ -1,121 +1,100 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/rivo/uniseg"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
-// A table is a titled part of a command's help.
-type table struct {
-	title string
-	rows  [][2]string // what is typed, and what it means
+// helpTemplate is cobra's, with the line of usage first and examples last. Texts in ⟨⟩ are titles.
+const helpTemplate = `⟨Usage:⟩ {{.UseLine}}
+
+{{.Short}}{{with .Long}}
+
+{{.}}{{end}}{{range $g := .Groups}}
+
+{{.Title}}{{range $.Commands}}{{if and (eq .GroupID $g.ID) .IsAvailableCommand}}
+  {{rpad .Name $.NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if and .HasAvailableSubCommands (not .Groups)}}
+
+⟨Commands:⟩{{range .Commands}}{{if .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{with .Annotations.arguments}}
+
+⟨Arguments:⟩
+{{. | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableLocalFlags}}
+
+⟨Flags:⟩
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{with .Example}}
+
+⟨Examples:⟩
+{{.}}{{end}}{{if .HasAvailableSubCommands}}
+
+⟨Run a command with --help for more about it.⟩{{end}}
+`
+
+var title = regexp.MustCompile(`⟨([^⟩]*)⟩`)
+
+// localizeHelp has cobra print help by the template, in the reader's language and as wide as the terminal.
+func (t *terminal) localizeHelp(root *cobra.Command) {
+	root.SetHelpTemplate(title.ReplaceAllStringFunc(helpTemplate, func(s string) string { return t.paint(bold, t.Message(strings.Trim(s, "⟨⟩"))) }))
+	render := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, words []string) {
+		defer t.layOut(c)()
+		render(c, words)
+	})
 }
 
-// help prints how a command is used.
-func (c *command) help() {
-	t, width := c.t, c.t.width()
-	fmt.Fprintf(t.out, "%s %s\n", t.paint(bold, t.say("Usage:")), c.usage())
-	t.paragraph(c.Short, width)
-	if c.Long != "" {
-		t.paragraph(c.Long, width)
+// layOut breaks the texts of a command's help into lines: pflag and cobra know no columns, and Chinese has no spaces to break at. It
+// returns what puts them back.
+func (t *terminal) layOut(c *cobra.Command) (restore func()) {
+	width := t.width()
+	var undo []func()
+	set := func(at *string, text string) {
+		old := *at
+		*at = text
+		undo = append(undo, func() { *at = old })
 	}
-	tables := c.tables()
-	column := columnOf(tables)
-	for _, table := range tables {
-		fmt.Fprintf(t.out, "\n%s\n", t.paint(bold, t.Message(table.title)))
-		for _, row := range table.rows {
-			printRow(t.out, row, column, width)
+	indent := func(at *string, column int) {
+		lines := wrap(*at, max(width-column, 24))
+		set(at, strings.Join(lines, "\n"+strings.Repeat(" ", column)))
+	}
+	indent(&c.Short, 0)
+	indent(&c.Long, 0)
+	set(&c.Example, "  "+strings.ReplaceAll(c.Example, "\n", "\n  "))
+	if c.Example == "  " {
+		c.Example = ""
+	}
+	for _, child := range c.Commands() {
+		indent(&child.Short, 3+child.NamePadding())
+	}
+	column := 0 // where pflag begins the meanings
+	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		kind, _ := pflag.UnquoteUsage(f)
+		if n := len("      --") + len(f.Name) + len(kind) + min(len(kind), 1); !f.Hidden {
+			column = max(column, n+3)
+		}
+	})
+	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		set(&f.Usage, strings.Join(wrap(t.choice(f), max(width-column, 24)), "\n"))
+		set(&f.DefValue, cmp.Or(map[string]string{"bool": "false", "duration": "0s", "stringSlice": "[]"}[f.Value.Type()], "0")) // choice has said it
+	})
+	return func() {
+		for _, back := range slices.Backward(undo) {
+			back()
 		}
 	}
-	if c.Example != "" {
-		fmt.Fprintf(t.out, "\n%s\n  %s\n", t.paint(bold, t.say("Examples:")), strings.ReplaceAll(c.Example, "\n", "\n  "))
-	}
-	if len(c.children) > 0 {
-		t.paragraph(t.say(`Run "%s <command> --help" for more about a command.`, c.CommandPath()), width)
-	}
 }
 
-// usage is the command as it is typed, with what must be given.
-func (c *command) usage() string {
-	parts := []string{c.CommandPath()}
-	if len(c.children) > 0 {
-		parts = append(parts, c.t.say("<command>"))
-	}
-	needed := c.needed()
-	for _, f := range needed {
-		parts = append(parts, "--"+f.Name+"="+placeholder(f))
-	}
-	for _, a := range c.arguments {
-		parts = append(parts, a.shown())
-	}
-	for _, s := range c.sections {
-		if slices.ContainsFunc(s.flags, func(f *pflag.Flag) bool { return !slices.Contains(needed, f) }) {
-			return strings.Join(append(parts, c.t.say("[flags]")), " ")
-		}
-	}
-	return strings.Join(parts, " ")
-}
-
-func (a argument) shown() string {
-	if a.optional {
-		return "[" + a.String() + "]"
-	}
-	return a.String()
-}
-
-// tables are the parts of the help: commands or arguments, and flags.
-func (c *command) tables() (list []table) {
-	commands, arguments := table{title: "Commands:"}, table{title: "Arguments:"}
-	for _, leaf := range c.leaves() {
-		_, path, _ := strings.Cut(leaf.CommandPath(), " ")
-		commands.rows = append(commands.rows, [2]string{path, leaf.Short})
-	}
-	for _, a := range c.arguments {
-		arguments.rows = append(arguments.rows, [2]string{a.shown(), c.t.choice(c.t.Message(a.help), a.words, "")})
-	}
-	list = append(list, commands, arguments)
-	for i, s := range c.sections {
-		flags := table{title: s.title}
-		for _, f := range s.flags {
-			if !f.Hidden {
-				flags.rows = append(flags.rows, c.t.flagRow(f))
-			}
-		}
-		if i == 0 {
-			flags.rows = append(flags.rows, c.t.flagRow(c.Flag("help")))
-		}
-		list = append(list, flags)
-	}
-	return slices.DeleteFunc(list, func(t table) bool { return len(t.rows) == 0 })
-}
-
-// leaves are the commands below that run.
-func (c *command) leaves() (list []*command) {
-	for _, child := range c.children {
-		if len(child.children) == 0 {
-			list = append(list, child)
-		}
-		list = append(list, child.leaves()...)
-	}
-	return list
-}
-
-func (t *terminal) flagRow(f *pflag.Flag) [2]string {
-	typed := "    --" + f.Name
-	if f.Shorthand != "" {
-		typed = "-" + f.Shorthand + ", --" + f.Name
-	}
-	if p := placeholder(f); p != "" {
-		typed += "=" + p
-	}
+// choice is a flag's help with the words that it may be and its default.
+func (t *terminal) choice(f *pflag.Flag) string {
 	var words []string
 	if v, ok := f.Value.(text); ok {
 		words = v.words
@@ -124,11 +103,11 @@ func (t *terminal) flagRow(f *pflag.Flag) [2]string {
 	if slices.Contains([]string{"0", "0s", "[]", "false"}, unset) {
 		unset = ""
 	}
-	return [2]string{typed, t.choice(f.Usage, words, unset)}
+	return t.either(f.Usage, words, unset)
 }
 
-// choice adds to a help text which words are possible and which is the default.
-func (t *terminal) choice(help string, words []string, unset string) string {
+// either adds to a help text which words are possible and which is the default.
+func (t *terminal) either(help string, words []string, unset string) string {
 	var more string
 	switch {
 	case len(words) > 0 && unset != "":
@@ -144,42 +123,18 @@ func (t *terminal) choice(help string, words []string, unset string) string {
 	return help + " " + more
 }
 
-// list joins words as the reader's language does.
-func (t *terminal) list(words []string) string {
-	if t.chinese() {
-		return strings.Join(words, "、")
+// explained are the arguments of a command as its help explains them.
+func (t *terminal) explained(arguments []argument, width int) string {
+	column := 0
+	for _, a := range arguments {
+		column = max(column, len(a.shown())+4)
 	}
-	return strings.Join(words, ", ")
-}
-
-// columnOf is where the meanings begin: behind what is typed, unless that is long.
-func columnOf(tables []table) (column int) {
-	const most = 34
-	for _, table := range tables {
-		for _, row := range table.rows {
-			if n := 2 + uniseg.StringWidth(row[0]) + 2; n <= most {
-				column = max(column, n)
-			}
-		}
+	var b strings.Builder
+	for _, a := range arguments {
+		lines := wrap(t.either(t.Message(a.help), a.words, ""), max(width-column, 24))
+		fmt.Fprintf(&b, "  %-*s%s\n", column-2, a.shown(), strings.Join(lines, "\n"+strings.Repeat(" ", column)))
 	}
-	return column
-}
-
-func printRow(w io.Writer, row [2]string, column, width int) {
-	left := "  " + row[0]
-	for _, line := range wrap(row[1], max(width-column, 24)) {
-		if gap := column - uniseg.StringWidth(left); gap > 1 {
-			fmt.Fprintf(w, "%s%s%s\n", left, strings.Repeat(" ", gap), line)
-		} else {
-			fmt.Fprintf(w, "%s\n%s%s\n", left, strings.Repeat(" ", column), line)
-		}
-		left = ""
-	}
-}
-
-// paragraph prints a text after an empty line.
-func (t *terminal) paragraph(s string, width int) {
-	fmt.Fprintf(t.out, "\n%s\n", strings.Join(wrap(s, width), "\n"))
+	return b.String()
 }
 
 // wrap breaks a text into lines of at most so many columns, where lines may break: between Chinese characters, too, which take two.

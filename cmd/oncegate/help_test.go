@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/rivo/uniseg"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"oncegate/language"
 )
@@ -17,23 +19,23 @@ func TestHelpFits(t *testing.T) {
 			t.Setenv("COLUMNS", columns)
 			var out bytes.Buffer
 			program := newProgram(&terminal{out: &out, err: &out, Printer: catalogue.Printer(l)})
-			for _, c := range append(program.leaves(), program) {
+			for _, c := range append(leaves(program.Command), program.Command) {
 				out.Reset()
-				c.help()
+				if err := c.Help(); err != nil {
+					t.Fatal(err)
+				}
 				for _, line := range strings.Split(out.String(), "\n") {
 					if w := uniseg.StringWidth(line); w > most && !strings.Contains("\n"+c.Example+"\n", "\n"+strings.TrimPrefix(line, "  ")+"\n") {
 						t.Errorf("%s: %d columns, more than %d: %s", c.CommandPath(), w, most, line)
 					}
 				}
 				plain := strings.Join(strings.Fields(out.String()), "")
-				for _, s := range c.sections {
-					for _, f := range s.flags {
-						if !f.Hidden && !strings.Contains(plain, strings.ReplaceAll(f.Usage, " ", "")) {
-							t.Errorf("%s does not explain --%s", c.CommandPath(), f.Name)
-						}
+				c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+					if !f.Hidden && !strings.Contains(plain, strings.ReplaceAll(f.Usage, " ", "")) {
+						t.Errorf("%s does not explain --%s", c.CommandPath(), f.Name)
 					}
-				}
-				if c.Example == "" && len(c.children) == 0 {
+				})
+				if c.Example == "" && !c.HasSubCommands() && c.Name() != "help" {
 					t.Errorf("%s has no example", c.CommandPath())
 				}
 			}
@@ -58,4 +60,13 @@ func TestWrap(t *testing.T) {
 			t.Errorf("%q in %d columns: %s", test.text, test.columns, got)
 		}
 	}
+}
+
+// leaves are the commands below that run.
+func leaves(c *cobra.Command) (list []*cobra.Command) {
+	for _, child := range c.Commands() {
+		list = append(list, child)
+		list = append(list, leaves(child)...)
+	}
+	return list
 }

@@ -21,8 +21,8 @@ type initCommand struct {
 
 func newInit(t *terminal) *command {
 	c := &initCommand{Sample: "minimal"}
-	cmd := t.command("init", "Make a new installation: configuration, keys, certificates, log.", c.run)
-	cmd.arguments = []argument{{name: "dir", help: "Folder of the new installation.", kind: "DIR", one: &c.Dir, optional: true}}
+	cmd := t.command("init", "Make a new installation: configuration, keys, certificates, log.", c.run,
+		argument{name: "dir", help: "Folder of the new installation.", kind: "DIR", one: &c.Dir, optional: true})
 	cmd.text(&c.Config, "c,config", "FILE", "Make what this configuration names instead of writing one; what is there stays.")
 	cmd.number(&c.Cost, "cost", "log2 of scrypt's N for the new keystores, 10 to 20; default 16.").Hidden = true
 	cmd.text(&c.Sample, "sample", "WORD", "Which configuration to write; city is the sample city.", "minimal", "city")

@@ -142,12 +142,10 @@ type keysRotate struct {
 
 func newKeysRotate(t *terminal) *command {
 	c := &keysRotate{}
-	cmd := t.command("rotate", "Replace a key by a new one; the old one still verifies and opens.", c.run)
+	cmd := t.command("rotate", "Replace a key by a new one; the old one still verifies and opens.", c.run,
+		argument{name: "usage", help: "What the key is for; log and salt are never replaced.", one: &c.Usage, words: []string{"call", "license", "status", "seal", "attest", "envelope", "index", "log", "salt"}},
+		argument{name: "owner", help: "Department (id or code) it belongs to; empty: the gateway.", one: &c.Owner, optional: true})
 	cmd.config(&c.Config)
-	cmd.arguments = []argument{
-		{name: "usage", help: "What the key is for; log and salt are never replaced.", one: &c.Usage, words: []string{"call", "license", "status", "seal", "attest", "envelope", "index", "log", "salt"}},
-		{name: "owner", help: "Department (id or code) it belongs to; empty: the gateway.", one: &c.Owner, optional: true},
-	}
 	cmd.examples("oncegate keys rotate -c oncegate.yaml license market", "oncegate keys rotate -c oncegate.yaml envelope")
 	return cmd
 }
@@ -196,9 +194,9 @@ type keysCSR struct {
 
 func newKeysCSR(t *terminal) *command {
 	c := &keysCSR{}
-	cmd := t.command("csr", "Print a certificate request (PKCS#10) of a key.", c.run)
+	cmd := t.command("csr", "Print a certificate request (PKCS#10) of a key.", c.run,
+		argument{name: "id", help: "Key id.", one: &c.ID})
 	cmd.config(&c.Config)
-	cmd.arguments = []argument{{name: "id", help: "Key id.", one: &c.ID}}
 	cmd.examples("oncegate keys csr -c oncegate.yaml license-0123456789abcdef > license.csr")
 	return cmd
 }
@@ -224,12 +222,10 @@ type keysCert struct {
 
 func newKeysCert(t *terminal) *command {
 	c := &keysCert{}
-	cmd := t.command("cert", "Install a certificate chain beside its key.", c.run)
+	cmd := t.command("cert", "Install a certificate chain beside its key.", c.run,
+		argument{name: "id", help: "Key id.", one: &c.ID},
+		argument{name: "file", help: "PEM file with the certificate chain, leaf first.", kind: "FILE", one: &c.File})
 	cmd.config(&c.Config)
-	cmd.arguments = []argument{
-		{name: "id", help: "Key id.", one: &c.ID},
-		{name: "file", help: "PEM file with the certificate chain, leaf first.", kind: "FILE", one: &c.File},
-	}
 	cmd.examples("oncegate keys cert -c oncegate.yaml license-0123456789abcdef chain.pem")
 	return cmd
 }
@@ -255,12 +251,10 @@ type keysSign struct {
 
 func newKeysSign(t *terminal) *command {
 	c := &keysSign{}
-	cmd := t.command("sign", "Certify a system's request with the installation's own authority.", c.run)
+	cmd := t.command("sign", "Certify a system's request with the installation's own authority.", c.run,
+		argument{name: "system", help: "System of the configuration whose request it is.", one: &c.System},
+		argument{name: "request", help: "File with the certificate request; - is standard input.", kind: "FILE", one: &c.Request})
 	cmd.config(&c.Config)
-	cmd.arguments = []argument{
-		{name: "system", help: "System of the configuration whose request it is.", one: &c.System},
-		{name: "request", help: "File with the certificate request; - is standard input.", kind: "FILE", one: &c.Request},
-	}
 	cmd.examples("oncegate keys sign -c oncegate.yaml food-approval food-approval-2.csr > certificates/food-approval-2.pem")
 	return cmd
 }
@@ -291,9 +285,9 @@ type keysExport struct {
 
 func newKeysExport(t *terminal) *command {
 	c := &keysExport{}
-	cmd := t.command("export", "Print what is public of a key.", c.run)
+	cmd := t.command("export", "Print what is public of a key.", c.run,
+		argument{name: "id", help: "Key id.", one: &c.ID, optional: true})
 	cmd.config(&c.Config)
-	cmd.arguments = []argument{{name: "id", help: "Key id.", one: &c.ID, optional: true}}
 	cmd.yes(&c.Certificate, "certificate", "The certificate chain instead of the bare key.")
 	cmd.text(&c.Trust, "trust", "DIR", "Instead: write everything that verifiers must believe into this folder.")
 	cmd.examples("oncegate keys export -c oncegate.yaml log-0123456789abcdef", "oncegate keys export -c oncegate.yaml --trust trust")

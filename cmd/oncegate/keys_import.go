@@ -24,9 +24,9 @@ type keysImport struct {
 
 func newKeysImport(t *terminal) *command {
 	c := &keysImport{Usage: "license"}
-	cmd := t.command("import", "Take in a key that a certificate authority delivered, with its certificates.", c.run)
+	cmd := t.command("import", "Take in a key that a certificate authority delivered, with its certificates.", c.run,
+		argument{name: "file", help: "PKCS#12 file, PEM file with key and chain, or SM2EnvelopedKey (GB/T 35276) as DER, base64 or PEM.", kind: "FILE", one: &c.File})
 	cmd.config(&c.Config)
-	cmd.arguments = []argument{{name: "file", help: "PKCS#12 file, PEM file with key and chain, or SM2EnvelopedKey (GB/T 35276) as DER, base64 or PEM.", kind: "FILE", one: &c.File}}
 	cmd.text(&c.Usage, "usage", "WORD", "What the signing key is for; an encryption certificate is recognised by itself.", "call", "license", "status", "seal", "attest")
 	cmd.text(&c.Owner, "owner", "ID", "Department (id or code) it belongs to; empty: the gateway.")
 	cmd.text(&c.Password, "password", "FILE", "File with the password of a PKCS#12 file.")
@@ -78,9 +78,9 @@ type keysRevoke struct {
 
 func newKeysRevoke(t *terminal) *command {
 	c := &keysRevoke{Reason: "unspecified"}
-	cmd := t.command("revoke", "Revoke a certificate of the installation's own authority.", c.run)
+	cmd := t.command("revoke", "Revoke a certificate of the installation's own authority.", c.run,
+		argument{name: "certificate", help: "PEM file with the certificate.", kind: "FILE", one: &c.Certificate})
 	cmd.config(&c.Config)
-	cmd.arguments = []argument{{name: "certificate", help: "PEM file with the certificate.", kind: "FILE", one: &c.Certificate}}
 	cmd.text(&c.Reason, "reason", "WORD", "Why, as revocation lists say it (RFC 5280).", "unspecified", "key-compromise", "affiliation-changed", "superseded",
 		"cessation-of-operation", "certificate-hold", "privilege-withdrawn")
 	cmd.examples("oncegate keys revoke -c oncegate.yaml --reason key-compromise certificates/food-approval-1.pem", "oncegate keys crl -c oncegate.yaml > crl.pem")

@@ -35,8 +35,8 @@ type licenseOrder struct {
 
 func newLicenseOrder(t *terminal, name, help string, order api.LicenseCommand) *command {
 	c := &licenseOrder{command: order}
-	cmd := t.command(name, help, c.run)
-	cmd.arguments = []argument{{name: "identifier", help: "Identifiers of the licenses (电子证照标识).", many: &c.Identifiers}}
+	cmd := t.command(name, help, c.run,
+		argument{name: "identifier", help: "Identifiers of the licenses (电子证照标识).", many: &c.Identifiers})
 	cmd.text(&c.Reference, "reference", "TEXT", "Number of the decision that is carried out (文号); it is kept sealed.")
 	cmd.yes(&c.JSON, "json", "Print the answers with their receipts as they came, one a line.")
 	c.declare(cmd)
@@ -78,8 +78,8 @@ type licenseStatus struct {
 
 func newLicenseStatus(t *terminal) *command {
 	c := &licenseStatus{}
-	cmd := t.command("status", "Show how a signed license stands.", c.run)
-	cmd.arguments = []argument{{name: "identifier", help: "Identifier of the license (电子证照标识).", one: &c.Identifier}}
+	cmd := t.command("status", "Show how a signed license stands.", c.run,
+		argument{name: "identifier", help: "Identifier of the license (电子证照标识).", one: &c.Identifier})
 	cmd.yes(&c.JSON, "json", "Print the answer with its receipt as it came.")
 	c.declare(cmd)
 	cmd.examples("oncegate license status -c oncegate.yaml --system market-licenses " + licenseExample)

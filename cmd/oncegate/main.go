@@ -41,7 +41,11 @@ var errOpen = errors.New("it is not proven")
 func run(ctx context.Context, args []string, t *terminal) int {
 	program := newProgram(t)
 	program.SetArgs(args)
-	return t.codeOf(program.ExecuteContext(ctx))
+	err := program.ExecuteContext(ctx)
+	if err != nil && !t.understood {
+		err = usage{err} // cobra's own, such as of a flag that must be given
+	}
+	return t.codeOf(err)
 }
 
 // codeOf prints what went wrong and says how the program ends.

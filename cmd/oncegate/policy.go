@@ -112,9 +112,9 @@ type policyTest struct {
 
 func newPolicyTest(t *terminal) *command {
 	c := &policyTest{}
-	cmd := t.command("test", "Run tables of expected decisions.", c.run)
+	cmd := t.command("test", "Run tables of expected decisions.", c.run,
+		argument{name: "table", help: "Tables to run; none: those that the configuration names.", kind: "FILE", many: &c.Tables, optional: true})
 	cmd.config(&c.Config)
-	cmd.arguments = []argument{{name: "table", help: "Tables to run; none: those that the configuration names.", kind: "FILE", many: &c.Tables, optional: true}}
 	cmd.yes(&c.JSON, "json", "Print the results as JSON.")
 	cmd.examples("oncegate policy test -c oncegate.yaml", "oncegate policy test -c oncegate.yaml policy/new_test.yaml")
 	return cmd

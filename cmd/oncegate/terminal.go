@@ -19,6 +19,8 @@ type terminal struct {
 	*language.Printer
 	colour  bool // of both streams
 	watched bool // somebody looks at err: progress is worth showing
+
+	understood bool // the command line was: an error that follows is not one of usage
 }
 
 func newTerminal(in, out, err *os.File, getenv func(string) string) *terminal {

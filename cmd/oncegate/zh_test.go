@@ -11,26 +11,27 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"oncegate/language"
 )
 
 // helpTexts are the texts with which a command and those below it are declared.
-func helpTexts(c *command) (texts []string) {
+func helpTexts(c *cobra.Command) (texts []string) {
 	texts = append(texts, c.Short, c.Long)
-	for _, s := range c.sections {
-		texts = append(texts, s.title)
-	}
-	for _, a := range c.arguments {
-		texts = append(texts, a.help)
-	}
 	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
 			texts = append(texts, f.Usage)
 		}
 	})
-	for _, child := range c.children {
+	for _, g := range c.Groups() {
+		texts = append(texts, g.Title)
+	}
+	for _, m := range title.FindAllStringSubmatch(helpTemplate, -1) {
+		texts = append(texts, m[1])
+	}
+	for _, child := range c.Commands() {
 		texts = append(texts, helpTexts(child)...)
 	}
 	return slices.DeleteFunc(texts, func(s string) bool { return s == "" })
@@ -57,6 +58,16 @@ func saidTexts(t *testing.T) (texts []string) {
 				continue
 			}
 			ast.Inspect(d, func(n ast.Node) bool {
+				if kv, ok := n.(*ast.KeyValueExpr); ok { // of an argument
+					key, _ := kv.Key.(*ast.Ident)
+					if literal, ok := kv.Value.(*ast.BasicLit); ok && key != nil && key.Name == "help" {
+						text, err := strconv.Unquote(literal.Value)
+						if err != nil {
+							t.Fatal(err)
+						}
+						texts = append(texts, text)
+					}
+				}
 				call, ok := n.(*ast.CallExpr)
 				if !ok || len(call.Args) == 0 {
 					return true
@@ -81,7 +92,7 @@ func saidTexts(t *testing.T) (texts []string) {
 func TestEveryTextHasItsChinese(t *testing.T) {
 	english := &terminal{out: io.Discard, err: io.Discard, Printer: catalogue.Printer(language.English)}
 	program := newProgram(english)
-	help, said := append(helpTexts(program), helpTexts(newHelp(english, program))...), saidTexts(t)
+	help, said := helpTexts(program.Command), saidTexts(t)
 	if len(help) < 200 || len(said) < 50 {
 		t.Fatalf("only %d texts of help and %d others were found", len(help), len(said))
 	}
