@@ -1672,7 +1672,7 @@ type VerifyAnswer struct {
 	// Beside What is known beside authenticity. A member is missing where the kind knows no such thing.
 	Beside Beside `json:"beside,omitempty,omitzero"`
 
-	// Kind What was verified: license, answer, receipt, ofd, cms, seal, seal-signature, time-stamp, revocation-list, ocsp-answer, status-list.
+	// Kind What was verified: license, answer, receipt, ofd, cms, seal, seal-signature, time-stamp, revocation-list, ocsp-answer, status-list, picture; of a file of another kind, which is not verified here, that kind; unknown.
 	Kind string `json:"kind"`
 
 	// Lacks With not-proven: the steps that stand between it and proven.
@@ -1702,10 +1702,10 @@ type VerifyRequest struct {
 	// Answer The answer member of a response, as it came.
 	Answer jsontext.Value `json:"answer,omitempty,omitzero"`
 
-	// Beside With `document`: base64url of files that belong to it: what a detached signature or a time stamp is about, the original of an annotated copy (加注件), revocation lists, OCSP answers, status lists, certificates. They prove something about the document and are not reported themselves.
+	// Beside With `document`: base64url of files that belong to it: what a detached signature or a time stamp is about, the original of an annotated copy (加注件), the answer with its receipt that released a picture, revocation lists, OCSP answers, status lists, certificates. They prove something about the document and are not reported themselves.
 	Beside []string `json:"beside,omitempty,omitzero"`
 
-	// Document base64url of a file, known by its bytes: OFD, signed message (GB/T 35275), seal, seal signature, time stamp, revocation list, OCSP answer, status list, license.
+	// Document base64url of a file, known by its bytes: OFD, signed message (GB/T 35275), seal, seal signature, time stamp, revocation list, OCSP answer, status list, license, picture (PDF, PNG, SVG).
 	Document string `json:"document,omitempty,omitzero"`
 
 	// License An SD-JWT with all or some disclosures.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"maps"
 	"math/bits"
+	"slices"
 )
 
 // ErrFork says that two checkpoints of one log cannot both be of one append-only history: its operator shows different
@@ -37,13 +39,22 @@ func (e *ForkError) Unwrap() error { return ErrFork }
 
 // A History compares checkpoints and receipts of logs: every hash of a tree that two of them name must be the same. Checkpoints
 // of one size must have one root. The hashes on an inclusion path are those of subtrees, which a larger tree of the same history
-// contains too; so receipts of different sizes contradict one another wherever their paths meet. That no contradiction is found
-// does not prove consistency: a consistency proof does ([VerifyConsistency]).
+// contains too; so receipts of different sizes contradict one another wherever their paths meet. The subtrees to the left of a path make
+// the roots of the trees that end there, as those of a consistency proof do; so a receipt contradicts, or extends, checkpoints of these
+// sizes. That no contradiction is found does not prove consistency: see [History.Proven].
 //
 // The zero value is not usable; see [NewHistory]. It is not safe for concurrent use.
 type History struct {
 	hashers hashers
 	seen    map[node]source
+	logs    map[string]*compared // by origin
+}
+
+// compared is what is known of one log.
+type compared struct {
+	sizes  map[uint64]bool   // of its checkpoints
+	begins map[uint64]uint64 // by the size of a tree: a larger size at which a receipt shows that the log begins with it
+	forked bool
 }
 
 // node is a hash of a log's tree: that of the leaves [from, to).
@@ -62,7 +73,27 @@ type source struct {
 
 // NewHistory returns an empty history.
 func NewHistory(newSM3 func() hash.Hash) *History {
-	return &History{newHashers(newSM3), make(map[node]source)}
+	return &History{newHashers(newSM3), make(map[node]source), make(map[string]*compared)}
+}
+
+// Proven reports whether everything that was added of a log is proven to be of one history: of every two checkpoints the larger tree
+// begins with the smaller.
+func (h *History) Proven(origin string) bool {
+	log := h.log(origin)
+	largest := slices.Max(append(slices.Collect(maps.Keys(log.sizes)), 0))
+	for size := range log.sizes { // each is the beginning of a larger one, and so in the end of the largest
+		if size != largest && !log.sizes[log.begins[size]] {
+			return false
+		}
+	}
+	return !log.forked
+}
+
+func (h *History) log(origin string) *compared {
+	if h.logs[origin] == nil {
+		h.logs[origin] = &compared{sizes: make(map[uint64]bool), begins: make(map[uint64]uint64)}
+	}
+	return h.logs[origin]
 }
 
 // Add takes a checkpoint whose signatures hold, under a name that errors call it by. The error is a *ForkError if it contradicts
@@ -73,6 +104,7 @@ func (h *History) Add(name string, c Checkpoint) error {
 			return err
 		}
 	}
+	h.log(c.Origin).sizes[c.Size] = true
 	return nil
 }
 
@@ -98,12 +130,15 @@ func (h *History) path(name string, c Checkpoint, r Receipt, tree Tree) error {
 	hash := h.hashers.of(tree)
 	own, from, to := hash.HashLeaf(r.Record), r.Index, r.Index+1
 	proof := r.Proofs.Of(tree)
+	var ends []end      // of the nodes on the way
+	var before [][]byte // the siblings to their left, from the smallest
 	for {
 		if err := h.see(node{c.Origin, tree, from, to}, source{string(own), name, false}); err != nil {
 			return err
 		}
+		ends = append(ends, end{from, nil, len(before)}, end{to, own, len(before)})
 		if from == 0 && to == c.Size {
-			return nil
+			return h.beginnings(name, c, tree, ends, before)
 		}
 		if len(proof) == 0 {
 			return errors.New("the receipt's proof is too short")
@@ -115,12 +150,46 @@ func (h *History) path(name string, c Checkpoint, r Receipt, tree Tree) error {
 			return err
 		}
 		if left {
+			before = append(before, sibling)
 			own = hash.HashChildren(sibling, own)
 		} else {
 			own = hash.HashChildren(own, sibling)
 		}
 		from, to = min(from, start), max(to, end)
 	}
+}
+
+// An end is where a node on the way to the root begins or ends: the tree of so many leaves consists of the node, unless it begins there,
+// and of the siblings to its left, those after the first below.
+type end struct {
+	at    uint64
+	own   []byte // nil where the node begins
+	below int
+}
+
+// beginnings compares the roots of the trees that end where a node on the way to the root does.
+func (h *History) beginnings(name string, c Checkpoint, tree Tree, ends []end, before [][]byte) error {
+	hash, log := h.hashers.of(tree), h.log(c.Origin)
+	for _, e := range ends {
+		root := e.own
+		for _, sibling := range before[e.below:] {
+			if root == nil {
+				root = sibling
+			} else {
+				root = hash.HashChildren(sibling, root)
+			}
+		}
+		if e.at == 0 {
+			continue
+		}
+		if err := h.see(node{c.Origin, tree, 0, e.at}, source{string(root), name, false}); err != nil {
+			return err
+		}
+		if e.at < c.Size {
+			log.begins[e.at] = max(log.begins[e.at], c.Size)
+		}
+	}
+	return nil
 }
 
 // besides returns the leaves of the sibling of the node [from, to) in a tree of this size, and whether it stands to the left.
@@ -147,6 +216,7 @@ func (h *History) see(n node, s source) error {
 	if old.hash == s.hash {
 		return nil
 	}
+	h.log(n.origin).forked = true
 	return &ForkError{Origin: n.origin, A: old.name, B: s.name, Roots: old.root && s.root, From: n.from, To: n.to, Tree: n.tree}
 }
 

@@ -77,8 +77,18 @@ func ranges(index, from, to uint64) [][2]uint64 {
 	}
 }
 
+// subtrees are the subtrees whose hashes follow from a receipt: its ranges, and the trees that end where one of these begins or ends, which
+// are made of ranges.
+func subtrees(index, size uint64) [][2]uint64 {
+	list := ranges(index, 0, size)
+	for _, r := range list {
+		list = append(list, [2]uint64{0, r[0]}, [2]uint64{0, r[1]})
+	}
+	return list
+}
+
 // Two histories of one log that differ in one entry are told apart by every two receipts that both show a subtree with that entry,
-// and by every two checkpoints of one size. Sizes up to 20 have every shape of a right edge.
+// by a receipt and a checkpoint that do, and by every two checkpoints of one size. Sizes up to 20 have every shape of a right edge.
 func TestHistoryNamesAFork(t *testing.T) {
 	const size = 20
 	for at := range uint64(size) {
@@ -95,18 +105,51 @@ func TestHistoryNamesAFork(t *testing.T) {
 				}
 				err := h.AddReceipt("b", parsed(t, b), b)
 				shared := false
-				for _, x := range ranges(a.Index, 0, parsed(t, a).Size) {
-					shared = shared || x[0] <= at && at < x[1] && slices.Contains(ranges(b.Index, 0, parsed(t, b).Size), x)
+				for _, x := range subtrees(a.Index, parsed(t, a).Size) {
+					shared = shared || x[0] <= at && at < x[1] && slices.Contains(subtrees(b.Index, parsed(t, b).Size), x)
 				}
 				fork, is := errors.AsType[*tlog.ForkError](err)
 				if is != shared || (err != nil) != shared || is && (!errors.Is(err, tlog.ErrFork) || fork.A != "a" || fork.B != "b" || fork.Roots != (a.Index == b.Index)) {
 					t.Fatalf("forged at %d, entries %d and %d: %v, want a fork: %v", at, a.Index, b.Index, err, shared)
+				}
+				size := parsed(t, a).Size
+				h = tlog.NewHistory(tlogtest.NewHash)
+				err = errors.Join(h.Add("a", parsed(t, a)), h.AddReceipt("b", parsed(t, b), b))
+				if want := at < size && slices.Contains(subtrees(b.Index, parsed(t, b).Size), [2]uint64{0, size}); errors.Is(err, tlog.ErrFork) != want || want && h.Proven(parsed(t, b).Origin) {
+					t.Fatalf("forged at %d, checkpoint of %d, entry %d: %v, want a fork: %v", at, size, b.Index, err, want)
 				}
 			}
 			h := tlog.NewHistory(tlogtest.NewHash)
 			if err := errors.Join(h.Add("a", parsed(t, a)), h.Add("b", parsed(t, forged[a.Index]))); errors.Is(err, tlog.ErrFork) != (a.Index >= at) {
 				t.Fatalf("checkpoints of size %d, forged at %d: %v", a.Index+1, at, err)
 			}
+		}
+	}
+}
+
+// One history is proven where checkpoints are of one size, or a receipt shows that the larger tree begins with the smaller, at once or
+// by way of others. That nothing contradicts is no proof.
+func TestHistoryProven(t *testing.T) {
+	b := newBench(t)
+	list := grow(t, b, numbered(0, 40, "r")...)
+	origin := parsed(t, list[0]).Origin
+	for n := range list {
+		last := list[n] // of entry n under size n+1
+		for m := range n {
+			h := tlog.NewHistory(tlogtest.NewHash)
+			if err := errors.Join(h.Add("a", parsed(t, list[m])), h.Add("b", parsed(t, last))); err != nil || h.Proven(origin) {
+				t.Fatalf("checkpoints of %d and %d: proven, or %v", m+1, n+1, err)
+			}
+			err := h.AddReceipt("c", parsed(t, last), last)
+			if want := slices.Contains(subtrees(last.Index, uint64(n+1)), [2]uint64{0, uint64(m + 1)}); err != nil || h.Proven(origin) != want {
+				t.Fatalf("checkpoint of %d and entry %d: %v, %v", m+1, n, h.Proven(origin), err)
+			}
+		}
+	}
+	h := tlog.NewHistory(tlogtest.NewHash)
+	for i, r := range list { // each extends the one before
+		if err := h.AddReceipt(fmt.Sprint(i), parsed(t, r), r); err != nil || !h.Proven(origin) {
+			t.Fatalf("the first %d receipts: %v", i+1, err)
 		}
 	}
 }

@@ -213,6 +213,9 @@ func (c *city) answer(operation string, claims token.Claims, compact string, bod
 			Materials: []api.CheckedMaterial{{Matter: "food", Material: "m1", Need: 1, State: api.MaterialStateMet, License: l.License,
 				LicenseType: l.LicenseType, Identifier: l.Identifier, Version: 1, Status: l.Status, Fields: l.Fields, Source: l.Source,
 				Freshness: l.Freshness, AsOf: l.AsOf}}}
+	case operation == "licenses.render": // the body names the picture
+		answer = api.RenderAnswer{Nonce: "AAAAAAAAAAAAAAAAAAAAAA", Time: api.At(certstest.Epoch), Operation: operation, AsOf: api.At(certstest.Epoch), Rules: []string{"grant-1"},
+			Document: api.LicenseDocument{Form: api.LicenseDocumentForm(pictureForm(body)), Content: sm.B64(body), SM3: sm.DigestB64(body)}}
 	default:
 		answer = map[string]any{"nonce": "AAAAAAAAAAAAAAAAAAAAAA", "time": api.At(certstest.Epoch), "operation": operation, "index": 0}
 	}

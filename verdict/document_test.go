@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"os"
@@ -133,6 +134,40 @@ func TestKeptEvidence(t *testing.T) {
 	}
 }
 
+// A picture is proven by the answer that released it and by nothing else, and refuted where it is another than that one, for the command
+// and for callers alike.
+func TestPictures(t *testing.T) {
+	r := newRun(t)
+	encode := base64.RawURLEncoding.EncodeToString
+	pdf, svg := []byte("%PDF-1.7 as it was drawn"), []byte("<svg xmlns='x'></svg>")
+	_, answer := r.ask("licenses.render", pdf)
+	_, another := r.ask("licenses.render", svg)
+	for name, x := range map[string]struct {
+		picture []byte
+		beside  [][]byte
+		want    api.Verdict
+	}{
+		"alone":                            {pdf, nil, api.VerdictNotProven},
+		"beside its answer":                {pdf, [][]byte{answer}, api.VerdictProven},
+		"beside two answers":               {svg, [][]byte{answer, another}, api.VerdictProven},
+		"beside the answer of another":     {svg, [][]byte{answer}, api.VerdictNotProven},
+		"changed, beside its answer":       {append(bytes.Clone(pdf), ' '), [][]byte{answer}, api.VerdictRefuted},
+		"beside its answer, which was cut": {pdf, [][]byte{answer[:len(answer)-9]}, api.VerdictNotProven},
+		"beside its answer, changed":       {pdf, [][]byte{bytes.Replace(answer, []byte("grant-1"), []byte("grant-2"), 1)}, api.VerdictNotProven},
+	} {
+		files, q := []Artefact{{"picture", x.picture}}, api.VerifyRequest{Document: encode(x.picture)}
+		for _, b := range x.beside {
+			files, q.Beside = append(files, Artefact{"answer", b}), append(q.Beside, encode(b))
+		}
+		if v := r.trust.Verify(files...)[0]; v.Kind != Picture || v.Verdict != x.want {
+			t.Errorf("%s is %s: %+v", name, v.Verdict, v.Steps)
+		}
+		if a, err := r.trust.VerifyRequest(t.Context(), q); err != nil || a.Kind != string(Picture) || a.Verdict != x.want {
+			t.Errorf("%s, by a call, is %s: %+v (%v)", name, a.Verdict, a.Steps, err)
+		}
+	}
+}
+
 // A call to licenses.verify gets the same steps as the command, and learns nothing of what the gateway knows besides.
 func TestDocumentRequests(t *testing.T) {
 	o := office.New(t, "client", time.Now())
@@ -161,7 +196,11 @@ func TestDocumentRequests(t *testing.T) {
 	}
 	for _, other := range [][]byte{key, []byte("{}"), []byte("anything"), pki.MarshalPEM(o.Root.Certificate())} {
 		a, err := trust.VerifyRequest(t.Context(), api.VerifyRequest{Document: encode(other)})
-		if err != nil || a.Kind != "unknown" || len(a.Steps) != 1 || a.Steps[0].State != api.StepStateFailed {
+		want, state := api.VerdictNotProven, api.StepStateNotCheckable // a true one is not refuted
+		if string(other) == "anything" {
+			want, state = api.VerdictRefuted, api.StepStateFailed
+		}
+		if err != nil || a.Verdict != want || len(a.Steps) != 1 || a.Steps[0].Name != "recognised" || a.Steps[0].State != state {
 			t.Errorf("%.30s: %v %+v", other, err, a)
 		}
 	}

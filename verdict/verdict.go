@@ -63,21 +63,21 @@ var proofs = map[Kind]proof{
 	Answer: {
 		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
 			tlog.StepSHA256Tree, "operation-in-record", "answer-time"},
-		open: []string{"token-digest", "witness", stepOperatorProof, "record-about-operator", "record-about-holder"},
+		open: []string{"token-digest", "witness", "one-history", stepOperatorProof, "record-about-operator", "record-about-holder"},
 	},
 	Refusal: {
 		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
 			tlog.StepSHA256Tree, "operation-in-record"},
-		open: []string{"token-digest", "witness", stepOperatorProof, "record-about-operator", "record-about-holder"},
+		open: []string{"token-digest", "witness", "one-history", stepOperatorProof, "record-about-operator", "record-about-holder"},
 	},
 	Report: {needs: []string{StepReportForm, StepReportPages, StepReportChain, StepReportQuestion, StepReportRecords, StepReportComplete}},
 	Receipt: {
 		needs: []string{"record-parsed", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree, tlog.StepSHA256Tree},
-		open:  []string{"answer-digest", "token-digest", "witness", stepOperatorProof},
+		open:  []string{"answer-digest", "token-digest", "witness", "one-history", stepOperatorProof},
 	},
 	Checkpoint: {
 		needs: []string{tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2},
-		open:  []string{"witness"},
+		open:  []string{"witness", "one-history"},
 	},
 	Call: {
 		needs: []string{"call-form", "call-signature", "call-window"},

@@ -388,7 +388,7 @@ func (t *Trust) VerifyRequest(ctx context.Context, v api.VerifyRequest) (api.Ver
 
 // documents are the kinds that are verified for callers. Of others the result would tell what the gateway knows, such as whose
 // key a key is.
-var documents = []Kind{Document, SignedMessage, Seal, SealSignature, TimeStamp, Revocations, OCSPAnswer, StatusList, License}
+var documents = []Kind{Document, SignedMessage, Seal, SealSignature, TimeStamp, Revocations, OCSPAnswer, StatusList, License, Picture}
 
 // verifyDocument verifies a file with those that belong to it.
 func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) {
@@ -405,9 +405,13 @@ func (t *Trust) verifyDocument(ctx context.Context, v api.VerifyRequest) (api.Ve
 		all = append(all, Artefact{Data: data})
 	}
 	s := t.gather(ctx, all, false)
-	if !slices.Contains(documents, s.kinds[0]) {
-		v := Verified{Kind: Unknown}
-		(*check.Steps)(&v.Steps).Fail("recognised", "it is no document of a known kind")
+	if kind := s.kinds[0]; !slices.Contains(documents, kind) {
+		v := Verified{Kind: kind}
+		if kind == Unknown {
+			(*check.Steps)(&v.Steps).Fail("recognised", "it is no document of a known kind")
+		} else { // a true one is not refuted
+			(*check.Steps)(&v.Steps).CannotCheck("recognised", "files of this kind are not verified for callers")
+		}
 		s.conclude(&v)
 		return verifyAnswer(v), nil
 	}

@@ -542,6 +542,40 @@ func TestForkIsRefuted(t *testing.T) {
 	}
 }
 
+// Checkpoints of different sizes are of one history only where a proof says so: an answer may show that the log begins with a shorter
+// one, or with another than was filed. Where nothing shows either, no step says ok.
+func TestHistoriesOfOtherSizes(t *testing.T) {
+	a, b := newRun(t).again().again(), newRun(t).again().again()
+	filed, other := Artefact{"a.checkpoint", a.checkpoint()}, Artefact{"b.checkpoint", b.checkpoint()} // of size 3
+	a.again()
+	longer, answer := Artefact{"longer.checkpoint", a.checkpoint()}, Artefact{"answer.json", a.answer} // entry 3 under size 4
+	for name, x := range map[string]struct {
+		files []Artefact
+		state check.State
+	}{
+		"no proof":                {[]Artefact{filed, longer}, check.NotCheckable},
+		"no proof of a fork":      {[]Artefact{other, longer}, check.NotCheckable},
+		"a proof":                 {[]Artefact{filed, answer}, check.OK},
+		"a proof beside them":     {[]Artefact{longer, filed, answer}, check.OK},
+		"a proof of a fork":       {[]Artefact{other, answer}, check.Failed},
+		"a proof of a fork first": {[]Artefact{answer, other}, check.Failed},
+	} {
+		for _, v := range a.trust.Verify(x.files...) {
+			s, want := stepNamed(v.Steps, "one-history"), api.VerdictProven
+			if x.state == check.Failed {
+				want = api.VerdictRefuted
+			}
+			if v.Verdict != want || s.State != x.state {
+				t.Errorf("%s: %s is %s: %+v", name, v.Name, v.Verdict, s)
+			}
+		}
+	}
+	// A file of each of two logs is compared with nothing.
+	if v := a.trust.Verify(filed); stepNamed(v[0].Steps, "one-history").Name != "" {
+		t.Errorf("one file: %+v", v[0].Steps)
+	}
+}
+
 func TestLoadTrust(t *testing.T) {
 	r := newRun(t)
 	dir := r.trustDir()

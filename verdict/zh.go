@@ -67,6 +67,10 @@ var stepNames = language.Messages{
 var stepReasons = language.Messages{
 	"the signature over it is not proven": "其签名未证实",
 	"the verification was broken off":     "核验中断",
+
+	"nothing here shows that the longer log begins with the shorter one": "所给文件不能证明较长的日志以较短的日志开头",
+	"files of this kind are not verified for callers":                    "接口不核验此类文件",
+
 	// words that stand as values in others
 	"valid": "有效", "suspended": "暂扣", "revoked": "撤销或注销", "superseded": "已换发", "expired": "过期失效",
 	"call": "签名请求", "license": "签发证照", "log": "签署日志", "status": "签发状态列表", "seal": "印章", "attest": "办件佐证", "timestamp": "时间戳", "seal-maker": "制章", "ocsp": "OCSP 应答", "encryption": "加密",
