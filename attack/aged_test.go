@@ -8,10 +8,10 @@ import (
 	"time"
 
 	lognote "oncegate/certs/note"
+	"oncegate/config"
 
 	"oncegate/certs/keystore"
 	"oncegate/certs/sm"
-	"oncegate/node"
 	"oncegate/store"
 	"oncegate/store/storetest"
 )
@@ -23,7 +23,7 @@ const agedRecords = 50_000
 func (in *installation) age(records int) {
 	in.t.Helper()
 	ctx := in.t.Context()
-	setup, faults := node.Load(in.main, time.Now())
+	setup, faults := config.Load(in.main, time.Now())
 	if setup == nil || setup.Keys == nil {
 		in.t.Fatal(faults)
 	}
@@ -52,7 +52,7 @@ func (in *installation) age(records int) {
 // anew: nothing that was answered is lost.
 func TestKillAged(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	in.age(agedRecords)
 	v := newVictim(t, in)
 	in.churn()

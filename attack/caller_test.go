@@ -16,8 +16,9 @@ import (
 	"oncegate/certs/sm"
 	"oncegate/certs/token"
 	"oncegate/client"
+	"oncegate/config"
+	"oncegate/install"
 	"oncegate/license"
-	"oncegate/node"
 	"oncegate/verdict"
 )
 
@@ -28,7 +29,7 @@ const gatewayID = "yunchuan-gateway"
 type callers struct {
 	t     testing.TB
 	keys  *keystore.Store
-	setup *node.Setup
+	setup *config.Setup
 	trust *verdict.Trust
 	ahead time.Duration // of the callers' clocks
 }
@@ -36,22 +37,22 @@ type callers struct {
 // callers opens the keys that Prepare has made for the systems.
 func (in *installation) callers() *callers {
 	in.t.Helper()
-	setup, faults := node.Load(in.main, time.Now())
+	setup, faults := config.Load(in.main, time.Now())
 	if setup == nil || setup.Keys == nil {
 		in.t.Fatal(faults)
 	}
-	keys, err := setup.OpenCallers(in.path(node.CallersFolder))
+	keys, err := install.OpenCallers(setup, in.path(install.CallersFolder))
 	in.must(err)
 	dir := in.t.TempDir()
-	in.must(setup.WriteTrust(dir))
-	trust, err := verdict.LoadTrust(dir + "/" + node.TrustFile)
+	in.must(install.WriteTrust(setup, dir))
+	trust, err := verdict.LoadTrust(dir + "/" + install.TrustFile)
 	in.must(err)
 	return &callers{t: in.t, keys: keys, setup: setup, trust: trust}
 }
 
 func (c *callers) signer(system string) sm.Signer {
 	c.t.Helper()
-	s, err := c.setup.CallerSigner(c.keys, system)
+	s, err := install.CallerSigner(c.setup, c.keys, system)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"oncegate/config"
 	"oncegate/demo/legacy"
 	"oncegate/deploy"
-	"oncegate/node"
+	"oncegate/install"
 )
 
 // publicURL is what callers of every installation sign for. Nothing listens there: clients are led to where the node that they
@@ -75,7 +76,7 @@ func newGround(t testing.TB) (_ *ground, err error) {
 	if err := g.adapt(); err != nil {
 		return nil, err
 	}
-	_, err = node.Prepare(t.Context(), g.path("made", node.MainFile), node.PrepareOptions{Cost: 10})
+	_, err = install.Prepare(t.Context(), g.path("made", config.MainFile), install.PrepareOptions{Cost: 10})
 	return g, err
 }
 
@@ -108,7 +109,7 @@ func (g *ground) adapt() error {
 		edit(made("sources/market.yaml"), "../../city", g.path("city")),
 		edit(made("sources/land.yaml"), "../../city", g.path("city")),
 		edit(made("sources/tax.yaml"), "../../city", g.path("city")),
-		edit(made(node.MainFile), "  listen: 127.0.0.1:8420", "  listen: 127.0.0.1:0", "  admin: 127.0.0.1:8421", "  admin: 127.0.0.1:0", "-1.pem]}", "-1.pem], rate: 1000000}"),
+		edit(made(config.MainFile), "  listen: 127.0.0.1:8420", "  listen: 127.0.0.1:0", "  admin: 127.0.0.1:8421", "  admin: 127.0.0.1:0", "-1.pem]}", "-1.pem], rate: 1000000}"),
 	)
 }
 
@@ -136,12 +137,12 @@ type installation struct {
 	main string // its configuration
 }
 
-// install copies the installation that stands on the ground.
-func install(t testing.TB) *installation {
+// newInstallation copies the installation that stands on the ground.
+func newInstallation(t testing.TB) *installation {
 	t.Helper()
 	g := cityGround(t)
 	in := &installation{t: t, city: g.city, dir: filepath.Join(t.TempDir(), "gateway")}
-	in.main = in.path(node.MainFile)
+	in.main = in.path(config.MainFile)
 	in.must(copyFolder(in.dir, g.path("made")))
 	return in
 }

@@ -111,7 +111,7 @@ func (s *sufferer) proven() {
 // TestFileLimit lets the kernel refuse every write beyond a size, at some point of a commit.
 func TestFileLimit(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	s := newSufferer(t, in, in.start())
 	for range 2 {
 		s.suffers(func() { s.limit(databaseSize(t, in) + 64<<10) }, func() { s.limit(unix.RLIM_INFINITY) })
@@ -136,7 +136,7 @@ func databaseSize(t testing.TB, in *installation) (most uint64) {
 // TestFullDisk fills the file system that the database stands on.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	small := filepath.Join(t.TempDir(), "small")
 	in.must(os.Mkdir(small, 0o700))
 	if err := unix.Mount("tmpfs", small, "tmpfs", 0, "size=2m"); err != nil {
@@ -179,7 +179,7 @@ func TestReadOnlyFolder(t *testing.T) {
 		return
 	}
 	const nobody = 65534
-	in := install(t)
+	in := newInstallation(t)
 	in.must(os.Chmod(filepath.Dir(filepath.Dir(in.dir)), 0o755))
 	in.must(os.Chmod(filepath.Dir(in.dir), 0o755))
 	in.must(filepath.WalkDir(in.dir, func(path string, _ os.DirEntry, err error) error {

@@ -36,7 +36,7 @@ func kills(t *testing.T) int {
 // verifies against the log that comes back, the same call is refused; what nobody received is either recorded and refused, or can
 // be made again.
 func TestKill(t *testing.T) {
-	in := install(t)
+	in := newInstallation(t)
 	v := newVictim(t, in)
 	in.churn()
 	runs := kills(t)

@@ -18,6 +18,7 @@ import (
 	"oncegate/certs/jws"
 	"oncegate/client"
 	"oncegate/gateway"
+	"oncegate/install"
 	"oncegate/license"
 )
 
@@ -44,7 +45,7 @@ func newPrier(t *testing.T, in *installation, p *process) *prier {
 // them in every byte that the gateway has: files, logs, metrics, profiles, refusals.
 func TestNobodyIsNamed(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	s := newScanner(t, in.city.Population.People)
 	ground := cityGround(t).path("city")
 	var there []string // the scanner finds people where they are
@@ -143,7 +144,7 @@ func (x *prier) consents(id string) {
 	portal := x.clients["citizen-portal"]
 	expires := time.Now().Add(time.Hour).Truncate(time.Second)
 	sign := func(purpose, ref string, types, matters []string) string {
-		signer, err := x.callers.setup.AsserterSigner(x.callers.keys, "identity-service")
+		signer, err := install.AsserterSigner(x.callers.setup, x.callers.keys, "identity-service")
 		x.in.must(err)
 		text, err := json.Marshal(gateway.Assertion{Issuer: "identity-service", Audience: gatewayID, For: purpose, Reference: ref, Holder: who.Holder(),
 			System: "citizen-portal", Types: types, Matters: matters, IssuedAt: time.Now().Unix(), Expires: expires.Unix()})
@@ -241,7 +242,7 @@ func (x *prier) auditors() {
 // for a third case and by another clerk, has as well.
 func TestRecordsOfOnePerson(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	p := in.start()
 	c := in.callers()
 	w := wireTo(p)

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"oncegate/node"
+	"oncegate/install"
 )
 
 // A database is one of a test's own on the PostgreSQL that ONCEGATE_TEST_POSTGRES names.
@@ -88,12 +88,12 @@ func (d *database) between() (*proxy, string) {
 // installOn installs a gateway whose database is this one, for two nodes, and makes its log.
 func installOn(t testing.TB, d *database) *installation {
 	t.Helper()
-	in := install(t)
+	in := newInstallation(t)
 	in.must(os.RemoveAll(in.path("data")))
 	in.must(os.Remove(in.path("mark", "checkpoint"))) // it is of the log that stood in the file
 	in.write("dsn", d.url.String())
 	in.edit("driver: sqlite", "driver: postgres", "path: data/oncegate.db", "dsn_file: dsn", "  department: service ", "  nodes: 2\n  department: service ")
-	if _, err := node.Prepare(t.Context(), in.main, node.PrepareOptions{Cost: 10}); err != nil {
+	if _, err := install.Prepare(t.Context(), in.main, install.PrepareOptions{Cost: 10}); err != nil {
 		t.Fatal(err)
 	}
 	return in

@@ -31,7 +31,7 @@ func reloads(t *testing.T) int {
 // memory and goroutines do not grow, and a bad file changes nothing.
 func TestReloads(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	c := in.callers()
 	in.churn()
 	p := in.start()

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"oncegate/node"
+	"oncegate/install"
 	"oncegate/tlog"
 	"oncegate/verdict"
 )
@@ -16,7 +16,7 @@ import (
 // under a new origin, which begins with the last checkpoint known of the old one. Calls that only the lost part had seen are not
 // taken again, and their receipts still verify.
 func TestRestoredBackup(t *testing.T) {
-	in := install(t)
+	in := newInstallation(t)
 	c := in.callers()
 	company := in.city.Population.Companies[0]
 	p := in.start()
@@ -50,7 +50,7 @@ func TestRestoredBackup(t *testing.T) {
 	in.must(err)
 
 	in.refuses("behind what was committed before")
-	if _, err := node.Recover(t.Context(), in.main, node.RecoverOptions{}); err == nil {
+	if _, err := install.Recover(t.Context(), in.main, install.RecoverOptions{}); err == nil {
 		t.Fatal("the log was recovered under its own name")
 	}
 	in.refuses("behind what was committed before")
@@ -58,7 +58,7 @@ func TestRestoredBackup(t *testing.T) {
 	in.refuses("log")
 	// Whoever recovers at once has to wait some minutes until calls are taken. Here the lost call's token has a minute to live, and
 	// the callers' clocks are ahead by what that leaves to wait.
-	done, err := node.Recover(t.Context(), in.main, node.RecoverOptions{At: time.Now().Add(-6 * time.Minute)})
+	done, err := install.Recover(t.Context(), in.main, install.RecoverOptions{At: time.Now().Add(-6 * time.Minute)})
 	in.must(err)
 	if left := time.Until(done.Until); left < 100*time.Second || left > 140*time.Second {
 		t.Errorf("calls that expire within %s are refused", left)
@@ -116,7 +116,7 @@ func (in *installation) recovered(before *callers, mark string, kept, lost *exch
 		t.Errorf("the mark is %.80q, %v", c, err)
 	}
 	in.start().stop()
-	if _, err := node.Recover(t.Context(), in.main, node.RecoverOptions{}); err == nil || errors.Is(err, os.ErrNotExist) {
+	if _, err := install.Recover(t.Context(), in.main, install.RecoverOptions{}); err == nil || errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a log that is well was recovered again: %v", err)
 	}
 }

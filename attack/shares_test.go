@@ -25,7 +25,7 @@ func openFilesOf(n int) func(*exec.Cmd) {
 // same, sources are asked, the mark is written, and admin answers. A node with too few does not start, and says what it needs.
 func TestDescriptors(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	if _, err := in.try(in.main, openFilesOf(100)); err == nil || !strings.Contains(err.Error(), "raise the limit (ulimit -n, LimitNOFILE)") {
 		t.Errorf("with 100 descriptors: %v", err)
 	}
@@ -64,7 +64,7 @@ func TestDescriptors(t *testing.T) {
 // system's share, and another system is served meanwhile.
 func TestUnfinishedBodies(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	p := in.start()
 	c := in.callers()
 	w := wireTo(p)

@@ -47,7 +47,7 @@ func (in *installation) serverCertificate(serial int64) *x509.CertPool {
 // version or plain HTTP does not get in, and fills no log; a new certificate is taken over without a restart.
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	pool := in.serverCertificate(1)
 	in.edit("public_url: http://", "public_url: https://", "# tls: {certificate: tls/gateway.pem", "tls: {certificate: tls/gateway.pem")
 	p := in.start()
@@ -132,7 +132,7 @@ func (in *installation) failedHandshakes(p *process) {
 // could reach it.
 func TestPlainHTTP(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	for _, address := range []string{"0.0.0.0:0", "[::]:0", ":0", "192.0.2.1:8420", "gateway.example:8420"} {
 		in.edit("listen: 127.0.0.1:0", "listen: '"+address+"'")
 		in.refuses("plain HTTP is served on loopback only")

@@ -78,7 +78,7 @@ const (
 // makes any, and the node goes on.
 func TestWire(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	p := in.start()
 	c := in.callers()
 	for _, w := range wireCases(c) {
@@ -201,7 +201,7 @@ func wireCases(c *callers) []wireCase {
 // TestSlowPeers opens many connections that send their headers byte by byte. They are closed in time, and nobody waits for them.
 func TestSlowPeers(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	p := in.start()
 	c := in.callers()
 	var slow sync.WaitGroup
@@ -255,7 +255,7 @@ func drip(t testing.TB, p *process, beginning string, atMost time.Duration) time
 // caller from elsewhere does not notice.
 func TestFlood(t *testing.T) {
 	t.Parallel()
-	in := install(t)
+	in := newInstallation(t)
 	p := in.start()
 	c := in.callers()
 	before, size, lines := p.footprint(), p.figure("oncegate_log_size"), p.logs.lines()

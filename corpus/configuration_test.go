@@ -6,7 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"oncegate/node"
+	"oncegate/config"
+	"oncegate/install"
 	"oncegate/verdict"
 )
 
@@ -20,19 +21,19 @@ func TestConfigurations(t *testing.T) {
 	each(t, func(t *testing.T, v version) {
 		dir := v.unpack(t, "city", "sqlite", "postgres", "configurations")
 		write(t, filepath.Join(dir, "postgres", dsnFile), []byte("postgres://nobody@127.0.0.1/nothing"))
-		mains := []string{filepath.Join("sqlite", node.MainFile), filepath.Join("sqlite", everythingFile), filepath.Join("postgres", node.MainFile)}
+		mains := []string{filepath.Join("sqlite", config.MainFile), filepath.Join("sqlite", everythingFile), filepath.Join("postgres", config.MainFile)}
 		for _, name := range mains {
 			load(t, filepath.Join(dir, name), v.Made)
 		}
 		for _, name := range folders(t, filepath.Join(dir, "configurations")) {
-			sample := filepath.Join("configurations", name, node.MainFile)
-			if _, faults := node.Load(filepath.Join(dir, sample), v.Made); len(faults.Fatal()) > 0 {
+			sample := filepath.Join("configurations", name, config.MainFile)
+			if _, faults := config.Load(filepath.Join(dir, sample), v.Made); len(faults.Fatal()) > 0 {
 				t.Errorf("%s: %v", sample, faults)
 			}
 			mains = append(mains, sample)
 		}
 		for _, name := range mains {
-			setup, faults := node.Load(filepath.Join(dir, name), v.Made)
+			setup, faults := config.Load(filepath.Join(dir, name), v.Made)
 			for _, w := range faults.Warnings() {
 				if strings.Contains(w.Reason, "decision is not the expected one") {
 					t.Errorf("%s: %s", name, w)
@@ -52,7 +53,7 @@ func TestTrust(t *testing.T) {
 		for _, name := range folders(t, v.path("trust")) {
 			v.trust(t, name)
 		}
-		config, err := verdict.ReadTrust(v.path("trust", everything, node.TrustFile))
+		config, err := verdict.ReadTrust(v.path("trust", everything, install.TrustFile))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,13 +68,13 @@ func TestTrust(t *testing.T) {
 		}
 		dir := v.unpack(t, "city", "sqlite")
 		again := filepath.Join(dir, "trust")
-		if err := load(t, filepath.Join(dir, "sqlite", everythingFile), v.Made).WriteTrust(again); err != nil {
+		if err := install.WriteTrust(load(t, filepath.Join(dir, "sqlite", everythingFile), v.Made), again); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := os.Stat(filepath.Join(again, node.TrustFile)); err != nil {
+		if _, err := os.Stat(filepath.Join(again, install.TrustFile)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := verdict.ReadTrust(filepath.Join(again, node.TrustFile)); err != nil {
+		if _, err := verdict.ReadTrust(filepath.Join(again, install.TrustFile)); err != nil {
 			t.Error(err)
 		}
 	})

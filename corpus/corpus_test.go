@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"oncegate/node"
+	"oncegate/install"
 	"oncegate/verdict"
 )
 
@@ -84,7 +84,7 @@ func (v version) unpack(t *testing.T, folders ...string) string {
 // trust is a folder of trust as of the moment at which the version was made.
 func (v version) trust(t *testing.T, name string) *verdict.Trust {
 	t.Helper()
-	config, err := verdict.ReadTrust(v.path("trust", name, node.TrustFile))
+	config, err := verdict.ReadTrust(v.path("trust", name, install.TrustFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,8 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
-	"oncegate/node"
+	"oncegate/config"
+	"oncegate/install"
 	"oncegate/tlog"
 	"oncegate/verdict"
 )
@@ -40,7 +41,7 @@ func TestSQLite(t *testing.T) {
 		stop := v.opens(t, "sqlite", dir)
 		stop()
 		v.wholeFile(t, "sqlite", file)
-		v.tables(t, filepath.Join(dir, "sqlite", node.MainFile))
+		v.tables(t, filepath.Join(dir, "sqlite", config.MainFile))
 	})
 }
 
@@ -52,7 +53,7 @@ func TestSQLiteWithoutSearch(t *testing.T) {
 		if err := os.Remove(filepath.Join(dir, "sqlite", filepath.FromSlash(databaseFile+"-search"))); err != nil {
 			t.Fatal(err)
 		}
-		s, _ := serve(t, v.onPorts(t, filepath.Join(dir, "sqlite", node.MainFile)), v.clock())
+		s, _ := serve(t, v.onPorts(t, filepath.Join(dir, "sqlite", config.MainFile)), v.clock())
 		v.finds(t, s, "sqlite")
 	})
 }
@@ -70,14 +71,14 @@ func TestPostgres(t *testing.T) {
 		write(t, filepath.Join(dir, "postgres", dsnFile), []byte(d.url.String()))
 		stop := v.opens(t, "postgres", dir)
 		stop()
-		v.tables(t, filepath.Join(dir, "postgres", node.MainFile))
+		v.tables(t, filepath.Join(dir, "postgres", config.MainFile))
 	})
 }
 
 // tables holds the tables against the log: what was written before records bound their changes was taken on, and what came since is bound.
 func (v version) tables(t *testing.T, main string) {
 	t.Helper()
-	state, err := node.VerifyState(t.Context(), main, node.StateOptions{Now: v.clock()})
+	state, err := install.VerifyState(t.Context(), main, install.StateOptions{Now: v.clock()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func (v version) tables(t *testing.T, main string) {
 func (v version) wholeFile(t *testing.T, name, file string) {
 	t.Helper()
 	trust := v.trust(t, name)
-	db, err := node.OpenLogFile(t.Context(), file, trust.Origins()[0])
+	db, err := install.OpenLogFile(t.Context(), file, trust.Origins()[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func (v version) onPorts(t *testing.T, main string) string {
 // opens serves from the folder that holds one engine's gateway, and holds against it what the version kept.
 func (v version) opens(t *testing.T, name, dir string) (stop func()) {
 	t.Helper()
-	s, stop := serve(t, v.onPorts(t, filepath.Join(dir, name, node.MainFile)), v.clock())
+	s, stop := serve(t, v.onPorts(t, filepath.Join(dir, name, config.MainFile)), v.clock())
 	v.replays(t, s, name)
 	size := v.whole(t, s, name)
 	v.records(t, s, size)

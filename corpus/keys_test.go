@@ -9,7 +9,8 @@ import (
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
-	"oncegate/node"
+	"oncegate/config"
+	"oncegate/install"
 )
 
 // What key management gave out and took in when a version was made: the folder keys.
@@ -60,13 +61,13 @@ func TestKeys(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, v version) {
 		dir, keys := v.unpack(t, "city", "sqlite"), files(t, v.path("keys"))
-		main := filepath.Join(dir, "sqlite", node.MainFile)
-		ring, err := node.OpenKeyRing(main, v.clock())
+		main := filepath.Join(dir, "sqlite", config.MainFile)
+		ring, err := install.OpenKeystore(main, v.clock())
 		if err != nil {
 			t.Fatal(err)
 		}
 		signing := string(bytes.TrimSpace(keys["encryption.wrapped-to"]))
-		for name, in := range map[string]node.KeyImport{
+		for name, in := range map[string]install.KeyImport{
 			"food-approval-2.p12":      {Usage: keystore.Call, Owner: food, File: keys["food-approval-2.p12"], Password: importPassword},
 			"encryption.enveloped.der": {WrappedTo: signing, File: keys["encryption.enveloped.der"], Chain: keys["encryption.pem"]},
 		} {
@@ -87,7 +88,7 @@ func TestKeys(t *testing.T) {
 		if _, err := ring.Certify(t.Context(), food, keys["food-approval-2.csr"]); err != nil {
 			t.Errorf("food-approval-2.csr: %v", err)
 		}
-		caller := node.CallOptions{Config: main, System: food, Operator: "ZHCK-07", Key: v.path("keys", "food-approval-2.key.pem")}
+		caller := install.CallOptions{Config: main, System: food, Operator: "ZHCK-07", Key: v.path("keys", "food-approval-2.key.pem")}
 		if _, err := caller.Caller(v.clock()); err != nil {
 			t.Errorf("food-approval-2.key.pem: %v", err)
 		}

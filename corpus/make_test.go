@@ -34,10 +34,11 @@ import (
 	"oncegate/certs/seal"
 	"oncegate/certs/timestamp"
 	"oncegate/check"
+	"oncegate/config"
 	"oncegate/demo"
 	"oncegate/demo/legacy"
 	"oncegate/deploy"
-	"oncegate/node"
+	"oncegate/install"
 )
 
 // makeVariable names the version to make: a folder of testdata that is not there.
@@ -150,21 +151,21 @@ func (u *until) Write(p []byte) (int, error) {
 
 // city is the demo's gateway.
 func (m *maker) city() *site {
-	main := m.path("demo", "gateway", node.MainFile)
+	main := m.path("demo", "gateway", config.MainFile)
 	return visit(m.t, main, load(m.t, main, time.Now()).Gateway.Listen, time.Now)
 }
 
 // keys keeps what key management hands out and takes in.
 func (m *maker) keys(s *site) {
 	ctx := m.t.Context()
-	ring, err := node.OpenKeyRing(s.main, nil)
+	ring, err := install.OpenKeystore(s.main, nil)
 	m.must(err)
 	keep := func(name string, data []byte, err error) {
 		m.must(err)
 		write(m.t, m.path("keys", name), data)
 	}
 	m.must(os.Mkdir(m.path("keys"), 0o700))
-	request, err := node.NewCallKey(ctx, m.path("keys", "food-approval-2.key.pem"), food)
+	request, err := install.NewCallKey(ctx, m.path("keys", "food-approval-2.key.pem"), food)
 	keep("food-approval-2.csr", request, err)
 	chain, err := ring.Certify(ctx, food, request)
 	keep("food-approval-2.pem", chain, err)
@@ -179,7 +180,7 @@ func (m *maker) keys(s *site) {
 		text, err = ring.Export(k.ID, false)
 		keep("license.pub.pem", text, err)
 		phrase := bytes.TrimSpace(read(m.t, s.path("keys.passphrase")))
-		ca, err := node.NewAuthority(ctx, node.AuthorityConfig{Dir: s.path(node.CAFolder), Passphrase: phrase})
+		ca, err := install.NewAuthority(ctx, install.AuthorityConfig{Dir: s.path(install.CAFolder), Passphrase: phrase})
 		m.must(err)
 		pair, err := ca.IssuePair(ctx, pki.Request{Organization: "示例", USCC: k.Owner, Usage: pki.License, CommonName: "示例", Public: k.SM2})
 		keep("encryption.enveloped.der", pair.Enveloped, err)
@@ -224,13 +225,13 @@ func (m *maker) postgres() {
 		m.must(os.RemoveAll(filepath.Join(dir, part)))
 		m.must(os.CopyFS(filepath.Join(dir, part), os.DirFS(m.path("demo", "gateway", part))))
 	}
-	main := filepath.Join(dir, node.MainFile)
+	main := filepath.Join(dir, config.MainFile)
 	write(m.t, filepath.Join(dir, dsnFile), []byte(d.url.String()))
-	stamps := regexp.MustCompile(`(?m)^timestamp: .*$`).Find(read(m.t, m.path("demo", "gateway", node.MainFile)))
+	stamps := regexp.MustCompile(`(?m)^timestamp: .*$`).Find(read(m.t, m.path("demo", "gateway", config.MainFile)))
 	edit(m.t, main, "id: yunchuan-gateway", "id: county-gateway", "origin: gateway.yunchuan.example/log", "origin: county.yunchuan.example/log",
 		"driver: sqlite", "driver: postgres", "path: data/oncegate.db", "dsn_file: "+dsnFile, "listen: 127.0.0.1:8420", "listen: 127.0.0.1:0", "admin: 127.0.0.1:8421", "admin: 127.0.0.1:0",
 		`# timestamp: {url: "http://127.0.0.1:8424/", wait: 2s}`, string(stamps))
-	_, err := node.Prepare(m.t.Context(), main, node.PrepareOptions{Cost: 12})
+	_, err := install.Prepare(m.t.Context(), main, install.PrepareOptions{Cost: 12})
 	m.must(err)
 	// The stamps are of the city's authority, whose root the county believes for that.
 	write(m.t, filepath.Join(dir, "certificates", "city-ca.pem"), read(m.t, m.path("demo", "gateway", "certificates", "ca.pem")))
@@ -255,7 +256,7 @@ func (m *maker) postgres() {
 // configurations keeps the samples as they are, and a configuration that uses every member, with the trust that it writes.
 func (m *maker) configurations(s *site) {
 	m.must(deploy.WriteCity(m.path("configurations", "city")))
-	m.must(node.WriteTemplate(m.path("configurations", "template")))
+	m.must(install.WriteTemplate(m.path("configurations", "template")))
 	public, _, err := ed25519.GenerateKey(nil)
 	m.must(err)
 	witness, err := lognote.MarshalVKey("witness.example/yunchuan", public)
@@ -289,7 +290,7 @@ func (m *maker) configurations(s *site) {
 	}
 	main := s.path(everythingFile)
 	write(m.t, main, []byte(text))
-	m.must(load(m.t, main, time.Now()).WriteTrust(m.path("trust", everything)))
+	m.must(install.WriteTrust(load(m.t, main, time.Now()), m.path("trust", everything)))
 }
 
 // office keeps what other software makes, and kinds of artefact that a gateway only passes on.

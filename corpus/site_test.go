@@ -20,7 +20,9 @@ import (
 	"oncegate/certs/jws"
 	"oncegate/certs/keystore"
 	"oncegate/client"
+	"oncegate/config"
 	"oncegate/gateway"
+	"oncegate/install"
 	"oncegate/license"
 	"oncegate/node"
 	"oncegate/store"
@@ -33,7 +35,7 @@ type site struct {
 	main    string // configuration
 	addr    string // where it listens, whatever it publishes
 	now     func() time.Time
-	setup   *node.Setup
+	setup   *config.Setup
 	callers *keystore.Store
 	trust   *verdict.Trust
 	wire    *wire
@@ -46,7 +48,7 @@ func serve(t *testing.T, main string, now func() time.Time) (s *site, stop func(
 	options := node.Options{Now: now, Logger: slog.New(slog.NewTextHandler(logs, nil))}
 	n, err := node.Open(t.Context(), main, options)
 	if errors.Is(err, store.ErrNotAdopted) { // by a version of before rows were authenticated
-		if _, err := node.Adopt(t.Context(), main, node.AdoptOptions{Now: now}); err != nil {
+		if _, err := install.Adopt(t.Context(), main, install.AdoptOptions{Now: now}); err != nil {
 			t.Fatal(err)
 		}
 		n, err = node.Open(t.Context(), main, options)
@@ -76,10 +78,10 @@ func visit(t *testing.T, main, addr string, now func() time.Time) *site {
 	s := &site{t: t, main: main, addr: addr, now: now, wire: &wire{}}
 	s.setup = load(t, main, now())
 	var err error
-	if s.callers, err = s.setup.OpenCallers(""); err != nil {
+	if s.callers, err = install.OpenCallers(s.setup, ""); err != nil {
 		t.Fatal(err)
 	}
-	if s.trust, err = node.TrustOf(main, now); err != nil {
+	if s.trust, err = install.TrustOf(main, now); err != nil {
 		t.Fatal(err)
 	}
 	s.wire.to = http.DefaultTransport.(*http.Transport).Clone()
@@ -91,9 +93,9 @@ func visit(t *testing.T, main, addr string, now func() time.Time) *site {
 }
 
 // load reads a configuration that must be sound.
-func load(t *testing.T, main string, now time.Time) *node.Setup {
+func load(t *testing.T, main string, now time.Time) *config.Setup {
 	t.Helper()
-	setup, faults := node.Load(main, now)
+	setup, faults := config.Load(main, now)
 	if fatal := faults.Fatal(); len(fatal) > 0 {
 		t.Fatal(fatal)
 	}
@@ -106,7 +108,7 @@ func load(t *testing.T, main string, now time.Time) *node.Setup {
 // as returns a client that calls as a system and verifies every receipt.
 func (s *site) as(system string) *client.Client {
 	s.t.Helper()
-	signer, err := s.setup.CallerSigner(s.callers, system)
+	signer, err := install.CallerSigner(s.setup, s.callers, system)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -127,7 +129,7 @@ func (s *site) agreed(a gateway.Assertion) string {
 	a.IssuedAt, a.Expires = s.now().Unix(), s.now().Add(time.Hour).Unix()
 	payload, err := json.Marshal(a)
 	s.must(err)
-	signer, err := s.setup.AsserterSigner(s.callers, a.Issuer)
+	signer, err := install.AsserterSigner(s.setup, s.callers, a.Issuer)
 	s.must(err)
 	compact, err := jws.Sign(s.t.Context(), signer, jws.Header{Typ: gateway.AssertionType, Kid: a.Issuer}, payload)
 	s.must(err)

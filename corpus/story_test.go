@@ -17,7 +17,7 @@ import (
 	"oncegate/certs/sm"
 	"oncegate/demo/legacy"
 	"oncegate/gateway"
-	"oncegate/node"
+	"oncegate/install"
 )
 
 // A story is told at a site: every operation once, some refusals, and new keys in the middle of it.
@@ -194,7 +194,7 @@ func (s *story) consents() {
 // newKeys replaces the department's license key and the key that seals evidence, and waits until the gateway uses them.
 func (s *story) newKeys() {
 	ctx := s.site.t.Context()
-	ring, err := node.OpenKeyRing(s.main, nil)
+	ring, err := install.OpenKeystore(s.main, nil)
 	s.site.must(err)
 	changes := func() int {
 		a, err := s.as(auditor).Search(ctx, api.SearchRequest{Operation: "keys.change"})
@@ -312,17 +312,17 @@ func (s *story) public(presentation string) {
 	list, err := audits.Public(ctx, "status-lists", map[string]string{"id": path.Base(string(listURI.FindSubmatch(payload)[1]))})
 	s.site.must(err)
 	s.keep("status-list", map[string][]byte{"status-list.jwt": list, "license.sdjwt": []byte(presentation + "\n")})
-	ring, err := node.OpenKeyRing(s.main, nil)
+	ring, err := install.OpenKeystore(s.main, nil)
 	s.site.must(err)
 	lists, err := ring.Lists(ctx)
 	s.site.must(err)
 	s.keep("licenses.render-ofd", map[string][]byte{"crl.pem": lists})
 	trust := s.maker.path("trust", s.name)
 	if _, err := os.Stat(trust); err != nil {
-		s.site.must(s.setup.WriteTrust(trust))
+		s.site.must(install.WriteTrust(s.setup, trust))
 	}
-	keys := map[string][]byte{"ca.cert.pem": read(s.site.t, filepath.Join(trust, node.AnchorFile))}
-	for _, name := range []string{node.LogSM2File, node.LogEdFile} {
+	keys := map[string][]byte{"ca.cert.pem": read(s.site.t, filepath.Join(trust, install.AnchorFile))}
+	for _, name := range []string{install.LogSM2File, install.LogEdFile} {
 		keys[name] = read(s.site.t, filepath.Join(trust, name))
 	}
 	for _, k := range ring.List() {

@@ -12,7 +12,7 @@ import (
 	"oncegate/certs/jws"
 	"oncegate/certs/pki"
 	"oncegate/certs/sdjwt"
-	"oncegate/node"
+	"oncegate/install"
 	"oncegate/verdict"
 )
 
@@ -31,7 +31,7 @@ func (s *story) file(ctx context.Context, auditor caller, report []byte) (held i
 	if err != nil {
 		return 0, err
 	}
-	root, err := os.ReadFile(s.path("trust", node.AnchorFile))
+	root, err := os.ReadFile(s.path("trust", install.AnchorFile))
 	if err != nil {
 		return 0, err
 	}
@@ -45,7 +45,7 @@ func (s *story) file(ctx context.Context, auditor caller, report []byte) (held i
 		{Name: "issuer.cert.pem", Data: pki.MarshalPEM(chain...)},
 		{Name: "ca.cert.pem", Data: append(root, pki.MarshalPEM(chain[1:]...)...)}, // the anchor, and what stands between it and the issuer
 	}
-	for _, name := range []string{node.LogSM2File, node.LogEdFile} {
+	for _, name := range []string{install.LogSM2File, install.LogEdFile} {
 		data, err := os.ReadFile(s.path("trust", name))
 		if err != nil {
 			return 0, err

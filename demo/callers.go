@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"oncegate/client"
+	"oncegate/install"
 )
 
 // A caller is one department's system with its own key, its client, and a copy of the last call it sent.
@@ -20,7 +21,7 @@ type caller struct {
 func (st *stage) callersOf(operators map[string]string) (map[string]caller, error) {
 	all := make(map[string]caller, len(operators))
 	for system, operator := range operators {
-		signer, err := st.setup.CallerSigner(st.callers, system)
+		signer, err := install.CallerSigner(st.setup, st.callers, system)
 		if err != nil {
 			return nil, err
 		}

@@ -14,7 +14,7 @@ import (
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
 	"oncegate/certs/timestamp"
-	"oncegate/node"
+	"oncegate/install"
 	"oncegate/verdict"
 )
 
@@ -137,7 +137,7 @@ func sealOf(pkg []byte) (esl, reply []byte, err error) {
 
 // revocationLists has the demo's authority sign its list, and the root above it sign its own.
 func (s *story) revocationLists(ctx context.Context) (own, root []byte, err error) {
-	ring, err := node.OpenKeyRing(s.mainFile(), nil)
+	ring, err := install.OpenKeystore(s.mainFile(), nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/api"
-	"oncegate/node"
+	"oncegate/install"
 	"oncegate/verdict"
 )
 
@@ -61,7 +61,7 @@ func TestJSON(t *testing.T) {
 // fails.
 func keptArtefacts(t *testing.T, dir string) {
 	t.Helper()
-	trust, err := verdict.LoadTrust(dir + "/trust/" + node.TrustFile)
+	trust, err := verdict.LoadTrust(dir + "/trust/" + install.TrustFile)
 	if err != nil {
 		t.Fatal(err)
 	}

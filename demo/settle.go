@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"oncegate/config"
 	"oncegate/demo/legacy"
 	"oncegate/deploy"
 	"oncegate/license"
-	"oncegate/node"
 )
 
 // settled is a gateway's folder that is fit for this machine and this moment.
@@ -29,7 +29,7 @@ type settled struct {
 // settle writes the sample configuration into a folder, unless it is there, and makes what stands beside it: secrets for the
 // legacy systems, ports that are free, a calendar that reaches far enough.
 func settle(dir string, now time.Time) (*settled, error) {
-	if _, err := os.Stat(filepath.Join(dir, node.MainFile)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(dir, config.MainFile)); errors.Is(err, fs.ErrNotExist) {
 		if err := deploy.WriteCity(dir); err != nil {
 			return nil, err
 		}
@@ -48,10 +48,10 @@ func settle(dir string, now time.Time) (*settled, error) {
 	if s.civil, err = addressIn(s.file("civil"), baseURL); err != nil {
 		return nil, err
 	}
-	if err := freePorts(filepath.Join(dir, node.MainFile)); err != nil {
+	if err := freePorts(filepath.Join(dir, config.MainFile)); err != nil {
 		return nil, err
 	}
-	if s.stamping, err = stampingAddress(filepath.Join(dir, node.MainFile)); err != nil {
+	if s.stamping, err = stampingAddress(filepath.Join(dir, config.MainFile)); err != nil {
 		return nil, err
 	}
 	return s, extendCalendar(filepath.Join(dir, "calendar.yaml"), now)

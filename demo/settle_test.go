@@ -11,8 +11,8 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"oncegate/cases"
+	"oncegate/config"
 	"oncegate/license"
-	"oncegate/node"
 )
 
 // A port that is taken is replaced by one that is free, and the configuration says so.
@@ -21,7 +21,7 @@ func TestPortsAreFree(t *testing.T) {
 	if _, err := settle(dir, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	main := filepath.Join(dir, node.MainFile)
+	main := filepath.Join(dir, config.MainFile)
 	before, err := addressIn(main, listen)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestCalendarReaches(t *testing.T) {
 // The sample stands in the repository as something to start from: nothing is wrong with it, and all that it lacks is what
 // Prepare makes.
 func TestSampleIsAccepted(t *testing.T) {
-	setup, faults := node.Load("../deploy/city/oncegate.yaml", time.Now())
+	setup, faults := config.Load("../deploy/city/oncegate.yaml", time.Now())
 	if len(faults.Fatal()) > 0 {
 		t.Fatal(faults)
 	}

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"oncegate/certs/keystore"
+	"oncegate/config"
 	"oncegate/demo/legacy"
+	"oncegate/install"
 	"oncegate/node"
 	"oncegate/verdict"
 )
@@ -26,7 +28,7 @@ type stage struct {
 	began   time.Time
 	ready   time.Duration // how long starting took
 	city    *legacy.City
-	setup   *node.Setup
+	setup   *config.Setup
 	node    *node.Node
 	callers *keystore.Store
 	trust   *verdict.Trust
@@ -77,7 +79,7 @@ func (st *stage) path(parts ...string) string {
 }
 
 // mainFile is the gateway's configuration.
-func (st *stage) mainFile() string { return st.path("gateway", node.MainFile) }
+func (st *stage) mainFile() string { return st.path("gateway", config.MainFile) }
 
 // openCity starts the legacy systems under the addresses that the configuration has, or, where those are taken, puts
 // others into it. The tax bureau's export has not run for three days.
@@ -104,12 +106,12 @@ const cost = 12
 
 // prepareGateway makes keys, certificates and the log, unless a run before did.
 func (st *stage) prepareGateway(ctx context.Context) error {
-	prepared, err := node.Prepare(ctx, st.mainFile(), node.PrepareOptions{Cost: cost})
+	prepared, err := install.Prepare(ctx, st.mainFile(), install.PrepareOptions{Cost: cost})
 	if err != nil {
 		return err
 	}
 	st.setup = prepared.Setup
-	st.callers, err = st.setup.OpenCallers("")
+	st.callers, err = install.OpenCallers(st.setup, "")
 	return err
 }
 
@@ -125,7 +127,7 @@ func (st *stage) openGateway(ctx context.Context) (err error) {
 	if err := st.node.WriteTrust(st.path("trust")); err != nil {
 		return errors.Join(err, st.node.Close())
 	}
-	if st.trust, err = verdict.LoadTrust(st.path("trust", node.TrustFile)); err != nil {
+	if st.trust, err = verdict.LoadTrust(st.path("trust", install.TrustFile)); err != nil {
 		return errors.Join(err, st.node.Close())
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))

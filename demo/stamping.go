@@ -18,7 +18,7 @@ import (
 	"oncegate/certs/cms"
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
-	"oncegate/node"
+	"oncegate/install"
 )
 
 // stampingPolicy is what the demo's tokens are made by: a number below 2.999, which is for examples.
@@ -91,7 +91,7 @@ func (st *stage) stampingAuthority(ctx context.Context) (*tsa.Authority, error) 
 		return nil, err
 	}
 	if len(k.Chain) == 0 {
-		ca, err := node.NewAuthority(ctx, node.AuthorityConfig{Dir: filepath.Join(filepath.Dir(st.mainFile()), node.CAFolder), Passphrase: phrase, Cost: cost})
+		ca, err := install.NewAuthority(ctx, install.AuthorityConfig{Dir: filepath.Join(filepath.Dir(st.mainFile()), install.CAFolder), Passphrase: phrase, Cost: cost})
 		if err != nil {
 			return nil, err
 		}

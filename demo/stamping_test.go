@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"oncegate/config"
 	"oncegate/deploy"
-	"oncegate/node"
 )
 
 // A port that somebody takes after it was found to be free is given up, and the configuration says which one came instead.
@@ -21,7 +21,7 @@ func TestStampingPortTaken(t *testing.T) {
 	}
 	defer taken.Close()
 	st := &stage{dir: t.TempDir(), stamping: taken.Addr().String()}
-	sample, err := fs.ReadFile(deploy.City(), node.MainFile)
+	sample, err := fs.ReadFile(deploy.City(), config.MainFile)
 	if err != nil {
 		t.Fatal(err)
 	}

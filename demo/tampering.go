@@ -10,7 +10,7 @@ import (
 
 	"oncegate/audit"
 	"oncegate/certs/sm"
-	"oncegate/node"
+	"oncegate/install"
 	"oncegate/tlog"
 	"oncegate/verdict"
 )
@@ -103,7 +103,7 @@ func flip(ctx context.Context, name string, entry uint64) (at int, err error) {
 
 // verifyCopy reads every entry of a copy, without any key, and holds it against a proven checkpoint.
 func verifyCopy(ctx context.Context, name string, c tlog.Checkpoint) (err error) {
-	db, err := node.OpenLogFile(ctx, name, c.Origin)
+	db, err := install.OpenLogFile(ctx, name, c.Origin)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/api"
-	"oncegate/node"
+	"oncegate/config"
 	"oncegate/verdict"
 )
 
@@ -226,12 +226,12 @@ func unsent(t *testing.T) string {
 	return strings.Join(codes, ", ") + "\n"
 }
 
-// configuration is one table for each type of node/config.go: its fields' comments are the manual.
+// configuration is one table for each type of config/config.go: its fields' comments are the manual.
 func configuration(t *testing.T) string {
 	var b strings.Builder
-	file := parse(t, "../node/config.go")
+	file := parse(t, "../config/config.go")
 	sections := make(map[string]string) // type → where it stands
-	known := reflect.TypeOf(node.Config{})
+	known := reflect.TypeOf(config.Config{})
 	for i := range known.NumField() {
 		f := known.Field(i)
 		key, kind := f.Tag.Get("yaml"), f.Type
@@ -276,9 +276,15 @@ func configuration(t *testing.T) string {
 		for _, f := range fields.Fields.List {
 			tag, _ := strconv.Unquote(f.Tag.Value)
 			key := reflect.StructTag(tag).Get("yaml")
+			if key == ",inline" { // the kinds of adapters
+				for _, k := range config.Kinds() {
+					fmt.Fprintf(&b, "| `%s` | %s |\n", k.Key, k.Doc)
+				}
+				continue
+			}
 			meaning := orElse(cell(f.Comment.Text()), plain[key])
 			if meaning == "" {
-				t.Errorf("%s.%s says nothing about itself in node/config.go", where, key)
+				t.Errorf("%s.%s says nothing about itself in config/config.go", where, key)
 			}
 			fmt.Fprintf(&b, "| `%s` | %s |\n", key, meaning)
 		}
@@ -293,7 +299,6 @@ var plain = map[string]string{
 	"department": "id of the department it belongs to", "tls": "see `gateway.tls`", "certificate": "file", "key": "file",
 	"dir": "folder of the keystore", "passphrase_file": "file with the passphrase, mode 0600; or",
 	"catalogue": "license types (证照目录)", "matters": "matters (事项) with their materials", "calendar": "working days (工作日历)",
-	"sqldb": "a SQL database", "rest": "a JSON interface over HTTP", "files": "CSV files dropped into a folder",
 }
 
 // sentence is a type's comment without the name that Go wants at its beginning, on one line.

@@ -10,8 +10,8 @@ import (
 
 	"oncegate/adapters/sqldb"
 	"oncegate/api"
+	"oncegate/config"
 	"oncegate/license"
-	"oncegate/node"
 )
 
 // BenchmarkQuery is the full durable query over loopback, and beside it the bare handler that verifies the same token by the same
@@ -70,8 +70,9 @@ func BenchmarkQuery(b *testing.B) {
 
 // leastOf asks the source and makes the record durable.
 func leastOf(b *testing.B, in *installation) func(context.Context, proven) error {
-	at := slices.IndexFunc(in.setup.Sources, func(s node.Source) bool { return s.ID == "market-registration" })
-	source, err := sqldb.Open(*in.setup.Sources[at].SQL, in.setup.Catalogue, sqldb.Deps{})
+	at := slices.IndexFunc(in.setup.Sources, func(s config.Source) bool { return s.ID == "market-registration" })
+	_, adapter := in.setup.Sources[at].Adapter.Config()
+	source, err := sqldb.Open(*adapter.(*sqldb.Config), in.setup.Catalogue, sqldb.Deps{})
 	if err != nil {
 		b.Fatal(err)
 	}

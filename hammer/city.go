@@ -41,7 +41,7 @@ func (c *city) path(parts ...string) string {
 }
 func (c *city) mainFile() string { return c.path("gateway", "oncegate.yaml") }
 
-// newCity writes everything that a gateway needs and that node.Prepare does not make. The folder must be empty or new.
+// newCity writes everything that a gateway needs and that install.Prepare does not make. The folder must be empty or new.
 func newCity(dir, dsn string, companies int, slow *slowSources) (*city, error) {
 	c := &city{dir: dir}
 	if left, err := os.ReadDir(dir); err == nil && len(left) > 0 {

@@ -51,7 +51,7 @@ type Options struct {
 	JSON     bool      // write the Report as JSON instead of text
 	Out      io.Writer // where the report goes; nil: nowhere
 	Progress io.Writer // a terminal that shows how far it is; nil: nothing
-	Cost     int       // of the keystores (node.PrepareOptions.Cost); 0: as a real gateway's
+	Cost     int       // of the keystores (install.PrepareOptions.Cost); 0: as a real gateway's
 
 	population int // that hold a business license, each with a case of its own; default 500
 }
@@ -169,7 +169,7 @@ func (b *bench) prepare(ctx context.Context) (drop func() error, err error) {
 	}
 	c, err := newCity(b.Dir, dsn, b.population, b.slow)
 	if err == nil {
-		b.installation, err = install(ctx, c, b.Cost)
+		b.installation, err = newInstallation(ctx, c, b.Cost)
 	}
 	if err == nil {
 		b.answers, err = createAnswers(c.path("answers"))

@@ -17,37 +17,39 @@ import (
 
 	"oncegate/certs/sm"
 	"oncegate/client"
+	"oncegate/config"
+	"oncegate/install"
 	"oncegate/node"
 )
 
 // An installation is a city with its keys: what a gateway is started on, and what its callers sign with.
 type installation struct {
 	*city
-	setup   *node.Setup
+	setup   *config.Setup
 	signers map[string]sm.Signer // by system
 }
 
-// install makes keys, certificates and the log.
-func install(ctx context.Context, c *city, cost int) (*installation, error) {
-	prepared, err := node.Prepare(ctx, c.mainFile(), node.PrepareOptions{Cost: cost})
+// newInstallation makes keys, certificates and the log.
+func newInstallation(ctx context.Context, c *city, cost int) (*installation, error) {
+	prepared, err := install.Prepare(ctx, c.mainFile(), install.PrepareOptions{Cost: cost})
 	if err != nil {
 		return nil, err
 	}
 	in := &installation{city: c, setup: prepared.Setup, signers: map[string]sm.Signer{}}
-	keys, err := in.setup.OpenCallers("")
+	keys, err := install.OpenCallers(in.setup, "")
 	if err != nil {
 		return nil, err
 	}
 	for _, system := range []string{acceptance, approval, platform, auditor} {
-		if in.signers[system], err = in.setup.CallerSigner(keys, system); err != nil {
+		if in.signers[system], err = install.CallerSigner(in.setup, keys, system); err != nil {
 			return nil, err
 		}
 	}
-	return in, in.setup.WriteTrust(c.path("trust"))
+	return in, install.WriteTrust(in.setup, c.path("trust"))
 }
 
 func (in *installation) publicURL() string { return in.setup.Gateway.PublicURL }
-func (in *installation) trustFile() string { return in.path("trust", node.TrustFile) }
+func (in *installation) trustFile() string { return in.path("trust", install.TrustFile) }
 
 // client is a calm client that calls as a system.
 func (in *installation) client(system string) (*client.Client, error) {

@@ -5,17 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
+	"strings"
 
 	"oncegate/audit"
-	"oncegate/canonical"
-	"oncegate/certs/sm"
-)
-
-// Operations of the records that a node leaves about itself, besides "policy.activate".
-const (
-	operationConfig = "config.activate"
-	operationKeys   = "keys.change"
-	operationCreate = "log.create"
+	"oncegate/certs/keystore"
+	"oncegate/config"
+	"oncegate/install"
 )
 
 // activate records what is about to be in force: policy set, configuration and keys, each where it differs from what was
@@ -38,15 +35,15 @@ func (n *Node) activate(ctx context.Context, r *running) error {
 		}
 		n.Logger.Info("policy set activated", "policy", s.Policy.Digest())
 	}
-	if err := n.recordChange(ctx, operationConfig, s.Digest, s.describe(), s.Policy.Digest()); err != nil {
+	if err := n.recordChange(ctx, install.OperationConfig, s.Digest, describe(s), s.Policy.Digest()); err != nil {
 		return fmt.Errorf("record the configuration: %w", err)
 	}
-	keys := s.describeKeys()
-	digest, err := digestOf(keys)
+	keys := install.DescribeKeys(s)
+	digest, err := install.Digest(keys)
 	if err != nil {
 		return err
 	}
-	if err := n.recordChange(ctx, operationKeys, digest, keys, s.Policy.Digest()); err != nil {
+	if err := n.recordChange(ctx, install.OperationKeys, digest, keys, s.Policy.Digest()); err != nil {
 		return fmt.Errorf("record the keys: %w", err)
 	}
 	return nil
@@ -92,7 +89,7 @@ func (n *Node) catchUp(ctx context.Context) error {
 }
 
 // describe says what a configuration is, for its record: digests and ids, nothing personal.
-func (s *Setup) describe() any {
+func describe(s *config.Setup) any {
 	list := func(n int, id func(int) string) []string {
 		ids := make([]string, n)
 		for i := range ids {
@@ -112,35 +109,97 @@ func (s *Setup) describe() any {
 	}
 }
 
-// A keyDescription is a key as its record shows it.
-type keyDescription struct {
-	ID    string `json:"id"`
-	Usage string `json:"usage"`
-	Owner string `json:"owner"`
-	State string `json:"state"`
-}
-
-// registered is the state of a caller's key in a keyDescription.
-const registered = "registered"
-
-// describeKeys lists our keys and the callers', without any secret.
-func (s *Setup) describeKeys() (list []keyDescription) {
-	for _, k := range s.Keys.List() {
-		list = append(list, keyDescription{k.ID, k.Usage, k.Owner, string(k.State)})
+// checkKeys holds the keystore against the newest record of the keys: a key that was retired by then, or had left the keystore by then,
+// must not be current.
+func (n *Node) checkKeys(ctx context.Context, s *config.Setup) error {
+	newest, err := n.newestKeys(ctx)
+	if err != nil || newest == nil {
+		return err
 	}
-	for _, id := range sortedKeys(s.Callers) {
-		for _, kid := range sortedKeys(s.Callers[id].Keys) {
-			fingerprint := sm.DigestB64(sm.MarshalPoint(s.Callers[id].Keys[kid].Public))
-			list = append(list, keyDescription{kid + "/" + fingerprint, "call", id, registered})
+	recorded, err := n.keysAt(ctx, newest.Index)
+	if err != nil {
+		return fmt.Errorf("%w: the keys of record %d cannot be read with it: %w; %s", install.ErrOldKeys, newest.Index, err, install.OldKeysAdvice)
+	}
+	var old []string
+	for _, k := range s.Keys.List() {
+		if k.State != keystore.Current || recorded[k.ID] == string(keystore.Current) {
+			continue
+		}
+		_, known := recorded[k.ID]
+		if !known {
+			if known, err = n.everHad(ctx, k.ID); err != nil {
+				return err
+			}
+		}
+		if known {
+			old = append(old, k.ID)
 		}
 	}
-	return list
+	if old != nil {
+		return fmt.Errorf("%w: %s, current in %s, was replaced before record %d; %s", install.ErrOldKeys, strings.Join(old, ", "), s.Config.Keys.Dir, newest.Index, install.OldKeysAdvice)
+	}
+	for _, k := range s.Keys.List() {
+		delete(recorded, k.ID)
+	}
+	for _, id := range slices.Sorted(maps.Keys(recorded)) {
+		n.Logger.Warn("a key that the log knows is not in the keystore any more", "key", id)
+	}
+	return nil
 }
 
-func digestOf(v any) (string, error) {
-	text, err := canonical.Marshal(v)
-	if err != nil {
-		return "", err
+// newestKeys is the newest record of the keys in force; nil if there is none.
+func (n *Node) newestKeys(ctx context.Context) (newest *audit.Found, err error) {
+	for _, operation := range install.KeyOperations {
+		page, err := n.auditor.Search(ctx, audit.Ask{Operation: operation, Limit: 1})
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range page.Found {
+			if newest == nil || f.Index > newest.Index {
+				newest = &f
+			}
+		}
 	}
-	return sm.DigestB64(text), nil
+	return newest, nil
+}
+
+// keysAt are the gateway's own keys of a record, and their states, by id.
+func (n *Node) keysAt(ctx context.Context, index uint64) (map[string]string, error) {
+	e, err := n.auditor.Evidence(ctx, index)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := install.ParseKeys(e.Inputs)
+	if err != nil {
+		return nil, fmt.Errorf("read the keys of record %d: %w", index, err)
+	}
+	own := make(map[string]string, len(keys))
+	for _, k := range keys {
+		if k.State != install.Registered {
+			own[k.ID] = k.State
+		}
+	}
+	return own, nil
+}
+
+// everHad reports whether some record of the keys names a key. It reads all of them, and only where a key is new.
+func (n *Node) everHad(ctx context.Context, id string) (bool, error) {
+	for before := uint64(0); ; {
+		page, err := n.auditor.Search(ctx, audit.Ask{Operation: install.OperationKeys, Before: before, Limit: audit.MaxPage})
+		if err != nil {
+			return false, err
+		}
+		for _, f := range page.Found {
+			keys, err := n.keysAt(ctx, f.Index)
+			if err != nil { // sealed under a key that was lost, as an accepted keystore may have been
+				n.Logger.Warn("an old record of the keys cannot be read", "record", f.Index)
+			}
+			if _, had := keys[id]; had {
+				return true, nil
+			}
+		}
+		if before = page.Next; before == 0 {
+			return false, nil
+		}
+	}
 }

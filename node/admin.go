@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"oncegate/api"
+	"oncegate/config"
 )
 
 // adminHandler serves health, readiness, metrics and profiles. Nothing of it is for the outside.
@@ -84,7 +85,7 @@ type folder struct {
 var errHangs = errors.New("the file system does not answer")
 
 // watchSpace begins to watch the folders that records need.
-func (n *Node) watchSpace(_ context.Context, s *Setup) error {
+func (n *Node) watchSpace(_ context.Context, s *config.Setup) error {
 	watch := func(name, path string) {
 		f := &folder{name, filepath.Dir(path), make(chan struct{}, 1)}
 		n.folders = append(n.folders, f)
@@ -151,7 +152,7 @@ func (n *Node) Ready(ctx context.Context) []string {
 	for _, f := range n.folders {
 		switch free, known, err := f.free(ctx); {
 		case err != nil:
-			reasons = append(reasons, fmt.Sprintf("the free space of the %s's folder cannot be told: %s", f.name, pathReason(err)))
+			reasons = append(reasons, fmt.Sprintf("the free space of the %s's folder cannot be told: %s", f.name, config.PathReason(err)))
 		case known && free < floor:
 			reasons = append(reasons, fmt.Sprintf("the file system of the %s is full: %d bytes are free, less than limits.free_space, %d", f.name, free, floor))
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"oncegate/api"
+	"oncegate/install/installtest"
 	"oncegate/license"
 )
 
@@ -34,10 +35,10 @@ func BenchmarkIssue(b *testing.B) {
 			list[i] = api.HolderID{Type: "001", Code: code}
 			rows = append(rows, "B-"+code, code)
 		}
-		fill(b, filepath.Join(c.dir, "sources/market.db"), rows)
+		fill(b, filepath.Join(c.Dir, "sources/market.db"), rows)
 		return list
 	}
-	if err := exec(filepath.Join(c.dir, "sources/market.db"), `create index by_holder on licenses (uscc)`); err != nil {
+	if err := installtest.Exec(filepath.Join(c.Dir, "sources/market.db"), `create index by_holder on licenses (uscc)`); err != nil {
 		b.Fatal(err)
 	}
 	var used time.Duration

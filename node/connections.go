@@ -9,36 +9,35 @@ import (
 	"net/netip"
 	"sync"
 
+	"oncegate/config"
 	"oncegate/gateway/intake"
 	"oncegate/gateway/share"
 )
 
 // Descriptors of the process. A node that has none left can reach no source, write no mark and tell nobody.
 const (
-	defaultConnections = 4096
-	adminConnections   = 64
-	ownDescriptors     = 128 // the store, the log's mark, keys, files that are read again, name look-ups
-	defaultSlots       = 32  // of a source
+	adminConnections = 64
+	ownDescriptors   = 128 // the store, the log's mark, keys, files that are read again, name look-ups
 )
 
 // connectionsFor is how many connections the service may have open: what the configuration says, or what the limit of open files
 // leaves when enough are reserved for sources, mark and admin. less says that it is the second.
-func (s *Setup) connectionsFor(files uint64) (most int, less bool, err error) {
+func connectionsFor(s *config.Setup, files uint64) (most int, less bool, err error) {
 	if most = s.Limits.Connections; most == 0 {
-		most = defaultConnections
+		most = config.DefaultConnections
 	}
 	reserved := ownDescriptors + adminConnections
 	for _, source := range s.Sources {
 		if reserved += source.Concurrent; source.Concurrent == 0 {
-			reserved += defaultSlots
+			reserved += config.DefaultSlots
 		}
 	}
 	switch left := int64(files) - int64(reserved); {
 	case files == 0 || files > 1<<40 || left >= int64(most): // no limit, or a high one
 		return most, false, nil
-	case left < minConnections:
+	case left < config.MinConnections:
 		return 0, false, fmt.Errorf("the process may open %d files; %d are reserved for sources, store, mark and admin, and at least %d connections are needed: raise the limit (ulimit -n, LimitNOFILE) to %d or more",
-			files, reserved, minConnections, reserved+most)
+			files, reserved, config.MinConnections, reserved+most)
 	default:
 		return int(left), true, nil
 	}
@@ -120,11 +119,11 @@ func (c *connections) forget(conn *problemConn) {
 	if c.shares != nil {
 		c.shares.Give(conn.network, 1)
 	}
-	c.settle(conn, false)
+	c.setWaiting(conn, false)
 }
 
-// settle puts a connection among those that wait, or takes it out. Callers hold mu.
-func (c *connections) settle(conn *problemConn, waits bool) {
+// setWaiting puts a connection among those that wait, or takes it out. Callers hold mu.
+func (c *connections) setWaiting(conn *problemConn, waits bool) {
 	if conn.place != nil {
 		c.waiting.Remove(conn.place)
 		conn.place = nil
@@ -145,5 +144,5 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.settle(p, state == http.StateIdle)
+	c.setWaiting(p, state == http.StateIdle)
 }

@@ -14,6 +14,9 @@ import (
 	"oncegate/api"
 	"oncegate/api/apitest"
 	"oncegate/certs/token"
+	"oncegate/config"
+	"oncegate/install"
+	"oncegate/install/installtest"
 )
 
 // described reads the document that a node serves.
@@ -60,7 +63,7 @@ func (s *served) raw(address, method, request string) (int, http.Header, []byte)
 func TestEveryErrorIsAProblem(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
-	c.edit(MainFile, "127.0.0.1:0", fmt.Sprintf("127.0.0.1:%d", freePort(t)))
+	c.Edit(config.MainFile, "127.0.0.1:0", fmt.Sprintf("127.0.0.1:%d", installtest.FreePort(t)))
 	s := c.serve()
 	s.register("SP-1")
 	doc := s.described()
@@ -158,11 +161,11 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 func (s *served) signed(system, method, path, body string) string {
 	s.t.Helper()
 	setup := s.current.Load().setup
-	keys, err := setup.OpenCallers("")
+	keys, err := install.OpenCallers(setup, "")
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	signer, err := setup.CallerSigner(keys, system)
+	signer, err := install.CallerSigner(setup, keys, system)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/sdjwt"
 	"oncegate/certs/second"
+	"oncegate/config"
 	"oncegate/license"
 	"oncegate/register"
 	"oncegate/verdict"
@@ -19,15 +20,15 @@ import (
 // An issuer signs licenses with the departments' keys. Every signature is confirmed by both voices before it leaves.
 type issuer struct {
 	keys        *keystore.Store
-	departments map[string]Department // by USCC
+	departments map[string]config.Department // by USCC
 	voices      *second.Voices
 	now         func() time.Time
 }
 
 var _ register.Issuer = (*issuer)(nil)
 
-func newIssuer(s *Setup, voices *second.Voices, now func() time.Time) *issuer {
-	i := &issuer{keys: s.Keys, departments: make(map[string]Department), voices: voices, now: now}
+func newIssuer(s *config.Setup, voices *second.Voices, now func() time.Time) *issuer {
+	i := &issuer{keys: s.Keys, departments: make(map[string]config.Department), voices: voices, now: now}
 	for _, d := range s.Departments {
 		if d.LicenseKey != "" {
 			i.departments[d.USCC] = d
@@ -43,7 +44,7 @@ func (i *issuer) Issue(ctx context.Context, department string, r register.Issuan
 	if !ok {
 		return "", "", register.ErrNoSigner
 	}
-	k, err := licenseKey(i.keys, d)
+	k, err := d.FindLicenseKey(i.keys)
 	if err != nil {
 		return "", "", fmt.Errorf("%w: the keystore has no key %s", register.ErrNoSigner, d.LicenseKey)
 	}

@@ -8,15 +8,19 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"runtime/debug"
 	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"oncegate/api"
+	"oncegate/config"
 )
 
 // Bounds of a connection. A call's own deadline is the gateway's; these are for peers that are slow or silent.
@@ -26,8 +30,6 @@ const (
 	writeMargin       = time.Minute // beyond the longest call, for large answers over slow lines
 	idleTimeout       = 2 * time.Minute
 	maxHeader         = 32 << 10 // a token has at most 8 KiB
-	defaultCall       = 15 * time.Second
-	defaultSource     = 3 * time.Second // a source's deadline
 )
 
 // A listener is a bound address with the server that is to serve it.
@@ -39,12 +41,9 @@ type listener struct {
 }
 
 // listen binds both addresses, so that they are known, and taken, before anything is served.
-func (n *Node) listen(ctx context.Context, s *Setup) (err error) {
-	call := time.Duration(s.Limits.Call)
-	if call == 0 {
-		call = defaultCall
-	}
-	most, less, err := s.connectionsFor(openFiles())
+func (n *Node) listen(ctx context.Context, s *config.Setup) (err error) {
+	call := s.Limits.CallTimeout()
+	most, less, err := connectionsFor(s, openFiles())
 	if err != nil {
 		return err
 	}
@@ -55,7 +54,7 @@ func (n *Node) listen(ctx context.Context, s *Setup) (err error) {
 		return err
 	}
 	n.metrics.watchConnections(n.service.connections)
-	if s.Gateway.TLS != (TLS{}) {
+	if s.Gateway.TLS != (config.TLS{}) {
 		n.service.pair = &certificatePair{}
 		if err := n.service.pair.load(s.Gateway.TLS); err != nil {
 			return err
@@ -65,7 +64,7 @@ func (n *Node) listen(ctx context.Context, s *Setup) (err error) {
 	if n.admin, err = n.bind(ctx, s.Gateway.Admin, time.Minute, newConnections(adminConnections, true)); err != nil {
 		return err
 	}
-	n.settleURL(s)
+	n.fillPort(s)
 	n.service.server.Handler = n.guarded(s.Limits.Body, s.Limits.Documents)
 	n.admin.server.Handler = n.adminHandler()
 	return nil
@@ -160,9 +159,9 @@ func (l *listener) serve() error {
 	return err
 }
 
-// settleURL puts the port that was bound into a public URL that leaves it open, "http://127.0.0.1:0": for demonstrations
+// fillPort puts the port that was bound into a public URL that leaves it open, "http://127.0.0.1:0": for demonstrations
 // and tests.
-func (n *Node) settleURL(s *Setup) {
+func (n *Node) fillPort(s *config.Setup) {
 	u, err := url.Parse(s.Gateway.PublicURL)
 	if err != nil || u.Port() != "0" {
 		return
@@ -214,10 +213,10 @@ type certificatePair struct {
 	current atomic.Pointer[tls.Certificate]
 }
 
-func (p *certificatePair) load(t TLS) error {
+func (p *certificatePair) load(t config.TLS) error {
 	pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
 	if err != nil {
-		return fmt.Errorf("load TLS certificate: %s", pathReason(err))
+		return fmt.Errorf("load TLS certificate: %s", config.PathReason(err))
 	}
 	p.current.Store(&pair)
 	return nil
@@ -225,4 +224,44 @@ func (p *certificatePair) load(t TLS) error {
 
 func (p *certificatePair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return p.current.Load(), nil
+}
+
+// linesPerSecond bounds what net/http says about peers, so that nobody fills the log by failing handshakes.
+const linesPerSecond = 10
+
+// A serverLog is where an HTTP server writes its complaints: at most linesPerSecond, and how many were left out.
+type serverLog struct {
+	logger *slog.Logger
+	now    func() time.Time
+
+	mu      sync.Mutex // protects all fields below
+	second  int64
+	lines   int
+	dropped int
+}
+
+// Write takes one complaint.
+func (l *serverLog) Write(line []byte) (int, error) {
+	dropped, over := l.count()
+	ctx := context.Background()
+	if dropped > 0 {
+		l.logger.WarnContext(ctx, "server: lines left out", "count", dropped)
+	}
+	if !over {
+		l.logger.WarnContext(ctx, "server", "says", strings.TrimSpace(string(line)))
+	}
+	return len(line), nil
+}
+
+func (l *serverLog) count() (dropped int, over bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if second := l.now().Unix(); second != l.second {
+		dropped, l.second, l.lines, l.dropped = l.dropped, second, 0, 0
+	}
+	l.lines++
+	if over = l.lines > linesPerSecond; over {
+		l.dropped++
+	}
+	return dropped, over
 }

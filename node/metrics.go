@@ -1,14 +1,59 @@
 package node
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"oncegate/adapters/files"
+	"oncegate/certs/keystore"
+	"oncegate/certs/pki"
 	"oncegate/certs/second"
+	"oncegate/config"
 	"oncegate/store"
 	"oncegate/tlog"
 )
+
+// A certified names the keys that one label set of a metric is about.
+type certified struct{ usage, department string }
+
+// ownExpiry is how long the certificates of the keys that sign for us will last, the shortest of each usage and department. Keys
+// that sign nothing any more do not count.
+func ownExpiry(s *config.Setup, now time.Time) map[certified]time.Duration {
+	shortest := make(map[certified]time.Duration)
+	note := func(k keystore.Info, department string) {
+		chain, err := pki.ParseChain(k.Chain)
+		if err != nil || len(chain) == 0 {
+			return
+		}
+		of, left := certified{k.Usage, department}, chain[0].NotAfter.Sub(now)
+		for _, above := range chain[1:] { // a chain holds as long as its shortest certificate
+			left = min(left, above.NotAfter.Sub(now))
+		}
+		if known, ok := shortest[of]; !ok || left < known {
+			shortest[of] = left
+		}
+	}
+	departments := make(map[string]string, len(s.Departments))
+	for _, d := range s.Departments {
+		departments[d.USCC] = d.ID
+		if k, err := d.FindLicenseKey(s.Keys); err == nil && d.LicenseKey != "" {
+			note(k, d.ID)
+		}
+	}
+	for _, k := range s.Keys.List() {
+		if k.State != keystore.Current || k.Usage == keystore.License {
+			continue
+		}
+		department, known := departments[k.Owner]
+		if !known { // the gateway's own
+			department = s.Gateway.Department
+		}
+		note(k, department)
+	}
+	return shortest
+}
 
 // metrics are the figures of the node itself; the gateway has its own. Labels come from the configuration, never from a
 // caller.
@@ -121,11 +166,11 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 			gauge(expiresDesc, float64(k.NotAfter.Unix()), id, kid)
 		}
 	}
-	for of, left := range now.setup.ownExpiry(c.node.Now()) {
+	for of, left := range ownExpiry(now.setup, c.node.Now()) {
 		gauge(ownDesc, left.Seconds(), of.usage, of.department)
 	}
 	for id, s := range now.sources {
-		if f, ok := s.adapter.(*files.Source); ok {
+		if f, ok := s.Adapter.(interface{ Status() files.Status }); ok {
 			st := f.Status()
 			refused := 0.0
 			if st.Refused != nil {

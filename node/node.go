@@ -1,27 +1,27 @@
+// Package node runs a gateway: it opens what a checked configuration names, listens, serves, does recurring work, and reloads the
+// configuration when its files change (hot reload).
 package node
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"oncegate/api"
 	"oncegate/audit"
-	"oncegate/certs/envelope"
 	"oncegate/certs/keystore"
-	lognote "oncegate/certs/note"
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
+	"oncegate/config"
 	"oncegate/gateway"
+	"oncegate/install"
 	"oncegate/register"
 	"oncegate/store"
 	"oncegate/tlog"
@@ -55,7 +55,7 @@ type Node struct {
 	db       *store.DB
 	log      *tlog.Log
 	voices   *second.Voices
-	ring     *ring
+	keyring  *config.Keyring
 	recorder *audit.Recorder
 	auditor  *audit.Auditor
 	lists    statusLists
@@ -72,12 +72,12 @@ type Node struct {
 	markPatience time.Duration
 
 	closers []func(context.Context) error // in the order of opening
-	changes *lookout
+	changes *fileWatcher
 }
 
 // running is what a reload replaces as a whole.
 type running struct {
-	setup    *Setup
+	setup    *config.Setup
 	sources  sources
 	snapshot *gateway.Snapshot
 	trust    *verdict.Trust
@@ -88,7 +88,7 @@ type running struct {
 func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 	outliveFileLimit()
 	n := &Node{Options: o.withDefaults(), markPatience: defaultMarkPatience}
-	setup, faults := Load(path, n.Now())
+	setup, faults := config.Load(path, n.Now())
 	for _, w := range faults.Warnings() {
 		n.Logger.Warn("configuration", "at", w.String())
 	}
@@ -103,12 +103,12 @@ func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, step := range []func(context.Context, *Setup) error{n.openVoices, n.openStore, n.openLog, n.openSeen, n.openAudit, n.checkTables, n.watchSpace, n.listen, n.openGateway} {
+	for _, step := range []func(context.Context, *config.Setup) error{n.openVoices, n.openStore, n.openLog, n.openSeen, n.openAudit, n.checkTables, n.watchSpace, n.listen, n.openGateway} {
 		if err := step(ctx, setup); err != nil {
 			return nil, fmt.Errorf("open node: %w", err)
 		}
 	}
-	n.changes = n.lookOut() // before anybody is told where the node listens
+	n.changes = n.watchFiles() // before anybody is told where the node listens
 	n.later(func(context.Context) error { n.changes.close(); return nil })
 	return n, nil
 }
@@ -128,7 +128,7 @@ func (n *Node) close(ctx context.Context) error {
 // Close releases a node that was opened and is not to be run. Run closes by itself.
 func (n *Node) Close() error { return n.close(context.Background()) }
 
-func (n *Node) openVoices(context.Context, *Setup) error {
+func (n *Node) openVoices(context.Context, *config.Setup) error {
 	n.metrics = newMetrics(n.Registry)
 	n.voices = second.New(second.Config{Alarm: func(d second.Disagreement) {
 		n.metrics.disagreements.Inc()
@@ -138,106 +138,16 @@ func (n *Node) openVoices(context.Context, *Setup) error {
 	return nil
 }
 
-func (n *Node) openStore(ctx context.Context, s *Setup) (err error) {
-	if n.ring, err = s.sealer(); err != nil {
-		return err
-	}
-	c, err := s.storeConfig(n.ring, n.Now)
-	if err != nil {
-		return err
-	}
-	c.Alarm = n.alarm()
-	if n.db, err = store.Open(ctx, c); err != nil {
+func (n *Node) openStore(ctx context.Context, s *config.Setup) (err error) {
+	if n.db, n.keyring, err = s.OpenStore(ctx, config.OpenOptions{Now: n.Now, Alarm: n.alarm()}); err != nil {
 		return err
 	}
 	n.later(func(context.Context) error { return n.db.Close() })
 	return nil
 }
 
-// StoreConfig says how the database of a node that is not running is opened with its keys.
-func (s *Setup) StoreConfig(now func() time.Time) (store.Config, error) {
-	sealer, err := s.sealer()
-	if err != nil {
-		return store.Config{}, err
-	}
-	return s.storeConfig(sealer, now)
-}
-
-// openStore opens the database for a command, while no node runs, with the sealer of its columns.
-func (s *Setup) openStore(ctx context.Context, now func() time.Time) (*store.DB, *ring, error) {
-	sealer, err := s.sealer()
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := s.storeConfig(sealer, now)
-	if err != nil {
-		return nil, nil, err
-	}
-	db, err := store.Open(ctx, c)
-	return db, sealer, err
-}
-
-// storeConfig says how the database is opened. Persons are looked up under a key of their own that follows from the salt
-// key, because neither may ever change.
-func (s *Setup) storeConfig(sealer store.Sealer, now func() time.Time) (store.Config, error) {
-	salt, err := s.Keys.Secret(keystore.Salt, "")
-	if err != nil {
-		return store.Config{}, err
-	}
-	key := sm.HMAC(salt.Secret[:], []byte("oncegate/store/persons/v1"))
-	c := store.Config{
-		Driver: s.Store.Driver, Path: s.Store.Path, Log: s.Log.Origin, Nodes: s.Gateway.Nodes, Standby: s.Store.Standby, Sealer: sealer, Now: now,
-		Digest: func(data []byte) []byte { d := sm.HMAC(key[:], data); return d[:] }, UnknownKey: envelope.ErrUnknownKey,
-	}
-	if s.Store.DSNFile != "" {
-		dsn, err := os.ReadFile(s.Store.DSNFile)
-		if err != nil {
-			return c, fmt.Errorf("read connection string: %s", pathReason(err))
-		}
-		c.DSN = strings.TrimSpace(string(dsn))
-	}
-	return c, nil
-}
-
-// logConfig says how the log is opened, over its storage.
-func (s *Setup) logConfig(storage tlog.Storage, logger *slog.Logger) (tlog.Config, error) {
-	signer, err := s.Keys.Signer(keystore.Log, "")
-	if err != nil {
-		return tlog.Config{}, err
-	}
-	ed, err := s.Keys.Ed25519(keystore.Log, "")
-	if err != nil {
-		return tlog.Config{}, err
-	}
-	c := tlog.Config{Origin: s.Log.Origin, Storage: storage, NewSM3: sm.New, Mark: s.Log.Mark, Logger: logger}
-	sm2, err := lognote.SM2NoteSigner(s.Log.Origin, signer)
-	if err != nil {
-		return c, err
-	}
-	c.SM2 = sm2
-	c.Ed25519, err = lognote.Ed25519NoteSigner(s.Log.Origin, ed)
-	if err != nil {
-		return c, err
-	}
-	var own []ed25519.PublicKey
-	for _, k := range s.Keys.List() {
-		switch {
-		case k.Usage == keystore.Log && k.Ed25519 != nil:
-			own = append(own, k.Ed25519)
-		case k.Usage == keystore.Log && k.SM2 != nil:
-			v, err := lognote.SM2NoteVerifier(s.Log.Origin, k.SM2, nil)
-			if err != nil {
-				return c, err
-			}
-			c.OwnSM2 = append(c.OwnSM2, v)
-		}
-	}
-	c.Own, err = lognote.Ed25519NoteVerifiers(s.Log.Origin, own...)
-	return c, err
-}
-
-func (n *Node) openLog(ctx context.Context, s *Setup) error {
-	c, err := s.logConfig(n.db.Log(), n.Logger)
+func (n *Node) openLog(ctx context.Context, s *config.Setup) error {
+	c, err := s.LogConfig(n.db.Log(), n.Logger)
 	if err != nil {
 		return err
 	}
@@ -246,7 +156,7 @@ func (n *Node) openLog(ctx context.Context, s *Setup) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("the log %s was never created: run oncegate init -c %s", s.Log.Origin, s.File)
 	case errors.Is(err, tlog.ErrForged): // by a key that this keystore does not have, or by none
-		return fmt.Errorf("%w; either the database was tampered with (operations, section 5), or %w; %s", err, ErrOldKeys, oldKeysAdvice)
+		return fmt.Errorf("%w; either the database was tampered with (operations, section 5), or %w; %s", err, install.ErrOldKeys, install.OldKeysAdvice)
 	case err != nil:
 		return err
 	}
@@ -259,33 +169,13 @@ func (n *Node) openLog(ctx context.Context, s *Setup) error {
 
 // openSeen reads which status lists were seen last, so that no older one is believed, also after a restart. The file lies beside
 // the log's mark: outside the database and its backups, which would bring an old one back.
-func (n *Node) openSeen(_ context.Context, s *Setup) (err error) {
+func (n *Node) openSeen(_ context.Context, s *config.Setup) (err error) {
 	n.seen, err = verdict.OpenSeenLists(s.Log.Mark+".status-lists", func(err error) { n.Logger.Error("status list", "error", err.Error()) })
 	return err
 }
 
-// auditConfig says how records are written and read.
-func (s *Setup) auditConfig(log *tlog.Log, storage audit.Storage, sealer audit.Sealer, now func() time.Time) (audit.Config, error) {
-	c := audit.Config{Self: s.Gateway.ID, Log: log, View: log, Storage: storage, Sealer: sealer, NewSM3: sm.New, Now: now}
-	current, err := s.Keys.Secret(keystore.Index, "")
-	if err != nil {
-		return c, err
-	}
-	c.IndexKeys = append(c.IndexKeys, current.Secret[:])
-	for _, k := range s.Keys.List() {
-		if k.Usage == keystore.Index && k.ID != current.ID {
-			older, err := s.Keys.SecretByID(k.ID)
-			if err != nil {
-				return c, err
-			}
-			c.IndexKeys = append(c.IndexKeys, older.Secret[:])
-		}
-	}
-	return c, nil
-}
-
-func (n *Node) openAudit(_ context.Context, s *Setup) error {
-	c, err := s.auditConfig(n.log, n.db.Audit(), n.ring, n.Now)
+func (n *Node) openAudit(_ context.Context, s *config.Setup) error {
+	c, err := s.AuditConfig(n.log, n.db.Audit(), n.keyring, n.Now)
 	if err != nil {
 		return err
 	}
@@ -296,7 +186,7 @@ func (n *Node) openAudit(_ context.Context, s *Setup) error {
 	return err
 }
 
-func (n *Node) openGateway(ctx context.Context, s *Setup) error {
+func (n *Node) openGateway(ctx context.Context, s *config.Setup) error {
 	next, err := n.prepare(ctx, s, nil)
 	if err != nil {
 		return err
@@ -320,12 +210,12 @@ func (n *Node) openGateway(ctx context.Context, s *Setup) error {
 
 // prepare opens what a setup names and makes its snapshot, without using it yet. Sources that did not change are those of
 // was.
-func (n *Node) prepare(_ context.Context, s *Setup, was *running) (*running, error) {
+func (n *Node) prepare(_ context.Context, s *config.Setup, was *running) (*running, error) {
 	var old sources
 	if was != nil {
 		old = was.sources
 	}
-	config, err := s.trust(n.Now)
+	config, err := s.TrustConfig(n.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -339,7 +229,7 @@ func (n *Node) prepare(_ context.Context, s *Setup, was *running) (*running, err
 		return nil, err
 	}
 	reg, err := register.New(register.Config{
-		Storage: n.db.Register(), Issuer: newIssuer(s, n.voices, n.Now), Sealer: n.ring, Catalogue: s.Catalogue, NewSM3: sm.New,
+		Storage: n.db.Register(), Issuer: newIssuer(s, n.voices, n.Now), Sealer: n.keyring, Catalogue: s.Catalogue, NewSM3: sm.New,
 		Key: salt.Secret[:], Origin: s.Log.Origin, BaseURL: s.Gateway.PublicURL, Now: n.Now,
 		Originals: time.Duration(s.Retention.Originals),
 	})
@@ -375,18 +265,10 @@ func (n *Node) statusList(ctx context.Context, id string) (gateway.SignedList, e
 	return n.lists.get(ctx, id, listMaker{now.snapshot.Register, now.setup.Keys, n.voices, expires, n.Now})
 }
 
-// A ring seals with the keys of the configuration in force.
-type ring struct {
-	keys atomic.Pointer[envelope.Keyring]
-}
+// WriteTrust writes the trust of the configuration in force.
+func (n *Node) WriteTrust(dir string) error { return install.WriteTrust(n.current.Load().setup, dir) }
 
-func newRing(k *envelope.Keyring) *ring {
-	r := &ring{}
-	r.keys.Store(k)
-	return r
+// verify verifies with what the configuration believes now.
+func (n *Node) verify(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) {
+	return n.current.Load().trust.VerifyRequest(ctx, v)
 }
-
-func (r *ring) Seal(plaintext, aad []byte) ([]byte, error) { return r.keys.Load().Seal(plaintext, aad) }
-func (r *ring) Open(blob, aad []byte) ([]byte, error)      { return r.keys.Load().Open(blob, aad) }
-func (r *ring) Tag(data []byte) []byte                     { return r.keys.Load().Tag(data) }
-func (r *ring) CheckTag(tag, data []byte) error            { return r.keys.Load().CheckTag(tag, data) }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"oncegate/install/installtest"
 	"oncegate/verdict"
 )
 
@@ -28,7 +29,7 @@ func TestRestart(t *testing.T) {
 	if err := first.stop(); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(first.logs.String(), company) || strings.Contains(first.logs.String(), "甲乙") {
+	if strings.Contains(first.logs.String(), installtest.Company) || strings.Contains(first.logs.String(), "甲乙") {
 		t.Fatal("the log names a person or enterprise")
 	}
 

@@ -4,61 +4,22 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"oncegate/certs/keystore"
+	"oncegate/config"
+	"oncegate/install"
+	"oncegate/install/installtest"
 )
-
-// copyDir replaces a folder by a copy of another.
-func copyDir(t testing.TB, from, to string) {
-	t.Helper()
-	if err := os.RemoveAll(to); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		t.Fatal(err)
-	}
-	err := filepath.WalkDir(to, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			err = os.Chmod(path, 0o600)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // inTurn runs a node once, so that the log has a record of its keys.
 func (c *city) inTurn() {
-	c.t.Helper()
+	c.T.Helper()
 	if err := c.serve().stop(); err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
-}
-
-// rotate replaces a key as an operator does, but for the log's, which KeyRing never replaces: recovery opens a log with new keys.
-func (c *city) rotate(p keystore.Purpose) string {
-	c.t.Helper()
-	ring, err := OpenKeyRing(c.main, nil)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if p.Usage == keystore.Log {
-		k, err := ring.keys.Rotate(p)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		return k.ID
-	}
-	k, err := ring.Rotate(c.t.Context(), p)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return k.ID
 }
 
 // An old keystore, or old files in the newest one, put back by somebody with access to files but without the passphrase: the node
@@ -74,48 +35,48 @@ func TestOldKeysPutBack(t *testing.T) {
 		t.Run(p.Usage+"-"+string(p.Algorithm), func(t *testing.T) {
 			t.Parallel()
 			c := newCity(t)
-			c.t = t
+			c.T = t
 			c.inTurn()
-			keys, seals := filepath.Join(c.dir, "keys"), filepath.Join(c.dir, "seals")
+			keys, seals := filepath.Join(c.Dir, "keys"), filepath.Join(c.Dir, "seals")
 			old, now := t.TempDir(), t.TempDir()
-			copyDir(t, keys, old+"/keys")
-			copyDir(t, seals, old+"/seals")
-			fresh := c.rotate(p)
+			installtest.CopyDir(t, keys, old+"/keys")
+			installtest.CopyDir(t, seals, old+"/seals")
+			fresh := c.Rotate(p)
 			if p.Usage == keystore.Seal { // a seal lists the certificates that may use it
 				if err := os.Remove(filepath.Join(seals, "market.esl")); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := Prepare(t.Context(), c.main, PrepareOptions{Cost: 10}); err != nil {
+				if _, err := install.Prepare(t.Context(), c.Main, install.PrepareOptions{Cost: 10}); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if p.Usage == keystore.Log {
-				setup, _ := Load(c.main, time.Now())
-				c.edit(MainFile, setup.Log.Origin, setup.Log.Origin+"-2")
-				if _, err := Recover(t.Context(), c.main, RecoverOptions{}); err != nil {
+				setup, _ := config.Load(c.Main, time.Now())
+				c.Edit(config.MainFile, setup.Log.Origin, setup.Log.Origin+"-2")
+				if _, err := install.Recover(t.Context(), c.Main, install.RecoverOptions{}); err != nil {
 					t.Fatal(err)
 				}
 			}
 			c.inTurn()
-			copyDir(t, keys, now+"/keys")
-			copyDir(t, seals, now+"/seals")
+			installtest.CopyDir(t, keys, now+"/keys")
+			installtest.CopyDir(t, seals, now+"/seals")
 
 			refused := func(how string) {
 				t.Helper()
-				n, err := Open(t.Context(), c.main, Options{})
+				n, err := Open(t.Context(), c.Main, Options{})
 				if err == nil {
 					n.Close()
 				}
-				if !errors.Is(err, ErrOldKeys) || !strings.Contains(err.Error(), "oncegate keys rotate") {
+				if !errors.Is(err, install.ErrOldKeys) || !strings.Contains(err.Error(), "oncegate keys rotate") {
 					t.Errorf("%s: %v", how, err)
 				}
 			}
-			copyDir(t, old+"/keys", keys)
-			copyDir(t, old+"/seals", seals)
+			installtest.CopyDir(t, old+"/keys", keys)
+			installtest.CopyDir(t, old+"/seals", seals)
 			refused("the whole keystore")
 
-			copyDir(t, now+"/keys", keys) // only what is of this purpose: the new file gone, the old one as it was
-			copyDir(t, now+"/seals", seals)
+			installtest.CopyDir(t, now+"/keys", keys) // only what is of this purpose: the new file gone, the old one as it was
+			installtest.CopyDir(t, now+"/seals", seals)
 			if err := os.Remove(filepath.Join(keys, fresh+".key")); err != nil {
 				t.Fatal(err)
 			}
@@ -135,12 +96,12 @@ func TestOldKeysPutBack(t *testing.T) {
 				}
 			}
 			if p.Usage == keystore.Seal {
-				copyDir(t, old+"/seals", seals)
+				installtest.CopyDir(t, old+"/seals", seals)
 			}
 			refused("single files")
 
-			copyDir(t, now+"/keys", keys)
-			copyDir(t, now+"/seals", seals)
+			installtest.CopyDir(t, now+"/keys", keys)
+			installtest.CopyDir(t, now+"/seals", seals)
 			c.inTurn() // the newest keystore is as good as ever
 		})
 	}
@@ -151,24 +112,24 @@ func TestOldKeysAtReload(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
 	c.inTurn()
-	keys, old, now := filepath.Join(c.dir, "keys"), t.TempDir()+"/keys", t.TempDir()+"/keys"
-	copyDir(t, keys, old)
+	keys, old, now := filepath.Join(c.Dir, "keys"), t.TempDir()+"/keys", t.TempDir()+"/keys"
+	installtest.CopyDir(t, keys, old)
 	for _, p := range []keystore.Purpose{{Usage: keystore.Envelope, Algorithm: keystore.Symmetric}, {Usage: keystore.License, Owner: "market", Algorithm: keystore.SM2}} {
-		c.rotate(p)
+		c.Rotate(p)
 	}
-	copyDir(t, keys, now)
+	installtest.CopyDir(t, keys, now)
 	s := c.serve()
 	s.register("SP-1")
 	first := s.query("SP-1")
-	copyDir(t, old, keys)
-	if err := s.Reload(t.Context()); !errors.Is(err, ErrOldKeys) {
+	installtest.CopyDir(t, old, keys)
+	if err := s.Reload(t.Context()); !errors.Is(err, install.ErrOldKeys) {
 		t.Errorf("reload: %v", err)
 	}
 	if again := s.query("SP-1"); again.License != first.License {
 		t.Error("after a refused reload another license is released")
 	}
 	s.register("SP-2")
-	copyDir(t, now, keys)
+	installtest.CopyDir(t, now, keys)
 	if err := s.Reload(t.Context()); !errors.Is(err, ErrUnchanged) {
 		t.Errorf("the newest keystore again: %v", err)
 	}
@@ -181,42 +142,42 @@ func TestKeysRestored(t *testing.T) {
 	status := keystore.Purpose{Usage: keystore.Status, Algorithm: keystore.SM2}
 	c := newCity(t)
 	c.inTurn()
-	keys, old := filepath.Join(c.dir, "keys"), t.TempDir()+"/keys"
-	copyDir(t, keys, old)
-	before := c.currentID(status)
-	c.rotate(status)
+	keys, old := filepath.Join(c.Dir, "keys"), t.TempDir()+"/keys"
+	installtest.CopyDir(t, keys, old)
+	before := c.CurrentID(status)
+	c.Rotate(status)
 	c.inTurn()
 
 	if err := os.Remove(filepath.Join(keys, before+".key")); err != nil {
 		t.Fatal(err)
 	}
 	c.inTurn() // a retired key that is gone is no rollback
-	third := c.rotate(status)
+	third := c.Rotate(status)
 	c.inTurn()
-	copyDir(t, old, keys)
-	if _, err := Open(t.Context(), c.main, Options{}); !errors.Is(err, ErrOldKeys) || !strings.Contains(err.Error(), before) {
+	installtest.CopyDir(t, old, keys)
+	if _, err := Open(t.Context(), c.Main, Options{}); !errors.Is(err, install.ErrOldKeys) || !strings.Contains(err.Error(), before) {
 		t.Fatalf("a key of before the newest record: %v", err)
 	}
-	replaced := c.rotate(status)
+	replaced := c.Rotate(status)
 	if replaced == third || replaced == before {
 		t.Fatal("no new key")
 	}
 	c.inTurn()
 
-	copyDir(t, old, keys)
-	if _, err := Open(t.Context(), c.main, Options{}); !errors.Is(err, ErrOldKeys) {
+	installtest.CopyDir(t, old, keys)
+	if _, err := Open(t.Context(), c.Main, Options{}); !errors.Is(err, install.ErrOldKeys) {
 		t.Fatalf("put back again: %v", err)
 	}
-	if err := AcceptKeys(t.Context(), c.main, "the machine burnt", nil); err != nil {
+	if err := install.AcceptKeys(t.Context(), c.Main, "the machine burnt", nil); err != nil {
 		t.Fatal(err)
 	}
 	s := c.serve()
 	newest, err := s.newestKeys(t.Context())
-	if err != nil || newest.Record.Operation != operationKeys {
+	if err != nil || newest.Record.Operation != install.OperationKeys {
 		t.Fatalf("%+v, %v", newest, err)
 	}
 	e, err := s.auditor.Evidence(t.Context(), newest.Index-1)
-	if err != nil || e.Record.Operation != operationRestore || !strings.Contains(string(e.Inputs), "the machine burnt") || !strings.Contains(string(e.Inputs), before) {
+	if err != nil || e.Record.Operation != install.OperationRestore || !strings.Contains(string(e.Inputs), "the machine burnt") || !strings.Contains(string(e.Inputs), before) {
 		t.Errorf("%s %s, %v", e.Record.Operation, e.Inputs, err)
 	}
 	s.register("SP-1")
@@ -225,41 +186,26 @@ func TestKeysRestored(t *testing.T) {
 	}
 }
 
-// currentID is the id of the current key of a purpose.
-func (c *city) currentID(p keystore.Purpose) string {
-	c.t.Helper()
-	ring, err := OpenKeyRing(c.main, nil)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	all := ring.List()
-	i := slices.IndexFunc(all, func(k keystore.Info) bool { return k.Purpose == p && k.State == keystore.Current })
-	if i < 0 {
-		c.t.Fatalf("no current key of %+v", p)
-	}
-	return all[i].ID
-}
-
 // An envelope key that is lost for ever takes the records of the keys with it that were sealed under it; what was accepted goes on, and
 // later rotations do too.
 func TestKeysAcceptedWithoutTheirEnvelope(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
 	c.inTurn()
-	keys, old := filepath.Join(c.dir, "keys"), t.TempDir()+"/keys"
-	copyDir(t, keys, old)
-	c.rotate(keystore.Purpose{Usage: keystore.Envelope, Algorithm: keystore.Symmetric})
+	keys, old := filepath.Join(c.Dir, "keys"), t.TempDir()+"/keys"
+	installtest.CopyDir(t, keys, old)
+	c.Rotate(keystore.Purpose{Usage: keystore.Envelope, Algorithm: keystore.Symmetric})
 	c.inTurn()
-	c.rotate(keystore.Purpose{Usage: keystore.Status, Algorithm: keystore.SM2})
+	c.Rotate(keystore.Purpose{Usage: keystore.Status, Algorithm: keystore.SM2})
 	c.inTurn() // sealed under the key that will be lost
-	copyDir(t, old, keys)
-	if _, err := Open(t.Context(), c.main, Options{}); !errors.Is(err, ErrOldKeys) || !strings.Contains(err.Error(), "cannot be read") {
+	installtest.CopyDir(t, old, keys)
+	if _, err := Open(t.Context(), c.Main, Options{}); !errors.Is(err, install.ErrOldKeys) || !strings.Contains(err.Error(), "cannot be read") {
 		t.Fatalf("without the envelope key: %v", err)
 	}
-	if err := AcceptKeys(t.Context(), c.main, "lost", nil); err != nil {
+	if err := install.AcceptKeys(t.Context(), c.Main, "lost", nil); err != nil {
 		t.Fatal(err)
 	}
 	c.inTurn()
-	c.rotate(keystore.Purpose{Usage: keystore.Status, Algorithm: keystore.SM2})
+	c.Rotate(keystore.Purpose{Usage: keystore.Status, Algorithm: keystore.SM2})
 	c.inTurn()
 }

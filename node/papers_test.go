@@ -12,46 +12,25 @@ import (
 	"time"
 
 	"oncegate/api"
-	"oncegate/certs/keystore"
 	"oncegate/certs/ofd"
-	"oncegate/certs/seal"
+	"oncegate/config"
 	"oncegate/verdict"
 )
-
-func (c *city) write(name string, data []byte) {
-	c.t.Helper()
-	path := filepath.Join(c.dir, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		c.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-func (c *city) prepare() []string {
-	c.t.Helper()
-	made, err := Prepare(c.t.Context(), c.main, PrepareOptions{Cost: 10})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return made.Made
-}
 
 // init makes what a seal needs, once; the node gives out copies and keeps the original across a restart.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
-	if err := os.Remove(filepath.Join(c.dir, "seals/market.esl")); err != nil {
+	if err := os.Remove(filepath.Join(c.Dir, "seals/market.esl")); err != nil {
 		t.Fatal(err)
 	}
-	if made := strings.Join(c.prepare(), "\n"); !strings.Contains(made, "a throw-away seal of market") {
+	if made := strings.Join(c.Prepare(), "\n"); !strings.Contains(made, "a throw-away seal of market") {
 		t.Errorf("made %s", made)
 	}
-	if again := c.prepare(); len(again) != 0 {
+	if again := c.Prepare(); len(again) != 0 {
 		t.Errorf("made again: %q", again)
 	}
-	if _, faults := Load(c.main, time.Now()); len(faults) > 0 {
+	if _, faults := config.Load(c.Main, time.Now()); len(faults) > 0 {
 		t.Errorf("%v", faults)
 	}
 	s := c.serve()
@@ -116,64 +95,6 @@ func (s *served) document(no string) api.LicenseDocument {
 	return answer.Answer.Licenses[0].Document
 }
 
-// A seal that is not for its key, or is no seal, is a fault with its place.
-func TestSealFaults(t *testing.T) {
-	t.Parallel()
-	c := newCity(t)
-	good, err := os.ReadFile(filepath.Join(c.dir, "seals/market.esl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := newCity(t)
-	for _, name := range []string{"keys", "seals"} {
-		if err := os.RemoveAll(filepath.Join(other.dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	other.prepare()
-	foreign, err := os.ReadFile(filepath.Join(other.dir, "seals/market.esl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, k := range map[string]struct {
-		esl  []byte
-		want string
-	}{
-		"no seal":     {[]byte("no seal"), "malformed"},
-		"another key": {foreign, "not for the key"},
-		"altered":     {bytes.Replace(good, []byte("电子证照专用章"), []byte("电子证照专用件"), 1), "does not hold: " + seal.StepMade},
-	} {
-		c.write("seals/market.esl", k.esl)
-		if _, faults := Load(c.main, time.Now()); !strings.Contains(faults.Error(), k.want) || !strings.Contains(faults.Error(), "oncegate.yaml:") {
-			t.Errorf("%s: %v", name, faults)
-		}
-	}
-	c.write("seals/market.esl", good)
-	ring, err := OpenKeyRing(c.main, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ring.Rotate(t.Context(), keystore.Purpose{Usage: keystore.Seal, Owner: "market", Algorithm: keystore.SM2}); err != nil {
-		t.Fatal(err)
-	}
-	if setup, faults := Load(c.main, time.Now()); len(faults.Fatal()) > 0 || len(faults) != 1 || !strings.Contains(faults[0].String(), "a key that was rotated") {
-		t.Errorf("a rotated key: %v", faults)
-	} else if d := setup.Departments[1]; setup.Seals[d.USCC] == nil {
-		t.Error("the seal is not used until there is a new one")
-	}
-	c.edit(MainFile, "seal: {key: current", "seal: {key: seal-0123456789abcdef")
-	if _, faults := Load(c.main, time.Now()); !strings.Contains(faults.Error(), `no seal key "seal-0123456789abcdef"`) {
-		t.Errorf("without a key: %v", faults)
-	}
-	c.edit(MainFile, "seal: {key: seal-0123456789abcdef", "seal: {key: current")
-	if err := os.Remove(filepath.Join(c.dir, "seals/market.esl")); err != nil {
-		t.Fatal(err)
-	}
-	if _, faults := Load(c.main, time.Now()); len(faults.Fatal()) > 0 || len(faults) != 1 || !strings.Contains(faults[0].String(), "have no document form") {
-		t.Errorf("a seal that is not there: %v", faults)
-	}
-}
-
 // A time-stamping authority that is down costs its stamp and one bounded wait, not the document.
 func TestStampingAuthorityDown(t *testing.T) {
 	t.Parallel()
@@ -184,7 +105,7 @@ func TestStampingAuthorityDown(t *testing.T) {
 		http.Error(w, "down", http.StatusServiceUnavailable)
 	}))
 	t.Cleanup(down.Close)
-	c.edit(MainFile, "keys:\n", "timestamp: {url: \""+down.URL+"\", wait: 1s}\nkeys:\n")
+	c.Edit(config.MainFile, "keys:\n", "timestamp: {url: \""+down.URL+"\", wait: 1s}\nkeys:\n")
 	s := c.serve()
 	s.register("SP-1")
 	if d := s.document("SP-1"); d.Content == "" || len(asked) != 1 {

@@ -5,10 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
+
 	"oncegate/certs/keystore"
+	"oncegate/config"
 	"oncegate/fault"
+	"oncegate/install"
 )
 
 // ErrUnchanged says that a reload found the configuration that is in force.
@@ -50,8 +58,8 @@ func (n *Node) swap(ctx context.Context) error {
 	if setup.Keys == nil {
 		return fmt.Errorf("reload: %w", setup.KeysErr)
 	}
-	n.settleURL(setup)
-	if n.service.pair != nil && setup.Gateway.TLS != (TLS{}) { // its files may have changed though nothing else did
+	n.fillPort(setup)
+	if n.service.pair != nil && setup.Gateway.TLS != (config.TLS{}) { // its files may have changed though nothing else did
 		if err := n.service.pair.load(setup.Gateway.TLS); err != nil {
 			return fmt.Errorf("reload: %w", err)
 		}
@@ -70,39 +78,39 @@ func (n *Node) swap(ctx context.Context) error {
 	return n.use(ctx, was, next)
 }
 
-// stillness is for how long no file may have changed before a configuration is believed. A file that is being written may be
+// quietPeriod is for how long no file may have changed before a configuration is believed. A file that is being written may be
 // sound by chance: grants without their end, or guards without the one that forbids.
-const stillness = 50 * time.Millisecond
+const quietPeriod = 50 * time.Millisecond
 
 // read loads the configuration when its files lie still.
-func (n *Node) read(ctx context.Context, was *Setup) (*Setup, fault.List, error) {
+func (n *Node) read(ctx context.Context, was *config.Setup) (*config.Setup, fault.List, error) {
 	const patience = 200 // times
 	files := was.Files
 	for range patience {
-		if begun := time.Now(); still(files, begun) {
-			setup, faults := load(was.File, n.Now(), was)
-			if files = setup.Files; still(files, begun) {
+		if begun := time.Now(); unchangedSince(files, begun) {
+			setup, faults := was.Reload(n.Now())
+			if files = setup.Files; unchangedSince(files, begun) {
 				return setup, faults, nil
 			}
 		}
 		select {
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
-		case <-time.After(stillness):
+		case <-time.After(quietPeriod):
 		}
 	}
 	return nil, nil, errors.New("reload: the files of the configuration do not stop changing")
 }
 
-// still says whether files had lain still before a moment, and do since. Times to come are those of another machine's clock, and
+// unchangedSince says whether files had lain still before a moment, and do since. Times to come are those of another machine's clock, and
 // tell nothing; a file that is gone changes no more.
-func still(files []string, begun time.Time) bool {
+func unchangedSince(files []string, begun time.Time) bool {
 	for _, name := range files {
 		info, err := os.Stat(name)
 		if err != nil {
 			continue
 		}
-		if changed := info.ModTime(); changed.After(begun.Add(-stillness)) && !changed.After(time.Now()) {
+		if changed := info.ModTime(); changed.After(begun.Add(-quietPeriod)) && !changed.After(time.Now()) {
 			return false
 		}
 	}
@@ -119,7 +127,7 @@ func (n *Node) use(ctx context.Context, was, next *running) error {
 	if err := n.activate(ctx, next); err != nil {
 		return errors.Join(fmt.Errorf("reload: %w", err), fresh.close())
 	}
-	n.ring.keys.Store(keyring) // it opens all that the old one sealed: activate has seen that no key is missing
+	n.keyring.Replace(keyring) // it opens all that the old one sealed: activate has seen that no key is missing
 	n.current.Store(next)
 	n.gateway.Use(next.snapshot)
 	n.metrics.loaded.Set(float64(n.Now().Unix()))
@@ -129,14 +137,11 @@ func (n *Node) use(ctx context.Context, was, next *running) error {
 }
 
 // closeLater closes sources when no call can be using them any more.
-func (n *Node) closeLater(old sources, s *Setup) {
+func (n *Node) closeLater(old sources, s *config.Setup) {
 	if len(old) == 0 {
 		return
 	}
-	call := time.Duration(s.Limits.Call)
-	if call == 0 {
-		call = defaultCall
-	}
+	call := s.Limits.CallTimeout()
 	time.AfterFunc(call+patience, func() {
 		if err := old.close(); err != nil {
 			n.Logger.Warn("a source that is not used any more was not closed", "error", err.Error())
@@ -144,14 +149,14 @@ func (n *Node) closeLater(old sources, s *Setup) {
 	})
 }
 
-func sameKeys(a, b *Setup) bool {
-	one, err := digestOf(a.describeKeys())
-	two, err2 := digestOf(b.describeKeys())
+func sameKeys(a, b *config.Setup) bool {
+	one, err := install.Digest(install.DescribeKeys(a))
+	two, err2 := install.Digest(install.DescribeKeys(b))
 	return err == nil && err2 == nil && one == two
 }
 
 // keepFixed keeps what only a restart can change, and says so.
-func (n *Node) keepFixed(next, was *Setup) {
+func (n *Node) keepFixed(next, was *config.Setup) {
 	fixed := func(key string, same bool, keep func()) {
 		if !same {
 			keep()
@@ -164,7 +169,7 @@ func (n *Node) keepFixed(next, was *Setup) {
 	fixed("gateway.listen", g.Listen == old.Listen && g.Admin == old.Admin && g.AdminOpen == old.AdminOpen, func() {
 		g.Listen, g.Admin, g.AdminOpen = old.Listen, old.Admin, old.AdminOpen
 	})
-	fixed("gateway.tls", (g.TLS == TLS{}) == (old.TLS == TLS{}), func() { g.TLS = old.TLS })
+	fixed("gateway.tls", (g.TLS == config.TLS{}) == (old.TLS == config.TLS{}), func() { g.TLS = old.TLS })
 	fixed("gateway.nodes", g.Nodes == old.Nodes, func() { g.Nodes = old.Nodes })
 	fixed("store", next.Store == was.Store, func() { next.Store = was.Store })
 	fixed("log", next.Log == was.Log, func() { next.Log = was.Log })
@@ -172,4 +177,115 @@ func (n *Node) keepFixed(next, was *Setup) {
 		next.Config.Keys, next.Keys = was.Config.Keys, was.Keys
 	})
 	fixed("limits", next.Limits == was.Limits, func() { next.Limits = was.Limits })
+}
+
+// settleTime is how long files must lie unchanged before they are read: editors and copies write in steps.
+const settleTime = 500 * time.Millisecond
+
+// A fileWatcher hears of changes: SIGHUP, and events of folders where the system reports them.
+type fileWatcher struct {
+	hup     chan os.Signal
+	folders *fsnotify.Watcher // nil where nothing is reported
+}
+
+// watchFiles begins to listen. From when it returns no change is missed, and no SIGHUP ends the process.
+func (n *Node) watchFiles() *fileWatcher {
+	l := &fileWatcher{hup: make(chan os.Signal, 1)}
+	signal.Notify(l.hup, syscall.SIGHUP)
+	var err error
+	if l.folders, err = fsnotify.NewWatcher(); err != nil {
+		l.folders = nil
+		n.Logger.Warn("files are not watched; send SIGHUP to reload", "error", err.Error())
+	}
+	n.watchFolders(l.folders)
+	return l
+}
+
+func (l *fileWatcher) close() {
+	signal.Stop(l.hup)
+	if l.folders != nil {
+		l.folders.Close()
+	}
+}
+
+// watch reloads on SIGHUP and when a file of the configuration, or a key, changes. Folders are watched, not files, so that
+// files that are replaced by renaming are seen; where the system reports nothing, SIGHUP alone does.
+func (n *Node) watch(ctx context.Context) {
+	hup, w := n.changes.hup, n.changes.folders
+	var events chan fsnotify.Event
+	var lost chan error
+	if w != nil {
+		events, lost = w.Events, w.Errors
+	}
+	quiet := time.NewTimer(time.Hour)
+	quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			quiet.Reset(0)
+		case e, ok := <-events:
+			if !ok {
+				return
+			}
+			if n.concerns(e) {
+				quiet.Reset(settleTime)
+			}
+		case err := <-lost: // events were lost
+			n.Logger.Warn("watching files", "error", err)
+			quiet.Reset(settleTime)
+		case <-quiet.C:
+			_ = n.Reload(ctx) // it has logged why
+			n.watchFolders(w)
+		}
+	}
+}
+
+// watched are the files whose change is a change of the configuration.
+func watched(s *config.Setup) []string {
+	files := slices.Clone(s.Files)
+	if s.Gateway.TLS != (config.TLS{}) {
+		files = append(files, s.Gateway.TLS.Certificate, s.Gateway.TLS.Key)
+	}
+	return files
+}
+
+func (n *Node) watchFolders(w *fsnotify.Watcher) {
+	if w == nil {
+		return
+	}
+	s := n.current.Load().setup
+	folders := []string{s.Config.Keys.Dir}
+	for _, pattern := range slices.Concat(s.Include, s.Data.Matters, s.Data.Grants, s.Data.Guards) {
+		folders = append(folders, filepath.Dir(pattern))
+	}
+	for _, name := range watched(s) {
+		folders = append(folders, filepath.Dir(name))
+	}
+	slices.Sort(folders)
+	for _, dir := range slices.Compact(folders) {
+		if !slices.Contains(w.WatchList(), dir) {
+			_ = w.Add(dir) // a pattern's folder may not be there; it is tried again after each reload
+		}
+	}
+}
+
+// concerns says whether an event is about the configuration. A new file may be one that a pattern finds.
+func (n *Node) concerns(e fsnotify.Event) bool {
+	if e.Op == fsnotify.Chmod {
+		return false
+	}
+	s := n.current.Load().setup
+	name := filepath.Clean(e.Name)
+	if slices.ContainsFunc(watched(s), func(f string) bool { return filepath.Clean(f) == name }) {
+		return true
+	}
+	switch filepath.Ext(name) {
+	case ".key":
+		return filepath.Dir(name) == filepath.Clean(s.Config.Keys.Dir)
+	case ".yaml", ".yml", ".cedar":
+		return true
+	}
+	return filepath.Base(name) == "..data" // how Kubernetes replaces mounted files
 }

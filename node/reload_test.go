@@ -2,8 +2,10 @@ package node
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,6 +16,8 @@ import (
 	"oncegate/certs/keystore"
 	"oncegate/client"
 	"oncegate/fault"
+	"oncegate/install"
+	"oncegate/install/installtest"
 	"oncegate/verdict"
 )
 
@@ -25,7 +29,7 @@ func (s *served) released(c *client.Client) []string {
 		s.t.Error(err)
 		return nil
 	}
-	return sortedKeys(answer.Answer.Licenses[0].Fields)
+	return slices.Sorted(maps.Keys(answer.Answer.Licenses[0].Fields))
 }
 
 func TestGoodFileIsTakenOverWhileServing(t *testing.T) {
@@ -34,7 +38,7 @@ func TestGoodFileIsTakenOverWhileServing(t *testing.T) {
 	s := c.serve()
 	s.register("SP-1")
 	caller := s.as("food-approval")
-	source := s.current.Load().sources["market-registration"].adapter
+	source := s.current.Load().sources["market-registration"].Adapter
 	old := s.current.Load().snapshot.Policy.Digest()
 
 	stop := make(chan struct{})
@@ -53,7 +57,7 @@ func TestGoodFileIsTakenOverWhileServing(t *testing.T) {
 			}
 		})
 	}
-	c.edit("policy/grants.yaml", "holder_code, legal_representative", "holder_code")
+	c.Edit("policy/grants.yaml", "holder_code, legal_representative", "holder_code")
 	// The node may have seen the change by itself already.
 	if err := s.Reload(t.Context()); err != nil && !errors.Is(err, ErrUnchanged) {
 		t.Fatal(err)
@@ -64,7 +68,7 @@ func TestGoodFileIsTakenOverWhileServing(t *testing.T) {
 	if got := s.released(caller); len(got) != 1 || got[0] != "name" {
 		t.Errorf("after the reload %v was released", got)
 	}
-	if s.current.Load().sources["market-registration"].adapter != source {
+	if s.current.Load().sources["market-registration"].Adapter != source {
 		t.Error("a source that did not change was opened again")
 	}
 	s.orderedActivations(old, s.current.Load().snapshot.Policy.Digest())
@@ -109,8 +113,8 @@ func TestBadFileChangesNothing(t *testing.T) {
 	before := s.current.Load()
 	size := s.log.Stats().Size
 
-	c.edit("policy/grants.yaml", "holder_code, legal_representative", "holder_code", "basis: 审计法", "bases: 审计法")
-	c.edit("matters.yaml", "department: service", "department: nobody")
+	c.Edit("policy/grants.yaml", "holder_code, legal_representative", "holder_code", "basis: 审计法", "bases: 审计法")
+	c.Edit("matters.yaml", "department: service", "department: nobody")
 	var faults fault.List
 	if err := s.Reload(t.Context()); !errors.As(err, &faults) || len(faults.Fatal()) < 2 {
 		t.Fatalf("the reload said %v", err)
@@ -149,12 +153,12 @@ func TestChangesAreSeen(t *testing.T) {
 	s := c.serve()
 	s.get("/healthz") // it serves, so it watches or is about to
 	old := s.current.Load().snapshot.Policy.Digest()
-	c.edit("policy/grants.yaml", "holder_code, legal_representative", "holder_code")
+	c.Edit("policy/grants.yaml", "holder_code, legal_representative", "holder_code")
 	s.inForce(old)
 
 	// A folder that nobody reports on: SIGHUP does.
 	old = s.current.Load().snapshot.Policy.Digest()
-	c.edit("policy/grants.yaml", "example agreement 001", "example agreement 002")
+	c.Edit("policy/grants.yaml", "example agreement 001", "example agreement 002")
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
@@ -171,12 +175,12 @@ func TestKeysRotateWhileServing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := OpenKeyRing(c.main, nil)
+	ring, err := install.OpenKeystore(c.Main, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, usage := range []string{"log", "salt"} {
-		if _, err := ring.Rotate(t.Context(), purposeOf(usage, "")); !errors.Is(err, errFixed) {
+		if _, err := ring.Rotate(t.Context(), purposeOf(usage, "")); !errors.Is(err, install.ErrFixed) {
 			t.Errorf("%s key: %v", usage, err)
 		}
 	}
@@ -187,7 +191,7 @@ func TestKeysRotateWhileServing(t *testing.T) {
 	if err := s.Reload(t.Context()); err != nil && !errors.Is(err, ErrUnchanged) {
 		t.Fatal(err)
 	}
-	if err := exec(filepath.Join(c.dir, "sources/market.db"), "update licenses set addr = '示例路 2 号'"); err != nil {
+	if err := installtest.Exec(filepath.Join(c.Dir, "sources/market.db"), "update licenses set addr = '示例路 2 号'"); err != nil {
 		t.Fatal(err)
 	}
 	second, err := caller.Query(t.Context(), question("SP-1"))

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"oncegate/config"
+	"oncegate/install"
+	"oncegate/install/installtest"
 	"oncegate/license"
 )
 
@@ -16,7 +19,7 @@ func TestVersionsAfterRestore(t *testing.T) {
 	c := newCity(t)
 	move := func(address string) {
 		t.Helper()
-		if err := exec(filepath.Join(c.dir, "sources/market.db"), `update licenses set addr = '`+address+`' where no = 'L-1'`); err != nil {
+		if err := installtest.Exec(filepath.Join(c.Dir, "sources/market.db"), `update licenses set addr = '`+address+`' where no = 'L-1'`); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -24,7 +27,7 @@ func TestVersionsAfterRestore(t *testing.T) {
 	s.register("SP-1")
 	first := s.query("SP-1")
 	backup := filepath.Join(t.TempDir(), "backup.db")
-	if err := Backup(t.Context(), c.main, backup, nil); err != nil {
+	if err := install.Backup(t.Context(), c.Main, backup, nil); err != nil {
 		t.Fatal(err)
 	}
 	move("示例路 2 号")
@@ -49,12 +52,12 @@ func TestVersionsAfterRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), c.main, Options{}); err == nil {
+	if _, err := Open(t.Context(), c.Main, Options{}); err == nil {
 		t.Fatal("the node opened a database of before its mark")
 	}
 	origin := s.current.Load().setup.Log.Origin
-	c.edit(MainFile, origin, origin+"-2")
-	if _, err := Recover(t.Context(), c.main, RecoverOptions{At: time.Now().Add(-time.Hour)}); err != nil {
+	c.Edit(config.MainFile, origin, origin+"-2")
+	if _, err := install.Recover(t.Context(), c.Main, install.RecoverOptions{At: time.Now().Add(-time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 

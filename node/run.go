@@ -55,14 +55,95 @@ func (n *Node) leave() error {
 		n.Logger.Info("draining", "for", drain.String())
 		time.Sleep(drain)
 	}
-	call := time.Duration(g.Limits.Call)
-	if call == 0 {
-		call = defaultCall
-	}
+	call := g.Limits.CallTimeout()
 	ctx, cancel := context.WithTimeout(context.Background(), call+patience)
 	defer cancel()
 	if err := n.service.server.Shutdown(ctx); err != nil {
 		return fmt.Errorf("shut down: calls were still under way: %w", errors.Join(err, n.service.server.Close()))
 	}
 	return nil
+}
+
+// How often recurring work is done, and its bounds.
+const (
+	followEvery = 250 * time.Millisecond
+	purgeEvery  = 5 * time.Minute
+	sayEvery    = 10 * time.Second // between two words on how far long work is
+	retainEvery = 24 * time.Hour
+	retainFirst = 10 * time.Minute // after start, so that restarts do not each begin with it
+
+	// claimsKept is how long the id of a call is kept after its token expired: far beyond any clock's error.
+	claimsKept = 15 * time.Minute
+
+	defaultRetention = 26280 * time.Hour // 3 years
+)
+
+// every calls work after first, and then each time the interval has passed, until ctx ends.
+func (n *Node) every(ctx context.Context, kind string, first, interval time.Duration, work func(context.Context) error) {
+	for after := first; ctx.Err() == nil; after = interval {
+		n.once(ctx, kind, after, work)
+	}
+}
+
+// once calls work after a while, unless ctx ends before. A failure is logged and counted.
+func (n *Node) once(ctx context.Context, kind string, after time.Duration, work func(context.Context) error) {
+	timer := time.NewTimer(after)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-timer.C:
+	}
+	if err := work(ctx); err != nil && ctx.Err() == nil {
+		n.metrics.loops.WithLabelValues(kind).Inc()
+		n.Logger.Error("recurring work failed", "kind", kind, "error", err.Error())
+	}
+}
+
+// follow keeps the projection that audit searches read at the log's head.
+func (n *Node) follow(ctx context.Context) {
+	n.every(ctx, "projection", 0, followEvery, func(ctx context.Context) error {
+		if err := n.db.Learn(ctx); err != nil {
+			return err
+		}
+		for ctx.Err() == nil {
+			covered, size, err := n.db.Audit().Follow(ctx)
+			if err != nil {
+				return err
+			}
+			n.metrics.covered.Set(float64(covered))
+			n.metrics.size.Set(float64(size))
+			if covered >= size {
+				break
+			}
+		}
+		return nil
+	})
+}
+
+// purge forgets the ids of calls that nobody can make again, and kept copies that are too old to serve.
+func (n *Node) purge(ctx context.Context) {
+	n.every(ctx, "purge", purgeEvery, purgeEvery, func(ctx context.Context) error {
+		err := n.auditor.Purge(ctx, n.Now().Add(-claimsKept))
+		return errors.Join(err, n.current.Load().snapshot.Register.Purge(ctx))
+	})
+}
+
+// retain erases personal evidence whose time has come.
+func (n *Node) retain(ctx context.Context) {
+	n.every(ctx, "retention", retainFirst, retainEvery, n.eraseOld)
+}
+
+func (n *Node) eraseOld(ctx context.Context) error {
+	keep := time.Duration(n.current.Load().setup.Retention.Evidence)
+	if keep == 0 {
+		keep = defaultRetention
+	}
+	before := n.Now().Add(-keep)
+	done, err := n.auditor.Retain(ctx, before, nil)
+	n.metrics.erased.Add(float64(done))
+	if done > 0 {
+		n.Logger.Info("old evidence erased", "records", done, "before", before)
+	}
+	return err
 }

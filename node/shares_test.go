@@ -1,17 +1,16 @@
 package node
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net"
-	"oncegate/fault"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"oncegate/config"
 )
 
 // hold opens connections that send the same bytes and say no more.
@@ -46,7 +45,7 @@ func (s *served) value(name string) (v float64) {
 func TestSilentConnections(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
-	c.edit(MainFile, "\nstore:", "\nlimits: {connections: 40}\n\nstore:")
+	c.Edit(config.MainFile, "\nstore:", "\nlimits: {connections: 40}\n\nstore:")
 	s := c.serve()
 	s.register("SP-1")
 	for _, text := range []string{"", "GET /v1/catalog/types HTTP/1.1\r\nHost: gateway\r\nX-Slow: "} {
@@ -85,7 +84,7 @@ func TestConnectionsOfNetworks(t *testing.T) {
 	}
 	for _, conn := range flood {
 		c.mu.Lock()
-		c.settle(conn, false) // all of them have spoken
+		c.setWaiting(conn, false) // all of them have spoken
 		c.mu.Unlock()
 	}
 	if ok, victim := c.take(connect("flood")); ok || victim != nil {
@@ -101,18 +100,18 @@ func TestConnectionsOfNetworks(t *testing.T) {
 
 // Descriptors are reserved for what a node cannot do without.
 func TestDescriptorsAreReserved(t *testing.T) {
-	s := &Setup{Config: Config{Sources: []Source{{Concurrent: 8}, {}}}}
-	const reserved = ownDescriptors + adminConnections + 8 + defaultSlots
+	s := &config.Setup{Config: config.Config{Sources: []config.Source{{Concurrent: 8}, {}}}}
+	const reserved = ownDescriptors + adminConnections + 8 + config.DefaultSlots
 	for _, c := range []struct {
 		files uint64
 		most  int
 		less  bool
 		fails bool
 	}{
-		{0, defaultConnections, false, false}, {1 << 20, defaultConnections, false, false}, {1<<64 - 1, defaultConnections, false, false},
-		{reserved + 100, 100, true, false}, {reserved + minConnections - 1, 0, false, true}, {10, 0, false, true},
+		{0, config.DefaultConnections, false, false}, {1 << 20, config.DefaultConnections, false, false}, {1<<64 - 1, config.DefaultConnections, false, false},
+		{reserved + 100, 100, true, false}, {reserved + config.MinConnections - 1, 0, false, true}, {10, 0, false, true},
 	} {
-		most, less, err := s.connectionsFor(c.files)
+		most, less, err := connectionsFor(s, c.files)
 		if most != c.most || less != c.less || (err != nil) != c.fails {
 			t.Errorf("%d files: %d connections, less %v, %v", c.files, most, less, err)
 		}
@@ -123,7 +122,7 @@ func TestDescriptorsAreReserved(t *testing.T) {
 func TestReadyzKnowsDiskAndMark(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
-	c.edit(MainFile, "\nstore:", "\nlimits: {free_space: 9000000000000000000}\n\nstore:")
+	c.Edit(config.MainFile, "\nstore:", "\nlimits: {free_space: 9000000000000000000}\n\nstore:")
 	s := c.serve()
 	code, text := s.get("/readyz")
 	if code != 503 || !strings.Contains(text, "the file system of the store is full") || !strings.Contains(text, "the file system of the mark is full") || !strings.Contains(text, "limits.free_space") {
@@ -165,35 +164,4 @@ func TestReadyzKnowsDiskAndMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait("readyz goes on saying that the mark is old", func() bool { code, _ := s.get("/readyz"); return code == 200 })
-}
-
-// check warns of what would make shares worth less.
-func TestSharesWarnings(t *testing.T) {
-	t.Parallel()
-	const proxy, deadline = "name the header in which it says where a call comes from under client_from", "the source's deadline is not shorter than limits.call"
-	for _, c := range []struct {
-		name, gateway, limits string
-		warned                []string
-		fault                 string
-	}{
-		{"a proxy", "  behind_tls: true\n", "", []string{proxy}, ""},
-		{"a proxy that says who calls", "  behind_tls: true\n  client_from: X-Forwarded-For\n", "", nil, ""},
-		{"short calls", "", "limits: {call: 2s}\n", []string{deadline}, ""},
-		{"no room for a document", "", "limits: {memory: 1000000}\n", nil, "bytes of memory for bodies"},
-		{"few connections", "", "limits: {connections: 5}\n", nil, "open connections, at least"},
-	} {
-		city := newCity(t)
-		city.edit(MainFile, "  # behind_tls: true ", c.gateway+"  # behind_tls: true ", "\nstore:", "\n"+c.limits+"\nstore:")
-		_, faults := Load(city.main, time.Now())
-		for _, text := range []string{proxy, deadline} {
-			said := slices.ContainsFunc(faults.Warnings(), func(f fault.Fault) bool { return strings.Contains(f.Reason, text) && f.Place.Line > 0 })
-			if said != slices.Contains(c.warned, text) {
-				t.Errorf("%s: warns of %q: %v", c.name, text, said)
-			}
-		}
-		err := faults.Err()
-		if (err != nil) != (c.fault != "") || err != nil && (!strings.Contains(err.Error(), c.fault) || !errors.As(err, new(fault.List))) {
-			t.Errorf("%s: %v", c.name, err)
-		}
-	}
 }

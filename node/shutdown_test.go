@@ -14,6 +14,9 @@ import (
 
 	"oncegate/api"
 	"oncegate/client"
+	"oncegate/config"
+	"oncegate/install"
+	"oncegate/install/installtest"
 	"oncegate/tlog"
 	"oncegate/verdict"
 )
@@ -53,11 +56,11 @@ func TestShutdownFinishesWhatItTook(t *testing.T) {
 			<-leave
 		}
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"list":[{"no":"L-1","code":"`+company+`","name":"云川小面馆有限公司","legal":"甲乙","issued":"2024-03-01"}]}`)
+		io.WriteString(w, `{"list":[{"no":"L-1","code":"`+installtest.Company+`","name":"云川小面馆有限公司","legal":"甲乙","issued":"2024-03-01"}]}`)
 	}))
 	defer legacy.Close()
 	c := newCity(t)
-	if err := os.WriteFile(filepath.Join(c.dir, "sources/market.yaml"), []byte(strings.Replace(slowSource, "BASE", legacy.URL, 1)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(c.Dir, "sources/market.yaml"), []byte(strings.Replace(slowSource, "BASE", legacy.URL, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := c.serve()
@@ -103,7 +106,7 @@ func TestShutdownFinishesWhatItTook(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Fatal(err)
 	}
-	mark, err := tlog.ReadMark(filepath.Join(c.dir, "mark/checkpoint"))
+	mark, err := tlog.ReadMark(filepath.Join(c.Dir, "mark/checkpoint"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,37 +156,25 @@ func TestHistoryIsNeverBegunTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"oncegate.db", "oncegate.db-wal", "oncegate.db-shm"} {
-		if err := os.Remove(filepath.Join(c.dir, "data", name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Remove(filepath.Join(c.Dir, "data", name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Open(t.Context(), c.main, Options{}); err == nil || !strings.Contains(err.Error(), "never created") {
+	if _, err := Open(t.Context(), c.Main, Options{}); err == nil || !strings.Contains(err.Error(), "never created") {
 		t.Fatalf("with the database gone: %v", err)
 	}
 	// Not even by asking for it: the mark knows that there was one.
-	if _, err := Prepare(t.Context(), c.main, PrepareOptions{}); err == nil {
-		if _, err := Open(t.Context(), c.main, Options{}); err == nil {
+	if _, err := install.Prepare(t.Context(), c.Main, install.PrepareOptions{}); err == nil {
+		if _, err := Open(t.Context(), c.Main, Options{}); err == nil {
 			t.Fatal("a second history began")
 		}
-	}
-}
-
-func TestPrepareAgainMakesNothing(t *testing.T) {
-	t.Parallel()
-	c := newCity(t)
-	again, err := Prepare(t.Context(), c.main, PrepareOptions{})
-	if err != nil || len(again.Made) > 0 {
-		t.Fatalf("made %v, %v", again.Made, err)
-	}
-	if _, err := Init(t.Context(), c.dir, WriteTemplate, PrepareOptions{}); !errors.Is(err, os.ErrExist) {
-		t.Fatalf("a second init: %v", err)
 	}
 }
 
 func TestOldEvidenceIsErased(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
-	c.edit(MainFile, "\ndata:", "\nretention: {evidence: 1ns}\n\ndata:")
+	c.Edit(config.MainFile, "\ndata:", "\nretention: {evidence: 1ns}\n\ndata:")
 	s := c.serve()
 	s.register("SP-1")
 	answer, err := s.as("food-approval").Query(t.Context(), question("SP-1"))

@@ -10,17 +10,19 @@ import (
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
 	"oncegate/check"
+	"oncegate/config"
+	"oncegate/install"
 	"oncegate/verdict"
 )
 
 // lists signs what the installation's authority has revoked and puts it where the configuration looks for it.
-func (c *city) lists(r *KeyRing) {
-	c.t.Helper()
-	data, err := r.Lists(c.t.Context())
+func (c *city) lists(r *install.Keystore) {
+	c.T.Helper()
+	data, err := r.Lists(c.T.Context())
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
-	c.write("evidence/ca.crl.pem", data)
+	c.Write("evidence/ca.crl.pem", data)
 }
 
 // What an authority said travels with the documents that its certificates sign: they verify without it. Once it says that a
@@ -28,9 +30,9 @@ func (c *city) lists(r *KeyRing) {
 func TestEvidenceTravels(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
-	c.edit(MainFile, "evidence: [evidence/*]", "evidence: [evidence/*.pem]")
-	c.prepare()
-	ring, err := OpenKeyRing(c.main, nil)
+	c.Edit(config.MainFile, "evidence: [evidence/*]", "evidence: [evidence/*.pem]")
+	c.Prepare()
+	ring, err := install.OpenKeystore(c.Main, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +70,8 @@ func TestEvidenceTravels(t *testing.T) {
 func TestNoEvidence(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
-	c.edit(MainFile, "evidence: [evidence/*]", "evidence: []")
-	c.prepare()
+	c.Edit(config.MainFile, "evidence: [evidence/*]", "evidence: []")
+	c.Prepare()
 	s := c.serve()
 	s.register("SP-1")
 	if step := revocationOf(t, c, s.document("SP-1")); step.State != check.NotCheckable {
@@ -84,11 +86,11 @@ func revocationOf(t *testing.T, c *city, d api.LicenseDocument) check.Step {
 	if err != nil {
 		t.Fatal(err)
 	}
-	setup, faults := Load(c.main, time.Now())
+	setup, faults := config.Load(c.Main, time.Now())
 	if len(faults.Fatal()) > 0 {
 		t.Fatal(faults)
 	}
-	config, err := setup.trust(time.Now)
+	config, err := setup.TrustConfig(time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,24 +13,27 @@ import (
 	"oncegate/audit"
 	"oncegate/certs/keystore"
 	"oncegate/check"
+	"oncegate/config"
+	"oncegate/install"
+	"oncegate/install/installtest"
 	"oncegate/store"
 	"oncegate/verdict"
 )
 
 // verified verifies the state of a stopped installation and holds the verdict against the one that must come out.
-func (c *city) verified(o StateOptions, want api.Verdict) VerifiedState {
-	c.t.Helper()
-	got, err := VerifyState(c.t.Context(), c.main, o)
+func (c *city) verified(o install.StateOptions, want api.Verdict) install.VerifiedState {
+	c.T.Helper()
+	got, err := install.VerifyState(c.T.Context(), c.Main, o)
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	if got.Verdict() != want {
-		c.t.Errorf("%s, want %s: %+v %v", got.Verdict(), want, got.Steps, got.Faults)
+		c.T.Errorf("%s, want %s: %+v %v", got.Verdict(), want, got.Steps, got.Faults)
 	}
 	return got
 }
 
-func stepOf(v VerifiedState, name string) check.State {
+func stepOf(v install.VerifiedState, name string) check.State {
 	for _, s := range v.Steps {
 		if s.Name == name {
 			return s.State
@@ -44,11 +47,11 @@ func stepOf(v VerifiedState, name string) check.State {
 func TestState(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
-	c.edit(MainFile, "\ndata:", "\nretention: {evidence: 1ns}\n\ndata:")
+	c.Edit(config.MainFile, "\ndata:", "\nretention: {evidence: 1ns}\n\ndata:")
 	s := c.serve()
 	s.register("SP-1")
 	s.query("SP-1")
-	if _, err := VerifyState(t.Context(), c.main, StateOptions{}); !errors.Is(err, store.ErrInUse) {
+	if _, err := install.VerifyState(t.Context(), c.Main, install.StateOptions{}); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("while it serves: %v", err)
 	}
 	if err := s.eraseOld(t.Context()); err != nil {
@@ -58,10 +61,10 @@ func TestState(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
-	c.verified(StateOptions{}, api.VerdictProven)
+	c.verified(install.StateOptions{}, api.VerdictProven)
 
 	for _, p := range []keystore.Purpose{{Usage: keystore.Index, Algorithm: keystore.Symmetric}, {Usage: keystore.Envelope, Algorithm: keystore.Symmetric}, {Usage: keystore.Status, Algorithm: keystore.SM2}} {
-		c.rotate(p)
+		c.Rotate(p)
 	}
 	s = c.serve()
 	again := s.query("SP-1")
@@ -73,7 +76,7 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	backup := filepath.Join(t.TempDir(), "backup.db")
-	if err := Backup(t.Context(), c.main, backup, nil); err != nil {
+	if err := install.Backup(t.Context(), c.Main, backup, nil); err != nil {
 		t.Fatal(err)
 	}
 	s.register("SP-2") // is lost
@@ -82,11 +85,11 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	filed := verdict.Artefact{Name: "answer", Data: answer.Raw}
-	got := c.verified(StateOptions{Filed: filed, Trust: trust}, api.VerdictProven)
+	got := c.verified(install.StateOptions{Filed: filed, Trust: trust}, api.VerdictProven)
 	if stepOf(got, "log-extends-filed") != check.OK {
 		t.Errorf("the filed answer: %+v", got.Steps)
 	}
-	c.verified(StateOptions{Database: backup, Filed: filed}, api.VerdictProven)
+	c.verified(install.StateOptions{Database: backup, Filed: filed}, api.VerdictProven)
 
 	for _, name := range []string{"-wal", "-shm", "-search", ""} {
 		if err := os.Remove(database + name); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -100,12 +103,12 @@ func TestState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := []string{c.currentID(keystore.Purpose{Usage: keystore.Log, Algorithm: keystore.SM2}), c.currentID(keystore.Purpose{Usage: keystore.Log, Algorithm: keystore.Ed25519})}
+	before := []string{c.CurrentID(keystore.Purpose{Usage: keystore.Log, Algorithm: keystore.SM2}), c.CurrentID(keystore.Purpose{Usage: keystore.Log, Algorithm: keystore.Ed25519})}
 	for _, algorithm := range []keystore.Algorithm{keystore.SM2, keystore.Ed25519} {
-		c.rotate(keystore.Purpose{Usage: keystore.Log, Algorithm: algorithm})
+		c.Rotate(keystore.Purpose{Usage: keystore.Log, Algorithm: algorithm})
 	}
-	c.edit(MainFile, origin, origin+"-2")
-	if _, err := Recover(t.Context(), c.main, RecoverOptions{At: time.Now().Add(-time.Hour)}); err != nil {
+	c.Edit(config.MainFile, origin, origin+"-2")
+	if _, err := install.Recover(t.Context(), c.Main, install.RecoverOptions{At: time.Now().Add(-time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	s = c.serve()
@@ -118,7 +121,7 @@ func TestState(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
-	got = c.verified(StateOptions{}, api.VerdictProven)
+	got = c.verified(install.StateOptions{}, api.VerdictProven)
 	if len(got.Logs) != 2 || stepOf(got, "log[0]/checkpoint-sm2-signature") != check.OK {
 		t.Errorf("after the recovery: %+v %+v", got.Logs, got.Steps)
 	}
@@ -135,15 +138,15 @@ func TestState(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := *c
-			c.t = t
+			c.T = t
 			copied := filepath.Join(t.TempDir(), "copy.db")
-			if err := exec(database, "VACUUM INTO '"+copied+"'"); err != nil {
+			if err := installtest.Exec(database, "VACUUM INTO '"+copied+"'"); err != nil {
 				t.Fatal(err)
 			}
-			if err := exec(copied, alter.text); err != nil {
+			if err := installtest.Exec(copied, alter.text); err != nil {
 				t.Fatal(err)
 			}
-			got := c.verified(StateOptions{Database: copied}, api.VerdictRefuted)
+			got := c.verified(install.StateOptions{Database: copied}, api.VerdictRefuted)
 			if stepOf(got, alter.step) != check.Failed {
 				t.Errorf("%+v", got.Steps)
 			}
@@ -155,28 +158,28 @@ func TestState(t *testing.T) {
 		})
 	}
 
-	used, aside := c.currentID(keystore.Purpose{Usage: keystore.Index, Algorithm: keystore.Symmetric}), t.TempDir()+"/keys"
-	c.rotate(keystore.Purpose{Usage: keystore.Index, Algorithm: keystore.Symmetric})
-	c.verified(StateOptions{}, api.VerdictProven)
-	copyDir(t, filepath.Join(c.dir, "keys"), aside)
-	if err := os.Remove(filepath.Join(c.dir, "keys", used+".key")); err != nil {
+	used, aside := c.CurrentID(keystore.Purpose{Usage: keystore.Index, Algorithm: keystore.Symmetric}), t.TempDir()+"/keys"
+	c.Rotate(keystore.Purpose{Usage: keystore.Index, Algorithm: keystore.Symmetric})
+	c.verified(install.StateOptions{}, api.VerdictProven)
+	installtest.CopyDir(t, filepath.Join(c.Dir, "keys"), aside)
+	if err := os.Remove(filepath.Join(c.Dir, "keys", used+".key")); err != nil {
 		t.Fatal(err)
 	}
-	if got = c.verified(StateOptions{}, api.VerdictNotProven); stepOf(got, audit.StepIndexed) != check.NotCheckable {
+	if got = c.verified(install.StateOptions{}, api.VerdictNotProven); stepOf(got, audit.StepIndexed) != check.NotCheckable {
 		t.Errorf("without an old index key: %+v", got.Steps)
 	}
-	copyDir(t, aside, filepath.Join(c.dir, "keys"))
+	installtest.CopyDir(t, aside, filepath.Join(c.Dir, "keys"))
 
 	for _, id := range before {
-		if err := os.Remove(filepath.Join(c.dir, "keys", id+".key")); err != nil {
+		if err := os.Remove(filepath.Join(c.Dir, "keys", id+".key")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got = c.verified(StateOptions{}, api.VerdictNotProven)
+	got = c.verified(install.StateOptions{}, api.VerdictNotProven)
 	if stepOf(got, "log[0]/log-known") != check.NotCheckable || stepOf(got, "log[0]/log-entries") != check.OK {
 		t.Errorf("without the old log's keys: %+v", got.Steps)
 	}
-	c.verified(StateOptions{Trust: trust}, api.VerdictProven)
+	c.verified(install.StateOptions{Trust: trust}, api.VerdictProven)
 }
 
 // TestStateWithoutEnvelope: what was sealed under a key that is lost is not proven, and not called altered.
@@ -184,21 +187,21 @@ func TestStateWithoutEnvelope(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
 	c.inTurn()
-	keys, old := filepath.Join(c.dir, "keys"), t.TempDir()+"/keys"
-	copyDir(t, keys, old)
-	c.rotate(keystore.Purpose{Usage: keystore.Envelope, Algorithm: keystore.Symmetric})
+	keys, old := filepath.Join(c.Dir, "keys"), t.TempDir()+"/keys"
+	installtest.CopyDir(t, keys, old)
+	c.Rotate(keystore.Purpose{Usage: keystore.Envelope, Algorithm: keystore.Symmetric})
 	s := c.serve()
 	s.register("SP-1")
 	s.query("SP-1")
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
-	copyDir(t, old, keys)
-	c.verified(StateOptions{}, api.VerdictNotProven)
-	if err := AcceptKeys(t.Context(), c.main, "lost", nil); err != nil {
+	installtest.CopyDir(t, old, keys)
+	c.verified(install.StateOptions{}, api.VerdictNotProven)
+	if err := install.AcceptKeys(t.Context(), c.Main, "lost", nil); err != nil {
 		t.Fatal(err)
 	}
-	got := c.verified(StateOptions{}, api.VerdictNotProven)
+	got := c.verified(install.StateOptions{}, api.VerdictNotProven)
 	for name, want := range map[string]check.State{audit.StepTags: check.OK, audit.StepReplay: check.NotCheckable, audit.StepKept: check.NotCheckable} {
 		if is := stepOf(got, name); is != want {
 			t.Errorf("%s is %s, want %s", name, is, want)

@@ -12,6 +12,7 @@ import (
 	"oncegate/certs/keystore"
 	"oncegate/certs/second"
 	"oncegate/certs/statuslist"
+	"oncegate/config"
 	"oncegate/gateway"
 	"oncegate/register"
 )
@@ -56,7 +57,7 @@ func (s *statusLists) get(ctx context.Context, id string, m listMaker) (gateway.
 	l := s.find(id)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key, err := currentKey(m.keys, keystore.Status, "")
+	key, err := config.FindCurrent(m.keys, keystore.Status, "")
 	if err != nil {
 		return gateway.SignedList{}, fmt.Errorf("sign status list: %w", err)
 	}

@@ -17,6 +17,9 @@ import (
 	"oncegate/api"
 	"oncegate/certs/statuslist"
 	"oncegate/check"
+	"oncegate/config"
+	"oncegate/install"
+	"oncegate/install/installtest"
 	"oncegate/license"
 	"oncegate/register"
 	"oncegate/verdict"
@@ -183,7 +186,7 @@ func TestRevocationSeen(t *testing.T) {
 	if err := s.WriteTrust(dir); err != nil {
 		t.Fatal(err)
 	}
-	trust, err := verdict.ReadTrust(filepath.Join(dir, TrustFile))
+	trust, err := verdict.ReadTrust(filepath.Join(dir, install.TrustFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,14 +216,14 @@ func TestRevocationSeen(t *testing.T) {
 // does not change is not signed again.
 func TestListFollows(t *testing.T) {
 	c := newCity(t)
-	c.edit(MainFile, "gateway:\n", "gateway:\n  status_list: 1m\n")
+	c.Edit(config.MainFile, "gateway:\n", "gateway:\n  status_list: 1m\n")
 	s := c.serve()
 	s.register("SP-1")
 	l := s.query("SP-1")
 	at := placeOf(t, l.License)
 	say := func(status string) {
 		t.Helper()
-		if err := exec(filepath.Join(c.dir, "sources/market.db"), `update licenses set status = '`+status+`'`); err != nil {
+		if err := installtest.Exec(filepath.Join(c.Dir, "sources/market.db"), `update licenses set status = '`+status+`'`); err != nil {
 			t.Fatal(err)
 		}
 		s.query("SP-1")

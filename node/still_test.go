@@ -15,7 +15,7 @@ func TestHalfWrittenFile(t *testing.T) {
 	s := c.serve()
 	s.register("SP-1")
 	caller := s.as("food-approval")
-	name := filepath.Join(c.dir, "policy/grants.yaml")
+	name := filepath.Join(c.Dir, "policy/grants.yaml")
 	whole, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +28,7 @@ func TestHalfWrittenFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { done <- s.Reload(t.Context()) }()
-	for begun := time.Now(); time.Since(begun) < 3*stillness; { // the editor goes on, never long after its last step
+	for begun := time.Now(); time.Since(begun) < 3*quietPeriod; { // the editor goes on, never long after its last step
 		if err := os.WriteFile(name, []byte(half+"# "), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -57,15 +57,15 @@ func TestStill(t *testing.T) {
 	for _, c := range []struct {
 		changed time.Duration // after begun
 		want    bool
-	}{{-time.Hour, true}, {-2 * stillness, true}, {-stillness / 2, false}, {time.Hour, true}} {
+	}{{-time.Hour, true}, {-2 * quietPeriod, true}, {-quietPeriod / 2, false}, {time.Hour, true}} {
 		if err := os.Chtimes(name, time.Time{}, begun.Add(c.changed)); err != nil {
 			t.Fatal(err)
 		}
-		if got := still([]string{name}, begun); got != c.want {
+		if got := unchangedSince([]string{name}, begun); got != c.want {
 			t.Errorf("changed %s after: still is %v", c.changed, got)
 		}
 	}
-	if !still([]string{name + "2"}, begun) {
+	if !unchangedSince([]string{name + "2"}, begun) {
 		t.Error("a file that is gone is waited for")
 	}
 }

@@ -3,18 +3,14 @@ package node
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"oncegate/audit"
+	"oncegate/config"
+	"oncegate/install"
 	"oncegate/store"
-	"oncegate/tlog"
 )
-
-// operationAdopt is the operation of the record that takes on tables of before their rows were authenticated.
-const operationAdopt = "store.adopt"
 
 const (
 	// A check of all rows takes a thousandth of a processor at most, but is made each day.
@@ -57,45 +53,28 @@ func (n *Node) alarm() func(table, what string) {
 	return a.raise
 }
 
-var errUnproven = errors.New("the newest record of the log is of a program that authenticates rows, and the rows have lost their tags: the database was tampered with (operations, section 5)")
-
 // checkTables proves before a node serves that the rows of state are those that were left: or that there are so many that it
 // must be done while it serves.
-func (n *Node) checkTables(ctx context.Context, s *Setup) error {
+func (n *Node) checkTables(ctx context.Context, s *config.Setup) error {
 	n.metrics.watchTables(n.db)
 	adopted, err := n.db.Adopted(ctx)
 	if err != nil {
 		return err
 	}
 	if !adopted {
-		if binds, err := bindsChanges(ctx, n.log); err != nil || binds {
-			return cmp.Or(err, errUnproven)
+		if binds, err := install.BindsChanges(ctx, n.log); err != nil || binds {
+			return cmp.Or(err, install.ErrTagsLost)
 		}
 		return fmt.Errorf("%w: stop all nodes and run oncegate audit adopt -c %s", store.ErrNotAdopted, s.File)
 	}
 	if lost, err := n.db.LostKeys(ctx); err != nil || lost {
-		return cmp.Or(err, fmt.Errorf("what the tables add up to cannot be read: it was sealed under an envelope key that the keystore lacks; either the database was tampered with (operations, section 5), or %w; %s", ErrOldKeys, oldKeysAdvice))
+		return cmp.Or(err, fmt.Errorf("what the tables add up to cannot be read: it was sealed under an envelope key that the keystore lacks; either the database was tampered with (operations, section 5), or %w; %s", install.ErrOldKeys, install.OldKeysAdvice))
 	}
 	rows, err := n.db.Rows(ctx)
 	if err != nil || rows > checkAtStart {
 		return err
 	}
 	return n.db.Check(ctx, nil)
-}
-
-// bindsChanges reports whether the newest record, which is proven, is of a program that authenticates rows. A log that begins with the
-// checkpoint of another one, and has no record yet, is of a recovery that was broken off: Recover adopts, or refuses.
-func bindsChanges(ctx context.Context, log *tlog.Log) (bool, error) {
-	size := log.Stats().Size
-	if size == 0 {
-		return false, nil
-	}
-	receipt, err := log.Receipt(ctx, size-1)
-	if err != nil {
-		return false, err
-	}
-	r, err := audit.ParseRecord(receipt.Record)
-	return err != nil || r.V >= 3, nil
 }
 
 // check adds up the rows of state again and again, first at once where there were too many at start.
@@ -122,86 +101,4 @@ func (n *Node) checkAgain(ctx context.Context, kind string, first time.Duration,
 			return err
 		})
 	}
-}
-
-// AdoptOptions are how tables are adopted. The zero value is usable.
-type AdoptOptions struct {
-	Now      func() time.Time
-	Progress func(done, total uint64) // rows; nil: nobody asks
-}
-
-// An Adopted says what an adoption took on.
-type Adopted struct {
-	Rows   map[string]int // of each table, believed without proof
-	Record uint64         // that states it
-}
-
-// Adopt takes on a database that was written before rows were authenticated (store.DB.Adopt), and leaves the record store.adopt. From
-// then on rows are believed only with a tag of this gateway's keys, and no older program can write here. No node may be running. A
-// database that was adopted before is refused, also where somebody took tags and sums away. The error is a fault.List where the
-// configuration is unusable.
-func Adopt(ctx context.Context, path string, o AdoptOptions) (done Adopted, err error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	setup, faults := Load(path, o.Now())
-	if err := cmp.Or(faults.Err(), setup.KeysErr); err != nil {
-		return done, err
-	}
-	if done, err = o.adopt(ctx, setup); err != nil {
-		return done, fmt.Errorf("adopt tables: %w", err)
-	}
-	return done, nil
-}
-
-func (o AdoptOptions) adopt(ctx context.Context, s *Setup) (done Adopted, err error) {
-	db, sealer, err := s.openStore(ctx, o.Now)
-	if err != nil {
-		return done, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	config, err := s.logConfig(db.Log(), nil)
-	if err != nil {
-		return done, err
-	}
-	log, err := tlog.Open(ctx, config)
-	if err != nil {
-		return done, err
-	}
-	defer func() { err = errors.Join(err, log.Close(ctx)) }()
-	if adopted, err := db.Adopted(ctx); err != nil || !adopted {
-		if binds, err := bindsChanges(ctx, log); err != nil || binds {
-			return done, cmp.Or(err, errUnproven)
-		}
-	}
-	if done.Rows, err = db.Adopt(ctx, o.Progress); err != nil {
-		return done, err
-	}
-	records, err := s.auditConfig(log, db.Audit(), sealer, o.Now)
-	if err != nil {
-		return done, err
-	}
-	recorder, err := audit.NewRecorder(records)
-	if err != nil {
-		return done, err
-	}
-	recorded, err := recorder.RecordOwn(ctx, audit.Own{
-		Operation: operationAdopt, RequestID: s.Log.Origin, Policy: s.Policy.Digest(),
-		Inputs: map[string]any{"rows": done.Rows}, Changes: []any{audit.Adopt{Rows: done.Rows}},
-	})
-	done.Record = recorded.Index
-	return done, err
-}
-
-// adoptLost takes on the rows that were tagged under an envelope key that is lost, for the record that accepts the keys as they are.
-func adoptLost(ctx context.Context, db *store.DB) (changes []any, err error) {
-	lost, err := db.LostKeys(ctx)
-	if err != nil || !lost {
-		return nil, err
-	}
-	rows, err := db.AdoptLost(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	return []any{audit.Adopt{Rows: rows}}, nil
 }

@@ -10,6 +10,9 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/config"
+	"oncegate/install"
+	"oncegate/install/installtest"
 	"oncegate/store"
 )
 
@@ -33,10 +36,10 @@ func workedCity(t *testing.T) *city {
 
 // alter runs statements in the node's database, as somebody without its keys would.
 func (c *city) alter(statements ...string) {
-	c.t.Helper()
+	c.T.Helper()
 	for _, text := range statements {
-		if err := exec(filepath.Join(c.dir, "data", "oncegate.db"), text); err != nil {
-			c.t.Fatal(err)
+		if err := installtest.Exec(filepath.Join(c.Dir, "data", "oncegate.db"), text); err != nil {
+			c.T.Fatal(err)
 		}
 	}
 }
@@ -60,9 +63,9 @@ func TestAlteredTablesAtStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := template.copyOf(t)
-			c.t = t
+			c.T = t
 			c.alter(text)
-			n, err := Open(t.Context(), c.main, Options{})
+			n, err := Open(t.Context(), c.Main, Options{})
 			if err == nil {
 				n.Close()
 			}
@@ -77,17 +80,17 @@ func TestAlteredTablesAtStart(t *testing.T) {
 func TestTablesAreAdoptedOnce(t *testing.T) {
 	t.Parallel()
 	c := workedCity(t)
-	if _, err := Adopt(t.Context(), c.main, AdoptOptions{}); err == nil {
+	if _, err := install.Adopt(t.Context(), c.Main, install.AdoptOptions{}); err == nil {
 		t.Error("adopted twice")
 	}
 	c.alter("UPDATE logs SET sums = NULL", "UPDATE cases SET mac = NULL, attestation = 'platform'", "UPDATE records SET mac = NULL", "UPDATE versions SET mac = NULL")
-	if n, err := Open(t.Context(), c.main, Options{}); err == nil || !strings.Contains(err.Error(), "tampered") {
+	if n, err := Open(t.Context(), c.Main, Options{}); err == nil || !strings.Contains(err.Error(), "tampered") {
 		if err == nil {
 			n.Close()
 		}
 		t.Error("served without tags:", err)
 	}
-	if _, err := Adopt(t.Context(), c.main, AdoptOptions{}); err == nil || !strings.Contains(err.Error(), "tampered") {
+	if _, err := install.Adopt(t.Context(), c.Main, install.AdoptOptions{}); err == nil || !strings.Contains(err.Error(), "tampered") {
 		t.Error("adopted anew:", err)
 	}
 }
@@ -125,22 +128,22 @@ func TestAlteredRowIsRefused(t *testing.T) {
 func TestRecoveryDoesNotAdopt(t *testing.T) {
 	t.Parallel()
 	c := workedCity(t)
-	setup, _ := Load(c.main, time.Now())
-	c.edit(MainFile, setup.Log.Origin, setup.Log.Origin+"-2")
+	setup, _ := config.Load(c.Main, time.Now())
+	c.Edit(config.MainFile, setup.Log.Origin, setup.Log.Origin+"-2")
 	c.alter("UPDATE logs SET sums = NULL", "UPDATE cases SET mac = NULL, closed = 0")
-	if _, err := Recover(t.Context(), c.main, RecoverOptions{}); !errors.Is(err, store.ErrNotAdopted) {
+	if _, err := install.Recover(t.Context(), c.Main, install.RecoverOptions{}); !errors.Is(err, store.ErrNotAdopted) {
 		t.Fatal("recovered without sums:", err)
 	}
-	if _, err := Adopt(t.Context(), c.main, AdoptOptions{}); err == nil {
+	if _, err := install.Adopt(t.Context(), c.Main, install.AdoptOptions{}); err == nil {
 		t.Fatal("adopted a log that has not begun")
 	}
 	c.alter("UPDATE versions SET mac = NULL", "UPDATE status_lists SET mac = NULL", "UPDATE policy_sets SET mac = NULL", "UPDATE records SET mac = NULL",
 		"UPDATE claims SET mac = NULL", "UPDATE snapshots SET mac = NULL", "UPDATE originals SET mac = NULL", "UPDATE horizon SET mac = NULL")
-	if _, err := Recover(t.Context(), c.main, RecoverOptions{Adopt: true}); err != nil {
+	if _, err := install.Recover(t.Context(), c.Main, install.RecoverOptions{Adopt: true}); err != nil {
 		t.Fatal(err)
 	}
 	s := c.serve()
-	page, err := s.auditor.Search(t.Context(), audit.Ask{Operation: operationRecover})
+	page, err := s.auditor.Search(t.Context(), audit.Ask{Operation: install.OperationRecover})
 	if err != nil || len(page.Found) != 1 || page.Found[0].Record.Changes == "" {
 		t.Errorf("the record of the recovery does not state what was adopted: %+v, %v", page, err)
 	}

@@ -17,31 +17,33 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"oncegate/config"
 )
 
 // serverPair writes a self-signed certificate for this machine and returns its serial number.
 func (c *city) serverPair() *big.Int {
-	c.t.Helper()
+	c.T.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: "gateway"}, NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		c.t.Fatal(err)
+		c.T.Fatal(err)
 	}
 	for name, block := range map[string]*pem.Block{"server.pem": {Type: "CERTIFICATE", Bytes: der}, "server.key": {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(filepath.Join(c.dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			c.t.Fatal(err)
+		if err := os.WriteFile(filepath.Join(c.Dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			c.T.Fatal(err)
 		}
 	}
 	return serial
@@ -50,8 +52,8 @@ func (c *city) serverPair() *big.Int {
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	c := newCity(t)
-	c.edit(MainFile, "  # tls: {certificate: tls/gateway.pem, key: tls/gateway.key}", "  tls: {certificate: server.pem, key: server.key}", "public_url: http:", "public_url: https:")
-	if _, err := Open(t.Context(), c.main, Options{}); err == nil || !strings.Contains(err.Error(), "server.pem is not there") {
+	c.Edit(config.MainFile, "  # tls: {certificate: tls/gateway.pem, key: tls/gateway.key}", "  tls: {certificate: server.pem, key: server.key}", "public_url: http:", "public_url: https:")
+	if _, err := Open(t.Context(), c.Main, Options{}); err == nil || !strings.Contains(err.Error(), "server.pem is not there") {
 		t.Fatalf("without its certificate: %v", err)
 	}
 	first := c.serverPair()

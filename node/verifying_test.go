@@ -16,6 +16,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/check"
 	"oncegate/client"
+	"oncegate/config"
 )
 
 // verifier is a node that also believes an office, by its configuration.
@@ -24,11 +25,11 @@ func verifier(t *testing.T, o *office.Office) *client.Client {
 	c := newCity(t)
 	lists := append(o.Revoked(nil, time.Time{}), o.RootList()...)
 	for name, data := range map[string][]byte{"evidence/office.crl": lists, "office-ca.pem": pki.MarshalPEM(o.Root.Certificate()), "office-sub.pem": pki.MarshalPEM(o.Intermediate.Chain()...)} {
-		if err := os.WriteFile(filepath.Join(c.dir, name), data, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(c.Dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.edit(MainFile, "  anchors:", "  seal_anchors: [office-ca.pem]\n  timestamp_anchors: [office-ca.pem]\n  authorities: [office-sub.pem]\n  anchors:")
+	c.Edit(config.MainFile, "  anchors:", "  seal_anchors: [office-ca.pem]\n  timestamp_anchors: [office-ca.pem]\n  authorities: [office-sub.pem]\n  anchors:")
 	return c.serve().as("food-approval")
 }
 

@@ -10,6 +10,7 @@ import (
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
 	"oncegate/client"
+	"oncegate/install"
 )
 
 // A fast verifier that is wrong rings the alarm, is counted and logged. What it rejects is refused all the same, and a new
@@ -91,7 +92,7 @@ func licensePublic(t *testing.T, n *Node) *ecdsa.PublicKey {
 		if d.LicenseKey == "" {
 			continue
 		}
-		k, err := licenseKey(setup.Keys, d)
+		k, err := d.FindLicenseKey(setup.Keys)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,11 +106,11 @@ func licensePublic(t *testing.T, n *Node) *ecdsa.PublicKey {
 func (s *served) forger(system string) *client.Client {
 	s.t.Helper()
 	setup := s.current.Load().setup
-	keys, err := setup.OpenCallers("")
+	keys, err := install.OpenCallers(setup, "")
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	honest, err := setup.CallerSigner(keys, system)
+	honest, err := install.CallerSigner(setup, keys, system)
 	if err != nil {
 		s.t.Fatal(err)
 	}

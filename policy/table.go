@@ -2,11 +2,12 @@ package policy
 
 import (
 	"fmt"
-	"oncegate/fault"
-	"oncegate/strictyaml"
 	"slices"
 	"strings"
 	"time"
+
+	"oncegate/fault"
+	"oncegate/strictyaml"
 )
 
 // A Table is a file of expected decisions that stands beside a policy, its name ending in TableSuffix.

@@ -1,8 +1,9 @@
 package policy
 
 import (
-	"oncegate/fault"
 	"slices"
+
+	"oncegate/fault"
 )
 
 // warn finds grants that can never fire.

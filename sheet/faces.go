@@ -7,8 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"oncegate/fault"
 	"sync"
+
+	"oncegate/fault"
 
 	"golang.org/x/image/font/sfnt"
 )

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -92,15 +93,15 @@ func (d *Document) structure(v Value, into reflect.Value, depth int) {
 		}
 	}
 	for _, e := range v.Entries() {
-		i, ok := fields[e.Key]
-		switch {
-		case ok:
+		if i, ok := fields[e.Key]; ok {
 			d.value(e.Value, into.Field(i), depth+1)
-		case variants != nil && variants.Into(e.Key) != nil:
-			d.value(e.Value, reflect.ValueOf(variants.Into(e.Key)).Elem(), depth+1)
-		default:
-			e.Name.Fault("unknown key %q; known here: %s", fault.Clip(e.Key), strings.Join(known, ", "))
+			continue
 		}
+		if variants != nil && slices.Contains(variants.Keys(), e.Key) {
+			d.value(e.Value, reflect.ValueOf(variants.Into(e.Key)).Elem(), depth+1)
+			continue
+		}
+		e.Name.Fault("unknown key %q; known here: %s", fault.Clip(e.Key), strings.Join(known, ", "))
 	}
 }
 

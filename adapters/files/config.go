@@ -1,6 +1,7 @@
 package files
 
 import (
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -89,10 +90,15 @@ func comma(s string) (rune, bool) {
 	return r[0], len(r) == 1 && r[0] != '"' && r[0] != '\r' && r[0] != '\n' && r[0] != '\ufffd' && r[0] != 0
 }
 
-func or[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
+// SetID names the source in findings and errors.
+func (c *Config) SetID(id string) { c.ID = id }
+
+// Types are the license types that the source has.
+func (c *Config) Types() []string { return []string{c.Record.Type} }
+
+// ResolvePaths makes relative paths relative to a folder.
+func (c *Config) ResolvePaths(dir string) {
+	if c.Dir != "" && !filepath.IsAbs(c.Dir) {
+		c.Dir = filepath.Join(dir, filepath.FromSlash(c.Dir))
 	}
-	return v
 }

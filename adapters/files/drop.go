@@ -1,6 +1,7 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -44,7 +45,7 @@ func (s *Source) load(ctx context.Context, root *os.Root, want fingerprint) (*dr
 		return nil, errors.New("cannot open the drop")
 	}
 	defer f.Close()
-	limit := or(s.cfg.MaxBytes, defaultBytes)
+	limit := cmp.Or(s.cfg.MaxBytes, defaultBytes)
 	if want.size > limit {
 		return nil, &badLine{0, "the drop is larger than allowed"}
 	}
@@ -61,7 +62,7 @@ func (s *Source) load(ctx context.Context, root *os.Root, want fingerprint) (*dr
 
 // read turns CSV into an index of licenses.
 func (s *Source) read(ctx context.Context, in io.Reader) (*drop, error) {
-	text := newLines(in, s.cfg.Encoding, or(s.cfg.MaxRowBytes, defaultRowBytes), s.cfg.Marker != "")
+	text := newLines(in, s.cfg.Encoding, cmp.Or(s.cfg.MaxRowBytes, defaultRowBytes), s.cfg.Marker != "")
 	table := csv.NewReader(text)
 	table.Comma, _ = comma(s.cfg.Separator)
 	table.ReuseRecord = true
@@ -92,7 +93,7 @@ func (s *Source) read(ctx context.Context, in io.Reader) (*drop, error) {
 			return nil, mapError(err, at)
 		}
 	}
-	if n := or(s.cfg.MinRows, defaultMinRows); len(at) < n {
+	if n := cmp.Or(s.cfg.MinRows, defaultMinRows); len(at) < n {
 		return nil, &badLine{0, "the drop has fewer rows than min_rows"}
 	}
 	licenses, err := collector.Licenses()

@@ -89,7 +89,7 @@ func (s *Source) scan(ctx context.Context) (wait time.Duration, err error) {
 			})
 			return wait, nil
 		case errors.Is(err, errChanged):
-			wait = or(s.cfg.Settle, defaultSettle)
+			wait = cmp.Or(s.cfg.Settle, defaultSettle)
 		case errors.As(err, &bad):
 			s.refuse(c.fingerprint, Refusal{Drop: c.name, Line: bad.line, Reason: bad.reason, At: now})
 			skipped = true
@@ -162,10 +162,10 @@ func (c candidate) replaces(d *drop) bool {
 
 // unsettled says how long to wait until a file counts as complete.
 func (s *Source) unsettled(root *os.Root, c candidate, now time.Time) time.Duration {
-	settle := or(s.cfg.Settle, defaultSettle)
+	settle := cmp.Or(s.cfg.Settle, defaultSettle)
 	if s.cfg.Marker != "" {
 		if info, err := root.Lstat(c.name + s.cfg.Marker); err != nil || !info.Mode().IsRegular() {
-			return or(s.cfg.Rescan, defaultRescan)
+			return cmp.Or(s.cfg.Rescan, defaultRescan)
 		}
 		return 0
 	}

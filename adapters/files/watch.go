@@ -1,6 +1,7 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"time"
@@ -38,7 +39,7 @@ func (s *Source) watch(ctx context.Context, w *fsnotify.Watcher, wait time.Durat
 	if w != nil {
 		events, lost = w.Events, w.Errors
 	}
-	rescan := time.NewTicker(or(s.cfg.Rescan, defaultRescan))
+	rescan := time.NewTicker(cmp.Or(s.cfg.Rescan, defaultRescan))
 	defer rescan.Stop()
 	settled := time.NewTimer(wait)
 	defer settled.Stop()

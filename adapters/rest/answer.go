@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"mime"
@@ -22,7 +23,7 @@ type reply struct {
 // there is none; whatever it said otherwise is an error.
 func (c Call) read(r reply, maxRecords int) ([]mapping.Row, error) {
 	a := c.Answer
-	rules := slices.DeleteFunc(slices.Clone(a.NotFound), func(n NotFound) bool { return or(n.Status, 200) != r.status })
+	rules := slices.DeleteFunc(slices.Clone(a.NotFound), func(n NotFound) bool { return cmp.Or(n.Status, 200) != r.status })
 	if r.status != 200 && len(rules) == 0 {
 		return nil, fmt.Errorf("the source answered with status %d", r.status)
 	}
@@ -49,7 +50,7 @@ func (c Call) read(r reply, maxRecords int) ([]mapping.Row, error) {
 
 // bare says whether a rule only asks for an empty list although the body says that the call failed.
 func (n NotFound) bare(a Answer, doc any) bool {
-	return n.Mark.Path == "" && or(n.Status, 200) == 200 && !a.Success.matches(doc)
+	return n.Mark.Path == "" && cmp.Or(n.Status, 200) == 200 && !a.Success.matches(doc)
 }
 
 // matches says whether the mark stands in the document; the zero Mark always does.

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -25,7 +26,7 @@ func (c Config) Check(cat *license.Catalogue) fault.List {
 		if !a.Secret.IsZero() {
 			f.Under("$.auth.secret", a.Secret.Check())
 		}
-		f.Unless(validHeader(or(a.Header, "Authorization"), a.Prefix), "$.auth.header", "no valid header")
+		f.Unless(validHeader(cmp.Or(a.Header, "Authorization"), a.Prefix), "$.auth.header", "no valid header")
 	}
 	for name, value := range c.Header {
 		f.Unless(validHeader(name, value), "$.header."+name, "no valid header")
@@ -87,8 +88,8 @@ func (a Answer) check(f *fault.List, path string) {
 		at := fmt.Sprintf("%s.not_found[%d]", path, i)
 		f.Unless(n.Status == 0 || n.Status >= 200 && n.Status < 500 && (n.Status < 300 || n.Status >= 400), at+".status", "expected a status from 200 to 299 or from 400 to 499")
 		f.Unless((n.Mark.Path == "") == (len(n.Mark.Values) == 0) && pointer(n.Mark.Path), at+".mark", "path (a JSON pointer) and values belong together")
-		f.Unless(or(n.Status, 200) != 200 || n.Mark.Path != "" || n.Empty || n.NoBody, at, "says nothing: every answer would be not found")
-		f.Unless(!n.NoBody || or(n.Status, 200) != 200 && n.Mark.Path == "" && !n.Empty, at+".no_body", "an answer without a body has a status of its own and no mark")
+		f.Unless(cmp.Or(n.Status, 200) != 200 || n.Mark.Path != "" || n.Empty || n.NoBody, at, "says nothing: every answer would be not found")
+		f.Unless(!n.NoBody || cmp.Or(n.Status, 200) != 200 && n.Mark.Path == "" && !n.Empty, at+".no_body", "an answer without a body has a status of its own and no mark")
 		f.Unless(!slices.Contains([]int{401, 403, 407, 408, 429}, n.Status), at+".status", "this status says that the gateway was refused, not that there is none")
 	}
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"path/filepath"
 	"time"
 
 	"oncegate/adapters/mapping"
@@ -116,10 +117,22 @@ const (
 	defaultIdle        = 90 * time.Second
 )
 
-func or[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
+// SetID names the source in findings and errors.
+func (c *Config) SetID(id string) { c.ID = id }
+
+// Types are the license types that the source has.
+func (c *Config) Types() (list []string) {
+	for _, call := range c.Calls {
+		list = append(list, call.Record.Type)
 	}
-	return v
+	return list
+}
+
+// ResolvePaths makes relative paths relative to a folder.
+func (c *Config) ResolvePaths(dir string) {
+	for _, p := range []*string{&c.TLS.CA, &c.TLS.Certificate, &c.TLS.Key, &c.Auth.Secret.File} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, filepath.FromSlash(*p))
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -20,7 +21,7 @@ func (s *Source) Find(ctx context.Context, r license.Request) ([]license.Finding
 	findings := make([]license.Finding, len(questions))
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range min(or(s.cfg.Parallel, defaultParallel), len(questions)) {
+	for range min(cmp.Or(s.cfg.Parallel, defaultParallel), len(questions)) {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(questions)) && ctx.Err() == nil; i = next.Add(1) - 1 {
 				findings[i] = s.one(ctx, questions[i])
@@ -75,5 +76,5 @@ func (s *Source) rows(ctx context.Context, p prepared, q license.Question) ([]ma
 	if err != nil {
 		return nil, err
 	}
-	return p.call.read(r, or(s.cfg.MaxRecords, defaultRecords))
+	return p.call.read(r, cmp.Or(s.cfg.MaxRecords, defaultRecords))
 }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,7 +28,7 @@ type request struct {
 // compile parses every template and reports their faults, with paths from the Call.
 func (c Call) compile() (*request, fault.List) {
 	f := &fault.List{}
-	r := &request{method: or(c.Method, http.MethodPost), query: map[string]template{}, form: map[string]template{}}
+	r := &request{method: cmp.Or(c.Method, http.MethodPost), query: map[string]template{}, form: map[string]template{}}
 	read := func(path, s string) template {
 		t, err := parse(s)
 		f.Unless(err == nil, path, "%v", err)

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -42,7 +43,7 @@ func (c Config) client() (*http.Client, error) {
 		}
 		trust.Certificates = []tls.Certificate{pair}
 	}
-	connections := or(c.MaxConnections, defaultConnections)
+	connections := cmp.Or(c.MaxConnections, defaultConnections)
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
@@ -53,7 +54,7 @@ func (c Config) client() (*http.Client, error) {
 			DisableCompression:     true, // so that the bound on bytes is one
 			MaxConnsPerHost:        connections,
 			MaxIdleConnsPerHost:    connections,
-			IdleConnTimeout:        or(c.IdleTimeout, defaultIdle),
+			IdleConnTimeout:        cmp.Or(c.IdleTimeout, defaultIdle),
 			MaxResponseHeaderBytes: maxHeaderBytes,
 		},
 	}, nil
@@ -80,7 +81,7 @@ func (s *Source) send(ctx context.Context, method, target string, body []byte, c
 		return reply{}, transportError(ctx, err)
 	}
 	defer res.Body.Close()
-	limit := or(s.cfg.MaxBytes, defaultBytes)
+	limit := cmp.Or(s.cfg.MaxBytes, defaultBytes)
 	read, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
 	if err != nil {
 		return reply{}, transportError(ctx, err)
@@ -104,7 +105,7 @@ func (s *Source) authorize(req *http.Request, body []byte) error {
 		}
 	}
 	if value != "" {
-		req.Header.Set(or(a.Header, "Authorization"), a.Prefix+value)
+		req.Header.Set(cmp.Or(a.Header, "Authorization"), a.Prefix+value)
 	}
 	return nil
 }

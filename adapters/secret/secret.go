@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"oncegate/fault"
 	"os"
 	"strings"
+
+	"oncegate/fault"
 )
 
 // maxBytes bounds a secret; anything longer is the wrong file.

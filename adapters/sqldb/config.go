@@ -3,6 +3,7 @@ package sqldb
 import (
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -154,4 +155,34 @@ func (c Config) withLockWait(dsn string) string {
 		return dsn
 	}
 	return fmt.Sprintf("%s&_busy_timeout=%d", dsn, lockWait.Milliseconds())
+}
+
+// SetID names the source in findings and errors.
+func (c *Config) SetID(id string) { c.ID = id }
+
+// Types are the license types that the source has.
+func (c *Config) Types() (list []string) {
+	for _, q := range c.Queries {
+		list = append(list, q.Record.Type)
+	}
+	return list
+}
+
+// ResolvePaths makes relative paths relative to a folder, that of the file in a SQLite DSN ("file:market.db?mode=ro") too.
+func (c *Config) ResolvePaths(dir string) {
+	if f := &c.DSNSecret.File; *f != "" && !filepath.IsAbs(*f) {
+		*f = filepath.Join(dir, filepath.FromSlash(*f))
+	}
+	if !c.isSQLite() || c.DSN == "" {
+		return
+	}
+	name, isURI := strings.CutPrefix(c.DSN, "file:")
+	name, query, hasQuery := strings.Cut(name, "?")
+	if name == "" || filepath.IsAbs(name) || name == ":memory:" || isURI && strings.HasPrefix(name, "//") {
+		return
+	}
+	c.DSN = "file:" + filepath.Join(dir, filepath.FromSlash(name))
+	if hasQuery && query != "" {
+		c.DSN += "?" + query
+	}
 }

@@ -13,8 +13,8 @@ import (
 
 	"oncegate/api"
 	"oncegate/check"
+	"oncegate/install"
 	"oncegate/license"
-	"oncegate/node"
 	"oncegate/tlog"
 	"oncegate/verdict"
 )
@@ -225,7 +225,7 @@ func (c *auditVerify) run(ctx context.Context, t *terminal) error {
 // believed is the trust that the whole log is held against.
 func (c *auditVerify) believed() (*verdict.Trust, error) {
 	if c.Trust != "" {
-		trust, err := verdict.LoadTrust(node.TrustPath(c.Trust))
+		trust, err := verdict.LoadTrust(install.TrustPath(c.Trust))
 		if err != nil {
 			return nil, misuse{err}
 		}
@@ -234,7 +234,7 @@ func (c *auditVerify) believed() (*verdict.Trust, error) {
 	if c.Config == "" {
 		return nil, misuse{errors.New("--trust is required: what is believed?")}
 	}
-	return node.TrustOf(c.Config, nil)
+	return install.TrustOf(c.Config, nil)
 }
 
 // stored verifies the log in a database file.
@@ -251,7 +251,7 @@ func (c *auditVerify) stored(ctx context.Context, t *terminal) (err error) {
 		}
 		origin = origins[0]
 	}
-	db, err := node.OpenLogFile(ctx, c.Store, origin)
+	db, err := install.OpenLogFile(ctx, c.Store, origin)
 	if err != nil {
 		return err
 	}

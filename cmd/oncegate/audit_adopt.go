@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"oncegate/node"
+	"oncegate/install"
 )
 
 type auditAdopt struct {
@@ -27,7 +27,7 @@ const adoptHelp = "Once, after the upgrade, with every node stopped. Each row is
 
 // run takes on the tables and says how many rows had no proof.
 func (c *auditAdopt) run(ctx context.Context, t *terminal) error {
-	done, err := node.Adopt(ctx, c.Config, node.AdoptOptions{Now: now, Progress: t.progress("rows")})
+	done, err := install.Adopt(ctx, c.Config, install.AdoptOptions{Now: now, Progress: t.progress("rows")})
 	if err != nil {
 		return err
 	}

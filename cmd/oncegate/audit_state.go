@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"oncegate/api"
-	"oncegate/node"
+	"oncegate/install"
 	"oncegate/verdict"
 )
 
@@ -20,9 +20,9 @@ func (c *auditVerify) state(ctx context.Context, t *terminal) error {
 	case len(c.Files) > 0 || c.Origin != "":
 		return misuse{errors.New(t.say("--state takes all logs of the database: neither files nor --origin"))}
 	}
-	o := node.StateOptions{Now: now, Database: c.Store, Progress: t.progress}
+	o := install.StateOptions{Now: now, Database: c.Store, Progress: t.progress}
 	if c.Trust != "" {
-		trust, err := verdict.LoadTrust(node.TrustPath(c.Trust))
+		trust, err := verdict.LoadTrust(install.TrustPath(c.Trust))
 		if err != nil {
 			return misuse{err}
 		}
@@ -36,7 +36,7 @@ func (c *auditVerify) state(ctx context.Context, t *terminal) error {
 		o.Filed = verdict.Artefact{Name: c.Against, Data: data}
 	}
 	start := time.Now()
-	done, err := node.VerifyState(ctx, c.Config, o)
+	done, err := install.VerifyState(ctx, c.Config, o)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (c *auditVerify) state(ctx context.Context, t *terminal) error {
 			OK      bool        `json:"ok"`
 			Verdict api.Verdict `json:"verdict"`
 			Proves  string      `json:"proves"`
-			node.VerifiedState
+			install.VerifiedState
 		}{verdict == api.VerdictProven, verdict, t.stateProves(done, c.Against), done}); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (c *auditVerify) state(ctx context.Context, t *terminal) error {
 }
 
 // printState prints the steps, what is wrong, what is believed, and against whom all this proves something.
-func (t *terminal) printState(v node.VerifiedState, verdict api.Verdict, filed string, took time.Duration) {
+func (t *terminal) printState(v install.VerifiedState, verdict api.Verdict, filed string, took time.Duration) {
 	t.steps(v.Steps, false)
 	for _, f := range v.Faults {
 		where := f.Table
@@ -98,7 +98,7 @@ func (t *terminal) printState(v node.VerifiedState, verdict api.Verdict, filed s
 }
 
 // stateProves says against whom the verdict counts; "" for one that proves nothing.
-func (t *terminal) stateProves(v node.VerifiedState, filed string) string {
+func (t *terminal) stateProves(v install.VerifiedState, filed string) string {
 	switch {
 	case v.Verdict() != api.VerdictProven:
 		return ""

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 
-	"oncegate/node"
+	"oncegate/install"
 )
 
 type backupCommand struct {
@@ -26,7 +26,7 @@ func newBackup(t *terminal) *command {
 // run copies the database while it serves.
 func (c *backupCommand) run(ctx context.Context, t *terminal) error {
 	bar := t.progress("pages")
-	if err := node.Backup(ctx, c.Config, c.To, func(done, total int) { bar(uint64(done), uint64(total)) }); err != nil {
+	if err := install.Backup(ctx, c.Config, c.To, func(done, total int) { bar(uint64(done), uint64(total)) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(t.out, "%s %s\n", t.paint(green, "+"), t.say("the database as it was when the backup began, in %s; keys and configuration are not in it", c.To))
@@ -55,7 +55,7 @@ const recoverHelp = "After an old backup was restored the gateway refuses to sta
 
 // run opens a new origin.
 func (c *recoverCommand) run(ctx context.Context, t *terminal) error {
-	o := node.RecoverOptions{Adopt: c.Adopt}
+	o := install.RecoverOptions{Adopt: c.Adopt}
 	if c.Checkpoint != "" {
 		if info, err := os.Stat(c.Checkpoint); c.Checkpoint != "-" && (err != nil || info.IsDir()) {
 			return usage{errors.New(t.say("--checkpoint must be a file that is there, not %q", c.Checkpoint))}
@@ -66,7 +66,7 @@ func (c *recoverCommand) run(ctx context.Context, t *terminal) error {
 		}
 		o.Checkpoint = string(text)
 	}
-	done, err := node.Recover(ctx, c.Config, o)
+	done, err := install.Recover(ctx, c.Config, o)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,8 @@ import (
 
 	"oncegate/api"
 	"oncegate/client"
-	"oncegate/node"
+	"oncegate/config"
+	"oncegate/install"
 )
 
 // calling are the flags of every command that calls a gateway.
@@ -50,9 +51,9 @@ func (c calling) client() (*client.Client, error) {
 	if c.System == "" {
 		return nil, misuse{errors.New("--system is required: whose call is it?")}
 	}
-	caller, err := node.CallOptions{
+	caller, err := install.CallOptions{
 		Config: c.Config, URL: c.URL, Gateway: c.Gateway, System: c.System, Operator: c.Operator, Keys: c.Keys,
-		Pass: node.Keys{PassphraseFile: c.PassphraseFile, PassphraseEnv: c.PassphraseEnv}, Key: c.Key, KeyID: c.Kid, Trust: c.Trust, Connect: c.Connect,
+		Pass: config.Keys{PassphraseFile: c.PassphraseFile, PassphraseEnv: c.PassphraseEnv}, Key: c.Key, KeyID: c.Kid, Trust: c.Trust, Connect: c.Connect,
 	}.Caller(nil)
 	if err != nil {
 		return nil, misuse{err}

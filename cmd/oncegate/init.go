@@ -8,8 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"oncegate/config"
 	"oncegate/deploy"
-	"oncegate/node"
+	"oncegate/install"
 )
 
 type initCommand struct {
@@ -35,18 +36,18 @@ func (c *initCommand) run(ctx context.Context, t *terminal) error {
 	if (c.Dir == "") == (c.Config == "") {
 		return misuse{errors.New("say either a folder or -c FILE")}
 	}
-	var made *node.Prepared
+	var made *install.Prepared
 	var err error
 	main := c.Config
 	if c.Config != "" {
-		made, err = node.Prepare(ctx, c.Config, node.PrepareOptions{Cost: c.Cost})
+		made, err = install.Prepare(ctx, c.Config, install.PrepareOptions{Cost: c.Cost})
 	} else {
-		write := node.WriteTemplate
+		write := install.WriteTemplate
 		if c.Sample == "city" {
 			write = deploy.WriteCity
 		}
-		main = filepath.Join(c.Dir, node.MainFile)
-		made, err = node.Init(ctx, c.Dir, write, node.PrepareOptions{Cost: c.Cost})
+		main = filepath.Join(c.Dir, config.MainFile)
+		made, err = install.Init(ctx, c.Dir, write, install.PrepareOptions{Cost: c.Cost})
 	}
 	if err != nil {
 		return err
@@ -55,7 +56,7 @@ func (c *initCommand) run(ctx context.Context, t *terminal) error {
 		fmt.Fprintf(t.out, "%s %s\n", t.paint(green, "+"), line)
 	}
 	trust := filepath.Join(filepath.Dir(main), "trust")
-	if err := made.Setup.WriteTrust(trust); err != nil {
+	if err := install.WriteTrust(made.Setup, trust); err != nil {
 		return err
 	}
 	fmt.Fprintf(t.out, "%s %s\n\n", t.paint(green, "+"), t.say("what verifiers must believe, in %s: hand it to them yourself", trust))

@@ -10,7 +10,8 @@ import (
 
 	"oncegate/certs/keystore"
 	"oncegate/certs/pki"
-	"oncegate/node"
+	"oncegate/config"
+	"oncegate/install"
 )
 
 func newKeys(t *terminal) *command {
@@ -22,7 +23,7 @@ type ofConfig struct {
 	Config string
 }
 
-func (c ofConfig) ring() (*node.KeyRing, error) { return node.OpenKeyRing(c.Config, nil) }
+func (c ofConfig) ring() (*install.Keystore, error) { return install.OpenKeystore(c.Config, nil) }
 
 type keysList struct {
 	ofConfig
@@ -96,7 +97,7 @@ func (c *keysNew) run(ctx context.Context, t *terminal) error {
 		if c.Owner == "" {
 			return misuse{errors.New("--owner is required: the system whose key it is")}
 		}
-		request, err := node.NewCallKey(ctx, c.File, c.Owner)
+		request, err := install.NewCallKey(ctx, c.File, c.Owner)
 		if err != nil {
 			return err
 		}
@@ -180,7 +181,7 @@ const acceptHelp = "The gateway refuses to start with keys that the log knows as
 
 // run leaves the record.
 func (c *keysAccept) run(ctx context.Context, t *terminal) error {
-	if err := node.AcceptKeys(ctx, c.Config, c.Why, now); err != nil {
+	if err := install.AcceptKeys(ctx, c.Config, c.Why, now); err != nil {
 		return err
 	}
 	fmt.Fprintf(t.out, "%s %s\n", t.paint(green, "+"), t.say("the log has a record that these keys are meant"))
@@ -300,11 +301,11 @@ func (c *keysExport) run(_ context.Context, t *terminal) error {
 		return misuse{errors.New("say either a key id or --trust DIR")}
 	}
 	if c.Trust != "" {
-		setup, faults := node.Load(c.Config, now())
+		setup, faults := config.Load(c.Config, now())
 		if len(faults.Fatal()) > 0 {
 			return faults
 		}
-		return setup.WriteTrust(c.Trust)
+		return install.WriteTrust(setup, c.Trust)
 	}
 	ring, err := c.ring()
 	if err != nil {

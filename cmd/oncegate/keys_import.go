@@ -8,7 +8,7 @@ import (
 	"oncegate/certs/keystore"
 	"oncegate/certs/keystore/pkcs12"
 	"oncegate/certs/pki"
-	"oncegate/node"
+	"oncegate/install"
 )
 
 type keysImport struct {
@@ -44,7 +44,7 @@ func (c *keysImport) run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	in := node.KeyImport{Usage: c.Usage, Owner: c.Owner, WrappedTo: c.WrappedTo, Replace: c.Replace}
+	in := install.KeyImport{Usage: c.Usage, Owner: c.Owner, WrappedTo: c.WrappedTo, Replace: c.Replace}
 	if in.File, err = t.readAll(c.File, pkcs12.MaxSize); err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 
 	"oncegate/api"
 	"oncegate/client"
+	"oncegate/config"
 	"oncegate/license"
-	"oncegate/node"
 )
 
 type licenseIssue struct {
@@ -102,7 +102,7 @@ func (c *licenseIssue) holders(ctx context.Context, t *terminal) (list []api.Hol
 		if c.Config == "" {
 			return nil, misuse{errors.New("--from needs the configuration: -c FILE")}
 		}
-		all, err = node.SourceHolders(ctx, c.Config, c.From, c.Type)
+		all, err = config.SourceHolders(ctx, c.Config, c.From, c.Type)
 	} else {
 		all, err = c.readHolders(t)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"oncegate/node"
+	"oncegate/config"
 	"oncegate/policy"
 )
 
@@ -86,7 +86,7 @@ func (c *policyExplain) run(_ context.Context, t *terminal) error {
 }
 
 // provider is the department whose source has a license type.
-func provider(s *node.Setup, licenseType string) string {
+func provider(s *config.Setup, licenseType string) string {
 	for _, source := range s.Sources {
 		if source.ID == s.Serves[licenseType] {
 			return source.Department
@@ -96,8 +96,8 @@ func provider(s *node.Setup, licenseType string) string {
 }
 
 // policySetup loads a configuration as far as its policy is sound.
-func policySetup(config string) (*node.Setup, error) {
-	setup, faults := node.Load(config, now())
+func policySetup(file string) (*config.Setup, error) {
+	setup, faults := config.Load(file, now())
 	if setup.Policy == nil {
 		return nil, faults
 	}

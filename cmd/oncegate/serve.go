@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime/debug"
 
+	"oncegate/config"
 	"oncegate/node"
 )
 
@@ -71,7 +72,7 @@ func newCheck(t *terminal) *command {
 
 // run reports every fault, and whether the configuration can be used.
 func (c *checkCommand) run(_ context.Context, t *terminal) error {
-	setup, faults := node.Load(c.Config, now())
+	setup, faults := config.Load(c.Config, now())
 	if c.JSON {
 		type row struct {
 			File    string `json:"file"`

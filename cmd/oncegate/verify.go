@@ -11,8 +11,8 @@ import (
 
 	"oncegate/api"
 	"oncegate/check"
+	"oncegate/install"
 	"oncegate/license"
-	"oncegate/node"
 	"oncegate/verdict"
 )
 
@@ -39,7 +39,7 @@ func newVerify(t *terminal) *command {
 
 // run verifies files with nothing but trust that was brought along.
 func (c *verifyCommand) run(ctx context.Context, t *terminal) error {
-	trust, err := verdict.LoadTrust(node.TrustPath(c.Trust))
+	trust, err := verdict.LoadTrust(install.TrustPath(c.Trust))
 	if err != nil {
 		return misuse{err}
 	}
