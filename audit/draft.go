@@ -62,7 +62,10 @@ func (d Draft) record(c Config, now time.Time, persons people, evidence, changes
 	if d.Token != "" {
 		r.TokenDigest = c.digest([]byte(d.Token))
 	}
-	r.OperatorProof, r.OperatorRoles, r.OperatorService = d.operatorProof(), d.OperatorRoles, d.OperatorService
+	r.OperatorProof, r.OperatorService = d.operatorProof(), d.OperatorService
+	if len(d.OperatorRoles) > 0 {
+		r.OperatorRoles = d.OperatorRoles
+	}
 	if d.Answer != nil {
 		r.AnswerDigest = c.digest(d.Answer)
 	}

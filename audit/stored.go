@@ -447,8 +447,8 @@ func (v *storedVerifier) taken(p place, r Record, e *Evidence) {
 // carry a word that was not believed: then the record says that the operator is asserted.
 func (v *storedVerifier) vouched(p place, r Record, e *Evidence) {
 	proven := r.OperatorProof == OperatorBySession || r.OperatorProof == OperatorByCall
-	if !proven || e == nil || e.Request == nil || v.options.Vouched == nil {
-		return
+	if !proven || e == nil || e.Request == nil || e.Request.Token == "" || v.options.Vouched == nil {
+		return // a call without a token carries no word: who made it knew the person
 	}
 	word, err := v.options.Vouched(e.Request.Token)
 	if err != nil || word == nil || word.Proof != r.OperatorProof || word.Service != r.OperatorService || !slices.Equal(word.Roles, r.OperatorRoles) {

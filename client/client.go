@@ -58,6 +58,8 @@ type Client struct {
 	contract *api.Contract
 	base     string // without a slash at its end
 	request  string // request id to keep; "": a new one for each call
+	id       string // jti to use; "": a new one for each attempt
+	actor    ActorFunc
 }
 
 // New checks the configuration.
@@ -113,6 +115,53 @@ func (c *Client) Again(requestID string) *Client {
 	return &other
 }
 
+// WithID returns a client whose calls carry this jti, which starts with the time as token.NewID makes it: for a call that something is
+// bound to before it is made, such as an actor token. The gateway takes a jti once.
+func (c *Client) WithID(jti string) *Client {
+	other := *c
+	other.id = jti
+	return &other
+}
+
+// An ActorBinding is what an identity service signs in an actor token for one attempt at a call. It puts either Request or Key into the
+// token: Request where the person has confirmed this very call, Key where the person is signed in at the system.
+type ActorBinding struct {
+	Gateway  string `json:"aud"`
+	System   string `json:"sys"`
+	Operator string `json:"sub"`
+	Request  string `json:"req"` // token.RequestDigest
+	Key      string `json:"key"` // token.KeyDigest, for cnf["spki#SM3"]
+}
+
+// An ActorFunc gets the actor token of an attempt from an identity service: its compact JWS.
+type ActorFunc func(ctx context.Context, b ActorBinding) (string, error)
+
+// Vouched returns a client whose calls carry actor tokens: an identity service vouches for the operator.
+func (c *Client) Vouched(by ActorFunc) *Client {
+	other := *c
+	other.actor = by
+	return &other
+}
+
+// vouch adds the actor token to the claims of a call.
+func (c *Client) vouch(ctx context.Context, claims *token.Claims) error {
+	if c.actor == nil {
+		return nil
+	}
+	b := ActorBinding{Gateway: claims.Audience, System: claims.Issuer, Operator: claims.Operator}
+	var err error
+	if b.Request, err = token.RequestDigest(claims); err != nil {
+		return err
+	}
+	if b.Key, err = token.KeyDigest(c.config.Signer.Public()); err != nil {
+		return err
+	}
+	if claims.Actor, err = c.actor(ctx, b); err != nil {
+		return fmt.Errorf("get actor token: %w", err)
+	}
+	return nil
+}
+
 // A signedCall is one attempt: a request that can be made once.
 type signedCall struct {
 	op    *api.Operation
@@ -132,8 +181,10 @@ func (c *Client) sign(ctx context.Context, op *api.Operation, values map[string]
 		return call, nil
 	}
 	var err error
-	if call.jti, err = token.NewID(now, nil); err != nil {
-		return nil, err
+	if call.jti = c.id; call.jti == "" {
+		if call.jti, err = token.NewID(now, nil); err != nil {
+			return nil, err
+		}
 	}
 	claims := token.Claims{
 		Issuer: c.config.System, Audience: c.config.Gateway, ID: call.jti, Method: op.Method, URL: target,
@@ -141,6 +192,9 @@ func (c *Client) sign(ctx context.Context, op *api.Operation, values map[string]
 	}
 	if life > 0 {
 		claims.Expires = claims.IssuedAt + int64(life/time.Second)
+	}
+	if err := c.vouch(ctx, &claims); err != nil {
+		return nil, err
 	}
 	call.token, err = token.Sign(ctx, c.config.Signer, claims, now)
 	return call, err

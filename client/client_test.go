@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"os/exec"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"oncegate/api"
+	"oncegate/certs/certstest"
+	"oncegate/certs/token"
 	"oncegate/check"
 	"oncegate/verdict"
 )
@@ -282,5 +285,42 @@ func TestCurl(t *testing.T) {
 	defer res.Body.Close()
 	if res.StatusCode != 200 || len(c.seen) != 1 {
 		t.Errorf("status %d", res.StatusCode)
+	}
+}
+
+// Each attempt gets an actor token of its own, bound to the claims and the key that it is sent with.
+func TestVouched(t *testing.T) {
+	c := newCity(t)
+	var asked []ActorBinding
+	vouched := c.newClient(nil).As("clerk-9").Vouched(func(_ context.Context, b ActorBinding) (string, error) {
+		asked = append(asked, b)
+		return "actor-" + b.Operator, nil
+	})
+	if _, err := vouched.Types(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	jti, err := token.NewID(certstest.Epoch, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vouched.WithID(jti).Types(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	key, err := token.KeyDigest(c.caller.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(asked) != 2 || len(c.seen) != 2 || c.seen[1].ID != jti {
+		t.Fatalf("asked %+v, seen %+v", asked, c.seen)
+	}
+	for i, claims := range c.seen {
+		req, err := token.RequestDigest(&claims)
+		if want := (ActorBinding{audience, system, "clerk-9", req, key}); err != nil || asked[i] != want || claims.Actor != "actor-clerk-9" {
+			t.Errorf("call %d: asked %+v, sent %+v, want %+v", i, asked[i], claims, want)
+		}
+	}
+	broken := c.newClient(nil).Vouched(func(context.Context, ActorBinding) (string, error) { return "", errors.New("service is down") })
+	if _, err := broken.Types(t.Context()); err == nil || !strings.Contains(err.Error(), "service is down") || len(c.seen) != 2 {
+		t.Errorf("%v, %d calls", err, len(c.seen))
 	}
 }

@@ -103,8 +103,8 @@ func auditRecord(f audit.Found) api.AuditRecord {
 	at, _ := canonical.ParseTime(f.Record.Time)
 	out := api.AuditRecord{
 		Index: f.Index, Time: at, System: f.Record.System, Operation: f.Record.Operation, RequestID: f.Record.RequestID, Policy: f.Record.Policy,
-		OperatorProof: f.Record.OperatorProof,
-		Uses:          make([]api.AuditUse, len(f.Record.Uses)),
+		OperatorProof: f.Record.OperatorProof, OperatorRoles: f.Record.OperatorRoles, OperatorService: f.Record.OperatorService,
+		Uses: make([]api.AuditUse, len(f.Record.Uses)),
 	}
 	for i, u := range f.Record.Uses {
 		out.Uses[i] = api.AuditUse{

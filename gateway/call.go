@@ -12,6 +12,7 @@ import (
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/cases"
+	"oncegate/certs/token"
 	"oncegate/gateway/intake"
 	"oncegate/license"
 	"oncegate/policy"
@@ -28,6 +29,7 @@ type call struct {
 	keyID     string           // of key
 	token     string           // compact JWS; empty for a call through Do
 	claim     *audit.Claim     // the call id that the call uses up; nil where it has none
+	actor     *token.Claims    // of a signed call that carries an actor token; nil without one
 	requestID string
 	body      []byte
 	sealed    []byte            // what the sealed evidence keeps of the question, beside the token
@@ -36,6 +38,8 @@ type call struct {
 	start     time.Time         // when the first byte was looked at
 	now       time.Time         // the one time at which every decision of this call is made
 	findings  findings
+
+	identified *running // the snapshot by which actor was verified
 
 	// Of one attempt: begin starts them anew.
 	inputs       []*input
@@ -67,7 +71,7 @@ func (c *call) begin(g *Gateway) error {
 	if !c.configured() {
 		return refuse("not-permitted").withReasons([]api.Reason{reason("caller-gone")})
 	}
-	return nil
+	return c.identify(g)
 }
 
 // configured reports whether the caller is configured with the key that authenticated it.
@@ -95,6 +99,7 @@ func (c *call) follow(next *running) {
 
 // decide asks the policy and keeps question and answer for the evidence, so that every decision can be made again.
 func (c *call) decide(q policy.Question) (policy.Decision, *input) {
+	q = c.withPerson(q)
 	d := c.config.Policy.Decide(q)
 	in := &input{Question: &q, Decision: &d}
 	c.inputs = append(c.inputs, in)

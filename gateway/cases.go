@@ -26,7 +26,7 @@ func (g *Gateway) registerCase(ctx context.Context, c *call, q api.CaseRequest) 
 	may := c.may(c.row.right, q.Matter)
 	uses := partyUses(stated, may.Rules)
 	if !may.Allow {
-		return nil, refuse("not-permitted").withDetail(sentences(may.Reasons)).withReasons(ofPolicy(may.Reasons)).withUses(unregisteredUses(uses)...)
+		return nil, refuseDenied(may).withUses(unregisteredUses(uses)...)
 	}
 	if err := checkCase(c, stated); err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (g *Gateway) ownCase(ctx context.Context, c *call) (cases.Case, audit.Draft
 		use.Rules = notNil(may.Rules)
 		if !may.Allow {
 			use.Decision = outcomeDenied
-			return found, use, refuse("not-permitted").withUses(use).withDetail(sentences(may.Reasons)).withReasons(ofPolicy(may.Reasons))
+			return found, use, refuseDenied(may).withUses(use)
 		}
 	}
 	if !found.IsOpen() {

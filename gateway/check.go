@@ -124,7 +124,7 @@ func (g *Gateway) largestRecord(c *call, wanted []*licenseUse) audit.Draft {
 	for _, u := range wanted {
 		probe := *u
 		probe.question.Consent = true
-		probe.decision = c.config.Policy.Decide(probe.question)
+		probe.decision = c.config.Policy.Decide(c.withPerson(probe.question))
 		probe.fields, probe.outcome = slices.Concat(probe.decision.Fields, u.compares), outcomeUnavailable
 		d.Uses = append(d.Uses, probe.recorded(c))
 		if u.facts.Confirm != nil {
@@ -178,7 +178,7 @@ func (b *caseJudge) judge(u *licenseUse) cases.Judgement {
 		e.Allowed, e.Role, e.Reason = false, nil, errRoleNotGranted
 	}
 	if !u.decision.Allow && len(u.decision.Reasons) > 0 {
-		e.Reason = cases.Reason(u.decision.Reasons[0].Code)
+		e.Reason = cases.Reason(firstReason(u.decision.Reasons))
 	}
 	j := cases.Judge(e, b.c.config.Calendar)
 	if j.Reason == cases.SourceUnavailable && errors.Is(u.finding.Err, sources.ErrNoSlot) {

@@ -25,37 +25,12 @@ type Principal struct {
 	Person Person // zero: nobody acts, the call is automatic work
 }
 
-// A Person is who acts in a system (经办人).
-type Person struct {
-	ID    string   // code of the operator; it stands in records as a commitment only
-	Roles []string // that an identity service states for the person
-	Proof string   // how the person is known: audit.OperatorAsserted, OperatorBySession, OperatorByCall or OperatorNone
-}
-
-// proof is how the person is known, where the caller leaves it open: by the system's word.
-func (p Person) proof() string {
-	switch {
-	case p.ID == "":
-		return audit.OperatorNone
-	case p.Proof == "":
-		return audit.OperatorAsserted
-	}
-	return p.Proof
-}
-
 // check refuses a principal that no record could state.
 func (p Principal) check() error {
-	switch {
-	case p.System == "":
+	if p.System == "" {
 		return errors.New("the principal has no system")
-	case !slices.Contains([]string{audit.OperatorAsserted, audit.OperatorBySession, audit.OperatorByCall, audit.OperatorNone}, p.Person.proof()):
-		return fmt.Errorf("the principal's proof %q is unknown", p.Person.Proof)
-	case p.Person.ID != "" && p.Person.proof() == audit.OperatorNone:
-		return errors.New("the principal names a person and says that nobody acts")
-	case len(p.Person.ID) > token.MaxText:
-		return fmt.Errorf("the person's code is longer than %d bytes", token.MaxText)
 	}
-	return nil
+	return p.Person.check()
 }
 
 // A Question is what [Gateway.Do] is asked: what the body, the path and the token of a signed HTTP call say.
@@ -113,6 +88,7 @@ func (g *Gateway) Do(ctx context.Context, p Principal, operation string, q Quest
 
 func (g *Gateway) do(ctx context.Context, row *operation, p Principal, q Question) (*Reply, error) {
 	config, start := g.running.Load(), g.now()
+	p.Person = p.Person.normal()
 	c := newCall(row, config, p, start, start)
 	c.body, c.params, c.requestID = slices.Clone(q.Body), maps.Clone(q.Path), q.RequestID
 	if len(c.body) > row.Most {

@@ -69,7 +69,7 @@ type receivedNote struct {
 // explain fills in what a need's answer rested on. A need that was never decided gets an entry without a decision.
 func (u *licenseUse) explain(c *call) {
 	if u.input == nil {
-		q := u.question
+		q := c.withPerson(u.question)
 		u.input = &input{Question: &q}
 		c.inputs = append(c.inputs, u.input)
 	}

@@ -84,6 +84,9 @@ func (g *Gateway) open(row *operation) kithttp.DecodeRequestFunc {
 		}
 		c := newCall(row, config, principalOf(opened.Claims), start, opened.Now)
 		c.key, c.keyID, c.token, c.body, c.requestID = opened.Key, opened.Claims.KeyID, opened.Token, opened.Body, opened.Claims.Request
+		if opened.Claims.Actor != "" {
+			c.actor = opened.Claims
+		}
 		c.claim = &audit.Claim{System: opened.Claims.Issuer, JTI: opened.Claims.ID, Exp: time.Unix(opened.Claims.Expires, 0).Add(token.Skew)}
 		if c.sealed = c.body; len(c.body) > api.MaxBody { // a document that the caller has: the token, which is kept, holds its digest
 			c.sealed = nil
@@ -95,11 +98,10 @@ func (g *Gateway) open(row *operation) kithttp.DecodeRequestFunc {
 	}
 }
 
-// principalOf is who the claims of a verified token say is calling.
+// principalOf is who the claims of a verified token say is calling. Who acts is the system's word, until call.identify has verified
+// another.
 func principalOf(claims *token.Claims) Principal {
-	person := Person{ID: claims.Operator}
-	person.Proof = person.proof()
-	return Principal{System: claims.Issuer, Person: person}
+	return Principal{System: claims.Issuer, Person: Person{ID: claims.Operator}.normal()}
 }
 
 // writeReply sends a recorded reply. It never fails: what was recorded is answered, and a caller who is gone is told nothing else.

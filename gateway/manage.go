@@ -36,7 +36,7 @@ func (c *call) mayManage(licenseType string) ([]string, error) {
 	use := ownerUse(licenseType, outcomeDenied, d.Rules)
 	switch {
 	case !d.Allow:
-		return nil, refuse("not-permitted").withDetail(sentences(d.Reasons)).withReasons(ofPolicy(d.Reasons)).withUses(use)
+		return nil, refuseDenied(d).withUses(use)
 	case owner == "" || owner != c.system.Department:
 		why := reason("not-owner")
 		return nil, refuse("not-permitted").withDetail(why.En).withReasons([]api.Reason{why}).withUses(use)

@@ -76,7 +76,7 @@ func (c *call) permitted() error {
 		return nil
 	}
 	if d := c.may(c.row.right, ""); !d.Allow {
-		return refuse("not-permitted").withDetail(sentences(d.Reasons)).withReasons(ofPolicy(d.Reasons))
+		return refuseDenied(d)
 	}
 	return nil
 }

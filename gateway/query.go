@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -165,5 +166,5 @@ func (u *licenseUse) denial() string {
 	case u.question.Basis != policy.ByCase && has(policy.BasisNotGranted) && only(policy.NoGrant, policy.BasisNotGranted):
 		return "basis-unknown"
 	}
-	return "not-permitted"
+	return cmp.Or(personDenial(reasons), "not-permitted")
 }

@@ -159,10 +159,13 @@ func (g *Gateway) draft(c *call) audit.Draft {
 		Operation: c.row.ID,
 		System:    c.principal.System,
 		Operator:  c.principal.Person.ID,
-		Token:     c.token,
-		Body:      c.sealed,
-		Policy:    c.config.Policy.Digest(),
-		Claim:     c.claim,
+
+		OperatorProof: c.principal.Person.Proof, OperatorRoles: c.principal.Person.Roles, OperatorService: c.principal.Person.Service,
+
+		Token:  c.token,
+		Body:   c.sealed,
+		Policy: c.config.Policy.Digest(),
+		Claim:  c.claim,
 	}
 	d.RequestID, d.CommittedRequestID = requestID(c.requestID, license.DateOf(c.now))
 	if len(c.inputs) > 0 {

@@ -9,6 +9,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/cases"
+	"oncegate/certs/token"
 	"oncegate/gateway/intake"
 	"oncegate/gateway/sources"
 	"oncegate/license"
@@ -28,9 +29,11 @@ type Snapshot struct {
 	Sources     []sources.Config    //
 	Serves      map[string]string   // license type → id of the source that has it
 	Assertions  map[string]Asserter // issuer of identity assertions → its key
-	Register    *register.Register  // signs by this catalogue and with the departments' keys of this configuration
-	Documents   Documents           // nil: no license has a document form
-	CopyLife    time.Duration       // how long an annotated copy may be used; 0: 30 days
+	// IdentityServices are the services whose actor tokens are believed, by iss, each with the systems and roles it may speak of.
+	IdentityServices map[string]token.IdentityService
+	Register         *register.Register // signs by this catalogue and with the departments' keys of this configuration
+	Documents        Documents          // nil: no license has a document form
+	CopyLife         time.Duration      // how long an annotated copy may be used; 0: 30 days
 
 	AssertionLife time.Duration // how long after it was signed an assertion may be used; 0: 1 hour
 	ConsentLife   time.Duration // how long after it was given a consent stands at most; 0: 366 days

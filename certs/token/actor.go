@@ -61,7 +61,7 @@ type Actor struct {
 	KeyID   string   // its key
 	Subject string   // the person: opr of the call
 	Proof   string   // ProofCall or ProofSession
-	Roles   []string // sorted
+	Roles   []string // sorted; nil for none
 }
 
 // An IdentityService is whose actor tokens are believed, and for what.
@@ -164,8 +164,7 @@ func VerifyActor(e ActorExpect) (*Actor, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(c.Roles)
-	return &Actor{Service: c.Issuer, KeyID: parts.Header.Kid, Subject: c.Subject, Proof: proof, Roles: c.Roles}, nil
+	return &Actor{Service: c.Issuer, KeyID: parts.Header.Kid, Subject: c.Subject, Proof: proof, Roles: slices.Sorted(slices.Values(c.Roles))}, nil
 }
 
 // splitActor takes the compact form apart and looks at its header.

@@ -120,7 +120,7 @@ func newAuditSearch(t *terminal) *command {
 
 // run prints what is found, newest first.
 func (c *auditSearch) run(ctx context.Context, t *terminal) error {
-	caller, err := c.client()
+	caller, err := c.client(t)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (c *auditVerify) run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	caller, err := c.client()
+	caller, err := c.client(t)
 	if err != nil {
 		return err
 	}
@@ -349,7 +349,7 @@ func (c *auditExport) run(ctx context.Context, t *terminal) (err error) {
 	if c.Resume && c.Out == "-" {
 		return misuse{errors.New("a report is resumed in its file: say --out")}
 	}
-	caller, err := c.client()
+	caller, err := c.client(t)
 	if err != nil {
 		return err
 	}
@@ -437,7 +437,7 @@ func (c *auditErase) run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return misuse{errors.New("a record is named by its index in the log, such as 17")}
 	}
-	caller, err := c.client()
+	caller, err := c.client(t)
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/api"
+	"oncegate/certs/token"
 	"oncegate/client"
 	"oncegate/config"
 	"oncegate/install"
@@ -29,6 +31,7 @@ type calling struct {
 	Kid            string
 	Trust          string
 	Connect        string
+	ActorToken     string
 }
 
 func (c *calling) declare(cmd *command) {
@@ -38,6 +41,7 @@ func (c *calling) declare(cmd *command) {
 	cmd.text(&c.Gateway, "gateway", "ID", "The gateway's id.")
 	cmd.text(&c.System, "system", "ID", "The system that calls.")
 	cmd.text(&c.Operator, "operator", "CODE", "Who acts (经办人).")
+	cmd.text(&c.ActorToken, "actor-token", "FILE", "An identity service's word on who acts: a compact JWS, or - for standard input.")
 	cmd.text(&c.Keys, "keys", "DIR", "Keystore with the system's call key.")
 	cmd.text(&c.PassphraseFile, "passphrase-file", "FILE", "File with the keystore's passphrase.")
 	cmd.text(&c.PassphraseEnv, "passphrase-env", "NAME", "Environment variable with the keystore's passphrase.")
@@ -47,7 +51,7 @@ func (c *calling) declare(cmd *command) {
 	cmd.text(&c.Connect, "connect", "HOST:PORT", "Connect there instead of to the URL's address.")
 }
 
-func (c calling) client() (*client.Client, error) {
+func (c calling) client(t *terminal) (*client.Client, error) {
 	if c.System == "" {
 		return nil, misuse{errors.New("--system is required: whose call is it?")}
 	}
@@ -58,13 +62,23 @@ func (c calling) client() (*client.Client, error) {
 	if err != nil {
 		return nil, misuse{err}
 	}
-	return caller, nil
+	if c.ActorToken == "" {
+		return caller, nil
+	}
+	text, err := t.readAll(c.ActorToken, token.MaxActorSize+2)
+	if err != nil {
+		return nil, err
+	}
+	actor := strings.TrimSpace(string(text))
+	return caller.Vouched(func(context.Context, client.ActorBinding) (string, error) { return actor, nil }), nil
 }
 
 type callCommand struct {
 	calling
 	Data      string
 	Curl      bool
+	JTI       string
+	Binding   bool
 	Operation string
 	Values    []string
 }
@@ -76,6 +90,8 @@ func newCall(t *terminal) *command {
 		argument{name: "name=value", help: "Values of the path's parameters, such as no=SP-2026-000123.", many: &c.Values, optional: true})
 	cmd.text(&c.Data, "d,data", "JSON", "The body: JSON, @FILE, or - for standard input. Its bytes are signed as they are.")
 	cmd.yes(&c.Curl, "curl", "Print a curl command that makes the call once within five minutes, instead of making it.")
+	cmd.text(&c.JTI, "jti", "ID", "Call id to use, once, such as a UUIDv7; empty: a new one.")
+	cmd.yes(&c.Binding, "actor-binding", "Print what an identity service signs in an actor token for this call, with its jti, instead of making it.")
 	c.declare(cmd)
 	cmd.examples("oncegate call -c oncegate.yaml --system food-approval catalog.types", "oncegate call -c oncegate.yaml --system food-approval cases.check no=SP-1 -d '{}'",
 		"oncegate call --url https://gateway.example --gateway example-gateway --system food-approval --key food-approval-1.pem --trust trust licenses.query -d @question.json",
@@ -97,9 +113,15 @@ func (c *callCommand) run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	caller, err := c.client()
+	caller, err := c.client(t)
 	if err != nil {
 		return err
+	}
+	if c.JTI != "" {
+		caller = caller.WithID(c.JTI)
+	}
+	if c.Binding {
+		return c.printBinding(ctx, t, caller, values, body)
 	}
 	if c.Curl {
 		line, err := caller.Curl(ctx, c.Operation, values, body)
@@ -114,6 +136,34 @@ func (c *callCommand) run(ctx context.Context, t *terminal) error {
 		return t.refused(err)
 	}
 	return t.answer(r)
+}
+
+// errBound ends a call whose binding was printed.
+var errBound = errors.New("the binding was printed")
+
+// printBinding prints what an actor token of the call is bound to. The call that follows names the same jti.
+func (c *callCommand) printBinding(ctx context.Context, t *terminal, caller *client.Client, values map[string]string, body []byte) error {
+	jti, err := c.JTI, error(nil)
+	if jti == "" {
+		if jti, err = token.NewID(time.Now(), nil); err != nil {
+			return err
+		}
+	}
+	bound := struct {
+		JTI string `json:"jti"`
+		client.ActorBinding
+	}{JTI: jti}
+	_, err = caller.WithID(jti).Vouched(func(_ context.Context, b client.ActorBinding) (string, error) {
+		bound.ActorBinding = b
+		return "", errBound
+	}).Curl(ctx, c.Operation, values, body)
+	switch {
+	case errors.Is(err, errBound):
+		return t.json(bound)
+	case err != nil:
+		return misuse{err}
+	}
+	return misuse{errors.New(t.say("operation %s is not signed", c.Operation))}
 }
 
 func (c *callCommand) body(t *terminal) ([]byte, error) {

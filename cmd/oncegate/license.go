@@ -47,7 +47,7 @@ func newLicenseOrder(t *terminal, name, help string, order api.LicenseCommand) *
 
 // run gives the order for each license.
 func (c *licenseOrder) run(ctx context.Context, t *terminal) error {
-	caller, err := c.client()
+	caller, err := c.client(t)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func newLicenseStatus(t *terminal) *command {
 
 // run shows one version.
 func (c *licenseStatus) run(ctx context.Context, t *terminal) error {
-	caller, err := c.client()
+	caller, err := c.client(t)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func newLicenseList(t *terminal) *command {
 
 // run lists versions, in the order of their identifiers.
 func (c *licenseList) run(ctx context.Context, t *terminal) error {
-	caller, err := c.client()
+	caller, err := c.client(t)
 	if err != nil {
 		return err
 	}

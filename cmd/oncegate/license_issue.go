@@ -60,7 +60,7 @@ func (c *licenseIssue) run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	caller, err := c.client()
+	caller, err := c.client(t)
 	if err != nil {
 		return err
 	}

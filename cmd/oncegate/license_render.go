@@ -49,7 +49,7 @@ func (c *licenseRender) run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return misuse{err}
 	}
-	caller, err := c.client()
+	caller, err := c.client(t)
 	if err != nil {
 		return err
 	}
