@@ -54,7 +54,7 @@ type one struct {
 	Reason    string   `json:"reason,omitempty"`
 }
 
-// TestNegativeVectors: every vector gets its verdict and its reason from both voices, and the files are what the program
+// TestNegativeVectors: every vector gets its verdict and its reason from both verifiers, and the files are what the program
 // beside this test makes.
 func TestNegativeVectors(t *testing.T) {
 	made := makeVectors(t)
@@ -110,7 +110,7 @@ func read(t *testing.T, path string) vectors {
 	return file
 }
 
-// check gives every test of a file to both voices, holds the file to its own schema, and counts the invalid ones.
+// check gives every test of a file to both verifiers, holds the file to its own schema, and counts the invalid ones.
 func check(t *testing.T, file vectors) (refused int) {
 	next := 1
 	for _, g := range file.TestGroups {

@@ -263,7 +263,7 @@ func (l *loader) checkSeal(at string, d Department) {
 // sealHolds judges a seal that the key of a chain is to use. One that is out of its dates is a warning: its department's
 // licenses have no document form until there is a new one.
 func (l *loader) sealHolds(at string, s *seal.Seal, chain []*pki.Certificate) bool {
-	trust, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(l.setup.Anchors, l.setup.SealAnchors), Known: l.setup.Known, Usages: l.setup.Usages, Confirm: second.VerifyBoth})
+	trust, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(l.setup.Anchors, l.setup.SealAnchors), Known: l.setup.Known, Usages: l.setup.Usages, VerifyBoth: second.VerifyBoth})
 	if err != nil {
 		return true // the anchors have their own faults
 	}

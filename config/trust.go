@@ -65,7 +65,7 @@ func (l *loader) anchors() {
 		return
 	}
 	var err error
-	if l.chains, err = pki.NewVerifier(pki.Trust{Anchors: l.setup.Anchors, Known: l.setup.Known, Usages: l.setup.Usages, Confirm: second.VerifyBoth}); err != nil {
+	if l.chains, err = pki.NewVerifier(pki.Trust{Anchors: l.setup.Anchors, Known: l.setup.Known, Usages: l.setup.Usages, VerifyBoth: second.VerifyBoth}); err != nil {
 		l.doc.Add("$.trust.anchors", "%v", err)
 	}
 }

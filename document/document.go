@@ -64,8 +64,8 @@ type Config struct {
 	// for it. Default: half of the processors, at least one.
 	AtOnce int
 
-	Confirm sm.VerifyFunc    // checks signatures of copies before they leave; nil means sm.Verify
-	Now     func() time.Time // nil means time.Now
+	VerifyBoth sm.VerifyFunc    // checks signatures of copies before they leave; nil means sm.Verify
+	Now        func() time.Time // nil means time.Now
 }
 
 // A Maker makes documents. It is safe for concurrent use.
@@ -238,7 +238,7 @@ func (m *Maker) signing(ctx context.Context, issuer string) (ofd.SignFunc, error
 	if err != nil {
 		return nil, err
 	}
-	message := cms.Config{Bare: true, Now: m.config.Now, Confirm: m.config.Confirm}
+	message := cms.Config{Bare: true, Now: m.config.Now, VerifyBoth: m.config.VerifyBoth}
 	if len(identity.Chain) > 0 {
 		e, err := m.evidence(ctx, identity.Chain[0], register.ErrNoSigner)
 		if err == nil && e != nil {

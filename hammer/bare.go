@@ -22,7 +22,7 @@ import (
 type bare struct {
 	address string
 	server  *http.Server
-	voices  *second.Voices
+	voices  *second.DualVerifier
 }
 
 // A proven call is one whose token the bare server has verified.
@@ -64,7 +64,7 @@ func (in *installation) startBare(length int, more func(context.Context, proven)
 	return b, nil
 }
 
-func (in *installation) verified(voices *second.Voices, r *http.Request) (call proven, err error) {
+func (in *installation) verified(voices *second.DualVerifier, r *http.Request) (call proven, err error) {
 	var ok bool
 	if call.token, ok = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !ok {
 		return call, errors.New("no token")

@@ -69,7 +69,7 @@ func (c AuthorityConfig) open(ctx context.Context) (*Authority, error) {
 	if c.Organization == "" {
 		c.Organization = "政务服务"
 	}
-	p := pki.Config{Now: c.Now, Rand: c.Rand, Confirm: second.VerifyBoth}
+	p := pki.Config{Now: c.Now, Rand: c.Rand, VerifyBoth: second.VerifyBoth}
 	root, err := c.level(keys, rootOwner, p, func(signer keystore.Info) (*pki.CA, error) {
 		s, err := keys.SignerByID(signer.ID)
 		if err != nil {
@@ -331,7 +331,7 @@ func (a *Authority) makeSeal(ctx context.Context, operator, d config.Department,
 	if end := maker[0].NotAfter; end.Before(to) {
 		to = end
 	}
-	return seal.Make(ctx, seal.Maker{Signer: signer, Certificate: maker[0], Now: a.now, Confirm: second.VerifyBoth}, seal.Spec{
+	return seal.Make(ctx, seal.Maker{Signer: signer, Certificate: maker[0], Now: a.now, VerifyBoth: second.VerifyBoth}, seal.Spec{
 		ID: fmt.Sprintf("%s-%d", d.USCC, now.Unix()), Name: d.Name + sealLine, From: now, To: to.UTC().Truncate(time.Second),
 		Signers: certs[:1], Picture: picture,
 	})

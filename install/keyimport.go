@@ -146,7 +146,7 @@ func (i KeyImport) entries() ([]pkcs12.Entry, error) {
 // anchored verifies that a chain leads to an anchor of the configuration and is for a usage, and gives it without the
 // anchor. The encryption certificates of other authorities do not name their usage: for them their key usage speaks.
 func (r *Keystore) anchored(chain []*pki.Certificate, usage string) ([]*pki.Certificate, error) {
-	v, err := pki.NewVerifier(pki.Trust{Anchors: r.setup.Anchors, Known: r.setup.Known, Usages: r.setup.Usages, Confirm: second.VerifyBoth})
+	v, err := pki.NewVerifier(pki.Trust{Anchors: r.setup.Anchors, Known: r.setup.Known, Usages: r.setup.Usages, VerifyBoth: second.VerifyBoth})
 	if err != nil {
 		return nil, err
 	}

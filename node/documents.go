@@ -39,10 +39,10 @@ func (n *Node) documents(s *config.Setup) (gateway.Documents, error) {
 		departments[d.USCC] = d
 	}
 	maker, err := papers.New(papers.Config{
-		Catalogue: s.Catalogue, Layouts: s.Layouts, Confirm: second.VerifyBoth, Now: n.Now,
+		Catalogue: s.Catalogue, Layouts: s.Layouts, VerifyBoth: second.VerifyBoth, Now: n.Now,
 		Seal: func(issuer string) (seal.Holder, error) {
 			h, err := sealHolder(s, departments[issuer])
-			h.Now, h.Confirm, h.TimeStamp = n.Now, second.VerifyBoth, stamp
+			h.Now, h.VerifyBoth, h.TimeStamp = n.Now, second.VerifyBoth, stamp
 			return h, err
 		},
 		Signer:   func(issuer string) (cms.Identity, error) { return copySigner(s, departments[issuer]) },
@@ -120,12 +120,12 @@ func (n *Node) stamp(s *config.Setup) (func(ctx context.Context, signature []byt
 	if s.Timestamp.URL == "" {
 		return nil, nil
 	}
-	chains, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(s.Anchors, s.TimeStampAnchors), Known: s.Known, Usages: s.Usages, Confirm: second.VerifyBoth})
+	chains, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(s.Anchors, s.TimeStampAnchors), Known: s.Known, Usages: s.Usages, VerifyBoth: second.VerifyBoth})
 	if err != nil {
 		return nil, err
 	}
 	client := &timestamp.Client{
-		URL: s.Timestamp.URL, Verifier: &timestamp.Verifier{Chain: chains.Chain, Certificates: s.Authorities, Voice: second.VerifyBoth, Now: n.Now}, Tries: 1, Timeout: stampWait,
+		URL: s.Timestamp.URL, Verifier: &timestamp.Verifier{Chain: chains.Chain, Certificates: s.Authorities, VerifySM2: second.VerifyBoth, Now: n.Now}, Tries: 1, Timeout: stampWait,
 	}
 	if s.Timestamp.Wait > 0 {
 		client.Timeout = time.Duration(s.Timestamp.Wait)
@@ -194,7 +194,7 @@ func (n *Node) stapler(s *config.Setup) (*stapler, error) {
 		return nil, nil
 	}
 	var err error
-	c.chains, err = pki.NewVerifier(pki.Trust{Anchors: s.Anchors, Known: s.Known, Usages: s.Usages, Confirm: second.VerifyBoth})
+	c.chains, err = pki.NewVerifier(pki.Trust{Anchors: s.Anchors, Known: s.Known, Usages: s.Usages, VerifyBoth: second.VerifyBoth})
 	return c, err
 }
 
@@ -223,7 +223,7 @@ func (c *stapler) ask(ctx context.Context, certificate *pki.Certificate, now tim
 	if err != nil {
 		return nil, fmt.Errorf("collect evidence: %w", err)
 	}
-	found := c.kept.Speaking(path, now)
+	found := c.kept.Relevant(path, now)
 	if c.client != nil {
 		ctx, cancel := context.WithTimeout(ctx, stapleWait)
 		defer cancel()

@@ -21,13 +21,13 @@ import (
 type issuer struct {
 	keys        *keystore.Store
 	departments map[string]config.Department // by USCC
-	voices      *second.Voices
+	voices      *second.DualVerifier
 	now         func() time.Time
 }
 
 var _ register.Issuer = (*issuer)(nil)
 
-func newIssuer(s *config.Setup, voices *second.Voices, now func() time.Time) *issuer {
+func newIssuer(s *config.Setup, voices *second.DualVerifier, now func() time.Time) *issuer {
 	i := &issuer{keys: s.Keys, departments: make(map[string]config.Department), voices: voices, now: now}
 	for _, d := range s.Departments {
 		if d.LicenseKey != "" {

@@ -129,7 +129,7 @@ func (m *metrics) watchConnections(c *connections) {
 }
 
 // watchVoices shows how much the second verifier heard.
-func (m *metrics) watchVoices(v *second.Voices) {
+func (m *metrics) watchVoices(v *second.DualVerifier) {
 	m.count("oncegate_sm2_second_checks_total", "Signatures checked again by the second verifier.", func() float64 { checked, _ := v.Counts(); return float64(checked) })
 	m.count("oncegate_sm2_second_dropped_total", "Signatures the second verifier was too busy for.", func() float64 { _, dropped := v.Counts(); return float64(dropped) })
 }

@@ -54,7 +54,7 @@ type Node struct {
 	metrics  *metrics
 	db       *store.DB
 	log      *tlog.Log
-	voices   *second.Voices
+	voices   *second.DualVerifier
 	keyring  *config.Keyring
 	recorder *audit.Recorder
 	auditor  *audit.Auditor

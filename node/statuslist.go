@@ -47,7 +47,7 @@ type madeList struct {
 type listMaker struct {
 	register *register.Register
 	keys     *keystore.Store
-	voices   *second.Voices // both confirm a list before it is published
+	voices   *second.DualVerifier // both confirm a list before it is published
 	expires  time.Duration
 	now      func() time.Time
 }

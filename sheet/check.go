@@ -1,12 +1,15 @@
 package sheet
 
 import (
+	"fmt"
 	"math"
-	"oncegate/fault"
-	"oncegate/strictyaml"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+
+	"oncegate/fault"
+	"oncegate/strictyaml"
 )
 
 var (
@@ -166,3 +169,269 @@ func finite(numbers []float64) bool {
 	}
 	return true
 }
+
+// item checks one item. Deep says how many repeats it stands in.
+func (r *reading) item(s strictyaml.Value, l *Layout, it item, deep int) {
+	kinds := 0
+	kind := func(set bool, key string, check func(strictyaml.Value)) {
+		if set {
+			kinds++
+			check(s.At(key))
+		}
+	}
+	kind(it.Text != nil, "text", func(s strictyaml.Value) {
+		r.box(s, l, "box", it.Text.Box)
+		r.look(s, l, "style", it.Text.Style, "look", it.Text.Look)
+		if it.Text.Text == "" {
+			s.Fault("a text item has a text")
+		}
+		if it.Text.Only != "" && it.Text.Only != "original" && it.Text.Only != "copy" {
+			s.At("only").Fault("only is original or copy")
+		}
+		r.glyphs(s.At("text"), l.style(it.Text.Style, "text", it.Text.Look).Font, it.Text.Text)
+	})
+	kind(it.Field != nil, "field", func(s strictyaml.Value) { r.field(s, l, it.Field, deep) })
+	kind(it.Line != nil, "line", func(s strictyaml.Value) {
+		if !r.inside(l, it.Line.From, 2) || !r.inside(l, it.Line.To, 2) {
+			s.Fault("a line goes from [x, y] to [x, y] on the page")
+		}
+		r.width(s, "width", it.Line.Width)
+	})
+	kind(it.Rect != nil, "rect", func(s strictyaml.Value) {
+		r.box(s, l, "box", it.Rect.Box)
+		r.alpha(s, it.Rect.Alpha)
+		if it.Rect.Stroke != nil {
+			r.width(s, "width", it.Rect.Width)
+		}
+		if it.Rect.Stroke == nil && it.Rect.Fill == nil {
+			s.Fault("a rectangle is filled or stroked")
+		}
+		if len(it.Rect.Box) == 4 && !between(it.Rect.Radius, 0, min(it.Rect.Box[2], it.Rect.Box[3])/2) {
+			s.At("radius").Fault("the radius is at most half of the shorter side")
+		}
+	})
+	kind(it.Shape != nil, "shape", func(s strictyaml.Value) {
+		r.box(s, l, "box", it.Shape.Box)
+		r.alpha(s, it.Shape.Alpha)
+		r.known(s.At("name"), it.Shape.Name)
+		if !between(it.Shape.Turn, -360, 360) {
+			s.At("turn").Fault("turn lies between -360 and 360 degrees")
+		}
+	})
+	kind(it.Waves != nil, "waves", func(s strictyaml.Value) {
+		w := it.Waves
+		r.box(s, l, "box", w.Box)
+		r.alpha(s, w.Alpha)
+		r.width(s, "width", w.Width)
+		if !between(float64(w.Strands), 1, 400) || !between(w.Length, 1, 500) || !between(w.Height, 0, 100) || !between(w.Drift, -1, 1) {
+			s.Fault("waves have 1 to 400 strands, a length of 1 to 500 mm, a height of 0 to 100 mm and a drift of -1 to 1")
+		}
+	})
+	kind(it.Frame != nil, "frame", func(s strictyaml.Value) { r.frame(s, l, it.Frame) })
+	kind(it.Rosette != nil, "rosette", func(s strictyaml.Value) {
+		o := it.Rosette
+		r.alpha(s, o.Alpha)
+		r.width(s, "width", o.Width)
+		if !r.inside(l, o.Center, 2) || !between(o.Outer, 1, 500) || !between(o.Inner, 0, o.Outer) || !between(float64(o.Petals), 2, 60) || !between(float64(o.Strands), 1, 40) {
+			s.Fault("a rosette has a center on the page, radii outer and inner, 2 to 60 petals and 1 to 40 strands")
+		}
+	})
+	kind(it.Repeat != nil, "repeat", func(s strictyaml.Value) { r.repeat(s, l, it.Repeat, deep) })
+	kind(it.QR != nil, "qr", func(s strictyaml.Value) {
+		r.box(s, l, "box", it.QR.Box)
+		if len(it.QR.Box) == 4 && min(it.QR.Box[2], it.QR.Box[3]) < 10 {
+			s.At("box").Fault("a QR code smaller than 10 mm cannot be read")
+		}
+	})
+	kind(it.Seal != nil, "seal", func(s strictyaml.Value) { r.box(s, l, "box", it.Seal.Box) })
+	if kinds != 1 {
+		s.Fault("an item is one of text, field, line, rect, shape, waves, frame, rosette, repeat, qr and seal")
+	}
+}
+
+func (r *reading) field(s strictyaml.Value, l *Layout, f *fieldItem, deep int) {
+	r.box(s, l, "box", f.Box)
+	r.look(s, l, "style", f.Style, "look", f.Look)
+	if f.Label != "" {
+		r.box(s, l, "label_box", f.LabelBox)
+		r.look(s, l, "", "", "label_look", f.LabelLook)
+		r.glyphs(s.At("label"), l.style("label", "label", f.LabelLook).Font, f.Label)
+	}
+	if f.Missing != "" && f.Missing != "blank" && f.Missing != "drop" {
+		s.At("missing").Fault("missing is blank or drop")
+	}
+	if f.Holder < 0 || f.Holder > maxHolders || f.Holder > 0 && deep > 0 {
+		s.At("holder").Fault("holder is counted from 1, and not given within repeat")
+	}
+	list, err := pieces(f.Value)
+	if err != nil {
+		s.At("value").Fault("%s", err)
+		return
+	}
+	for _, p := range list {
+		if p.path == "" {
+			r.glyphs(s.At("value"), l.style(f.Style, "value", f.Look).Font, p.text)
+			continue
+		}
+		if r.config.Knows != nil && !r.config.Knows(l.Type, p.path) {
+			s.At("value").Fault("type %q has no field %q", l.Type, fault.Clip(p.path))
+		}
+		if _, listed := l.Codes[p.format]; !listed && !slices.Contains(formats, p.format) {
+			s.At("value").Fault("there is no format or code list %q; formats are date, money and capital", fault.Clip(p.format))
+		}
+	}
+}
+
+func (r *reading) frame(s strictyaml.Value, l *Layout, f *frameItem) {
+	r.box(s, l, "box", f.Box)
+	r.width(s, "width", f.Width)
+	if f.Rule != 0 {
+		r.width(s, "rule", f.Rule)
+	}
+	if f.Corner != "" {
+		r.known(s.At("corner"), f.Corner)
+	}
+	if !between(f.Band, 0.5, 60) || !between(float64(f.Strands), 1, 40) || !between(f.Length, 1, 200) || !between(f.Reach, 0, 100) {
+		s.Fault("a frame has a band of 0.5 to 60 mm, 1 to 40 strands, a length of 1 to 200 mm and a reach of at most 100 mm")
+	} else if len(f.Box) == 4 && min(f.Box[2], f.Box[3]) < 2*max(f.Band, f.reach()) {
+		s.At("box").Fault("the box is too small for the band of its frame")
+	}
+}
+
+func (r *reading) repeat(s strictyaml.Value, l *Layout, rep *repeatItem, deep int) {
+	if deep > 0 {
+		s.Fault("a repeat stands in no other repeat")
+		return
+	}
+	if !between(float64(rep.Holders), 1, maxHolders) || len(rep.Step) != 2 || !finite(rep.Step) {
+		s.Fault("a repeat has 1 to %d holders and a step [across, down]", maxHolders)
+		return
+	}
+	if len(rep.Items) == 0 || len(rep.Items) > maxItems {
+		s.Fault("a repeat has 1 to %d items", maxItems)
+		return
+	}
+	nodes := s.At("items").List()
+	for i, it := range rep.Items {
+		if i >= len(nodes) {
+			break
+		}
+		if it.Seal != nil || it.QR != nil || it.Frame != nil {
+			nodes[i].Fault("a seal, a QR code or a frame is not repeated")
+			continue
+		}
+		r.item(nodes[i], l, it, deep+1)
+		last := float64(rep.Holders - 1)
+		if box := it.extent(); box != nil && r.inside(l, box, 4) && !r.inside(l, []float64{box[0] + last*rep.Step[0], box[1] + last*rep.Step[1], box[2], box[3]}, 4) {
+			nodes[i].Fault("the last repetition does not lie on the page")
+		}
+	}
+}
+
+// extent is the box of what can be repeated.
+func (it item) extent() []float64 {
+	switch {
+	case it.Text != nil:
+		return it.Text.Box
+	case it.Field != nil:
+		return it.Field.Box
+	case it.Rect != nil:
+		return it.Rect.Box
+	case it.Shape != nil:
+		return it.Shape.Box
+	case it.Waves != nil:
+		return it.Waves.Box
+	}
+	return nil
+}
+
+// box checks a box [x, y, width, height] that lies on the page.
+func (r *reading) box(s strictyaml.Value, l *Layout, key string, box []float64) {
+	if !r.inside(l, box, 4) || box[2] <= 0 || box[3] <= 0 {
+		s.At(key).Fault("%s is [x, y, width, height] on the page", key)
+	}
+}
+
+// inside says whether a point (n = 2) or box (n = 4) lies on the page.
+func (r *reading) inside(l *Layout, at []float64, n int) bool {
+	if len(at) != n || !finite(at) {
+		return false
+	}
+	w, h := l.Page.size()
+	x, y := at[0], at[1]
+	if n == 4 {
+		x, y = x+at[2], y+at[3]
+	}
+	const rounding = 1e-6
+	return at[0] >= 0 && at[1] >= 0 && x <= w+rounding && y <= h+rounding
+}
+
+func (r *reading) width(s strictyaml.Value, key string, width float64) {
+	if !between(width, 0.01, 50) {
+		s.At(key).Fault("%s lies between 0.01 and 50 mm", key)
+	}
+}
+
+func (r *reading) alpha(s strictyaml.Value, alpha float64) {
+	if !between(alpha, 0, 1) {
+		s.At("alpha").Fault("alpha lies between 0 and 1")
+	}
+}
+
+func (r *reading) known(s strictyaml.Value, shape string) {
+	if _, ok := r.shapes[shape]; !ok {
+		s.Fault("there is no shape %q", fault.Clip(shape))
+	}
+}
+
+// look checks a named style and what differs from it.
+func (r *reading) look(s strictyaml.Value, l *Layout, nameKey, name, lookKey string, look style) {
+	if _, ok := l.Styles[name]; name != "" && !ok {
+		s.At(nameKey).Fault("there is no style %q", fault.Clip(name))
+	}
+	r.style(s.At(lookKey), look)
+}
+
+// glyphs checks that a fixed text can be drawn, so that a layout which loads never fails for what stands in it.
+func (r *reading) glyphs(s strictyaml.Value, font, text string) {
+	if !r.faces.has(font) {
+		return
+	}
+	p := newPen(r.faces)
+	if _, err := p.write(font, "", 0, text); err != nil {
+		s.Fault("%s", err)
+	}
+}
+
+// readPath reads an outline in the letters of SVG: M x y, L x y, C x y x y x y, Z, all absolute. The reason says why it cannot.
+func readPath(text string) (segments []Segment, reason string) {
+	words := strings.FieldsFunc(spaced.Replace(text), func(r rune) bool { return r == ' ' || r == ',' || r == '\n' || r == '\t' || r == '\r' })
+	for i := 0; i < len(words); {
+		if len(words[i]) != 1 || !strings.Contains("MLCZ", words[i]) {
+			return nil, fmt.Sprintf("a path is made of M, L, C and Z, not %q", fault.Clip(words[i]))
+		}
+		s := Segment{Op: words[i][0]}
+		i++
+		numbers := make([]float64, 0, 6)
+		for range 2 * s.count() {
+			if i >= len(words) {
+				return nil, "a path ends in the middle"
+			}
+			n, err := strconv.ParseFloat(words[i], 64)
+			if err != nil || !finite([]float64{n}) {
+				return nil, fmt.Sprintf("a path has %d numbers after %c", 2*s.count(), s.Op)
+			}
+			numbers, i = append(numbers, n), i+1
+		}
+		for k := range s.count() {
+			s.Points[k] = [2]float64{numbers[2*k], numbers[2*k+1]}
+		}
+		segments = append(segments, s)
+	}
+	if len(segments) == 0 || segments[0].Op != 'M' {
+		return nil, "a path begins with M"
+	}
+	return segments, ""
+}
+
+var spaced = strings.NewReplacer("M", " M ", "L", " L ", "C", " C ", "Z", " Z ")

@@ -32,13 +32,13 @@ var verifying = map[string]string{
 
 	"license": "catalogue claims codes date dictionary faults license lookup validate",
 
-	"certs/cms": "marshal sign", "certs/der": "", "certs/jws": "", "certs/note": "note", "certs/ofd": "annotate archive draw markup sign write",
-	"certs/pki": "ca crl csr", "certs/revocation": "ask client fetch keep responder", "certs/sdjwt": "issue", "certs/seal": "draw glyph make marshal sign",
-	"certs/second": "voices", "certs/sm": "pem signer", "certs/statuslist": "", "certs/timestamp": "authority client http", "certs/token": "id",
+	"certs/cms": "marshal sign", "certs/der": "", "certs/jws": "", "certs/note": "note", "certs/ofd": "annotate archive draw sign write",
+	"certs/pki": "ca crl", "certs/revocation": "cache client", "certs/sdjwt": "issue", "certs/seal": "make marshal sign",
+	"certs/second": "dual", "certs/sm": "pem signer", "certs/statuslist": "", "certs/timestamp": "client", "certs/token": "id",
 }
 
 // partly are packages of which only some files verify: those that hold tables against the log.
-var partly = map[string]string{"store": "replay replay_rows state_check", "node": "state"}
+var partly = map[string]string{"store": "replay replay_rows state_check", "install": "state"}
 
 // unread are texts of these files that no reader of a verification sees, and why.
 var unread = map[string]string{

@@ -219,7 +219,7 @@ func TestTenYearsLater(t *testing.T) {
 	}
 }
 
-// The table of [pki.Moment] holds for messages and seals alike: whose time it is decides what an expired or revoked certificate
+// The table of [pki.SigningTime] holds for messages and seals alike: whose time it is decides what an expired or revoked certificate
 // means.
 func TestTimes(t *testing.T) {
 	o := office.New(t, "client", time.Now())

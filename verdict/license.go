@@ -115,14 +115,14 @@ func (s *batch) license(presentation string, in *answered) (done check.Steps) {
 		return done
 	}
 	at := s.now()
-	signed := pki.Moment{At: at, Source: pki.Unstated}
+	signed := pki.SigningTime{At: at, Source: pki.Unstated}
 	if c.IssuedAt > 0 {
-		signed = pki.Moment{At: time.Unix(c.IssuedAt, 0), Source: pki.Claimed}
+		signed = pki.SigningTime{At: time.Unix(c.IssuedAt, 0), Source: pki.Claimed}
 	}
 	if in != nil && in.proven { // at the latest; what the license itself says could be made up by who stole a key that has expired
 		if t, err := canonical.ParseTime(in.record.Time); err == nil {
 			at = t.Time
-			signed = pki.Moment{At: at, Source: pki.Stamped}
+			signed = pki.SigningTime{At: at, Source: pki.Stamped}
 		}
 	}
 	leaf := s.licenseChain(&done, parts, signed)
@@ -202,9 +202,9 @@ func disclosureStep(s *check.Steps, name string, step sdjwt.Step) {
 	}
 }
 
-// licenseChain follows x5c to an anchor: at the time of signing, by the table of [pki.Moment], and now. It returns what the
+// licenseChain follows x5c to an anchor: at the time of signing, by the table of [pki.SigningTime], and now. It returns what the
 // certificate says of its owner, from whichever time holds.
-func (s *batch) licenseChain(done *check.Steps, p *jws.Parts, signed pki.Moment) pki.Leaf {
+func (s *batch) licenseChain(done *check.Steps, p *jws.Parts, signed pki.SigningTime) pki.Leaf {
 	at := func(t time.Time) (pki.Leaf, error) { return s.chains.ChainDER(p.Header.X5C, t, pki.License) }
 	now, nowErr := at(s.now())
 	end := s.now()

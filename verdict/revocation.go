@@ -106,7 +106,7 @@ func (s *batch) revocationAt(ctx context.Context, by *pki.Verifier, stapled *rev
 }
 
 // at is how the certificate counts for what was signed at the moment that was asked about.
-func (st standing) at(m pki.Moment) check.Step {
+func (st standing) at(m pki.SigningTime) check.Step {
 	if st.State == check.OK && !st.since.IsZero() {
 		st.State, st.Reason = m.RevokedLater(st.since)
 	}
@@ -114,7 +114,7 @@ func (st standing) at(m pki.Moment) check.Step {
 }
 
 // ofStamp is at for the certificate of a time-stamping authority.
-func (st standing) ofStamp(pki.Moment) check.Step {
+func (st standing) ofStamp(pki.SigningTime) check.Step {
 	if st.State == check.OK && !st.since.IsZero() {
 		st.State, st.Reason = pki.StampedBefore(st.since, st.why)
 	}
@@ -122,13 +122,13 @@ func (st standing) ofStamp(pki.Moment) check.Step {
 }
 
 // messageRevocation judges the signers' certificates of one message, whose evidence is read once; counts is one of the two above.
-func (s *batch) messageRevocation(by *pki.Verifier, counts func(standing, pki.Moment) check.Step) func(context.Context, cms.Evidence) (check.State, string) {
+func (s *batch) messageRevocation(by *pki.Verifier, counts func(standing, pki.SigningTime) check.Step) func(context.Context, cms.Evidence) (check.State, string) {
 	var stapled *revocation.Evidence
 	return func(ctx context.Context, e cms.Evidence) (check.State, string) {
 		if stapled == nil && len(e.CRLs)+len(e.OCSP) > 0 {
 			stapled = revocation.Gather(e.CRLs, e.OCSP)
 		}
-		step := counts(s.revocationAt(ctx, by, stapled, s.chainOf(e.Certificate, e.Above), e.At), e.Moment)
+		step := counts(s.revocationAt(ctx, by, stapled, s.chainOf(e.Certificate, e.Above), e.At), e.SigningTime)
 		return step.State, step.Reason
 	}
 }
@@ -140,7 +140,7 @@ func (s *batch) chainOf(c *pki.Certificate, above []*pki.Certificate) []*pki.Cer
 }
 
 // licenseRevocation says whether the key that signed a license had been revoked when it signed.
-func (s *batch) licenseRevocation(done *check.Steps, p *jws.Parts, m pki.Moment) {
+func (s *batch) licenseRevocation(done *check.Steps, p *jws.Parts, m pki.SigningTime) {
 	certs, err := pki.ParseChain(p.Header.X5C)
 	if err != nil {
 		done.CannotCheck("key-revocation", "the certificate cannot be read")

@@ -34,7 +34,7 @@ func at(t time.Time) (out api.Time) {
 func (s *batch) expect(ctx context.Context, stapled *revocation.Evidence) seal.Expect {
 	return seal.Expect{
 		Trust: s.seals, Intermediates: s.between, Now: s.now(), Verify: s.voice, TimeStamp: s.stampCheck(ctx),
-		Revocation: func(ctx context.Context, chain []*pki.Certificate, at pki.Moment) check.Step {
+		Revocation: func(ctx context.Context, chain []*pki.Certificate, at pki.SigningTime) check.Step {
 			return s.revocationAt(ctx, s.seals, stapled, chain, at.At).at(at)
 		},
 	}
@@ -132,7 +132,7 @@ func (s *batch) messageVerifier() *cms.Verifier {
 			}
 			return found, err
 		},
-		Usage: pki.Seal, Certificates: s.loose509, Voice: s.voice, Now: s.now,
+		Usage: pki.Seal, Certificates: s.endEntityCerts, VerifySM2: s.voice, Now: s.now,
 		Revocation: s.messageRevocation(s.seals, standing.at),
 	}
 }
@@ -181,9 +181,7 @@ func (s *batch) stampOf(ctx context.Context, m *cms.Message) (time.Time, check.S
 			continue
 		}
 		at, list := s.stampCheck(ctx)(a.Value, m.Signers[0].Signature)
-		if Failure(list) != nil || slices.ContainsFunc(list, func(step check.Step) bool {
-			return step.State != check.OK && !strings.HasSuffix(step.Name, "revocation")
-		}) {
+		if state, _ := pki.StampState(at, list); state != check.OK {
 			at = time.Time{}
 		}
 		return at, list
@@ -237,7 +235,7 @@ func (s *batch) signedMessage(ctx context.Context, self int) (check.Steps, []Sig
 		r := s.judgeMessage(ctx, m, nil, nil)
 		return r.steps, r.by
 	}
-	quick := cms.Verifier{Certificates: s.loose509, Voice: s.voice} // digest and signature only
+	quick := cms.Verifier{Certificates: s.endEntityCerts, VerifySM2: s.voice} // digest and signature only
 	i := s.contentOf(self, func(content []byte) bool {
 		r := quick.Judge(ctx, m, notNil(content), time.Time{})
 		return !slices.ContainsFunc(r.Steps, func(step check.Step) bool {
@@ -272,7 +270,7 @@ func (s *batch) stampVerifier() *timestamp.Verifier {
 			chain := s.chainOf(leaf, above)
 			return s.stamps.Chain(chain[0], chain[1:], at, usage)
 		},
-		Certificates: s.loose509, Voice: s.voice, Now: s.now,
+		Certificates: s.endEntityCerts, VerifySM2: s.voice, Now: s.now,
 		Revocation: s.messageRevocation(s.stamps, standing.ofStamp),
 	}
 }

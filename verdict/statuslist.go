@@ -221,7 +221,7 @@ func (s *batch) judgeList(l *heldList) {
 	signer := s.listSigner(l, leaf)
 	revocation := s.revocationAt(s.ctx, s.chains, nil, chain, iat)
 	revoked := revocation.State == check.Failed || !revocation.since.IsZero() // the list's own time proves nothing
-	revocation.Step = revocation.at(pki.Moment{At: iat, Source: pki.Claimed})
+	revocation.Step = revocation.at(pki.SigningTime{At: iat, Source: pki.Claimed})
 	revocation.Name = StepListRevocation
 	l.steps = append(l.steps, signer, revocation.Step)
 	s.listValidity(l, chain)

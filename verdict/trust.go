@@ -163,7 +163,7 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 
 // verifier installs the anchors for one purpose. What is wrong with those for all purposes is told once.
 func (f *Faults) verifier(path string, c TrustConfig, more []*pki.Certificate) *pki.Verifier {
-	v, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(c.Anchors, more), Known: c.Known, Usages: c.Usages, Verify: verifyTwice, Confirm: verifyTwice})
+	v, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(c.Anchors, more), Known: c.Known, Usages: c.Usages, Verify: verifyTwice, VerifyBoth: verifyTwice})
 	if path == "$.anchors" || len(more) > 0 && !slices.ContainsFunc(*f, func(old fault.Fault) bool { return old.Path == "$.anchors" }) {
 		f.addErr(path, err)
 	}

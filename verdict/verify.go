@@ -118,16 +118,16 @@ type batch struct {
 	held    []*heldList          // status lists
 	heldBy  map[string]*heldList // the same by their text
 
-	all         []Artefact
-	evidence    *revocation.Evidence
-	between     []*pki.Certificate // authorities of the trust and among the artefacts
-	loose509    []*pki.Certificate // other certificates among the artefacts: messages may name them without holding them
-	values      [][]byte           // signature values of seals in documents: what time stamps are about
-	contents    map[int]bool       // artefacts that others are about, and whether they are what was meant
-	signers     map[int]int        // what those are contents of
-	signed      map[int]Verified   // documents, messages, seals and time stamps
-	stampsValue map[int]bool       // time stamps over the value of a signature in a document
-	histories   map[int]check.Step // what came of comparing checkpoints and receipts with one another
+	all            []Artefact
+	evidence       *revocation.Evidence
+	between        []*pki.Certificate // authorities of the trust and among the artefacts
+	endEntityCerts []*pki.Certificate // other certificates among the artefacts: messages may name them without holding them
+	values         [][]byte           // signature values of seals in documents: what time stamps are about
+	contents       map[int]bool       // artefacts that others are about, and whether they are what was meant
+	signers        map[int]int        // what those are contents of
+	signed         map[int]Verified   // documents, messages, seals and time stamps
+	stampsValue    map[int]bool       // time stamps over the value of a signature in a document
+	histories      map[int]check.Step // what came of comparing checkpoints and receipts with one another
 }
 
 // An answered is a document with a receipt, taken apart.
@@ -199,12 +199,12 @@ func (s *batch) gatherCertificates(data []byte) {
 	certs, _ := readCertificates(data)
 	for _, c := range certs {
 		switch {
-		case len(s.between)+len(s.loose509) >= maxCertificates:
+		case len(s.between)+len(s.endEntityCerts) >= maxCertificates:
 			return
 		case c.IsCA:
 			s.between = append(s.between, c)
 		default:
-			s.loose509 = append(s.loose509, c)
+			s.endEntityCerts = append(s.endEntityCerts, c)
 		}
 	}
 }

@@ -233,7 +233,7 @@ func TestAlterations(t *testing.T) {
 		{"revoked", attached, func(g *given) {
 			g.verifier.Revocation = func(context.Context, Evidence) (check.State, string) { return check.Failed, "revoked" }
 		}, "revocation"},
-		{"a voice that disagrees", attached, func(g *given) { g.verifier.Voice = disagrees }, "signature"},
+		{"a voice that disagrees", attached, func(g *given) { g.verifier.VerifySM2 = disagrees }, "signature"},
 
 		{"byte after the message", attached, func(g *given) {
 			g.marshal = func(m *Message) ([]byte, error) { b, err := m.marshal(); return append(b, 0), err }

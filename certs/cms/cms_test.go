@@ -38,7 +38,7 @@ func sign(t testing.TB, c cms.Config, by ...cms.Identity) []byte {
 	return b
 }
 
-// disagrees is a second voice that accepts nothing.
+// disagrees is a second verifier that accepts nothing.
 func disagrees(*ecdsa.PublicKey, []byte, []byte) error { return sm.ErrBadSignature }
 
 func good(cms.Evidence) (check.State, string) { return check.OK, "not on the list" }
@@ -76,7 +76,7 @@ func TestForms(t *testing.T) {
 	for _, dialect := range []cms.Dialect{cms.GM, cms.RFC} {
 		for _, c := range []cms.Config{
 			{}, {Detached: true}, {Bare: true}, {Bare: true, Detached: true}, {SigningCertificate: true},
-			{Confirm: second.Check},
+			{VerifyBoth: second.Check},
 		} {
 			c.Dialect = dialect
 			b := sign(t, c, id)
@@ -141,20 +141,20 @@ func TestSignRefuses(t *testing.T) {
 		by      []cms.Identity
 		is      error
 	}{
-		"nobody":                        {content: content},
-		"no certificate":                {content: content, by: []cms.Identity{{Signer: id.Signer}}},
-		"another's certificate":         {content: content, by: []cms.Identity{{Signer: id.Signer, Chain: other.Chain}}},
-		"nothing, without attributes":   {config: cms.Config{Bare: true}, by: []cms.Identity{id}, is: sm.ErrEmptyMessage},
-		"attributes, bare":              {config: cms.Config{Bare: true}, content: []byte{0x31, 13, 0x30, 11, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 4}, by: []cms.Identity{id}},
-		"attributes, bare and detached": {config: cms.Config{Bare: true, Detached: true}, content: []byte{0x31, 5, 0x30, 3, 6, 1, 0x2a}, by: []cms.Identity{id}},
-		"another type, bare":            {config: cms.Config{Bare: true, ContentType: cms.RFC.Data()}, content: content, by: []cms.Identity{id}},
-		"attributes for a bare one":     {config: cms.Config{Bare: true}, content: content, by: []cms.Identity{{Signer: id.Signer, Chain: id.Chain, Attributes: []cms.Attribute{{Type: cms.SM3, Value: []byte{5, 0}}}}}},
-		"an attribute twice":            {content: content, by: []cms.Identity{{Signer: id.Signer, Chain: id.Chain, Attributes: []cms.Attribute{{Type: cms.SM3, Value: []byte{5, 0}}, {Type: cms.SM3, Value: []byte{5, 0}}}}}},
-		"an attribute that is not DER":  {content: content, by: []cms.Identity{{Signer: id.Signer, Chain: id.Chain, Attributes: []cms.Attribute{{Type: cms.SM3, Value: []byte{5}}}}}},
-		"a list that is not DER":        {config: cms.Config{CRLs: [][]byte{{0x30, 0x80}}}, content: content, by: []cms.Identity{id}},
-		"an answer that is not DER":     {config: cms.Config{OCSP: [][]byte{{0x30}}}, content: content, by: []cms.Identity{id}},
-		"more than a message may have":  {content: make([]byte, cms.MaxSize), by: []cms.Identity{id}},
-		"a second voice that disagrees": {config: cms.Config{Confirm: disagrees}, content: content, by: []cms.Identity{id}, is: sm.ErrBadSignature},
+		"nobody":                           {content: content},
+		"no certificate":                   {content: content, by: []cms.Identity{{Signer: id.Signer}}},
+		"another's certificate":            {content: content, by: []cms.Identity{{Signer: id.Signer, Chain: other.Chain}}},
+		"nothing, without attributes":      {config: cms.Config{Bare: true}, by: []cms.Identity{id}, is: sm.ErrEmptyMessage},
+		"attributes, bare":                 {config: cms.Config{Bare: true}, content: []byte{0x31, 13, 0x30, 11, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 4}, by: []cms.Identity{id}},
+		"attributes, bare and detached":    {config: cms.Config{Bare: true, Detached: true}, content: []byte{0x31, 5, 0x30, 3, 6, 1, 0x2a}, by: []cms.Identity{id}},
+		"another type, bare":               {config: cms.Config{Bare: true, ContentType: cms.RFC.Data()}, content: content, by: []cms.Identity{id}},
+		"attributes for a bare one":        {config: cms.Config{Bare: true}, content: content, by: []cms.Identity{{Signer: id.Signer, Chain: id.Chain, Attributes: []cms.Attribute{{Type: cms.SM3, Value: []byte{5, 0}}}}}},
+		"an attribute twice":               {content: content, by: []cms.Identity{{Signer: id.Signer, Chain: id.Chain, Attributes: []cms.Attribute{{Type: cms.SM3, Value: []byte{5, 0}}, {Type: cms.SM3, Value: []byte{5, 0}}}}}},
+		"an attribute that is not DER":     {content: content, by: []cms.Identity{{Signer: id.Signer, Chain: id.Chain, Attributes: []cms.Attribute{{Type: cms.SM3, Value: []byte{5}}}}}},
+		"a list that is not DER":           {config: cms.Config{CRLs: [][]byte{{0x30, 0x80}}}, content: content, by: []cms.Identity{id}},
+		"an answer that is not DER":        {config: cms.Config{OCSP: [][]byte{{0x30}}}, content: content, by: []cms.Identity{id}},
+		"more than a message may have":     {content: make([]byte, cms.MaxSize), by: []cms.Identity{id}},
+		"a second verifier that disagrees": {config: cms.Config{VerifyBoth: disagrees}, content: content, by: []cms.Identity{id}, is: sm.ErrBadSignature},
 	} {
 		_, err := cms.Sign(t.Context(), c.config, c.content, c.by...)
 		if err == nil || c.is != nil && !errors.Is(err, c.is) {

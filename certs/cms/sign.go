@@ -36,8 +36,8 @@ type Config struct {
 	TimeStamp func(ctx context.Context, signature []byte) (token []byte, err error)
 	// Now is the clock of signingTime; nil means time.Now.
 	Now func() time.Time
-	// Confirm checks every signature before it leaves; nil means [sm.Verify]. Give it both voices.
-	Confirm sm.VerifyFunc
+	// VerifyBoth checks every signature before it leaves; nil means [sm.Verify]. Give it [second.VerifyBoth].
+	VerifyBoth sm.VerifyFunc
 	// CRLs (DER CertificateLists) and OCSP (DER OCSPResponses) travel in the message as evidence of their time. Readers of
 	// plain GB/T 35275 expect lists only: RFC 5940 has the place for OCSP.
 	CRLs, OCSP [][]byte
@@ -135,7 +135,7 @@ func (c Config) sign(ctx context.Context, content []byte, id Identity) (Signer, 
 	if err != nil {
 		return Signer{}, err
 	}
-	confirm := c.Confirm
+	confirm := c.VerifyBoth
 	if confirm == nil {
 		confirm = sm.Verify
 	}

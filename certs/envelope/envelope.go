@@ -55,18 +55,18 @@ type Keyring struct {
 	secrets map[string][SecretSize]byte
 	tags    map[string]*tagger
 	rand    io.Reader
-	stint   atomic.Pointer[stint]
+	epoch   atomic.Pointer[epoch]
 }
 
-// A stint is a number of blobs whose nonces begin alike, so that they share one SM4 key.
-type stint struct {
+// A epoch is a number of blobs whose nonces begin alike, so that they share one SM4 key.
+type epoch struct {
 	start [nonceSize / 2]byte
 	aead  cipher.AEAD
 	taken atomic.Uint32
 }
 
-// stintLength bounds the blobs of a stint: two of them draw the same rest of a nonce with a chance of 2^-65.
-const stintLength = 1 << 16
+// epochLength bounds the blobs of an epoch: two of them draw the same rest of a nonce with a chance of 2^-65.
+const epochLength = 1 << 16
 
 // NewKeyring makes a ring. A nil random means crypto/rand.
 func NewKeyring(random io.Reader, current Key, older ...Key) (*Keyring, error) {
@@ -107,12 +107,12 @@ func (k *Keyring) Seal(plaintext, aad []byte) ([]byte, error) {
 	return s.aead.Seal(blob, nonce[len(s.start):], plaintext, context(header, aad)), nil
 }
 
-// begin returns the stint that one more blob belongs to.
-func (k *Keyring) begin() (*stint, error) {
-	if s := k.stint.Load(); s != nil && s.taken.Add(1) <= stintLength {
+// begin returns the epoch that one more blob belongs to.
+func (k *Keyring) begin() (*epoch, error) {
+	if s := k.epoch.Load(); s != nil && s.taken.Add(1) <= epochLength {
 		return s, nil
 	}
-	s := &stint{}
+	s := &epoch{}
 	if _, err := io.ReadFull(k.rand, s.start[:]); err != nil {
 		return nil, fmt.Errorf("read randomness: %w", err)
 	}
@@ -121,7 +121,7 @@ func (k *Keyring) begin() (*stint, error) {
 		return nil, err
 	}
 	s.taken.Store(1)
-	k.stint.Store(s) // where several begin at once, one stays and the others seal one blob each
+	k.epoch.Store(s) // where several begin at once, one stays and the others seal one blob each
 	return s, nil
 }
 

@@ -254,11 +254,11 @@ func BenchmarkSeal1K(b *testing.B) {
 	}
 }
 
-// Blobs of one stint share a key and no nonce; after a stint comes another key.
+// Blobs of one epoch share a key and no nonce; after an epoch comes another key.
 func TestStints(t *testing.T) {
 	k := ring(t, key("k1"))
 	nonces, starts := map[string]bool{}, map[string]int{}
-	for n := range stintLength + 10 {
+	for n := range epochLength + 10 {
 		blob, err := k.Seal([]byte("x"), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -266,20 +266,20 @@ func TestStints(t *testing.T) {
 		nonce := string(blob[4 : 4+nonceSize])
 		nonces[nonce] = true
 		starts[nonce[:nonceSize/2]]++
-		if n%4096 == 0 || n >= stintLength {
+		if n%4096 == 0 || n >= epochLength {
 			if text, err := k.Open(blob, nil); err != nil || string(text) != "x" {
 				t.Fatal(string(text), err)
 			}
 		}
 	}
-	if len(nonces) != stintLength+10 {
-		t.Errorf("%d nonces are repeated", stintLength+10-len(nonces))
+	if len(nonces) != epochLength+10 {
+		t.Errorf("%d nonces are repeated", epochLength+10-len(nonces))
 	}
 	if len(starts) != 2 {
-		t.Fatalf("%d keys for one blob more than one stint", len(starts))
+		t.Fatalf("%d keys for one blob more than one epoch", len(starts))
 	}
 	for _, n := range starts {
-		if n > stintLength {
+		if n > epochLength {
 			t.Errorf("%d blobs share a key", n)
 		}
 	}

@@ -148,13 +148,13 @@ func (c Config) Open() (*Store, error) {
 	if err := s.unlock(c, files); err != nil {
 		return nil, fmt.Errorf("open keystore: %w", err)
 	}
-	s.settle()
+	s.retireOlder()
 	return s, nil
 }
 
-// settle leaves one current key per purpose: the newest. Two can stand on disk when a rotation was cut short between
+// retireOlder leaves one current key per purpose: the newest. Two can stand on disk when a rotation was cut short between
 // writing the new key and retiring the old.
-func (s *Store) settle() {
+func (s *Store) retireOlder() {
 	newest := make(map[Purpose]*entry)
 	for _, e := range s.sorted() {
 		if e.State != Current {
@@ -256,7 +256,7 @@ func (s *Store) generate(p Purpose, after time.Time) (Info, error) {
 	if err := s.write(e); err != nil {
 		return Info{}, fmt.Errorf("generate %s key: %w", p.Usage, err)
 	}
-	s.settle()
+	s.retireOlder()
 	return e.Info, nil
 }
 

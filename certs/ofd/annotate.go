@@ -148,14 +148,14 @@ func (p *Package) stepExpires(now time.Time, metadata []check.Step) []check.Step
 	end, known := parseTime(text, true)
 	switch {
 	case !known:
-		return []check.Step{notCheckable(StepExpires, "Until when the copy may be used cannot be read.")}
+		return []check.Step{check.CannotCheck(StepExpires, "Until when the copy may be used cannot be read.")}
 	case !now.Before(end):
-		return []check.Step{failed(StepExpires, "The copy was for use until "+end.In(china).Format("2006-01-02 15:04:05")+".")}
+		return []check.Step{check.Fail(StepExpires, "The copy was for use until "+end.In(china).Format("2006-01-02 15:04:05")+".")}
 	}
 	for _, s := range metadata {
 		if s.State != check.OK {
-			return []check.Step{notCheckable(StepExpires, s.Reason)}
+			return []check.Step{check.CannotCheck(StepExpires, s.Reason)}
 		}
 	}
-	return []check.Step{ok(StepExpires)}
+	return []check.Step{check.Pass(StepExpires, "")}
 }

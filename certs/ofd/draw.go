@@ -1,10 +1,18 @@
 package ofd
 
 import (
+	"cmp"
+	"context"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
+	"slices"
 	"strconv"
 
+	"golang.org/x/image/font/sfnt"
+
+	"oncegate/certs/sm"
 	"oncegate/sheet"
 )
 
@@ -228,4 +236,204 @@ func (b *bounds) add(x, y float64) {
 
 func (b *bounds) box(room float64) sheet.Box {
 	return sheet.Box{X: b.x0 - room, Y: b.y0 - room, W: b.x1 - b.x0 + 2*room, H: b.y1 - b.y0 + 2*room}
+}
+
+// placeEntries finds where the bytes of each entry lie, compares local headers and data descriptors with the directory, and
+// demands that entries follow each other from the first byte of the package to the directory without a gap.
+func placeEntries(ctx context.Context, r io.ReaderAt, all []entry, directory int64) error {
+	slices.SortFunc(all, func(a, b entry) int { return cmp.Compare(a.header, b.header) })
+	at := int64(0)
+	for i := range all {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		e := &all[i]
+		switch {
+		case e.header < at:
+			return refuse(StepPackage, "the files %s and %s lie over each other", quote(all[max(i, 1)-1].name), quote(e.name))
+		case e.header > at:
+			return refuse(StepPackage, "there are bytes before the file %s that belong to no file", quote(e.name))
+		}
+		if err := placeEntry(r, e, directory); err != nil {
+			return err
+		}
+		at = e.data + e.packed
+		if e.flags&flagDescriptor != 0 {
+			at += descriptorSize
+		}
+	}
+	if at != directory {
+		return refuse(StepPackage, "there are bytes before the zip directory that belong to no file")
+	}
+	return nil
+}
+
+// placeEntry reads the local header of an entry, and the data descriptor behind its bytes where it has one.
+func placeEntry(r io.ReaderAt, e *entry, directory int64) error {
+	var head [localSize + maxName]byte
+	local := head[:localSize+len(e.name)]
+	e.data = e.header + int64(len(local))
+	if e.data > directory {
+		return refuse(StepPackage, "the file %s lies outside of the zip", quote(e.name))
+	}
+	if err := readAt(r, local, e.header); err != nil {
+		return err
+	}
+	var extra [maxExtra]byte
+	n := int(binary.LittleEndian.Uint16(local[28:]))
+	if n > len(extra) {
+		return refuse(StepPackage, "the extra fields of the file %s are too long", quote(e.name))
+	}
+	if err := readAt(r, extra[:n], e.data); err != nil {
+		return err
+	}
+	if err := agrees(local, extra[:n], *e); err != nil {
+		return err
+	}
+	e.data += int64(n)
+	end := e.data + e.packed
+	if e.flags&flagDescriptor != 0 {
+		end += descriptorSize
+	}
+	if end > directory {
+		return refuse(StepPackage, "the file %s lies outside of the zip", quote(e.name))
+	}
+	if e.flags&flagDescriptor == 0 {
+		return nil
+	}
+	var d [descriptorSize]byte
+	if err := readAt(r, d[:], e.data+e.packed); err != nil {
+		return err
+	}
+	u32 := func(i int) uint32 { return binary.LittleEndian.Uint32(d[i:]) }
+	if u32(0) != descriptorMagic || u32(4) != e.crc || int64(u32(8)) != e.packed || int64(u32(12)) != e.size {
+		return refuse(StepPackage, "behind the file %s stands no data descriptor with what the zip directory says", quote(e.name))
+	}
+	return nil
+}
+
+// agrees compares an entry's local header, and the extra fields behind it, with its header in the directory. Beside a data
+// descriptor each of checksum and sizes may be zero: writers that stream fill in what they know.
+func agrees(b, extra []byte, e entry) error {
+	u16 := func(i int) uint16 { return binary.LittleEndian.Uint16(b[i:]) }
+	u32 := func(i int) int64 { return int64(binary.LittleEndian.Uint32(b[i:])) }
+	differs := func(what string) error {
+		return refuse(StepPackage, "the zip says two things of the %s of the file %s", what, quote(e.name))
+	}
+	switch {
+	case u32(0) != localMagic || int(u16(26)) != len(e.name) || string(b[localSize:]) != e.name:
+		return differs("name")
+	case u16(4) > maxVersion:
+		return refuse(StepPackage, "the file %s needs version %d of zip to be unpacked", quote(e.name), u16(4))
+	case u16(6) != e.flags:
+		return differs("flags")
+	case u16(8) != e.method:
+		return differs("method")
+	}
+	if err := checkExtra(extra, e, true); err != nil {
+		return err
+	}
+	crc, packed, size := u32(14), u32(18), u32(22)
+	if packed == math.MaxUint32 && size == math.MaxUint32 && hasZip64(extra) {
+		packed, size = e.packed, e.size
+	}
+	later := func(v int64) bool { return v == 0 && e.flags&flagDescriptor != 0 }
+	switch {
+	case crc != int64(e.crc) && !later(crc):
+		return differs("checksum")
+	case packed != e.packed && !later(packed), size != e.size && !later(size):
+		return differs("size")
+	}
+	return nil
+}
+
+// hasZip64 says whether there are zip64 sizes among extra fields, which checkExtra has found to be well-formed.
+func hasZip64(extra []byte) bool {
+	for len(extra) >= 4 && binary.LittleEndian.Uint16(extra) != tagZip64 {
+		extra = extra[4+binary.LittleEndian.Uint16(extra[2:]):]
+	}
+	return len(extra) >= 4
+}
+
+// resources gives out the IDs of a document and collects the fonts and images that its pages use, each once.
+type resources struct {
+	last   int
+	ids    map[string]string // of a font or image, by kind, name and digest
+	fonts  []resource
+	images []resource
+}
+
+// resource is a file under Res.
+type resource struct {
+	id, name, file string
+	data           []byte
+}
+
+func newResources() *resources { return &resources{ids: make(map[string]string)} }
+
+// next gives out an ID.
+func (r *resources) next() string {
+	r.last++
+	return strconv.Itoa(r.last)
+}
+
+// font returns the ID of a font.
+func (r *resources) font(name string, data []byte) string {
+	return r.keep(&r.fonts, name, "font_%s.ttf", data)
+}
+
+// glyph returns the number of a character's glyph in a TrueType font; zero when there is none.
+func (r *resources) glyph(font []byte, char rune) int {
+	f, err := sfnt.Parse(font)
+	if err != nil {
+		return 0
+	}
+	index, err := f.GlyphIndex(nil, char)
+	if err != nil {
+		return 0
+	}
+	return int(index)
+}
+
+// image returns the ID of an image.
+func (r *resources) image(png []byte) string { return r.keep(&r.images, "", "image_%s.png", png) }
+
+func (r *resources) keep(list *[]resource, name, file string, data []byte) string {
+	sum := sm.Digest(data)
+	key := file + name + "\x00" + string(sum[:])
+	id, known := r.ids[key]
+	if !known {
+		id = r.next()
+		r.ids[key] = id
+		*list = append(*list, resource{id, name, fmt.Sprintf(file, id), data})
+	}
+	return id
+}
+
+// public writes PublicRes.xml: the fonts, clause 7.9.
+func (r *resources) public() ([]byte, error) {
+	m := newMarkup("Res", "BaseLoc", "Res")
+	if len(r.fonts) > 0 {
+		m.begin("Fonts")
+		for _, f := range r.fonts {
+			m.begin("Font", "ID", f.id, "FontName", f.name, "FamilyName", f.name)
+			m.text("FontFile", f.file)
+			m.end()
+		}
+		m.end()
+	}
+	return m.bytes()
+}
+
+// media writes DocumentRes.xml: the images.
+func (r *resources) media() ([]byte, error) {
+	m := newMarkup("Res", "BaseLoc", "Res")
+	m.begin("MultiMedias")
+	for _, i := range r.images {
+		m.begin("MultiMedia", "ID", i.id, "Type", "Image", "Format", "PNG")
+		m.text("MediaFile", i.file)
+		m.end()
+	}
+	m.end()
+	return m.bytes()
 }

@@ -134,7 +134,7 @@ func (g *signer) prepare(ctx context.Context) (string, error) {
 		if g.p.find(listFile) != nil {
 			return "", fmt.Errorf("%w: it has a list of signatures that OFD.xml does not lead to", ErrSigning)
 		}
-		g.root = lead(root, g.p.rootEnd, prefixOf(g.p.root), listFile)
+		g.root = insertSignaturesElement(root, g.p.rootEnd, prefixOf(g.p.root), listFile)
 	}
 	for n := len(g.list); ; n++ {
 		g.folder = fmt.Sprintf("%s/Sign_%d/", path.Dir(listFile), n)
@@ -146,8 +146,8 @@ func (g *signer) prepare(ctx context.Context) (string, error) {
 	}
 }
 
-// lead writes the location of the list into OFD.xml, at the end of DocBody, and leaves every other byte as it is.
-func lead(root []byte, end int64, prefix, listFile string) []byte {
+// insertSignaturesElement writes the location of the list into OFD.xml, at the end of DocBody, and leaves every other byte as it is.
+func insertSignaturesElement(root []byte, end int64, prefix, listFile string) []byte {
 	element := fmt.Sprintf("<%sSignatures>%s</%sSignatures>", prefix, strings.TrimPrefix(listFile, "/"), prefix)
 	return slices.Concat(root[:end], []byte(element), root[end:])
 }

@@ -16,21 +16,21 @@ import (
 // stamps looks whether the seal shows on pages of the document.
 func (v *verification) stamps(s *signed) check.Step {
 	if len(s.stamps) == 0 {
-		return failed(StepStamp, "The seal shows on no page.")
+		return check.Fail(StepStamp, "The seal shows on no page.")
 	}
 	for _, a := range s.stamps {
 		_, known := v.pageIDs[a.page]
 		switch {
 		case !known:
-			return failed(StepStamp, "The seal is stamped on a page that the document does not have.")
+			return check.Fail(StepStamp, "The seal is stamped on a page that the document does not have.")
 		case a.boundary == nil || a.boundary.W <= 0 || a.boundary.H <= 0 || a.clipped && a.clip == nil:
-			return failed(StepStamp, "The place of the seal cannot be read.")
+			return check.Fail(StepStamp, "The place of the seal cannot be read.")
 		}
 	}
 	if len(s.stamps) > 1 {
 		return check.Pass(StepStamp, fmt.Sprintf("The seal shows in %d places.", len(s.stamps)))
 	}
-	return ok(StepStamp)
+	return check.Pass(StepStamp, "")
 }
 
 const (
@@ -90,7 +90,7 @@ func (v *verification) stampAreas(ctx context.Context, all []*signed, judged []S
 			continue
 		}
 		if worst[i].Name == "" {
-			worst[i] = ok(StepStampArea)
+			worst[i] = check.Pass(StepStampArea, "")
 		}
 		judged[i].Steps = append(judged[i].Steps, worst[i])
 	}
@@ -108,7 +108,7 @@ type stampFault struct {
 func (v *verification) pageStamps(page int, area *sheet.Box, stamps []placed, others bool) (faults []stampFault) {
 	fault := func(by int, step check.Step) { faults = append(faults, stampFault{by, step}) }
 	unknown := func(by int, format string, args ...any) {
-		fault(by, notCheckable(StepStampArea, fmt.Sprintf(format, args...)))
+		fault(by, check.CannotCheck(StepStampArea, fmt.Sprintf(format, args...)))
 	}
 	covers := make(map[int]float64)
 	for _, s := range stamps {
@@ -132,7 +132,7 @@ func (v *verification) pageStamps(page int, area *sheet.Box, stamps []placed, ot
 			unknown(by, "The seals on page %d cover most of it together: look whether their pictures hide what the page says.", page+1)
 		case share <= maxStampShare:
 		case others:
-			fault(by, failed(StepStampArea, fmt.Sprintf("The seal is stamped over most of page %d, which others signed too: its picture hides what they signed.", page+1)))
+			fault(by, check.Fail(StepStampArea, fmt.Sprintf("The seal is stamped over most of page %d, which others signed too: its picture hides what they signed.", page+1)))
 		default:
 			unknown(by, "The seal is stamped over most of page %d: look whether its picture hides what the page says.", page+1)
 		}

@@ -1,12 +1,20 @@
 package ofd
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
+	"oncegate/certs/cms"
+	"oncegate/certs/seal"
+	"oncegate/certs/sm"
 	"oncegate/check"
+	"oncegate/sheet"
 )
 
 // verification is the work of one [Package.Verify].
@@ -87,7 +95,7 @@ func (v *verification) verify(ctx context.Context) (Report, error) {
 	}
 	report := Report{Signatures: judged}
 	metadata := v.stepMetadata(all, judged)
-	report.Steps = []check.Step{ok(StepPackage), ok(StepUnique), ok(StepXML), ok(StepDocument)}
+	report.Steps = []check.Step{check.Pass(StepPackage, ""), check.Pass(StepUnique, ""), check.Pass(StepXML, ""), check.Pass(StepDocument, "")}
 	report.Steps = append(report.Steps, v.stepExpires(v.judges.Now, metadata)...)
 	report.Steps = append(report.Steps, v.stepSigned(list), v.coverage(all, judged, entries))
 	report.Steps = append(report.Steps, metadata...)
@@ -100,11 +108,11 @@ func (v *verification) verify(ctx context.Context) (Report, error) {
 func (p *Package) stepSigned(list []listed) check.Step {
 	switch {
 	case p.signaturesLost:
-		return failed(StepSigned, "The list of signatures that OFD.xml leads to is not in the package.")
+		return check.Fail(StepSigned, "The list of signatures that OFD.xml leads to is not in the package.")
 	case len(list) == 0:
-		return failed(StepSigned, "The document has no signature.")
+		return check.Fail(StepSigned, "The document has no signature.")
 	}
-	return ok(StepSigned)
+	return check.Pass(StepSigned, "")
 }
 
 // describe reads what a signature says it covers, out of at most left bytes. The signed is nil when it cannot be read; then
@@ -112,7 +120,7 @@ func (p *Package) stepSigned(list []listed) check.Step {
 func (v *verification) describe(ctx context.Context, l listed, left *int64) (*signed, Signature, error) {
 	one := Signature{ID: l.id, Type: l.kind}
 	form := func(reason string) (*signed, Signature, error) {
-		one.Steps = []check.Step{failed(StepForm, reason)}
+		one.Steps = []check.Step{check.Fail(StepForm, sentence(reason))}
 		return nil, one, nil
 	}
 	if l.path == "" {
@@ -137,9 +145,9 @@ func (v *verification) describe(ctx context.Context, l listed, left *int64) (*si
 // signature judges one signature.
 func (v *verification) signature(ctx context.Context, s *signed, one *Signature) error {
 	if s.value == "" {
-		one.Steps = append(one.Steps, failed(StepForm, "The SignedValue.dat of the signature is not in the package."))
+		one.Steps = append(one.Steps, check.Fail(StepForm, "The SignedValue.dat of the signature is not in the package."))
 	} else {
-		one.Steps = append(one.Steps, ok(StepForm))
+		one.Steps = append(one.Steps, check.Pass(StepForm, ""))
 	}
 	steps, err := v.references(ctx, s)
 	if err != nil {
@@ -161,13 +169,13 @@ func (v *verification) signature(ctx context.Context, s *signed, one *Signature)
 func (v *verification) references(ctx context.Context, s *signed) ([]check.Step, error) {
 	m, known := methodOf(s.checkMethod)
 	if !known {
-		return []check.Step{notCheckable(StepMethod, "The digest of the References is not known."),
-			notCheckable(StepMissing, "The digest of the References is not known."),
-			notCheckable(StepReferences, "The digest of the References is not known.")}, nil
+		return []check.Step{check.CannotCheck(StepMethod, "The digest of the References is not known."),
+			check.CannotCheck(StepMissing, "The digest of the References is not known."),
+			check.CannotCheck(StepReferences, "The digest of the References is not known.")}, nil
 	}
-	method := ok(StepMethod)
+	method := check.Pass(StepMethod, "")
 	if m.weak {
-		method = failed(StepMethod, "The References use "+m.name+", which no longer proves that a file is unchanged.")
+		method = check.Fail(StepMethod, "The References use "+m.name+", which no longer proves that a file is unchanged.")
 	}
 	var missing, changed names
 	for i, r := range s.references {
@@ -183,7 +191,171 @@ func (v *verification) references(ctx context.Context, s *signed) ([]check.Step,
 	}
 	references := changed.step(StepReferences, "Changed since it was signed")
 	if len(s.references) == 0 {
-		references = failed(StepReferences, "The signature covers no file.")
+		references = check.Fail(StepReferences, "The signature covers no file.")
 	}
 	return []check.Step{method, missing.step(StepMissing, "Signed, but not in the package"), references}, nil
+}
+
+// MaxValue bounds a SignedValue.dat or Seal.esl in bytes: a seal in use has 3–200 kB.
+const MaxValue = 2 << 20
+
+// readValue reads a signature value for its judge.
+func (v *verification) readValue(ctx context.Context, at string) ([]byte, error) {
+	if e := v.find(at); e != nil && e.size <= MaxValue {
+		if err := v.budget.spend(e.size * workPerValue); err != nil {
+			return nil, err
+		}
+	}
+	return v.read(ctx, at, MaxValue, v.budget)
+}
+
+// value has the signature value judged.
+func (v *verification) value(ctx context.Context, s *signed, one *Signature) error {
+	value, err := v.readValue(ctx, s.value)
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal) && refusal.Step == StepXML:
+		one.Steps = append(one.Steps, check.Fail(StepForm, sentence(refusal.Reason)))
+		return nil
+	case err != nil:
+		return err
+	}
+	digest := sm.Digest(s.raw)
+	var proof Proof
+	switch {
+	case s.kind == typeSeal && v.judges.Seal != nil:
+		proof = v.judges.Seal(ctx, value, digest[:], s.path)
+	case s.kind == typeSign && v.judges.CMS != nil:
+		proof = v.judges.CMS(ctx, value, digest[:])
+	default:
+		proof.Steps = []check.Step{check.CannotCheck(StepContent, "Nobody here can judge the signature value.")}
+	}
+	one.Signer, one.USCC, one.SealName, one.Time, one.Proven = proof.Signer, proof.USCC, proof.SealName, proof.Time, proof.Proven
+	one.Steps = append(one.Steps, proof.Steps...)
+	switch s.kind {
+	case typeSign:
+		if v.judges.CMS != nil {
+			one.Steps = append(one.Steps, stepContent(proof, digest[:], s.raw))
+		}
+	case typeSeal:
+		step, err := v.sealFile(ctx, s, proof.Seal)
+		if err != nil {
+			return err
+		}
+		one.Steps = append(one.Steps, step)
+	}
+	return nil
+}
+
+// stepContent says whether what SignedData carries is the signature's description. The standard has its digest; vendors
+// also sign the digest in base64, or the file itself. Without content inside, the judge was given the digest, and what it says
+// of the signature holds for that.
+func stepContent(proof Proof, digest, raw []byte) check.Step {
+	content := proof.Content
+	switch {
+	case content == nil && !holds(proof.Steps):
+		return check.CannotCheck(StepContent, "The signature does not hold: what was signed is not known.")
+	case content == nil, bytes.Equal(content, digest), bytes.Equal(content, raw),
+		string(content) == base64.StdEncoding.EncodeToString(digest):
+		return check.Pass(StepContent, "")
+	}
+	return check.Fail(StepContent, "What was signed is not the Signature.xml of the package.")
+}
+
+// sealFile compares Seal.esl with the seal inside the value.
+func (v *verification) sealFile(ctx context.Context, s *signed, inside []byte) (check.Step, error) {
+	if s.sealFile == "" {
+		return check.Pass(StepSealFile, "The package has no Seal.esl, as the standard allows; the seal inside the signature value counts."), nil
+	}
+	file, err := v.read(ctx, s.sealFile, MaxValue, v.budget)
+	var refusal *Refusal
+	switch {
+	case errors.Is(err, errMissing):
+		return check.CannotCheck(StepSealFile, "The Seal.esl that the signature names is not in the package; the seal inside the signature value counts."), nil
+	case errors.As(err, &refusal) && refusal.Step == StepXML:
+		return check.Fail(StepSealFile, sentence(refusal.Reason)), nil
+	case err != nil:
+		return check.Step{}, err
+	case inside == nil:
+		return check.CannotCheck(StepSealFile, "The seal inside the signature value is not known."), nil
+	case !bytes.Equal(file, inside):
+		return check.Fail(StepSealFile, "Seal.esl is not the seal inside the signature value."), nil
+	}
+	return check.Pass(StepSealFile, ""), nil
+}
+
+// SealWith seals as a holder does.
+func SealWith(h seal.Holder) SealFunc {
+	return func(ctx context.Context, digest [32]byte, path string) ([]byte, []byte, error) {
+		s, err := seal.Sign(ctx, h, digest, path)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s.Raw, s.Seal.Raw, nil
+	}
+}
+
+// SignWith signs with one identity. Other readers expect what cms.Config{Bare: true} makes; with the content inside.
+func SignWith(c cms.Config, by cms.Identity) SignFunc {
+	return func(ctx context.Context, content []byte) ([]byte, error) {
+		return cms.Sign(ctx, c, content, by)
+	}
+}
+
+// Stamps are the places that pages have for a seal, in order.
+func Stamps(pages ...*sheet.Page) []Stamp {
+	var stamps []Stamp
+	for i, p := range pages {
+		if p.Seal != nil {
+			stamps = append(stamps, Stamp{Page: i, Box: *p.Seal})
+		}
+	}
+	return stamps
+}
+
+// JudgeSeal judges seals as package seal does; e's DataHash and PropertyInfo are set for each.
+func JudgeSeal(e seal.Expect) func(ctx context.Context, value, digest []byte, path string) Proof {
+	return func(ctx context.Context, value, digest []byte, path string) Proof {
+		e := e
+		e.DataHash, e.PropertyInfo = digest, path
+		r := seal.Verify(ctx, value, e)
+		p := Proof{Signer: r.Signer.Organization, USCC: r.Signer.USCC, SealName: r.SealName, Time: r.Time, Proven: r.Stamped, Steps: r.Steps}
+		if r.Signature != nil && r.Signature.Seal != nil {
+			p.Seal = r.Signature.Seal.Raw
+		}
+		return p
+	}
+}
+
+// JudgeCMS judges SignedData as package cms does.
+func JudgeCMS(v *cms.Verifier) func(ctx context.Context, signedData, content []byte) Proof {
+	return func(ctx context.Context, signedData, content []byte) Proof {
+		m, err := cms.Parse(signedData)
+		if err != nil {
+			return Proof{Steps: v.Verify(ctx, signedData, content, time.Time{}).Steps}
+		}
+		v := *v
+		if v.Digest = content; !m.Detached {
+			content = nil
+		}
+		r := v.Judge(ctx, m, content, time.Time{})
+		p := Proof{Content: m.Content, Steps: r.Steps}
+		if m.Detached {
+			p.Content = nil
+		}
+		var signers []string
+		for i, s := range r.Signers {
+			if i == 0 {
+				p.Time, p.USCC = s.Time, s.Leaf.USCC
+			}
+			if s.Certificate != nil && len(s.Certificate.Subject.Organization) > 0 {
+				signers = append(signers, s.Certificate.Subject.Organization[0])
+			}
+		}
+		p.Signer = strings.Join(signers, ", ")
+		if len(p.Steps) == 0 {
+			p.Steps = []check.Step{check.Fail(StepContent, "The signature has no signer.")}
+		}
+		return p
+	}
 }

@@ -36,7 +36,7 @@ func opened(t *testing.T, change func(*Config)) (*device, *Token, *SM2Key) {
 	return d, token, k
 }
 
-// good signs and has both voices judge.
+// good signs and has both verifiers judge.
 func good(t *testing.T, k *SM2Key) {
 	t.Helper()
 	message := []byte("message")

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"math/big"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/emmansun/gmsm/smx509"
 
+	"oncegate/certs/der"
 	"oncegate/certs/sm"
 	"oncegate/check"
 )
@@ -22,8 +24,8 @@ type Config struct {
 	Rand io.Reader
 	// Now is the clock; nil means time.Now. Certificates begin five minutes before it, for clocks that are behind.
 	Now func() time.Time
-	// Confirm checks every certificate's signature before it leaves; nil means [sm.Verify]. Give it both voices.
-	Confirm sm.VerifyFunc
+	// VerifyBoth checks every certificate's signature before it leaves; nil means [sm.Verify]. Give it [second.VerifyBoth].
+	VerifyBoth sm.VerifyFunc
 	// CRL and OCSP are the http addresses of this authority's revocation list and responder; they stand in every certificate
 	// it issues. An authority made below this one begins without any.
 	CRL, OCSP []string
@@ -189,7 +191,7 @@ func (ca *CA) sign(ctx context.Context, t, parent *Certificate, pub *ecdsa.Publi
 	if err != nil {
 		return nil, err
 	}
-	confirm := ca.Confirm
+	confirm := ca.VerifyBoth
 	if confirm == nil {
 		confirm = sm.Verify
 	}
@@ -240,4 +242,46 @@ func SignedBy(c, issuer *Certificate, verify sm.VerifyFunc) error {
 		return err
 	}
 	return checkSignature(c, pub, verify)
+}
+
+// CreateRequest asks an authority for a certificate (PKCS#10, PEM): of the signer's key, for organisation, code, usage and
+// name of r. The authority decides what it certifies.
+func CreateRequest(ctx context.Context, r Request, signer sm.Signer) ([]byte, error) {
+	t := &smx509.CertificateRequest{
+		Subject: pkix.Name{
+			Country: []string{"CN"}, Organization: []string{r.Organization}, OrganizationalUnit: []string{r.Usage}, CommonName: r.CommonName,
+			ExtraNames: []pkix.AttributeTypeAndValue{{Type: organizationIdentifier, Value: r.USCC}},
+		},
+		SignatureAlgorithm: smx509.SM2WithSM3,
+	}
+	der, err := smx509.CreateCertificateRequest(rand.Reader, t, sm.CryptoSigner{Ctx: ctx, Signer: signer})
+	if err != nil {
+		return nil, fmt.Errorf("request certificate: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), nil
+}
+
+// ParseRequest reads a request and proves that who asks has the key: its own signature must hold. What the request says of
+// its subject is not taken over: the caller knows for whom it certifies.
+func ParseRequest(text []byte) (*ecdsa.PublicKey, error) {
+	blocks, err := der.Blocks(text) // tools write the request in words before it
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if len(blocks) != 1 || blocks[0].Type != "CERTIFICATE REQUEST" {
+		return nil, fmt.Errorf("%w: not one PEM block of a certificate request", ErrMalformed)
+	}
+	r, err := smx509.ParseCertificateRequest(blocks[0].Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the request cannot be read", ErrMalformed)
+	}
+	pub, ok := r.PublicKey.(*ecdsa.PublicKey)
+	if !ok || sm.CheckPublicKey(pub) != nil {
+		return nil, fmt.Errorf("%w: the request's key is no SM2 key", ErrMalformed)
+	}
+	rs, err := sm.DERToRaw(r.Signature)
+	if err != nil || r.SignatureAlgorithm != smx509.SM2WithSM3 || sm.Verify(pub, r.RawTBSCertificateRequest, rs) != nil {
+		return nil, fmt.Errorf("%w: the request is not signed with its own key", ErrBadSignature)
+	}
+	return pub, nil
 }

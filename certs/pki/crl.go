@@ -92,7 +92,7 @@ func (ca *CA) confirmList(der []byte) error {
 	if err != nil || l.SignatureAlgorithm != smx509.SM2WithSM3 {
 		return fmt.Errorf("make revocation list: %w: not SM2 with SM3", ErrBadSignature)
 	}
-	confirm := ca.Confirm
+	confirm := ca.VerifyBoth
 	if confirm == nil {
 		confirm = sm.Verify
 	}

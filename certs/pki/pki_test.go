@@ -206,8 +206,8 @@ func TestAnchors(t *testing.T) {
 	asked := 0
 	voices := second.New(second.Config{})
 	defer voices.Close()
-	confirm := func(pub *ecdsa.PublicKey, m, rs []byte) error { asked++; return voices.Confirm(pub, m, rs) }
-	if _, err := pki.NewVerifier(pki.Trust{Anchors: []*pki.Certificate{root}, Confirm: confirm}); err != nil || asked != 1 {
+	confirm := func(pub *ecdsa.PublicKey, m, rs []byte) error { asked++; return voices.VerifyBoth(pub, m, rs) }
+	if _, err := pki.NewVerifier(pki.Trust{Anchors: []*pki.Certificate{root}, VerifyBoth: confirm}); err != nil || asked != 1 {
 		t.Errorf("asked %d times, %v", asked, err)
 	}
 	edited := bytes.Clone(root.Raw)
@@ -222,7 +222,7 @@ func TestAnchors(t *testing.T) {
 		}
 	}
 	disagree := func(*ecdsa.PublicKey, []byte, []byte) error { return second.ErrDisagree }
-	if _, err := pki.NewVerifier(pki.Trust{Anchors: []*pki.Certificate{root}, Confirm: disagree}); !errors.Is(err, second.ErrDisagree) {
+	if _, err := pki.NewVerifier(pki.Trust{Anchors: []*pki.Certificate{root}, VerifyBoth: disagree}); !errors.Is(err, second.ErrDisagree) {
 		t.Error(err)
 	}
 }
@@ -297,7 +297,7 @@ func TestCacheKeepsTheClock(t *testing.T) {
 
 func TestIssueConfirms(t *testing.T) {
 	w := certstest.New(t, "confirm")
-	ca, err := pki.LoadCA(pki.Config{Confirm: func(*ecdsa.PublicKey, []byte, []byte) error { return second.ErrDisagree }},
+	ca, err := pki.LoadCA(pki.Config{VerifyBoth: func(*ecdsa.PublicKey, []byte, []byte) error { return second.ErrDisagree }},
 		w.Intermediate.Chain(), w.Signer("ca-sub"))
 	if err != nil {
 		t.Fatal(err)
@@ -306,7 +306,7 @@ func TestIssueConfirms(t *testing.T) {
 	if _, err := ca.Issue(t.Context(), r); !errors.Is(err, second.ErrDisagree) {
 		t.Errorf("issued in doubt: %v", err)
 	}
-	ca.Confirm = nil
+	ca.VerifyBoth = nil
 	if chain, err := ca.Issue(t.Context(), r); err != nil || len(chain) != 2 {
 		t.Error(err)
 	}

@@ -192,3 +192,11 @@ func (v *Verifier) Describe(leaf *Certificate, intermediates []*Certificate, at 
 	found, err := v.find(leaf, intermediates, at)
 	return found.leaf, err
 }
+
+// timeStamping is the extended key usage that RFC 3161 section 2.3 demands of a time-stamping authority: critical, and its
+// one purpose id-kp-timeStamping.
+var timeStamping = pkix.Extension{
+	Id:       asn1.ObjectIdentifier{2, 5, 29, 37},
+	Critical: true,
+	Value:    []byte{0x30, 0x0a, 0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08},
+}

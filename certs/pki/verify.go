@@ -32,8 +32,8 @@ type Trust struct {
 	Usages map[string]UsageRule
 	// Verify checks signatures in chains; nil means [sm.Verify].
 	Verify sm.VerifyFunc
-	// Confirm checks the signature of every anchor when it is installed; nil means Verify. Give it both voices.
-	Confirm sm.VerifyFunc
+	// VerifyBoth checks the signature of every anchor when it is installed; nil means Verify. Give it [second.VerifyBoth].
+	VerifyBoth sm.VerifyFunc
 	// Cache is the number of verified chains kept; zero means 4096, negative none.
 	Cache int
 	// Revocation is asked about every certificate of a path below its anchor, each time, cached paths too: it keeps its own
@@ -74,7 +74,7 @@ type cachedChain struct {
 	from, to time.Time
 }
 
-// NewVerifier installs the anchors. An anchor that is not a self-signed SM2 authority, or whose signature Confirm does
+// NewVerifier installs the anchors. An anchor that is not a self-signed SM2 authority, or whose signature VerifyBoth does
 // not accept, is ErrBadAnchor.
 func NewVerifier(t Trust) (*Verifier, error) {
 	v := &Verifier{
@@ -87,7 +87,7 @@ func NewVerifier(t Trust) (*Verifier, error) {
 	if v.size == 0 {
 		v.size = 4096
 	}
-	confirm := t.Confirm
+	confirm := t.VerifyBoth
 	if confirm == nil {
 		confirm = v.verify
 	}

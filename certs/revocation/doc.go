@@ -80,9 +80,9 @@ func until(this, next time.Time) time.Time {
 	return next
 }
 
-// speaksOf tells whether what a source said at this, until next, says whether c was revoked at a moment. Later word counts
+// checkCovered tells whether what a source said at this, until next, says whether c was revoked at a moment. Later word counts
 // too: an authority may forget a revocation only once the certificate has expired (RFC 5280 section 3.3).
-func speaksOf(c *pki.Certificate, this, next, at time.Time) error {
+func checkCovered(c *pki.Certificate, this, next, at time.Time) error {
 	next = until(this, next)
 	switch {
 	case at.After(next):
@@ -93,8 +93,8 @@ func speaksOf(c *pki.Certificate, this, next, at time.Time) error {
 	return nil
 }
 
-// settle says what a revocation at a time means for a moment.
-func (s Status) settle(revoked, at time.Time, reason pki.Reason) Status {
+// withRevocation says what a revocation at a time means for a moment.
+func (s Status) withRevocation(revoked, at time.Time, reason pki.Reason) Status {
 	s.State, s.Time, s.Reason = Good, revoked, reason
 	if !revoked.After(at) {
 		s.State = Revoked

@@ -162,7 +162,7 @@ func (e *Evidence) Status(ctx context.Context, c, issuer *pki.Certificate, at ti
 		if err := sm.Interrupted(ctx); err != nil {
 			return Status{}, err
 		}
-		if r.speaksOf(c, issuer) {
+		if r.isAbout(c, issuer) {
 			take(e.response(r, c, issuer, at))
 		}
 	}
@@ -209,10 +209,93 @@ func (e *Evidence) vouched(responder, issuer *pki.Certificate, at time.Time) err
 	return fmt.Errorf("%w: its certificate has no id-pkix-ocsp-nocheck, and no list covers it", ErrResponder)
 }
 
-// speaksOf tells whether an answer is about the certificate.
-func (r *Response) speaksOf(c, issuer *pki.Certificate) bool {
+// isAbout tells whether an answer is about the certificate.
+func (r *Response) isAbout(c, issuer *pki.Certificate) bool {
 	for range r.about(c, issuer) {
 		return true
 	}
 	return false
+}
+
+// OIDRevocationValues names evidence where its DER ([Evidence.Marshal]) travels in something else: as an unsigned attribute
+// of a CMS signer (RFC 5126 section 6.3.4), or as an extension of a seal's signature.
+var OIDRevocationValues = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 24}
+
+// Parts gives the evidence as a SignedData carries it in its field crls (RFC 5652 section 10.2.1, RFC 5940): lists, and
+// answers as whole OCSPResponses.
+func (e *Evidence) Parts() (lists, responses [][]byte, err error) {
+	for _, l := range e.Lists {
+		lists = append(lists, l.Raw)
+	}
+	for _, r := range e.Responses {
+		der, err := wrapBasic(r.Raw)
+		if err != nil {
+			return nil, nil, err
+		}
+		responses = append(responses, der)
+	}
+	return lists, responses, nil
+}
+
+// Gather reads evidence from a SignedData: lists, and OCSPResponses. What is not ours to read, such as a list signed with
+// RSA, or beyond the limits of evidence is passed over: what is missing shows as a step.
+func Gather(lists, responses [][]byte) *Evidence {
+	e := &Evidence{}
+	size := 0
+	for _, der := range lists {
+		if size += len(der); size <= MaxList {
+			_ = e.addList(der)
+		}
+	}
+	for _, der := range responses[:min(len(responses), maxItems)] {
+		if r, err := ParseResponse(der); err == nil {
+			_ = e.addBasic(r.Raw)
+		}
+	}
+	return e
+}
+
+// Relevant returns what of the evidence speaks about a path (leaf first, anchor last) at a moment, to be kept with a
+// document: for each certificate but the anchor every answer, and the newest list of at most 256 KiB. Evidence that does not
+// hold, or not at that moment, is left out.
+func (e *Evidence) Relevant(path []*pki.Certificate, at time.Time) *Evidence {
+	out := &Evidence{Verify: e.Verify}
+	for i := range max(0, len(path)-1) {
+		for _, r := range e.Responses {
+			if _, err := e.response(r, path[i], path[i+1], at); err == nil && r.isAbout(path[i], path[i+1]) {
+				_ = out.addBasic(r.Raw) // was read before; beyond the bounds less is kept
+			}
+		}
+		if l := e.newest(path[i], path[i+1], at); l != nil {
+			_ = out.addList(l.Raw)
+		}
+	}
+	return out
+}
+
+// newest finds the list that speaks of a certificate last.
+func (e *Evidence) newest(c, issuer *pki.Certificate, at time.Time) (best *List) {
+	for _, l := range e.Lists {
+		if len(l.Raw) > maxStapled || !bytes.Equal(l.issuer, c.RawIssuer) || best != nil && !l.This.After(best.This) {
+			continue
+		}
+		if _, err := e.list(l, c, issuer, at); err == nil {
+			best = l
+		}
+	}
+	return best
+}
+
+// With returns the evidence together with another's, each item once, within the bounds of what travels.
+func (e *Evidence) With(other *Evidence) *Evidence {
+	out := &Evidence{Verify: e.Verify}
+	for _, from := range []*Evidence{e, other} {
+		for _, l := range from.Lists {
+			_ = out.addList(l.Raw) // was read before; beyond the bounds less is kept
+		}
+		for _, r := range from.Responses {
+			_ = out.addBasic(r.Raw)
+		}
+	}
+	return out
 }

@@ -169,11 +169,11 @@ func (l *List) Status(c *pki.Certificate, at time.Time) (Status, error) {
 	s := Status{State: Good, By: CRL, This: l.This, Next: l.Next}
 	if e, found := l.Lookup(c.SerialNumber); found {
 		// A revocation does not wear off, however old the list is.
-		if s = s.settle(e.since(), at, e.Reason); s.State == Revoked && e.Reason != pki.OnHold {
+		if s = s.withRevocation(e.since(), at, e.Reason); s.State == Revoked && e.Reason != pki.OnHold {
 			return s, nil
 		}
 	}
-	return s, speaksOf(c, l.This, l.Next, at)
+	return s, checkCovered(c, l.This, l.Next, at)
 }
 
 func orDefault(verify sm.VerifyFunc) sm.VerifyFunc {

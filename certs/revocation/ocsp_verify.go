@@ -105,7 +105,7 @@ func (r *Response) Status(c, issuer *pki.Certificate, at time.Time) (Status, err
 		if s.State == Revoked && s.Reason != pki.OnHold {
 			return s, nil // a revocation does not wear off
 		}
-		if err = speaksOf(c, a.this, a.next, at); err == nil {
+		if err = checkCovered(c, a.this, a.next, at); err == nil {
 			return s, nil
 		}
 	}
@@ -134,7 +134,7 @@ func (r *Response) about(c, issuer *pki.Certificate) iter.Seq[answer] {
 func (a answer) status(at time.Time) Status {
 	s := Status{State: a.state, By: OCSP, This: a.this, Next: a.next}
 	if a.state == Revoked {
-		s = s.settle(a.revoked, at, a.reason)
+		s = s.withRevocation(a.revoked, at, a.reason)
 	}
 	return s
 }

@@ -22,7 +22,7 @@ func BenchmarkSeal(b *testing.B) {
 		b.Fatal(err)
 	}
 	holder, maker := c.holder, c.maker
-	holder.Confirm, maker.Confirm = nil, nil
+	holder.VerifyBoth, maker.VerifyBoth = nil, nil
 	for _, x := range []struct {
 		name string
 		do   func() error
@@ -31,7 +31,7 @@ func BenchmarkSeal(b *testing.B) {
 		{"raw verify", func() error { return sm.Verify(c.holder.Signer.Public(), message, rs) }},
 		{"make", func() error { _, err := seal.Make(b.Context(), maker, c.spec); return err }},
 		{"sign", func() error { _, err := seal.Sign(b.Context(), holder, sm.Digest(xml), path); return err }},
-		{"sign, both voices", func() error { _, err := seal.Sign(b.Context(), c.holder, sm.Digest(xml), path); return err }},
+		{"sign, both verifiers", func() error { _, err := seal.Sign(b.Context(), c.holder, sm.Digest(xml), path); return err }},
 		{"parse", func() error { _, err := seal.ParseSignature(s.Raw); return err }},
 		{"verify", func() error {
 			if r := seal.Verify(b.Context(), s.Raw, e); anyFailed(r) {

@@ -33,8 +33,8 @@ type Maker struct {
 	Certificate *pki.Certificate // of Signer's key, usage [pki.SealMaker]
 	Vid         string           // vendor id, ASCII; empty means "oncegate"
 	Now         func() time.Time // nil means time.Now
-	// Confirm checks the signature before the seal leaves; nil means [sm.Verify]. Give it both voices.
-	Confirm sm.VerifyFunc
+	// VerifyBoth checks the signature before the seal leaves; nil means [sm.Verify]. Give it [second.VerifyBoth].
+	VerifyBoth sm.VerifyFunc
 }
 
 // A Spec says which seal to make. ID and picture are the caller's; sheet.DrawSeal draws one.
@@ -86,7 +86,7 @@ func (m Maker) make(ctx context.Context, s Spec) (*Seal, error) {
 	if err != nil {
 		return nil, err
 	}
-	value, err := signDER(ctx, m.Signer, m.Confirm, info)
+	value, err := signDER(ctx, m.Signer, m.VerifyBoth, info)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func newCity(tb testing.TB) *city {
 	c.another, c.anotherCA = c.Issue("dept-2", pki.Seal, uscc, "示例市公安局")
 	confirm := second.New(second.Config{})
 	tb.Cleanup(func() { confirm.Close() })
-	c.maker = seal.Maker{Signer: makerKey, Certificate: makerChain[0], Now: at(certstest.Epoch), Confirm: confirm.Confirm}
+	c.maker = seal.Maker{Signer: makerKey, Certificate: makerChain[0], Now: at(certstest.Epoch), VerifyBoth: confirm.VerifyBoth}
 	c.spec = seal.Spec{
 		ID: "33000000000001", Name: "示例市市场监督管理局证照专用章",
 		From: certstest.Epoch.Add(-time.Hour), To: certstest.Epoch.AddDate(1, 0, 0),
@@ -60,7 +60,7 @@ func newCity(tb testing.TB) *city {
 	}
 	c.holder = seal.Holder{
 		Seal: c.make(c.spec), Signer: signerKey, Certificate: signerChain[0],
-		Now: at(certstest.Epoch.Add(time.Minute)), Confirm: confirm.Confirm, TimeStamp: stamp,
+		Now: at(certstest.Epoch.Add(time.Minute)), VerifyBoth: confirm.VerifyBoth, TimeStamp: stamp,
 	}
 	return c
 }
@@ -88,7 +88,7 @@ func (c *city) expect() seal.Expect {
 	hash := sm.Digest(xml)
 	return seal.Expect{
 		DataHash: hash[:], PropertyInfo: path, Trust: c.Trust(), Intermediates: c.Intermediate.Chain(), Now: certstest.Epoch.Add(time.Hour),
-		Revocation: func(context.Context, []*pki.Certificate, pki.Moment) check.Step {
+		Revocation: func(context.Context, []*pki.Certificate, pki.SigningTime) check.Step {
 			return check.Step{State: check.OK}
 		},
 		Status:    func(context.Context, *seal.Seal, time.Time) check.Step { return check.Step{State: check.OK} },
@@ -252,7 +252,7 @@ func TestMakeRefuses(t *testing.T) {
 		"another's key":      {func(m *seal.Maker, s *seal.Spec) { m.Signer = c.another }, seal.ErrKey},
 		"no key":             {func(m *seal.Maker, s *seal.Spec) { m.Signer = nil }, seal.ErrKey},
 		"maker has expired":  {func(m *seal.Maker, s *seal.Spec) { m.Now = at(m.Certificate.NotAfter.Add(time.Second)) }, seal.ErrPeriod},
-		"voices disagree":    {func(m *seal.Maker, s *seal.Spec) { m.Confirm = disagree }, second.ErrDisagree},
+		"voices disagree":    {func(m *seal.Maker, s *seal.Spec) { m.VerifyBoth = disagree }, second.ErrDisagree},
 	} {
 		m, s := c.maker, c.spec
 		x.change(&m, &s)
@@ -280,7 +280,7 @@ func TestSignRefuses(t *testing.T) {
 		"old seal":         {func(h *seal.Holder) { h.Seal = v1 }, seal.ErrVersion},
 		"seal has expired": {func(h *seal.Holder) { h.Now = at(c.spec.To.Add(time.Second)) }, seal.ErrPeriod},
 		"signer expired":   {func(h *seal.Holder) { h.Now = at(h.Certificate.NotAfter.Add(time.Second)) }, seal.ErrPeriod},
-		"voices disagree":  {func(h *seal.Holder) { h.Confirm = disagree }, second.ErrDisagree},
+		"voices disagree":  {func(h *seal.Holder) { h.VerifyBoth = disagree }, second.ErrDisagree},
 		"no time stamp": {func(h *seal.Holder) {
 			h.TimeStamp = func(context.Context, []byte) ([]byte, error) { return nil, broken }
 		}, broken},

@@ -21,8 +21,8 @@ type Holder struct {
 	Signer      sm.Signer
 	Certificate *pki.Certificate // of Signer's key, usage [pki.Seal]; on the seal's list
 	Now         func() time.Time // nil means time.Now
-	// Confirm checks the signature before it leaves; nil means [sm.Verify]. Give it both voices.
-	Confirm sm.VerifyFunc
+	// VerifyBoth checks the signature before it leaves; nil means [sm.Verify]. Give it [second.VerifyBoth].
+	VerifyBoth sm.VerifyFunc
 	// TimeStamp gets a time-stamp token over signature, which is the content of the BIT STRING (SM2Signature DER). Nil
 	// means no time stamp. When it fails, signing fails.
 	TimeStamp func(ctx context.Context, signature []byte) (token []byte, err error)
@@ -58,7 +58,7 @@ func (h Holder) sign(ctx context.Context, dataHash []byte, propertyInfo string) 
 	if err != nil {
 		return nil, err
 	}
-	value, err := signDER(ctx, h.Signer, h.Confirm, toSign)
+	value, err := signDER(ctx, h.Signer, h.VerifyBoth, toSign)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ type Expect struct {
 	Verify sm.VerifyFunc
 	// Revocation says whether a certificate was revoked at a moment. chain is the certificate and the authorities that may be
 	// above it, at most six. The step gets its name here.
-	Revocation func(ctx context.Context, chain []*pki.Certificate, at pki.Moment) check.Step
+	Revocation func(ctx context.Context, chain []*pki.Certificate, at pki.SigningTime) check.Step
 	// Status says whether the seal was withdrawn. The step gets its name here.
 	Status func(ctx context.Context, s *Seal, at time.Time) check.Step
 	// TimeStamp judges a token over signature and gives its time, as timestamp.Verifier.Check does. The time is believed
@@ -113,11 +113,94 @@ func (s *Seal) Verify(ctx context.Context, e Expect) *Report {
 	j := newJudge(ctx, e)
 	r := &Report{SealID: s.ID, SealName: s.Name, Time: j.Now}
 	maker := readCertificate(s.Certificate)
-	t := moment{Moment: pki.Moment{At: j.Now, Source: pki.Present}, named: j.Now}
+	t := judgedAt{SigningTime: pki.SigningTime{At: j.Now, Source: pki.Present}, named: j.Now}
 	j.add(check.Pass(StepForm, ""), values(s.oddities), j.made(s, maker))
 	r.Maker = j.party(maker, t, asMaker)
-	j.add(j.judged(StepPeriod, t.Moment, s.To, s.valid), j.status(s, t))
+	j.add(j.judged(StepPeriod, t.SigningTime, s.To, s.valid), j.status(s, t))
 	j.madeTime(s)
 	r.Steps = j.steps
 	return r
+}
+
+// A judgedAt is the signing time and what is known about it.
+type judgedAt struct {
+	pki.SigningTime              // certificates and seal are judged at it
+	named           time.Time    // the same, or zero when the signature names no time and At is the present
+	step            check.Step   //
+	more            []check.Step // the time stamp's
+}
+
+// time finds the signing time: the time stamp's if it holds, else what the signer says.
+func (j *judge) time(s *Signature) judgedAt {
+	t := judgedAt{SigningTime: pki.SigningTime{At: s.Time, Source: pki.Claimed}, named: s.Time}
+	stamp, disbelieved := j.stamp(s, &t)
+	stamped := t.Source == pki.Stamped
+	switch {
+	case stamped && s.Time.After(stamp.Add(pki.ZoneSlip+pki.ClockSlip)):
+		t.step = check.Fail(StepTime, "the signer names a later time than the time stamp")
+	case stamped && s.Time.After(stamp.Add(pki.ClockSlip)):
+		t.step = check.Pass(StepTime, "the signer's own time is ahead of the time stamp by a time zone")
+	case stamped:
+		t.step = check.Pass(StepTime, "")
+	case disbelieved.State == check.Failed:
+		t.step = disbelieved
+	case s.Time.IsZero():
+		t.step = check.CannotCheck(StepTime, "the signature names no time that can be read; all is judged at present")
+	case s.Time.After(j.Now.Add(pki.ZoneSlip + pki.ClockSlip)):
+		t.SigningTime = pki.SigningTime{At: j.Now, Source: pki.Unstated} // one fault is one step's
+		t.step = check.Fail(StepTime, "the signer names a time in the future")
+	case disbelieved.Name != "":
+		t.step = disbelieved
+	case s.TimeStamp != nil:
+		t.step = check.CannotCheck(StepTime, "there is a time stamp, and nobody to judge it")
+	default:
+		t.step = check.CannotCheck(StepTime, "there is no time stamp: the time is what the signer says")
+	}
+	if t.At.IsZero() {
+		t.SigningTime = pki.SigningTime{At: j.Now, Source: pki.Unstated}
+	}
+	return t
+}
+
+// stamp asks the hook about the signature's time stamp. The step says why it is not believed; it is empty when it is, or
+// when nobody was asked.
+func (j *judge) stamp(s *Signature, t *judgedAt) (time.Time, check.Step) {
+	if s.TimeStamp == nil || j.TimeStamp == nil {
+		return time.Time{}, check.Step{}
+	}
+	at, steps := j.TimeStamp(s.TimeStamp, s.Signature)
+	t.more = steps
+	state, _ := pki.StampState(at, steps)
+	if state == check.OK {
+		t.SigningTime, t.named = pki.SigningTime{At: at, Source: pki.Stamped}, at
+		return at, check.Step{}
+	}
+	return time.Time{}, disbelief(StepTime, state)
+}
+
+func disbelief(step string, state check.State) check.Step {
+	if state == check.Failed {
+		return check.Fail(step, "the time stamp does not hold")
+	}
+	return check.CannotCheck(step, "there is a time stamp that could not be checked to its end")
+}
+
+// madeTime judges the time stamp that a seal of version 5 may carry over its own signature.
+func (j *judge) madeTime(s *Seal) {
+	if s.TimeStamp == nil {
+		return
+	}
+	if j.TimeStamp == nil {
+		j.add(check.CannotCheck(StepMadeTime, "there is a time stamp, and nobody to judge it"))
+		return
+	}
+	at, steps := j.TimeStamp(s.TimeStamp, s.Signature)
+	switch state, _ := pki.StampState(at, steps); {
+	case state != check.OK:
+		j.add(disbelief(StepMadeTime, state))
+	case s.Created.After(at.Add(pki.ZoneSlip + pki.ClockSlip)):
+		j.add(check.Fail(StepMadeTime, "the seal says that it was made after its time stamp"))
+	default:
+		j.add(check.Pass(StepMadeTime, ""))
+	}
 }

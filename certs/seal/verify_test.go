@@ -82,7 +82,7 @@ func TestOneFault(t *testing.T) {
 		"time in the future": {document: func(d *document) { d.time, d.token = certstest.Epoch.Add(10*time.Hour), false },
 			want: []string{seal.StepTime}},
 		"revoked": {expect: func(e *seal.Expect) {
-			e.Revocation = func(context.Context, []*pki.Certificate, pki.Moment) check.Step { return fails("") }
+			e.Revocation = func(context.Context, []*pki.Certificate, pki.SigningTime) check.Step { return fails("") }
 		}, want: []string{seal.StepSignerRevocation, seal.StepMakerRevocation}},
 		"withdrawn": {expect: func(e *seal.Expect) {
 			e.Status = func(context.Context, *seal.Seal, time.Time) check.Step { return fails("") }
@@ -330,7 +330,7 @@ func TestHooks(t *testing.T) {
 	s := c.sign()
 	e := c.expect()
 	var asked []string
-	e.Revocation = func(_ context.Context, chain []*pki.Certificate, at pki.Moment) check.Step {
+	e.Revocation = func(_ context.Context, chain []*pki.Certificate, at pki.SigningTime) check.Step {
 		asked = append(asked, chain[0].Subject.CommonName)
 		if len(chain) != 2 || !chain[1].Equal(c.Intermediate.Certificate()) || !at.At.Equal(stamped) || at.Source != pki.Stamped {
 			t.Errorf("chain of %d at %v", len(chain), at)
@@ -354,6 +354,6 @@ func TestHooks(t *testing.T) {
 	}
 	voices := second.New(second.Config{})
 	defer voices.Close()
-	e.Verify = voices.Confirm
+	e.Verify = voices.VerifyBoth
 	wantFailed(t, s.Verify(t.Context(), e))
 }

@@ -16,7 +16,7 @@ import (
 // brokenBuild says in a broken build what is wrong with it.
 const brokenBuild = "ONCEGATE_TEST_BROKEN_BUILD"
 
-// TestBrokenBuild builds this package anew with a fast voice that is broken in its source, as a bug in the library's
+// TestBrokenBuild builds this package anew with a fast verifier that is broken in its source, as a bug in the library's
 // assembly would break it, and runs TestInBrokenBuild there.
 func TestBrokenBuild(t *testing.T) {
 	if os.Getenv(brokenBuild) != "" {
@@ -37,7 +37,7 @@ func TestBrokenBuild(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if bytes.Count(text, []byte(line)) != 1 {
-				t.Fatalf("%s is not where the fast voice is", source)
+				t.Fatalf("%s is not where the fast verifier is", source)
 			}
 			dir := t.TempDir()
 			broken, overlay := filepath.Join(dir, "signature.go"), filepath.Join(dir, "overlay.json")
@@ -82,10 +82,10 @@ func TestInBrokenBuild(t *testing.T) {
 		var a alarms
 		v := second.New(second.Config{OneIn: 1, Alarm: a.ring})
 		fast := v.Verify(signer.Public(), message, rs)
-		confirmed := v.Confirm(signer.Public(), message, rs)
+		confirmed := v.VerifyBoth(signer.Public(), message, rs)
 		published, signErr := v.Signer(signer).Sign(t.Context(), message)
 		v.Close()
-		rings := 3 // Verify, Confirm and the signature to be published
+		rings := 3 // Verify, VerifyBoth and the signature to be published
 		switch name {
 		case "accepts":
 			rings = 2 // the signature to be published is good, and both say so

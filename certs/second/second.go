@@ -1,4 +1,4 @@
-// Package second is the independent second voice on SM2 signatures: another library (tjfoc), other code, other mistakes.
+// Package second is the second, independent verifier of SM2 signatures: another library (tjfoc), other code, other mistakes.
 //
 // It only ever verifies. It sees public keys, messages and the canonical 64 bytes r‖s; never a private key, a DER
 // signature or a ciphertext, where that library has known faults. Its verdict never turns a reject into an accept.
@@ -15,7 +15,7 @@ import (
 	"oncegate/certs/sm"
 )
 
-// ErrRejected says that the second voice does not accept a signature.
+// ErrRejected says that the second verifier does not accept a signature.
 var ErrRejected = errors.New("second verifier rejects the signature")
 
 // Check verifies rs over message with the second library: nil or an error that is ErrRejected. Inputs are held to the

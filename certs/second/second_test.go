@@ -40,7 +40,7 @@ func signed(t testing.TB) (pub *ecdsa.PublicKey, message, rs []byte) {
 	return s.Public(), message, rs
 }
 
-// Whatever the second voice says, Verify's verdict is the fast voice's, and each disagreement rings.
+// Whatever the second verifier says, Verify's verdict is the fast verifier's, and each disagreement rings.
 func TestVerdicts(t *testing.T) {
 	pub, message, rs := signed(t)
 	for name, c := range map[string]struct {
@@ -67,7 +67,7 @@ func TestVerdicts(t *testing.T) {
 				t.Errorf("%s: %+v", name, d)
 			}
 		}
-		confirm := v.Confirm(pub, message, rs)
+		confirm := v.VerifyBoth(pub, message, rs)
 		switch {
 		case c.rings == 1 && !errors.Is(confirm, second.ErrDisagree):
 			t.Errorf("%s: confirm %v", name, confirm)
@@ -84,14 +84,14 @@ func TestRealVoices(t *testing.T) {
 	pub, message, rs := signed(t)
 	v := second.New(second.Config{Alarm: func(d second.Disagreement) { t.Errorf("alarm %+v", d) }, OneIn: 1})
 	defer v.Close()
-	if err := errors.Join(v.Verify(pub, message, rs), v.Confirm(pub, message, rs)); err != nil {
+	if err := errors.Join(v.Verify(pub, message, rs), v.VerifyBoth(pub, message, rs)); err != nil {
 		t.Error(err)
 	}
 	rs[0] ^= 1
 	if err := v.Verify(pub, message, rs); !errors.Is(err, sm.ErrBadSignature) {
 		t.Error(err)
 	}
-	if err := v.Confirm(pub, message, rs); !errors.Is(err, sm.ErrBadSignature) {
+	if err := v.VerifyBoth(pub, message, rs); !errors.Is(err, sm.ErrBadSignature) {
 		t.Error(err)
 	}
 }
@@ -140,7 +140,7 @@ func TestBounds(t *testing.T) {
 	malformed.Verify(nil, message, rs)
 	malformed.Close()
 	if checked, dropped := malformed.Counts(); checked+dropped != 0 {
-		t.Error("malformed input was given to the second voice")
+		t.Error("malformed input was given to the second verifier")
 	}
 }
 

@@ -76,7 +76,7 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// Long messages have an allowance of their own: the second voice digests them at 60 MB/s.
+// Long messages have an allowance of their own: the second verifier digests them at 60 MB/s.
 func TestBudgetBytes(t *testing.T) {
 	w := certstest.New(t, "budget")
 	signer := w.Signer("a")

@@ -28,7 +28,7 @@ var (
 // MaxUserID is the longest user id in bytes: its length in bits stands in two bytes of ZA (GB/T 32918.2 clause 5.5).
 const MaxUserID = 8191
 
-// VerifyFunc is the shape of [Verify]. Verifiers take it as a field, so that a second voice can listen.
+// VerifyFunc is the shape of [Verify]. Verifiers take it as a field, so that a second verifier can listen.
 type VerifyFunc func(pub *ecdsa.PublicKey, message, rs []byte) error
 
 // Verify reports whether rs is the SM2 signature of message under pub: nil, or an error that is ErrBadSignature,

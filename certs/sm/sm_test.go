@@ -140,7 +140,7 @@ func TestVerifyRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.err)
 		}
 		if second.Check(c.pub, c.msg, c.rs) == nil {
-			t.Errorf("%s: second voice accepts", name)
+			t.Errorf("%s: second verifier accepts", name)
 		}
 	}
 	if err := sm.Verify(s.Public(), msg, good); err != nil {

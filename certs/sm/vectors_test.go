@@ -101,10 +101,10 @@ func TestSM2Vector(t *testing.T) {
 	}
 	rs := unhex(t, exampleRS)
 	if err := sm.Verify(pub, message, rs); err != nil {
-		t.Errorf("fast voice: %v", err)
+		t.Errorf("fast verifier: %v", err)
 	}
 	if err := second.Check(pub, message, rs); err != nil {
-		t.Errorf("second voice: %v", err)
+		t.Errorf("second verifier: %v", err)
 	}
 }
 

@@ -34,7 +34,7 @@ func config(w *certstest.World) tsa.Config {
 	s, chain := w.Issue("tsa-1", pki.TimeStamp, "11990100000001010B", "示例市政务服务局")
 	return tsa.Config{
 		Signer: s, Chain: chain, Policy: policy, Policies: []asn1.ObjectIdentifier{other}, Dialect: cms.RFC,
-		Now: clock, Rand: w.Stream("tsa"), Confirm: second.Check,
+		Now: clock, Rand: w.Stream("tsa"), VerifyBoth: second.Check,
 	}
 }
 
@@ -326,7 +326,7 @@ func TestResponse(t *testing.T) {
 
 func BenchmarkStamp(b *testing.B) {
 	a := authority(b, config(certstest.New(b, "tsa")))
-	a.Confirm = nil
+	a.VerifyBoth = nil
 	for b.Loop() {
 		if _, err := a.Stamp(b.Context(), signature); err != nil {
 			b.Fatal(err)

@@ -43,8 +43,8 @@ type Verifier struct {
 	Policies []asn1.ObjectIdentifier
 	// Revocation says how the authority's certificate stood; nil: not checkable.
 	Revocation func(context.Context, cms.Evidence) (check.State, string)
-	// Voice checks SM2 signatures; nil means [sm.Verify].
-	Voice sm.VerifyFunc
+	// VerifySM2 checks SM2 signatures; nil means [sm.Verify].
+	VerifySM2 sm.VerifyFunc
 	// Foreign also accepts tokens signed with RSA or ECDSA and SHA-2.
 	Foreign bool
 	// Now is the clock; nil means time.Now.
@@ -94,7 +94,7 @@ func (v *Verifier) Verify(ctx context.Context, token, data []byte, nonce *big.In
 
 	m := cms.Verifier{
 		Name: "timestamp", Chain: v.Chain, Usage: pki.TimeStamp, Certificates: v.Certificates, Revocation: v.Revocation,
-		Voice: v.Voice, Foreign: v.Foreign, Bound: true, Now: v.Now,
+		VerifySM2: v.VerifySM2, Foreign: v.Foreign, Bound: true, Now: v.Now,
 		Usages: func(c *pki.Certificate) error { return CheckAuthority(c, t.Name) },
 	}
 	signed := m.Judge(ctx, t.Message, nil, t.Time)
@@ -118,10 +118,8 @@ func (v *Verifier) Verify(ctx context.Context, token, data []byte, nonce *big.In
 
 // Failure is nil when no step failed, else says which did.
 func (r *Result) Failure() error {
-	for _, s := range r.Steps {
-		if s.State == check.Failed {
-			return fmt.Errorf("%s: %s", s.Name, s.Reason)
-		}
+	if s, found := check.FirstFailed(r.Steps); found {
+		return fmt.Errorf("%s: %s", s.Name, s.Reason)
 	}
 	return nil
 }
@@ -129,7 +127,7 @@ func (r *Result) Failure() error {
 func (r *Result) add(name string, err error, note string) {
 	s := check.Pass(name, note)
 	if err != nil {
-		s.State, s.Reason = check.Failed, err.Error()
+		s = check.Fail(name, err.Error())
 	}
 	r.Steps = append(r.Steps, s)
 }

@@ -39,8 +39,8 @@ type Responder struct {
 	Valid time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Confirm checks every signature before it leaves; nil means [sm.Verify]. Give it both voices.
-	Confirm sm.VerifyFunc
+	// VerifyBoth checks every signature before it leaves; nil means [sm.Verify]. Give it [second.VerifyBoth].
+	VerifyBoth sm.VerifyFunc
 }
 
 // FromList is a Lookup from a list, for an authority that keeps no other record: a certificate that is not in it is good.
@@ -176,7 +176,7 @@ func (r *Responder) sign(ctx context.Context, data responseData) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	confirm := r.Confirm
+	confirm := r.VerifyBoth
 	if confirm == nil {
 		confirm = sm.Verify
 	}

@@ -45,8 +45,8 @@ type Config struct {
 	Now func() time.Time
 	// Rand makes serial numbers unique; nil means crypto/rand.
 	Rand io.Reader
-	// Confirm checks every token before it leaves; nil means [sm.Verify]. Give it both voices.
-	Confirm sm.VerifyFunc
+	// VerifyBoth checks every token before it leaves; nil means [sm.Verify]. Give it [second.VerifyBoth].
+	VerifyBoth sm.VerifyFunc
 }
 
 // Authority is a time-stamping authority. It is safe for concurrent use.
@@ -143,7 +143,7 @@ func (a *Authority) issue(ctx context.Context, r Request) ([]byte, error) {
 	}
 	return cms.Sign(ctx, cms.Config{
 		Dialect: a.Dialect, ContentType: timestamp.ContentType, SigningCertificate: true, OmitCertificates: !r.Certificates,
-		Now: func() time.Time { return now }, Confirm: a.Confirm,
+		Now: func() time.Time { return now }, VerifyBoth: a.VerifyBoth,
 	}, content, cms.Identity{Signer: a.Signer, Chain: a.Chain})
 }
 

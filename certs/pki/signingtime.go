@@ -2,6 +2,7 @@ package pki
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"oncegate/check"
@@ -18,8 +19,8 @@ const (
 	Present
 )
 
-// A Moment is when something was signed, and how that is known. Whatever is signed — messages, seals, time stamps, licenses —
-// is judged by this one table, [Moment.Judge] and [Moment.RevokedLater]:
+// A SigningTime is when something was signed, and how that is known. Whatever is signed — messages, seals, time stamps, licenses —
+// is judged by this one table, [SigningTime.Judge] and [SigningTime.RevokedLater]:
 //
 //	certificate (or seal)          unstated        claimed         stamped
 //	valid then and now             ok              ok              ok
@@ -31,7 +32,7 @@ const (
 // The column "claimed" is so because whoever holds a key that has expired or was revoked can name any time. Unstated is judged
 // as of now, where expired says nothing about the past. A time-stamping authority's own time counts as stamped, because
 // vouching for time is what it is trusted for; but see [StampedBefore] for one whose key was revoked since.
-type Moment struct {
+type SigningTime struct {
 	At     time.Time
 	Source TimeSource
 }
@@ -45,7 +46,7 @@ const (
 // Judge applies the table's upper half. holds says whether certificate or seal, which ends at end, is good at a time. It is asked
 // about the moment, and about now where the signer alone names the moment. Where nobody does and it has expired, it is asked
 // about the end: what was never good is failed.
-func (m Moment) Judge(now, end time.Time, holds func(at time.Time) error) (check.State, string) {
+func (m SigningTime) Judge(now, end time.Time, holds func(at time.Time) error) (check.State, string) {
 	err := holds(m.At)
 	if m.Source == Unstated && errors.Is(err, ErrExpired) {
 		if before := holds(end); before != nil && !errors.Is(before, ErrExpired) {
@@ -73,7 +74,7 @@ func (m Moment) Judge(now, end time.Time, holds func(at time.Time) error) (check
 }
 
 // RevokedLater applies the table's last row: what a revocation after the moment means.
-func (m Moment) RevokedLater(since time.Time) (check.State, string) {
+func (m SigningTime) RevokedLater(since time.Time) (check.State, string) {
 	reason := "revoked at " + formatTime(since)
 	if m.Source == Stamped {
 		return check.OK, reason + ", after it was signed"
@@ -93,8 +94,27 @@ func StampedBefore(since time.Time, why Reason) (check.State, string) {
 	return check.Failed, reason + ": none of its time stamps counts any more (RFC 3161 section 4)"
 }
 
+// StampState sums up the verification of a time stamp: whether the time that it names counts. All of it must hold, because a token whose
+// authority nobody vouches for says nothing about time. Only whether that authority's certificate was revoked may remain open. The step is
+// the one that decided; it is zero when all of it holds, or nothing was checked.
+func StampState(at time.Time, steps []check.Step) (state check.State, by check.Step) {
+	state = check.OK
+	if at.IsZero() || len(steps) == 0 {
+		state = check.NotCheckable
+	}
+	for _, s := range steps {
+		switch {
+		case s.State == check.Failed:
+			return check.Failed, s
+		case s.State != check.OK && !strings.HasSuffix(s.Name, "revocation"):
+			state, by = check.NotCheckable, s
+		}
+	}
+	return state, by
+}
+
 // String says for which time something was judged.
-func (m Moment) String() string {
+func (m SigningTime) String() string {
 	at := "valid at " + formatTime(m.At)
 	switch m.Source {
 	case Claimed:

@@ -38,7 +38,7 @@ func TestEvidenceTogether(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if about := back.Speaking(path, one.This); len(about.Lists) != 1 {
+	if about := back.Relevant(path, one.This); len(about.Lists) != 1 {
 		t.Errorf("%d lists of one authority travel, the newest is enough", len(about.Lists))
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// held is what a client keeps: a [List] or a [Response].
-type held interface {
+// cacheItem is what a client keeps: a [List] or a [Response].
+type cacheItem interface {
 	this() time.Time // made
 	next() time.Time // the next is due
 	bytes() int      // memory
@@ -32,9 +32,9 @@ func (r *Response) next() time.Time {
 	return first
 }
 
-// kept is one thing kept. The client's mutex protects it.
-type kept struct {
-	value held
+// A cacheEntry is one item of the cache, and when its source failed last. The client's mutex protects it.
+type cacheEntry struct {
+	value cacheItem
 	used  time.Time
 	after time.Time // failed: not asked again before
 	err   error
@@ -42,7 +42,7 @@ type kept struct {
 
 // get returns what is kept under a key, or makes it: once for all who want it at the same time. A stranger's patience ends
 // with ctx; the making goes on for the others.
-func (c *Client) get(ctx context.Context, key string, make func(context.Context) (held, error)) (v held, stale bool, err error) {
+func (c *Client) get(ctx context.Context, key string, fetch func(context.Context) (cacheItem, error)) (v cacheItem, stale bool, err error) {
 	if v, stale, err, ok := c.lookup(key); ok {
 		return v, stale, err
 	}
@@ -52,8 +52,8 @@ func (c *Client) get(ctx context.Context, key string, make func(context.Context)
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Timeout)
 		defer cancel()
-		v, err := c.making(ctx, make)
-		c.keep(key, v, err)
+		v, err := c.fetchItem(ctx, fetch)
+		c.store(key, v, err)
 		return nil, nil
 	})
 	select {
@@ -68,14 +68,14 @@ func (c *Client) get(ctx context.Context, key string, make func(context.Context)
 	return v, stale, err
 }
 
-// making makes, and refuses what comes from the future. A panic in a parser below us is an error.
-func (c *Client) making(ctx context.Context, make func(context.Context) (held, error)) (v held, err error) {
+// fetchItem fetches, and refuses what comes from the future. A panic in a parser below us is an error.
+func (c *Client) fetchItem(ctx context.Context, fetch func(context.Context) (cacheItem, error)) (v cacheItem, err error) {
 	defer func() {
 		if recover() != nil {
 			v, err = nil, ErrMalformed
 		}
 	}()
-	if v, err = make(ctx); err != nil {
+	if v, err = fetch(ctx); err != nil {
 		return nil, err
 	}
 	if v.this().After(c.Now().Add(skew)) {
@@ -85,11 +85,11 @@ func (c *Client) making(ctx context.Context, make func(context.Context) (held, e
 }
 
 // lookup finds what is kept; ok tells whether it settles the matter: it still counts, or its source was asked just now.
-func (c *Client) lookup(key string) (v held, stale bool, err error, ok bool) { //nolint:staticcheck // ok last, as in maps
+func (c *Client) lookup(key string) (v cacheItem, stale bool, err error, ok bool) { //nolint:staticcheck // ok last, as in maps
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.Now()
-	k := c.kept[key]
+	k := c.cache[key]
 	switch {
 	case k == nil:
 		return nil, false, nil, false
@@ -105,15 +105,15 @@ func (c *Client) lookup(key string) (v held, stale bool, err error, ok bool) { /
 	return nil, false, nil, false
 }
 
-// keep stores what was made, or that it failed. Something older than what is kept is a replay: it is not taken.
-func (c *Client) keep(key string, v held, err error) {
+// store caches what was made, or that it failed. Something older than what is kept is a replay: it is not taken.
+func (c *Client) store(key string, v cacheItem, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.Now()
-	k := c.kept[key]
+	k := c.cache[key]
 	if k == nil {
-		k = &kept{}
-		c.kept[key] = k
+		k = &cacheEntry{}
+		c.cache[key] = k
 		c.size += overhead + len(key)
 	}
 	k.used = now
@@ -133,13 +133,13 @@ func (c *Client) keep(key string, v held, err error) {
 	}
 	k.value = v
 	c.size += v.bytes()
-	c.trim(key)
+	c.evict(key)
 }
 
 const overhead = 256
 
 // older tells whether v was made before what is kept; of lists the number counts too.
-func older(v, than held) bool {
+func older(v, than cacheItem) bool {
 	if than == nil {
 		return false
 	}
@@ -151,19 +151,19 @@ func older(v, than held) bool {
 	return v.this().Before(than.this())
 }
 
-// trim drops what was not used for longest until the rest fits. The caller holds mu.
-func (c *Client) trim(except string) {
-	for c.size > c.Keep && len(c.kept) > 1 {
+// evict drops what was not used for longest until the rest fits. The caller holds mu.
+func (c *Client) evict(except string) {
+	for c.size > c.Keep && len(c.cache) > 1 {
 		oldest := ""
-		for key, k := range c.kept {
-			if key != except && (oldest == "" || k.used.Before(c.kept[oldest].used)) {
+		for key, k := range c.cache {
+			if key != except && (oldest == "" || k.used.Before(c.cache[oldest].used)) {
 				oldest = key
 			}
 		}
-		if v := c.kept[oldest].value; v != nil {
+		if v := c.cache[oldest].value; v != nil {
 			c.size -= v.bytes()
 		}
 		c.size -= overhead + len(oldest)
-		delete(c.kept, oldest)
+		delete(c.cache, oldest)
 	}
 }

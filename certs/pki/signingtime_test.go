@@ -12,7 +12,7 @@ import (
 	"oncegate/check"
 )
 
-// The table of [pki.Moment], cell by cell.
+// The table of [pki.SigningTime], cell by cell.
 func TestMoment(t *testing.T) {
 	const day = 24 * time.Hour
 	now := certstest.Epoch
@@ -54,7 +54,7 @@ func TestMoment(t *testing.T) {
 		for source, want := range map[pki.TimeSource]check.State{
 			pki.Unstated: c.unstated, pki.Claimed: c.claimed, pki.Stamped: c.stamped, pki.Present: c.present,
 		} {
-			m := pki.Moment{At: then, Source: source}
+			m := pki.SigningTime{At: then, Source: source}
 			if source == pki.Unstated || source == pki.Present {
 				m.At = now
 			}
@@ -63,12 +63,12 @@ func TestMoment(t *testing.T) {
 			}
 		}
 	}
-	future := pki.Moment{At: now.Add(9 * time.Hour), Source: pki.Claimed}
+	future := pki.SigningTime{At: now.Add(9 * time.Hour), Source: pki.Claimed}
 	if state, _ := future.Judge(now, now.Add(day), period(then, now.Add(day))); state != fails {
 		t.Errorf("a claimed time in the future is %s", state)
 	}
 	for source, want := range map[pki.TimeSource]check.State{pki.Claimed: open, pki.Stamped: ok} {
-		if state, _ := (pki.Moment{At: then, Source: source}).RevokedLater(now.Add(-day)); state != want {
+		if state, _ := (pki.SigningTime{At: then, Source: source}).RevokedLater(now.Add(-day)); state != want {
 			t.Errorf("revoked since, source %d: %s, want %s", source, state, want)
 		}
 	}

@@ -7,12 +7,82 @@ import (
 	"image/png"
 	"io"
 	"math"
+	"slices"
 
 	"golang.org/x/image/draw"
 	"golang.org/x/image/font/sfnt"
 	"golang.org/x/image/math/f64"
 	"golang.org/x/image/vector"
 )
+
+// maxDrawn bounds the pages that are drawn: items, and characters of all their texts.
+const maxDrawn = 100_000
+
+// A drawing is a page with its fonts opened, ready for any form.
+type drawing struct {
+	page   Page
+	items  []Item // page and watermark
+	faces  map[string]*typeface
+	buffer sfnt.Buffer
+}
+
+// open checks a page and opens its fonts: every character must have a glyph, because a page is never drawn with a gap.
+func open(p Page) (*drawing, error) {
+	d := &drawing{page: p, items: slices.Concat(p.Items, p.Watermark), faces: make(map[string]*typeface, len(p.Fonts))}
+	if !between(p.Width, 1, 5000) || !between(p.Height, 1, 5000) || len(d.items) > maxDrawn {
+		return nil, fmt.Errorf("draw page: its size or its number of items is out of bounds")
+	}
+	for name, data := range p.Fonts {
+		face, err := openTypeface(name, data)
+		if err != nil {
+			return nil, err
+		}
+		d.faces[name] = face
+	}
+	chars := 0
+	for _, it := range d.items {
+		if t, ok := it.(*Text); ok {
+			if chars += len(t.Text); chars > maxDrawn {
+				return nil, fmt.Errorf("draw page: more than %d characters", maxDrawn)
+			}
+			if _, err := d.glyphs(t); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return d, nil
+}
+
+// A placed glyph stands at x from the beginning of its text, on the baseline.
+type placed struct {
+	rune
+	index sfnt.GlyphIndex
+	x     float64
+}
+
+// glyphs returns the glyphs of a text and where they stand.
+func (d *drawing) glyphs(t *Text) ([]placed, error) {
+	face := d.faces[t.Font]
+	if face == nil {
+		return nil, fmt.Errorf("draw page: there is no font %q", t.Font)
+	}
+	out := make([]placed, 0, len(t.Text))
+	x := 0.0
+	for _, r := range t.Text {
+		index := face.glyph(&d.buffer, r)
+		if index == 0 {
+			return nil, &Error{Code: NoGlyph, Rune: r}
+		}
+		if n := len(out); n > 0 {
+			if n > len(t.Advances) {
+				return nil, fmt.Errorf("draw page: a text has fewer advances than it needs")
+			}
+			x += t.Advances[n-1]
+		}
+		out = append(out, placed{r, index, x})
+	}
+	return out, nil
+}
 
 // Bounds of a drawing in pixels: an A4 page at 300 dots per inch has nine million.
 const (
@@ -188,4 +258,88 @@ func (r *raster) image(it *Image) error {
 	}
 	draw.CatmullRom.Transform(r.to, f64.Aff3{sx, 0, it.X * r.scale, 0, sy, it.Y * r.scale}, picture, size, draw.Over, options)
 	return nil
+}
+
+// flatten turns an outline into lines of points in pixels. Curves become as many pieces as the eye needs.
+func flatten(segments []Segment, scale float64) (lines [][][2]float64) {
+	var line [][2]float64
+	end := func() {
+		if len(line) > 1 {
+			lines = append(lines, line)
+		}
+		line = nil
+	}
+	px := func(p [2]float64) [2]float64 { return [2]float64{p[0] * scale, p[1] * scale} }
+	for _, s := range segments {
+		switch s.Op {
+		case 'M':
+			end()
+			line = append(line, px(s.Points[0]))
+		case 'L':
+			line = append(line, px(s.Points[0]))
+		case 'C':
+			if len(line) > 0 {
+				line = bend(line, px(s.Points[0]), px(s.Points[1]), px(s.Points[2]))
+			}
+		case 'Z':
+			if len(line) > 1 {
+				first := line[0]
+				line = append(line, first)
+				end()
+				line = [][2]float64{first}
+			}
+		}
+	}
+	end()
+	return lines
+}
+
+// bend appends a cubic curve from the last point.
+func bend(line [][2]float64, b, c, d [2]float64) [][2]float64 {
+	a := line[len(line)-1]
+	length := math.Hypot(b[0]-a[0], b[1]-a[1]) + math.Hypot(c[0]-b[0], c[1]-b[1]) + math.Hypot(d[0]-c[0], d[1]-c[1])
+	n := max(2, min(64, int(math.Ceil(math.Sqrt(length)*1.5))))
+	for i := 1; i <= n; i++ {
+		t := float64(i) / float64(n)
+		u := 1 - t
+		k0, k1, k2, k3 := u*u*u, 3*u*u*t, 3*u*t*t, t*t*t
+		line = append(line, [2]float64{k0*a[0] + k1*b[0] + k2*c[0] + k3*d[0], k0*a[1] + k1*b[1] + k2*c[1] + k3*d[1]})
+	}
+	return line
+}
+
+// stroke turns lines into the area that a round pen of a width paints along them: a strip for each piece, and a disc where
+// pieces meet. All of them wind the same way, so that they add up.
+func stroke(lines [][][2]float64, width float64) (area [][][2]float64) {
+	half := width / 2
+	for _, line := range lines {
+		for i := 1; i < len(line); i++ {
+			a, b := line[i-1], line[i]
+			length := math.Hypot(b[0]-a[0], b[1]-a[1])
+			if length == 0 {
+				continue
+			}
+			nx, ny := (b[1]-a[1])/length*half, -(b[0]-a[0])/length*half
+			area = append(area, [][2]float64{{a[0] + nx, a[1] + ny}, {b[0] + nx, b[1] + ny}, {b[0] - nx, b[1] - ny}, {a[0] - nx, a[1] - ny}})
+			if i+1 < len(line) && half > 0.4 && turns(a, b, line[i+1]) {
+				area = append(area, disc(b, half))
+			}
+		}
+	}
+	return area
+}
+
+// turns says whether two pieces meet at an angle that leaves a gap to be seen.
+func turns(a, b, c [2]float64) bool {
+	ux, uy, vx, vy := b[0]-a[0], b[1]-a[1], c[0]-b[0], c[1]-b[1]
+	return math.Abs(ux*vy-uy*vx) > 0.1*math.Hypot(ux, uy)*math.Hypot(vx, vy) || ux*vx+uy*vy < 0
+}
+
+func disc(at [2]float64, radius float64) (line [][2]float64) {
+	n := max(8, min(48, int(radius*4)))
+	for i := range n {
+		sin, cos := math.Sincos(2 * math.Pi * float64(i) / float64(n))
+		line = append(line, [2]float64{at[0] + radius*cos, at[1] + radius*sin})
+	}
+	return line
 }

@@ -14,34 +14,34 @@ import (
 	"oncegate/certs/sm"
 )
 
-// ErrDisagree says that the two voices differ about a signature that must not leave or be trusted in doubt.
+// ErrDisagree says that the two verifiers differ about a signature that must not leave or be trusted in doubt.
 var ErrDisagree = errors.New("the two signature verifiers disagree")
 
 // Disagreement is what an alarm is told: digests only, nothing personal.
 type Disagreement struct {
-	Fast    error  // nil: the fast voice accepts
-	Second  error  // nil: the second voice accepts
+	Fast    error  // nil: the fast verifier accepts
+	Second  error  // nil: the second verifier accepts
 	Key     string // base64url(SM3(04‖x‖y)), or empty when the key is no point
 	Message string // base64url(SM3(message))
 }
 
-// Config of the voices. The zero value works and is silent.
+// Config of a dual verifier. The zero value works and is silent.
 type Config struct {
 	// OneIn is how many accepted signatures pass for one that is checked again; zero means 1000, negative none.
 	OneIn int
-	// Queue bounds the checks waiting; zero means 64. What does not fit is dropped and counted: the second voice is slow
+	// Queue bounds the checks waiting; zero means 64. What does not fit is dropped and counted: the second verifier is slow
 	// (about 1.3 ms), and rejects cost a stranger nothing to send.
 	Queue int
 	// PerSecond bounds the checks of rejected signatures; zero means 20.
 	PerSecond float64
 	// Alarm is called, from another goroutine, for each disagreement. It must be quick and safe for concurrent use.
 	Alarm func(Disagreement)
-	// Fast and Second are the voices; nil means [sm.Verify] and [Check].
+	// Fast and Second are the verifiers; nil means [sm.Verify] and [Check].
 	Fast, Second sm.VerifyFunc
 }
 
-// Voices verifies with the fast voice and lets the second listen. It is safe for concurrent use. Close ends it.
-type Voices struct {
+// DualVerifier verifies with the fast verifier and lets the second listen. It is safe for concurrent use. Close ends it.
+type DualVerifier struct {
 	Config
 	limit   *rate.Limiter
 	passed  atomic.Uint64
@@ -60,8 +60,8 @@ type job struct {
 	fast        error
 }
 
-// New starts the voices.
-func New(c Config) *Voices {
+// New starts the background checks.
+func New(c Config) *DualVerifier {
 	if c.OneIn == 0 {
 		c.OneIn = 1000
 	}
@@ -80,7 +80,7 @@ func New(c Config) *Voices {
 	if c.Second == nil {
 		c.Second = Check
 	}
-	v := &Voices{Config: c, limit: rate.NewLimiter(rate.Limit(c.PerSecond), int(c.PerSecond)+1), queue: make(chan job, c.Queue)}
+	v := &DualVerifier{Config: c, limit: rate.NewLimiter(rate.Limit(c.PerSecond), int(c.PerSecond)+1), queue: make(chan job, c.Queue)}
 	v.done.Go(func() {
 		for j := range v.queue {
 			v.compare(j)
@@ -89,8 +89,8 @@ func New(c Config) *Voices {
 	return v
 }
 
-// Close waits for the checks that are queued. Verify still works afterwards, with the fast voice alone.
-func (v *Voices) Close() {
+// Close waits for the checks that are queued. Verify still works afterwards, with the fast verifier alone.
+func (v *DualVerifier) Close() {
 	v.mu.Lock()
 	if !v.closed {
 		v.closed = true
@@ -100,13 +100,13 @@ func (v *Voices) Close() {
 	v.done.Wait()
 }
 
-// Counts tells how many signatures the second voice has checked in the background, and how many it should have but was
+// Counts tells how many signatures the second verifier has checked in the background, and how many it should have but was
 // too busy for.
-func (v *Voices) Counts() (checked, dropped uint64) { return v.checked.Load(), v.dropped.Load() }
+func (v *DualVerifier) Counts() (checked, dropped uint64) { return v.checked.Load(), v.dropped.Load() }
 
-// Verify gives the fast voice's verdict. Rejected signatures and one in OneIn accepted ones are checked again in the
+// Verify gives the fast verifier's verdict. Rejected signatures and one in OneIn accepted ones are checked again in the
 // background. It has the shape of [sm.VerifyFunc].
-func (v *Voices) Verify(pub *ecdsa.PublicKey, message, rs []byte) error {
+func (v *DualVerifier) Verify(pub *ecdsa.PublicKey, message, rs []byte) error {
 	fast := v.Fast(pub, message, rs)
 	switch {
 	case fast != nil:
@@ -120,9 +120,9 @@ func (v *Voices) Verify(pub *ecdsa.PublicKey, message, rs []byte) error {
 	return fast
 }
 
-// Confirm asks both voices and waits: for what is about to be published, and for trust anchors. It has the shape of
+// VerifyBoth asks both verifiers and waits: for what is about to be published, and for trust anchors. It has the shape of
 // [sm.VerifyFunc]. When they differ the answer is ErrDisagree, and the alarm rings.
-func (v *Voices) Confirm(pub *ecdsa.PublicKey, message, rs []byte) error {
+func (v *DualVerifier) VerifyBoth(pub *ecdsa.PublicKey, message, rs []byte) error {
 	fast := v.Fast(pub, message, rs)
 	if second := v.Second(pub, message, rs); (fast == nil) != (second == nil) {
 		v.alarm(job{pub, message, rs, fast}, second)
@@ -131,13 +131,13 @@ func (v *Voices) Confirm(pub *ecdsa.PublicKey, message, rs []byte) error {
 	return fast
 }
 
-// Signer returns s with every signature confirmed by both voices before it is handed out: for licenses and certificates.
+// Signer returns s with every signature confirmed by both verifiers before it is handed out: for licenses and certificates.
 // It costs about 1.3 ms a signature, too slow for the log's key, which signs under a lock.
-func (v *Voices) Signer(s sm.Signer) sm.Signer { return confirmed{s, v} }
+func (v *DualVerifier) Signer(s sm.Signer) sm.Signer { return confirmed{s, v} }
 
 type confirmed struct {
 	sm.Signer
-	voices *Voices
+	both *DualVerifier
 }
 
 func (c confirmed) Sign(ctx context.Context, message []byte) ([]byte, error) {
@@ -145,14 +145,14 @@ func (c confirmed) Sign(ctx context.Context, message []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.voices.Confirm(c.Public(), message, rs); err != nil {
+	if err := c.both.VerifyBoth(c.Public(), message, rs); err != nil {
 		return nil, fmt.Errorf("confirm new signature: %w", err)
 	}
 	return rs, nil
 }
 
 // enqueue hands a job to the background, or drops it when it is not allowed or does not fit.
-func (v *Voices) enqueue(j job, allowed bool) {
+func (v *DualVerifier) enqueue(j job, allowed bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if v.closed {
@@ -169,7 +169,7 @@ func (v *Voices) enqueue(j job, allowed bool) {
 	v.dropped.Add(1)
 }
 
-func (v *Voices) compare(j job) {
+func (v *DualVerifier) compare(j job) {
 	second := v.Second(j.pub, j.message, j.rs)
 	v.checked.Add(1)
 	if (j.fast == nil) != (second == nil) {
@@ -177,7 +177,7 @@ func (v *Voices) compare(j job) {
 	}
 }
 
-func (v *Voices) alarm(j job, second error) {
+func (v *DualVerifier) alarm(j job, second error) {
 	d := Disagreement{Fast: j.fast, Second: second, Message: sm.DigestB64(j.message)}
 	if sm.CheckPublicKey(j.pub) == nil {
 		d.Key = sm.DigestB64(sm.MarshalPoint(j.pub))
