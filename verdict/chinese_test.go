@@ -24,7 +24,7 @@ import (
 // verifying are the packages whose texts become reasons, and the files of each that verify nothing: what they say stands in logs, in
 // problem documents and at those who make things. A file that is not named here is read, so that a new one is not forgotten.
 var verifying = map[string]string{
-	"verdict": "sentence trust trustfile zh",
+	"verdict": "sentence zh",
 	"tlog":    "config create growth head log mark nodes proven serve stats storage turn view watch",
 	"audit":   "change config draft entry evidence own person record recorder replay retain search statecheck",
 
@@ -56,21 +56,10 @@ var unread = map[string]string{
 	", with a ttl of %v": "a part of what listAge says, see elsewhere",
 
 	// holding tables against the log: errors, which are no verdict, and names of columns
-	"a copy of a PostgreSQL database is named by a configuration of its own": "node.VerifyState", "the log grew meanwhile: stop every node, or verify a copy of the database": "node.VerifyState",
-	"verify state: %v": "node.VerifyState", "replayed records": "progress", "opened records": "progress", "the row is there already": "store.errTwice",
+	"the store was opened without its keys": "install.VerifyState", "the log grew meanwhile: stop every node, or verify a copy of the database": "install.VerifyState",
+	"verify state: %v": "install.VerifyState", "replayed records": "progress", "opened records": "progress", "the row is there already": "store.errTwice",
 	"the log that the database writes is not %v: %v": "store.DB.Logs", "logs could not be read: %v": "store.DB.Logs", "tables could not be verified: %v": "store.DB.VerifyState",
 	"key, as_of, expires": "SQL", "identifier, digest, made, expires": "SQL", "jti, system, expires, pos": "SQL",
-
-	// faults of trust.json
-	"type is required": "verdict.Faults", "type is required: the catalogue id": "verdict.Faults", "type_code is required: the type code (证照类型代码) of 21 characters": "verdict.Faults",
-	"type_code is a type code (证照类型代码) of 21 characters": "verdict.Faults", "issuers are required": "verdict.Faults",
-	"issuers are unified social credit codes (统一社会信用代码)": "verdict.Faults", "issuer and delegate are unified social credit codes (统一社会信用代码)": "verdict.Faults",
-	"uri_prefix is required: an http or https URL without query and fragment, such as https://gateway.example/status-lists": "verdict.Faults",
-	"either uscc or fingerprint is required": "verdict.Faults", "uscc is not a unified social credit code (统一社会信用代码)": "verdict.Faults",
-	"fingerprint is the SM3 of the certificate's DER, 64 lower-case hex digits": "verdict.Faults", "not an address of status lists": "verdict.Faults",
-	"object identifiers belong to eku and policy only": "verdict.Faults", "usage is read from %v, %v or %v": "verdict.Faults", "no object identifier is given a usage": "verdict.Faults",
-	"%v is not an object identifier in dotted decimals": "verdict.Faults", "%v means any usage, so it cannot stand for %v": "verdict.Faults",
-	"%v is not a usage; usages are %v": "verdict.Faults",
 
 	// said in both languages, as api.Sentence
 	"the document %v": "ofd", "the license %v of %v": "license", "the answer to %v of record %v": "answer",
@@ -90,6 +79,9 @@ var saying = []string{
 	"Sequence", "Set", "Into", "Optional", "Content", "Element", "Any", "AnyElement", "Octets", "Bits", "BitString", "Int", "TaggedInt", "BigInt",
 	"OID", "Enum", "Bool", "Algorithm", "UTF8", "ASCII", "Time", "GeneralizedTime", "End", "readTime", "loose", "open", "end", // members, der.Cursor
 }
+
+// members are names of members of trust.json and of values in it, which stand in Chinese texts as they are.
+var members = strings.Fields("type issuers issuer delegate uscc fingerprint usage eku policy http https vkey")
 
 // statement are texts of SQL.
 var statement = regexp.MustCompile(`\bSELECT |ORDER BY `)
@@ -125,10 +117,10 @@ func TestEveryReasonHasItsChinese(t *testing.T) {
 		read = append(read, sources(t, dir, others)...)
 	}
 	for _, source := range read {
-		for _, s := range languagetest.In(t, source, saying, nil) {
+		for _, s := range languagetest.In(t, source, saying) {
 			found++
 			seen[s.Text] = true
-			if unread[s.Text] == "" && !statement.MatchString(s.Text) && !languagetest.Translated(catalogue, s.Text) {
+			if unread[s.Text] == "" && !statement.MatchString(s.Text) && !languagetest.Translated(catalogue, s.Text, members...) {
 				missing[s.Text] = s.At
 			}
 		}
@@ -147,6 +139,7 @@ func TestEveryReasonHasItsChinese(t *testing.T) {
 // A translation names the values that the English names and speaks Chinese. It is a part of a sentence.
 func TestChineseReasons(t *testing.T) {
 	languagetest.Check(t, stepReasons)
+	languagetest.Check(t, trustMessages, members...)
 	for _, chinese := range stepReasons {
 		if strings.HasSuffix(chinese, "。") {
 			t.Errorf("%q ends in a full stop: reasons are parts of sentences", chinese)

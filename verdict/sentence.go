@@ -106,8 +106,11 @@ func (v *Verified) support() {
 	v.Says = api.Sentence{En: "This " + noun.En + " supports another file here.", Zh: "此" + noun.Zh + "用于佐证同时给出的其他文件。"}
 }
 
-// Messages are the Chinese of all that a verification says: names and reasons of steps.
-func Messages() []language.Messages { return []language.Messages{stepNames, stepReasons} } // a reason may quote the name of a step
+// Messages are the Chinese of all that a verification says: names and reasons of steps, and faults of the trust. A reason may quote the
+// name of a step.
+func Messages() []language.Messages {
+	return []language.Messages{stepNames, trustMessages, stepReasons}
+}
 
 var catalogue = language.New(Messages()...)
 

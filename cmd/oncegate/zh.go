@@ -1,15 +1,13 @@
 package main
 
 import (
-	"slices"
-
+	"oncegate/config"
 	"oncegate/language"
-	"oncegate/verdict"
 )
 
 // catalogue has the Chinese of everything that this program prints: its own messages, what verifications say, and faults of
 // configurations.
-var catalogue = language.New(append(slices.Clone(verdict.Messages()), messages)...)
+var catalogue = language.New(append(config.Messages(), messages)...)
 
 // messages are the Chinese of this program's own texts.
 var messages = language.Messages{

@@ -29,9 +29,9 @@ var (
 type Text struct{ Text, At string }
 
 // In collects the texts of a file: literals, and literals joined by + with values between them. saying are the functions whose last
-// argument is a reason or a part of one, however short it is (of Errorf and malformed the first); formats those that take a format as
-// the argument of an index. Of others a literal counts that is a phrase: two words and more.
-func In(t *testing.T, source string, saying []string, formats map[string]int) (all []Text) {
+// argument is a reason or a part of one, however short it is (of Errorf and malformed the first). Of others a literal counts that is a
+// phrase: two words and more.
+func In(t *testing.T, source string, saying []string) (all []Text) {
 	t.Helper()
 	files := token.NewFileSet()
 	file, err := parser.ParseFile(files, source, nil, 0)
@@ -57,9 +57,6 @@ func In(t *testing.T, source string, saying []string, formats map[string]int) (a
 				}
 				take(reason, true)
 			}
-			if at, is := formats[NameOfCall(n)]; is && len(n.Args) > at {
-				take(n.Args[at], true)
-			}
 		case *ast.KeyValueExpr:
 			if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Reason" {
 				take(n.Value, true)
@@ -76,6 +73,27 @@ func In(t *testing.T, source string, saying []string, formats map[string]int) (a
 			return !take(n, false)
 		case *ast.BasicLit:
 			take(n, false)
+		}
+		return true
+	})
+	return all
+}
+
+// Formats collects the literal formats of a file: the argument of an index of each call of a function.
+func Formats(t *testing.T, source string, functions map[string]int) (all []Text) {
+	t.Helper()
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, source, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if call, ok := n.(*ast.CallExpr); ok {
+			if at, is := functions[NameOfCall(call)]; is && len(call.Args) > at {
+				if text, literal := Joined(call.Args[at]); literal && len(English(Normal(text))) > 0 {
+					all = append(all, Text{Normal(text), files.Position(call.Pos()).String()})
+				}
+			}
 		}
 		return true
 	})
@@ -126,7 +144,7 @@ var (
 // English are the English words of a text, by a written rule. A value is none: what stands in quotes or 《》, what a library said, in
 // brackets and after its name, a placeholder, and a string of Latin letters that has a capital, a digit or one of . / _ @ : ~ in it, as file names, identifiers, addresses and names of
 // algorithms have. Nor are codes.
-func English(text string) (words []string) {
+func English(text string, kept ...string) (words []string) {
 	text = value.ReplaceAllString(text, " ")
 	for _, token := range strings.FieldsFunc(text, func(r rune) bool {
 		return r > unicode.MaxLatin1 || unicode.IsSpace(r) || strings.ContainsRune("(),;[]%", r)
@@ -139,7 +157,7 @@ func English(text string) (words []string) {
 				continue // a plain word with a capital is the beginning of a sentence
 			}
 		}
-		if w := word.FindString(token); len(w) > 1 && !slices.Contains(codes, w) {
+		if w := word.FindString(token); len(w) > 1 && !slices.Contains(codes, w) && !slices.Contains(kept, w) {
 			words = append(words, w)
 		}
 	}
@@ -147,7 +165,7 @@ func English(text string) (words []string) {
 }
 
 // Translated reports whether a text becomes Chinese in full, and keeps its values.
-func Translated(catalogue *language.Catalogue, text string) bool {
+func Translated(catalogue *language.Catalogue, text string, kept ...string) bool {
 	n := 0
 	chinese := catalogue.Translate(anyValue.ReplaceAllStringFunc(text, func(string) string { n++; return fmt.Sprintf("‹%d›", n) }))
 	for i := range n {
@@ -155,7 +173,7 @@ func Translated(catalogue *language.Catalogue, text string) bool {
 			return false
 		}
 	}
-	return len(English(chinese)) == 0
+	return len(English(chinese, kept...)) == 0
 }
 
 // Report fails for texts without Chinese, by where each stands, and prints them as lines for the table of messages; hint says which.
@@ -172,13 +190,13 @@ func Report(t *testing.T, missing map[string]string, hint string) {
 }
 
 // Check holds messages to two rules: the Chinese names the values that the English names, in whatever order, and has no English in it.
-func Check(t *testing.T, messages language.Messages) {
+func Check(t *testing.T, messages language.Messages, kept ...string) {
 	t.Helper()
 	for english, chinese := range messages {
 		if got, want := indexes(chinese), indexes(english); !slices.IsSorted(want) || !slices.Equal(slices.Sorted(slices.Values(got)), want) {
 			t.Errorf("%q and %q differ in what they name, or the values do not stand in order in the English", english, chinese)
 		}
-		if words := English(chinese); len(words) > 0 {
+		if words := English(chinese, kept...); len(words) > 0 {
 			t.Errorf("%q has English in it: %q", chinese, words)
 		}
 	}
