@@ -46,8 +46,8 @@ type Evidence struct {
 
 // A Request is the call as it came.
 type Request struct {
-	Token string // compact JWS
-	Body  []byte
+	Token string // compact JWS; empty for a call that none signs
+	Body  []byte // of the call; without a token, its whole question
 }
 
 // Evidence opens the sealed parts of a record for an auditor and holds each against the record, so that a part that was

@@ -30,7 +30,7 @@ type Record struct {
 	RequestID         string `json:"request_id"`   // the same over retries; statistics count it once; "" beside a commitment
 	System            string `json:"system"`       // id of the system that asked
 	Time              string `json:"time"`         // RFC 3339 UTC with milliseconds
-	TokenDigest       string `json:"token_digest"` // base64url SM3 of the compact JWS; "" for the gateway's own records
+	TokenDigest       string `json:"token_digest"` // base64url SM3 of the compact JWS; "" for a call that none signs, made within the gateway's process, and for the gateway's own records
 	Uses              []Use  `json:"uses"`         // one per material asked about; never null
 	V                 int    `json:"v"`            // schema version: 1 to Version
 }
@@ -56,6 +56,9 @@ type Use struct {
 	Rules    []string `json:"rules"`
 	Source   string   `json:"source"`
 }
+
+// answers reports whether the record answers a call; else it is one of the gateway's own.
+func (r Record) answers() bool { return r.TokenDigest != "" || r.AnswerDigest != "" }
 
 // How the operator of a record is known (Record.OperatorProof).
 const (

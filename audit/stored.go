@@ -50,8 +50,9 @@ type StoredClaim struct {
 type StoredOptions struct {
 	// UnknownKey is the error of Sealer.Open for a blob under a key that it does not have; nil: it says nothing of keys.
 	UnknownKey error
-	// Claimed reads which claim the token of a recorded call makes. It verifies nothing.
-	Claimed func(token string) (Claim, error)
+	// Claimed reads which claim a recorded call makes, by its token or, where none signs it, by what it asked; zero: none. It
+	// verifies nothing.
+	Claimed func(r Request) (Claim, error)
 	// Vouched reads what the identity service's word in the token of a recorded call says; nil if there is none. It verifies nothing.
 	Vouched func(token string) (*Vouched, error)
 	// Inputs is told what the gateway's own records hold as inputs, and IndexKeyLost is asked at the end whether Config.IndexKeys lacks a key
@@ -200,7 +201,7 @@ func (v *storedVerifier) record(s StoredRecord) {
 	v.indexed(p, s, r, e)
 	v.taken(p, r, e)
 	v.vouched(p, r, e)
-	if v.options.Inputs != nil && r.TokenDigest == "" && e != nil && e.Inputs != nil {
+	if v.options.Inputs != nil && !r.answers() && e != nil && e.Inputs != nil {
 		v.options.Inputs(r.Operation, e.Inputs)
 	}
 }
@@ -265,7 +266,7 @@ func (v *storedVerifier) shape(s StoredRecord, r Record) string {
 	switch {
 	case inputs != 1 || bytes.Count([]byte(kinds), []byte("1")) > 1 || !slices.IsSorted([]byte(kinds)):
 		return "the evidence has not one part of inputs, at most one request before it, and persons behind it"
-	case r.TokenDigest != "" && kinds[0] != '1':
+	case r.answers() && kinds[0] != '1':
 		return "the record answers a call, and its evidence has no request"
 	case s.Erasable != erasable:
 		return "retention does not see that a part is there which it erases, or sees one that is not"
@@ -414,17 +415,19 @@ func (k *keyedDigests) match(digest string, named bool, person license.HolderID)
 // taken holds the call of a record against what is marked as taken.
 func (v *storedVerifier) taken(p place, r Record, e *Evidence) {
 	claim, claimed := v.claims[p]
-	if r.TokenDigest == "" {
+	if !r.answers() {
 		return // a claim that names it is left over
 	}
 	delete(v.claims, p)
-	t := tokenAt{place: p}
-	digest, err := canonical.ParseBase64(r.TokenDigest)
-	if err != nil {
-		return
+	if r.TokenDigest != "" {
+		t := tokenAt{place: p}
+		digest, err := canonical.ParseBase64(r.TokenDigest)
+		if err != nil {
+			return
+		}
+		copy(t.digest[:], digest)
+		v.tokens = append(v.tokens, t)
 	}
-	copy(t.digest[:], digest)
-	v.tokens = append(v.tokens, t)
 	if claimed && claim.System != r.System {
 		v.fault(&v.once, "claims", p, "the call is marked as taken for another system than the record's")
 		return
@@ -432,13 +435,13 @@ func (v *storedVerifier) taken(p place, r Record, e *Evidence) {
 	if e == nil || e.Request == nil || v.options.Claimed == nil {
 		return
 	}
-	made, err := v.options.Claimed(e.Request.Token)
+	made, err := v.options.Claimed(*e.Request)
 	switch expires := made.Exp.UnixMicro(); {
 	case err != nil:
 		v.fault(&v.once, "records", p, "the call that the record keeps makes no claim")
-	case claimed && (claim.JTI != made.JTI || claim.System != made.System || claim.Expires != expires):
+	case claimed && (claim.JTI != made.JTI || r.TokenDigest != "" && claim.System != made.System || claim.Expires != expires):
 		v.fault(&v.once, "claims", p, "the call that is marked as taken is not the one that the record keeps")
-	case !claimed && expires > v.horizon:
+	case !claimed && made.JTI != "" && expires > v.horizon:
 		v.fault(&v.once, "claims", p, "the call is not marked as taken any more, and could be made again")
 	}
 }
@@ -447,8 +450,8 @@ func (v *storedVerifier) taken(p place, r Record, e *Evidence) {
 // carry a word that was not believed: then the record says that the operator is asserted.
 func (v *storedVerifier) vouched(p place, r Record, e *Evidence) {
 	proven := r.OperatorProof == OperatorBySession || r.OperatorProof == OperatorByCall
-	if !proven || e == nil || e.Request == nil || e.Request.Token == "" || v.options.Vouched == nil {
-		return // a call without a token carries no word: who made it knew the person
+	if !proven || r.TokenDigest == "" || e == nil || e.Request == nil || v.options.Vouched == nil {
+		return // a call without a token carries no word: the caller in the gateway's process knew the person
 	}
 	word, err := v.options.Vouched(e.Request.Token)
 	if err != nil || word == nil || word.Proof != r.OperatorProof || word.Service != r.OperatorService || !slices.Equal(word.Roles, r.OperatorRoles) {

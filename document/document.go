@@ -36,10 +36,10 @@ const (
 	SVG = "svg" // the same
 )
 
-// ErrForm says that there is no such form.
-var ErrForm = errors.New("there is no such form of a document")
+// ErrForm: the form is unknown.
+var ErrForm = errors.New("unknown document form: want ofd, pdf, png or svg")
 
-// Config is what documents are made of. Catalogue and Layouts are required.
+// Config is the configuration of a Maker. Catalogue and Layouts are required.
 type Config struct {
 	Catalogue *license.Catalogue
 	Layouts   *sheet.Layouts
@@ -50,18 +50,18 @@ type Config struct {
 	// Signer finds who signs for a body; register.ErrNoSigner if nobody does. Nil: nobody does.
 	Signer func(issuer string) (cms.Identity, error)
 
-	// Unstamped hears why an original was sealed without a time stamp, although Seal says where to get one. The signature
-	// then has no proven time, and verification says so. Nil: nobody hears.
+	// Unstamped is called with the error when an original was sealed without a time stamp although Seal names an authority. The
+	// signature then has no proven time, and verification reports that. Nil: not called.
 	Unstamped func(error)
 
-	// Evidence collects what shows now that a certificate that signs is not revoked, to travel with the signature; an error
-	// that is pki.ErrRevoked keeps it from signing, any other is heard by Unstapled. Nil: none travels.
+	// Evidence collects revocation evidence of a signing certificate (CRLs, OCSP responses) to be stapled to the signature. An
+	// error that is pki.ErrRevoked keeps the certificate from signing, any other is passed to Unstapled. Nil: none is stapled.
 	Evidence func(ctx context.Context, certificate *pki.Certificate) (*revocation.Evidence, error)
-	// Unstapled hears why a document was signed without evidence. Nil: nobody hears.
+	// Unstapled is called with the error when a document was signed without revocation evidence. Nil: not called.
 	Unstapled func(error)
 
-	// AtOnce is how many documents are drawn at once: drawing is work for a processor, and queries that want none must not wait
-	// for it. Default: half of the processors, at least one.
+	// AtOnce is how many documents are drawn concurrently (a semaphore): drawing is processor-bound, and queries without documents
+	// must not wait for it. Default: half of the processors, at least one.
 	AtOnce int
 
 	VerifyBoth sm.VerifyFunc    // checks signatures of copies before they leave; nil means sm.Verify
@@ -71,10 +71,10 @@ type Config struct {
 // A Maker makes documents. It is safe for concurrent use.
 type Maker struct {
 	config Config
-	turns  chan struct{} // one slot per document that is being drawn
+	slots  chan struct{} // semaphore: one slot per document that is being drawn
 }
 
-// New returns a Maker.
+// New returns a Maker with the defaults filled in.
 func New(c Config) (*Maker, error) {
 	if c.Catalogue == nil || c.Layouts == nil {
 		return nil, errors.New("make documents: catalogue and layouts are required")
@@ -128,21 +128,21 @@ func (m *Maker) original(ctx context.Context, v register.Version, claims []licen
 	return m.ofd().Sign(ctx, pkg, ofd.Signing{Seal: m.sealing(holder), Stamps: ofd.Stamps(&page)})
 }
 
-// evidence collects what travels with a signature. A certificate that is revoked signs nothing: it is none.
+// evidence collects what is stapled to a signature. A revoked certificate signs nothing: the error is none.
 func (m *Maker) evidence(ctx context.Context, c *pki.Certificate, none error) (*revocation.Evidence, error) {
 	e, err := m.config.Evidence(ctx, c)
 	switch {
 	case errors.Is(err, pki.ErrRevoked):
 		return nil, fmt.Errorf("%w: %w", none, err)
 	case err != nil:
-		m.config.Unstapled(err) // and what there is travels all the same
+		m.config.Unstapled(err) // what there is is stapled all the same
 	}
 	return e, nil
 }
 
-// unsealed is the package of a whole license without its seal. Sealing may wait for a time stamp, and keeps nobody's turn.
+// unsealed is the package of a whole license without its seal. It takes a slot only for drawing: sealing may wait for a time stamp.
 func (m *Maker) unsealed(ctx context.Context, v register.Version, claims []license.Claim) (page sheet.Page, pkg []byte, err error) {
-	done, err := m.turn(ctx)
+	done, err := m.slot(ctx)
 	if err != nil {
 		return page, nil, err
 	}
@@ -157,17 +157,17 @@ func (m *Maker) unsealed(ctx context.Context, v register.Version, claims []licen
 	return page, pkg, err
 }
 
-// turn waits for a turn to draw; done ends it.
-func (m *Maker) turn(ctx context.Context) (done func(), err error) {
+// slot waits for a slot to draw in; done releases it.
+func (m *Maker) slot(ctx context.Context) (done func(), err error) {
 	select {
-	case m.turns <- struct{}{}:
-		return func() { <-m.turns }, nil
+	case m.slots <- struct{}{}:
+		return func() { <-m.slots }, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
 }
 
-// sealing seals with a time stamp where one can be had.
+// sealing seals with a time stamp where the authority answers, else without.
 func (m *Maker) sealing(h seal.Holder) ofd.SealFunc {
 	return func(ctx context.Context, digest [32]byte, path string) (value, esl []byte, err error) {
 		var unstamped error
@@ -205,13 +205,13 @@ func (m *Maker) Copy(ctx context.Context, form string, v register.Version, grant
 
 func (m *Maker) copy(ctx context.Context, form string, v register.Version, granted []license.Claim, fields []string, n ofd.Notice, original [32]byte) ([]byte, error) {
 	var sign ofd.SignFunc
-	if form == OFD { // evidence may have to be fetched, and keeps nobody's turn
+	if form == OFD { // before a slot is taken: evidence may have to be fetched
 		var err error
 		if sign, err = m.signing(ctx, v.Issuer); err != nil {
 			return nil, err
 		}
 	}
-	done, err := m.turn(ctx)
+	done, err := m.slot(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +232,7 @@ func (m *Maker) copy(ctx context.Context, form string, v register.Version, grant
 	return nil, ErrForm
 }
 
-// signing signs copies for a body, with evidence that its certificate stands.
+// signing signs copies for a body, with revocation evidence of its certificate stapled.
 func (m *Maker) signing(ctx context.Context, issuer string) (ofd.SignFunc, error) {
 	identity, err := m.config.Signer(issuer)
 	if err != nil {
@@ -267,7 +267,7 @@ func (m *Maker) show(ctx context.Context, form string, v register.Version, claim
 	if err != nil {
 		return nil, err
 	}
-	done, err := m.turn(ctx)
+	done, err := m.slot(ctx)
 	if err != nil {
 		return nil, err
 	}

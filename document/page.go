@@ -3,7 +3,9 @@ package document
 import (
 	"bytes"
 	"slices"
+	"strings"
 
+	"oncegate/certs/ofd"
 	"oncegate/license"
 	"oncegate/register"
 	"oncegate/sheet"
@@ -12,7 +14,7 @@ import (
 // dpi of a picture for people: sharp on paper.
 const dpi = 150
 
-// page lays out a version. The QR code says the identifier, which stands openly in every license.
+// page lays out a version. The QR code holds the identifier, which every license discloses.
 func (m *Maker) page(v register.Version, c sheet.Content) (sheet.Page, error) {
 	layout, ok := m.config.Layouts.For(v.Type)
 	if !ok {
@@ -22,8 +24,7 @@ func (m *Maker) page(v register.Version, c sheet.Content) (sheet.Page, error) {
 	return layout.Fill(c)
 }
 
-// values are claims as a layout takes them. Holders of whom nothing is said leave no gap: how many a license has is no
-// business of who sees one.
+// values are claims as a layout takes them. Holders without a claim leave no gap, which would reveal how many holders the license has.
 func values(claims []license.Claim) map[string][]string {
 	var holders []int
 	for _, c := range claims {
@@ -48,7 +49,7 @@ func values(claims []license.Claim) map[string][]string {
 	return out
 }
 
-// drawn draws a page for people.
+// drawn renders a page for people.
 func drawn(form string, p sheet.Page) ([]byte, error) {
 	var b bytes.Buffer
 	var err error
@@ -63,4 +64,32 @@ func drawn(form string, p sheet.Page) ([]byte, error) {
 		err = ErrForm
 	}
 	return b.Bytes(), err
+}
+
+// data are claims as metadata (GB/T 36903), after what every license discloses. A field without a national short name stands on
+// the page only.
+func (m *Maker) data(v register.Version, claims []license.Claim) []ofd.Datum {
+	t, _ := m.config.Catalogue.Type(v.Type)
+	data := []ofd.Datum{{Name: ofd.Identifier, Value: v.Identifier}, {Name: "ZZLXDM", Value: t.Code}}
+	for _, c := range claims {
+		field, ok := t.Field(c.Field)
+		if !ok || field.Short == "" {
+			continue
+		}
+		data = append(data, ofd.Datum{Name: field.Short, Value: plain(field.Kind, c.Value)})
+		if c.Field == license.FieldHolderCodeType {
+			if kind, ok := m.config.Catalogue.CodeType(c.Value); ok {
+				data = append(data, ofd.Datum{Name: "CZZTDMLX", Value: kind.Name})
+			}
+		}
+	}
+	return data
+}
+
+// plain is a value in the form of metadata: dates are yyyyMMdd.
+func plain(kind, value string) string {
+	if kind == "date" {
+		return strings.ReplaceAll(value, "-", "")
+	}
+	return value
 }

@@ -337,7 +337,7 @@ func TestAlteredRecordIsNotShown(t *testing.T) {
 			i.because(name, refusals)
 			i.shownAll(name+", put right", attack.jti, attack.index)
 		}
-		if line := i.lines.String(); !strings.Contains(line, "the stored log does not prove") {
+		if line := i.lines.String(); !strings.Contains(line, "stored log does not match its checkpoint") {
 			t.Error("the operator was not told")
 		}
 	})

@@ -14,8 +14,8 @@ import (
 	"oncegate/license"
 )
 
-// search finds records for an auditor (POST /v1/audit/search). Looking for a person is a use of its own: whoever asks who
-// looked finds the auditor too.
+// search finds records for an auditor (POST /v1/audit/search). A search for a person is recorded as a use about that person: "who
+// looked" finds the auditor too.
 func (g *Gateway) search(ctx context.Context, c *call, q api.SearchRequest) (*result, error) {
 	ask := audit.Ask{
 		From: q.From.Time, To: q.To.Time, System: q.System, Operator: q.Operator, Operation: q.Operation, Matter: q.Matter, Case: q.Case,
@@ -40,7 +40,7 @@ func (g *Gateway) search(ctx context.Context, c *call, q api.SearchRequest) (*re
 	return &result{answer: answer, uses: uses}, nil
 }
 
-// searchedPersons notes what an auditor looks for, and refuses a period that ends before it begins.
+// searchedPersons notes what an auditor searches for, and refuses a period that ends before it begins. It returns the record entries.
 func (c *call) searchedPersons(ask audit.Ask) (uses []audit.DraftUse, err error) {
 	if !ask.To.IsZero() && !ask.From.IsZero() && !ask.From.Before(ask.To) {
 		return nil, refuse("time-implausible").pointingAt("/to", "is not after from")
@@ -79,23 +79,22 @@ func formatTime(t time.Time) string {
 	return api.At(t).String()
 }
 
-// The outcomes of an auditor's uses.
+// The outcomes of an auditor's record entries.
 const (
 	outcomeSearched = "searched"
 	outcomeOpened   = "opened"
 )
 
-// personUse is a use of an auditor's.
+// personUse is a record entry of an auditor about a person.
 func personUse(person license.HolderID, outcome string) audit.DraftUse {
 	return audit.DraftUse{Use: audit.Use{Basis: "audit", Decision: outcome, Rules: []string{}, Fields: []string{}}, Person: person}
 }
 
-// operationUnreadable stands in the place of a record's operation where a leaf that is proven to be in the log is no record that this
-// version knows: a newer node wrote it, or it is the last checkpoint of a log from before a recovery. A leaf that was altered is not
-// shown at all.
+// operationUnreadable is the operation shown for a leaf that is proven to be in the log but is no record of a known version: a newer
+// node wrote it, or it is the last checkpoint of a log before a recovery. An altered leaf is not shown at all.
 const operationUnreadable = "unreadable"
 
-// auditRecord is a record as an auditor sees it: without the commitments, which say nothing without the evidence.
+// auditRecord is a record as an auditor sees it, without the commitments, which mean nothing without the evidence.
 func auditRecord(f audit.Found) api.AuditRecord {
 	if f.Fault != "" {
 		return api.AuditRecord{Index: f.Index, Operation: operationUnreadable, Uses: []api.AuditUse{}}
@@ -119,7 +118,7 @@ func auditRecord(f audit.Found) api.AuditRecord {
 const maxReport = 4 << 20
 
 // exportReport is a page of a report to file (POST /v1/audit/export): what was found in a period, how it was decided, and, on the first
-// page, the reuse rate. The answer's own receipt signs it; that it repeats the digest of the page before makes a chain of them.
+// page, the reuse rate. The answer's own receipt signs it; the digest of the page before chains the pages.
 func (g *Gateway) exportReport(ctx context.Context, c *call, q api.ExportRequest) (*result, error) {
 	if (q.Before == 0) != (q.Previous == "") {
 		return nil, refuse("invalid-field").pointingAt("/previous", "before and previous come together, from the page before")
@@ -157,7 +156,7 @@ func (g *Gateway) exportReport(ctx context.Context, c *call, q api.ExportRequest
 	return &result{answer: answer, uses: uses}, nil
 }
 
-// fill puts records into a page of a report until it is large enough, counts their decisions, and returns where the next page begins.
+// fill adds records to a page of a report up to maxReport bytes, counts their decisions, and returns where the next page begins.
 func fill(answer *api.ExportAnswer, page audit.Page) (next uint64, err error) {
 	counted, size := make(map[string]int), 0
 	next = page.Next
@@ -211,7 +210,7 @@ func (g *Gateway) reuse(ctx context.Context, from, to time.Time, matter string) 
 	return out, total, nil
 }
 
-// searchFailed tells an auditor to wait where search is being made anew.
+// searchFailed tells the auditor to retry while the search index is being rebuilt.
 func searchFailed(err error) error {
 	if errors.Is(err, audit.ErrBehind) {
 		return refuse("search-behind")

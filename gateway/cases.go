@@ -13,34 +13,35 @@ import (
 	"oncegate/license"
 )
 
-// registerCase makes a case known (POST /v1/cases). The number is the caller's; the same again is the same case.
+// registerCase registers a case (POST /v1/cases). It is idempotent: the caller gives the number, and the same case again is answered
+// alike.
 func (g *Gateway) registerCase(ctx context.Context, c *call, q api.CaseRequest) (*result, error) {
-	stated := c.caseFromRequest(q)
-	for _, p := range stated.Parties {
+	requested := c.caseFromRequest(q)
+	for _, p := range requested.Parties {
 		c.nameParties(p.Holder)
 	}
 	if !c.config.matters[q.Matter] {
-		stated.Matter = "" // it stands in no record
-		return nil, refuse("unknown-matter").pointingAt("/matter", "no such matter in the book").withUses(unregisteredUses(partyUses(stated, nil))...)
+		requested.Matter = "" // an unknown code stands in no record
+		return nil, refuse("unknown-matter").pointingAt("/matter", "unknown matter; catalog.matters lists them").withUses(unregisteredUses(partyUses(requested, nil))...)
 	}
 	may := c.may(c.row.right, q.Matter)
-	uses := partyUses(stated, may.Rules)
+	uses := partyUses(requested, may.Rules)
 	if !may.Allow {
 		return nil, refuseDenied(may).withUses(unregisteredUses(uses)...)
 	}
-	if err := checkCase(c, stated); err != nil {
+	if err := checkCase(c, requested); err != nil {
 		return nil, err
 	}
-	changes := []any{cases.Register{Case: stated, R: g.blinding()}}
-	if stated.Attestation == cases.ByHolder {
-		want := assertionBinding{For: "case", Reference: stated.No, Holder: applicant(stated), System: c.system.ID}
-		said, err := g.verifyAssertion(c, q.Assertion, want)
+	changes := []any{cases.Register{Case: requested, R: g.blinding()}}
+	if requested.Attestation == cases.ByHolder {
+		want := assertionBinding{For: "case", Reference: requested.No, Holder: applicant(requested), System: c.system.ID}
+		asserted, err := g.verifyAssertion(c, q.Assertion, want)
 		if err != nil {
 			return nil, refuse("assertion-invalid").withUses(unregisteredUses(uses)...).withReasons(evidenceReason("assertion", err))
 		}
-		changes = append(changes, g.spendAssertion(c, q.Assertion, said))
+		changes = append(changes, g.spendAssertion(c, q.Assertion, asserted))
 	}
-	standing, err := g.Cases.Case(ctx, stated.No)
+	existing, err := g.Cases.Case(ctx, requested.No)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if q.Assertion != "" {
@@ -48,30 +49,30 @@ func (g *Gateway) registerCase(ctx context.Context, c *call, q api.CaseRequest) 
 				return nil, err
 			}
 		}
-		return &result{status: http.StatusCreated, answer: g.caseAnswer(c, stated), uses: uses, changes: changes}, nil
+		return &result{status: http.StatusCreated, answer: g.caseAnswer(c, requested), uses: uses, changes: changes}, nil
 	case err != nil:
 		return nil, err
-	case standing.Registrar != c.system.ID:
+	case existing.Registrar != c.system.ID:
 		return nil, refuse("case-not-usable").withUses(callerOnlyUse(api.Purpose{Case: q.No}, "", license.HolderID{})).withReasons(ofCase("case-of-other-registrar"))
-	case !cases.SameStatement(standing, stated):
+	case !cases.SameStatement(existing, requested):
 		return nil, refuse("case-exists").withUses(deniedUses(uses)...)
 	}
-	return &result{answer: g.caseAnswer(c, standing), uses: uses}, nil
+	return &result{answer: g.caseAnswer(c, existing), uses: uses}, nil
 }
 
-// checkCase finds what is wrong with a case as it is stated.
-func checkCase(c *call, stated cases.Case) error {
-	if namesPerson(stated.No, license.DateOf(c.now)) { // it would stand in records that nobody can erase
-		return refuse("case-invalid").pointingAt("/no", "holds the number of a person")
+// checkCase validates a case before it is registered.
+func checkCase(c *call, requested cases.Case) error {
+	if namesPerson(requested.No, license.DateOf(c.now)) { // it would stand in records that nobody can erase
+		return refuse("case-invalid").pointingAt("/no", "contains a resident id number; choose another number")
 	}
-	if err := cases.CheckCase(c.config.Book, c.config.Catalogue, stated, c.now); err != nil {
+	if err := cases.CheckCase(c.config.Book, c.config.Catalogue, requested, c.now); err != nil {
 		return refuseFlaws("case-invalid", err)
 	}
 	return nil
 }
 
-// partyUses are the uses of a registration, one for each party: whoever looks for a person finds what was registered
-// about them.
+// partyUses are the record entries of a registration, one for each party: a search for a person finds what was registered about
+// them.
 func partyUses(k cases.Case, rules []string) []audit.DraftUse {
 	uses := make([]audit.DraftUse, len(k.Parties))
 	for i, p := range k.Parties {
@@ -81,7 +82,7 @@ func partyUses(k cases.Case, rules []string) []audit.DraftUse {
 	return uses
 }
 
-// unregisteredUses are the uses of a registration that is refused: the number is no case's, and stands as a commitment.
+// unregisteredUses are the record entries of a refused registration: the number belongs to no case, and is a commitment.
 func unregisteredUses(uses []audit.DraftUse) []audit.DraftUse {
 	uses = deniedUses(uses)
 	for i := range uses {
@@ -90,21 +91,21 @@ func unregisteredUses(uses []audit.DraftUse) []audit.DraftUse {
 	return uses
 }
 
-// caseFromRequest is the case as the caller states it, in normal form.
+// caseFromRequest is the requested case in normal form.
 func (c *call) caseFromRequest(q api.CaseRequest) cases.Case {
-	stated := cases.Case{
+	requested := cases.Case{
 		No: q.No, Matter: q.Matter, Registrar: c.system.ID, Attestation: cmp.Or(cases.Attestation(q.Attestation), cases.Platform),
 		Accepted: q.Accepted.Time, Registered: c.now,
 	}
 	for _, p := range q.Parties {
-		stated.Parties = append(stated.Parties, cases.Party{Role: p.Role, Holder: license.HolderID{Type: p.Holder.Type, Code: p.Holder.Code}})
+		requested.Parties = append(requested.Parties, cases.Party{Role: p.Role, Holder: license.HolderID{Type: p.Holder.Type, Code: p.Holder.Code}})
 	}
 	if m, ok := c.config.Book.Matter(q.Matter); ok {
 		for _, code := range m.Chain {
-			stated.Parts = append(stated.Parts, cases.Part{Matter: code})
+			requested.Parts = append(requested.Parts, cases.Part{Matter: code})
 		}
 	}
-	return stated.Normal()
+	return requested.Normal()
 }
 
 func applicant(c cases.Case) license.HolderID {
@@ -125,8 +126,8 @@ func (g *Gateway) caseAnswer(c *call, k cases.Case) api.CaseAnswer {
 	return a
 }
 
-// ownCase loads the case in the path for somebody who may change it: its registrar, or a system permitted for its matter.
-// Whoever may know the case is told why not; others cannot tell it from none.
+// ownCase loads the case in the path for a caller that may change it: its registrar, or a system permitted for its matter. A caller
+// that may know the case is told why not; for others it is as if there were none.
 func (g *Gateway) ownCase(ctx context.Context, c *call) (cases.Case, audit.DraftUse, error) {
 	found, err := g.usableCase(ctx, c)
 	use := caseUse(found, nil)
@@ -147,7 +148,7 @@ func (g *Gateway) ownCase(ctx context.Context, c *call) (cases.Case, audit.Draft
 	return found, use, nil
 }
 
-// closeCase ends a case as a purpose (POST /v1/cases/{no}/close).
+// closeCase closes a case: it is a purpose no more (POST /v1/cases/{no}/close).
 func (g *Gateway) closeCase(ctx context.Context, c *call, _ api.CloseRequest) (*result, error) {
 	open, use, err := g.ownCase(ctx, c)
 	if err != nil {
@@ -158,7 +159,7 @@ func (g *Gateway) closeCase(ctx context.Context, c *call, _ api.CloseRequest) (*
 	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: []any{change}}, nil
 }
 
-// receive notes what the window received instead of a reused license (POST /v1/cases/{no}/materials).
+// receive registers what the window received instead of a reused license (POST /v1/cases/{no}/materials).
 func (g *Gateway) receive(ctx context.Context, c *call, q api.MaterialRequest) (*result, error) {
 	open, use, err := g.ownCase(ctx, c)
 	if err != nil {
@@ -178,8 +179,7 @@ func (g *Gateway) receive(ctx context.Context, c *call, q api.MaterialRequest) (
 	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: []any{cases.Receive{Received: got}}}, nil
 }
 
-// promised is the day until which a promise must be made good, as the next check counts it: from the day of the promise;
-// empty without one.
+// promised is the deadline of a promise, as the next check computes it, from the day of the promise; empty without one.
 func (c *call) promised(got cases.Received) license.Date {
 	m, _ := c.config.Book.Matter(got.Matter)
 	material, _ := m.Material(got.Material)

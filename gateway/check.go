@@ -15,7 +15,7 @@ import (
 	"oncegate/policy"
 )
 
-// check says of every material of a case whether it is met from its source, or what to do instead
+// check reports for every material of a case whether it is met from its source, or what to do instead
 // (POST /v1/cases/{no}/check).
 func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*result, error) {
 	checked, err := g.usableCase(ctx, c)
@@ -75,9 +75,8 @@ func disclosedHolders(materials []api.CheckedMaterial, wanted []*licenseUse) (ho
 	return holders
 }
 
-// plannedUses are the needs of a check: every material of every matter of the case that the caller has to do with, or those
-// asked for; rest are the others. How many there are is known before any source is asked, so a check too large to record
-// is refused here.
+// plannedUses are the uses of a check: every material of every matter that the caller is entitled to, or those asked for; rest
+// are the others. A check that is too large to record is refused here, before any source is asked.
 func (g *Gateway) plannedUses(c *call, checked cases.Case, q api.CheckRequest) (wanted, rest []*licenseUse, err error) {
 	for _, f := range c.config.Book.Plan(checked, c.system.ID) {
 		if !c.entitledToMatter(checked, f.Matter.Code) {
@@ -117,8 +116,8 @@ func (c *call) plannedUse(f cases.Facts) *licenseUse {
 	}
 }
 
-// largestRecord is a draft as large as the record of these needs can become: every consent given, every role confirmed, every
-// field left. Nothing is decided by it.
+// largestRecord is an upper bound of the record of these uses: every consent given, every role confirmed, every field released.
+// Nothing is decided by it.
 func (g *Gateway) largestRecord(c *call, wanted []*licenseUse) audit.Draft {
 	d := g.draft(c)
 	for _, u := range wanted {
@@ -181,7 +180,10 @@ func (b *caseJudge) judge(u *licenseUse) cases.Judgement {
 		e.Reason = cases.Reason(firstReason(u.decision.Reasons))
 	}
 	j := cases.Judge(e, b.c.config.Calendar)
-	if j.Reason == cases.SourceUnavailable && errors.Is(u.finding.Err, sources.ErrNoSlot) {
+	switch {
+	case j.State == cases.Unavailable && errors.Is(u.finding.Err, errPresented):
+		j.Reason = "license-presented"
+	case j.Reason == cases.SourceUnavailable && errors.Is(u.finding.Err, sources.ErrNoSlot):
 		j.Reason = "source-busy"
 	}
 	u.outcome = string(j.State)
@@ -256,13 +258,13 @@ func (a *attempt) material(ctx context.Context, b *caseJudge, u *licenseUse) (ap
 	if u.form == "" {
 		return m, j, nil
 	}
-	if code := a.notToCopy(u, d); code != "" {
+	if code := a.whyNoCopy(u, d); code != "" {
 		m.Undrawn = problemReason(code)
 		return m, j, nil
 	}
 	var err error
 	m.Document, err = a.annotated(ctx, u, d)
-	if code := undrawable(err); code != "" { // the license stands all the same
+	if code := documentProblem(err); code != "" { // the license stands all the same
 		m.Undrawn, err = problemReason(code), nil
 	}
 	return m, j, err

@@ -20,8 +20,8 @@ import (
 	"oncegate/license"
 )
 
-// giveConsent registers a holder's consent (POST /v1/consents), evidenced by an assertion that says the same. The same
-// consent again, under whatever assertion, is the same consent.
+// giveConsent registers a holder's consent (POST /v1/consents), evidenced by an assertion of the same content. It is idempotent: the
+// same consent again, under whatever assertion, is answered alike.
 func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest) (*result, error) {
 	given := cases.Consent{
 		ID: q.ID, Holder: license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal(), System: c.system.ID,
@@ -29,42 +29,42 @@ func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest
 		Evidence: cases.EvidenceIdentity, Digest: sm.DigestB64([]byte(q.Assertion)), Given: c.now,
 	}
 	if namesPerson(given.ID, license.DateOf(c.now)) {
-		return nil, refuse("invalid-field").pointingAt("/id", "holds the number of a person")
+		return nil, refuse("invalid-field").pointingAt("/id", "contains a resident id number; choose another id")
 	}
 	if err := cases.CheckConsent(c.config.Book, c.config.Catalogue, given, c.now, c.config.consentLife()); err != nil {
 		return nil, refuseFlaws("invalid-field", err)
 	}
 	c.nameParties(given.Holder)
-	said, err := g.consentAsserted(c, q.Assertion, given)
+	asserted, err := g.consentAsserted(c, q.Assertion, given)
 	if err != nil {
 		return nil, refuse("assertion-invalid").withUses(holderUse(given.Holder, "", outcomeDenied)).withReasons(evidenceReason("assertion", err))
 	}
-	standing, err := g.Cases.Consent(ctx, given.ID)
+	existing, err := g.Cases.Consent(ctx, given.ID)
 	use := holderUse(given.Holder, "", outcomeNoted)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := g.checkUnspent(ctx, q.Assertion, use); err != nil {
 			return nil, err
 		}
-		changes := []any{cases.Give{Consent: given, R: g.blinding()}, g.spendAssertion(c, q.Assertion, said)}
+		changes := []any{cases.Give{Consent: given, R: g.blinding()}, g.spendAssertion(c, q.Assertion, asserted)}
 		return &result{status: http.StatusCreated, answer: g.consentAnswer(c, given), uses: []audit.DraftUse{use}, changes: changes}, nil
 	case err != nil:
 		return nil, err
-	case standing.System != c.system.ID || !sameConsent(standing, given):
+	case existing.System != c.system.ID || !sameConsent(existing, given):
 		return nil, refuse("consent-exists").withUses(holderUse(given.Holder, "", outcomeDenied))
-	case !standing.Withdrawn.IsZero():
+	case !existing.Withdrawn.IsZero():
 		return nil, refuse("consent-withdrawn").withUses(holderUse(given.Holder, "", outcomeDenied))
 	}
-	return &result{answer: g.consentAnswer(c, standing), uses: []audit.DraftUse{use}}, nil
+	return &result{answer: g.consentAnswer(c, existing), uses: []audit.DraftUse{use}}, nil
 }
 
-// consentAsserted checks that somebody trusted says what is to be registered, no more and no less.
+// consentAsserted verifies that a trusted identity service asserts exactly the consent that is to be registered.
 func (g *Gateway) consentAsserted(c *call, compact string, given cases.Consent) (Assertion, error) {
-	said, err := g.verifyAssertion(c, compact, assertionBinding{"consent", given.ID, given.Holder, c.system.ID})
-	if err == nil && (!sameSet(said.Types, given.Types) || !sameSet(said.Matters, given.Matters) || said.Expires < given.Expires.Unix()) {
-		return said, errAssertion
+	asserted, err := g.verifyAssertion(c, compact, assertionBinding{"consent", given.ID, given.Holder, c.system.ID})
+	if err == nil && (!sameSet(asserted.Types, given.Types) || !sameSet(asserted.Matters, given.Matters) || asserted.Expires < given.Expires.Unix()) {
+		return asserted, errAssertion
 	}
-	return said, err
+	return asserted, err
 }
 
 func sameConsent(a, b cases.Consent) bool {
@@ -76,12 +76,12 @@ func sameSet(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// withdrawConsent ends a consent, or an assertion that was not used yet, at once (POST /v1/consents/{id}/withdraw). The system it was given
-// to says so; an assertion that comes along must hold.
+// withdrawConsent ends a consent, or an unused assertion, at once (POST /v1/consents/{id}/withdraw). The system it was given to withdraws
+// it; an assertion in the request must verify.
 func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRequest) (*result, error) {
 	id := c.path("id")
-	standing, err := g.Cases.Consent(ctx, id)
-	if err == nil { // an unknown id may be anything
+	existing, err := g.Cases.Consent(ctx, id)
+	if err == nil { // an unknown id may hold anything
 		c.note(map[string]string{"consent": id})
 	}
 	itself := q.Assertion != "" && id == cases.SpentID(sm.DigestB64([]byte(q.Assertion)))
@@ -92,21 +92,21 @@ func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRe
 		return nil, refuse("consent-not-usable").withReasons(ofCase("consent-unknown"))
 	case err != nil:
 		return nil, err
-	case standing.System != c.system.ID:
+	case existing.System != c.system.ID:
 		return nil, refuse("consent-not-usable").withReasons(ofCase(cases.ConsentOtherSystem))
 	}
-	uses := []audit.DraftUse{holderUse(standing.Holder.Normal(), "", outcomeNoted)}
+	uses := []audit.DraftUse{holderUse(existing.Holder.Normal(), "", outcomeNoted)}
 	if q.Assertion != "" && !itself {
-		want := assertionBinding{"withdrawal", id, standing.Holder.Normal(), c.system.ID}
+		want := assertionBinding{"withdrawal", id, existing.Holder.Normal(), c.system.ID}
 		if _, err := g.verifyAssertion(c, q.Assertion, want); err != nil {
 			return nil, refuse("assertion-invalid").withUses(deniedUses(uses)...).withReasons(evidenceReason("assertion", err))
 		}
 	}
-	if !standing.Withdrawn.IsZero() {
-		return &result{answer: g.consentAnswer(c, standing), uses: uses}, nil
+	if !existing.Withdrawn.IsZero() {
+		return &result{answer: g.consentAnswer(c, existing), uses: uses}, nil
 	}
-	standing.Withdrawn = c.now
-	return &result{answer: g.consentAnswer(c, standing), uses: uses, changes: []any{cases.Withdraw{ID: standing.ID, At: c.now}}}, nil
+	existing.Withdrawn = c.now
+	return &result{answer: g.consentAnswer(c, existing), uses: uses, changes: []any{cases.Withdraw{ID: existing.ID, At: c.now}}}, nil
 }
 
 func (g *Gateway) consentAnswer(c *call, k cases.Consent) api.ConsentAnswer {
@@ -122,8 +122,8 @@ func (g *Gateway) consentAnswer(c *call, k cases.Consent) api.ConsentAnswer {
 // AssertionType is the typ of a signed identity assertion.
 const AssertionType = "oncegate-assertion+jwt"
 
-// An Assertion is what an identity service signs on a holder's behalf: that this holder agrees to this, for this system,
-// until then. It is bound to everything it is used for, so that it is good for nothing else, and it is used once.
+// An Assertion is a signed identity assertion: an identity service states that a holder agrees to one thing, for one system, until
+// it expires. It is bound to all of that, and it is used once.
 type Assertion struct {
 	Issuer    string           `json:"iss"`               // an identity service that the configuration trusts
 	Audience  string           `json:"aud"`               // gateway id
@@ -137,21 +137,20 @@ type Assertion struct {
 	Expires   int64            `json:"exp"`
 }
 
-// assertionBinding is what an assertion must say to be good for a call.
+// An assertionBinding is what an assertion must be bound to for a call.
 type assertionBinding struct {
 	For, Reference string
 	Holder         license.HolderID
 	System         string
 }
 
-// Why an assertion is good for nothing. Only evidence shows which.
+// Why an assertion is not accepted. Only the sealed evidence shows which.
 var (
-	errAssertion    = errors.New("the assertion is malformed, expired, or for something else")
-	errAssertionOld = errors.New("the assertion was signed too long ago")
+	errAssertion    = errors.New("assertion is malformed, expired, or bound to something else")
+	errAssertionOld = errors.New("assertion was signed longer ago than the configured life")
 )
 
-// verifyAssertion verifies a signed assertion against what it must say. None is good for
-// longer than the configuration lets assertions live, whatever it says itself.
+// verifyAssertion verifies an assertion and its binding. Its life is bounded by the configuration, whatever expiry it states.
 func (g *Gateway) verifyAssertion(c *call, compact string, want assertionBinding) (Assertion, error) {
 	a, err := g.readAssertion(c, compact)
 	if err == nil && want != (assertionBinding{a.For, a.Reference, a.Holder.Normal(), a.System}) {
@@ -160,7 +159,7 @@ func (g *Gateway) verifyAssertion(c *call, compact string, want assertionBinding
 	return a, err
 }
 
-// readAssertion verifies an assertion, for whatever it is.
+// readAssertion verifies signature, audience and times of an assertion.
 func (g *Gateway) readAssertion(c *call, compact string) (Assertion, error) {
 	var a Assertion
 	parts, err := jws.Split(compact, token.MaxSize)
@@ -172,10 +171,10 @@ func (g *Gateway) readAssertion(c *call, compact string) (Assertion, error) {
 	}
 	by, ok := c.config.Assertions[a.Issuer]
 	if !ok || parts.Header.Kid != a.Issuer {
-		return a, errors.New("the assertion's issuer is not trusted")
+		return a, errors.New("assertion's issuer is not a configured identity service")
 	}
 	if err := parts.Verify(by.Key.Public, g.VerifySM2); err != nil {
-		return a, errors.New("the assertion's signature does not verify")
+		return a, errors.New("assertion's signature does not verify")
 	}
 	now, skew, life := c.now.Unix(), int64(token.Skew/time.Second), int64(c.config.assertionLife()/time.Second)
 	switch {
@@ -184,17 +183,17 @@ func (g *Gateway) readAssertion(c *call, compact string) (Assertion, error) {
 	case a.IssuedAt <= now-life:
 		return a, errAssertionOld
 	case !by.Key.NotAfter.IsZero() && c.now.After(by.Key.NotAfter), c.now.Before(by.Key.NotBefore):
-		return a, errors.New("the identity service's certificate is not valid now")
+		return a, errors.New("certificate of the identity service is not valid now")
 	}
 	return a, nil
 }
 
-// until is when an assertion is good for nothing any more.
+// until is when an assertion expires.
 func (a Assertion) until(life time.Duration) time.Time {
 	return unix(min(a.Expires, a.IssuedAt+int64(life/time.Second)))
 }
 
-// checkUnspent refuses an assertion that was used or withdrawn, with the use that says of whom.
+// checkUnspent refuses an assertion that was used or withdrawn.
 func (g *Gateway) checkUnspent(ctx context.Context, compact string, uses ...audit.DraftUse) error {
 	_, err := g.Cases.Consent(ctx, cases.SpentID(sm.DigestB64([]byte(compact))))
 	switch {
@@ -206,13 +205,12 @@ func (g *Gateway) checkUnspent(ctx context.Context, compact string, uses ...audi
 	return refuse("assertion-spent").withUses(deniedUses(uses)...)
 }
 
-// spendAssertion is the change that uses an assertion up, or withdraws it: it commits with what the assertion is good for, once.
+// spendAssertion is the change that uses an assertion up, or withdraws it. It commits with the record, once.
 func (g *Gateway) spendAssertion(c *call, compact string, a Assertion) cases.Give {
 	return cases.Give{Consent: cases.Spent(sm.DigestB64([]byte(compact)), c.system.ID, a.until(c.config.assertionLife()), c.now), R: g.blinding()}
 }
 
-// withdrawAssertion ends an assertion that was not used yet (POST /v1/consents/assertion.{SM3}/withdraw). The system for which it was made
-// brings it, as it withdraws a consent that was given to it.
+// withdrawAssertion ends an unused assertion (POST /v1/consents/assertion.{SM3}/withdraw). The system that it is bound to sends it.
 func (g *Gateway) withdrawAssertion(c *call, compact string) (*result, error) {
 	a, err := g.readAssertion(c, compact)
 	if err == nil && a.System != c.system.ID {

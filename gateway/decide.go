@@ -11,7 +11,7 @@ import (
 	"oncegate/policy"
 )
 
-// A licenseUse is one license wanted for one use: the unit that is decided, found, judged and recorded.
+// A licenseUse is one license asked about for one purpose: the unit that is authorised, found, judged and recorded.
 type licenseUse struct {
 	facts     cases.Facts      // what the case says; zero where the purpose is no case
 	question  policy.Question  // what is decided
@@ -20,12 +20,12 @@ type licenseUse struct {
 	form      api.DocumentForm // in which an annotated copy is wanted; "" for none
 	reference string           // reference of a legal basis other than a case
 
-	consent          string             // id of the consent that stands, if one is needed
+	consent          string             // id of the consent that covers the use, where one is needed
 	decision         policy.Decision    //
 	input            *input             // the decision's entry in the evidence
 	confirm          *licenseUse        // what must confirm the role first; nil for the applicant
 	role             error              // why the role is not confirmed; nil: it is, or need not be
-	confirmedParties []license.HolderID // the case's parties whose roles are certain: the applicant, and those confirmed in this call
+	confirmedParties []license.HolderID // parties of the case whose roles are certain
 	finding          license.Finding    // what the source answered; zero if it was not asked
 	sourceErr        error              // why the source did not answer, where finding is the kept copy in its place
 
@@ -40,16 +40,16 @@ const (
 	outcomeRelease     = "release"     // fields left
 	outcomeStatus      = "status"      // the status left
 	outcomeConfirm     = "confirm"     // a role was confirmed
-	outcomeUnconfirmed = "unconfirmed" // and this one was not
+	outcomeUnconfirmed = "unconfirmed" // a role was not confirmed
 	outcomeMissing     = "missing"     // the source has none
 	outcomeDenied      = "denied"      // nothing left
-	outcomeUnavailable = "unavailable" // nothing is known
+	outcomeUnavailable = "unavailable" // the source did not answer
 	outcomeUnmatched   = "unmatched"   // the source has other licenses than the one asked about
 	outcomeNoted       = "noted"       // a case or consent changed; no license was asked for
 )
 
-// resolve decides every need, confirms the roles that must be confirmed, and asks the sources: at most two waves, in each of
-// which all sources are asked at once.
+// resolve authorises every use, confirms the roles that must be confirmed, and asks the sources: at most two rounds, in each
+// of which all sources are asked concurrently.
 func (g *Gateway) resolve(ctx context.Context, c *call, wanted []*licenseUse) error {
 	c.uses = wanted
 	if err := g.decide(ctx, c, wanted); err != nil {
@@ -62,11 +62,11 @@ func (g *Gateway) resolve(ctx context.Context, c *call, wanted []*licenseUse) er
 	g.find(ctx, c, first)
 	for _, u := range wanted {
 		if u.confirm != nil {
-			held, err := c.applyOrders(ctx, u.confirm.finding)
+			ordered, err := c.applyOrders(ctx, u.confirm.finding)
 			if err != nil {
 				return err
 			}
-			u.role = u.confirm.confirmed(c, held)
+			u.role = u.confirm.confirmed(c, ordered)
 		}
 	}
 	attachConfirmedParties(wanted)
@@ -74,7 +74,7 @@ func (g *Gateway) resolve(ctx context.Context, c *call, wanted []*licenseUse) er
 	return nil
 }
 
-// decide asks the policy about each need that its case supports.
+// decide authorises each use whose purpose supports it.
 func (g *Gateway) decide(ctx context.Context, c *call, wanted []*licenseUse) error {
 	for _, u := range wanted {
 		if !u.supported() {
@@ -92,7 +92,7 @@ func (g *Gateway) decide(ctx context.Context, c *call, wanted []*licenseUse) err
 	return nil
 }
 
-// standing finds a consent that covers the need; "" where none does.
+// findConsent finds a consent that covers the use; "" where none does. Consents are read once for each holder and attempt.
 func (g *Gateway) findConsent(ctx context.Context, c *call, u *licenseUse) (string, error) {
 	given, read := c.consents[u.ask.Holder]
 	if !read {
@@ -110,13 +110,13 @@ func (g *Gateway) findConsent(ctx context.Context, c *call, u *licenseUse) (stri
 	return "", nil
 }
 
-// consentQuestion is the need as a question to a consent.
+// consentQuestion is what a consent must cover.
 func (u *licenseUse) consentQuestion(c *call) cases.Asked {
 	return cases.Asked{Asker: c.system.ID, Matter: u.question.Matter, Material: u.question.Material, Holder: u.ask.Holder}
 }
 
-// evaluate decides a need as its question now stands. Comparing a field is a release (design law 3): what is compared and the
-// decision does not let leave must at least be granted for confirming; else nothing of the need is.
+// evaluate decides a use as its question now is. Comparing a field is a release (design law 3): compared fields that the
+// decision does not release must at least be granted for confirming; else the use is denied.
 func (c *call) evaluate(u *licenseUse) policy.Decision {
 	d, in := c.decide(u.question)
 	u.input = in
@@ -126,27 +126,27 @@ func (c *call) evaluate(u *licenseUse) policy.Decision {
 	}
 	q := u.question
 	q.Purpose, q.Fields = policy.Confirm, lacking
-	inside, _ := c.decide(q)
-	rules := slices.Concat(d.Rules, inside.Rules)
+	confirming, _ := c.decide(q)
+	rules := slices.Concat(d.Rules, confirming.Rules)
 	slices.Sort(rules)
 	rules = slices.Compact(rules)
-	if !inside.Allow || slices.ContainsFunc(lacking, func(f string) bool { return !slices.Contains(inside.Fields, f) }) {
-		return policy.Decision{Rules: rules, Reasons: inside.Reasons}
+	if !confirming.Allow || slices.ContainsFunc(lacking, func(f string) bool { return !slices.Contains(confirming.Fields, f) }) {
+		return policy.Decision{Rules: rules, Reasons: confirming.Reasons}
 	}
 	d.Rules = rules
 	return d
 }
 
-// supported reports whether the purpose supports the need, so that it may be decided: its case does, or it cites another
-// legal basis, which is for the grants to know.
+// supported reports whether the use may be decided: its case supports it, or it cites another legal basis, which the grants
+// decide about.
 func (u *licenseUse) supported() bool {
 	return u.facts.Usable() || u.question.Basis != policy.ByCase && u.question.Basis != policy.ByConsent
 }
 
-// mayAsk reports whether the source may be asked about the need.
+// mayAsk reports whether the source may be asked.
 func (u *licenseUse) mayAsk() bool { return u.supported() && u.decision.Allow && u.role == nil }
 
-// isAbout reports whether the purpose is about this holder: the one asked about, or a party whose role is certain.
+// isAbout reports whether the purpose is about this holder: the one asked about, or a party whose role is confirmed.
 func (u *licenseUse) isAbout(holder license.HolderID) bool {
 	return holder.Normal() == u.ask.Holder || slices.Contains(u.confirmedParties, holder.Normal())
 }
@@ -161,8 +161,8 @@ func comparedFields(m cases.Material) (fields []string) {
 	return fields
 }
 
-// confirmations are the needs that must be settled first: one for each role of each party, however many materials wait
-// for it. Each has its own decision and its own use in the record.
+// confirmations are the uses that must be resolved first: one for each role of each party, however many materials wait for
+// it. Each has its own decision and its own entry in the record.
 func (c *call) confirmations(wanted []*licenseUse) []*licenseUse {
 	type role struct {
 		matter string
@@ -194,18 +194,19 @@ func (c *call) confirmation(u *licenseUse, check *cases.RoleCheck) *licenseUse {
 	return &licenseUse{facts: facts, question: q, ask: license.Question{Type: q.LicenseType, Holder: check.Holder.Normal()}}
 }
 
-// errRoleNotGranted says that no grant lets anybody look whether a role holds.
+// errRoleNotGranted: no grant lets the role be confirmed.
 const errRoleNotGranted cases.Reason = "role-not-granted"
 
-// confirmed judges the record that a role rests on, as it holds: nil, or why the role is not confirmed.
-func (u *licenseUse) confirmed(c *call, held license.Finding) error {
+// confirmed judges the license that must confirm a role, with the orders of its department applied: nil, or why the role is
+// not confirmed.
+func (u *licenseUse) confirmed(c *call, ordered license.Finding) error {
 	check := u.facts.Confirm
 	if !u.decision.Allow || !slices.Contains(u.decision.Fields, check.Field) {
 		u.outcome = outcomeDenied
 		return errRoleNotGranted
 	}
 	t, _ := c.config.Catalogue.Type(check.Material.LicenseType)
-	err := check.ConfirmBy(t, held, license.DateOf(c.now))
+	err := check.ConfirmBy(t, ordered, license.DateOf(c.now))
 	switch {
 	case err == nil:
 		u.outcome, u.fields = outcomeConfirm, []string{check.Field}
@@ -219,8 +220,9 @@ func (u *licenseUse) confirmed(c *call, held license.Finding) error {
 	return err
 }
 
-// attachConfirmedParties tells every need which parties of its matter are certain. What a license says of a holder leaves only for them:
-// a role that the caller claims makes nobody a party.
+// attachConfirmedParties attaches to every use the parties of its matter whose roles are certain: the applicant, and those
+// confirmed in this call. What a license says of a holder is released for them only: a role that the caller claims makes
+// nobody a party.
 func attachConfirmedParties(wanted []*licenseUse) {
 	byMatter := make(map[string][]license.HolderID)
 	for _, u := range wanted {

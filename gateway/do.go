@@ -14,6 +14,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/certs/jws"
 	"oncegate/certs/token"
 	"oncegate/gateway/intake"
 )
@@ -96,9 +97,10 @@ func (g *Gateway) do(ctx context.Context, row *operation, p Principal, q Questio
 	} else {
 		c.malformed = row.CheckParams(c.params)
 	}
-	c.sealed = q.evidence(row.ID, c.body)
+	until := c.now.Add(CallIDLife)
+	c.sealed = q.evidence(row.ID, c.body, until)
 	if q.ID != "" {
-		c.claim = &audit.Claim{System: p.System, JTI: q.ID, Exp: start.Add(CallIDLife)}
+		c.claim = &audit.Claim{System: p.System, JTI: q.ID, Exp: until}
 		if !g.intake.Claim(p.System, q.ID, c.claim.Exp) {
 			return nil, &intake.Unauthenticated{Code: "token-replayed"}
 		}
@@ -125,12 +127,41 @@ type KeptQuestion struct {
 	Path      map[string]string `json:"path,omitempty"`
 	Body      jsontext.Value    `json:"body,omitzero"` // a string where it is no JSON
 	ID        string            `json:"id,omitempty"`
+	Until     api.Time          `json:"until,omitzero"` // the ID is remembered
 	RequestID string            `json:"request_id,omitempty"`
 }
 
+// ClaimOf is the claim of a call id that a recorded call makes, read from its sealed evidence without verifying anything; zero
+// where it makes none. The claim of a call that no token signs leaves out the system. A later version may have claims that this
+// one does not know.
+func ClaimOf(r audit.Request) (audit.Claim, error) {
+	if r.Token == "" {
+		var kept KeptQuestion
+		err := json.Unmarshal(r.Body, &kept)
+		return audit.Claim{JTI: kept.ID, Exp: kept.Until.Time}, err
+	}
+	parts, err := jws.Split(r.Token, token.MaxSize)
+	if err != nil {
+		return audit.Claim{}, err
+	}
+	var c token.Claims
+	if err := json.Unmarshal(parts.Payload, &c); err != nil {
+		return audit.Claim{}, err
+	}
+	return claimOf(&c), nil
+}
+
+// claimOf is the claim that a token makes: until when the token can be accepted.
+func claimOf(c *token.Claims) audit.Claim {
+	return audit.Claim{System: c.Issuer, JTI: c.ID, Exp: time.Unix(c.Expires, 0).Add(token.Skew)}
+}
+
 // evidence is the question as the sealed evidence keeps it.
-func (q Question) evidence(operation string, body []byte) []byte {
+func (q Question) evidence(operation string, body []byte, until time.Time) []byte {
 	kept := KeptQuestion{Operation: operation, Path: q.Path, ID: q.ID, RequestID: q.RequestID}
+	if q.ID != "" {
+		kept.Until = api.At(until)
+	}
 	switch value := jsontext.Value(body); {
 	case len(body) == 0 || len(body) > api.MaxBody:
 	case value.IsValid():
@@ -138,9 +169,9 @@ func (q Question) evidence(operation string, body []byte) []byte {
 	default:
 		kept.Body, _ = jsontext.AppendQuote(nil, body)
 	}
-	out, err := json.Marshal(kept, json.Deterministic(true))
-	if err != nil { // a text is no UTF-8
-		out, _ = json.Marshal(KeptQuestion{Operation: operation})
+	out, err := json.Marshal(kept, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		out, _ = json.Marshal(KeptQuestion{Operation: operation, ID: q.ID, Until: kept.Until})
 	}
 	return out
 }

@@ -39,7 +39,7 @@ const (
 // mediaTypes by form.
 var mediaTypes = map[string]string{"ofd": "application/ofd", "pdf": "application/pdf", "png": "image/png", "svg": "image/svg+xml"}
 
-// annotated makes the annotated copy of what a need releases. What else the license says is in the original, which stays inside.
+// annotated makes the annotated copy of what a use releases. What else the license says is in the original, which stays inside.
 func (a *attempt) annotated(ctx context.Context, u *licenseUse, d disclosure) (api.LicenseDocument, error) {
 	documents, v, fields := a.c.config.Documents, d.signed.Version, u.decision.Fields
 	if documents == nil {
@@ -71,9 +71,9 @@ func (a *attempt) annotated(ctx context.Context, u *licenseUse, d disclosure) (a
 	return doc, nil
 }
 
-// notToCopy is the code of why no copy is made of a license that is released: a file outlives its answer, and would say neither
+// whyNoCopy is the code of why no copy is made of a license that is released: a file outlives its answer, and would say neither
 // that the license is not in force, nor that its source is down and this is a kept copy (design law 6).
-func (a *attempt) notToCopy(u *licenseUse, d disclosure) string {
+func (a *attempt) whyNoCopy(u *licenseUse, d disclosure) string {
 	switch {
 	case !a.c.inForce(d.signed.Version, d.record):
 		return "document-not-in-force"
@@ -83,7 +83,7 @@ func (a *attempt) notToCopy(u *licenseUse, d disclosure) string {
 	return ""
 }
 
-// inForce says whether a license may be relied upon on the day of the call.
+// inForce reports whether a license is in force on the day of the call.
 func (c *call) inForce(known register.Version, record license.License) bool {
 	record.Status = known.Status
 	return record.InForce(license.DateOf(c.now))
@@ -121,7 +121,7 @@ func inChinese(d license.Date) string {
 	return day.Format("2006年1月2日")
 }
 
-// errNotInForce says that a license which is not in force has no original: the seal would vouch for it.
+// errNotInForce: a license that is not in force has no original, because the seal would vouch for it.
 var errNotInForce = errors.New("the license is not in force")
 
 // original finds the original of a version, sealing it if it is needed for the first time. It commits with the record. The error
@@ -146,7 +146,7 @@ func (a *attempt) original(ctx context.Context, s register.Signed, record licens
 	return o, nil
 }
 
-// notice says for what a copy is given out.
+// notice is the annotation of a copy: for whom, for what, and until when.
 func (c *call) notice(u *licenseUse) ofd.Notice {
 	departments := c.config.Departments
 	provider := u.question.Provider
@@ -170,11 +170,11 @@ func describeDocument(form, identifier string, data []byte) api.LicenseDocument 
 	}
 }
 
-// errNoOriginal says that the whole license cannot be drawn, and nothing of why.
+// errNoOriginal: the whole license cannot be drawn; the reason is not revealed.
 var errNoOriginal = errors.New("the original cannot be drawn")
 
-// undrawable is the problem code of a lasting reason why a license has no document; "" for any other error.
-func undrawable(err error) string {
+// documentProblem is the problem code of a lasting reason why a license has no document; "" for any other error.
+func documentProblem(err error) string {
 	switch {
 	case errors.Is(err, errNotInForce):
 		return "document-not-in-force"
@@ -204,7 +204,8 @@ func problemReason(code string) api.Reason {
 	return api.Reason{Code: p.Code, Zh: p.Zh, En: p.En}
 }
 
-// wantDocuments notes of which materials a copy is wanted. It returns the place of a wish that names none of them, and false.
+// wantDocuments sets the form of the materials of which a copy is wanted. For a wish that names none of them it returns its index
+// and false.
 func wantDocuments(needs []*licenseUse, wanted []api.DocumentWanted) (at int, ok bool) {
 	for i, want := range wanted {
 		found := false
@@ -223,12 +224,12 @@ func wantDocuments(needs []*licenseUse, wanted []api.DocumentWanted) (at int, ok
 // outcomeRendered is the outcome of a use in which a department drew a license of its own.
 const outcomeRendered = "rendered"
 
-// render draws a license as a document for the department whose own it is (POST /v1/licenses/render). The whole license leaves,
+// render draws a license as a document for the department that owns it (POST /v1/licenses/render). The whole license leaves,
 // and the record says so.
 func (g *Gateway) render(ctx context.Context, c *call, q api.RenderRequest) (*result, error) {
 	t, ok := c.config.Catalogue.Type(q.LicenseType)
 	if !ok {
-		return nil, refuse("unknown-license-type").pointingAt("/license_type", "no such type in the catalogue")
+		return nil, refuse("unknown-license-type").pointingAt("/license_type", "unknown license type; catalog.types lists them")
 	}
 	rules, err := c.mayManage(t.ID)
 	if err != nil {
@@ -253,7 +254,7 @@ func (g *Gateway) render(ctx context.Context, c *call, q api.RenderRequest) (*re
 	record, err := theOne(ask, f.Records)
 	if err != nil {
 		use.Decision = outcomeMissing
-		return nil, refused(err).withUses(use)
+		return nil, asRefusal(err).withUses(use)
 	}
 	a := g.newAttempt(c)
 	answer := api.RenderAnswer{
@@ -266,7 +267,7 @@ func (g *Gateway) render(ctx context.Context, c *call, q api.RenderRequest) (*re
 		answer.Status = api.Status(c.effectiveStatus(signed.Version, record))
 		answer.Document, err = a.rendered(ctx, string(q.Form), signed, record, f.AsOf)
 	}
-	if code := cmp.Or(unsignable(err), undrawable(err)); code != "" {
+	if code := cmp.Or(unsignable(err), documentProblem(err)); code != "" {
 		ref := refuse(code).withUses(use).withReasons(evidenceReason(code, nil))
 		if page := (*sheet.Error)(nil); errors.As(err, &page) && page.Field != "" {
 			ref.withDetail(string(page.Code) + ": " + page.Field) // of its own license; never the value or the character

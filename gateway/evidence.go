@@ -66,7 +66,7 @@ type receivedNote struct {
 	At  time.Time `json:"at"`
 }
 
-// explain fills in what a need's answer rested on. A need that was never decided gets an entry without a decision.
+// explain fills in what the answer of a use rested on. A use that was never decided gets an entry without a decision.
 func (u *licenseUse) explain(c *call) {
 	if u.input == nil {
 		q := c.withPerson(u.question)
@@ -89,20 +89,20 @@ func (u *licenseUse) explain(c *call) {
 	u.input.Judged = u.judged
 }
 
-// recorded is what the record says of a need.
-func (n *licenseUse) recorded(c *call) audit.DraftUse {
-	u := audit.DraftUse{
+// recorded is a use as the record states it.
+func (u *licenseUse) recorded(c *call) audit.DraftUse {
+	draft := audit.DraftUse{
 		Use: audit.Use{
-			Material: n.question.Material, Matter: n.question.Matter, Case: n.facts.Case, Basis: n.question.Basis,
-			LicenseType: n.question.LicenseType, Decision: cmp.Or(n.outcome, outcomeDenied), Rules: notNil(n.decision.Rules), Fields: notNil(n.fields),
-			Source: n.finding.Source,
+			Material: u.question.Material, Matter: u.question.Matter, Case: u.facts.Case, Basis: u.question.Basis,
+			LicenseType: u.question.LicenseType, Decision: cmp.Or(u.outcome, outcomeDenied), Rules: notNil(u.decision.Rules), Fields: notNil(u.fields),
+			Source: u.finding.Source,
 		},
-		Person: n.ask.Holder,
+		Person: u.ask.Holder,
 	}
-	if n.finding.State == license.IsFound || n.finding.State == license.IsNotFound {
-		u.Freshness = string(c.config.freshness(n.finding)) + " " + api.At(n.finding.AsOf).String()
+	if u.finding.State == license.IsFound || u.finding.State == license.IsNotFound {
+		draft.Freshness = string(c.config.freshness(u.finding)) + " " + api.At(u.finding.AsOf).String()
 	}
-	return u
+	return draft
 }
 
 // released notes fields that left, or were compared.
@@ -112,8 +112,7 @@ func (u *licenseUse) released(fields ...string) {
 	u.fields = slices.Compact(u.fields)
 }
 
-// usesOf returns the uses of needs and of what confirmed their roles, confirmations first, and completes their entries in
-// the evidence.
+// usesOf returns the record entries of uses and of what confirmed their roles, confirmations first, and completes the evidence.
 func (c *call) usesOf(wanted ...*licenseUse) (uses []audit.DraftUse) {
 	seen := make(map[*licenseUse]bool)
 	add := func(u *licenseUse) {
@@ -132,14 +131,14 @@ func (c *call) usesOf(wanted ...*licenseUse) (uses []audit.DraftUse) {
 	return uses
 }
 
-// caseUse is a use that releases no license: a case was registered, closed, or something was noted of it.
+// caseUse is a record entry that releases no license: a case was registered, closed or changed.
 func caseUse(k cases.Case, rules []string) audit.DraftUse {
 	return audit.DraftUse{Use: audit.Use{
 		Case: k.No, Matter: k.Matter, Basis: "case", Decision: outcomeNoted, Rules: notNil(rules), Fields: []string{},
 	}}
 }
 
-// preconditions are the changes that refuse the record if what the decisions rest on has changed.
+// preconditions are optimistic locks: the record is refused if a case or consent that a decision rests on has changed.
 func preconditions(c *call, wanted []*licenseUse) (changes []any) {
 	seen := make(map[any]bool)
 	for _, u := range wanted {
@@ -233,9 +232,9 @@ func isUUID(text string) (uuid, suspect bool) {
 	return len(text) == 36, suspect
 }
 
-// requestID parts a request id: open as it is where it is a UUID, unless a person's digits were put into that form; else said, to be
-// committed to.
-func requestID(id string, today license.Date) (open, said string) {
+// requestID decides how a request id stands in the record: open where it is a UUID without a person's digits in it; else hidden, as a
+// commitment.
+func requestID(id string, today license.Date) (open, hidden string) {
 	if uuid, suspect := isUUID(id); !uuid || suspect && namesPerson(strings.ReplaceAll(id, "-", ""), today) {
 		return "", id
 	}

@@ -15,15 +15,15 @@ import (
 	"oncegate/license"
 )
 
-// Why a question can never be answered, whatever the sources have. Whether there is a license that no source serves is not known, so
-// that a material without a source is unavailable, not missing.
+// Why a question can never be answered. Whether a license exists that no source serves is unknown, so a material without a source is
+// unavailable, not missing.
 var (
 	errNoSource   = errors.New("no source serves this license type")
 	errHolderType = fmt.Errorf("%w: no license of this type is held under a code of this type", license.ErrCannotAsk)
 )
 
-// cannotAsk is why a question can never be answered; nil if it can. Nobody is asked for that, and it is told only to a caller whose
-// purpose and rules let the question be put: to others the question stays as unanswered as any (design law 2).
+// cannotAsk is why a question can never be answered; nil if it can. No source is called for that. Only a caller whose purpose and rules
+// allow the question is told (design law 2).
 func (c *call) cannotAsk(q license.Question) error {
 	if !c.config.Catalogue.CanHold(q.Type, q.Holder.Type) {
 		return errHolderType
@@ -35,8 +35,8 @@ func (c *call) cannotAsk(q license.Question) error {
 	return source.CannotAsk(q)
 }
 
-// unanswered is the refusal of a question that has no answer, by why it has none: the caller's fault if it can never have one, with the
-// place of the body; the source's if what it keeps cannot be read; else the source is down. holder is the pointer to the holder asked about.
+// unanswered refuses a question that has no answer, by the cause: the caller's fault if it can never have one, with the place of the
+// body; the source's if its data cannot be read; else the source is down. holder is the JSON pointer to the holder asked about.
 func unanswered(why error, holder string) *refusal {
 	switch {
 	case errors.Is(why, errHolderType):
@@ -47,14 +47,16 @@ func unanswered(why error, holder string) *refusal {
 		return refuse("question-unanswerable").withReasons(evidenceReason("question-unanswerable", why))
 	case errors.Is(why, sources.ErrNoSlot):
 		return refuse("source-busy").withReasons(evidenceReason("source-busy", why))
+	case errors.Is(why, errPresented):
+		return refuse("license-presented").withReasons(evidenceReason("license-presented", why))
 	case errors.Is(why, license.ErrUnanswerable):
 		return refuse("source-faulty").withReasons(evidenceReason("source-faulty", why))
 	}
 	return refuse("source-unavailable").withReasons(evidenceReason(string(cases.SourceUnavailable), why))
 }
 
-// find asks the sources what the uses want: each source once with all its questions, all sources at once, and nothing that
-// this call asked before.
+// find asks the sources: each one once with all its questions, all sources concurrently, and nothing that this call has in its
+// cache of findings.
 func (g *Gateway) find(ctx context.Context, c *call, uses []*licenseUse) {
 	bySource := make(map[*sources.Resilient][]license.Question)
 	for _, u := range uses {
@@ -79,7 +81,7 @@ func (g *Gateway) find(ctx context.Context, c *call, uses []*licenseUse) {
 			mu.Lock()
 			defer mu.Unlock()
 			for i, q := range questions {
-				c.findings[q] = found[i]
+				c.findings[q] = usable(found[i])
 			}
 		})
 	}
@@ -92,6 +94,20 @@ func (g *Gateway) find(ctx context.Context, c *call, uses []*licenseUse) {
 			g.fallBack(ctx, c, u)
 		}
 	}
+}
+
+// errPresented: the source passed on a license that was signed elsewhere.
+var errPresented = fmt.Errorf("%w: the license was signed elsewhere", license.ErrUnanswerable)
+
+// usable refuses a finding with a license that was signed elsewhere. This flow releases versions of this gateway's register and
+// knows their fields, holders and status from the source's record. A presented license has to be verified first, and its own
+// disclosures, holder and status compared with the decision. Until that exists the whole finding is unavailable, with whatever
+// the source states beside it.
+func usable(f license.Finding) license.Finding {
+	if len(f.Presented) == 0 {
+		return f
+	}
+	return license.Finding{State: license.IsUnavailable, Source: f.Source, AsOf: f.AsOf, Err: errPresented}
 }
 
 // request is what a source is asked: each question with the purposes of all uses of this call that wait for its answer.
@@ -123,16 +139,16 @@ func (u *licenseUse) purpose(c *call) license.Purpose {
 	}
 }
 
-// fallBack takes the kept copy instead of an unavailable source, where the grant allows its age. The decision is made again
-// with the age, so that guards see it. A copy that cannot be read is none: the other materials do not notice.
+// fallBack uses the cached copy in the place of an unavailable source, where the grant allows its age (stale-if-error). The
+// decision is made again with the age, so that guards see it. A copy that cannot be read counts as none and fails no other material.
 func (g *Gateway) fallBack(ctx context.Context, c *call, u *licenseUse) {
-	if u.decision.MaxAge <= 0 {
+	if u.decision.MaxAge <= 0 || errors.Is(u.finding.Err, errPresented) { // an older copy is not what the source has now
 		return
 	}
 	copied, err := c.config.Register.LastCopy(ctx, u.ask, u.decision.MaxAge)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			g.logger.ErrorContext(ctx, "a kept copy was not read", "source", u.finding.Source, "error", err.Error())
+			g.logger.ErrorContext(ctx, "cached copy could not be read", "source", u.finding.Source, "error", err.Error())
 		}
 		return
 	}
@@ -159,13 +175,13 @@ func (r *running) freshness(f license.Finding) api.Freshness {
 	return api.FreshnessLive
 }
 
-// belongs reports whether a record is an answer to a question at all: of the type and the holder asked about.
+// belongs reports whether a record is of the type and the holder asked about.
 func belongs(record license.License, q license.Question) bool {
 	return record.Type == q.Type && slices.ContainsFunc(record.Holders, func(h license.Holder) bool { return h.Code != "" && h.HolderID.Normal() == q.Holder })
 }
 
-// askOwn asks the source of a department for that department itself what this call has not asked yet; the error says why it
-// did not answer.
+// askOwn asks a department's source for that department itself, but for what this call has asked already. The error says why
+// the source did not answer.
 func (c *call) askOwn(ctx context.Context, questions []license.Question) error {
 	r := license.Request{Operator: c.principal.Person.ID}
 	for _, q := range questions {
@@ -176,7 +192,7 @@ func (c *call) askOwn(ctx context.Context, questions []license.Question) error {
 	}
 	if len(r.Questions) > 0 {
 		for i, f := range c.config.source(questions[0].Type).Find(ctx, c.system.ID, r) {
-			c.findings[r.Questions[i]] = f
+			c.findings[r.Questions[i]] = usable(f)
 		}
 	}
 	for _, q := range questions {

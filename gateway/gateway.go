@@ -41,7 +41,7 @@ type Config struct {
 	Recorder *audit.Recorder
 	Auditor  *audit.Auditor
 	Records  Records
-	View     *tlog.View // of the tlog.Log: any other believes whatever head is stored, and refuses what needs one
+	View     *tlog.View // of the tlog.Log: any other view trusts whatever head is stored
 
 	StatusList func(ctx context.Context, id string) (SignedList, error)                 // as it stands now; fs.ErrNotExist if there is none
 	Verify     func(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) // kind, steps and signatures of licenses, documents, answers and receipts
@@ -202,8 +202,8 @@ func (t *systemCounter) take() map[string]int {
 	return taken
 }
 
-// Run does what recurs until ctx ends: once a minute, for each system, one record and one line of the calls that were refused
-// because it had used up its share, and one line of those that could not be recorded.
+// Run summarises until ctx ends: once a minute, for each system, one record and one log line of the calls that were refused by a
+// limit, and one log line of those that could not be recorded.
 func (g *Gateway) Run(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
@@ -218,11 +218,11 @@ func (g *Gateway) Run(ctx context.Context) {
 	}
 }
 
-// summarize makes the summaries. What could not be recorded now is counted again for the next time.
+// summarize writes the summaries. What could not be recorded is counted again for the next one.
 func (g *Gateway) summarize(ctx context.Context) {
 	config := g.running.Load()
 	for system, calls := range g.failed.take() {
-		g.logger.ErrorContext(ctx, "calls were not answered: their records failed", "system", system, "calls", calls)
+		g.logger.ErrorContext(ctx, "calls not answered: their records failed", "system", system, "calls", calls)
 	}
 	for system, calls := range g.limited.take() {
 		_, err := g.Recorder.RecordOwn(ctx, audit.Own{
@@ -230,9 +230,9 @@ func (g *Gateway) summarize(ctx context.Context) {
 		})
 		if err != nil {
 			g.limited.add(system, calls)
-			g.logger.ErrorContext(ctx, "refused calls were not recorded", "system", system, "calls", calls, "error", err.Error())
+			g.logger.ErrorContext(ctx, "summary of refused calls was not recorded", "system", system, "calls", calls, "error", err.Error())
 			continue
 		}
-		g.logger.WarnContext(ctx, "calls were refused: the system had used up its share", "system", system, "calls", calls)
+		g.logger.WarnContext(ctx, "calls refused: the system had reached a limit", "system", system, "calls", calls)
 	}
 }

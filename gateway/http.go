@@ -17,7 +17,6 @@ import (
 	kithttp "github.com/go-kit/kit/transport/http"
 
 	"oncegate/api"
-	"oncegate/audit"
 	"oncegate/certs/token"
 	"oncegate/gateway/intake"
 )
@@ -87,7 +86,8 @@ func (g *Gateway) open(row *operation) kithttp.DecodeRequestFunc {
 		if opened.Claims.Actor != "" {
 			c.actor = opened.Claims
 		}
-		c.claim = &audit.Claim{System: opened.Claims.Issuer, JTI: opened.Claims.ID, Exp: time.Unix(opened.Claims.Expires, 0).Add(token.Skew)}
+		claim := claimOf(opened.Claims)
+		c.claim = &claim
 		if c.sealed = c.body; len(c.body) > api.MaxBody { // a document that the caller has: the token, which is kept, holds its digest
 			c.sealed = nil
 		}

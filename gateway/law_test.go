@@ -35,10 +35,10 @@ func TestUnrecordedIsUnanswered(t *testing.T) {
 	}
 	w.gateway.summarize(t.Context())
 	text := w.lines.String()
-	if calls, causes := strings.Count(text, "code=record-unavailable"), strings.Count(text, "nothing answered: the record failed"); calls != 1 || causes != 1 {
+	if calls, causes := strings.Count(text, "code=record-unavailable"), strings.Count(text, "call not answered: its record failed"); calls != 1 || causes != 1 {
 		t.Errorf("%d lines of calls, %d of causes", calls, causes)
 	}
-	if strings.Count(text, `msg="calls were not answered: their records failed" system=food-approval calls=21`) != 1 {
+	if strings.Count(text, `msg="calls not answered: their records failed" system=food-approval calls=21`) != 1 {
 		t.Errorf("no summary in\n%s", text)
 	}
 }

@@ -18,16 +18,16 @@ import (
 // byOwner is the basis of what a department does with licenses of its own.
 const byOwner = "owner"
 
-// outcomeListed is the outcome of a use that showed how versions stand.
+// outcomeListed is the outcome of a use that listed the status of versions.
 const outcomeListed = "listed"
 
-// ownerUse is a use of a department's with licenses of its own type.
+// ownerUse is a record entry of a department about licenses of its own type.
 func ownerUse(licenseType, decision string, rules []string) audit.DraftUse {
 	return audit.DraftUse{Use: audit.Use{Basis: byOwner, LicenseType: licenseType, Decision: decision, Rules: notNil(rules), Fields: []string{}}}
 }
 
-// mayManage decides whether the caller may look after licenses of a type: a permission names it, and it belongs to the
-// department whose source has the type. It returns the rules that allow it.
+// mayManage authorises the caller to manage licenses of a type: a permission names it, and it belongs to the department whose source
+// has the type. It returns the rules that allow it.
 func (c *call) mayManage(licenseType string) ([]string, error) {
 	owner := c.config.provider(licenseType)
 	d, _ := c.decide(policy.Question{
@@ -51,7 +51,7 @@ func (g *Gateway) order(ctx context.Context, c *call, q api.OrderRequest) (*resu
 		return nil, err
 	}
 	version, changes, err := c.config.Register.Command(ctx, q.Identifier, register.Command(q.Command))
-	if !errors.Is(err, fs.ErrNotExist) { // an unknown identifier may be anything
+	if !errors.Is(err, fs.ErrNotExist) { // an unknown identifier may hold anything
 		c.note(map[string]string{"identifier": q.Identifier, "command": string(q.Command)})
 	}
 	use := ownerUse(t.ID, string(q.Command), rules)
@@ -69,7 +69,7 @@ func (g *Gateway) order(ctx context.Context, c *call, q api.OrderRequest) (*resu
 	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: changes}, nil
 }
 
-// mayManageOne decides about the type that stands in an identifier.
+// mayManageOne authorises the caller for the type in an identifier.
 func (c *call) mayManageOne(identifier string) (license.Type, []string, error) {
 	id, err := license.ParseIdentifier(identifier)
 	if err != nil {
@@ -80,7 +80,7 @@ func (c *call) mayManageOne(identifier string) (license.Type, []string, error) {
 	return t, rules, err
 }
 
-// list shows how signed versions stand (POST /v1/licenses/list).
+// list lists signed versions with their status (POST /v1/licenses/list).
 func (g *Gateway) list(ctx context.Context, c *call, q api.ListRequest) (*result, error) {
 	versions, t, rules, err := c.listed(ctx, q)
 	if err != nil {
@@ -110,7 +110,7 @@ func (g *Gateway) list(ctx context.Context, c *call, q api.ListRequest) (*result
 
 const listPage = 100
 
-// listed finds what is to be shown, and one more where there is a next page.
+// listed finds the versions of a page, and one more where there is a next page.
 func (c *call) listed(ctx context.Context, q api.ListRequest) (found []register.Version, licenseType string, rules []string, err error) {
 	if (q.Identifier == "") == (q.LicenseType == "") {
 		return nil, "", nil, refuse("invalid-field").pointingAt("/identifier", "either an identifier or a license type")
@@ -124,11 +124,11 @@ func (c *call) listed(ctx context.Context, q api.ListRequest) (found []register.
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, "", nil, refuse("license-unknown").withUses(ownerUse(t.ID, outcomeDenied, rules))
 		}
-		c.note(map[string]string{"identifier": q.Identifier}) // one that is unknown may be anything
+		c.note(map[string]string{"identifier": q.Identifier}) // an unknown one may hold anything
 		return []register.Version{v}, t.ID, rules, err
 	}
 	if _, ok := c.config.Catalogue.Type(q.LicenseType); !ok {
-		return nil, "", nil, refuse("unknown-license-type").pointingAt("/license_type", "no such type in the catalogue")
+		return nil, "", nil, refuse("unknown-license-type").pointingAt("/license_type", "unknown license type; catalog.types lists them")
 	}
 	if rules, err = c.mayManage(q.LicenseType); err != nil {
 		return nil, "", nil, err
@@ -140,8 +140,8 @@ func (c *call) listed(ctx context.Context, q api.ListRequest) (found []register.
 	return found, q.LicenseType, rules, err
 }
 
-// describe is a version as its department sees it. That a license has expired by its own dates is no status of the version:
-// the list does not say it either.
+// describe is a version as its department sees it. Expiry by a license's own dates is no status of the version, here as in the
+// status list.
 func (c *call) describe(v register.Version) api.SignedVersion {
 	out := api.SignedVersion{
 		Identifier: v.Identifier, LicenseType: v.Type, Version: v.Number, Status: api.Status(v.Status), Stated: string(v.Stated), AsOf: api.At(v.StatusAt),
@@ -157,13 +157,13 @@ func successor(v register.Version) api.Successor {
 	return api.Successor{Identifier: v.Identifier, Version: v.Number}
 }
 
-// applyOrders is a finding with what departments ordered of its licenses, for what is judged without a signed version. What a source
-// said stays as it is: the copy is for judging only.
+// applyOrders is a copy of a finding with the orders of departments (suspend, revoke, …) applied to its licenses, for judging without
+// a signed version. The finding stays as the source stated it.
 func (c *call) applyOrders(ctx context.Context, f license.Finding) (license.Finding, error) {
 	for i, record := range f.Records {
 		status, err := c.config.Register.Holds(ctx, record)
 		switch {
-		case errors.Is(err, register.ErrFaulty): // nothing can be ordered of what can have no identifier
+		case errors.Is(err, register.ErrFaulty): // a record without an identifier has no orders
 		case err != nil:
 			return f, err
 		case status != record.Status:
@@ -174,11 +174,10 @@ func (c *call) applyOrders(ctx context.Context, f license.Finding) (license.Find
 	return f, nil
 }
 
-// issue signs the licenses of holders ahead of use (POST /v1/licenses/issue): one record for all of them, with a use for each
-// holder.
+// issue signs the licenses of holders ahead of use (POST /v1/licenses/issue): one record, with an entry for each holder.
 func (g *Gateway) issue(ctx context.Context, c *call, q api.IssueRequest) (*result, error) {
 	if _, ok := c.config.Catalogue.Type(q.LicenseType); !ok {
-		return nil, refuse("unknown-license-type").pointingAt("/license_type", "no such type in the catalogue")
+		return nil, refuse("unknown-license-type").pointingAt("/license_type", "unknown license type; catalog.types lists them")
 	}
 	rules, err := c.mayManage(q.LicenseType)
 	if err != nil {
@@ -222,7 +221,7 @@ func (g *Gateway) issue(ctx context.Context, c *call, q api.IssueRequest) (*resu
 	return &result{answer: answer, uses: uses, changes: a.changes}, nil
 }
 
-// issued signs what a source has of one holder. One faulty record leaves the others as they are.
+// issued signs the licenses that a source has of one holder. A faulty record does not affect the others.
 func (a *attempt) issued(ctx context.Context, q license.Question, f license.Finding) (out api.IssuedHolder, err error) {
 	out.State = api.IssuedHolderStateMissing
 	if f.State == license.IsFound {

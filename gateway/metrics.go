@@ -95,7 +95,7 @@ func (g *Gateway) observe(next endpoint.Endpoint) endpoint.Endpoint {
 		}
 		g.logger.InfoContext(ctx, "call", line...)
 		if err != nil {
-			g.logger.ErrorContext(ctx, "nothing answered: the record failed", "operation", c.row.ID, "error", err.Error())
+			g.logger.ErrorContext(ctx, "call not answered: its record failed", "operation", c.row.ID, "error", err.Error())
 		}
 		return response, err
 	}

@@ -24,7 +24,7 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 	}
 	c.nameParties(holder)
 	if _, ok := c.config.Book.Matter(q.Matter); !ok {
-		return nil, refuse("unknown-matter").pointingAt("/matter", "no such matter in the book")
+		return nil, refuse("unknown-matter").pointingAt("/matter", "unknown matter; catalog.matters lists them")
 	}
 	consent, changes, err := g.precheckConsent(ctx, c, q, holder)
 	if err != nil {
@@ -43,11 +43,11 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 		m := u.facts.Material
 		state := api.PrecheckStateBringIt
 		if slices.Contains(asked, u) {
-			held, err := c.applyOrders(ctx, u.finding)
+			ordered, err := c.applyOrders(ctx, u.finding)
 			if err != nil {
 				return nil, err
 			}
-			if u.prejudge(c, held).State == cases.Met {
+			if u.prejudge(c, ordered).State == cases.Met {
 				state = api.PrecheckStateMet
 			}
 		}
@@ -63,7 +63,7 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 	return res, nil
 }
 
-// holderUse is a use about a person whose licenses nobody was asked for.
+// holderUse is a record entry about a person of whom no source was asked.
 func holderUse(holder license.HolderID, matter, decision string) audit.DraftUse {
 	return audit.DraftUse{
 		Use:    audit.Use{Matter: matter, Basis: policy.ByConsent, Decision: decision, Rules: []string{}, Fields: []string{}},
@@ -71,8 +71,8 @@ func holderUse(holder license.HolderID, matter, decision string) audit.DraftUse 
 	}
 }
 
-// precheckConsent finds the consent that a pre-check rests on: one registered before, or an assertion made for this very call.
-// The assertion is used up by the changes, which commit with the pre-check.
+// precheckConsent finds the consent that a pre-check rests on: a registered one, or an assertion made for this call, which the changes
+// use up.
 func (g *Gateway) precheckConsent(ctx context.Context, c *call, q api.PrecheckRequest, holder license.HolderID) (consent cases.Consent, changes []any, err error) {
 	switch {
 	case (q.Consent == "") == (q.Assertion == ""):
@@ -84,7 +84,7 @@ func (g *Gateway) precheckConsent(ctx context.Context, c *call, q api.PrecheckRe
 		}
 		given = given.Within(c.config.consentLife())
 		if reason := uncovered(given, err, c, holder); reason != "" {
-			if err == nil { // an unknown id may be anything
+			if err == nil { // an unknown id may hold anything
 				c.note(map[string]string{"consent": q.Consent})
 			}
 			return given, nil, refuse("consent-not-usable").withUses(holderUse(holder, q.Matter, outcomeDenied)).withReasons(ofCase(reason))
@@ -92,18 +92,18 @@ func (g *Gateway) precheckConsent(ctx context.Context, c *call, q api.PrecheckRe
 		return given, nil, nil
 	}
 	c.note(map[string]string{"assertion": sm.DigestB64([]byte(q.Assertion))})
-	said, err := g.verifyAssertion(c, q.Assertion, assertionBinding{"precheck", q.Matter, holder, c.system.ID})
+	asserted, err := g.verifyAssertion(c, q.Assertion, assertionBinding{"precheck", q.Matter, holder, c.system.ID})
 	if err != nil {
 		return cases.Consent{}, nil, refuse("assertion-invalid").withUses(holderUse(holder, q.Matter, outcomeDenied)).withReasons(evidenceReason("assertion", err))
 	}
 	if err := g.checkUnspent(ctx, q.Assertion, holderUse(holder, q.Matter, outcomeDenied)); err != nil {
 		return cases.Consent{}, nil, err
 	}
-	once := cases.Consent{Holder: holder, System: c.system.ID, Types: said.Types, Matters: said.Matters, Expires: said.until(c.config.assertionLife())}
-	return once, []any{g.spendAssertion(c, q.Assertion, said)}, nil
+	once := cases.Consent{Holder: holder, System: c.system.ID, Types: asserted.Types, Matters: asserted.Matters, Expires: asserted.until(c.config.assertionLife())}
+	return once, []any{g.spendAssertion(c, q.Assertion, asserted)}, nil
 }
 
-// uncovered is why a consent covers nothing of a holder's at all; what it covers of each material is looked at later.
+// uncovered is why a consent does not cover the holder and the caller at all; each material is checked later.
 func uncovered(given cases.Consent, err error, c *call, holder license.HolderID) cases.Reason {
 	switch {
 	case err != nil:
@@ -120,7 +120,7 @@ func uncovered(given cases.Consent, err error, c *call, holder license.HolderID)
 	return ""
 }
 
-// precheckUses are the materials of a matter, or of all matters of a chain.
+// precheckUses are the uses for the materials of a matter, or of all matters of a chain.
 func (c *call) precheckUses(matter string, holder license.HolderID, consent cases.Consent) (wanted []*licenseUse) {
 	for _, m := range c.config.Book.MattersOf(cases.Case{Matter: matter}) {
 		for _, material := range m.Materials {
@@ -145,14 +145,14 @@ func (u *licenseUse) askable(consent cases.Consent, c *call) bool {
 	return u.facts.Material.FromSource() && u.facts.Material.HolderRole() == cases.Applicant && consent.Covers(u.consentQuestion(c), u.ask.Type, c.now) == nil
 }
 
-// prejudge judges a material as a case of this holder would: met only if a license in force says what the matter expects.
-func (u *licenseUse) prejudge(c *call, held license.Finding) cases.Judgement {
+// prejudge judges a material as a case of this holder would: met only by a license in force that meets the matter's expectations.
+func (u *licenseUse) prejudge(c *call, ordered license.Finding) cases.Judgement {
 	t, _ := c.config.Catalogue.Type(u.ask.Type)
 	facts := u.facts
 	facts.Party = cases.Party{Role: cases.Applicant, Holder: u.ask.Holder}
 	facts.Parties = []cases.Party{facts.Party}
 	day := license.DateOf(c.now)
-	j := cases.Judge(cases.Evidence{Facts: facts, Type: t, Allowed: u.decision.Allow, Finding: held, Day: day}, c.config.Calendar)
+	j := cases.Judge(cases.Evidence{Facts: facts, Type: t, Allowed: u.decision.Allow, Finding: ordered, Day: day}, c.config.Calendar)
 	u.outcome = string(j.State)
 	u.judged = &judgedInput{State: j.State, Reason: j.Reason, Record: j.Record, Day: day}
 	if j.State == cases.Met || j.Reason == cases.NotAsExpected {

@@ -43,7 +43,7 @@ func (g *Gateway) query(ctx context.Context, c *call, q api.QueryRequest) (*resu
 	return a.result(ctx, answer, []*licenseUse{u}), nil
 }
 
-// queried turns the question into a need, or refuses what is wrong with it.
+// queried turns the question into a use, or refuses what is wrong with it.
 func (g *Gateway) queried(ctx context.Context, c *call, q api.QueryRequest) (*licenseUse, error) {
 	holder := license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal()
 	if err := checkHolder(c, holder, "/holder"); err != nil {
@@ -52,11 +52,11 @@ func (g *Gateway) queried(ctx context.Context, c *call, q api.QueryRequest) (*li
 	c.nameParties(holder)
 	t, ok := c.config.Catalogue.Type(q.LicenseType)
 	if !ok {
-		return nil, refuse("unknown-license-type").pointingAt("/license_type", "no such type in the catalogue")
+		return nil, refuse("unknown-license-type").pointingAt("/license_type", "unknown license type; catalog.types lists them")
 	}
 	for i, field := range q.Fields {
 		if m, _ := license.FindMetadatum(field); m.Always || !hasField(t, field) {
-			return nil, refuse("unknown-license-field").pointingAt("/fields/"+strconv.Itoa(i), "the type has no such field")
+			return nil, refuse("unknown-license-field").pointingAt("/fields/"+strconv.Itoa(i), "unknown field of this type; catalog.types lists them")
 		}
 	}
 	u := &licenseUse{
@@ -81,7 +81,7 @@ func hasField(t license.Type, name string) bool { _, ok := t.Field(name); return
 
 func checkHolder(c *call, holder license.HolderID, pointer string) error {
 	if _, ok := c.config.Catalogue.CodeType(holder.Type); !ok {
-		return refuse("holder-type-unknown").pointingAt(pointer+"/type", "no such holder code type in the catalogue")
+		return refuse("holder-type-unknown").pointingAt(pointer+"/type", "unknown holder code type")
 	}
 	if err := c.config.Catalogue.CheckHolder(holder); err != nil {
 		return refuse("holder-code-invalid").pointingAt(pointer+"/code", reasonCode(err))
@@ -118,7 +118,7 @@ func (u *licenseUse) consentRefused(c *call, err error) *refusal {
 	return refuse("consent-not-usable").withUses(c.usesOf(u)...).withReasons([]api.Reason{reason(code)})
 }
 
-// refusalFor turns what settle found into the refusal the caller may see; nil if the need is answered.
+// refusalFor is the refusal of a resolved use that the caller may see; nil if the use is answered.
 func (u *licenseUse) refusalFor(c *call) error {
 	switch {
 	case !u.decision.Allow:

@@ -19,7 +19,7 @@ import (
 //go:embed reasons.yaml
 var reasonFile []byte
 
-// reasonTexts are the sentences of reasons, read once. It cannot fail in a binary whose tests ran.
+// reasonTexts are the sentences of reasons, parsed once. Tests ensure that it cannot fail.
 var reasonTexts = sync.OnceValue(func() map[string]api.Sentence {
 	var texts map[string]api.Sentence
 	if err := yaml.UnmarshalWithOptions(reasonFile, &texts, yaml.Strict()); err != nil {
@@ -28,8 +28,7 @@ var reasonTexts = sync.OnceValue(func() map[string]api.Sentence {
 	return texts
 })
 
-// reason puts a stable code into words. A code without words of its own is one of the policy's, whose own sentences the
-// evidence has.
+// reason is a stable code with its sentences. A code without sentences is one of the policy's; the evidence has them.
 func reason(code string) api.Reason {
 	text, ok := reasonTexts()[code]
 	if !ok {
@@ -63,7 +62,7 @@ func evidenceReason(code string, err error) []api.Reason {
 	return []api.Reason{r}
 }
 
-// reasonCode is the stable code inside an error of the lower rooms: never a value.
+// reasonCode is the stable code inside an error of the lower rooms; it never contains a value.
 func reasonCode(err error) string {
 	if r := cases.ReasonOf(err); r != "" {
 		return string(r)
@@ -75,7 +74,7 @@ func reasonCode(err error) string {
 	return "invalid"
 }
 
-// sentences joins what a refused decision says, in English; the problem's own texts are bilingual.
+// sentences joins the English sentences of a refused decision; the problem's own texts are bilingual.
 func sentences(rs []policy.Reason) string {
 	var out []string
 	for _, r := range rs {
@@ -84,7 +83,7 @@ func sentences(rs []policy.Reason) string {
 	return clip(strings.Join(out, " "), 1000)
 }
 
-// clip cuts a text to at most so many bytes of whole characters: half a character is no JSON.
+// clip cuts a text to at most so many bytes, at a character boundary, so that it stays valid JSON.
 func clip(text string, most int) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if len(text) <= most {
@@ -103,7 +102,7 @@ func notNil[T any](s []T) []T {
 	return s
 }
 
-// refuseFlaws turns what is wrong with a registration into a refusal that names every place.
+// refuseFlaws turns validation errors of a registration into a refusal that points at every place.
 func refuseFlaws(code string, err error) error {
 	var flaws cases.Flaws
 	if !errors.As(err, &flaws) {

@@ -18,13 +18,12 @@ import (
 	"oncegate/tlog"
 )
 
-// hidesCause reports whether the reply is a refusal that must not be told apart by its cause: neither by what it and its record say, nor
-// by when they say it.
+// hidesCause reports whether the reply is a refusal that must not reveal its cause: neither by content, nor by its record, nor by timing.
 func (r *Reply) hidesCause() bool {
 	return r.Code == "case-not-usable" || r.Code == "consent-not-usable"
 }
 
-// record makes a result or an error durable and returns the reply that may then leave.
+// record makes a result or an error durable and returns the reply, which may leave only then (design law 1).
 func (g *Gateway) record(ctx context.Context, c *call, res *result, failed error) (*Reply, error) {
 	reply, draft := g.draftOf(ctx, c, res, failed)
 	// The caller may hang up and its time may run out; what was decided is recorded all the same.
@@ -55,7 +54,7 @@ func (g *Gateway) record(ctx context.Context, c *call, res *result, failed error
 	return reply, nil
 }
 
-// draftOf is the reply to a result or an error, still without its receipt, and what its record says.
+// draftOf is the reply to a result or an error, without its receipt, and the draft of its record.
 func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed error) (*Reply, audit.Draft) {
 	reply, draft := &Reply{Code: "ok"}, g.draft(c)
 	if failed == nil {
@@ -70,7 +69,7 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 		reply, draft = &Reply{}, g.draft(c)
 	}
 	p := api.NewProblem("internal")
-	ref := refused(failed)
+	ref := asRefusal(failed)
 	if ref == nil { // sources may have been asked all the same, and persons looked for
 		draft.Uses = deniedUses(append(c.usesOf(c.uses...), c.searched...))
 		draft.Inputs = c.inputs
@@ -78,8 +77,8 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 	switch {
 	case ref != nil:
 		p, draft.Uses, draft.Reasons = ref.problem, ref.uses, notNil(ref.reasons)
-		// The record of a refusal is of the moment that its answer states, which was taken before anything was read: the time between them
-		// would say how much was, and so of what (design law 2).
+		// The record of a refusal is dated as its answer, before anything was read: the difference would
+		// reveal how much was read, and so the cause (timing side channel, design law 2).
 		draft.Time = c.now
 	case errors.Is(failed, context.DeadlineExceeded), errors.Is(failed, context.Canceled):
 		p = api.NewProblem("deadline-exceeded")
@@ -87,10 +86,10 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 		// What is stored is not what the log committed to (design law 9). The cause names an entry or a tile: the operator reads it in the
 		// log, the auditor in the evidence.
 		p, draft.Reasons = api.NewProblem("log-altered"), evidenceReason("log-altered", failed)
-		g.logger.ErrorContext(ctx, "the stored log does not prove", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
+		g.logger.ErrorContext(ctx, "stored log does not match its checkpoint", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
 	case errors.Is(failed, audit.ErrTables):
 		p, draft.Reasons = api.NewProblem("tables-altered"), evidenceReason("tables-altered", failed)
-		g.logger.ErrorContext(ctx, "the tables are not as they were left", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
+		g.logger.ErrorContext(ctx, "stored tables were altered", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
 	default:
 		g.logger.ErrorContext(ctx, "operation failed", "operation", c.row.ID, "system", c.system.ID, "error", failed.Error())
 	}
@@ -124,9 +123,9 @@ func (g *Gateway) answerBytes(c *call, res *result, d *audit.Draft) (_ []byte, e
 	return canonical.Marshal(api.Stamped(res.answer, stamp))
 }
 
-// commitments open those of a record-to-be to the operator and to the holders whom the caller knows: because the call names them, or
-// because the answer tells their codes. Nobody else's leave: codes are few enough to be tried out, so r would tell who it is (design laws
-// 3 and 8).
+// commitments returns the randomness that opens the commitments of a record-to-be, for the operator and for the holders whom the caller
+// knows: because the call names them, or because the answer discloses their codes. Nobody else's leaves: codes are few enough to be tried
+// out, so r would reveal the person (design laws 3 and 8).
 func (g *Gateway) commitments(d *audit.Draft, known []license.HolderID) (out api.Commitments, err error) {
 	if len(d.Uses) == 0 {
 		return out, nil
@@ -189,7 +188,7 @@ func (g *Gateway) blinding() (r [32]byte) {
 
 func (g *Gateway) random(b []byte) {
 	if _, err := io.ReadFull(g.Rand, b); err != nil {
-		panic(fmt.Errorf("no randomness: %w", err)) // without it nothing here may be answered
+		panic(fmt.Errorf("read random bytes: %w", err)) // without it nothing here may be answered
 	}
 }
 
@@ -232,14 +231,14 @@ func (r *refusal) pointingAt(pointer, reason string) *refusal {
 // withUses records what was asked about.
 func (r *refusal) withUses(uses ...audit.DraftUse) *refusal { r.uses = uses; return r }
 
-// refused returns the refusal in err's chain, or nil.
-func refused(err error) *refusal {
+// asRefusal returns the refusal in err's chain, or nil.
+func asRefusal(err error) *refusal {
 	var r *refusal
 	errors.As(err, &r)
 	return r
 }
 
-// deniedUses are uses that nothing left for in the end: they say who was asked about.
+// deniedUses are uses for which nothing was released in the end: they say who was asked about.
 func deniedUses(uses []audit.DraftUse) []audit.DraftUse {
 	out := make([]audit.DraftUse, len(uses))
 	for i, u := range uses {

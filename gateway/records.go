@@ -25,8 +25,8 @@ func (c *call) index() uint64 {
 	return n
 }
 
-// evidence opens what stands sealed beside a record (POST /v1/audit/records/{index}). Opening persons, or the call that
-// names them, is a release of its own: the record of this call says who opened what, and why.
+// evidence opens the sealed evidence of a record (POST /v1/audit/records/{index}). Opening persons, or the call that names them, is a
+// release: the record of this call states who opened what, and why.
 func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) (*result, error) {
 	c.note(map[string]string{"index": c.path("index"), "why": withoutPersons(q.Why, license.DateOf(c.now))})
 	e, err := g.Auditor.Evidence(ctx, c.index())
@@ -45,7 +45,7 @@ func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) 
 		_ = json.Unmarshal(e.Reasons, &answer.Reasons) // records of the gateway itself have none
 		answer.Reasons = notNil(answer.Reasons)
 	}
-	if err != nil { // what is sound is shown; that something is not stands in front
+	if err != nil { // the intact parts are shown, after the fault
 		answer.Reasons = slices.Insert(answer.Reasons, 0, evidenceReason("evidence-altered", err)...)
 		if e.Record.Operation == "" {
 			found.Fault = "no record"
@@ -70,7 +70,7 @@ func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) 
 	return &result{answer: answer, uses: uses, disclosed: tells}, nil
 }
 
-// legible are recorded inputs as an answer can carry them: where a number is greater than I-JSON holds, all of them as text.
+// legible are recorded inputs as an answer can carry them: all of them as text if a number exceeds the range of I-JSON.
 func legible(inputs jsontext.Value) jsontext.Value {
 	if inputs == nil {
 		return jsontext.Value("null")
@@ -82,8 +82,8 @@ func legible(inputs jsontext.Value) jsontext.Value {
 	return inputs
 }
 
-// erase orders that the personal evidence beside a record is erased (POST /v1/audit/records/{index}/erase). The record of this call is
-// the order; only when it is durable is anything erased.
+// erase erases the personal evidence of a record (POST /v1/audit/records/{index}/erase). The record of this call is the order; nothing
+// is erased before it is durable.
 func (g *Gateway) erase(ctx context.Context, c *call, q api.EraseRequest) (*result, error) {
 	index := c.index()
 	c.note(map[string]string{"index": c.path("index"), "why": withoutPersons(q.Why, license.DateOf(c.now))})
@@ -91,7 +91,7 @@ func (g *Gateway) erase(ctx context.Context, c *call, q api.EraseRequest) (*resu
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, refuse("log-entry-not-found")
-	case err != nil && !errors.Is(err, audit.ErrAltered): // what is damaged can be erased
+	case err != nil && !errors.Is(err, audit.ErrAltered): // damaged evidence can be erased
 		return nil, err
 	}
 	answer := api.EraseAnswer{Index: api.Index(index), Parts: e.Erasable()}
@@ -120,7 +120,7 @@ func opened(e audit.Evidence) (persons []api.EvidencePerson, uses []audit.DraftU
 	return persons, uses
 }
 
-// texts lists what callers wrote that stands in the record as persons do, each once.
+// texts lists texts of callers that the record commits to as to persons, each once.
 func texts(e audit.Evidence) (out []api.EvidencePerson) {
 	for i, no := range e.Cases {
 		if no != "" && !slices.Contains(e.Cases[:i], no) {
@@ -142,7 +142,7 @@ func (g *Gateway) recordReceipt(ctx context.Context, c *call, _ struct{}) (*resu
 	return g.receiptAnswer(c, receipt), nil
 }
 
-// lostReceipt proves the record of a call whose answer the caller lost (POST /v1/receipts); only its own.
+// lostReceipt proves the record of a call of the same system whose answer was lost (POST /v1/receipts).
 func (g *Gateway) lostReceipt(ctx context.Context, c *call, q api.LostRequest) (*result, error) {
 	index, err := g.Records.ByJTI(ctx, c.system.ID, q.JTI)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -155,10 +155,10 @@ func (g *Gateway) lostReceipt(ctx context.Context, c *call, q api.LostRequest) (
 	if err != nil {
 		return nil, err
 	}
-	// Which record a call left is what a table says. Whoever changed it must not have another system's record handed out.
+	// A table maps calls to records. Whoever can alter it must not obtain another system's record.
 	record, err := audit.ParseRecord(receipt.Record)
 	if err == nil && record.System != c.system.ID {
-		err = fmt.Errorf("%w: a call of %s is said to have left record %d, which is another system's", tlog.ErrUnproven, c.system.ID, index)
+		err = fmt.Errorf("%w: the table of calls names record %[3]d for a call of %[2]s, but the record is of another system", tlog.ErrUnproven, c.system.ID, index)
 	}
 	if err != nil {
 		return nil, err

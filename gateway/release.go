@@ -21,8 +21,8 @@ import (
 // maxLicenses is how many licenses one answer holds.
 const maxLicenses = 64
 
-// release makes the licenses of a found need, each with its granted disclosures, and notes which fields left. A source that
-// answers with somebody else's license, or in two ways about one, is believed in nothing.
+// release returns the licenses that were found, each with its granted disclosures only (selective disclosure), and notes which
+// fields left. If the source returned another holder's license, or contradicts itself, nothing of its answer is used.
 func (a *attempt) release(ctx context.Context, u *licenseUse) ([]api.License, error) {
 	records := u.finding.Records
 	if u.ask.Number != "" { // not every legacy system can look for one
@@ -45,13 +45,13 @@ func (a *attempt) release(ctx context.Context, u *licenseUse) ([]api.License, er
 		}
 		l, d, err := a.disclose(ctx, u, record)
 		if err == nil && u.form != "" {
-			if code := a.notToCopy(u, d); code != "" {
+			if code := a.whyNoCopy(u, d); code != "" {
 				l.Undrawn = problemReason(code)
 			} else {
 				l.Document, err = a.annotated(ctx, u, d)
 			}
 		}
-		if code := cmp.Or(u.unsignable(err), undrawable(err)); code != "" {
+		if code := cmp.Or(u.unsignable(err), documentProblem(err)); code != "" {
 			return nil, u.unusable(a.c, code, code)
 		}
 		if err != nil {
@@ -62,10 +62,10 @@ func (a *attempt) release(ctx context.Context, u *licenseUse) ([]api.License, er
 	return out, nil
 }
 
-// unusable refuses a need whose source has records that cannot be released.
+// unusable refuses a use whose source returned records that cannot be released.
 func (u *licenseUse) unusable(c *call, code, why string) *refusal {
 	u.outcome, u.fields, u.versions = outcomeUnavailable, nil, nil
-	u.released(u.compares...) // that there is such a record was told
+	u.released(u.compares...) // the refusal reveals that there is such a record
 	return refuse(code).withUses(c.usesOf(u)...).withReasons(evidenceReason(why, nil))
 }
 
@@ -73,7 +73,7 @@ func (u *licenseUse) unusable(c *call, code, why string) *refusal {
 func unsignable(err error) string {
 	switch {
 	case errors.Is(err, register.ErrOutdated):
-		return "source-unavailable" // the kept copy is worth nothing
+		return "source-unavailable" // the cached copy is outdated
 	case errors.Is(err, register.ErrNoSigner):
 		return "issuer-unknown"
 	case errors.Is(err, register.ErrFaulty), errors.Is(err, errContradiction):
@@ -82,7 +82,7 @@ func unsignable(err error) string {
 	return ""
 }
 
-// unsignable is [unsignable] of a need. If the kept copy is worth nothing, the need is refused for what kept its source from answering.
+// unsignable is [unsignable] of a use. Where the cached copy is outdated, the use is refused for why its source did not answer.
 func (u *licenseUse) unsignable(err error) string {
 	if errors.Is(err, register.ErrOutdated) && errors.Is(u.sourceErr, sources.ErrNoSlot) {
 		return "source-busy"
@@ -90,8 +90,8 @@ func (u *licenseUse) unsignable(err error) string {
 	return unsignable(err)
 }
 
-// disclose selects what the decision lets leave of one license. Claims about a holder leave only for holders whom the
-// purpose is about.
+// disclose selects the claims of one license that the decision releases. Claims about a holder are released only for holders whom
+// the purpose is about.
 func (a *attempt) disclose(ctx context.Context, u *licenseUse, record license.License) (api.License, disclosure, error) {
 	signed, err := a.current(ctx, u, record)
 	if err != nil {
@@ -118,21 +118,21 @@ func (a *attempt) disclose(ctx context.Context, u *licenseUse, record license.Li
 	}, disclosure{record, signed, granted}, nil
 }
 
-// A disclosure is a record with its signed version and the claims of it that leave.
+// A disclosure is a record with its signed version and its released claims.
 type disclosure struct {
 	record  license.License
 	signed  register.Signed
 	granted []license.Claim
 }
 
-// effectiveStatus is how a license stands now. A kept copy may be older than what the register has heard of the license since.
+// effectiveStatus is a license's status on the day of the call. The register's counts: a cached copy may be older.
 func (c *call) effectiveStatus(known register.Version, record license.License) license.Status {
 	record.Status = known.Status
 	return record.StatusAt(license.DateOf(c.now))
 }
 
-// flags are the faults of the granted fields only: that another field, or what the license says of somebody else, is faulty
-// is a fact about it.
+// flags are the faults of the granted fields only: a fault of another field, or of another holder's claim, would reveal something
+// about it.
 func (u *licenseUse) flags(record license.License) (out []api.Flag) {
 	for _, f := range record.Flags {
 		name, place, ofHolder := strings.Cut(f.Field, ".")
@@ -152,8 +152,8 @@ func decided(d policy.Decision) api.Decision {
 	return api.Decision{Rules: d.Rules, Fields: notNil(d.Fields), Obligations: d.Obligations, Reasons: ofPolicy(d.Reasons)}
 }
 
-// attempt is what one attempt at a call has signed so far, and what must commit with its record. Deciding again starts with
-// new work.
+// An attempt is the unit of work of one attempt at a call: what it has signed, and the changes that commit with its record.
+// Deciding again starts with a new one.
 type attempt struct {
 	g       *Gateway
 	c       *call
@@ -173,15 +173,15 @@ func (g *Gateway) newAttempt(c *call) *attempt {
 	return &attempt{g: g, c: c, signed: make(map[string]signed), kept: make(map[license.Question]bool), sealed: make(map[string]register.Original)}
 }
 
-// result is the outcome of an attempt: the answer, its uses, and the changes with the conditions that they rest on.
+// result is the outcome of an attempt: the answer, its uses, and the changes with their preconditions.
 func (a *attempt) result(ctx context.Context, answer any, wanted []*licenseUse) *result {
 	uses := a.c.usesOf(wanted...)
 	a.keepCopies(ctx, wanted)
 	return &result{answer: answer, uses: uses, changes: append(preconditions(a.c, wanted), a.changes...)}
 }
 
-// errContradiction says that a source states one license in two ways within one call.
-var errContradiction = errors.New("the source states one license in two ways")
+// errContradiction: a source returned one license with two contents within one call.
+var errContradiction = errors.New("the source returned one license with two different contents")
 
 // current returns the signed version of a license as the source states it now, signing it if its content is new.
 func (a *attempt) current(ctx context.Context, u *licenseUse, l license.License) (register.Signed, error) {
@@ -204,8 +204,8 @@ func (a *attempt) current(ctx context.Context, u *licenseUse, l license.License)
 	return version, nil
 }
 
-// observeStatus takes over what a source says of a license that is not released: its status, if it was signed before. What makes
-// no sense is not taken over.
+// observeStatus records the status of a license that is not released but was signed before. A record that breaks the rules is
+// ignored.
 func (a *attempt) observeStatus(ctx context.Context, record license.License, asOf time.Time) error {
 	changes, err := a.c.config.Register.Observe(ctx, record, asOf)
 	if err != nil && !errors.Is(err, register.ErrFaulty) {
@@ -215,8 +215,7 @@ func (a *attempt) observeStatus(ctx context.Context, record license.License, asO
 	return nil
 }
 
-// keepCopies keeps what the sources said for when they are down, that they have nothing too, where some grant allows a copy of
-// some age.
+// keepCopies caches what the sources answered, "not found" too, for when they are down, where some grant allows a stale copy.
 func (a *attempt) keepCopies(ctx context.Context, wanted []*licenseUse) {
 	for _, u := range wanted {
 		a.keepCopy(ctx, u)
@@ -240,13 +239,13 @@ func (a *attempt) keepCopy(ctx context.Context, u *licenseUse) {
 	a.kept[u.ask] = true
 	changes, err := a.c.config.Register.KeepCopy(ctx, u.ask, u.finding, longest)
 	if err != nil {
-		a.g.logger.Error("the copy of a source record was not kept", "source", u.finding.Source, "error", err.Error())
+		a.g.logger.Error("copy of a source record could not be cached", "source", u.finding.Source, "error", err.Error())
 		return
 	}
 	a.changes = append(a.changes, changes...)
 }
 
-// holderAt is the holder in a place of a license's list, if there is one.
+// holderAt is the holder at an index of a license's list, if there is one.
 func holderAt(record license.License, place string) []license.Holder {
 	i, err := strconv.Atoi(place)
 	if err != nil || i < 0 || i >= len(record.Holders) {

@@ -45,7 +45,7 @@ type System struct {
 	Keys                 map[string]Key // by kid
 	Rate                 float64        // calls per second; 0: 100
 	Burst                int            // 0: twice the rate
-	Share                float64        // weight in what is shared out among all systems; 0: 1
+	Share                float64        // weight in what is divided among all systems; 0: 1
 }
 
 // allowance is what the system may use, with the defaults.
@@ -67,17 +67,17 @@ type Asserter struct {
 	Key  Key
 }
 
-// running is a Snapshot with its sources behind their guards.
+// running is a Snapshot with its sources made resilient.
 type running struct {
 	*Snapshot
 	sources   map[string]*sources.Resilient
 	matters   map[string]bool // codes of the book
 	materials map[string]bool // codes of all its matters
-	decoy     cases.Case      // what is looked at instead of a case that is unknown
+	decoy     cases.Case      // stands in for an unknown case (timing side channel)
 }
 
-// indexCodes notes which codes the book has, others stand in no record, and makes the decoy: a case of a matter of the book, whose party is
-// nobody and whose registrar is no system.
+// indexCodes collects the codes of matters and materials, because unknown ones must stand in no record, and makes the decoy: a
+// case of a known matter, of no party and no registrar.
 func (r *running) indexCodes() {
 	r.matters, r.materials = make(map[string]bool), make(map[string]bool)
 	for _, m := range r.Book.Matters {

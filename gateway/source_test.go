@@ -233,3 +233,50 @@ func (unreadable) Find(_ context.Context, r license.Request) ([]license.Finding,
 	}
 	return out, nil
 }
+
+// presents is a source that passes on what another gateway has signed, beside a record of its own.
+type presents struct{ *legacy }
+
+func (p presents) Find(ctx context.Context, r license.Request) ([]license.Finding, error) {
+	out, err := p.legacy.Find(ctx, r)
+	for i := range out {
+		out[i].State = license.IsFound
+		out[i].Presented = []license.Presented{{MediaType: license.MediaSDJWT, Data: []byte("signed~elsewhere~")}}
+	}
+	return out, err
+}
+
+// A license that was signed elsewhere is not released: neither it, nor what its source says beside it, nor a copy of before. Each
+// operation refuses it, says why, and records it.
+func TestPresentedLicenses(t *testing.T) {
+	w := newWorld(t)
+	w.accept("SP-1")
+	ask := query("business-license", company, "SP-1")
+	identifier := read[api.QueryAnswer](t, w.call("food-approval", "POST", queryPath, ask)).Licenses[0].Identifier
+	w.reload(func(s *Snapshot) {
+		s.Sources = slices.Clone(s.Sources)
+		for i, c := range s.Sources {
+			if c.Department == "samr" {
+				s.Sources[i].Source = presents{w.legacy["business-license"]}
+			}
+		}
+	})
+	holders := map[string]any{"license_type": "business-license", "holders": []any{company}}
+	for name, a := range map[string]answered{
+		"queried":              w.call("food-approval", "POST", queryPath, ask),
+		"its status":           w.status("food-approval", identifier, "SP-1"),
+		"that confirms a role": w.call("food-approval", "POST", queryPath, query("resident-id", boss, "SP-1")),
+		"issued ahead":         w.call("samr-licenses", "POST", issuePath, holders),
+		"rendered":             w.call("samr-licenses", "POST", renderPath, renderOf("ofd")),
+	} {
+		w.refused(a, "license-presented")
+		e := must(w.auditor.Evidence(t.Context(), a.index))(t)
+		if strings.Contains(string(a.body), "elsewhere~") || len(a.record.Uses) == 0 || !strings.Contains(string(e.Reasons), "license-presented") {
+			t.Errorf("%s: %s, recorded %+v %s", name, a.body, a.record.Uses, e.Reasons)
+		}
+	}
+	m := material(t, w.check("food-approval", "SP-1", map[string]any{}), "business-license")
+	if m.State != api.MaterialStateUnavailable || m.Reason.Code != "license-presented" || m.Fallback.Kind == "" || m.License != "" || len(m.Fields) > 0 {
+		t.Errorf("checked: %+v", m)
+	}
+}

@@ -51,14 +51,14 @@ func (g *Gateway) status(ctx context.Context, c *call, q api.StatusRequest) (*re
 	return nil, statusRefused(c, wanted)
 }
 
-// holdersOf are the needs of every party whose license of the type the case is about; at least one, or a refusal.
+// holdersOf are the uses of every party of whom the case asks a license of the type; at least one, or a refusal.
 func (g *Gateway) holdersOf(ctx context.Context, c *call, q api.StatusRequest, id license.Identifier) ([]*licenseUse, error) {
 	if err := c.checkCodes(q.Purpose, license.Question{}); err != nil {
 		return nil, err
 	}
 	u := &licenseUse{}
 	u.question.Operation, u.question.System, u.question.Basis, u.question.Now = c.row.right, c.system.ID, "case", c.now
-	said := callerOnlyUse(q.Purpose, "", license.HolderID{})
+	bare := callerOnlyUse(q.Purpose, "", license.HolderID{})
 	cited, known, err := g.caseNumbered(ctx, c, q.Purpose.Case)
 	if err != nil {
 		return nil, err
@@ -67,10 +67,10 @@ func (g *Gateway) holdersOf(ctx context.Context, c *call, q api.StatusRequest, i
 	switch {
 	case !known:
 		u.facts.Reasons = []cases.Reason{"case-unknown"}
-		return nil, u.notUsable(c, said)
+		return nil, u.notUsable(c, bare)
 	case !entitled:
 		u.facts.Reasons = []cases.Reason{"caller-not-entitled"}
-		return nil, u.notUsable(c, said)
+		return nil, u.notUsable(c, bare)
 	case !cited.IsOpen():
 		return nil, caseClosed(cited)
 	}
@@ -86,7 +86,7 @@ func (g *Gateway) holdersOf(ctx context.Context, c *call, q api.StatusRequest, i
 	}
 	if len(wanted) == 0 || len(wanted) > g.Limits.Materials {
 		u.facts.Reasons = []cases.Reason{cases.MaterialNotListed}
-		return nil, u.notUsable(c, said)
+		return nil, u.notUsable(c, bare)
 	}
 	return wanted, g.citedByAny(ctx, c, wanted, q.Consent)
 }
@@ -108,7 +108,7 @@ func (g *Gateway) citedByAny(ctx context.Context, c *call, wanted []*licenseUse,
 	return refusal
 }
 
-// markUnmatched is what the record says of a need until a license turns out to be the one asked about.
+// markUnmatched sets what the record says of a use until one of its licenses turns out to be the one asked about.
 func (u *licenseUse) markUnmatched() {
 	switch {
 	case !u.decision.Allow, u.role != nil && !errors.Is(u.role, cases.RoleUnavailable):

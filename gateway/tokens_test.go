@@ -107,7 +107,7 @@ func TestTooManyRequests(t *testing.T) {
 		t.Errorf("%d records, want one summary", got-size-2)
 	}
 	text := w.lines.String()
-	if lines := strings.Count(text, "too-many-requests"); lines > 0 || strings.Count(text, `msg="calls were refused: the system had used up its share" system=food-approval calls=4`) != 1 {
+	if lines := strings.Count(text, "too-many-requests"); lines > 0 || strings.Count(text, `msg="calls refused: the system had reached a limit" system=food-approval calls=4`) != 1 {
 		t.Errorf("%d lines of single calls in\n%s", lines, text)
 	}
 	if !strings.Contains(w.exposition(), `oncegate_limited_total{share="rate",system="food-approval"} 4`) || !strings.Contains(w.exposition(), `oncegate_calls_total{code="too-many-requests",operation="catalog.types"} 4`) {

@@ -53,6 +53,7 @@ type world struct {
 	log      *tlog.Log
 	view     *tlog.View
 	auditor  *audit.Auditor
+	auditing audit.Config
 	trust    audit.Trust
 	legacy   map[string]*legacy
 	base     *Snapshot
@@ -110,6 +111,7 @@ func newWorldIn(t testing.TB, database store.Config, change ...func(*Config)) *w
 	config := audit.Config{
 		Self: gatewayID, Log: boundLog{w}, View: w.view, Storage: w.db.Audit(), Sealer: ring, NewSM3: sm.New, IndexKeys: [][]byte{index[:]},
 	}
+	w.auditing = config
 	w.recorder = must(audit.NewRecorder(config))(t)
 	w.auditor = must(audit.NewAuditor(config))(t)
 	w.base = w.snapshot(ring)

@@ -13,18 +13,15 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/go-json-experiment/json"
-
 	"oncegate/api"
 	"oncegate/audit"
 	"oncegate/certs/envelope"
-	"oncegate/certs/jws"
 	"oncegate/certs/keystore"
 	lognote "oncegate/certs/note"
 	"oncegate/certs/sm"
-	"oncegate/certs/token"
 	"oncegate/check"
 	"oncegate/config"
+	"oncegate/gateway"
 	"oncegate/store"
 	"oncegate/tlog"
 	"oncegate/verdict"
@@ -173,7 +170,7 @@ func (v *stateVerifier) tables(ctx context.Context, db *store.DB, keyring *confi
 		has[k.ID] = true
 	}
 	beside, err := audit.VerifyStored(ctx, records, db.Stored(), audit.StoredOptions{
-		UnknownKey: envelope.ErrUnknownKey, Claimed: claimed, Progress: func(done uint64) { bar(done, total) }, IndexKeyLost: func() bool { return lost },
+		UnknownKey: envelope.ErrUnknownKey, Claimed: gateway.ClaimOf, Progress: func(done uint64) { bar(done, total) }, IndexKeyLost: func() bool { return lost },
 		Inputs: func(operation string, inputs jsontext.Value) {
 			if !slices.Contains(KeyOperations, operation) {
 				return
@@ -363,18 +360,4 @@ func signedBy(origin, checkpoint string, sm2 *ecdsa.PublicKey, ed ed25519.Public
 	}
 	_, steps, err := tlog.VerifyCheckpoint(checkpoint, trust)
 	return err == nil && !slices.ContainsFunc(steps, func(s check.Step) bool { return s.Name == tlog.StepEd25519 && ed != nil && s.State != check.OK })
-}
-
-// claimed is the claim that a recorded call made (gateway: until when its token could be accepted). Its signature was checked when it
-// came; a later version may have claims that this one does not know.
-func claimed(compact string) (audit.Claim, error) {
-	parts, err := jws.Split(compact, token.MaxSize)
-	if err != nil {
-		return audit.Claim{}, err
-	}
-	var c token.Claims
-	if err := json.Unmarshal(parts.Payload, &c); err != nil {
-		return audit.Claim{}, err
-	}
-	return audit.Claim{System: c.Issuer, JTI: c.ID, Exp: time.Unix(c.Expires, 0).Add(token.Skew)}, nil
 }

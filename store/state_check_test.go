@@ -77,8 +77,8 @@ func (w *world) token(jti string) (string, *audit.Claim) {
 	return fmt.Sprintf("window|%s|%d", jti, exp.UnixMicro()), &audit.Claim{System: "window", JTI: jti, Exp: exp}
 }
 
-func claimOf(token string) (audit.Claim, error) {
-	parts := strings.Split(token, "|")
+func claimOf(r audit.Request) (audit.Claim, error) {
+	parts := strings.Split(r.Token, "|")
 	if len(parts) != 3 {
 		return audit.Claim{}, errors.New("no token")
 	}
