@@ -29,8 +29,14 @@ var (
 	ErrUnproven = tlog.ErrUnproven
 
 	// ErrRefuted says that a step failed: it is not what it claims to be. It is an ErrUnproven too.
-	ErrRefuted = fmt.Errorf("refuted: %w", ErrUnproven)
+	ErrRefuted error = refuted{}
 )
+
+type refuted struct{}
+
+func (refuted) Error() string { return "refuted" }
+
+func (refuted) Unwrap() error { return ErrUnproven }
 
 // Kinds of the parts of artefacts. They have proofs of their own.
 const (

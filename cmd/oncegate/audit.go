@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -312,7 +313,10 @@ func (c *auditVerify) report(t *terminal, answer map[string]any, steps []check.S
 	} else {
 		t.steps(steps, false)
 	}
+	filed := slices.ContainsFunc(steps, func(s check.Step) bool { return strings.HasPrefix(s.Name, "filed/") })
 	switch {
+	case err != nil && filed && check.Find(steps, "log-extends-filed").Name == "": // it was not held against the log
+		t.tell("%s what was filed does not hold: %s", t.paint(red, "✗"), err)
 	case err != nil:
 		t.tell("%s the log does not hold: %s", t.paint(red, "✗"), err)
 	case !c.JSON:

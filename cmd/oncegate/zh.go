@@ -306,6 +306,7 @@ var messages = language.Messages{
 	"%d records are too new to be found yet":                                              "另有 %d 条记录太新，尚未可检索",
 	"entries":                                                                             "条目",
 	"%s the log does not hold: %s":                                                        "%s 日志不成立：%s",
+	"%s what was filed does not hold: %s":                                                 "%s 存档的文件不成立：%s",
 	"%s all %d entries of %s hold (%s)":                                                   "%s %[3]s 的全部 %[2]d 条目成立（%[4]s）",
 	"The report is not complete: %d records are too new to be found yet. Write it again.": "报告不完整：有 %d 条新记录尚未进入检索索引，请重新导出。",
 	nextSteps: `接下来：
