@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"oncegate/cases"
 	"oncegate/license"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestBookIsSound(t *testing.T) {

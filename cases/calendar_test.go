@@ -5,11 +5,11 @@ import (
 	"slices"
 	"testing"
 
-	"oncegate/cases"
-	"oncegate/license"
-
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"oncegate/cases"
+	"oncegate/license"
 )
 
 func TestCalendarIsSound(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"oncegate/cases"
-
 	"github.com/google/go-cmp/cmp"
+
+	"oncegate/cases"
 )
 
 var digest = strings.Repeat("A", 43)

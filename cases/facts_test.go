@@ -3,10 +3,10 @@ package cases_test
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"oncegate/cases"
 	"oncegate/license"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestFacts(t *testing.T) {

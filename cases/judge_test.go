@@ -3,10 +3,10 @@ package cases_test
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"oncegate/cases"
 	"oncegate/license"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // evidence is about one material of a case, allowed, with the role confirmed and nothing found yet.

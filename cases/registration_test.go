@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"oncegate/cases"
 	"oncegate/license"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestCheckCase(t *testing.T) {

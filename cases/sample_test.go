@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
+
 	"oncegate/cases"
 	"oncegate/license"
-
-	"github.com/goccy/go-yaml"
 )
 
 // The people and the company of these tests do not exist.

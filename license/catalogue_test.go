@@ -5,10 +5,10 @@ import (
 	"slices"
 	"testing"
 
-	"oncegate/license"
-
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
+
+	"oncegate/license"
 )
 
 func loadCatalogue(t testing.TB) *license.Catalogue {

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"oncegate/license"
-
 	"github.com/google/go-cmp/cmp"
+
+	"oncegate/license"
 )
 
 // shop is a sound business license of a company that does not exist.

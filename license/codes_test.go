@@ -4,9 +4,9 @@ import (
 	"strings"
 	"testing"
 
-	"oncegate/license"
-
 	"pgregory.net/rapid"
+
+	"oncegate/license"
 )
 
 // publicBodies are the credit codes that the reference verified by computation.

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"oncegate/license"
-
 	"pgregory.net/rapid"
+
+	"oncegate/license"
 )
 
 const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -136,3 +136,143 @@ type Presented struct {
 
 // MediaSDJWT is the media type of a compact SD-JWT with its disclosures (RFC 9901).
 const MediaSDJWT = "application/dc+sd-jwt"
+
+// Type returns the type with a catalogue id.
+func (c *Catalogue) Type(id string) (Type, bool) {
+	for i := range c.Types {
+		if c.Types[i].ID == id {
+			return c.Types[i], true
+		}
+	}
+	return Type{}, false
+}
+
+// TypeByCode returns the type with a national or local type code.
+func (c *Catalogue) TypeByCode(code string) (Type, bool) {
+	for i := range c.Types {
+		if code != "" && c.Types[i].Code == code {
+			return c.Types[i], true
+		}
+	}
+	return Type{}, false
+}
+
+// CodeType returns a holder code type. A catalogue that lists none uses the national list.
+func (c *Catalogue) CodeType(code string) (CodeType, bool) {
+	list := c.HolderCodes
+	if len(list) == 0 {
+		list = HolderCodes()
+	}
+	for _, entry := range list {
+		if entry.Code == code {
+			return entry, true
+		}
+	}
+	return CodeType{}, false
+}
+
+// CanHold reports whether a license of a type can be held under a code of a type: natural persons (HolderCategory "1") have no code of
+// an organisation (001, 099), and legal persons ("2") no code of a person. Of types that the catalogue or the national list does not
+// know nothing is certain, so that they can.
+func (c *Catalogue) CanHold(licenseType, codeType string) bool {
+	t, _ := c.Type(licenseType)
+	switch t.HolderCategory {
+	case "1":
+		return !oneOf(codeType, "001", "099")
+	case "2":
+		return !oneOf(codeType, "111", "114", "115", "118", "119", "120", "122", "411", "412", "413", "414", "511", "516", "999")
+	}
+	return true
+}
+
+// CheckHolder checks a holder's code by the rule of its code type. The error wraps a Reason and names nobody.
+func (c *Catalogue) CheckHolder(h HolderID) error {
+	kind, ok := c.CodeType(h.Type)
+	if !ok {
+		return fmt.Errorf("check holder code: %w", UnknownCode)
+	}
+	if err := CheckCode(kind.Check, h.Code); err != nil {
+		return fmt.Errorf("check holder code: %w", err)
+	}
+	return nil
+}
+
+// Field returns the dictionary entry of one of the type's own or of the common fields.
+func (t Type) Field(name string) (Field, bool) {
+	for _, f := range t.Fields {
+		if f.Name == name {
+			return f, true
+		}
+	}
+	if m, ok := FindMetadatum(name); ok && m.Name == name {
+		return m.Field, true
+	}
+	return Field{}, false
+}
+
+// Grantable returns the names a grant may give of this type: the common ones that do not stand openly in every license,
+// then the type's own, in the order of claims.
+func (t Type) Grantable() []string {
+	var names []string
+	for _, m := range metadata {
+		if !m.Always {
+			names = append(names, m.Name)
+		}
+	}
+	for _, f := range t.Fields {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// A Reason is a stable code for one broken rule. It is an error itself, so that errors.Is tells reasons apart, and the
+// text of a Flag where the value was accepted all the same. It never carries the value.
+type Reason string
+
+// The rules that a value can break.
+const (
+	WrongLength    Reason = "length"                // too short or too long
+	WrongAlphabet  Reason = "alphabet"              // a character that the code does not know; lower case is one
+	WrongCheck     Reason = "check-character"       // the check character does not fit
+	WrongInner     Reason = "inner-check-character" // GB 11714 inside a USCC; a flag only
+	WrongDate      Reason = "date"                  // not a calendar day in an accepted form
+	WrongRegion    Reason = "region"                // no province has this region code (GB/T 2260)
+	WrongForm      Reason = "form"                  // the parts are not what the standard says
+	WrongRoot      Reason = "root"                  // an identifier that does not start with 1.2.156.3005.2
+	WrongVersion   Reason = "version"               // not three digits from 001 to 999
+	WrongText      Reason = "text"                  // not UTF-8, or control characters
+	ReplacedText   Reason = "replaced-character"    // U+FFFD: a character was lost on the way here
+	WrongAmount    Reason = "amount"                // not a decimal number
+	WrongValidity  Reason = "validity"              // ends before it begins
+	WrongStatus    Reason = "status"                // not in the internal status list
+	WrongIssuer    Reason = "issuer"                // this body may not issue the type
+	WrongHolders   Reason = "holders"               // none, or not one value per holder
+	Missing        Reason = "required"              // a required value is missing
+	UnknownType    Reason = "license-type"          // the catalogue has no such type
+	UnknownField   Reason = "field"                 // the type has no such field
+	UnknownCode    Reason = "code-type"             // the holder code list has no such code type
+	UnknownRule    Reason = "check-rule"            // a check rule that does not exist
+	VersionsAreOut Reason = "versions-exhausted"    // no version after 999
+)
+
+// Error makes a Reason an error.
+func (r Reason) Error() string { return "rule broken: " + string(r) }
+
+// ReasonOf returns the reason inside err, or "" if there is none.
+func ReasonOf(err error) Reason {
+	var reason Reason
+	errors.As(err, &reason)
+	return reason
+}
+
+// A FieldError says which field broke which rule. Field is a claim path such as "holder_code.0".
+type FieldError struct {
+	Field  string
+	Reason Reason
+}
+
+// Error names the field and the rule, never the value.
+func (e *FieldError) Error() string { return "field " + e.Field + ": " + e.Reason.Error() }
+
+// Unwrap returns the reason.
+func (e *FieldError) Unwrap() error { return e.Reason }

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"oncegate/license"
-
 	"github.com/google/go-cmp/cmp"
+
+	"oncegate/license"
 )
 
 func TestValidateSound(t *testing.T) {

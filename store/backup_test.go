@@ -33,6 +33,10 @@ func TestBackup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cosigned := b.log.Known()
+	if err := b.log.Cosign(t.Context(), cosigned); err != nil {
+		t.Fatal(err)
+	}
 	c := freshSQLite(t)
 	steps, last := 0, 0
 	err = b.db.Backup(t.Context(), c.Path, func(done, total int) {
@@ -69,6 +73,9 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close(context.Background())
+	if got, err := log.LastCosigned(t.Context()); err != nil || got.Note != cosigned {
+		t.Errorf("the copy has the cosigned checkpoint %+v, %v", got, err)
+	}
 	if _, err := log.Append(t.Context(), []byte("on the copy"), nil); err != nil {
 		t.Error(err)
 	}

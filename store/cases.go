@@ -185,3 +185,346 @@ func (db *DB) holderDigest(h license.HolderID) []byte {
 	}
 	return db.config.Digest(data)
 }
+
+// A caseRow is a case as the table has it: parties sealed.
+type caseRow struct {
+	no, matter, parts, registrar, attestation string
+	parties                                   []byte
+	accepted, registered, closed              int64
+	revision                                  int64
+	pos                                       int64
+	mac                                       []byte // as it was read; nil for a new row
+
+	known bool // only number, closed and revision are set: it was remembered, not read
+	entry int  // that changed it
+	mark  mark
+}
+
+func (r *caseRow) marked() mark { return r.mark }
+
+// columns are what the row's tag is over, in the order of selectCase.
+func (r *caseRow) columns() []any {
+	return []any{r.no, r.matter, r.parts, r.registrar, r.attestation, r.parties, r.accepted, r.registered, r.closed, r.revision, r.pos}
+}
+
+func partiesAAD(no string) []byte { return []byte("cases/parties/" + no) }
+
+// A hidden is a personal value with the randomness of the commitment that its record binds (audit.Change). Values of before
+// records did stand by themselves.
+type hidden[V any] struct {
+	R     []byte `json:"r"`
+	Value V      `json:"value"`
+}
+
+// openHidden opens a sealed value of either form; r is nil where no record binds it.
+func openHidden[V any](db *DB, sealed, aad []byte) (value V, r []byte, err error) {
+	plain, err := db.config.Sealer.Open(sealed, aad)
+	if err != nil {
+		return value, nil, fmt.Errorf("sealed column cannot be opened: %w", err)
+	}
+	var h hidden[V]
+	if err := json.Unmarshal(plain, &h, json.RejectUnknownMembers(true)); err == nil && len(h.R) > 0 {
+		return h.Value, h.R, nil
+	}
+	if json.Unmarshal(plain, &value) != nil {
+		return value, nil, errors.New("sealed column cannot be decoded")
+	}
+	return value, nil, nil
+}
+
+func (db *DB) readyCase(c cases.Case, r [32]byte) (change, error) {
+	if err := text(c.No, c.Matter, c.Registrar, string(c.Attestation)); err != nil {
+		return nil, err
+	}
+	for _, p := range c.Parts {
+		if err := text(p.Matter); err != nil {
+			return nil, err
+		}
+	}
+	parts, err := json.Marshal(c.Parts)
+	if err != nil {
+		return nil, fmt.Errorf("parts of a case: %w", errText)
+	}
+	parties, err := db.seal(hidden[[]cases.Party]{r[:], c.Parties}, partiesAAD(c.No))
+	return &caseRow{
+		no: c.No, matter: c.Matter, parts: string(parts), registrar: c.Registrar, attestation: string(c.Attestation), parties: parties,
+		accepted: canonical.Micros(c.Accepted), registered: canonical.Micros(c.Registered), closed: canonical.Micros(c.Closed), revision: int64(max(c.Revision, 1)), mark: fresh,
+	}, err
+}
+
+// seal encodes and seals a value; the error repeats nothing of it.
+func (db *DB) seal(v any, aad []byte) ([]byte, error) {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return nil, errors.New("personal value cannot be encoded")
+	}
+	return db.config.Sealer.Seal(plain, aad)
+}
+
+func (r *caseRow) need(w *wanted) { w.cases[r.no] = true }
+
+func (r *caseRow) judge(s *state) error {
+	if s.cases[r.no] != nil {
+		return cases.ErrRegistered
+	}
+	own := *r // a transaction that starts over must find r as it was
+	own.entry = s.entry
+	put(s, s.cases, r.no, &own)
+	return nil
+}
+
+func (c closing) need(w *wanted) { w.cases[c.No], w.rewritten[c.No] = true, true }
+
+func (c closing) judge(s *state) error {
+	r, err := s.openCase(c.No, c.Revision)
+	if err != nil {
+		return err
+	}
+	revert(s, r)
+	r.closed, r.revision, r.entry, r.mark = max(canonical.Micros(c.At), 1), r.revision+1, s.entry, r.mark.touch()
+	return nil
+}
+
+func (c stillOpen) need(w *wanted) { w.cases[c.No] = true }
+
+func (c stillOpen) judge(s *state) error {
+	_, err := s.openCase(c.No, c.Revision)
+	return err
+}
+
+// openCase returns the case if it is open and still what was read.
+func (s *state) openCase(no string, revision int) (*caseRow, error) {
+	r := s.cases[no]
+	if r == nil || r.closed != 0 || r.revision != int64(revision) {
+		return nil, cases.ErrChanged
+	}
+	return r, nil
+}
+
+// A receivedRow is what the window received, with the entry that brings it.
+type receivedRow struct {
+	receipt
+	entry  int
+	pos, n int64
+	mac    []byte // as it was read
+}
+
+func (c receipt) need(w *wanted) { w.cases[c.Case] = true }
+
+// judge does not raise the case's revision: what was received is no part of what decisions are made on.
+func (c receipt) judge(s *state) error {
+	if r := s.cases[c.Case]; r == nil || r.closed != 0 {
+		return cases.ErrChanged
+	}
+	revert(s, &s.received)
+	s.received = append(s.received, receivedRow{receipt: c, entry: s.entry})
+	return nil
+}
+
+// loadCases reads cases, but for those that are known and only looked at.
+func (s *state) loadCases(ctx context.Context, q querier, w *wanted) error {
+	unknown := make(map[string]bool, len(w.cases))
+	for no := range w.cases {
+		if c, ok := s.db.cases.peek(no); ok && !w.rewritten[no] {
+			s.cases[no] = &caseRow{no: no, closed: canonical.Micros(c.Closed), revision: int64(c.Revision), known: true}
+		} else {
+			unknown[no] = true
+		}
+	}
+	err := readSet(ctx, q, unknown, in(selectCase+"WHERE no"), text1, func(rows *sql.Rows) error {
+		r, err := s.db.scanCase(rows)
+		if err == nil {
+			s.cases[r.no] = r
+			err = s.db.locked("cases", r.no, r.pos)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return there(s.db, "cases", unknown, s.cases, func(no string) string { return no })
+}
+
+const selectCase = "SELECT no, matter, parts, registrar, attestation, parties, accepted, registered, closed, revision, pos, mac FROM cases "
+
+func (r *caseRow) scan(rows *sql.Rows) error {
+	return rows.Scan(&r.no, &r.matter, &r.parts, &r.registrar, &r.attestation, &r.parties, &r.accepted, &r.registered, &r.closed, &r.revision, &r.pos, &r.mac)
+}
+
+// scanCase reads a row and proves that it is ours.
+func (db *DB) scanCase(rows *sql.Rows) (*caseRow, error) {
+	r := &caseRow{}
+	if err := r.scan(rows); err != nil {
+		return nil, err
+	}
+	return r, db.believe(r.mac, "cases", r.columns()...)
+}
+
+func (s *state) writeCases(ctx context.Context, q querier, position func(entry int) int64) error {
+	seal := func(r *caseRow) []any {
+		r.pos = position(r.entry)
+		columns := r.columns()
+		return append(columns, s.sealed("cases", r.no, r.pos, r.mac, columns))
+	}
+	err := writeSet(ctx, q, marked(s.cases, fresh),
+		"INSERT INTO cases (no, matter, parts, registrar, attestation, parties, accepted, registered, closed, revision, pos, mac)", 12, "", seal)
+	if err != nil {
+		return err
+	}
+	for _, r := range marked(s.cases, changed) {
+		mac := seal(r)[11]
+		if _, err := q.exec(ctx, "UPDATE cases SET closed = ?, revision = ?, pos = ?, mac = ? WHERE no = ?", r.closed, r.revision, r.pos, mac, r.no); err != nil {
+			return err
+		}
+	}
+	n := 0
+	return writeSet(ctx, q, s.received, "INSERT INTO case_received (case_no, pos, n, matter, material, how, digest, by_system, at, mac)", 10, "", func(r receivedRow) []any {
+		n++
+		r.pos, r.n = position(r.entry), int64(n)
+		columns := r.columns()
+		return append(columns, s.sealed("case_received", r.key(), r.pos, nil, columns))
+	})
+}
+
+// columns are what the row's tag is over.
+func (r receivedRow) columns() []any {
+	return []any{r.Case, r.pos, r.n, r.Matter, r.Material, r.How, r.Digest, r.By, canonical.Micros(r.At)}
+}
+
+const selectReceived = "SELECT case_no, pos, n, matter, material, how, digest, by_system, at, mac FROM case_received "
+
+func (r *receivedRow) scan(rows *sql.Rows) error {
+	var at int64
+	err := rows.Scan(&r.Case, &r.pos, &r.n, &r.Matter, &r.Material, &r.How, &r.Digest, &r.By, &at, &r.mac)
+	r.At = canonical.FromMicros(at)
+	return err
+}
+
+// scanReceived reads a row and proves that it is ours.
+func (db *DB) scanReceived(rows *sql.Rows) (r receivedRow, err error) {
+	if err := r.scan(rows); err != nil {
+		return r, err
+	}
+	return r, db.believe(r.mac, "case_received", r.columns()...)
+}
+
+func (r receivedRow) key() string { return fmt.Sprint(r.Case, "/", r.pos, "/", r.n) }
+
+// A consentRow is a consent as the table has it: its holder sealed, and digested for lookup.
+type consentRow struct {
+	id                                       string
+	holder, sealedHolder                     []byte
+	system, types, matters, evidence, digest string
+	expires, given, withdrawn                int64
+	pos                                      int64
+	mac                                      []byte // as it was read; nil for a new row
+
+	entry int // that changed it
+	mark  mark
+}
+
+func (r *consentRow) marked() mark { return r.mark }
+
+// columns are what the row's tag is over, in the order of selectConsent.
+func (r *consentRow) columns() []any {
+	return []any{r.id, r.holder, r.sealedHolder, r.system, r.types, r.matters, r.expires, r.evidence, r.digest, r.given, r.withdrawn, r.pos}
+}
+
+func holderAAD(id string) []byte { return []byte("consents/holder/" + id) }
+
+func (db *DB) readyConsent(c cases.Consent, r [32]byte) (change, error) {
+	if err := text(append(append([]string{c.ID, c.System, c.Evidence, c.Digest}, c.Types...), c.Matters...)...); err != nil {
+		return nil, err
+	}
+	types, _ := json.Marshal(c.Types)
+	matters, _ := json.Marshal(c.Matters)
+	sealed, err := db.seal(hidden[license.HolderID]{r[:], c.Holder}, holderAAD(c.ID))
+	return &consentRow{
+		id: c.ID, holder: db.holderDigest(c.Holder), sealedHolder: sealed, system: c.System, types: string(types), matters: string(matters),
+		evidence: c.Evidence, digest: c.Digest, expires: canonical.Micros(c.Expires), given: canonical.Micros(c.Given), withdrawn: canonical.Micros(c.Withdrawn), mark: fresh,
+	}, err
+}
+
+func (r *consentRow) need(w *wanted) { w.consents[r.id] = true }
+
+func (r *consentRow) judge(s *state) error {
+	if s.consents[r.id] != nil {
+		return cases.ErrRegistered
+	}
+	own := *r
+	own.entry = s.entry
+	put(s, s.consents, r.id, &own)
+	return nil
+}
+
+func (c withdrawal) need(w *wanted) { w.consents[c.ID] = true }
+
+func (c withdrawal) judge(s *state) error {
+	r := s.consents[c.ID]
+	if r == nil || r.withdrawn != 0 {
+		return cases.ErrChanged
+	}
+	revert(s, r)
+	r.withdrawn, r.entry, r.mark = max(canonical.Micros(c.At), 1), s.entry, r.mark.touch()
+	return nil
+}
+
+func (c stillGiven) need(w *wanted) { w.consents[c.ID] = true }
+
+func (c stillGiven) judge(s *state) error {
+	r := s.consents[c.ID]
+	if r == nil || r.withdrawn != 0 || !c.At.Before(canonical.FromMicros(r.expires)) {
+		return cases.ErrChanged
+	}
+	return nil
+}
+
+func (s *state) loadConsents(ctx context.Context, q querier, w *wanted) error {
+	err := readSet(ctx, q, w.consents, in(selectConsent+"WHERE id"), text1, func(rows *sql.Rows) error {
+		r, err := s.db.scanConsent(rows)
+		if err == nil {
+			s.consents[r.id] = r
+			err = s.db.locked("consents", r.id, r.pos)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return there(s.db, "consents", w.consents, s.consents, func(id string) string { return id })
+}
+
+const selectConsent = "SELECT id, holder, sealed_holder, system, types, matters, expires, evidence, digest, given, withdrawn, pos, mac FROM consents "
+
+func (r *consentRow) scan(rows *sql.Rows) error {
+	return rows.Scan(&r.id, &r.holder, &r.sealedHolder, &r.system, &r.types, &r.matters, &r.expires, &r.evidence, &r.digest, &r.given, &r.withdrawn, &r.pos, &r.mac)
+}
+
+// scanConsent reads a row and proves that it is ours.
+func (db *DB) scanConsent(rows *sql.Rows) (*consentRow, error) {
+	r := &consentRow{}
+	if err := r.scan(rows); err != nil {
+		return nil, err
+	}
+	return r, db.believe(r.mac, "consents", r.columns()...)
+}
+
+func (s *state) writeConsents(ctx context.Context, q querier, position func(entry int) int64) error {
+	seal := func(r *consentRow) []any {
+		r.pos = position(r.entry)
+		columns := r.columns()
+		return append(columns, s.sealed("consents", r.id, r.pos, r.mac, columns))
+	}
+	err := writeSet(ctx, q, marked(s.consents, fresh),
+		"INSERT INTO consents (id, holder, sealed_holder, system, types, matters, expires, evidence, digest, given, withdrawn, pos, mac)", 13, "", seal)
+	if err != nil {
+		return err
+	}
+	for _, r := range marked(s.consents, changed) {
+		mac := seal(r)[12]
+		if _, err := q.exec(ctx, "UPDATE consents SET withdrawn = ?, pos = ?, mac = ? WHERE id = ?", r.withdrawn, r.pos, mac, r.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
+
 	"oncegate/audit"
 	"oncegate/cases"
-
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )

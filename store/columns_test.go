@@ -206,7 +206,7 @@ func (s *siege) ofLog(table *sqlTable, row []any) bool {
 		switch {
 		case table.name == "logs" && column == "origin":
 			return row[i] == origin
-		case (table.name == "tiles" || table.name == "projection") && column == "log":
+		case slices.Contains([]string{"tiles", "projection", "cosigned"}, table.name) && column == "log":
 			return row[i] == s.base.number
 		case table.name == "claims" && column == "jti":
 			return row[i] == "call-5" || row[i] == "call-6"

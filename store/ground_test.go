@@ -212,11 +212,13 @@ func newGround(t *testing.T, e engine) *ground {
 		second.Identifier, second.Number = "id-3b", 2
 		g.record(t, r, 2, register.Issue{Version: second, Supersedes: "id-3"})
 		g.record(t, r, 1, register.SetStatus{Identifier: "id-6", From: license.Valid, To: license.Suspended, At: at(3)}, register.SetStatus{Identifier: "id-7", From: license.Valid, To: license.Revoked, At: at(4)})
+		must(r.log.Cosign(t.Context(), r.log.Known()))
 		head, err := r.db.Log().Head(t.Context())
 		must(err)
 		for n := range groundRecords - int(head.Size) {
 			g.recordCall(t, r, n, fmt.Sprint("call-", n), at(n%7-3)) // some are purged
 		}
+		must(r.log.Cosign(t.Context(), r.log.Known()))
 		must(r.db.Audit().Purge(t.Context(), at(-2)))
 		g.follow(t, r)
 	})
@@ -229,6 +231,10 @@ func newGround(t *testing.T, e engine) *ground {
 		g.record(t, r, 1, cases.Close{No: "C-0", Revision: 1, At: at(6)}, cases.Withdraw{ID: "k-0", At: at(6)})
 		g.record(t, r, 2, register.SetStatus{Identifier: "id-0", From: license.Valid, To: license.Revoked, At: at(6)}, register.Order{Identifier: "id-1", To: license.Suspended, At: at(6)})
 		g.record(t, r, 3, keepCopy(t, r.db, 0, 9), newOriginal(t, r.db, 0, 9))
+		first, err := r.log.Cosigned(t.Context(), 0)
+		must(err)
+		text, _, _ := strings.Cut(first.Note, "\n\n")
+		must(r.log.Cosign(t.Context(), first.Note+tlogtest.Line(t, tlogtest.NewKeys(t, "witness").Ed25519, text+"\n")))
 		index := uint64(groundVictim)
 		order, err := r.recorder.RecordOwn(t.Context(), audit.Own{Operation: audit.OperationErase, Policy: groundPolicy, Erase: &audit.Order{Index: &index}})
 		must(err)
@@ -633,6 +639,10 @@ func questions(t *testing.T, batches [][16]byte) map[string]question {
 		add(fmt.Sprint("call ", n), "claims", func(ctx context.Context, r *rig) (any, error) {
 			return r.db.Audit().ByJTI(ctx, fmt.Sprint("system-", n%2), fmt.Sprint("call-", n))
 		})
+	}
+	add("last cosigned", "cosigned", func(ctx context.Context, r *rig) (any, error) { return r.log.LastCosigned(ctx) })
+	for _, index := range []uint64{0, groundVictim, groundRecords} {
+		add(fmt.Sprint("cosigned ", index), "cosigned", func(ctx context.Context, r *rig) (any, error) { return r.log.Cosigned(ctx, index) })
 	}
 	add("checkpoint", "logs", func(ctx context.Context, r *rig) (any, error) { return r.log.Checkpoint(ctx) })
 	for _, index := range []uint64{0, 100, groundVictim, groundVictim + 1, groundVictim + 2, groundRecords} {

@@ -135,6 +135,38 @@ func (l logView) Committed(ctx context.Context, id [16]byte) (committed bool, er
 	return committed, nil
 }
 
+func (l logView) Cosign(ctx context.Context, c tlog.Cosigned) error {
+	if err := text(c.Note); err != nil {
+		return err
+	}
+	return l.db.transact(ctx, func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, "INSERT INTO cosigned (log, size, note) VALUES (?, ?, ?) ON CONFLICT (log, size) DO UPDATE SET note = excluded.note",
+			l.db.number, int64(c.Size), c.Note)
+		return err
+	})
+}
+
+func (l logView) Cosigned(ctx context.Context, index uint64) (tlog.Cosigned, error) {
+	return l.cosigned(ctx, " AND size > ? ORDER BY size LIMIT 1", int64(min(index, 1<<indexBits)))
+}
+
+func (l logView) LastCosigned(ctx context.Context) (tlog.Cosigned, error) {
+	return l.cosigned(ctx, " ORDER BY size DESC LIMIT 1")
+}
+
+func (l logView) cosigned(ctx context.Context, which string, args ...any) (c tlog.Cosigned, err error) {
+	var size int64
+	found, err := one(ctx, l.db.read, []any{&size, &c.Note}, "SELECT size, note FROM cosigned WHERE log = ?"+which, append([]any{l.db.number}, args...)...)
+	if err != nil {
+		return c, fmt.Errorf("cosigned checkpoint could not be read: %w", err)
+	}
+	if !found {
+		return c, fmt.Errorf("no such cosigned checkpoint: %w", fs.ErrNotExist)
+	}
+	c.Size = uint64(size)
+	return c, nil
+}
+
 // keptHours is how long batch ids are kept: a day, and an hour for clocks that differ.
 const keptHours = 25
 

@@ -195,3 +195,83 @@ func (v *View) checkRoots(ctx context.Context, c Checkpoint) error {
 	}
 	return nil
 }
+
+// Cosign keeps a checkpoint that witnesses have cosigned, once it is proven to be one that this log signed. It does not look at the
+// witnesses' lines: whoever verifies them brings their keys.
+func (l *Log) Cosign(ctx context.Context, note string) error {
+	c, err := ParseCheckpoint(note)
+	if err == nil {
+		err = l.checkCosigned(Cosigned{c.Size, note})
+	}
+	if err == nil {
+		err = l.config.Storage.Cosign(ctx, Cosigned{c.Size, note})
+	}
+	if err != nil {
+		return fmt.Errorf("keep cosigned checkpoint: %w", err)
+	}
+	return nil
+}
+
+// Cosigned returns the first kept checkpoint that covers the entry at index, with its cosignatures, or fs.ErrNotExist. A receipt for the
+// entry under it shows when witnesses had seen the entry. The log's own signatures are proven; the error is ErrUnproven if they do not
+// hold, or the checkpoint does not belong to the stored size.
+func (l *Log) Cosigned(ctx context.Context, index uint64) (Cosigned, error) {
+	c, err := l.config.Storage.Cosigned(ctx, index)
+	return l.readCosigned(c, err)
+}
+
+// LastCosigned returns the newest kept checkpoint as Cosigned does.
+func (l *Log) LastCosigned(ctx context.Context) (Cosigned, error) {
+	c, err := l.config.Storage.LastCosigned(ctx)
+	return l.readCosigned(c, err)
+}
+
+func (l *Log) readCosigned(c Cosigned, err error) (Cosigned, error) {
+	if err == nil {
+		err = l.checkCosigned(c)
+	}
+	if err != nil {
+		return Cosigned{}, fmt.Errorf("read cosigned checkpoint: %w", err)
+	}
+	return c, nil
+}
+
+// checkCosigned proves that a checkpoint is one that this log signed, of the size it is stored under.
+func (l *Log) checkCosigned(c Cosigned) error {
+	if _, err := c.parse(l.config.Origin); err != nil {
+		return err
+	}
+	if err := errors.Join(l.config.signedByUs(c.Note), l.signedBySM2(c.Note)); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnproven, err)
+	}
+	return nil
+}
+
+// parse reads what a checkpoint says, which must be the log and the size that it is stored under.
+func (c Cosigned) parse(origin string) (Checkpoint, error) {
+	is, err := ParseCheckpoint(c.Note)
+	if err == nil && (is.Origin != origin || is.Size != c.Size) {
+		err = fmt.Errorf("it is of size %d of log %s, not of size %d of %s", is.Size, is.Origin, c.Size, origin)
+	}
+	if err != nil {
+		return is, fmt.Errorf("%w: cosigned checkpoint: %w", ErrUnproven, err)
+	}
+	return is, nil
+}
+
+// Holds proves that a kept checkpoint has the roots that the tiles and leaf hashes add up to at its size. It looks at no signature. The
+// error is ErrUnproven if it is of another log, or of other entries.
+func (v *View) Holds(ctx context.Context, origin string, c Cosigned) error {
+	is, err := c.parse(origin)
+	if err != nil {
+		return err
+	}
+	head, err := v.head(ctx)
+	if err != nil {
+		return err
+	}
+	if is.Size > head.Size {
+		return fmt.Errorf("%w: cosigned checkpoint of size %d of a log of size %d", ErrUnproven, is.Size, head.Size)
+	}
+	return committed(v.checkRoots(ctx, is))
+}

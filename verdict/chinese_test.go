@@ -25,12 +25,12 @@ import (
 // problem documents and at those who make things. A file that is not named here is read, so that a new one is not forgotten.
 var verifying = map[string]string{
 	"verdict": "sentence zh",
-	"tlog":    "config create growth head log mark nodes proven serve stats storage turn view watch",
-	"audit":   "change config draft entry evidence own person record recorder replay retain search statecheck",
+	"tlog":    "tlog log batch head tiles serve view",
+	"audit":   "change recorder evidence auditor entry retain",
 
 	"canonical": "ordered",
 
-	"license": "catalogue claims codes date dictionary faults license lookup validate",
+	"license": "catalogue claims codes validate",
 
 	"certs/cms": "marshal sign", "certs/der": "", "certs/jws": "", "certs/note": "note", "certs/ofd": "annotate archive draw sign write",
 	"certs/pki": "ca crl", "certs/revocation": "cache client", "certs/sdjwt": "issue", "certs/seal": "make marshal sign",
@@ -38,7 +38,7 @@ var verifying = map[string]string{
 }
 
 // partly are packages of which only some files verify: those that hold tables against the log.
-var partly = map[string]string{"store": "replay replay_rows state_check", "install": "state"}
+var partly = map[string]string{"store": "replay replay_rows verify", "install": "state"}
 
 // unread are texts of these files that no reader of a verification sees, and why.
 var unread = map[string]string{
@@ -47,7 +47,7 @@ var unread = map[string]string{
 	"sign jws: %v": "jws.Sign", "sign status list: %v": "statuslist.Sign", "sign status list: %v: subject, time and list are required": "statuslist.Sign",
 	"sign token: %v": "token.Sign", "make token id: %v": "token.Sign", "generate sm2 key: %v": "sm.GenerateKey", "marshal sm2 public key: %v": "sm.MarshalPEM",
 	"parse sm2 private key: not a scalar in [1, n-2]": "sm.ParsePrivateKey", "sign checkpoint: %v": "tlog.Log", "write receipt: checkpoint: %v": "tlog.Log",
-	"raise license version: %v": "license.Identifier.Next", "not the path of a tile": "tlog.Handler",
+	"raise license version: %v": "license.Identifier.Next", "check holder code: %v": "license.CheckHolder, of a caller", "the question cannot be answered": "license.Question, of a caller", "%v: it cannot be asked": "license.Question, of a caller",
 	"sign actor token: %v": "token.SignActor", "digest request: %v": "token.RequestDigest, of text that is no UTF-8", "digest key: %v": "token.KeyDigest, of no key",
 
 	"read report: %v": "verdict.VerifyReport, of the file", "verify what stands beside records: %v": "audit.VerifyStored, of the database", "the report of %v records on %v pages": "a sentence, which has its Chinese beside it",

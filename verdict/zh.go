@@ -320,6 +320,7 @@ var stepReasons = language.Messages{
 	"no time of the form %v":                            "时间格式不是 %v",
 	"read JSON":                                         "读取 JSON",
 	"write canonical JSON":                              "写出规范化 JSON",
+	"the cosigned checkpoint is none of this log":       "附署的检查点不属于本日志",
 	"read base64url":                                    "读取 base64url",
 	"read record %v":                                    "读取记录 %v",
 	"open evidence of record %v":                        "打开记录 %v 的证据",

@@ -2,6 +2,7 @@ package tlogtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,7 @@ type Memory struct {
 	tiles    map[tileKey][]byte
 	batches  map[[16]byte]bool
 	claims   map[Claim]bool
+	cosigned []tlog.Cosigned // by size
 	failures []Failure
 	silent   int // number of times that Committed is to fail
 	commits  int
@@ -112,7 +114,7 @@ func (m *Memory) Commits() int {
 func (m *Memory) Copy() *Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := &Memory{leaves: slices.Clone(m.leaves), commits: m.commits}
+	c := &Memory{leaves: slices.Clone(m.leaves), cosigned: slices.Clone(m.cosigned), commits: m.commits}
 	if m.head != nil {
 		head := *m.head
 		c.head = &head
@@ -291,6 +293,41 @@ func (m *Memory) Committed(_ context.Context, id [16]byte) (bool, error) {
 		return false, fmt.Errorf("ask for batch: %w", errInjected)
 	}
 	return m.batches[id], nil
+}
+
+// Cosign implements tlog.Storage.
+func (m *Memory) Cosign(_ context.Context, c tlog.Cosigned) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i, found := slices.BinarySearchFunc(m.cosigned, c.Size, func(c tlog.Cosigned, size uint64) int { return cmp.Compare(c.Size, size) })
+	if found {
+		m.cosigned[i] = c
+	} else {
+		m.cosigned = slices.Insert(m.cosigned, i, c)
+	}
+	return nil
+}
+
+// Cosigned implements tlog.Storage.
+func (m *Memory) Cosigned(_ context.Context, index uint64) (tlog.Cosigned, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.cosigned {
+		if c.Size > index {
+			return c, nil
+		}
+	}
+	return tlog.Cosigned{}, fmt.Errorf("cosigned checkpoint: %w", fs.ErrNotExist)
+}
+
+// LastCosigned implements tlog.Storage.
+func (m *Memory) LastCosigned(context.Context) (tlog.Cosigned, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.cosigned) == 0 {
+		return tlog.Cosigned{}, fmt.Errorf("cosigned checkpoint: %w", fs.ErrNotExist)
+	}
+	return m.cosigned[len(m.cosigned)-1], nil
 }
 
 // Tile implements tlog.Storage.

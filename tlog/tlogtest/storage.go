@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"testing"
 
@@ -29,6 +30,7 @@ func TestStorage(t *testing.T, open func(t *testing.T) tlog.Storage) {
 		{"beyond the end", testBeyondTheEnd},
 		{"slices belong to the caller", testSlices},
 		{"reader of the transaction", testTransactionReader},
+		{"cosigned checkpoints", testCosigned},
 		{"concurrent logs", testConcurrentLogs},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
@@ -312,6 +314,73 @@ func testTransactionReader(t *testing.T, s tlog.Storage) {
 		return integrate(head, r, accepted)
 	}
 	mustCommit(t, s, b)
+}
+
+func testCosigned(t *testing.T, s tlog.Storage) {
+	keys := create(t, s)
+	want := func(got tlog.Cosigned, err error, want tlog.Cosigned) {
+		t.Helper()
+		if got != want || (want == tlog.Cosigned{}) != errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %+v, %v; want %+v", got, err, want)
+		}
+	}
+	covering := func(index uint64, is tlog.Cosigned) {
+		t.Helper()
+		got, err := s.Cosigned(t.Context(), index)
+		want(got, err, is)
+	}
+	last := func(is tlog.Cosigned) {
+		t.Helper()
+		got, err := s.LastCosigned(t.Context())
+		want(got, err, is)
+	}
+	covering(0, tlog.Cosigned{})
+	last(tlog.Cosigned{})
+	three, ten, again := tlog.Cosigned{Size: 3, Note: "three\n"}, tlog.Cosigned{Size: 10, Note: "十\n"}, tlog.Cosigned{Size: 3, Note: "three, by more\n"}
+	for _, c := range []tlog.Cosigned{ten, three, again} {
+		if err := s.Cosign(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	covering(0, again)
+	covering(2, again)
+	covering(3, ten)
+	covering(9, ten)
+	covering(10, tlog.Cosigned{})
+	last(ten)
+
+	// A log keeps and returns only what it signed, under its size.
+	l, err := tlog.Open(t.Context(), keys.Config(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close(context.Background())
+	r, err := l.Append(t.Context(), []byte("leaf"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ := strings.Cut(r.Checkpoint, "\n\n")
+	forged := text + "\n\n" + Line(t, NewKeys(t, testOrigin).Ed25519, text+"\n")
+	for name, note := range map[string]string{"none of ours": forged, "no note": "x"} {
+		if err := l.Cosign(t.Context(), note); !errors.Is(err, tlog.ErrUnproven) && !errors.Is(err, tlog.ErrCheckpoint) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := l.Cosign(t.Context(), r.Checkpoint); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := l.Cosigned(t.Context(), r.Index); err != nil || got.Note != r.Checkpoint {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if _, err := l.LastCosigned(t.Context()); !errors.Is(err, tlog.ErrUnproven) {
+		t.Errorf("a note that is no checkpoint: %v", err)
+	}
+	if err := s.Cosign(t.Context(), tlog.Cosigned{Size: 2, Note: r.Checkpoint}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Cosigned(t.Context(), 1); !errors.Is(err, tlog.ErrUnproven) {
+		t.Errorf("a checkpoint of another size: %v", err)
+	}
 }
 
 // testConcurrentLogs has two logs append to one storage from many goroutines until tiles are full.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io/fs"
+	"math"
 	"slices"
 
 	"oncegate/audit"
@@ -101,6 +102,9 @@ func (db *DB) verifyState(ctx context.Context, o StateOptions) (s State, err err
 	}); err != nil {
 		return s, err
 	}
+	if err := c.cosigned(ctx, logs); err != nil {
+		return s, err
+	}
 	s.Believed = c.believed()
 	if c.unknown > 0 {
 		c.rows.Unknown(fmt.Sprintf("%d sealed columns are under a key that the keystore lacks", c.unknown))
@@ -163,6 +167,45 @@ func (c *comparison) records(ctx context.Context, total uint64, progress func(do
 		}
 	}
 }
+
+// cosigned holds cosigned checkpoints against the trees of their logs. Signatures are for whoever brings the keys.
+func (c *comparison) cosigned(ctx context.Context, logs []KeptLog) error {
+	for _, l := range logs {
+		view := tlog.NewView(keptHead{l.Reader, l.Head}, c.newSM3)
+		last := int64(-1)
+		for n := recordStep; n == recordStep; {
+			var all []tlog.Cosigned
+			if err := each(ctx, c.db.upkeepReader(), func(rows *sql.Rows) error {
+				var one tlog.Cosigned
+				err := rows.Scan(&last, &one.Note)
+				one.Size = uint64(last)
+				all = append(all, one)
+				return err
+			}, "SELECT size, note FROM cosigned WHERE log = ? AND size > ? ORDER BY size LIMIT ?", l.number, last, recordStep); err != nil {
+				return err
+			}
+			n = len(all)
+			for _, one := range all {
+				c.tags.Checked++
+				err := view.Holds(ctx, l.Origin, one)
+				switch {
+				case errors.Is(err, tlog.ErrUnproven):
+					c.tags.Fault(audit.StateFault{Table: "cosigned", Key: fmt.Sprint(one.Size), Log: l.Origin, What: "the cosigned checkpoint is none of this log"})
+				case err != nil:
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+type keptHead struct {
+	tlog.Reader
+	head tlog.Head
+}
+
+func (k keptHead) Head(context.Context) (tlog.Head, error) { return k.head, nil }
 
 // horizon looks at the horizon's tag, and that it did not fall.
 func (c *comparison) horizon(ctx context.Context, q querier) error {
@@ -330,4 +373,87 @@ func (db *DB) compareHits(ctx context.Context, check *audit.StateCheck, want []h
 		fault(want[at].pos, "search does not find the record by one of its uses")
 	}
 	return err
+}
+
+// Stored reads the records of all logs of the database with what stands beside them, for audit.VerifyStored.
+func (db *DB) Stored() audit.Stored { return storedView{db} }
+
+type storedView struct{ db *DB }
+
+// storedStep is how many records are read at once, with their evidence.
+const storedStep = 128
+
+// Records reads newest first, in short statements: there may be any number.
+func (v storedView) Records(ctx context.Context, yield func(audit.StoredRecord) error) error {
+	origins, err := v.origins(ctx)
+	if err != nil {
+		return err
+	}
+	for last, n := int64(math.MaxInt64), storedStep; n == storedStep; {
+		var all []audit.StoredRecord
+		n = 0
+		if err := each(ctx, v.db.upkeepReader(), func(rows *sql.Rows) error {
+			var evidence []byte
+			var search string
+			r := audit.StoredRecord{}
+			if err := rows.Scan(&last, &r.Time, &r.Erasable, &r.Leaf, &search, &evidence); err != nil {
+				return err
+			}
+			n++
+			r.Log, r.Index, r.Search = origins[last>>indexBits], indexOf(last), []byte(search)
+			r.Parts, r.PartsErr = unpackEvidence(evidence)
+			if r.Log != "" { // one of no log is named elsewhere
+				all = append(all, r)
+			}
+			return nil
+		}, "SELECT pos, time, erasable, leaf, search, evidence FROM records WHERE pos < ? ORDER BY pos DESC LIMIT ?", last, storedStep); err != nil {
+			return fmt.Errorf("records could not be read: %w", err)
+		}
+		for _, r := range all {
+			if err := yield(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Claims reads in steps too.
+func (v storedView) Claims(ctx context.Context, yield func(audit.StoredClaim) error) error {
+	origins, err := v.origins(ctx)
+	if err != nil {
+		return err
+	}
+	var last claimKey
+	for n := recordStep; n == recordStep; {
+		n = 0
+		if err := each(ctx, v.db.upkeepReader(), func(rows *sql.Rows) error {
+			var expires, pos int64
+			if err := rows.Scan(&last.jti, &last.system, &expires, &pos); err != nil {
+				return err
+			}
+			n++
+			return yield(audit.StoredClaim{Log: origins[pos>>indexBits], Index: indexOf(pos), System: last.system, JTI: last.jti, Expires: expires})
+		}, "SELECT jti, system, expires, pos FROM claims WHERE (jti, system) > (?, ?) ORDER BY jti, system LIMIT ?", last.jti, last.system, recordStep); err != nil {
+			return fmt.Errorf("claims could not be read: %w", err)
+		}
+	}
+	return nil
+}
+
+// Horizon is at or before which calls are refused unread, in microseconds since 1970.
+func (v storedView) Horizon(ctx context.Context) (horizon int64, err error) {
+	if _, err = one(ctx, v.db.read, []any{&horizon}, "SELECT horizon FROM horizon WHERE one = 1"); err != nil {
+		err = fmt.Errorf("horizon could not be read: %w", err)
+	}
+	return horizon, err
+}
+
+func (v storedView) origins(ctx context.Context) (map[int64]string, error) {
+	logs, err := v.db.Logs(ctx)
+	origins := map[int64]string{}
+	for _, l := range logs {
+		origins[l.number] = l.Origin
+	}
+	return origins, err
 }

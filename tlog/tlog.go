@@ -1,3 +1,17 @@
+// Package tlog is a transparency log: bytes in, receipt out.
+//
+// A log keeps two Merkle trees of RFC 6962 shape over the same leaves, one hashed with SM3, one with
+// SHA-256, so that both Chinese auditors and the world's log tools can check it. Entries waiting at
+// one moment are committed together, in one transaction of a [Storage], under one checkpoint that
+// carries both roots and is signed with SM2 and Ed25519 (C2SP tlog-checkpoint). Each entry's
+// [Receipt] holds its inclusion proofs and that checkpoint, and verifies offline.
+//
+// The rules that keep it one history (design 5.7): every batch is integrated from the head that the
+// storage has locked; a signature leaves the process only after a known commit; a high-water mark
+// outside the database refuses a database that has lost what was answered.
+//
+// The package knows nothing of what a leaf means and holds no cryptography beyond the standard
+// library: SM3, signers and verifiers are handed in.
 package tlog
 
 import (
@@ -89,6 +103,22 @@ type Storage interface {
 	// false means that it never will be. A store may forget ids after a day.
 	// With an error nothing is known still.
 	Committed(ctx context.Context, id [16]byte) (bool, error)
+
+	// Cosign keeps a checkpoint of this log with the cosignatures of witnesses, durably and for
+	// as long as the log. Of one size the latest is kept.
+	Cosign(ctx context.Context, c Cosigned) error
+
+	// Cosigned returns the kept checkpoint of the smallest size above index: the first that covers
+	// that entry. LastCosigned returns the one of the greatest size. The error is fs.ErrNotExist
+	// if there is none. Nothing of it is proven: see Log.Cosigned.
+	Cosigned(ctx context.Context, index uint64) (Cosigned, error)
+	LastCosigned(ctx context.Context) (Cosigned, error)
+}
+
+// Cosigned is a checkpoint with the signature lines of witnesses after those of the log.
+type Cosigned struct {
+	Size uint64
+	Note string // the signed note, verbatim
 }
 
 // Reader reads the committed part of a log. What it has returned once never changes.

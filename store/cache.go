@@ -1,6 +1,8 @@
 package store
 
-import "sync"
+import (
+	"sync"
+)
 
 // A known remembers rows that were read, in the form that readers want. Only a process that alone writes the database may
 // have one; a nil known remembers nothing. What it returns is shared and must not be changed.

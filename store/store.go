@@ -1,3 +1,34 @@
+// Package store keeps everything that must survive: both trees of the log, records with their sealed evidence, cases and
+// consents, license versions, kept copies and policy sets. SQLite is the embedded default; PostgreSQL serves several nodes.
+//
+// One [DB] hands out small views: [DB.Log], [DB.Cases], [DB.Register] and [DB.Audit]. Only the log's view writes, and only
+// in batches: an entry brings its leaf, its evidence and its changes, all of them commit together or none does. DB is the
+// only place that knows what the values in audit.Entry.Changes mean.
+//
+// # What stands where
+//
+// A record is one wide row whose key rises with time, so that a batch touches neighbouring pages only; it is written again
+// only when its evidence is erased. The calls that were taken stand in a narrow table of their own until they have expired.
+// What search needs is a projection (tables hits and projection) that follows the log in small steps and can be rebuilt from
+// the rows; on SQLite it stands in a second file, ending in -search, so that writing it holds no batch up, and is not synced.
+// The parties of a case and the holder of a consent are sealed by [Sealer], bound to their table, column and row; a holder is
+// looked up by [Config].Digest. Evidence and kept copies arrive sealed.
+//
+// # Durability
+//
+// SQLite runs in WAL mode with synchronous=FULL: an answered commit has been synced. One process owns the file, held by a
+// lock file beside it. The write-ahead log is moved into the file outside of commits. On PostgreSQL the head's row is locked
+// for a batch; lock, statement and idle timeouts of batches and answers are at most two seconds, while searches, retention and
+// migrations have limits of their own; settings that could lose an answered commit are refused at start. A commit whose
+// outcome is not known is reported as tlog.ErrUnknown, never guessed.
+//
+// # Backup and restore
+//
+// [DB.Backup] copies a consistent state of an SQLite database while it serves; for PostgreSQL use its own tools. To
+// restore: stop the node, remove the files ending in -wal and -shm beside the database, put the copy in the database's
+// place, start. What search has finds out by itself that it is of other records, and is made again. A copy older than what
+// was answered stays behind the log's high-water mark: the node refuses to start on it until recovery opens a new origin,
+// whose log stands beside the old one in the same database.
 package store
 
 import (
@@ -10,12 +41,99 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"oncegate/audit"
 	"oncegate/cases"
 	"oncegate/register"
 	"oncegate/tlog"
 )
+
+// The drivers that Config.Driver names.
+const (
+	SQLite   = "sqlite"
+	Postgres = "postgres"
+)
+
+// A Config says which database, which log in it, and who seals and digests persons.
+type Config struct {
+	Driver string // SQLite (also "") or Postgres
+	Path   string // SQLite: the database file; its folder must exist
+	DSN    string // PostgreSQL: connection string, URL or key=value form
+
+	// Log is the origin of the log that the views belong to. A database keeps several after a recovery.
+	Log string
+
+	// Nodes is how many nodes share the database, 0 meaning 1. SQLite serves one.
+	Nodes int
+	// Standby says that the database is declared highly available: a synchronous standby is asked for.
+	Standby bool
+
+	// Sealer seals the columns that name persons, and authenticates rows.
+	Sealer Sealer
+	// UnknownKey is the error of Sealer.Open for a blob under a key that it does not have; nil: it says nothing of keys.
+	UnknownKey error
+	// Digest is a keyed digest (HMAC-SM3) of 32 bytes, under which persons are looked up and rows are weighed in sums. Its key
+	// never changes: another one makes consents unfindable by holder, and every sum wrong.
+	Digest func(data []byte) []byte
+	// Alarm is told what was met in the database that is not ours (ErrAltered), nil for nobody. It says nothing of the row's content.
+	// It must not call the DB.
+	Alarm func(table, what string)
+
+	Now     func() time.Time // nil: time.Now
+	Readers int              // connections that read; 0: 8
+	Follow  int              // most records that one Follow takes; 0: 1024
+}
+
+// A Sealer encrypts and authenticates one value. The associated data name its place and are not stored: a value
+// moved to another row, column or table does not open. Implementations are safe for concurrent use.
+type Sealer interface {
+	Seal(plaintext, aad []byte) ([]byte, error)
+	Open(sealed, aad []byte) ([]byte, error)
+	// Tag authenticates data under the current key; CheckTag proves that any of the keys did. A tag has at most 64 bytes, and is the
+	// same for the same data and key.
+	Tag(data []byte) []byte
+	CheckTag(tag, data []byte) error
+}
+
+// check returns the configuration with its defaults, or every fault in it.
+func (c Config) check() (Config, error) {
+	var faults []error
+	if c.Driver == "" {
+		c.Driver = SQLite
+	}
+	switch c.Driver {
+	case SQLite:
+		if c.Path == "" {
+			faults = append(faults, errors.New("no database file is named"))
+		}
+		if c.Nodes > 1 {
+			faults = append(faults, errors.New("sqlite serves one node; several need postgres"))
+		}
+	case Postgres:
+		if c.DSN == "" {
+			faults = append(faults, errors.New("no connection string for postgres"))
+		}
+	default:
+		faults = append(faults, fmt.Errorf("driver %q is neither sqlite nor postgres", c.Driver))
+	}
+	if c.Log == "" {
+		faults = append(faults, errors.New("no log origin is named"))
+	}
+	if c.Sealer == nil || c.Digest == nil {
+		faults = append(faults, errors.New("no sealer or no keyed digest for personal columns"))
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Readers <= 0 {
+		c.Readers = 8
+	}
+	if c.Follow <= 0 {
+		c.Follow = 1024
+	}
+	return c, errors.Join(faults...)
+}
 
 // ErrInUse says that another process holds the SQLite database.
 var ErrInUse = errors.New("the database is in use by another process")
