@@ -50,7 +50,7 @@ func (l *loader) unique() func(path, value string) {
 	}
 }
 
-// checkMain checks what the main file says without looking at what it names.
+// checkMain validates the main file without the files that it names.
 func (l *loader) checkMain() {
 	l.checkGateway()
 	l.checkStore()
@@ -58,7 +58,7 @@ func (l *loader) checkMain() {
 	l.checkSystems()
 	l.checkLimits()
 	l.checkDocuments()
-	l.checkLives()
+	l.checkLifetimes()
 }
 
 func (l *loader) checkGateway() {
@@ -66,10 +66,10 @@ func (l *loader) checkGateway() {
 	l.unless(idForm.MatchString(g.ID), "$.gateway.id", "the gateway's id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
 	l.checkPublicURL(g.PublicURL)
 	l.unless(l.department(g.Department) || g.Department == "", "$.gateway.department", "there is no department %q", fault.Clip(g.Department))
-	l.unless(g.StatusList == 0 || time.Duration(g.StatusList) >= time.Minute && time.Duration(g.StatusList) <= 720*time.Hour, "$.gateway.status_list", "a status list is believed for 1m to 720h")
+	l.unless(g.StatusList == 0 || time.Duration(g.StatusList) >= time.Minute && time.Duration(g.StatusList) <= 720*time.Hour, "$.gateway.status_list", "a status list is trusted for 1m to 720h")
 	l.unless(g.Nodes >= 0, "$.gateway.nodes", "the number of nodes may not be negative")
 	l.checkTLS(g)
-	l.unless(g.ClientFrom == "" || g.BehindTLS, "$.gateway.client_from", "only a proxy that terminates TLS (behind_tls) is believed where calls come from")
+	l.unless(g.ClientFrom == "" || g.BehindTLS, "$.gateway.client_from", "only a proxy that terminates TLS (behind_tls) is trusted about where calls come from")
 	l.unless(g.ClientFrom == "" || headerForm.MatchString(g.ClientFrom), "$.gateway.client_from", "the name of a header is expected, such as X-Forwarded-For")
 	if host, ok := l.address("$.gateway.listen", g.Listen); ok && g.TLS == (TLS{}) && !g.BehindTLS {
 		l.unless(isLoopback(host), "$.gateway.listen", "plain HTTP is served on loopback only: name a certificate under tls, or say behind_tls if a proxy terminates TLS")
@@ -116,7 +116,7 @@ func (l *loader) address(path, text string) (host string, ok bool) {
 	return host, err == nil
 }
 
-// isLoopback says whether a host is this machine for sure: names are not looked up, but for localhost.
+// isLoopback reports whether a host is surely this machine. Names other than localhost are not resolved.
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
@@ -139,7 +139,7 @@ func (l *loader) checkStore() {
 	}
 }
 
-// department says whether one has this id.
+// department reports whether there is a department of this id.
 func (l *loader) department(id string) bool {
 	return slices.ContainsFunc(l.setup.Departments, func(d Department) bool { return d.ID == id })
 }
@@ -167,7 +167,7 @@ func (l *loader) checkSystems() {
 		l.unless(idForm.MatchString(s.ID), at+".id", "the id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
 		l.unless(s.ID == "" || s.ID != l.setup.Gateway.ID, at+".id", "the id is the gateway's own, whose records would look like the system's")
 		l.unless(l.department(s.Department), at+".department", "there is no department %q", fault.Clip(s.Department))
-		l.unless(len(s.Certificates) > 0, at+".certificates", "the system has no certificate, so none of its calls could be believed")
+		l.unless(len(s.Certificates) > 0, at+".certificates", "the system has no certificate, so none of its calls could be verified")
 		l.unless(s.Rate >= 0 && s.Rate <= 1e6, at+".rate", "calls per second, 0 to 1000000")
 		l.unless(s.Burst >= 0, at+".burst", "the burst may not be negative")
 		l.unless(s.Share == 0 || s.Share >= 0.01 && s.Share <= 100, at+".share", "the weight among all systems, 0.01 to 100")
@@ -200,8 +200,8 @@ const (
 // maxDocuments is the length in bytes of the longest body of licenses.verify: its x-max-body in the contract.
 const maxDocuments = 8 << 20
 
-// checkLives looks at how long what holders sign is good for.
-func (l *loader) checkLives() {
+// checkLifetimes checks how long assertions and consents of holders may be used.
+func (l *loader) checkLifetimes() {
 	within := func(d Duration, least, most time.Duration) bool {
 		return d == 0 || time.Duration(d) >= least && time.Duration(d) <= most
 	}
@@ -210,7 +210,7 @@ func (l *loader) checkLives() {
 	l.unless(within(g.ConsentLife, time.Hour, 43848*time.Hour), "$.gateway.consent_life", "a consent may stand for 1h to 43848h")
 }
 
-// checkDocuments looks at what documents need besides.
+// checkDocuments checks the settings of license documents: copies, originals and time stamps.
 func (l *loader) checkDocuments() {
 	g := l.setup.Gateway
 	l.unless(g.CopyLife == 0 || time.Duration(g.CopyLife) >= time.Hour && time.Duration(g.CopyLife) <= 8784*time.Hour, "$.gateway.copy_life", "an annotated copy may be used for 1h to 8784h")

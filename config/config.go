@@ -43,7 +43,7 @@ type Gateway struct {
 	ClientFrom string   `yaml:"client_from"` // header in which that proxy says where a call comes from, such as X-Forwarded-For: its last element; callers who prove nothing are told apart by it
 	Drain      Duration `yaml:"drain"`       // at shutdown: how long /readyz says no before the listener closes, for load balancers; default 0
 	Nodes      int      `yaml:"nodes"`       // how many nodes share the store; default 1
-	StatusList Duration `yaml:"status_list"` // for how long a published status list is believed offline, 1m to 720h: a revocation is known everywhere after it; default 24h
+	StatusList Duration `yaml:"status_list"` // for how long a published status list is trusted offline, 1m to 720h: a revocation is known everywhere after it; default 24h
 	CopyLife   Duration `yaml:"copy_life"`   // how long an annotated copy (加注件) may be used, 1h to 8784h; default 720h, 30 days
 
 	AssertionLife Duration `yaml:"assertion_life"` // how long after it was signed an identity assertion may be used, 1m to 24h; default 1h
@@ -112,7 +112,7 @@ type ListSigner struct {
 	URIPrefix   string `yaml:"uri_prefix"`  // scheme, host and first path segments of the lists' addresses
 	USCC        string `yaml:"uscc"`        // of the signing certificate; or
 	Fingerprint string `yaml:"fingerprint"` // of that certificate: SM3 of the DER, lower-case hex
-	NotAfter    string `yaml:"not_after"`   // lists issued later are not believed: a time or a day; empty: no end but the certificate's
+	NotAfter    string `yaml:"not_after"`   // lists issued later are not trusted: a time or a day; empty: no end but the certificate's
 }
 
 // A Certificate says about a certificate of another CA what ours say in their subjects.

@@ -14,14 +14,14 @@ import (
 	"oncegate/strictyaml"
 )
 
-// data reads catalogue, matters and calendar, and checks them with one another.
-func (l *loader) data() {
+// readData reads catalogue, matters and calendar, and checks them with one another.
+func (l *loader) readData() {
 	s := l.setup
 	s.Catalogue, s.Book, s.Calendar = &license.Catalogue{}, &cases.Book{}, &cases.Calendar{}
-	if doc := l.named("$.data.catalogue", s.Data.Catalogue, s.Catalogue); doc != nil {
+	if doc := l.readNamed("$.data.catalogue", s.Data.Catalogue, s.Catalogue); doc != nil {
 		doc.AddAll("$", s.Catalogue.Check())
 	}
-	if doc := l.named("$.data.calendar", s.Data.Calendar, s.Calendar); doc != nil {
+	if doc := l.readNamed("$.data.calendar", s.Data.Calendar, s.Calendar); doc != nil {
 		doc.AddAll("$", s.Calendar.Check())
 	}
 	if doc := l.matters(); doc != nil {
@@ -30,8 +30,8 @@ func (l *loader) data() {
 	}
 }
 
-// named reads a required file into a value; nil if it could not be read.
-func (l *loader) named(at, name string, into any) *strictyaml.Document {
+// readNamed reads a required file into a value; nil if it could not be read.
+func (l *loader) readNamed(at, name string, into any) *strictyaml.Document {
 	if name == "" {
 		l.doc.Add(at, "the file is required")
 		return nil
@@ -52,7 +52,7 @@ func (l *loader) matters() (whole *strictyaml.Document) {
 		at := fmt.Sprintf("$.data.matters[%d]", i)
 		for _, name := range l.expand(at, pattern) {
 			var one cases.Book
-			doc := l.named(at, name, &one)
+			doc := l.readNamed(at, name, &one)
 			if doc == nil {
 				continue
 			}
@@ -72,7 +72,7 @@ func (l *loader) matters() (whole *strictyaml.Document) {
 	return whole
 }
 
-// checkMatters holds the matters against departments and sources.
+// checkMatters checks that departments and sources of the matters exist.
 func (l *loader) checkMatters(doc *strictyaml.Document) {
 	serves := l.served()
 	for i, m := range l.setup.Book.Matters {
@@ -94,21 +94,21 @@ func (l *loader) policy() {
 	files := append(l.policyFiles("grants", l.setup.Data.Grants), l.policyFiles("guards", l.setup.Data.Guards)...)
 	l.unless(len(files) > 0, "$.data.grants", "there is no policy file, so everything would be refused")
 	set, faults := policy.New(policy.Data{Files: files, NewSM3: sm.New, Known: l.known(), Now: l.now})
-	l.place(faults, false)
+	l.addPlaced(faults, false)
 	if set == nil || len(faults) > 0 {
 		return
 	}
 	l.setup.Policy = set
-	l.place(set.Warnings(), true)
+	l.addPlaced(set.Warnings(), true)
 	l.setup.Tables = l.policyFiles("decisions", l.setup.Data.Decisions)
 	for _, table := range l.setup.Tables {
 		results, faults := policy.RunTable(set, table)
-		l.place(faults, false)
+		l.addPlaced(faults, false)
 		for _, r := range results {
 			if !r.OK() {
 				var unexpected fault.List
 				unexpected.AddAt(r.Place, "%s: the decision is not the expected one: %s", r.Name, strings.Join(r.Diff, "; "))
-				l.place(unexpected, true)
+				l.addPlaced(unexpected, true)
 			}
 		}
 	}
@@ -135,7 +135,7 @@ func (l *loader) policyFiles(key string, patterns []string) (files []policy.File
 	return files
 }
 
-// known are the names that a policy may use; nil where they could not be read, so that their lack is reported once.
+// known are the names that a policy may refer to; nil where catalogue or matters could not be read, so that each missing name is not reported again.
 func (l *loader) known() *policy.Known {
 	s := l.setup
 	if len(s.Catalogue.Types) == 0 || len(s.Book.Matters) == 0 {
@@ -169,8 +169,8 @@ func (l *loader) known() *policy.Known {
 	return k
 }
 
-// place takes over faults of files that were handed on under paths relative to the main file.
-func (l *loader) place(list fault.List, warning bool) {
+// addPlaced takes over faults of files that were handed on under paths relative to the main file.
+func (l *loader) addPlaced(list fault.List, warning bool) {
 	for _, f := range list {
 		f.Place.File, f.Warning = l.absolute(f.Place.File), warning
 		l.faults = append(l.faults, f)
@@ -226,12 +226,12 @@ func (l *loader) layouts() {
 		if at, ok := where[f.Place.File]; ok { // a font
 			f.Place = l.doc.At(at)
 		}
-		l.place(fault.List{f}, false)
+		l.addPlaced(fault.List{f}, false)
 	}
 	l.setup.Layouts = layouts
 }
 
-// layoutsOf is a digest of all that layouts are made of.
+// layoutsOf is the cache key of parsed layouts: a digest of everything that they are made from.
 func layoutsOf(c sheet.Config, catalogue *license.Catalogue) [sm.DigestSize]byte {
 	h := sm.New()
 	for _, f := range c.Files {

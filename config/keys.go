@@ -21,7 +21,7 @@ import (
 // CurrentKey, as a department's license_key, means the newest license key that the keystore has under its USCC.
 const CurrentKey = "current"
 
-// ReadPassphrase reads what opens the keystore.
+// ReadPassphrase reads the passphrase of the keystore from its file or environment variable.
 func (k Keys) ReadPassphrase() ([]byte, error) {
 	switch {
 	case (k.PassphraseFile == "") == (k.PassphraseEnv == ""):
@@ -65,11 +65,11 @@ func (l *loader) keystore() {
 		l.doc.Add("$.keys", "%v", l.setup.KeysErr)
 	}
 	if info, err := os.Stat(k.PassphraseFile); k.PassphraseFile != "" && err == nil && info.Mode().Perm()&0o007 != 0 {
-		l.doc.Warn("$.keys.passphrase_file", "everybody on this machine may read the passphrase file; mode 0600 is meant")
+		l.doc.Warn("$.keys.passphrase_file", "everybody on this machine may read the passphrase file: set its mode to 0600")
 	}
 }
 
-// hasKeys says whether a folder is a keystore with a key in it.
+// hasKeys reports whether a folder is a keystore with a key in it.
 func hasKeys(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -120,7 +120,7 @@ func FindCurrent(keys *keystore.Store, usage, owner string) (keystore.Info, erro
 	return keystore.Info{}, fs.ErrNotExist
 }
 
-// checkOwnKeys holds the keystore against what the configuration says is in it.
+// checkOwnKeys checks that the keystore has the keys that the configuration names, with valid certificates.
 func (l *loader) checkOwnKeys() {
 	keys := l.setup.Keys
 	if keys == nil {
@@ -142,11 +142,11 @@ func (l *loader) checkOwnKeys() {
 		}
 		l.checkOwnChain(at, k, pki.License, d.USCC)
 	}
-	l.checkHouseKeys()
+	l.checkGatewayKeys()
 }
 
-// checkHouseKeys looks for the keys that the gateway itself needs.
-func (l *loader) checkHouseKeys() {
+// checkGatewayKeys checks that the keystore has the keys that the gateway itself needs.
+func (l *loader) checkGatewayKeys() {
 	keys := l.setup.Keys
 	for _, usage := range []string{keystore.Envelope, keystore.Index, keystore.Salt} {
 		if _, err := keys.Secret(usage, ""); err != nil {
@@ -167,7 +167,7 @@ func (l *loader) checkHouseKeys() {
 	l.checkOwnChain("$.keys.dir", status, pki.Status, "")
 }
 
-// checkOwnChain holds the certificate of one of our keys against the anchors.
+// checkOwnChain verifies the certificate of one of our keys up to an anchor.
 func (l *loader) checkOwnChain(at string, k keystore.Info, usage, uscc string) {
 	if len(k.Chain) == 0 {
 		l.doc.Add(at, "key %s has no certificate; oncegate keys csr asks for one", k.ID)
@@ -181,14 +181,14 @@ func (l *loader) checkOwnChain(at string, k keystore.Info, usage, uscc string) {
 	if l.chains == nil {
 		return
 	}
-	problem, fatal := l.holds(certs, usage, uscc)
+	problem, fatal := l.checkChain(certs, usage, uscc)
 	if problem != "" && !l.delegated(uscc, certs, usage) {
 		l.doc.Add(at, "key %s: %s", k.ID, problem)
 		l.faults[len(l.faults)-1].Warning = !fatal
 	}
 }
 
-// delegated says whether a department's licenses may be signed by the body that the certificate names.
+// delegated reports whether a department's licenses may be signed by the body that the certificate names.
 func (l *loader) delegated(issuer string, certs []*pki.Certificate, usage string) bool {
 	leaf, err := l.chains.Chain(certs[0], certs[1:], l.now, usage)
 	if err != nil {
@@ -220,7 +220,7 @@ func (d Department) FindSealKey(keys *keystore.Store, made *seal.Seal) (found ke
 	return found, err
 }
 
-// checkSeal holds a department's seal against its key, the anchors and the calendar.
+// checkSeal verifies a department's seal: its key, its certificate chain and its period of validity.
 func (l *loader) checkSeal(at string, d Department) {
 	if d.Seal == (DepartmentSeal{}) {
 		return
@@ -255,14 +255,14 @@ func (l *loader) checkSeal(at string, d Department) {
 		l.doc.Warn(at+".esl", "the seal is for a key that was rotated, %s: ask the seal maker for one for the new key", k.ID)
 	}
 	l.checkOwnChain(at+".key", k, pki.Seal, d.USCC)
-	if certs, err := pki.ParseChain(k.Chain); err == nil && len(certs) > 0 && l.sealHolds(at+".esl", s, certs) {
+	if certs, err := pki.ParseChain(k.Chain); err == nil && len(certs) > 0 && l.checkSealSteps(at+".esl", s, certs) {
 		l.setup.Seals[d.USCC] = s
 	}
 }
 
-// sealHolds judges a seal that the key of a chain is to use. One that is out of its dates is a warning: its department's
+// checkSealSteps verifies a seal that the key of a chain is to use. An expired seal is a warning: its department's
 // licenses have no document form until there is a new one.
-func (l *loader) sealHolds(at string, s *seal.Seal, chain []*pki.Certificate) bool {
+func (l *loader) checkSealSteps(at string, s *seal.Seal, chain []*pki.Certificate) bool {
 	trust, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(l.setup.Anchors, l.setup.SealAnchors), Known: l.setup.Known, Usages: l.setup.Usages, VerifyBoth: second.VerifyBoth})
 	if err != nil {
 		return true // the anchors have their own faults

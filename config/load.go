@@ -58,7 +58,7 @@ type Setup struct {
 	// Keys is the keystore; nil where it is not there yet, or could not be opened (KeysErr).
 	Keys    *keystore.Store
 	KeysErr error
-	// Unmade says that Prepare was never run: there is no keystore, and what it makes may be missing.
+	// Unmade says that init was never run: there is no keystore, and certificates may be missing.
 	Unmade bool
 }
 
@@ -76,7 +76,7 @@ func LoadWithKeys(path string, now time.Time) (*Setup, error) {
 	return setup, nil
 }
 
-// Reload reads a configuration again. It takes over from s what would come out the same.
+// Reload reads the configuration again. Parsed layouts are reused where their files did not change.
 func (s *Setup) Reload(now time.Time) (*Setup, fault.List) { return load(s.File, now, s) }
 
 func load(path string, now time.Time, was *Setup) (*Setup, fault.List) {
@@ -87,7 +87,7 @@ func load(path string, now time.Time, was *Setup) (*Setup, fault.List) {
 	}
 	l.keystore()
 	l.checkMain()
-	l.data()
+	l.readData()
 	l.layouts()
 	l.checkSources()
 	l.anchors()
@@ -98,7 +98,7 @@ func load(path string, now time.Time, was *Setup) (*Setup, fault.List) {
 	return l.setup, l.faults.Sorted()
 }
 
-// A loader is a Load under way.
+// A loader is the state of one Load.
 type loader struct {
 	setup  *Setup
 	was    *Setup // before; may be nil
@@ -121,7 +121,7 @@ func (l *loader) bytes(path, name string) ([]byte, bool) {
 	return data, true
 }
 
-// note remembers what the configuration was read from.
+// note remembers a file that the configuration was read from.
 func (l *loader) note(name string, data []byte) {
 	if slices.Contains(l.setup.Files, name) {
 		return
@@ -267,7 +267,7 @@ func (c *Config) resolvePaths(dir string) {
 	}
 }
 
-// PathReason is an error about a file in one phrase.
+// PathReason says in one phrase why a file cannot be read.
 func PathReason(err error) string {
 	var p *fs.PathError
 	if errors.As(err, &p) {

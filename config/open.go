@@ -20,7 +20,7 @@ import (
 	"oncegate/tlog"
 )
 
-// OpenOptions are how the database is opened. The zero value is usable.
+// OpenOptions say how the database is opened. The zero value is usable.
 type OpenOptions struct {
 	Now      func() time.Time
 	Alarm    func(table, what string) // of rows that were altered; see store.Config

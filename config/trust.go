@@ -25,14 +25,14 @@ import (
 	"oncegate/verdict"
 )
 
-// anchors reads whom the gateway believes.
+// anchors reads the trust anchors and everything else that the gateway trusts.
 func (l *loader) anchors() {
 	t := l.setup.Trust
-	l.unless(len(t.Anchors) > 0, "$.trust.anchors", "there is no anchor: no certificate could be believed")
-	l.setup.Anchors = l.pems("anchors", t.Anchors)
-	l.setup.SealAnchors = l.pems("seal_anchors", t.Seals)
-	l.setup.TimeStampAnchors = l.pems("timestamp_anchors", t.TimeStamps)
-	l.setup.Authorities = l.pems("authorities", t.Authorities)
+	l.unless(len(t.Anchors) > 0, "$.trust.anchors", "there is no trust anchor, so no certificate can be verified")
+	l.setup.Anchors = l.readPEMs("anchors", t.Anchors)
+	l.setup.SealAnchors = l.readPEMs("seal_anchors", t.Seals)
+	l.setup.TimeStampAnchors = l.readPEMs("timestamp_anchors", t.TimeStamps)
+	l.setup.Authorities = l.readPEMs("authorities", t.Authorities)
 	l.evidence(t.Evidence)
 	for i, c := range t.Certificates {
 		at := fmt.Sprintf("$.trust.certificates[%d]", i)
@@ -86,10 +86,10 @@ func (l *loader) witness(at, text string) string {
 	return strings.TrimSpace(text)
 }
 
-// checkTrust makes a verifier of what the configuration believes, as the start does: what check accepts, serve starts with.
+// checkTrust builds the verifier that serve builds at start, so that serve starts with every configuration that check accepts.
 func (l *loader) checkTrust() {
 	var faults verdict.Faults
-	if _, err := verdict.NewTrust(l.setup.believed()); err != nil && !errors.As(err, &faults) {
+	if _, err := verdict.NewTrust(l.setup.trustWithoutKeys()); err != nil && !errors.As(err, &faults) {
 		l.doc.Add("$.trust", "%v", err)
 	}
 	for _, f := range faults {
@@ -109,8 +109,8 @@ func (l *loader) checkTrust() {
 	}
 }
 
-// pems reads the certificates in a list of files of the trust.
-func (l *loader) pems(list string, names []string) (all []*pki.Certificate) {
+// readPEMs reads the certificates in a list of files of the trust.
+func (l *loader) readPEMs(list string, names []string) (all []*pki.Certificate) {
 	for i, name := range names {
 		if certs, ok := l.certificates(fmt.Sprintf("$.trust.%s[%d]", list, i), name); ok {
 			all = append(all, certs...)
@@ -119,7 +119,7 @@ func (l *loader) pems(list string, names []string) (all []*pki.Certificate) {
 	return all
 }
 
-// evidence reads what was kept of what authorities said; client says what it is.
+// evidence reads kept revocation lists, OCSP responses and status lists. verdict tells which is which.
 func (l *loader) evidence(patterns []string) {
 	for i, pattern := range patterns {
 		at := fmt.Sprintf("$.trust.evidence[%d]", i)
@@ -133,7 +133,7 @@ func (l *loader) evidence(patterns []string) {
 	}
 }
 
-// certificates reads a PEM file of certificates. While nothing was made yet, one that is missing is no fault.
+// certificates reads a PEM file of certificates. Before init has run, a missing file is a warning.
 func (l *loader) certificates(at, name string) ([]*pki.Certificate, bool) {
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && l.setup.Unmade {
 		l.doc.Warn(at, "%s is not there yet; oncegate init makes it", l.relative(name))
@@ -168,7 +168,7 @@ func (l *loader) callers() {
 				l.doc.Add(at, "key id %q, the file's name without its ending, stands twice", fault.Clip(kid))
 				continue
 			}
-			if key, ok := l.verified(at, name, pki.Call, l.uscc(s.Department)); ok {
+			if key, ok := l.readChain(at, name, pki.Call, l.uscc(s.Department)); ok {
 				caller.Keys[kid] = key
 			}
 		}
@@ -182,7 +182,7 @@ func (l *loader) asserters() {
 		if a.Certificate == "" {
 			continue
 		}
-		if key, ok := l.verified(fmt.Sprintf("$.assertions[%d].certificate", i), a.Certificate, pki.Attest, ""); ok {
+		if key, ok := l.readChain(fmt.Sprintf("$.assertions[%d].certificate", i), a.Certificate, pki.Attest, ""); ok {
 			l.setup.Asserters[a.Issuer] = gateway.Asserter{Name: a.Name, Key: key}
 		}
 	}
@@ -204,14 +204,14 @@ func (l *loader) uscc(department string) string {
 	return ""
 }
 
-// verified reads a certificate chain and holds it against the anchors, its usage, and the body it must belong to; an
-// empty uscc is any body. One that is out of its dates is a warning: the gateway refuses its calls and says so.
-func (l *loader) verified(at, name, usage, uscc string) (gateway.Key, bool) {
+// readChain reads a certificate chain and verifies its path, its usage and the body that it belongs to; an empty uscc is any body. An
+// expired certificate is a warning: the gateway refuses its calls and says so.
+func (l *loader) readChain(at, name, usage, uscc string) (gateway.Key, bool) {
 	certs, ok := l.certificates(at, name)
 	if !ok || l.chains == nil {
 		return gateway.Key{}, false
 	}
-	if problem, fatal := l.holds(certs, usage, uscc); problem != "" {
+	if problem, fatal := l.checkChain(certs, usage, uscc); problem != "" {
 		l.doc.Add(at, "%s: %s", l.relative(name), problem)
 		l.faults[len(l.faults)-1].Warning = !fatal
 		if fatal {
@@ -226,12 +226,12 @@ func (l *loader) verified(at, name, usage, uscc string) (gateway.Key, bool) {
 	return gateway.Key{Public: pub, NotBefore: certs[0].NotBefore, NotAfter: certs[0].NotAfter}, true
 }
 
-// holds says what is wrong with a chain, leaf first; "" if nothing is.
-func (l *loader) holds(certs []*pki.Certificate, usage, uscc string) (problem string, fatal bool) {
+// checkChain says what is wrong with a chain, leaf first; "" if nothing is.
+func (l *loader) checkChain(certs []*pki.Certificate, usage, uscc string) (problem string, fatal bool) {
 	leaf, err := l.chains.Chain(certs[0], certs[1:], l.now, usage)
 	late := errors.Is(err, pki.ErrExpired) || errors.Is(err, pki.ErrNotYetValid)
-	if late { // look at the rest of it as of a moment within its dates
-		problem = lateness(certs[0], err)
+	if late { // verify the rest at a time within its validity
+		problem = validityProblem(certs[0], err)
 		leaf, err = l.chains.Chain(certs[0], certs[1:], certs[0].NotAfter.Add(-1), usage)
 	}
 	switch {
@@ -260,14 +260,14 @@ func (l *loader) usage(certs []*pki.Certificate) (usage, where string) {
 	return leaf.Usage, "subject OU"
 }
 
-func lateness(c *pki.Certificate, err error) string {
+func validityProblem(c *pki.Certificate, err error) string {
 	if errors.Is(err, pki.ErrNotYetValid) {
 		return fmt.Sprintf("the certificate is not valid before %s", c.NotBefore.UTC().Format("2006-01-02 15:04 MST"))
 	}
 	return fmt.Sprintf("the certificate, or an authority above it, has expired (its own last moment is %s)", c.NotAfter.UTC().Format("2006-01-02 15:04 MST"))
 }
 
-// TrustConfig is what the gateway itself believes of what it handed out: its log, its anchors, its callers.
+// TrustConfig is the trust that verifiers of this gateway need: its log, its anchors, its callers, and whatever the configuration trusts.
 func (s *Setup) TrustConfig(now func() time.Time) (verdict.TrustConfig, error) {
 	signer, err := s.Keys.Signer(keystore.Log, "")
 	if err != nil {
@@ -281,7 +281,7 @@ func (s *Setup) TrustConfig(now func() time.Time) (verdict.TrustConfig, error) {
 	if err != nil {
 		return verdict.TrustConfig{}, err
 	}
-	t := s.believed()
+	t := s.trustWithoutKeys()
 	t.Logs = []verdict.Log{{Origin: s.Log.Origin, SM2: signer.Public(), Ed25519: vkey}}
 	t.Authorities, t.Now = s.AllAuthorities(), now
 	for _, id := range slices.Sorted(maps.Keys(s.Callers)) {
@@ -292,8 +292,8 @@ func (s *Setup) TrustConfig(now func() time.Time) (verdict.TrustConfig, error) {
 	return t, nil
 }
 
-// believed is what the configuration believes of others, and of this gateway what needs no key.
-func (s *Setup) believed() verdict.TrustConfig {
+// trustWithoutKeys is the part of TrustConfig that needs no keystore.
+func (s *Setup) trustWithoutKeys() verdict.TrustConfig {
 	t := verdict.TrustConfig{
 		Anchors: s.Anchors, Gateway: s.Gateway.ID, Witnesses: s.Witnesses, Known: s.Known, Usages: s.Usages,
 		SealAnchors: s.SealAnchors, TimeStampAnchors: s.TimeStampAnchors, Authorities: s.Authorities, Evidence: s.Evidence,
@@ -332,8 +332,8 @@ func (s *Setup) typeCode(id, written string) string {
 	return written
 }
 
-// AllAuthorities are those that the configuration names and those above our own keys: what certificates in seals need, which come
-// alone.
+// AllAuthorities are the intermediate certificate authorities: those that the configuration names and those above our own keys. Certificates
+// in seals come without them.
 func (s *Setup) AllAuthorities() []*pki.Certificate {
 	all := slices.Clone(s.Authorities)
 	for _, k := range s.Keys.List() {

@@ -304,7 +304,7 @@ var plain = map[string]string{
 // sentence is a type's comment without the name that Go wants at its beginning, on one line.
 func sentence(c *ast.CommentGroup) string { return strings.Join(strings.Fields(c.Text()), " ") }
 
-var metricForm = regexp.MustCompile(`(?s)(?:Name: |figure\(|count\(|NewDesc\()"(oncegate_[a-z0-9_]+)",\s*(?:Help: )?"([^"]+)"`)
+var metricForm = regexp.MustCompile(`(?s)(?:Name: |gauge\(|counter\(|NewDesc\()"(oncegate_[a-z0-9_]+)",\s*(?:Help: )?"([^"]+)"`)
 
 // metrics lists every figure with its help, as the code says it.
 func metrics(t *testing.T) string {

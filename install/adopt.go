@@ -21,8 +21,8 @@ var ErrOldKeys = errors.New("an older keystore was put back")
 // OldKeysAdvice says what to do after ErrOldKeys.
 const OldKeysAdvice = "put the newest backup of the keystore back, or, if it is lost, replace these keys (oncegate keys rotate) or go on with them (oncegate keys accept)"
 
-// AcceptKeys goes on with an older keystore that was put back because the newer one is lost: the next start finds a record that its keys
-// are meant. why stands in the record's sealed evidence. No node may be running. The error is a fault.List where the configuration is unusable.
+// AcceptKeys accepts an older keystore that was put back because the newer one is lost. It leaves a record, which the next start finds. why
+// stands in the record's sealed evidence. No node may be running. The error is a fault.List where the configuration is unusable.
 func AcceptKeys(ctx context.Context, path, why string, now func() time.Time) (err error) {
 	if now == nil {
 		now = time.Now
@@ -53,7 +53,7 @@ func AcceptKeys(ctx context.Context, path, why string, now func() time.Time) (er
 	return nil
 }
 
-// ErrTagsLost says that rows were authenticated before, and are not any more: somebody wants altered rows adopted.
+// ErrTagsLost says that rows were authenticated before and have no tags now: somebody wants altered rows adopted (downgrade).
 var ErrTagsLost = errors.New("the newest record of the log is of a program that authenticates rows, and the rows have lost their tags: the database was tampered with (operations, section 5)")
 
 // BindsChanges reports whether the newest record, which is proven, is of a program that authenticates rows. A log that begins with the
@@ -71,21 +71,21 @@ func BindsChanges(ctx context.Context, log *tlog.Log) (bool, error) {
 	return err != nil || r.V >= 3, nil
 }
 
-// AdoptOptions are how tables are adopted. The zero value is usable.
+// AdoptOptions say how tables are adopted. The zero value is usable.
 type AdoptOptions struct {
 	Now      func() time.Time
 	Progress func(done, total uint64) // rows; nil: nobody asks
 }
 
-// An Adopted says what an adoption took on.
+// An Adopted is the result of an adoption.
 type Adopted struct {
 	Rows   map[string]int // of each table, believed without proof
 	Record uint64         // that states it
 }
 
-// Adopt takes on a database that was written before rows were authenticated (store.DB.Adopt), and leaves the record store.adopt. From
-// then on rows are believed only with a tag of this gateway's keys, and no older program can write here. No node may be running. A
-// database that was adopted before is refused, also where somebody took tags and sums away. The error is a fault.List where the
+// Adopt migrates a database that was written before rows were authenticated with MACs (store.DB.Adopt), and leaves the record store.adopt.
+// From then on a row without a valid tag is refused, and no older program can write here. No node may be running. A
+// database that was adopted before is refused, even if its tags and sums were removed. The error is a fault.List where the
 // configuration is unusable.
 func Adopt(ctx context.Context, path string, o AdoptOptions) (done Adopted, err error) {
 	if o.Now == nil {

@@ -96,7 +96,7 @@ func (c AuthorityConfig) open(ctx context.Context) (*Authority, error) {
 	return &Authority{root.Certificate(), root, issuing, keys, c.Dir, c.Now}, nil
 }
 
-// level continues one level of the authority, or makes it.
+// level opens one level of the authority, or makes it.
 func (c AuthorityConfig) level(keys *keystore.Store, owner string, p pki.Config, make func(keystore.Info) (*pki.CA, error)) (*pki.CA, error) {
 	k, err := keys.Ensure(keystore.Purpose{Usage: keystore.CA, Owner: owner, Algorithm: keystore.SM2})
 	if err != nil {
@@ -162,7 +162,7 @@ func (a *Authority) certify(ctx context.Context, keys *keystore.Store, p keystor
 	return k, keys.SetChain(k.ID, k.Chain)
 }
 
-// errNoOperator says whose certificate could not be made.
+// errNoOperator says that no department can stand in the certificate of the status lists.
 var errNoOperator = errors.New("say under gateway.department which department runs the gateway: its code stands in the certificate of the status lists")
 
 // A Pair is what an authority that certifies in pairs (双证书) gives for one signing key: its certificate, and an encryption
@@ -193,7 +193,7 @@ func (a *Authority) IssuePair(ctx context.Context, r pki.Request) (p Pair, err e
 // ListValid is how long a revocation list of the small authority counts: sign a new one every week.
 const ListValid = 14 * 24 * time.Hour
 
-// revocations is what an authority has revoked, kept beside its keys. A file that is not there means nothing yet.
+// revocations are the revoked certificates of an authority, kept beside its keys. No file means none.
 type revocations struct {
 	Number  int64     `json:"number"` // of the last list signed
 	Revoked []revoked `json:"revoked"`
@@ -221,7 +221,7 @@ func (a *Authority) revocations() (list revocations, err error) {
 	return list, nil
 }
 
-func (a *Authority) keepRevocations(list revocations) error {
+func (a *Authority) saveRevocations(list revocations) error {
 	data, err := json.Marshal(list, jsontext.WithIndent("  "))
 	if err != nil {
 		return err
@@ -249,7 +249,7 @@ func (a *Authority) Revoke(c *pki.Certificate, reason pki.Reason) error {
 	default:
 		return nil
 	}
-	return a.keepRevocations(list)
+	return a.saveRevocations(list)
 }
 
 // Lists signs new revocation lists, that of the authority and that of its root (which has revoked nothing), as DER. Their
@@ -260,7 +260,7 @@ func (a *Authority) Lists(ctx context.Context) ([][]byte, error) {
 		return nil, err
 	}
 	list.Number++
-	if err := a.keepRevocations(list); err != nil {
+	if err := a.saveRevocations(list); err != nil {
 		return nil, err
 	}
 	var entries []pki.Revoked

@@ -26,7 +26,7 @@ import (
 	"oncegate/verdict"
 )
 
-// PrepareOptions are how an installation is made. The zero value is usable.
+// PrepareOptions say how an installation is made. The zero value is usable.
 type PrepareOptions struct {
 	// CA is the folder of the certificate authority's keystore. Default: "ca" beside the main file. Take it off the machine
 	// when all certificates are issued.
@@ -47,17 +47,17 @@ const (
 )
 
 // RevocationFile is where Prepare keeps the revocation lists of the installation's own authority, beside the main file, where
-// trust.evidence names it: without them nothing that our keys sign is proven, for nobody says that they were not revoked.
+// trust.evidence names it. Without them the revocation state of our certificates is unknown, and nothing that our keys sign is proven.
 const RevocationFile = "evidence/authority.crl"
 
-// A Prepared says what Prepare made.
+// A Prepared is the result of Prepare.
 type Prepared struct {
 	Setup *config.Setup
 	Made  []string // sentences, in the order of making; none if everything was there
 }
 
-// Prepare makes what a configuration names and is not there yet: passphrase, keystore, certificate authority, certificates,
-// folders, and the log, whose creation is its first record. What is there stays as it is, so Prepare may be repeated. The
+// Prepare initializes an installation: it makes the passphrase, keystore, certificate authority, certificates, folders and the log that the
+// configuration names and that do not exist. It is idempotent: what exists stays as it is. The creation of the log is its first record. The
 // error is a fault.List where the configuration is unusable.
 func Prepare(ctx context.Context, path string, o PrepareOptions) (*Prepared, error) {
 	setup, faults := config.Load(path, o.now())
@@ -65,7 +65,7 @@ func Prepare(ctx context.Context, path string, o PrepareOptions) (*Prepared, err
 		return nil, faults.Err()
 	}
 	dir := filepath.Dir(path)
-	m := &maker{setup: setup, lists: filepath.Join(dir, filepath.FromSlash(RevocationFile)), options: o.withDefaults(dir), prepared: &Prepared{}}
+	m := &preparation{setup: setup, lists: filepath.Join(dir, filepath.FromSlash(RevocationFile)), options: o.withDefaults(dir), prepared: &Prepared{}}
 	for _, step := range []func(context.Context) error{m.passphrase, m.folders, m.keys, m.certificates, m.revocations, m.log} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, faults.Err())
@@ -98,8 +98,8 @@ func (o PrepareOptions) withDefaults(dir string) PrepareOptions {
 	return o
 }
 
-// A maker is a Prepare under way.
-type maker struct {
+// A preparation is the state of one Prepare.
+type preparation struct {
 	setup     *config.Setup
 	options   PrepareOptions
 	prepared  *Prepared
@@ -109,12 +109,12 @@ type maker struct {
 	lists     string // file of the authority's revocation lists
 }
 
-func (m *maker) made(format string, args ...any) {
+func (m *preparation) report(format string, args ...any) {
 	m.prepared.Made = append(m.prepared.Made, fmt.Sprintf(format, args...))
 }
 
 // passphrase reads the passphrase, or makes one where its file is missing.
-func (m *maker) passphrase(context.Context) (err error) {
+func (m *preparation) passphrase(context.Context) (err error) {
 	k := m.setup.Config.Keys
 	if _, err := os.Stat(k.PassphraseFile); k.PassphraseFile != "" && errors.Is(err, fs.ErrNotExist) {
 		secret := make([]byte, 32)
@@ -127,7 +127,7 @@ func (m *maker) passphrase(context.Context) (err error) {
 		if err := replaceFile(k.PassphraseFile, []byte(sm.B64(secret)+"\n"), 0o600); err != nil {
 			return fmt.Errorf("make passphrase: %w", err)
 		}
-		m.made("the passphrase of the keystores, %s: keep a copy in a safe", k.PassphraseFile)
+		m.report("the passphrase of the keystores, %s: keep a copy in a safe", k.PassphraseFile)
 	}
 	m.phrase, err = k.ReadPassphrase()
 	if err != nil {
@@ -136,8 +136,8 @@ func (m *maker) passphrase(context.Context) (err error) {
 	return nil
 }
 
-// folders makes those that files are written to.
-func (m *maker) folders(context.Context) error {
+// folders makes the folders of database and high-water mark.
+func (m *preparation) folders(context.Context) error {
 	c := m.setup.Config
 	for _, name := range []string{c.Store.Path, c.Log.Mark} {
 		if name == "" {
@@ -151,7 +151,7 @@ func (m *maker) folders(context.Context) error {
 }
 
 // keys makes the gateway's own keys.
-func (m *maker) keys(context.Context) (err error) {
+func (m *preparation) keys(context.Context) (err error) {
 	config := keystore.Config{Dir: m.setup.Config.Keys.Dir, Passphrase: m.phrase, Now: m.options.Now, Rand: m.options.Rand, Cost: m.options.Cost}
 	if m.store, err = config.Open(); err != nil {
 		return err
@@ -171,18 +171,18 @@ func (m *maker) keys(context.Context) (err error) {
 		}
 	}
 	if n := len(m.store.List()) - before; n > 0 {
-		m.made("%d keys of the gateway, in %s", n, m.setup.Config.Keys.Dir)
+		m.report("%d keys of the gateway, in %s", n, m.setup.Config.Keys.Dir)
 	}
 	return nil
 }
 
 // certificates makes the authority and the certificates that are missing.
-func (m *maker) certificates(ctx context.Context) error {
+func (m *preparation) certificates(ctx context.Context) error {
 	operator, ok := m.department(m.setup.Gateway.Department)
 	if !ok {
 		return errNoOperator
 	}
-	if m.complete() {
+	if m.allCertified() {
 		return nil
 	}
 	config := AuthorityConfig{Dir: m.options.CA, Passphrase: m.phrase, Organization: operator.Name, Now: m.options.Now, Rand: m.options.Rand, Cost: m.options.Cost}
@@ -193,14 +193,14 @@ func (m *maker) certificates(ctx context.Context) error {
 	if err := m.anchor(); err != nil {
 		return err
 	}
-	if err := m.houseCertificates(ctx, operator); err != nil {
+	if err := m.gatewayCertificates(ctx, operator); err != nil {
 		return err
 	}
 	return m.callerCertificates(ctx, operator)
 }
 
-// revocations signs the authority's lists where there are none yet, or where the next ones are half due.
-func (m *maker) revocations(ctx context.Context) error {
+// revocations signs the authority's revocation lists where there are none, or where more than half of their validity is over.
+func (m *preparation) revocations(ctx context.Context) error {
 	wanted := slices.ContainsFunc(m.setup.Trust.Evidence, func(pattern string) bool {
 		match, err := filepath.Match(pattern, m.lists)
 		return err == nil && match
@@ -230,12 +230,12 @@ func (m *maker) revocations(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write revocation lists: %w", err)
 	}
-	m.made("the authority's revocation lists, %s: sign new ones within %d days (oncegate keys crl)", m.lists, int(ListValid/(24*time.Hour)))
+	m.report("the authority's revocation lists, %s: sign new ones within %d days (oncegate keys crl)", m.lists, int(ListValid/(24*time.Hour)))
 	return nil
 }
 
-// complete says whether no certificate is missing, so that no authority is needed.
-func (m *maker) complete() bool {
+// allCertified reports whether every certificate is there, so that no authority is needed.
+func (m *preparation) allCertified() bool {
 	for _, k := range m.store.List() {
 		if (k.Usage == keystore.Status || k.Usage == keystore.License || k.Usage == keystore.Seal || k.Usage == keystore.Call) && k.State == keystore.Current && len(k.Chain) == 0 {
 			return false
@@ -245,7 +245,7 @@ func (m *maker) complete() bool {
 		if _, err := d.FindLicenseKey(m.store); d.LicenseKey == config.CurrentKey && err != nil {
 			return false
 		}
-		if m.lacksSeal(d) {
+		if m.needsSeal(d) {
 			return false
 		}
 	}
@@ -264,20 +264,20 @@ func (m *maker) complete() bool {
 	return true
 }
 
-// anchor writes the root's certificate where the first anchor is expected.
-func (m *maker) anchor() error {
+// anchor writes the root certificate to the file of the first trust anchor.
+func (m *preparation) anchor() error {
 	if len(m.setup.Trust.Anchors) == 0 {
 		return errors.New("say under trust.anchors in which file the authority's certificate is to stand")
 	}
 	name := m.setup.Trust.Anchors[0]
 	done, err := writeMissing(name, pki.MarshalPEM(m.authority.Root()))
 	if done {
-		m.made("an SM2 certificate authority: its keys in %s (take them off this machine), its certificate in %s", m.options.CA, name)
+		m.report("an SM2 certificate authority: its keys in %s (take them off this machine), its certificate in %s", m.options.CA, name)
 	}
 	return err
 }
 
-// writeMissing writes a public file unless it is there.
+// writeMissing writes a public file unless it exists.
 func writeMissing(name string, data []byte) (bool, error) {
 	if _, err := os.Stat(name); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return false, err
@@ -288,7 +288,7 @@ func writeMissing(name string, data []byte) (bool, error) {
 	return true, replaceFile(name, data, 0o644)
 }
 
-func (m *maker) department(id string) (config.Department, bool) {
+func (m *preparation) department(id string) (config.Department, bool) {
 	for _, d := range m.setup.Departments {
 		if d.ID == id {
 			return d, true
@@ -297,8 +297,8 @@ func (m *maker) department(id string) (config.Department, bool) {
 	return config.Department{}, false
 }
 
-// houseCertificates certifies the keys in the gateway's own keystore.
-func (m *maker) houseCertificates(ctx context.Context, operator config.Department) error {
+// gatewayCertificates certifies the keys in the gateway's own keystore.
+func (m *preparation) gatewayCertificates(ctx context.Context, operator config.Department) error {
 	for _, p := range []keystore.Purpose{
 		{Usage: keystore.Status, Algorithm: keystore.SM2},
 		{Usage: keystore.Call, Owner: m.setup.Gateway.ID, Algorithm: keystore.SM2},
@@ -312,7 +312,7 @@ func (m *maker) houseCertificates(ctx context.Context, operator config.Departmen
 			continue
 		}
 		if _, err := d.FindLicenseKey(m.store); err != nil {
-			m.made("a license key of %s (%s) with its certificate", d.ID, d.Name)
+			m.report("a license key of %s (%s) with its certificate", d.ID, d.Name)
 		}
 		if _, err := m.authority.IssueDepartment(ctx, m.store, d); err != nil {
 			return err
@@ -326,8 +326,8 @@ func (m *maker) houseCertificates(ctx context.Context, operator config.Departmen
 	return nil
 }
 
-// lacksSeal says whether a department's seal, or its current key, is to be made.
-func (m *maker) lacksSeal(d config.Department) bool {
+// needsSeal reports whether a department's seal, or its current key, is to be made.
+func (m *preparation) needsSeal(d config.Department) bool {
 	if d.Seal.ESL == "" {
 		return false
 	}
@@ -337,8 +337,8 @@ func (m *maker) lacksSeal(d config.Department) bool {
 }
 
 // seal makes a department's seal and the key that uses it, where they are missing.
-func (m *maker) seal(ctx context.Context, operator, d config.Department) error {
-	if !m.lacksSeal(d) {
+func (m *preparation) seal(ctx context.Context, operator, d config.Department) error {
+	if !m.needsSeal(d) {
 		return nil
 	}
 	if d.Seal.Key == config.CurrentKey {
@@ -356,14 +356,14 @@ func (m *maker) seal(ctx context.Context, operator, d config.Department) error {
 	}
 	done, err := writeMissing(d.Seal.ESL, made.Raw)
 	if done {
-		m.made("a throw-away seal of %s (%s), in %s: put the one of the licensed seal maker there", d.ID, d.Name, d.Seal.ESL)
+		m.report("a throw-away seal of %s (%s), in %s: put the one of the licensed seal maker there", d.ID, d.Name, d.Seal.ESL)
 	}
 	return err
 }
 
 // callerCertificates makes keys and certificates for systems and identity services that have none. Only the first of a
 // system's certificates is made: others stand there for rotations.
-func (m *maker) callerCertificates(ctx context.Context, operator config.Department) error {
+func (m *preparation) callerCertificates(ctx context.Context, operator config.Department) error {
 	keys, err := keystore.Config{Dir: m.options.Callers, Passphrase: m.phrase, Now: m.options.Now, Rand: m.options.Rand, Cost: m.options.Cost}.Open()
 	if err != nil {
 		return err
@@ -380,7 +380,7 @@ func (m *maker) callerCertificates(ctx context.Context, operator config.Departme
 		if err != nil {
 			return err
 		}
-		m.made("a key of %s, in %s, with its certificate %s", who, m.options.Callers, name)
+		m.report("a key of %s, in %s, with its certificate %s", who, m.options.Callers, name)
 		_, err = writeMissing(name, pki.MarshalPEM(chain...))
 		return err
 	}
@@ -405,7 +405,7 @@ func (m *maker) callerCertificates(ctx context.Context, operator config.Departme
 }
 
 // log checks the configuration as it is now, and creates the log unless it is there.
-func (m *maker) log(ctx context.Context) (err error) {
+func (m *preparation) log(ctx context.Context) (err error) {
 	setup, faults := config.Load(m.setup.File, m.options.Now())
 	m.setup = setup
 	if err := faults.Err(); err != nil {
@@ -427,7 +427,7 @@ func (m *maker) log(ctx context.Context) (err error) {
 		return err
 	}
 	where := cmp.Or(setup.Store.Path, "the database")
-	m.made("the log %s, in %s", setup.Log.Origin, where)
+	m.report("the log %s, in %s", setup.Log.Origin, where)
 	return leaveRecord(ctx, setup, db, keyring, m.options.Now, audit.Own{Operation: OperationCreate, RequestID: setup.Log.Origin, Inputs: map[string]any{"origin": setup.Log.Origin, "keys": DescribeKeys(setup)}})
 }
 
@@ -457,7 +457,7 @@ func WriteTemplate(dir string) error {
 	})
 }
 
-// createFile writes a file that must not be there.
+// createFile writes a file that must not exist.
 func createFile(name string, data []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

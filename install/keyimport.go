@@ -16,7 +16,7 @@ import (
 	"oncegate/certs/sm"
 )
 
-// A KeyImport is what a certificate authority delivered, as files.
+// A KeyImport is a key delivered by a certificate authority, as files.
 type KeyImport struct {
 	// Usage and Owner (a department's id or code) of the signing key. An encryption key goes by keystore.Encryption, under the
 	// same owner.
@@ -74,11 +74,11 @@ func (r *Keystore) importEnveloped(i KeyImport) (keystore.Info, error) {
 	if chain, err = r.anchored(chain, keystore.Encryption); err != nil {
 		return keystore.Info{}, fmt.Errorf("import enveloped key: %w", err)
 	}
-	return r.keys.ImportEnveloped(i.WrappedTo, unarmoured(i.File), chain, i.Replace)
+	return r.keys.ImportEnveloped(i.WrappedTo, decodeArmour(i.File), chain, i.Replace)
 }
 
-// unarmoured takes PEM or base64 off.
-func unarmoured(file []byte) []byte {
+// decodeArmour decodes PEM or base64; DER is itself.
+func decodeArmour(file []byte) []byte {
 	if blocks, err := der.Blocks(file); err == nil && len(blocks) == 1 {
 		return blocks[0].Bytes
 	}

@@ -18,14 +18,14 @@ import (
 	"oncegate/config"
 )
 
-// A Keystore is a gateway's keystore together with its configuration: what an operator does to keys by hand.
+// A Keystore is a gateway's keystore together with its configuration, for key management by an operator.
 type Keystore struct {
 	setup *config.Setup
 	keys  *keystore.Store
 	now   func() time.Time
 }
 
-// OpenKeystore opens the keystore of a configuration, whatever else is wrong with that: keys may be what is missing.
+// OpenKeystore opens the keystore of a configuration whatever other faults that has: a missing key may be one.
 func OpenKeystore(file string, now func() time.Time) (*Keystore, error) {
 	if now == nil {
 		now = time.Now
@@ -70,7 +70,7 @@ func (r *Keystore) New(ctx context.Context, p keystore.Purpose) (keystore.Info, 
 	return r.certified(ctx, k)
 }
 
-// ErrFixed says which keys never change.
+// ErrFixed says that a key can never be rotated.
 var ErrFixed = errors.New("this key cannot be replaced")
 
 // Rotate replaces the current key of a purpose; the old one still verifies and opens. Two keys cannot be replaced: the log's,

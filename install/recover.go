@@ -35,7 +35,7 @@ func Backup(ctx context.Context, file, path string, progress func(done, total in
 // refused for ever.
 const lostCalls = token.MaxLifetime + 3*token.Skew
 
-// RecoverOptions are how a log is recovered. The zero value is usable.
+// RecoverOptions say how a log is recovered. The zero value is usable.
 type RecoverOptions struct {
 	// Checkpoint is the last checkpoint known of the old log. Default: the one in the high-water mark.
 	Checkpoint string
@@ -49,14 +49,14 @@ type RecoverOptions struct {
 	Now func() time.Time
 }
 
-// A Recovered says what a recovery did.
+// A Recovered is the result of a recovery.
 type Recovered struct {
 	Old    tlog.Checkpoint // the last known of the old log: what verifiers can prove to be lost, if it is
 	Origin string          // of the new log
 	Until  time.Time       // calls that expire before it are refused: some could be replays of lost ones
 }
 
-// Recover leads on after a start was refused with tlog.ErrRolledBack because an old backup was restored. The configuration
+// Recover continues with a new log after a start was refused with tlog.ErrRolledBack because an old backup was restored. The configuration
 // names a new log.origin; the log under it begins with the last checkpoint known of the old one as entry 0, and the mark
 // follows it. The database stays: what the backup has of cases, licenses and old records. What came after the backup is lost,
 // and says so: its receipts still verify, for who keeps the old origin in its trust, and the old log's records prove that they
@@ -90,7 +90,7 @@ func (o RecoverOptions) recover(ctx context.Context, path string) (done Recovere
 	return o.into(ctx, setup, db, keyring)
 }
 
-// lastKnown fills in the options from the mark.
+// lastKnown fills in the options from the high-water mark.
 func (o *RecoverOptions) lastKnown(s *config.Setup) error {
 	if o.Checkpoint != "" {
 		if o.At.IsZero() {

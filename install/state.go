@@ -49,7 +49,7 @@ func OpenLogFile(ctx context.Context, path, origin string) (*store.DB, error) {
 	return store.Open(ctx, store.Config{Path: path, Log: origin, Sealer: keyless{}, Digest: func([]byte) []byte { return make([]byte, 32) }})
 }
 
-// StateOptions are how VerifyState goes about it. The zero value is usable.
+// StateOptions say how VerifyState works. The zero value is usable.
 type StateOptions struct {
 	// Trust is what is believed of the logs that it names, nil for none; of others the keystore's keys are.
 	Trust *verdict.Trust
@@ -62,7 +62,7 @@ type StateOptions struct {
 	Progress func(what string) func(done, total uint64) // nil: nobody asks
 }
 
-// A VerifiedState is what came of holding a database against its logs.
+// A VerifiedState is the result of verifying a database against its logs.
 type VerifiedState struct {
 	Logs      []VerifiedLog      `json:"logs"`
 	Steps     []check.Step       `json:"steps"`
@@ -96,10 +96,10 @@ func (v VerifiedState) Verdict() api.Verdict {
 	return verdict
 }
 
-// VerifyState replays the logs of an installation's database and holds every table against them (store.DB.VerifyState,
+// VerifyState replays the logs of an installation's database and compares every table with them (store.DB.VerifyState,
 // audit.VerifyStored). Whoever altered the database without keys is found by it. Whoever holds all keys could have made logs and tables
 // anew: against them it proves as much as the newest checkpoint is fixed elsewhere, by a witness or by who filed it. No node may be
-// running. The error is a Faults where the configuration is unusable, and says otherwise that something could not be read, which is no
+// running. The error is a fault.List where the configuration is unusable, and says otherwise that something could not be read, which is no
 // verdict.
 func VerifyState(ctx context.Context, path string, o StateOptions) (VerifiedState, error) {
 	if o.Now == nil {
@@ -150,7 +150,7 @@ func (v *stateVerifier) run(ctx context.Context) (err error) {
 	return err
 }
 
-// tables holds the tables, and what stands beside the records, against the records.
+// tables compares the tables, and the evidence beside the records, with the records.
 func (v *stateVerifier) tables(ctx context.Context, db *store.DB, keyring *config.Keyring, logs []store.KeptLog) error {
 	state, err := db.VerifyState(ctx, store.StateOptions{NewSM3: sm.New, Progress: v.options.Progress("replayed records")})
 	if err != nil {

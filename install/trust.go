@@ -2,7 +2,6 @@ package install
 
 import (
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"fmt"
 	"maps"
 	"os"
@@ -18,10 +17,6 @@ import (
 	"oncegate/config"
 	"oncegate/verdict"
 )
-
-func publicOf(k ed25519.PrivateKey) ed25519.PublicKey { return k.Public().(ed25519.PublicKey) }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // trustFile is trust.json (design 5.2); verdict.LoadTrust reads it. File names are relative to it.
 type trustFile struct {
@@ -93,8 +88,8 @@ const (
 	AnchorFile = "ca.cert.pem"
 )
 
-// WriteTrust writes what verifiers of this gateway have to believe: trust.json and the public keys and certificates it
-// names. Hand the folder over on a way of its own: who gets it from the gateway believes the gateway.
+// WriteTrust writes the trust folder for verifiers of this gateway: trust.json and the public keys and certificates that it names. Hand it over
+// out of band: a verifier who gets it from the gateway trusts the gateway.
 func WriteTrust(s *config.Setup, dir string) error {
 	if s.Keys == nil {
 		return fmt.Errorf("write trust: %w", s.KeysErr)
@@ -152,7 +147,7 @@ func writeTrust(s *config.Setup, dir string) error {
 	return w.err
 }
 
-// A trustWriter writes files until one cannot be written.
+// A trustWriter writes files until the first error.
 type trustWriter struct {
 	dir string
 	err error
@@ -210,7 +205,7 @@ func replaceFile(path string, data []byte, mode os.FileMode) error {
 	return os.Rename(f.Name(), path)
 }
 
-// TrustOf is what a gateway believes of itself, from its configuration: on its own machine only.
+// TrustOf is the trust of a configuration, for verifying on the gateway's own machine.
 func TrustOf(file string, now func() time.Time) (*verdict.Trust, error) {
 	if now == nil {
 		now = time.Now

@@ -15,8 +15,8 @@ import (
 	"oncegate/install"
 )
 
-// activate records what is about to be in force: policy set, configuration and keys, each where it differs from what was
-// recorded last. It comes before use, so that no decision stands in the log before the rules it was made by.
+// activate records the policy set, the configuration and the keys before they come in force, each where it differs from the last record of it.
+// It comes before use, so that no decision stands in the log before the rules it was made by.
 func (n *Node) activate(ctx context.Context, r *running) error {
 	if err := n.catchUp(ctx); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (n *Node) last(ctx context.Context, operation string) (audit.Record, error)
 // catchUp lets the projection that searches read cover the whole log, as it may not after a crash. After a restored backup that
 // is all of it: the log says how far it is.
 func (n *Node) catchUp(ctx context.Context) error {
-	said := n.Now()
+	logged := n.Now()
 	for before := uint64(0); ; {
 		covered, size, err := n.db.Audit().Follow(ctx)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && (covered >= size || covered == before) {
@@ -80,9 +80,9 @@ func (n *Node) catchUp(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("follow the log: %w", err)
 		}
-		if now := n.Now(); now.Sub(said) >= sayEvery {
-			n.Logger.Info("making what search needs", "records", covered, "of", size)
-			said = now
+		if now := n.Now(); now.Sub(logged) >= progressEvery {
+			n.Logger.Info("building the search projection", "records", covered, "of", size)
+			logged = now
 		}
 		before = covered
 	}
@@ -109,8 +109,8 @@ func describe(s *config.Setup) any {
 	}
 }
 
-// checkKeys holds the keystore against the newest record of the keys: a key that was retired by then, or had left the keystore by then,
-// must not be current.
+// checkKeys detects a rolled-back keystore: a key that was retired, or had left the keystore, by the newest record of the keys must not be
+// current.
 func (n *Node) checkKeys(ctx context.Context, s *config.Setup) error {
 	newest, err := n.newestKeys(ctx)
 	if err != nil || newest == nil {

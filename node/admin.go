@@ -45,7 +45,7 @@ func (n *Node) adminHandler() http.Handler {
 	}))
 }
 
-// readiness is what the node knows of itself: why it should get no calls.
+// readiness are the reasons why the node should get no calls.
 type readiness struct {
 	mu      sync.Mutex
 	serving bool
@@ -75,7 +75,7 @@ const (
 	defaultFreeSpace    = 64 << 20    // bytes
 )
 
-// A folder is where something of the node's grows, and its free space is watched.
+// A folder is one whose free space is watched, because a file of the node grows in it.
 type folder struct {
 	name   string // store or mark
 	path   string

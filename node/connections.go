@@ -20,8 +20,8 @@ const (
 	ownDescriptors   = 128 // the store, the log's mark, keys, files that are read again, name look-ups
 )
 
-// connectionsFor is how many connections the service may have open: what the configuration says, or what the limit of open files
-// leaves when enough are reserved for sources, mark and admin. less says that it is the second.
+// connectionsFor is how many connections the service may have open: the configured number, or fewer where the limit
+// of open files leaves fewer beside those reserved for sources, mark and admin (less).
 func connectionsFor(s *config.Setup, files uint64) (most int, less bool, err error) {
 	if most = s.Limits.Connections; most == 0 {
 		most = config.DefaultConnections
@@ -44,8 +44,8 @@ func connectionsFor(s *config.Setup, files uint64) (most int, less bool, err err
 }
 
 // connections bounds the open connections of a listener, and what one network may have of them. A connection too many takes the place
-// of the one that has waited longest for a request of its own, of the same network or, where all are too many, of any: who says
-// nothing, or says it slowly, gives way to who speaks.
+// of the one that has waited longest for a request of its own, of the same network or, when the bound of all is reached, of any:
+// silent and slow connections give way to active ones (slowloris protection).
 type connections struct {
 	mu      sync.Mutex // protects all fields below
 	most    int

@@ -21,7 +21,7 @@ import (
 	"oncegate/register"
 )
 
-// documents makes what draws and seals by a setup; nil where there are no layouts.
+// documents makes the drawing and sealing of license documents by a setup; nil where there are no layouts.
 func (n *Node) documents(s *config.Setup) (gateway.Documents, error) {
 	if s.Layouts == nil {
 		return nil, nil
@@ -62,7 +62,7 @@ func (n *Node) documents(s *config.Setup) (gateway.Documents, error) {
 	return maker, nil
 }
 
-// evidence collects what travels with documents; nil where there is nothing.
+// evidence collects the revocation evidence that travels with documents; nil where there is none.
 func (n *Node) evidence(s *config.Setup) (func(context.Context, *pki.Certificate) (*revocation.Evidence, error), error) {
 	c, err := n.stapler(s)
 	if c == nil || err != nil {
@@ -108,14 +108,14 @@ func copySigner(s *config.Setup, d config.Department) (cms.Identity, error) {
 
 const (
 	stampWait = 2 * time.Second  // default of timestamp.wait
-	stampRest = 30 * time.Second // how long an authority that failed is left in peace
+	stampRest = 30 * time.Second // how long an authority that failed is not asked
 )
 
-// errResting says that the time-stamping authority failed a moment ago.
-var errResting = fmt.Errorf("%w: it failed a moment ago", timestamp.ErrUnavailable)
+// errStampUnavailable says that the circuit breaker of the time-stamping authority is open.
+var errStampUnavailable = fmt.Errorf("%w: it failed a moment ago", timestamp.ErrUnavailable)
 
-// stamp gets time stamps from the authority of a setup, each within a bounded wait; nil where there is none. One that failed is
-// left in peace for a while, so that not every first release of a license waits for it.
+// stamp gets time stamps from the authority of a setup with a timeout and a circuit breaker; nil where there is none. After a failure the
+// authority is not asked for stampRest, so that not every first release of a license waits for it.
 func (n *Node) stamp(s *config.Setup) (func(ctx context.Context, signature []byte) ([]byte, error), error) {
 	if s.Timestamp.URL == "" {
 		return nil, nil
@@ -137,7 +137,7 @@ func (n *Node) stamp(s *config.Setup) (func(ctx context.Context, signature []byt
 		rest := time.Now().Before(resting)
 		mu.Unlock()
 		if rest {
-			return nil, errResting
+			return nil, errStampUnavailable
 		}
 		token, err := client.Stamp(ctx, signature)
 		if err != nil && ctx.Err() == nil {
@@ -157,7 +157,8 @@ const (
 	stapleWait = 2 * time.Second
 )
 
-// A stapler collects what shows that our own certificates stand, to travel with what they sign. It is safe for concurrent use.
+// A stapler collects revocation evidence about our own certificates (stapling), to travel with documents that they sign. It is a cache, and safe
+// for concurrent use.
 type stapler struct {
 	chains  *pki.Verifier
 	between []*pki.Certificate
@@ -230,11 +231,11 @@ func (c *stapler) ask(ctx context.Context, certificate *pki.Certificate, now tim
 		fetched, _ := c.client.Collect(ctx, path)
 		found = fetched.With(found) // a root's list is often kept by hand, and nowhere to be fetched
 	}
-	return found, shown(revocation.Check(ctx, path, now, found, c.kept))
+	return found, revocationError(revocation.Check(ctx, path, now, found, c.kept))
 }
 
-// shown is what the steps of revocation come to: pki.ErrRevoked, or that nobody says whether a certificate stands.
-func shown(steps []check.Step) error {
+// revocationError is the result of the revocation steps: pki.ErrRevoked, or that the state of a certificate is not known.
+func revocationError(steps []check.Step) error {
 	var silent error
 	for _, step := range steps {
 		switch step.State {

@@ -17,18 +17,18 @@ import (
 	"oncegate/verdict"
 )
 
-// An issuer signs licenses with the departments' keys. Every signature is confirmed by both voices before it leaves.
+// An issuer signs licenses with the departments' keys. Every signature is confirmed by both SM2 verifiers before it leaves.
 type issuer struct {
 	keys        *keystore.Store
 	departments map[string]config.Department // by USCC
-	voices      *second.DualVerifier
+	dual        *second.DualVerifier
 	now         func() time.Time
 }
 
 var _ register.Issuer = (*issuer)(nil)
 
-func newIssuer(s *config.Setup, voices *second.DualVerifier, now func() time.Time) *issuer {
-	i := &issuer{keys: s.Keys, departments: make(map[string]config.Department), voices: voices, now: now}
+func newIssuer(s *config.Setup, dual *second.DualVerifier, now func() time.Time) *issuer {
+	i := &issuer{keys: s.Keys, departments: make(map[string]config.Department), dual: dual, now: now}
 	for _, d := range s.Departments {
 		if d.LicenseKey != "" {
 			i.departments[d.USCC] = d
@@ -63,7 +63,7 @@ func (i *issuer) Issue(ctx context.Context, department string, r register.Issuan
 	if err != nil {
 		return "", "", err
 	}
-	jwt, _, err = sdjwt.Issue(ctx, i.voices.Signer(signer), sdjwt.Issuance{
+	jwt, _, err = sdjwt.Issue(ctx, i.dual.Signer(signer), sdjwt.Issuance{
 		Typ: verdict.LicenseType, Kid: k.ID, Chain: k.Chain, Always: r.Always, Claims: claims, Digests: r.Digests, Salt: sdjwt.Salts(r.Salt),
 	})
 	return jwt, k.ID, err

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// outliveFileLimit makes a write beyond the limit of file sizes an error, which refuses a call, instead of a signal, which
+// ignoreFileSizeSignal makes a write beyond the limit of file sizes an error, which refuses a call, instead of a signal, which
 // would end the process.
-func outliveFileLimit() { signal.Ignore(syscall.SIGXFSZ) }
+func ignoreFileSizeSignal() { signal.Ignore(syscall.SIGXFSZ) }
 
 // openFiles is how many files this process may have open; 0 if it is not told. Go has raised the limit as far as it may.
 func openFiles() uint64 {

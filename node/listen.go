@@ -79,7 +79,7 @@ func (n *Node) bind(ctx context.Context, address string, call time.Duration, c *
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: call + writeMargin, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, ConnState: c.changed, ErrorLog: log.New(&serverLog{logger: n.Logger, now: n.Now}, "", 0),
 	}}
-	n.later(func(context.Context) error { l.Listener.Close(); return nil })
+	n.onClose(func(context.Context) error { l.Listener.Close(); return nil })
 	return l, nil
 }
 
@@ -182,8 +182,8 @@ func (n *Node) AdminAddr() string { return n.admin.Addr().String() }
 // PublicURL is what callers sign for.
 func (n *Node) PublicURL() string { return n.current.Load().setup.Gateway.PublicURL }
 
-// guarded is the gateway behind the bound of bodies, with a last resort for a fault of ours. Nothing of a panic's value is
-// logged: it could quote what a caller sent.
+// guarded is the gateway behind the limit of body sizes and a panic handler. The value of a panic is not logged: it could quote what a caller
+// sent.
 func (n *Node) guarded(body, documents int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -226,10 +226,10 @@ func (p *certificatePair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return p.current.Load(), nil
 }
 
-// linesPerSecond bounds what net/http says about peers, so that nobody fills the log by failing handshakes.
-const linesPerSecond = 10
+// maxLinesPerSecond bounds the log lines of net/http about peers, so that nobody fills the log by failing handshakes.
+const maxLinesPerSecond = 10
 
-// A serverLog is where an HTTP server writes its complaints: at most linesPerSecond, and how many were left out.
+// A serverLog is the rate-limited error log of an HTTP server: at most maxLinesPerSecond, and then how many lines were dropped.
 type serverLog struct {
 	logger *slog.Logger
 	now    func() time.Time
@@ -240,12 +240,12 @@ type serverLog struct {
 	dropped int
 }
 
-// Write takes one complaint.
+// Write logs one line.
 func (l *serverLog) Write(line []byte) (int, error) {
 	dropped, over := l.count()
 	ctx := context.Background()
 	if dropped > 0 {
-		l.logger.WarnContext(ctx, "server: lines left out", "count", dropped)
+		l.logger.WarnContext(ctx, "server: lines dropped", "count", dropped)
 	}
 	if !over {
 		l.logger.WarnContext(ctx, "server", "says", strings.TrimSpace(string(line)))
@@ -260,7 +260,7 @@ func (l *serverLog) count() (dropped int, over bool) {
 		dropped, l.second, l.lines, l.dropped = l.dropped, second, 0, 0
 	}
 	l.lines++
-	if over = l.lines > linesPerSecond; over {
+	if over = l.lines > maxLinesPerSecond; over {
 		l.dropped++
 	}
 	return dropped, over

@@ -55,7 +55,7 @@ func ownExpiry(s *config.Setup, now time.Time) map[certified]time.Duration {
 	return shortest
 }
 
-// metrics are the figures of the node itself; the gateway has its own. Labels come from the configuration, never from a
+// metrics are the Prometheus metrics of the node itself; the gateway has its own. Labels come from the configuration, never from a
 // caller.
 type metrics struct {
 	registry      prometheus.Registerer
@@ -90,48 +90,48 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) figure(name, help string, value func() float64) {
+func (m *metrics) gauge(name, help string, value func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
-func (m *metrics) count(name, help string, value func() float64) {
+func (m *metrics) counter(name, help string, value func() float64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
 }
 
 // watchLog shows the log's own counts.
 func (m *metrics) watchLog(l *tlog.Log) {
-	m.figure("oncegate_log_size", "Records in the log.", func() float64 { return float64(l.Stats().Size) })
-	m.figure("oncegate_log_waiting", "Records that wait for a batch.", func() float64 { return float64(l.Stats().Waiting) })
-	m.figure("oncegate_log_in_doubt", "1 while the outcome of a commit is not known and calls are refused.", func() float64 {
+	m.gauge("oncegate_log_size", "Records in the log.", func() float64 { return float64(l.Stats().Size) })
+	m.gauge("oncegate_log_waiting", "Records that wait for a batch.", func() float64 { return float64(l.Stats().Waiting) })
+	m.gauge("oncegate_log_in_doubt", "1 while the outcome of a commit is not known and calls are refused.", func() float64 {
 		if l.Stats().InDoubt {
 			return 1
 		}
 		return 0
 	})
-	m.count("oncegate_log_batches_total", "Batches committed.", func() float64 { return float64(l.Stats().Batches) })
-	m.count("oncegate_log_entries_total", "Records committed.", func() float64 { return float64(l.Stats().Entries) })
-	m.count("oncegate_log_refused_total", "Records refused by the store, such as replays.", func() float64 { return float64(l.Stats().Refused) })
-	m.count("oncegate_log_failed_commits_total", "Commits that failed for certain.", func() float64 { return float64(l.Stats().Failed) })
-	m.count("oncegate_log_unknown_commits_total", "Commits whose outcome was not known at once.", func() float64 { return float64(l.Stats().Unknown) })
-	m.figure("oncegate_log_mark_behind_seconds", "For how long the high-water mark has lacked a commit; 0 if it lacks none.", func() float64 { return l.Stats().MarkAge.Seconds() })
-	m.count("oncegate_log_mark_failures_total", "Failed writes of the high-water mark.", func() float64 { return float64(l.Stats().MarkFail) })
+	m.counter("oncegate_log_batches_total", "Batches committed.", func() float64 { return float64(l.Stats().Batches) })
+	m.counter("oncegate_log_entries_total", "Records committed.", func() float64 { return float64(l.Stats().Entries) })
+	m.counter("oncegate_log_refused_total", "Records refused by the store, such as replays.", func() float64 { return float64(l.Stats().Refused) })
+	m.counter("oncegate_log_failed_commits_total", "Commits that failed for certain.", func() float64 { return float64(l.Stats().Failed) })
+	m.counter("oncegate_log_unknown_commits_total", "Commits whose outcome was not known at once.", func() float64 { return float64(l.Stats().Unknown) })
+	m.gauge("oncegate_log_mark_behind_seconds", "For how long the high-water mark has lacked a commit; 0 if it lacks none.", func() float64 { return l.Stats().MarkAge.Seconds() })
+	m.counter("oncegate_log_mark_failures_total", "Failed writes of the high-water mark.", func() float64 { return float64(l.Stats().MarkFail) })
 }
 
 // watchTables shows how often the database was found altered.
 func (m *metrics) watchTables(db *store.DB) {
-	m.count("oncegate_database_alterations_total", "How often something was met in the database that was not written with this gateway's keys: an alarm.", func() float64 { return float64(db.Altered()) })
+	m.counter("oncegate_database_alterations_total", "How often something was met in the database that was not written with this gateway's keys: an alarm.", func() float64 { return float64(db.Altered()) })
 }
 
 // watchConnections shows the connections of the service.
 func (m *metrics) watchConnections(c *connections) {
-	m.figure("oncegate_connections", "Open connections of the service.", func() float64 { open, _ := c.counts(); return float64(open) })
-	m.count("oncegate_connections_dropped_total", "Connections that were refused or closed because there were too many.", func() float64 { _, dropped := c.counts(); return float64(dropped) })
+	m.gauge("oncegate_connections", "Open connections of the service.", func() float64 { open, _ := c.counts(); return float64(open) })
+	m.counter("oncegate_connections_dropped_total", "Connections that were refused or closed because there were too many.", func() float64 { _, dropped := c.counts(); return float64(dropped) })
 }
 
-// watchVoices shows how much the second verifier heard.
-func (m *metrics) watchVoices(v *second.DualVerifier) {
-	m.count("oncegate_sm2_second_checks_total", "Signatures checked again by the second verifier.", func() float64 { checked, _ := v.Counts(); return float64(checked) })
-	m.count("oncegate_sm2_second_dropped_total", "Signatures the second verifier was too busy for.", func() float64 { _, dropped := v.Counts(); return float64(dropped) })
+// watchDualVerifier shows how many signatures the second verifier checked.
+func (m *metrics) watchDualVerifier(v *second.DualVerifier) {
+	m.counter("oncegate_sm2_second_checks_total", "Signatures checked again by the second verifier.", func() float64 { checked, _ := v.Counts(); return float64(checked) })
+	m.counter("oncegate_sm2_second_dropped_total", "Signatures the second verifier was too busy for.", func() float64 { _, dropped := v.Counts(); return float64(dropped) })
 }
 
 // A stateCollector shows what follows from the configuration in force: certificates and drops.

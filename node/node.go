@@ -54,7 +54,7 @@ type Node struct {
 	metrics  *metrics
 	db       *store.DB
 	log      *tlog.Log
-	voices   *second.DualVerifier
+	dual     *second.DualVerifier
 	keyring  *config.Keyring
 	recorder *audit.Recorder
 	auditor  *audit.Auditor
@@ -75,7 +75,7 @@ type Node struct {
 	changes *fileWatcher
 }
 
-// running is what a reload replaces as a whole.
+// running is the snapshot that a reload replaces atomically.
 type running struct {
 	setup    *config.Setup
 	sources  sources
@@ -86,7 +86,7 @@ type running struct {
 // Open reads the configuration, opens everything it names and binds both listeners; Run then serves. The error is a fault.List if
 // the configuration is unusable. A log that was never created is not made here: Prepare does that.
 func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
-	outliveFileLimit()
+	ignoreFileSizeSignal()
 	n := &Node{Options: o.withDefaults(), markPatience: defaultMarkPatience}
 	setup, faults := config.Load(path, n.Now())
 	for _, w := range faults.Warnings() {
@@ -103,18 +103,18 @@ func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, step := range []func(context.Context, *config.Setup) error{n.openVoices, n.openStore, n.openLog, n.openSeen, n.openAudit, n.checkTables, n.watchSpace, n.listen, n.openGateway} {
+	for _, step := range []func(context.Context, *config.Setup) error{n.openVerifiers, n.openStore, n.openLog, n.openSeen, n.openAudit, n.checkTables, n.watchSpace, n.listen, n.openGateway} {
 		if err := step(ctx, setup); err != nil {
 			return nil, fmt.Errorf("open node: %w", err)
 		}
 	}
 	n.changes = n.watchFiles() // before anybody is told where the node listens
-	n.later(func(context.Context) error { n.changes.close(); return nil })
+	n.onClose(func(context.Context) error { n.changes.close(); return nil })
 	return n, nil
 }
 
-// later notes what is to be closed, last opened first.
-func (n *Node) later(close func(context.Context) error) { n.closers = append(n.closers, close) }
+// onClose registers a function that close calls, last opened first.
+func (n *Node) onClose(close func(context.Context) error) { n.closers = append(n.closers, close) }
 
 func (n *Node) close(ctx context.Context) error {
 	var all []error
@@ -128,13 +128,13 @@ func (n *Node) close(ctx context.Context) error {
 // Close releases a node that was opened and is not to be run. Run closes by itself.
 func (n *Node) Close() error { return n.close(context.Background()) }
 
-func (n *Node) openVoices(context.Context, *config.Setup) error {
+func (n *Node) openVerifiers(context.Context, *config.Setup) error {
 	n.metrics = newMetrics(n.Registry)
-	n.voices = second.New(second.Config{Alarm: func(d second.Disagreement) {
+	n.dual = second.New(second.Config{Alarm: func(d second.Disagreement) {
 		n.metrics.disagreements.Inc()
 		n.Logger.Error("the two SM2 verifiers disagree", "key", d.Key, "message", d.Message, "fast", d.Fast == nil, "second", d.Second == nil)
 	}})
-	n.later(func(context.Context) error { n.voices.Close(); return nil })
+	n.onClose(func(context.Context) error { n.dual.Close(); return nil })
 	return nil
 }
 
@@ -142,7 +142,7 @@ func (n *Node) openStore(ctx context.Context, s *config.Setup) (err error) {
 	if n.db, n.keyring, err = s.OpenStore(ctx, config.OpenOptions{Now: n.Now, Alarm: n.alarm()}); err != nil {
 		return err
 	}
-	n.later(func(context.Context) error { return n.db.Close() })
+	n.onClose(func(context.Context) error { return n.db.Close() })
 	return nil
 }
 
@@ -160,14 +160,14 @@ func (n *Node) openLog(ctx context.Context, s *config.Setup) error {
 	case err != nil:
 		return err
 	}
-	n.later(n.log.Close)
+	n.onClose(n.log.Close)
 	n.metrics.watchLog(n.log)
-	n.metrics.watchVoices(n.voices)
+	n.metrics.watchDualVerifier(n.dual)
 	n.Registry.MustRegister(stateCollector{n})
 	return nil
 }
 
-// openSeen reads which status lists were seen last, so that no older one is believed, also after a restart. The file lies beside
+// openSeen reads which status lists were seen last, so that no older one is accepted (rollback), even after a restart. The file lies beside
 // the log's mark: outside the database and its backups, which would bring an old one back.
 func (n *Node) openSeen(_ context.Context, s *config.Setup) (err error) {
 	n.seen, err = verdict.OpenSeenLists(s.Log.Mark+".status-lists", func(err error) { n.Logger.Error("status list", "error", err.Error()) })
@@ -191,7 +191,7 @@ func (n *Node) openGateway(ctx context.Context, s *config.Setup) error {
 	if err != nil {
 		return err
 	}
-	n.later(func(context.Context) error { return n.current.Load().sources.close() })
+	n.onClose(func(context.Context) error { return n.current.Load().sources.close() })
 	n.current.Store(next)
 	if err := n.activate(ctx, next); err != nil {
 		return err
@@ -200,7 +200,7 @@ func (n *Node) openGateway(ctx context.Context, s *config.Setup) error {
 	n.gateway, err = gateway.New(gateway.Config{
 		Audience: s.Gateway.ID, PublicURL: s.Gateway.PublicURL, Origin: s.Log.Origin,
 		Cases: n.db.Cases(), Recorder: n.recorder, Auditor: n.auditor, Records: audits, View: n.log.View,
-		StatusList: n.statusList, Verify: n.verify, VerifySM2: n.voices.Verify,
+		StatusList: n.statusList, Verify: n.verify, VerifySM2: n.dual.Verify,
 		Limits:       gateway.Limits{Materials: s.Limits.Materials, Call: time.Duration(s.Limits.Call), InFlight: s.Limits.InFlight, Memory: s.Limits.Memory, Unproven: s.Limits.Unproven},
 		ClientHeader: s.Gateway.ClientFrom,
 		Metrics:      n.Registry, Logger: n.Logger, Now: n.Now,
@@ -229,7 +229,7 @@ func (n *Node) prepare(_ context.Context, s *config.Setup, was *running) (*runni
 		return nil, err
 	}
 	reg, err := register.New(register.Config{
-		Storage: n.db.Register(), Issuer: newIssuer(s, n.voices, n.Now), Sealer: n.keyring, Catalogue: s.Catalogue, NewSM3: sm.New,
+		Storage: n.db.Register(), Issuer: newIssuer(s, n.dual, n.Now), Sealer: n.keyring, Catalogue: s.Catalogue, NewSM3: sm.New,
 		Key: salt.Secret[:], Origin: s.Log.Origin, BaseURL: s.Gateway.PublicURL, Now: n.Now,
 		Originals: time.Duration(s.Retention.Originals),
 	})
@@ -262,13 +262,13 @@ func (n *Node) statusList(ctx context.Context, id string) (gateway.SignedList, e
 	if expires == 0 {
 		expires = statusExpires
 	}
-	return n.lists.get(ctx, id, listMaker{now.snapshot.Register, now.setup.Keys, n.voices, expires, n.Now})
+	return n.lists.get(ctx, id, listMaker{now.snapshot.Register, now.setup.Keys, n.dual, expires, n.Now})
 }
 
 // WriteTrust writes the trust of the configuration in force.
 func (n *Node) WriteTrust(dir string) error { return install.WriteTrust(n.current.Load().setup, dir) }
 
-// verify verifies with what the configuration believes now.
+// verify verifies with the trust of the configuration in force.
 func (n *Node) verify(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) {
 	return n.current.Load().trust.VerifyRequest(ctx, v)
 }

@@ -78,11 +78,11 @@ func (n *Node) swap(ctx context.Context) error {
 	return n.use(ctx, was, next)
 }
 
-// quietPeriod is for how long no file may have changed before a configuration is believed. A file that is being written may be
-// sound by chance: grants without their end, or guards without the one that forbids.
+// quietPeriod is for how long no file may have changed before a configuration is used. A file that is being written may be valid by
+// chance: grants without their end, or guards without the one that forbids.
 const quietPeriod = 50 * time.Millisecond
 
-// read loads the configuration when its files lie still.
+// read loads the configuration once its files have not changed for quietPeriod.
 func (n *Node) read(ctx context.Context, was *config.Setup) (*config.Setup, fault.List, error) {
 	const patience = 200 // times
 	files := was.Files
@@ -102,8 +102,8 @@ func (n *Node) read(ctx context.Context, was *config.Setup) (*config.Setup, faul
 	return nil, nil, errors.New("reload: the files of the configuration do not stop changing")
 }
 
-// unchangedSince says whether files had lain still before a moment, and do since. Times to come are those of another machine's clock, and
-// tell nothing; a file that is gone changes no more.
+// unchangedSince reports whether no file has changed since quietPeriod before begun. Modification times in the future come from another machine's
+// clock and are ignored, as are files that are gone.
 func unchangedSince(files []string, begun time.Time) bool {
 	for _, name := range files {
 		info, err := os.Stat(name)
@@ -155,7 +155,7 @@ func sameKeys(a, b *config.Setup) bool {
 	return err == nil && err2 == nil && one == two
 }
 
-// keepFixed keeps what only a restart can change, and says so.
+// keepFixed keeps the settings that only a restart can change, and logs a warning.
 func (n *Node) keepFixed(next, was *config.Setup) {
 	fixed := func(key string, same bool, keep func()) {
 		if !same {
@@ -179,16 +179,16 @@ func (n *Node) keepFixed(next, was *config.Setup) {
 	fixed("limits", next.Limits == was.Limits, func() { next.Limits = was.Limits })
 }
 
-// settleTime is how long files must lie unchanged before they are read: editors and copies write in steps.
-const settleTime = 500 * time.Millisecond
+// reloadDelay debounces file events: editors and copies write in steps.
+const reloadDelay = 500 * time.Millisecond
 
-// A fileWatcher hears of changes: SIGHUP, and events of folders where the system reports them.
+// A fileWatcher receives SIGHUP and, where the system reports them, file events of folders.
 type fileWatcher struct {
 	hup     chan os.Signal
 	folders *fsnotify.Watcher // nil where nothing is reported
 }
 
-// watchFiles begins to listen. From when it returns no change is missed, and no SIGHUP ends the process.
+// watchFiles starts a fileWatcher. Once it returns no change is missed, and no SIGHUP ends the process.
 func (n *Node) watchFiles() *fileWatcher {
 	l := &fileWatcher{hup: make(chan os.Signal, 1)}
 	signal.Notify(l.hup, syscall.SIGHUP)
@@ -230,11 +230,11 @@ func (n *Node) watch(ctx context.Context) {
 				return
 			}
 			if n.concerns(e) {
-				quiet.Reset(settleTime)
+				quiet.Reset(reloadDelay)
 			}
 		case err := <-lost: // events were lost
 			n.Logger.Warn("watching files", "error", err)
-			quiet.Reset(settleTime)
+			quiet.Reset(reloadDelay)
 		case <-quiet.C:
 			_ = n.Reload(ctx) // it has logged why
 			n.watchFolders(w)

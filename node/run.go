@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// patience is how long a shutdown waits for calls under way beyond the longest call.
+// patience is how long a shutdown waits for calls in flight beyond the longest call.
 const patience = 5 * time.Second
 
 // Run serves until ctx ends, then shuts down: readiness says no, the listener closes after the configured drain time, every
@@ -37,7 +37,7 @@ func (n *Node) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
-	err = errors.Join(err, n.leave())
+	err = errors.Join(err, n.drain())
 	stop()
 	background.Wait()
 	// The gateway's last records are written: nothing appends any more.
@@ -47,8 +47,8 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-// leave stops taking calls and finishes those that were taken.
-func (n *Node) leave() error {
+// drain is the graceful shutdown of the listener: it stops taking calls and finishes those that were taken.
+func (n *Node) drain() error {
 	n.ready.set(true, true)
 	g := n.current.Load().setup
 	if drain := time.Duration(g.Gateway.Drain); drain > 0 {
@@ -66,11 +66,11 @@ func (n *Node) leave() error {
 
 // How often recurring work is done, and its bounds.
 const (
-	followEvery = 250 * time.Millisecond
-	purgeEvery  = 5 * time.Minute
-	sayEvery    = 10 * time.Second // between two words on how far long work is
-	retainEvery = 24 * time.Hour
-	retainFirst = 10 * time.Minute // after start, so that restarts do not each begin with it
+	followEvery   = 250 * time.Millisecond
+	purgeEvery    = 5 * time.Minute
+	progressEvery = 10 * time.Second // between two log lines on the progress of long work
+	retainEvery   = 24 * time.Hour
+	retainFirst   = 10 * time.Minute // after start, so that restarts do not each begin with it
 
 	// claimsKept is how long the id of a call is kept after its token expired: far beyond any clock's error.
 	claimsKept = 15 * time.Minute
@@ -121,7 +121,7 @@ func (n *Node) follow(ctx context.Context) {
 	})
 }
 
-// purge forgets the ids of calls that nobody can make again, and kept copies that are too old to serve.
+// purge deletes the ids of expired calls (replay cache) and cached copies that are too old to serve.
 func (n *Node) purge(ctx context.Context) {
 	n.every(ctx, "purge", purgeEvery, purgeEvery, func(ctx context.Context) error {
 		err := n.auditor.Purge(ctx, n.Now().Add(-claimsKept))
@@ -129,7 +129,7 @@ func (n *Node) purge(ctx context.Context) {
 	})
 }
 
-// retain erases personal evidence whose time has come.
+// retain erases personal evidence at the end of its retention.
 func (n *Node) retain(ctx context.Context) {
 	n.every(ctx, "retention", retainFirst, retainEvery, n.eraseOld)
 }

@@ -18,23 +18,23 @@ import (
 )
 
 const (
-	statusTTL     = time.Minute            // how long others may keep it before asking again, and an unchanged one is served again: none is served past its ttl
-	statusExpires = 24 * time.Hour         // default of gateway.status_list: for how long it is believed offline
-	statusLook    = 100 * time.Millisecond // how long a list is served again without looking whether it changed
-	statusKept    = 256                    // lists that are kept signed
+	statusTTL      = time.Minute            // how long others may keep it before asking again, and an unchanged one is served again: none is served past its ttl
+	statusExpires  = 24 * time.Hour         // default of gateway.status_list: for how long it is believed offline
+	statusRecheck  = 100 * time.Millisecond // how long a list is served again without looking whether it changed
+	maxCachedLists = 256                    // lists that are kept signed
 )
 
-// statusLists signs the register's status lists and keeps each until it changes, so that a crowd that asks costs one
-// signature, and a revocation is published at once.
+// statusLists is a cache of signed status lists, invalidated when the register changes: many requests cost one signature, and a revocation is
+// published at once.
 type statusLists struct {
 	mu   sync.Mutex // protects made
-	made map[string]*madeList
+	made map[string]*cachedList
 
 	making sync.Mutex // held while an array is built: one at a time is in memory
 }
 
-// A madeList is one list as it was signed last.
-type madeList struct {
+// A cachedList is a list as it was signed last.
+type cachedList struct {
 	mu      sync.Mutex // protects all below; held while making it, so that one makes it and the others wait
 	signed  gateway.SignedList
 	by      string // id of the key that signed it
@@ -47,7 +47,7 @@ type madeList struct {
 type listMaker struct {
 	register *register.Register
 	keys     *keystore.Store
-	voices   *second.DualVerifier // both confirm a list before it is published
+	dual     *second.DualVerifier // both confirm a list before it is published
 	expires  time.Duration
 	now      func() time.Time
 }
@@ -82,25 +82,25 @@ func (s *statusLists) get(ctx context.Context, id string, m listMaker) (gateway.
 		s.keep(id, l)
 	}
 	// Lists that take long to make are made less often.
-	l.look = time.Now().Add(min(max(statusLook, 4*time.Since(begun)), 8*statusLook))
+	l.look = time.Now().Add(min(max(statusRecheck, 4*time.Since(begun)), 8*statusRecheck))
 	return l.signed, nil
 }
 
 // find returns the list that is kept; a new one is kept when it turns out to exist.
-func (s *statusLists) find(id string) *madeList {
+func (s *statusLists) find(id string) *cachedList {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l := s.made[id]; l != nil {
 		return l
 	}
-	return &madeList{}
+	return &cachedList{}
 }
 
-func (s *statusLists) keep(id string, l *madeList) {
+func (s *statusLists) keep(id string, l *cachedList) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.made == nil || len(s.made) >= statusKept && s.made[id] == nil {
-		s.made = make(map[string]*madeList) // more lists than are asked for at once: begin anew
+	if s.made == nil || len(s.made) >= maxCachedLists && s.made[id] == nil {
+		s.made = make(map[string]*cachedList) // more lists than are asked for at once: begin anew
 	}
 	s.made[id] = l
 }
@@ -120,7 +120,7 @@ func (m listMaker) sign(ctx context.Context, id string, key keystore.Info, now t
 		return signed, fmt.Errorf("sign status list: %w", err)
 	}
 	signed.Expires, signed.Keep = now.Add(m.expires).Truncate(time.Second), min(statusTTL, m.expires/4)
-	signed.Token, err = statuslist.Sign(ctx, m.voices.Signer(signer), jws.Header{Kid: key.ID, X5C: key.Chain}, statuslist.Token{
+	signed.Token, err = statuslist.Sign(ctx, m.dual.Signer(signer), jws.Header{Kid: key.ID, X5C: key.Chain}, statuslist.Token{
 		Subject: m.register.ListURI(id), IssuedAt: now, Expires: signed.Expires, TTL: signed.Keep, List: list,
 	})
 	sum := sha256.Sum256([]byte(signed.Token))

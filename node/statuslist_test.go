@@ -252,7 +252,7 @@ func TestListFollows(t *testing.T) {
 	if next.Version != 2 || next.Status != api.StatusValid {
 		t.Errorf("after the old version was superseded: %d %s", next.Version, next.Status)
 	}
-	pause := func() { time.Sleep(2 * statusLook) } // so that the register is asked again
+	pause := func() { time.Sleep(2 * statusRecheck) } // so that the register is asked again
 	pause()
 	one := fetch(t, at.URI, "")
 	if age, _ := strconv.Atoi(strings.TrimPrefix(one.header.Get("Cache-Control"), "public, max-age=")); age < 1 || age > 15 {

@@ -18,11 +18,11 @@ const (
 	checkSoonest = 10 * time.Minute
 	checkLatest  = 24 * time.Hour
 	// checkAtStart is how many rows of state are added up before a node serves, a few seconds' work; more are added up while it does.
-	checkAtStart = 1_000_000
-	alarmEvery   = time.Minute // between two words on one and the same alteration
+	checkAtStart  = 1_000_000
+	alarmInterval = time.Minute // between two log lines on the same alteration
 )
 
-// An alarm tells the operator of something in the database that is not ours. Who altered a row that many calls read fills no log.
+// An alarm logs that rows of the database were altered. It is rate-limited by row, because many calls may read an altered one.
 type alarm struct {
 	tell func(table, what string)
 	now  func() time.Time
@@ -35,7 +35,7 @@ func (a *alarm) raise(table, what string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now, k := a.now(), [2]string{table, what}
-	if now.Sub(a.told[k]) < alarmEvery {
+	if now.Sub(a.told[k]) < alarmInterval {
 		return
 	}
 	if len(a.told) > 1000 { // what names numbers of rows
@@ -53,8 +53,8 @@ func (n *Node) alarm() func(table, what string) {
 	return a.raise
 }
 
-// checkTables proves before a node serves that the rows of state are those that were left: or that there are so many that it
-// must be done while it serves.
+// checkTables verifies before a node serves that no row of state was altered while it was stopped (multiset MAC). Where there are too many
+// rows, check does it while the node serves.
 func (n *Node) checkTables(ctx context.Context, s *config.Setup) error {
 	n.metrics.watchTables(n.db)
 	adopted, err := n.db.Adopted(ctx)
@@ -77,7 +77,7 @@ func (n *Node) checkTables(ctx context.Context, s *config.Setup) error {
 	return n.db.Check(ctx, nil)
 }
 
-// check adds up the rows of state again and again, first at once where there were too many at start.
+// check verifies the rows of state periodically; at once where there were too many at start.
 func (n *Node) check(ctx context.Context) {
 	first := checkSoonest
 	if rows, err := n.db.Rows(ctx); err != nil || rows > checkAtStart {
@@ -86,12 +86,12 @@ func (n *Node) check(ctx context.Context) {
 	n.checkAgain(ctx, "check", first, func(ctx context.Context) error { return n.db.Check(ctx, nil) })
 }
 
-// checkSearch reads all that search has again and again. What is found altered is made anew.
+// checkSearch verifies the search projection periodically. Altered parts are rebuilt.
 func (n *Node) checkSearch(ctx context.Context) {
 	n.checkAgain(ctx, "search check", 0, func(ctx context.Context) error { return n.db.CheckSearch(ctx, nil) })
 }
 
-// checkAgain calls work after first, and then each time it has rested checkRatio times as long as it worked.
+// checkAgain calls work after first, and then again after pauses checkRatio times as long as the work took.
 func (n *Node) checkAgain(ctx context.Context, kind string, first time.Duration, work func(context.Context) error) {
 	for next := first; ctx.Err() == nil; {
 		n.once(ctx, kind, next, func(ctx context.Context) error {

@@ -42,10 +42,10 @@ func TestBrokenFastVerifier(t *testing.T) {
 			rang := make(chan second.Disagreement, 100)
 			s := newCity(t).serveAs(func(n *Node) {
 				licenses := licensePublic(t, n)
-				count := n.voices.Alarm
-				n.voices.Alarm = func(d second.Disagreement) { count(d); rang <- d }
-				n.voices.OneIn = 1
-				n.voices.Fast = func(pub *ecdsa.PublicKey, message, rs []byte) error {
+				count := n.dual.Alarm
+				n.dual.Alarm = func(d second.Disagreement) { count(d); rang <- d }
+				n.dual.OneIn = 1
+				n.dual.Fast = func(pub *ecdsa.PublicKey, message, rs []byte) error {
 					if c.fast != nil && broken.Load() {
 						return c.fast(licenses, pub)
 					}
@@ -72,7 +72,7 @@ func TestBrokenFastVerifier(t *testing.T) {
 					t.Error("no alarm")
 				}
 			}
-			s.voices.Close() // waits for what is queued
+			s.dual.Close() // waits for what is queued
 			_, metrics := s.get("/metrics")
 			if silent := strings.Contains(metrics, "oncegate_sm2_disagreements_total 0\n"); silent == c.rings {
 				t.Errorf("the metric says nothing happened: %v", silent)

@@ -104,16 +104,7 @@ type Trust struct {
 	require     Requirement
 	keys        map[string]string // what a key file in this trust is for, by its point or vkey line
 	now         func() time.Time
-	voice       sm.VerifyFunc // verifyTwice; each call draws it from a budget of its own
-}
-
-// verifyTwice is the verdict of both voices on a signature; nothing is in a hurry here.
-func verifyTwice(pub *ecdsa.PublicKey, message, rs []byte) error {
-	fast, other := sm.Verify(pub, message, rs), second.Check(pub, message, rs)
-	if (fast == nil) != (other == nil) {
-		return second.ErrDisagree
-	}
-	return fast
+	voice       sm.VerifyFunc // second.VerifyBoth; each call draws it from a budget of its own
 }
 
 // NewTrust checks the configuration and reports all its faults at once, as [Faults].
@@ -121,7 +112,7 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 	t := &Trust{
 		logs: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey), services: make(map[string]token.IdentityService),
 		anchors: slices.Concat(c.Anchors, c.SealAnchors, c.TimeStampAnchors), authorities: c.Authorities, known: c.Known,
-		gateway: c.Gateway, seen: c.Seen, require: c.Require, keys: make(map[string]string), now: c.Now, voice: verifyTwice,
+		gateway: c.Gateway, seen: c.Seen, require: c.Require, keys: make(map[string]string), now: c.Now, voice: second.VerifyBoth,
 	}
 	if t.now == nil {
 		t.now = time.Now
@@ -163,7 +154,7 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 
 // verifier installs the anchors for one purpose. What is wrong with those for all purposes is told once.
 func (f *Faults) verifier(path string, c TrustConfig, more []*pki.Certificate) *pki.Verifier {
-	v, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(c.Anchors, more), Known: c.Known, Usages: c.Usages, Verify: verifyTwice, VerifyBoth: verifyTwice})
+	v, err := pki.NewVerifier(pki.Trust{Anchors: slices.Concat(c.Anchors, more), Known: c.Known, Usages: c.Usages, Verify: second.VerifyBoth, VerifyBoth: second.VerifyBoth})
 	if path == "$.anchors" || len(more) > 0 && !slices.ContainsFunc(*f, func(old fault.Fault) bool { return old.Path == "$.anchors" }) {
 		f.addErr(path, err)
 	}
@@ -228,7 +219,7 @@ func (t *Trust) addLog(l Log, witnesses []note.Verifier) error {
 	if l.SM2 == nil {
 		return errors.New("the SM2 key is missing")
 	}
-	sm2, err := lognote.SM2NoteVerifier(l.Origin, l.SM2, verifyTwice)
+	sm2, err := lognote.SM2NoteVerifier(l.Origin, l.SM2, second.VerifyBoth)
 	if err != nil {
 		return err
 	}
