@@ -54,7 +54,7 @@ func (j *judgement) trust(above []*pki.Certificate) (revoked error) {
 	j.put(StepChain, state, reason)
 	if state == check.Failed || leaf.Public == nil && notFor == nil && noUsage == nil {
 		if j.Usages == nil {
-			j.put(StepUsage, check.NotCheckable, "the certificate's word counts only when it leads to an anchor")
+			j.put(StepUsage, check.NotCheckable, "key usage counts only in a certificate that leads to an anchor")
 			return nil
 		}
 		j.add(StepUsage, usage())

@@ -107,7 +107,7 @@ func (v *Verifier) Judge(ctx context.Context, m *Message, content []byte, at tim
 		r.Content = content
 	}
 	if len(m.Signers) == 0 {
-		r.Steps = []check.Step{v.step(StepParse, 0, errors.New("nobody signed the message"))}
+		r.Steps = []check.Step{v.step(StepParse, 0, errors.New("the message has no signer"))}
 		return r
 	}
 	r.Steps = []check.Step{v.step(StepParse, 0, nil)}
@@ -342,7 +342,7 @@ func (v *Verifier) stamped(s *Signer, signer int) stamp {
 	case token == nil:
 		return stamp{}
 	case v.TimeStamp == nil:
-		return stamp{step: check.CannotCheck(name, "nobody was given to judge the time stamp")}
+		return stamp{step: check.CannotCheck(name, "no time stamp verifier was given")}
 	}
 	at, steps := v.TimeStamp(token, s.Signature)
 	state, by := pki.StampState(at, steps)

@@ -221,7 +221,7 @@ func (v *verification) fileList(ctx context.Context, e *docEntries) ([]check.Ste
 	case err != nil:
 		return nil, err
 	case v.judges.CMS == nil:
-		return append(steps, check.CannotCheck(StepListSigned, "Nobody here can judge the signature value.")), nil
+		return append(steps, check.CannotCheck(StepListSigned, "No verifier for the signature value was given.")), nil
 	}
 	digest := sm.Digest(e.raw)
 	proof := v.judges.CMS(ctx, value, digest[:])

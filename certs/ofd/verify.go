@@ -228,7 +228,7 @@ func (v *verification) value(ctx context.Context, s *signed, one *Signature) err
 	case s.kind == typeSign && v.judges.CMS != nil:
 		proof = v.judges.CMS(ctx, value, digest[:])
 	default:
-		proof.Steps = []check.Step{check.CannotCheck(StepContent, "Nobody here can judge the signature value.")}
+		proof.Steps = []check.Step{check.CannotCheck(StepContent, "No verifier for the signature value was given.")}
 	}
 	one.Signer, one.USCC, one.SealName, one.Time, one.Proven = proof.Signer, proof.USCC, proof.SealName, proof.Time, proof.Proven
 	one.Steps = append(one.Steps, proof.Steps...)

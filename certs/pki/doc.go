@@ -61,7 +61,7 @@ var (
 	ErrBadAnchor     = errors.New("not a trust anchor")
 	// ErrRevoked and ErrRevocationUnknown come from [Trust.Revocation].
 	ErrRevoked           = errors.New("certificate was revoked")
-	ErrRevocationUnknown = errors.New("nobody can say whether the certificate was revoked")
+	ErrRevocationUnknown = errors.New("revocation status of the certificate is unknown")
 )
 
 // Leaf is what a verified chain says about its end-entity certificate.

@@ -199,7 +199,7 @@ func (v *Verifier) build(leaf *Certificate, intermediates []*Certificate, at tim
 		return cachedChain{}, err
 	}
 	if leaf.IsCA || leaf.KeyUsage&(signs|encrypts) == 0 {
-		return cachedChain{}, fmt.Errorf("%w: the leaf may neither sign nor decrypt", ErrConstraints)
+		return cachedChain{}, fmt.Errorf("%w: the leaf has neither signing nor encryption key usage", ErrConstraints)
 	}
 	path, err := v.climb(leaf, intermediates, at)
 	if err != nil {

@@ -63,7 +63,7 @@ func (c *Client) get(ctx context.Context, key string, fetch func(context.Context
 	}
 	v, stale, err, ok := c.lookup(key)
 	if !ok {
-		return nil, false, fmt.Errorf("%w: what it said was over when it came", ErrStale)
+		return nil, false, fmt.Errorf("%w: the answer had expired when it was fetched", ErrStale)
 	}
 	return v, stale, err
 }

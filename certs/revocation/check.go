@@ -71,7 +71,7 @@ func (c *Client) add(ctx context.Context, e *Evidence, r *Response, issuer *pki.
 			return e.addList(l.Raw)
 		}
 	}
-	return fmt.Errorf("%w: nobody says that its certificate was not revoked", ErrResponder)
+	return fmt.Errorf("%w: responder certificate has no ocsp-nocheck and no CRL covers it", ErrResponder)
 }
 
 func why(reason, err error, stale bool) error {
@@ -198,7 +198,7 @@ func (j Judge) With(e *Evidence) Judge {
 // Step checks a chain, leaf first, and sums its steps up in one, named revocation: failed if one failed, not checkable if
 // one is, else OK with what is said of the leaf.
 func (j Judge) Step(ctx context.Context, chain []*pki.Certificate, at time.Time) check.Step {
-	sum := check.CannotCheck("revocation", "there is no path to an authority to ask")
+	sum := check.CannotCheck("revocation", "there is no certificate path to an authority with revocation data")
 	if len(chain) == 0 {
 		return sum
 	}
@@ -211,7 +211,7 @@ func (j Judge) Step(ctx context.Context, chain []*pki.Certificate, at time.Time)
 
 // Sum makes one step, named revocation, of those of [Check].
 func Sum(steps []check.Step) check.Step {
-	sum := check.CannotCheck("revocation", "nobody was asked")
+	sum := check.CannotCheck("revocation", "no source of revocation data was given")
 	for i, s := range steps {
 		if i == 0 || worse(s.State, sum.State) {
 			sum.State, sum.Reason = s.State, s.Reason

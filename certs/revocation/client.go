@@ -241,7 +241,7 @@ func (c *Client) checkResponder(ctx context.Context, responder, issuer *pki.Cert
 	lists.OCSPServer = nil // it must not vouch for itself
 	s, err := c.Status(ctx, &lists, issuer, c.Now())
 	if err != nil || s.State != Good || s.Stale {
-		return fmt.Errorf("%w: nobody says that its certificate was not revoked", ErrResponder)
+		return fmt.Errorf("%w: responder certificate has no ocsp-nocheck and no CRL covers it", ErrResponder)
 	}
 	return nil
 }

@@ -80,7 +80,7 @@ func ParseEvidence(raw []byte) (*Evidence, error) {
 		return nil, err
 	}
 	if again, err := e.Marshal(); err != nil || !bytes.Equal(again, raw) {
-		return nil, malformed("the evidence holds something else too")
+		return nil, malformed("the evidence has unknown content")
 	}
 	return e, nil
 }
@@ -206,7 +206,7 @@ func (e *Evidence) vouched(responder, issuer *pki.Certificate, at time.Time) err
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: its certificate has no id-pkix-ocsp-nocheck, and no list covers it", ErrResponder)
+	return fmt.Errorf("%w: responder certificate has no ocsp-nocheck and no CRL covers it", ErrResponder)
 }
 
 // isAbout tells whether an answer is about the certificate.

@@ -137,13 +137,13 @@ func serialBytes(n *big.Int) []byte {
 // error may be [check.Undecided].
 func (l *List) Verify(issuer *pki.Certificate, verify sm.VerifyFunc) error {
 	if !bytes.Equal(l.issuer, issuer.RawSubject) {
-		return fmt.Errorf("%w: the list's issuer is somebody else", ErrWrongIssuer)
+		return fmt.Errorf("%w: the list names another issuer", ErrWrongIssuer)
 	}
 	if len(l.authority) > 0 && len(issuer.SubjectKeyId) > 0 && !bytes.Equal(l.authority, issuer.SubjectKeyId) {
 		return fmt.Errorf("%w: the list names another key of the issuer", ErrWrongIssuer)
 	}
 	if !issuer.IsCA || issuer.KeyUsage&smx509.KeyUsageCRLSign == 0 {
-		return fmt.Errorf("%w: the issuer may not sign lists", ErrBadSignature)
+		return fmt.Errorf("%w: the issuer has no cRLSign key usage", ErrBadSignature)
 	}
 	pub, err := pki.PublicKey(issuer)
 	if err != nil {

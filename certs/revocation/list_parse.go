@@ -67,7 +67,7 @@ func (l *List) readTBS(tbs *der.Cursor, outer []byte) {
 			body.Fail(next)
 		}
 	}
-	const end = "it ends where it should not"
+	const end = "it has unexpected data at its end"
 	entries, _ := body.Optional(der.Sequence, end)
 	extensions, _ := body.Optional(der.Explicit(0), end)
 	body.End(end)
@@ -148,7 +148,7 @@ func (raw *rawEntry) entry() Entry {
 	return e
 }
 
-const errCritical = "a critical extension that is not known"
+const errCritical = "unknown critical extension"
 
 // extension reads one of the list's extensions.
 func (l *List) extension(id asn1.ObjectIdentifier, critical bool, value *der.Cursor) {
@@ -185,7 +185,7 @@ func eachExtension(in *der.Cursor, yield func(id asn1.ObjectIdentifier, critical
 			return
 		}
 		if slices.Contains(seen, id.String()) || len(seen) == maxExtensions {
-			e.Fail("an extension stands there twice, or there are too many")
+			e.Fail("duplicate extension, or too many extensions")
 			return
 		}
 		seen = append(seen, id.String())
@@ -225,7 +225,7 @@ func (d *distribution) read(value *der.Cursor) {
 		case tag == der.Context(2) && set:
 			d.onlyAuthorities = true
 		default: // some reasons only, indirect, attribute certificates, or no DER
-			body.Fail("its distribution point is of a kind that is not known")
+			body.Fail("its distribution point is of an unsupported kind")
 		}
 	}
 }

@@ -25,7 +25,7 @@ func (r *Response) Verify(issuer *pki.Certificate, verify sm.VerifyFunc) (*pki.C
 	if r.names(issuer) {
 		return nil, r.signedBy(issuer, verify)
 	}
-	reason := fmt.Errorf("%w: it is neither the authority nor shown to be appointed by it", ErrResponder)
+	reason := fmt.Errorf("%w: it is neither the certificate authority nor a responder that the authority delegated", ErrResponder)
 	for _, c := range r.certs {
 		if !r.names(c) {
 			continue
@@ -74,9 +74,9 @@ func (r *Response) appointed(c, issuer *pki.Certificate, verify sm.VerifyFunc) e
 	case !mayAnswer:
 		return fmt.Errorf("%w: its certificate is not for answering", ErrResponder)
 	case !pki.IsSigning(c):
-		return fmt.Errorf("%w: its key may not sign", ErrResponder)
+		return fmt.Errorf("%w: its certificate has no signing key usage", ErrResponder)
 	case len(c.UnhandledCriticalExtensions) > 0:
-		return fmt.Errorf("%w: its certificate has a critical extension that is not known", ErrResponder)
+		return fmt.Errorf("%w: its certificate has an unknown critical extension", ErrResponder)
 	case r.Produced.Before(c.NotBefore) || r.Produced.After(c.NotAfter):
 		return fmt.Errorf("%w: its certificate was not valid when it answered", ErrResponder)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"oncegate/certs/jws"
 	"oncegate/certs/sm"
+	"oncegate/check"
 )
 
 const (
@@ -32,9 +33,9 @@ var (
 	ErrSignature  = errors.New("sd-jwt signature does not hold")
 	ErrHash       = errors.New("sd-jwt has another digest algorithm")
 	ErrDisclosure = errors.New("sd-jwt disclosure is malformed or reserved")
-	ErrDuplicate  = errors.New("sd-jwt digest, disclosure or claim stands twice")
+	ErrDuplicate  = errors.New("duplicate sd-jwt digest, disclosure or claim")
 	ErrUnused     = errors.New("sd-jwt disclosure is not among the signed digests")
-	ErrKeyBinding = errors.New("sd-jwt has a key binding that nobody asked for")
+	ErrKeyBinding = errors.New("sd-jwt has an unexpected key binding")
 )
 
 // Expect is what the verifier brings.
@@ -46,9 +47,6 @@ type Expect struct {
 	Hash  Hash // zero means SM3
 }
 
-// Step is one thing that was checked. State is "ok", "failed" or "skipped".
-type Step struct{ Name, State, Reason string }
-
 // Result of a verification.
 type Result struct {
 	Header jws.Header
@@ -56,8 +54,8 @@ type Result struct {
 	Claims map[string]jsontext.Value
 	// Disclosed are the disclosures presented, in order.
 	Disclosed []Disclosure
-	// Steps are in order; after a failure the rest are "skipped".
-	Steps []Step
+	// Steps are in order; after a failure the rest are not checkable.
+	Steps []check.Step
 }
 
 // Steps of a verification.
@@ -99,11 +97,11 @@ func Verify(presentation string, e Expect) (*Result, error) {
 	}
 	var failed error
 	for _, s := range steps {
-		step := Step{Name: s.name, State: "skipped"}
+		step := check.CannotCheck(s.name, "a step before it failed")
 		if failed == nil {
-			step.State = "ok"
+			step = check.Pass(s.name, "")
 			if failed = s.do(); failed != nil {
-				step.State, step.Reason = "failed", failed.Error()
+				step = check.Fail(s.name, failed.Error())
 			}
 		}
 		r.Steps = append(r.Steps, step)

@@ -129,7 +129,7 @@ func listed(s *Signature) check.Step {
 	case !s.Seal.Signers.known():
 		return check.CannotCheck(StepListed, "the list has digests of a kind that is unknown here")
 	}
-	return check.Fail(StepListed, "the signer may not use this seal")
+	return check.Fail(StepListed, "the signer's certificate is not on the seal's list")
 }
 
 // period judges the seal's validity at the signing time, and now.
@@ -173,7 +173,7 @@ var (
 
 func (j *judge) status(s *Seal, t judgedAt) check.Step {
 	if j.Status == nil {
-		return check.CannotCheck(StepStatus, "nobody was asked whether the seal was withdrawn")
+		return check.CannotCheck(StepStatus, "no source for the status of the seal was given")
 	}
 	step := j.Status(j.ctx, s, t.At)
 	step.Name = StepStatus
@@ -260,7 +260,7 @@ func (r role) judge(c *pki.Certificate, err error) check.Step {
 
 func (j *judge) revocation(r role, chain []*pki.Certificate, t judgedAt) check.Step {
 	if j.Revocation == nil {
-		return check.CannotCheck(r.revocation, "nobody was asked whether the certificate was revoked")
+		return check.CannotCheck(r.revocation, "no source of revocation data was given")
 	}
 	step := j.Revocation(j.ctx, chain, t.SigningTime)
 	step.Name = r.revocation

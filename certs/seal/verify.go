@@ -152,7 +152,7 @@ func (j *judge) time(s *Signature) judgedAt {
 	case disbelieved.Name != "":
 		t.step = disbelieved
 	case s.TimeStamp != nil:
-		t.step = check.CannotCheck(StepTime, "there is a time stamp, and nobody to judge it")
+		t.step = check.CannotCheck(StepTime, "there is a time stamp, and no verifier for it was given")
 	default:
 		t.step = check.CannotCheck(StepTime, "there is no time stamp: the time is what the signer says")
 	}
@@ -191,7 +191,7 @@ func (j *judge) madeTime(s *Seal) {
 		return
 	}
 	if j.TimeStamp == nil {
-		j.add(check.CannotCheck(StepMadeTime, "there is a time stamp, and nobody to judge it"))
+		j.add(check.CannotCheck(StepMadeTime, "there is a time stamp, and no verifier for it was given"))
 		return
 	}
 	at, steps := j.TimeStamp(s.TimeStamp, s.Signature)
@@ -199,7 +199,7 @@ func (j *judge) madeTime(s *Seal) {
 	case state != check.OK:
 		j.add(disbelief(StepMadeTime, state))
 	case s.Created.After(at.Add(pki.ZoneSlip + pki.ClockSlip)):
-		j.add(check.Fail(StepMadeTime, "the seal says that it was made after its time stamp"))
+		j.add(check.Fail(StepMadeTime, "the seal's creation time is after its time stamp"))
 	default:
 		j.add(check.Pass(StepMadeTime, ""))
 	}

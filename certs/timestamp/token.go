@@ -104,7 +104,7 @@ func (i *Info) readRest(in *der.Cursor) {
 		extension.Octets("extensions")
 		extension.End("extensions")
 		if critical {
-			extension.Fail("a critical extension that is not known")
+			extension.Fail("unknown critical extension")
 		}
 	}
 }

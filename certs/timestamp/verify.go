@@ -107,7 +107,7 @@ func (v *Verifier) Verify(ctx context.Context, token, data []byte, nonce *big.In
 	}
 	err = nil
 	if t.Time.After(now.Add(tolerance)) {
-		err = errors.New("the token's time has not come yet")
+		err = errors.New("the token's time is in the future")
 	}
 	r.add(StepTime, err, t.Time.Format(time.RFC3339Nano))
 	if r.Failure() == nil {

@@ -119,7 +119,7 @@ func known(list []pkix.Extension, ids ...asn1.ObjectIdentifier) error {
 	}
 	for _, e := range list {
 		if e.Critical && !slices.ContainsFunc(ids, e.Id.Equal) {
-			return malformed("a critical extension that is not known")
+			return malformed("unknown critical extension")
 		}
 	}
 	return nil
