@@ -54,7 +54,7 @@ type StoredOptions struct {
 	// verifies nothing.
 	Claimed func(r Request) (Claim, error)
 	// Vouched reads what the identity service's word in the token of a recorded call says; nil if there is none. It verifies nothing.
-	Vouched func(token string) (*Vouched, error)
+	Vouched func(Request) (*Vouched, error)
 	// Inputs is told what the gateway's own records hold as inputs, and IndexKeyLost is asked at the end whether Config.IndexKeys lacks a key
 	// that search columns were written under: they cannot be made again then. nil: nobody is told, and no key is lost.
 	Inputs       func(operation string, inputs jsontext.Value)
@@ -453,7 +453,7 @@ func (v *storedVerifier) vouched(p place, r Record, e *Evidence) {
 	if !proven || r.TokenDigest == "" || e == nil || e.Request == nil || v.options.Vouched == nil {
 		return // a call without a token carries no word: the caller in the gateway's process knew the person
 	}
-	word, err := v.options.Vouched(e.Request.Token)
+	word, err := v.options.Vouched(*e.Request)
 	if err != nil || word == nil || word.Proof != r.OperatorProof || word.Service != r.OperatorService || !slices.Equal(word.Roles, r.OperatorRoles) {
 		v.fault(&v.kept, "records", p, "the record says of its operator what no identity service says in the call that it keeps")
 	}

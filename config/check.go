@@ -179,6 +179,30 @@ func (l *loader) checkSystems() {
 		l.unless(idForm.MatchString(a.Issuer), at+".issuer", "the issuer is required: 1 to 64 letters, digits, dots, underscores and hyphens")
 		l.unless(a.Certificate != "", at+".certificate", "the certificate is missing")
 	}
+	l.checkIdentityServices()
+}
+
+func (l *loader) checkIdentityServices() {
+	ids := l.unique()
+	for i, s := range l.setup.IdentityServices {
+		at := fmt.Sprintf("$.identity_services[%d]", i)
+		ids(at+".id", s.ID)
+		l.unless(idForm.MatchString(s.ID), at+".id", "the id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
+		l.unless(!slices.ContainsFunc(l.setup.Systems, func(c System) bool { return c.ID == s.ID }), at+".id", "the id is a system's, whose keys would look like the identity service's")
+		l.unless(len(s.Certificates) > 0, at+".certificates", "the identity service has no certificate, so nothing that it says could be believed")
+		l.unless(len(s.Systems) > 0, at+".systems", "say for which systems the identity service may speak: every one is named")
+		systems, roles := l.unique(), l.unique()
+		for j, id := range s.Systems {
+			of := fmt.Sprintf("%s.systems[%d]", at, j)
+			systems(of, id)
+			l.unless(slices.ContainsFunc(l.setup.Systems, func(s System) bool { return s.ID == id }), of, "there is no system %q", fault.Clip(id))
+		}
+		for j, role := range s.Roles {
+			of := fmt.Sprintf("%s.roles[%d]", at, j)
+			roles(of, role)
+			l.unless(idForm.MatchString(role), of, "a role is 1 to 64 letters, digits, dots, underscores and hyphens: it stands in records, and names nobody")
+		}
+	}
 }
 
 func (l *loader) checkLimits() {

@@ -14,7 +14,7 @@ const MainFile = "oncegate.yaml"
 // A Config is the main configuration file. Relative paths are relative to the file they stand in. Unknown keys are errors.
 // Secrets never stand in it: they come from files or the environment.
 type Config struct {
-	Include     []string     `yaml:"include"` // further files, patterns such as "departments/*.yaml" too; they may hold departments, systems, sources and assertions, which add up
+	Include     []string     `yaml:"include"` // further files, patterns such as "departments/*.yaml" too; they may hold departments, systems, sources, assertions and identity_services, which add up
 	Gateway     Gateway      `yaml:"gateway"`
 	Store       Store        `yaml:"store"`
 	Log         Log          `yaml:"log"`
@@ -25,9 +25,12 @@ type Config struct {
 	Systems     []System     `yaml:"systems"`
 	Sources     []Source     `yaml:"sources"`
 	Assertions  []Asserter   `yaml:"assertions"`
-	Data        Data         `yaml:"data"`
-	Limits      Limits       `yaml:"limits"`
-	Retention   Retention    `yaml:"retention"`
+
+	IdentityServices []IdentityService `yaml:"identity_services"` // vouch for the persons who act in calling systems; without one no actor token is believed
+
+	Data      Data      `yaml:"data"`
+	Limits    Limits    `yaml:"limits"`
+	Retention Retention `yaml:"retention"`
 }
 
 // Gateway is what the gateway is called and where it listens.
@@ -169,6 +172,17 @@ type Asserter struct {
 	Issuer      string `yaml:"issuer"`      // iss and kid of its assertions
 	Name        string `yaml:"name"`        //
 	Certificate string `yaml:"certificate"` // PEM file, usage attest
+}
+
+// An IdentityService vouches for the persons who act in calling systems: it signs actor tokens (actor_token), each bound to one call or to
+// the calling system's key. It is believed for its systems and roles only. That it signs assertions of holders, too, stands under
+// assertions: neither follows from the other.
+type IdentityService struct {
+	ID           string   `yaml:"id"`           // iss of its actor tokens
+	Name         string   `yaml:"name"`         //
+	Certificates []string `yaml:"certificates"` // PEM files, usage attest; the key id (kid) is the file's name without extension
+	Systems      []string `yaml:"systems"`      // ids of the systems that it may speak for; no wildcard
+	Roles        []string `yaml:"roles"`        // roles that it may assert of a person, at most 64 bytes each; empty: none
 }
 
 // A Source is one legacy system and how it is reached: exactly one of the adapters is set.

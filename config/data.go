@@ -148,6 +148,12 @@ func (l *loader) known() *policy.Known {
 	for _, c := range s.Systems {
 		k.Systems[c.ID] = true
 	}
+	k.Operators = map[string][]string{}
+	for _, v := range s.IdentityServices {
+		for _, system := range v.Systems {
+			k.Operators[system] = append(k.Operators[system], v.Roles...)
+		}
+	}
 	for _, t := range s.Catalogue.Types {
 		for _, m := range license.Metadata() {
 			k.Types[t.ID] = append(k.Types[t.ID], m.Name)

@@ -18,6 +18,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
+	"oncegate/certs/token"
 	"oncegate/fault"
 	"oncegate/gateway"
 	"oncegate/license"
@@ -39,10 +40,11 @@ type Setup struct {
 	Book      *cases.Book
 	Calendar  *cases.Calendar
 	Policy    *policy.Set
-	Tables    []policy.File               // of expected decisions
-	Callers   map[string]gateway.System   // by id
-	Asserters map[string]gateway.Asserter // by issuer
-	Serves    map[string]string           // license type → id of the source that has it
+	Tables    []policy.File                    // of expected decisions
+	Callers   map[string]gateway.System        // by id
+	Asserters map[string]gateway.Asserter      // by issuer
+	Vouchers  map[string]token.IdentityService // by iss of their actor tokens
+	Serves    map[string]string                // license type → id of the source that has it
 	Anchors   []*pki.Certificate
 	Known     map[string]pki.Known     // by fingerprint
 	Usages    map[string]pki.UsageRule // by fingerprint of the anchor
@@ -171,6 +173,8 @@ type included struct {
 	Systems     []System     `yaml:"systems"`
 	Sources     []Source     `yaml:"sources"`
 	Assertions  []Asserter   `yaml:"assertions"`
+
+	IdentityServices []IdentityService `yaml:"identity_services"`
 }
 
 func (l *loader) include(at, name string) {
@@ -180,17 +184,19 @@ func (l *loader) include(at, name string) {
 	}
 	var more included
 	doc := strictyaml.Decode(name, data, limits, &more, &l.faults)
-	part := Config{Departments: more.Departments, Systems: more.Systems, Sources: more.Sources, Assertions: more.Assertions}
+	part := Config{Departments: more.Departments, Systems: more.Systems, Sources: more.Sources, Assertions: more.Assertions, IdentityServices: more.IdentityServices}
 	part.resolvePaths(filepath.Dir(name))
 	c := &l.setup.Config
 	l.doc.Continue("departments", len(c.Departments), doc)
 	l.doc.Continue("systems", len(c.Systems), doc)
 	l.doc.Continue("sources", len(c.Sources), doc)
 	l.doc.Continue("assertions", len(c.Assertions), doc)
+	l.doc.Continue("identity_services", len(c.IdentityServices), doc)
 	c.Departments = append(c.Departments, part.Departments...)
 	c.Systems = append(c.Systems, part.Systems...)
 	c.Sources = append(c.Sources, part.Sources...)
 	c.Assertions = append(c.Assertions, part.Assertions...)
+	c.IdentityServices = append(c.IdentityServices, part.IdentityServices...)
 }
 
 // expand finds the files that a pattern names; a name without wildcards is itself. Names are sorted.
@@ -261,6 +267,9 @@ func (c *Config) resolvePaths(dir string) {
 	}
 	for i := range c.Assertions {
 		from(&c.Assertions[i].Certificate)
+	}
+	for i := range c.IdentityServices {
+		all(c.IdentityServices[i].Certificates)
 	}
 	for i := range c.Sources {
 		c.Sources[i].resolvePaths(dir)

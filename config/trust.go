@@ -18,6 +18,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
+	"oncegate/certs/token"
 	"oncegate/fault"
 	"oncegate/gateway"
 	"oncegate/license"
@@ -150,10 +151,11 @@ func (l *loader) certificates(at, name string) ([]*pki.Certificate, bool) {
 	return certs, err == nil
 }
 
-// checkCertificates verifies the certificates of callers, asserters and our own keys.
+// checkCertificates verifies the certificates of callers, asserters, identity services and our own keys.
 func (l *loader) checkCertificates() {
 	l.callers()
 	l.asserters()
+	l.vouchers()
 	l.checkOwnKeys()
 }
 
@@ -185,6 +187,25 @@ func (l *loader) asserters() {
 		if key, ok := l.readChain(fmt.Sprintf("$.assertions[%d].certificate", i), a.Certificate, pki.Attest, ""); ok {
 			l.setup.Asserters[a.Issuer] = gateway.Asserter{Name: a.Name, Key: key}
 		}
+	}
+}
+
+func (l *loader) vouchers() {
+	l.setup.Vouchers = map[string]token.IdentityService{}
+	for i, s := range l.setup.IdentityServices {
+		service := token.IdentityService{Name: s.Name, Keys: map[string]token.ServiceKey{}, Systems: s.Systems, Roles: s.Roles}
+		for j, name := range s.Certificates {
+			at := fmt.Sprintf("$.identity_services[%d].certificates[%d]", i, j)
+			kid := KeyIDOf(name)
+			if _, twice := service.Keys[kid]; twice {
+				l.doc.Add(at, "key id %q, the file's name without its ending, stands twice", fault.Clip(kid))
+				continue
+			}
+			if key, ok := l.readChain(at, name, pki.Attest, ""); ok {
+				service.Keys[kid] = token.ServiceKey(key)
+			}
+		}
+		l.setup.Vouchers[s.ID] = service
 	}
 }
 
@@ -287,6 +308,12 @@ func (s *Setup) TrustConfig(now func() time.Time) (verdict.TrustConfig, error) {
 	for _, id := range slices.Sorted(maps.Keys(s.Callers)) {
 		for _, kid := range slices.Sorted(maps.Keys(s.Callers[id].Keys)) {
 			t.Callers = append(t.Callers, verdict.Caller{System: id, KeyID: kid, Key: s.Callers[id].Keys[kid].Public})
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Vouchers)) {
+		v := s.Vouchers[id]
+		for _, kid := range slices.Sorted(maps.Keys(v.Keys)) {
+			t.IdentityServices = append(t.IdentityServices, verdict.IdentityService{Service: id, KeyID: kid, Key: v.Keys[kid].Public, Systems: v.Systems, Roles: v.Roles})
 		}
 	}
 	return t, nil

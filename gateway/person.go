@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/go-json-experiment/json"
+
 	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/certs/jws"
 	"oncegate/certs/token"
 	"oncegate/policy"
 )
@@ -80,6 +83,24 @@ func (c *call) identify(g *Gateway) error {
 	c.principal.Person = Person{ID: actor.Subject, Roles: actor.Roles, Proof: actor.Proof, Service: actor.Service}
 	c.identified = c.config
 	return nil
+}
+
+// VouchedOf is what the identity service says whose word a recorded call carries, read from the call's sealed evidence without verifying
+// anything: it was verified when the call came. nil without one.
+func VouchedOf(r audit.Request) (*audit.Vouched, error) {
+	parts, err := jws.Split(r.Token, token.MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	var c token.Claims
+	if err := json.Unmarshal(parts.Payload, &c); err != nil || c.Actor == "" {
+		return nil, err
+	}
+	actor, err := token.ReadActor(c.Actor)
+	if err != nil {
+		return nil, err
+	}
+	return &audit.Vouched{Proof: actor.Proof, Service: actor.Service, Roles: actor.Roles}, nil
 }
 
 // withPerson is a question to the policy that knows the acting person.

@@ -55,6 +55,19 @@ func AsserterSigner(s *config.Setup, keys *keystore.Store, issuer string) (sm.Si
 	return nil, fmt.Errorf("find the key of identity service %s: %w", issuer, fs.ErrNotExist)
 }
 
+// IdentitySigner finds the key of an identity service that signs actor tokens, and returns its signer under the key id that the
+// certificate's file gives it.
+func IdentitySigner(s *config.Setup, keys *keystore.Store, service string) (sm.Signer, error) {
+	for _, kid := range slices.Sorted(maps.Keys(s.Vouchers[service].Keys)) {
+		for _, k := range keys.List() {
+			if k.SM2 != nil && k.Usage == keystore.Attest && k.SM2.Equal(s.Vouchers[service].Keys[kid].Public) {
+				return named(keys, k.ID, kid)
+			}
+		}
+	}
+	return nil, fmt.Errorf("find a key of identity service %s that the configuration knows: %w", service, fs.ErrNotExist)
+}
+
 // NamedSigner is a signer under another key id.
 func NamedSigner(s sm.Signer, keyID string) sm.Signer { return namedSigner{s, keyID} }
 

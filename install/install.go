@@ -256,6 +256,9 @@ func (m *preparation) allCertified() bool {
 	for _, a := range m.setup.Assertions {
 		all = append(all, a.Certificate)
 	}
+	for _, s := range m.setup.IdentityServices {
+		all = append(all, s.Certificates...)
+	}
 	for _, name := range all {
 		if _, err := os.Stat(name); err != nil {
 			return false
@@ -398,6 +401,17 @@ func (m *preparation) callerCertificates(ctx context.Context, operator config.De
 			continue
 		}
 		if err := certify(a.Certificate, "identity service "+a.Issuer, func() (keystore.Info, error) { return m.authority.IssueAsserter(ctx, keys, a, operator) }); err != nil {
+			return err
+		}
+	}
+	for _, s := range m.setup.IdentityServices {
+		if len(s.Certificates) == 0 {
+			continue
+		}
+		issue := func() (keystore.Info, error) {
+			return m.authority.IssueAsserter(ctx, keys, config.Asserter{Issuer: s.ID}, operator)
+		}
+		if err := certify(s.Certificates[0], "identity service "+s.ID, issue); err != nil {
 			return err
 		}
 	}

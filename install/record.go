@@ -43,7 +43,7 @@ type KeyRecord struct {
 // Registered is the state of a caller's key in a KeyRecord.
 const Registered = "registered"
 
-// DescribeKeys lists our keys and the callers', without any secret.
+// DescribeKeys lists our keys and those of callers and identity services, without any secret.
 func DescribeKeys(s *config.Setup) (list []KeyRecord) {
 	for _, k := range s.Keys.List() {
 		list = append(list, KeyRecord{k.ID, k.Usage, k.Owner, string(k.State)})
@@ -52,6 +52,12 @@ func DescribeKeys(s *config.Setup) (list []KeyRecord) {
 		for _, kid := range slices.Sorted(maps.Keys(s.Callers[id].Keys)) {
 			fingerprint := sm.DigestB64(sm.MarshalPoint(s.Callers[id].Keys[kid].Public))
 			list = append(list, KeyRecord{kid + "/" + fingerprint, "call", id, Registered})
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Vouchers)) {
+		for _, kid := range slices.Sorted(maps.Keys(s.Vouchers[id].Keys)) {
+			fingerprint := sm.DigestB64(sm.MarshalPoint(s.Vouchers[id].Keys[kid].Public))
+			list = append(list, KeyRecord{kid + "/" + fingerprint, "attest", id, Registered})
 		}
 	}
 	return list

@@ -170,7 +170,7 @@ func (v *stateVerifier) tables(ctx context.Context, db *store.DB, keyring *confi
 		has[k.ID] = true
 	}
 	beside, err := audit.VerifyStored(ctx, records, db.Stored(), audit.StoredOptions{
-		UnknownKey: envelope.ErrUnknownKey, Claimed: gateway.ClaimOf, Progress: func(done uint64) { bar(done, total) }, IndexKeyLost: func() bool { return lost },
+		UnknownKey: envelope.ErrUnknownKey, Claimed: gateway.ClaimOf, Vouched: gateway.VouchedOf, Progress: func(done uint64) { bar(done, total) }, IndexKeyLost: func() bool { return lost },
 		Inputs: func(operation string, inputs jsontext.Value) {
 			if !slices.Contains(KeyOperations, operation) {
 				return

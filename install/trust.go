@@ -23,6 +23,7 @@ type trustFile struct {
 	Logs         []trustLog         `json:"logs"`
 	Anchors      []string           `json:"anchors"`
 	Callers      []trustCaller      `json:"callers"`
+	Services     []trustService     `json:"identity_services,omitempty"`
 	Gateway      string             `json:"gateway"`
 	Issues       []trustIssue       `json:"issues"`
 	Delegations  []trustDelegation  `json:"delegations"`
@@ -40,6 +41,14 @@ type trustLog struct {
 	Origin  string `json:"origin"`
 	SM2     string `json:"sm2"`
 	Ed25519 string `json:"ed25519"`
+}
+
+type trustService struct {
+	Service string   `json:"iss"`
+	KeyID   string   `json:"kid"`
+	Key     string   `json:"key"`
+	Systems []string `json:"systems"`
+	Roles   []string `json:"roles,omitempty"`
 }
 
 type trustCaller struct {
@@ -119,6 +128,10 @@ func writeTrust(s *config.Setup, dir string) error {
 	}
 	for _, c := range t.Callers {
 		out.Callers = append(out.Callers, trustCaller{c.System, c.KeyID, w.key("callers/"+c.System+"."+c.KeyID+".pub.pem", c.Key)})
+	}
+	for _, i := range t.IdentityServices {
+		file := w.key("identity-services/"+i.Service+"."+i.KeyID+".pub.pem", i.Key)
+		out.Services = append(out.Services, trustService{i.Service, i.KeyID, file, i.Systems, i.Roles})
 	}
 	for _, d := range t.Delegations {
 		out.Delegations = append(out.Delegations, trustDelegation(d))

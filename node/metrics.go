@@ -138,7 +138,7 @@ func (m *metrics) watchDualVerifier(v *second.DualVerifier) {
 type stateCollector struct{ node *Node }
 
 var (
-	expiresDesc = prometheus.NewDesc("oncegate_certificate_expires_timestamp_seconds", "When a registered caller's certificate expires.", []string{"system", "key"}, nil)
+	expiresDesc = prometheus.NewDesc("oncegate_certificate_expires_timestamp_seconds", "When the certificate of a registered caller or identity service expires.", []string{"system", "key"}, nil)
 	ownDesc     = prometheus.NewDesc("oncegate_own_certificate_seconds_to_expiry", "Seconds until the certificate of a key of our own expires, by usage (license, status, log, call, seal) and department; negative once it has. Of several keys the first to expire.", []string{"usage", "department"}, nil)
 	dropDesc    = prometheus.NewDesc("oncegate_drop_timestamp_seconds", "The moment whose truth the drop in use is.", []string{"source"}, nil)
 	rowsDesc    = prometheus.NewDesc("oncegate_drop_rows", "Rows of the drop in use.", []string{"source"}, nil)
@@ -162,6 +162,11 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	for id, s := range now.setup.Callers {
+		for kid, k := range s.Keys {
+			gauge(expiresDesc, float64(k.NotAfter.Unix()), id, kid)
+		}
+	}
+	for id, s := range now.setup.Vouchers {
 		for kid, k := range s.Keys {
 			gauge(expiresDesc, float64(k.NotAfter.Unix()), id, kid)
 		}

@@ -31,10 +31,12 @@ type policyExplain struct {
 	Age         string
 	Purpose     string
 	Now         string
+	Proof       string
+	Roles       []string
 }
 
 func newPolicyExplain(t *terminal) *command {
-	c := &policyExplain{Operation: "licenses.query", Role: "applicant", Attestation: "platform", Basis: "case", Purpose: "answer"}
+	c := &policyExplain{Operation: "licenses.query", Role: "applicant", Attestation: "platform", Basis: "case", Purpose: "answer", Proof: policy.ProofAsserted}
 	cmd := t.command("explain", "Say in sentences why a question is answered as it is.", c.run)
 	cmd.config(&c.Config)
 	cmd.text(&c.Operation, "operation", "NAME", "Operation that is asked for.")
@@ -50,6 +52,8 @@ func newPolicyExplain(t *terminal) *command {
 	cmd.texts(&c.Fields, "fields", "Fields asked for; none: whatever is granted.")
 	cmd.text(&c.Age, "age", "TIME", "Age of the copy that would be released, such as 36h; empty: live.")
 	cmd.text(&c.Purpose, "purpose", "WORD", "answer, or confirm a role inside.")
+	cmd.text(&c.Proof, "operator-proof", "WORD", "How the acting person is known: none, asserted, session or call.")
+	cmd.texts(&c.Roles, "operator-roles", "What the acting person may act as, as an identity service says.")
 	cmd.text(&c.Now, "now", "TIME", "Moment or day of the question; empty: now.")
 	cmd.examples("oncegate policy explain -c oncegate.yaml --system food-approval --type business-license --matter FOOD-01 --material business-license --fields name,address")
 	return cmd
@@ -65,6 +69,7 @@ func (c *policyExplain) run(_ context.Context, t *terminal) error {
 		Operation: c.Operation, System: c.System, Department: setup.Callers[c.System].Department, LicenseType: c.LicenseType,
 		Provider: provider(setup, c.LicenseType), Matter: c.Matter, Material: c.Material, Role: c.Role, Attestation: c.Attestation,
 		Basis: c.Basis, Consent: c.Consent, Fields: c.Fields, Age: c.Age, Purpose: c.Purpose, Now: c.Now,
+		OperatorProof: c.Proof, OperatorRoles: c.Roles,
 	}
 	if c.LicenseType == "" {
 		asked.Role, asked.Attestation, asked.Purpose = "", "", ""

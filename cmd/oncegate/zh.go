@@ -67,6 +67,8 @@ var messages = language.Messages{
 	"Call id to use, once, such as a UUIDv7; empty: a new one.":                                                 "本次请求使用的 jti，仅用一次，例如 UUIDv7；留空则自动生成。",
 	"Print what an identity service signs in an actor token for this call, with its jti, instead of making it.": "不发出请求，只打印身份服务须在经办人令牌中签署的内容及其 jti。",
 	"operation %s is not signed":                                                                                "操作 %s 无需签名",
+	"How the acting person is known: none, asserted, session or call.":                                          "经办人身份依据：none、asserted、session 或 call。",
+	"What the acting person may act as, as an identity service says.":                                           "身份服务证明的经办人角色。",
 	"Who acts (经办人).":                                                                                           "经办人。",
 	"Keystore with the system's call key.":                                                                      "存有业务系统调用密钥的密钥库。",
 	"File with the keystore's passphrase.":                                                                      "密钥库口令文件。",
