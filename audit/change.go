@@ -198,7 +198,7 @@ var boundForms = canonical.Union{
 // CommitmentTo returns HMAC-SM3(r, JCS(v)) in base64url: what stands for a personal value in a bound form. r is 32 random bytes that are
 // kept sealed with the value. The error repeats nothing of v.
 func CommitmentTo(newSM3 func() hash.Hash, r []byte, v any) (string, error) {
-	if len(r) != noise || !slices.ContainsFunc(r, func(b byte) bool { return b != 0 }) {
+	if len(r) != saltSize || !slices.ContainsFunc(r, func(b byte) bool { return b != 0 }) {
 		return "", errRandomness
 	}
 	text, err := canonical.Marshal(v)

@@ -24,10 +24,10 @@ const (
 	KindPerson  = "person"  // one person and the r of the commitments
 )
 
-// noise is the number of random bytes that every part begins with, so that its digest tells nothing of the rest.
-const noise = 32
+// saltSize is the number of random bytes that every part begins with, so that its digest tells nothing of the rest.
+const saltSize = 32
 
-// What the parts hold after the noise, as JSON.
+// What the parts hold after the salt, as JSON.
 type (
 	requestPart struct {
 		Body  string `json:"body"` // base64url of the exact bytes
@@ -93,7 +93,7 @@ func peopleOf(d Draft) people {
 // A hidden is the persons of a draft with their commitments, and the randomness that is left for the evidence parts.
 type hidden struct {
 	persons people
-	random  chance
+	random  randomPool
 }
 
 // hide draws the randomness of a record and gives each of its persons an r.
@@ -121,27 +121,27 @@ func (h *hidden) of(d Draft) bool {
 	return h.random != nil && slices.EqualFunc(h.persons, peopleOf(d), func(a, b person) bool { return a.HolderID == b.HolderID })
 }
 
-// A chance is randomness for one record, drawn at once.
-type chance []byte
+// A randomPool is randomness for one record, read at once.
+type randomPool []byte
 
-// draw draws so many times the noise.
-func (c Config) draw(times int) (chance, error) {
-	b := make(chance, times*noise)
+// draw draws so many salts.
+func (c Config) draw(times int) (randomPool, error) {
+	b := make(randomPool, times*saltSize)
 	if _, err := io.ReadFull(c.Rand, b); err != nil {
 		return nil, fmt.Errorf("read randomness: %w", err)
 	}
 	return b, nil
 }
 
-// next takes noise off, which is never given out again.
-func (c *chance) next() []byte {
-	b := (*c)[:noise:noise]
-	*c = (*c)[noise:]
+// next takes a salt off, which is never given out again.
+func (c *randomPool) next() []byte {
+	b := (*c)[:saltSize:saltSize]
+	*c = (*c)[saltSize:]
 	return b
 }
 
 // seal makes the evidence parts of a draft, in stored order.
-func (c Config) seal(d Draft, persons people, random *chance) ([]Sealed, error) {
+func (c Config) seal(d Draft, persons people, random *randomPool) ([]Sealed, error) {
 	parts := make([]Sealed, 0, 2+len(persons))
 	add := func(kind string, content any) error {
 		part, err := c.sealPart(kind, content, random.next())

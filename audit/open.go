@@ -144,10 +144,10 @@ func (c Config) openPart(e *Evidence, persons *people, part Sealed) error {
 	if err != nil {
 		return errors.New("the blob cannot be opened as this part of this record")
 	}
-	if len(plain) < noise || canonical.Digest(c.NewSM3, plain) != canonical.Base64(part.Digest) {
+	if len(plain) < saltSize || canonical.Digest(c.NewSM3, plain) != canonical.Base64(part.Digest) {
 		return errors.New("the content is not what its digest says")
 	}
-	switch text := plain[noise:]; part.Kind {
+	switch text := plain[saltSize:]; part.Kind {
 	case KindRequest:
 		e.Request, err = readRequest(text)
 	case KindInputs:

@@ -104,7 +104,7 @@ func (o Opening) check(t Trust, r Record) error {
 		return errors.New("the record has no commitment there")
 	}
 	commitment, err := Commitment(t.NewSM3, o.R, o.Holder)
-	if err != nil || len(o.R) != noise || commitment != r.Uses[o.Use].Holder {
+	if err != nil || len(o.R) != saltSize || commitment != r.Uses[o.Use].Holder {
 		return errors.New("the commitment is of somebody else")
 	}
 	return nil

@@ -40,7 +40,7 @@ func (r *Register) KeepCopy(ctx context.Context, q license.Question, f license.F
 	if err != nil {
 		return nil, errors.New("keep copy: a record cannot be written") // the library's text may quote it
 	}
-	s := Snapshot{Key: key, AsOf: moment(f.AsOf), Expires: moment(f.AsOf).Add(longest)}
+	s := Snapshot{Key: key, AsOf: truncateMillis(f.AsOf), Expires: truncateMillis(f.AsOf).Add(longest)}
 	digest := r.keys.copy.Sum(text)
 	if r.rests(ctx, s, digest) {
 		return nil, nil
@@ -70,7 +70,7 @@ func (r *Register) rests(ctx context.Context, s Snapshot, digest [32]byte) bool 
 	if !ok || last.digest != digest || age < 0 || age >= copyRest || s.Expires.Sub(last.expires) != age {
 		return false
 	}
-	stands, err := r.config.Storage.Snapshot(ctx, s.Key, moment(r.config.Now()))
+	stands, err := r.config.Storage.Snapshot(ctx, s.Key, truncateMillis(r.config.Now()))
 	return err == nil && tail(stands.Sealed) == last.tail
 }
 
@@ -130,7 +130,7 @@ func (r *Register) newest(ctx context.Context, q license.Question) (Snapshot, er
 		if err != nil {
 			return newest, err
 		}
-		s, err := r.config.Storage.Snapshot(ctx, key, moment(r.config.Now()))
+		s, err := r.config.Storage.Snapshot(ctx, key, truncateMillis(r.config.Now()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return newest, err
 		}
@@ -174,7 +174,7 @@ func copyContext(s Snapshot) []byte {
 
 // Purge deletes the kept copies and originals that have expired.
 func (r *Register) Purge(ctx context.Context) error {
-	if err := r.config.Storage.Purge(ctx, moment(r.config.Now())); err != nil {
+	if err := r.config.Storage.Purge(ctx, truncateMillis(r.config.Now())); err != nil {
 		return fmt.Errorf("purge kept copies: %w", err)
 	}
 	return nil
@@ -209,7 +209,7 @@ func (r *Register) Original(ctx context.Context, v Version, make func(context.Co
 }
 
 func (r *Register) original(ctx context.Context, v Version, make func(context.Context) ([]byte, error)) (Original, []any, error) {
-	o, err := r.config.Storage.Original(ctx, v.Identifier, moment(r.config.Now()))
+	o, err := r.config.Storage.Original(ctx, v.Identifier, truncateMillis(r.config.Now()))
 	if err == nil {
 		return o, nil, nil
 	}
@@ -243,7 +243,7 @@ func (r *Register) makeOriginal(ctx context.Context, v Version, make func(contex
 	if err != nil {
 		return Original{}, err
 	}
-	o := Original{Identifier: v.Identifier, Made: moment(r.config.Now())}
+	o := Original{Identifier: v.Identifier, Made: truncateMillis(r.config.Now())}
 	o.Expires = o.Made.Add(r.config.Originals)
 	h := r.config.NewSM3()
 	h.Write(document)

@@ -143,7 +143,7 @@ func (r *Register) Observe(ctx context.Context, l license.License, asOf time.Tim
 	if err != nil {
 		return nil, fmt.Errorf("observe license: %w", err)
 	}
-	if move, ok := moveStatus(latest, l.Status, moment(asOf)); ok {
+	if move, ok := moveStatus(latest, l.Status, truncateMillis(asOf)); ok {
 		return []any{move}, nil
 	}
 	return nil, nil
@@ -180,7 +180,7 @@ func (r *Register) read(l license.License, asOf time.Time) (stated, error) {
 	if err != nil {
 		return stated{}, fmt.Errorf("%w: %w", ErrFaulty, err)
 	}
-	s := stated{license: l, asOf: moment(asOf)}
+	s := stated{license: l, asOf: truncateMillis(asOf)}
 	s.typ, _ = r.config.Catalogue.Type(l.Type) // Validate has found it
 	if s.claims, err = license.Claims(s.typ, l); err != nil {
 		return stated{}, fmt.Errorf("%w: %w", ErrFaulty, err)
@@ -203,8 +203,8 @@ func (r *Register) subject(l license.License) ([32]byte, error) {
 	return subject, nil
 }
 
-// moment is a time as it is kept: UTC, milliseconds.
-func moment(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+// truncateMillis is a time as it is kept: UTC, milliseconds.
+func truncateMillis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 // A pending version is signed, or being signed, and not known to be committed. Many callers of one moment share it, so that
 // a new license is signed once: the first to commit wins, the others are refused with ErrTaken and find it by then.

@@ -25,7 +25,7 @@ func (r *Register) sign(ctx context.Context, latest Version, s stated) (Version,
 	}
 	v := Version{
 		Subject: s.subject, Type: s.license.Type, Issuer: s.license.Issuer.Code, Serial: id.Serial(), Number: id.Version(),
-		Identifier: id.String(), Content: s.content, Signed: moment(r.config.Now()),
+		Identifier: id.String(), Content: s.content, Signed: truncateMillis(r.config.Now()),
 	}
 	v.stand(latest, s)
 	if v.List, v.Slot, err = r.place(ctx, lists); err != nil {

@@ -92,7 +92,7 @@ func (r *Register) Command(ctx context.Context, identifier string, c Command) (V
 	default:
 		return v, nil, fmt.Errorf("%s license: %w", c, ErrOrder)
 	}
-	change := Order{Identifier: identifier, From: v.Ordered, To: to, At: moment(r.config.Now())}
+	change := Order{Identifier: identifier, From: v.Ordered, To: to, At: truncateMillis(r.config.Now())}
 	return v.ordered(change), []any{change}, nil
 }
 

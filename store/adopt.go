@@ -106,7 +106,7 @@ func (db *DB) takeOn(ctx context.Context, every bool, progress func(done, total 
 		}
 		counts[t.table] = n
 	}
-	k := &knownSums{checkpoint: head.Checkpoint}
+	k := &committedSums{checkpoint: head.Checkpoint}
 	if err := db.atLength(ctx, func(ctx context.Context, q querier) (err error) {
 		k.sums, err = db.addUp(ctx, q, nil)
 		return err

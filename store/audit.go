@@ -195,10 +195,10 @@ type claimRow struct {
 	claimKey
 	expires int64
 	entry   int
-	mark    mark
+	dirty   dirty
 }
 
-func (r *claimRow) marked() mark { return r.mark }
+func (r *claimRow) toWrite() dirty { return r.dirty }
 
 func (c claim) need(w *wanted) { w.claims[claimKey{c.System, c.JTI}] = true }
 
@@ -231,7 +231,7 @@ func (s *state) loadClaims(ctx context.Context, q querier, w *wanted) error {
 			return err
 		}
 		if horizon < 0 { // whoever puts a row here for which no call was made only has that call refused
-			s.claims[k] = &claimRow{claimKey: k, mark: stored}
+			s.claims[k] = &claimRow{claimKey: k, dirty: stored}
 			return nil
 		}
 		s.horizon, s.horizonRead = horizon, true
@@ -244,7 +244,7 @@ func (s *state) loadClaims(ctx context.Context, q querier, w *wanted) error {
 }
 
 func (s *state) writeClaims(ctx context.Context, q querier, at func(entry int) int64) error {
-	return writeSet(ctx, q, marked(s.claims, fresh), "INSERT INTO claims (jti, system, expires, pos, mac)", 5, "", func(r *claimRow) []any {
+	return writeSet(ctx, q, rowsToWrite(s.claims, fresh), "INSERT INTO claims (jti, system, expires, pos, mac)", 5, "", func(r *claimRow) []any {
 		pos := at(r.entry)
 		columns := []any{r.jti, r.system, r.expires, pos}
 		s.taken = append(s.taken, noted{r.rowKey(), pos})
@@ -277,7 +277,7 @@ type policySetRow struct {
 	mac    []byte // as it was read; nil for a new row
 
 	entry int // that activated it
-	mark  mark
+	dirty dirty
 }
 
 // columns are what the row's tag is over, in the order of selectPolicySet.
@@ -290,7 +290,7 @@ func readyPolicySet(set audit.PolicySet) (change, error) {
 		}
 	}
 	files, err := json.Marshal(set.Files)
-	return &policySetRow{digest: set.Digest, files: files, mark: fresh}, joinText(err, set.Digest)
+	return &policySetRow{digest: set.Digest, files: files, dirty: fresh}, joinText(err, set.Digest)
 }
 
 // joinText returns err, or what is wrong with the texts.
@@ -343,24 +343,24 @@ func (db *DB) scanPolicySet(rows *sql.Rows) (*policySetRow, error) {
 }
 
 func (s *state) writePolicySets(ctx context.Context, q querier, at func(entry int) int64) error {
-	return writeSet(ctx, q, marked(s.policySets, fresh), "INSERT INTO policy_sets (digest, files, pos, mac)", 4, "", func(p *policySetRow) []any {
+	return writeSet(ctx, q, rowsToWrite(s.policySets, fresh), "INSERT INTO policy_sets (digest, files, pos, mac)", 4, "", func(p *policySetRow) []any {
 		p.pos = at(p.entry)
 		columns := p.columns()
 		return append(columns, s.sealed("policy_sets", p.digest, p.pos, nil, columns))
 	})
 }
 
-func (p *policySetRow) marked() mark { return p.mark }
+func (p *policySetRow) toWrite() dirty { return p.dirty }
 
-// marked returns the rows of a map that bear a mark.
-func marked[K comparable, R interface {
+// rowsToWrite returns the rows of a map that are to be written in one way.
+func rowsToWrite[K comparable, R interface {
 	comparable
-	marked() mark
-}](m map[K]R, want mark) []R {
+	toWrite() dirty
+}](m map[K]R, want dirty) []R {
 	var none R
 	var rows []R
 	for _, r := range m {
-		if r != none && r.marked() == want {
+		if r != none && r.toWrite() == want {
 			rows = append(rows, r)
 		}
 	}

@@ -29,11 +29,11 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 		rows[i] = db.prepare(e)
 	}
 	wanted := want(rows)
-	var held []func() // by each time that the transaction was begun
-	var left knownSums
+	var invalidated []func() // by each time that the transaction was begun
+	var left committedSums
 	var notes, taken []noted
 	defer func() {
-		for _, release := range held {
+		for _, release := range invalidated {
 			release()
 		}
 	}()
@@ -42,7 +42,7 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 		if err != nil {
 			return err
 		}
-		left, notes, taken = knownSums{}, nil, nil
+		left, notes, taken = committedSums{}, nil, nil
 		s, err := db.load(ctx, t, wanted)
 		if err != nil {
 			return fmt.Errorf("what the batch changes could not be read: %w", err)
@@ -74,7 +74,7 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 			return fmt.Errorf("batch could not be written: %w", err)
 		}
 		notes, taken = s.notes, s.taken
-		held = append(held, db.hold(s))
+		invalidated = append(invalidated, db.invalidate(s))
 		return nil
 	})
 	if err == nil && left.checkpoint != "" {
@@ -98,7 +98,7 @@ func (db *DB) checkUpdate(head tlog.Head, u tlog.Update, accepted int) error {
 	return nil
 }
 
-func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, accepted []int, head tlog.Head, u tlog.Update, s *state) (left knownSums, err error) {
+func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, accepted []int, head tlog.Head, u tlog.Update, s *state) (left committedSums, err error) {
 	positions := make(map[int]int64, len(accepted))
 	for k, i := range accepted {
 		positions[i] = position(db.number, head.Size+uint64(k))
@@ -124,7 +124,7 @@ func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, a
 	}
 	_, err = t.exec(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ?, sums = ? WHERE number = ?",
 		int64(u.Head.Size), filled(u.Head.SM3), filled(u.Head.SHA256), u.Head.Checkpoint, id[:], sealed, db.number)
-	return knownSums{u.Head.Checkpoint, string(sealed), s.sums}, err
+	return committedSums{u.Head.Checkpoint, string(sealed), s.sums}, err
 }
 
 // sweepEvery is after how many batches ids that nobody will ask for any more are deleted: four of them for each new one.
@@ -200,8 +200,8 @@ type change interface {
 	judge(s *state) error
 }
 
-// Ready makes an entry ready to be stored.
-func (l logView) Ready(e tlog.Entry) any { return l.db.prepare(e) }
+// Prepare encodes, seals and checks an entry before the lock is taken.
+func (l logView) Prepare(e tlog.Entry) any { return l.db.prepare(e) }
 
 // prepare never fails: an entry that cannot be stored is one that is refused.
 func (db *DB) prepare(e tlog.Entry) *row {
@@ -323,7 +323,7 @@ type wanted struct {
 }
 
 // state is what the batch's changes look at, as the locked transaction sees it and as the entries accepted so far leave it.
-// Judging happens here, in memory; afterwards what is marked as new or changed is written, set by set.
+// Judging happens here, in memory; afterwards what is flagged as new or changed is written, set by set.
 type state struct {
 	db          *DB
 	sums        sums    // before the batch, and as it leaves them
@@ -348,17 +348,17 @@ type state struct {
 	undo  []func() // what takes back the changes of that entry, to be run backwards
 }
 
-// A mark says what must be written of a row of the state.
-type mark int
+// A dirty flag says what must be written of a row of the state.
+type dirty int
 
 const (
-	stored  mark = iota // stands in the database like this
-	fresh               // must be inserted
-	changed             // must be updated
+	stored  dirty = iota // stands in the database like this
+	fresh                // must be inserted
+	changed              // must be updated
 )
 
-// touch is the mark of a row after a change to it.
-func (m mark) touch() mark {
+// touch is the flag of a row after a change to it.
+func (m dirty) touch() dirty {
 	if m == fresh {
 		return fresh
 	}

@@ -4,30 +4,30 @@ import (
 	"sync"
 )
 
-// A known remembers rows that were read, in the form that readers want. Only a process that alone writes the database may
-// have one; a nil known remembers nothing. What it returns is shared and must not be changed.
-type known[K comparable, V any] struct {
+// A rowCache is a read-through cache of rows, invalidated before the commit that changes them. Only a process that alone writes the
+// database may have one; a nil rowCache caches nothing. What it returns is shared and must not be changed.
+type rowCache[K comparable, V any] struct {
 	most int // values it holds
 
-	mu     sync.Mutex // protects all fields below
-	held   map[K]int  // keys that transactions are about to change
-	holds  uint64     // how often keys were held or let go
-	values map[K]V
+	mu         sync.Mutex // protects all fields below
+	blocked    map[K]int  // keys that transactions are about to change
+	generation uint64     // changes with every invalidation, at its beginning and its end
+	values     map[K]V
 }
 
-func newKnown[K comparable, V any](most int) *known[K, V] {
-	return &known[K, V]{most: most, held: make(map[K]int), values: make(map[K]V)}
+func newRowCache[K comparable, V any](most int) *rowCache[K, V] {
+	return &rowCache[K, V]{most: most, blocked: make(map[K]int), values: make(map[K]V)}
 }
 
-// get returns what is known under a key, or reads it. What was read while keys were held or let go may be of before and is
-// not kept; under a key that is held, readers see what the database shows them.
-func (k *known[K, V]) get(key K, read func() (V, error)) (V, error) {
+// get returns what is cached under a key, or reads it. What was read during an invalidation may be of before and is
+// not kept; under a key that is blocked, readers see what the database shows them.
+func (k *rowCache[K, V]) get(key K, read func() (V, error)) (V, error) {
 	if k == nil {
 		return read()
 	}
 	k.mu.Lock()
 	value, ok := k.values[key]
-	holds := k.holds
+	generation := k.generation
 	k.mu.Unlock()
 	if ok {
 		return value, nil
@@ -38,16 +38,16 @@ func (k *known[K, V]) get(key K, read func() (V, error)) (V, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.holds == holds && k.held[key] == 0 {
-		k.room()
+	if k.generation == generation && k.blocked[key] == 0 {
+		k.evict()
 		k.values[key] = value
 	}
 	return value, nil
 }
 
-// peek returns what is known under a key. Within a transaction that holds the write lock that is what stands: whoever
+// peek returns what is cached under a key. Within a transaction that holds the write lock that is what stands: whoever
 // changed it before is done, and what changes is forgotten first.
-func (k *known[K, V]) peek(key K) (value V, ok bool) {
+func (k *rowCache[K, V]) peek(key K) (value V, ok bool) {
 	if k == nil {
 		return value, false
 	}
@@ -57,8 +57,8 @@ func (k *known[K, V]) peek(key K) (value V, ok bool) {
 	return value, ok
 }
 
-// room drops whatever comes first where there is no place for one more.
-func (k *known[K, V]) room() {
+// evict drops whatever comes first where there is no place for one more.
+func (k *rowCache[K, V]) evict() {
 	for old := range k.values {
 		if len(k.values) < k.most {
 			return
@@ -67,51 +67,51 @@ func (k *known[K, V]) room() {
 	}
 }
 
-// hold forgets the keys that a transaction changes, before it is committed, and keeps them from being remembered until
+// invalidate drops the keys that a transaction changes, before it is committed, and keeps them from being cached until
 // release is called, when everybody sees what became of it.
-func (k *known[K, V]) hold(keys []K) (release func()) {
+func (k *rowCache[K, V]) invalidate(keys []K) (release func()) {
 	if k == nil || len(keys) == 0 {
 		return func() {}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.holds++
+	k.generation++
 	for _, key := range keys {
-		k.held[key]++
+		k.blocked[key]++
 		delete(k.values, key)
 	}
 	return func() {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		k.holds++
+		k.generation++
 		for _, key := range keys {
-			if k.held[key]--; k.held[key] == 0 {
-				delete(k.held, key)
+			if k.blocked[key]--; k.blocked[key] == 0 {
+				delete(k.blocked, key)
 			}
 		}
 	}
 }
 
-// hold holds what the entries of a batch change.
-func (db *DB) hold(s *state) (release func()) {
+// invalidate drops from the caches what the entries of a batch change.
+func (db *DB) invalidate(s *state) (release func()) {
 	var numbers []string
 	for no, r := range s.cases {
-		if r.mark != stored {
+		if r.dirty != stored {
 			numbers = append(numbers, no)
 		}
 	}
 	var subjects, copies [][32]byte
 	for _, v := range s.identifiers {
-		if v.mark != stored {
+		if v.dirty != stored {
 			subjects = append(subjects, v.Subject)
 		}
 	}
 	for key, r := range s.snapshots {
-		if r.mark != stored {
+		if r.dirty != stored {
 			copies = append(copies, key)
 		}
 	}
-	all := []func(){db.cases.hold(numbers), db.unregistered.hold(numbers), db.latest.hold(subjects), db.copies.hold(copies)}
+	all := []func(){db.cases.invalidate(numbers), db.unregistered.invalidate(numbers), db.latest.invalidate(subjects), db.copies.invalidate(copies)}
 	return func() {
 		for _, release := range all {
 			release()

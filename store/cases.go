@@ -197,10 +197,10 @@ type caseRow struct {
 
 	known bool // only number, closed and revision are set: it was remembered, not read
 	entry int  // that changed it
-	mark  mark
+	dirty dirty
 }
 
-func (r *caseRow) marked() mark { return r.mark }
+func (r *caseRow) toWrite() dirty { return r.dirty }
 
 // columns are what the row's tag is over, in the order of selectCase.
 func (r *caseRow) columns() []any {
@@ -248,7 +248,7 @@ func (db *DB) readyCase(c cases.Case, r [32]byte) (change, error) {
 	parties, err := db.seal(hidden[[]cases.Party]{r[:], c.Parties}, partiesAAD(c.No))
 	return &caseRow{
 		no: c.No, matter: c.Matter, parts: string(parts), registrar: c.Registrar, attestation: string(c.Attestation), parties: parties,
-		accepted: canonical.Micros(c.Accepted), registered: canonical.Micros(c.Registered), closed: canonical.Micros(c.Closed), revision: int64(max(c.Revision, 1)), mark: fresh,
+		accepted: canonical.Micros(c.Accepted), registered: canonical.Micros(c.Registered), closed: canonical.Micros(c.Closed), revision: int64(max(c.Revision, 1)), dirty: fresh,
 	}, err
 }
 
@@ -281,7 +281,7 @@ func (c closing) judge(s *state) error {
 		return err
 	}
 	revert(s, r)
-	r.closed, r.revision, r.entry, r.mark = max(canonical.Micros(c.At), 1), r.revision+1, s.entry, r.mark.touch()
+	r.closed, r.revision, r.entry, r.dirty = max(canonical.Micros(c.At), 1), r.revision+1, s.entry, r.dirty.touch()
 	return nil
 }
 
@@ -366,12 +366,12 @@ func (s *state) writeCases(ctx context.Context, q querier, position func(entry i
 		columns := r.columns()
 		return append(columns, s.sealed("cases", r.no, r.pos, r.mac, columns))
 	}
-	err := writeSet(ctx, q, marked(s.cases, fresh),
+	err := writeSet(ctx, q, rowsToWrite(s.cases, fresh),
 		"INSERT INTO cases (no, matter, parts, registrar, attestation, parties, accepted, registered, closed, revision, pos, mac)", 12, "", seal)
 	if err != nil {
 		return err
 	}
-	for _, r := range marked(s.cases, changed) {
+	for _, r := range rowsToWrite(s.cases, changed) {
 		mac := seal(r)[11]
 		if _, err := q.exec(ctx, "UPDATE cases SET closed = ?, revision = ?, pos = ?, mac = ? WHERE no = ?", r.closed, r.revision, r.pos, mac, r.no); err != nil {
 			return err
@@ -420,10 +420,10 @@ type consentRow struct {
 	mac                                      []byte // as it was read; nil for a new row
 
 	entry int // that changed it
-	mark  mark
+	dirty dirty
 }
 
-func (r *consentRow) marked() mark { return r.mark }
+func (r *consentRow) toWrite() dirty { return r.dirty }
 
 // columns are what the row's tag is over, in the order of selectConsent.
 func (r *consentRow) columns() []any {
@@ -441,7 +441,7 @@ func (db *DB) readyConsent(c cases.Consent, r [32]byte) (change, error) {
 	sealed, err := db.seal(hidden[license.HolderID]{r[:], c.Holder}, holderAAD(c.ID))
 	return &consentRow{
 		id: c.ID, holder: db.holderDigest(c.Holder), sealedHolder: sealed, system: c.System, types: string(types), matters: string(matters),
-		evidence: c.Evidence, digest: c.Digest, expires: canonical.Micros(c.Expires), given: canonical.Micros(c.Given), withdrawn: canonical.Micros(c.Withdrawn), mark: fresh,
+		evidence: c.Evidence, digest: c.Digest, expires: canonical.Micros(c.Expires), given: canonical.Micros(c.Given), withdrawn: canonical.Micros(c.Withdrawn), dirty: fresh,
 	}, err
 }
 
@@ -465,7 +465,7 @@ func (c withdrawal) judge(s *state) error {
 		return cases.ErrChanged
 	}
 	revert(s, r)
-	r.withdrawn, r.entry, r.mark = max(canonical.Micros(c.At), 1), s.entry, r.mark.touch()
+	r.withdrawn, r.entry, r.dirty = max(canonical.Micros(c.At), 1), s.entry, r.dirty.touch()
 	return nil
 }
 
@@ -515,12 +515,12 @@ func (s *state) writeConsents(ctx context.Context, q querier, position func(entr
 		columns := r.columns()
 		return append(columns, s.sealed("consents", r.id, r.pos, r.mac, columns))
 	}
-	err := writeSet(ctx, q, marked(s.consents, fresh),
+	err := writeSet(ctx, q, rowsToWrite(s.consents, fresh),
 		"INSERT INTO consents (id, holder, sealed_holder, system, types, matters, expires, evidence, digest, given, withdrawn, pos, mac)", 13, "", seal)
 	if err != nil {
 		return err
 	}
-	for _, r := range marked(s.consents, changed) {
+	for _, r := range rowsToWrite(s.consents, changed) {
 		mac := seal(r)[12]
 		if _, err := q.exec(ctx, "UPDATE consents SET withdrawn = ?, pos = ?, mac = ? WHERE id = ?", r.withdrawn, r.pos, mac, r.id); err != nil {
 			return err

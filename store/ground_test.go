@@ -343,8 +343,8 @@ func (g *ground) rig(t *testing.T) *rig {
 	db := &DB{config: b.config, write: b.write, read: b.read, upkeep: b.upkeep, number: b.number, checkpoint: b.checkpoint, recent: newRecent(recentRows), taken: newRecent(recentRows), decoy: b.decoy}
 	db.search.write, db.search.read = b.search.write, b.search.read
 	if g.engine.name == SQLite {
-		db.cases, db.latest = newKnown[string, cases.Case](knownCases), newKnown[[32]byte, register.Version](knownLatest)
-		db.copies, db.unregistered = newKnown[[32]byte, register.Snapshot](knownCopies), newKnown[string, error](knownCases)
+		db.cases, db.latest = newRowCache[string, cases.Case](cachedCases), newRowCache[[32]byte, register.Version](cachedLatest)
+		db.copies, db.unregistered = newRowCache[[32]byte, register.Snapshot](cachedCopies), newRowCache[string, error](cachedCases)
 	}
 	r, err := rigOn(t, db, g.keys, "")
 	if err != nil {

@@ -17,8 +17,8 @@ const indexBits = 40
 type logView struct{ db *DB }
 
 var (
-	_ tlog.Storage = logView{}
-	_ tlog.Readier = logView{}
+	_ tlog.Storage  = logView{}
+	_ tlog.Preparer = logView{}
 )
 
 func (l logView) reader() reader { return reader{l.db.read, l.db.number} }

@@ -171,10 +171,10 @@ type versionRow struct {
 	was       license.Status // as it was read; "" for a new row
 
 	entry int // that changed it
-	mark  mark
+	dirty dirty
 }
 
-func (r *versionRow) marked() mark { return r.mark }
+func (r *versionRow) toWrite() dirty { return r.dirty }
 
 // columns are what the row's tag is over: all but jwt, which jwt_digest stands for.
 func (r *versionRow) columns() []any {
@@ -205,9 +205,9 @@ func (c issue) judge(s *state) error {
 	}
 	if last != nil {
 		revert(s, last)
-		last.Status, last.Stated, last.StatusAt, last.entry, last.mark = license.Superseded, license.Superseded, c.Version.Signed, s.entry, last.mark.touch()
+		last.Status, last.Stated, last.StatusAt, last.entry, last.dirty = license.Superseded, license.Superseded, c.Version.Signed, s.entry, last.dirty.touch()
 	}
-	v := &versionRow{Version: c.Version, jwtDigest: s.db.jwtDigest(c.Version.JWT), entry: s.entry, mark: fresh}
+	v := &versionRow{Version: c.Version, jwtDigest: s.db.jwtDigest(c.Version.JWT), entry: s.entry, dirty: fresh}
 	put(s, s.latest, c.Version.Subject, v)
 	put(s, s.identifiers, c.Version.Identifier, v)
 	put(s, s.slots, slot, true)
@@ -226,7 +226,7 @@ func (c setStatus) judge(s *state) error {
 		return register.ErrTaken
 	}
 	revert(s, v)
-	v.Stated, v.StatusAt, v.Status, v.entry, v.mark = c.To, c.At, register.Standing(c.To, v.Ordered), s.entry, v.mark.touch()
+	v.Stated, v.StatusAt, v.Status, v.entry, v.dirty = c.To, c.At, register.Standing(c.To, v.Ordered), s.entry, v.dirty.touch()
 	return nil
 }
 
@@ -240,7 +240,7 @@ func (c order) judge(s *state) error {
 		return register.ErrTaken
 	}
 	revert(s, v)
-	v.Ordered, v.OrderedAt, v.Status, v.entry, v.mark = c.To, c.At, register.Standing(v.Stated, c.To), s.entry, v.mark.touch()
+	v.Ordered, v.OrderedAt, v.Status, v.entry, v.dirty = c.To, c.At, register.Standing(v.Stated, c.To), s.entry, v.dirty.touch()
 	return nil
 }
 
@@ -359,7 +359,7 @@ func (s *state) writeVersions(ctx context.Context, q querier, position func(entr
 	if err != nil {
 		return err
 	}
-	for _, v := range marked(s.identifiers, changed) {
+	for _, v := range rowsToWrite(s.identifiers, changed) {
 		mac := seal(v)
 		if _, err := q.exec(ctx, "UPDATE versions SET status = ?, stated = ?, status_at = ?, ordered = ?, ordered_at = ?, pos = ?, mac = ? WHERE identifier = ?",
 			string(v.Status), string(v.Stated), canonical.Micros(v.StatusAt), string(v.Ordered), canonical.Micros(v.OrderedAt), v.pos, mac, v.Identifier); err != nil {
@@ -372,10 +372,10 @@ func (s *state) writeVersions(ctx context.Context, q querier, position func(entr
 // A snapshotRow is a kept copy with what must be written of it.
 type snapshotRow struct {
 	register.Snapshot
-	mark mark
+	dirty dirty
 }
 
-func (r *snapshotRow) marked() mark { return r.mark }
+func (r *snapshotRow) toWrite() dirty { return r.dirty }
 
 type keep register.Snapshot
 
@@ -407,7 +407,7 @@ func (s *state) loadSnapshots(ctx context.Context, q querier, w *wanted) error {
 }
 
 func (s *state) writeSnapshots(ctx context.Context, q querier) error {
-	rows := marked(s.snapshots, fresh)
+	rows := rowsToWrite(s.snapshots, fresh)
 	slices.SortFunc(rows, func(a, b *snapshotRow) int { return cmp.Compare(string(a.Key[:]), string(b.Key[:])) }) // neighbours share pages
 	return writeSet(ctx, q, rows, "INSERT INTO snapshots (key, sealed, as_of, expires, mac)", 5,
 		" ON CONFLICT (key) DO UPDATE SET sealed = excluded.sealed, as_of = excluded.as_of, expires = excluded.expires, mac = excluded.mac", func(r *snapshotRow) []any {
@@ -439,10 +439,10 @@ func (v registerView) Original(ctx context.Context, identifier string, now time.
 // An originalRow is an original with what must be written of it. One that was read has no bytes.
 type originalRow struct {
 	register.Original
-	mark mark
+	dirty dirty
 }
 
-func (r *originalRow) marked() mark { return r.mark }
+func (r *originalRow) toWrite() dirty { return r.dirty }
 
 type keepOriginal register.Original
 
@@ -484,7 +484,7 @@ func (s *state) loadOriginals(ctx context.Context, q querier, w *wanted) error {
 }
 
 func (s *state) writeOriginals(ctx context.Context, q querier) error {
-	return writeSet(ctx, q, marked(s.originals, fresh), "INSERT INTO originals (identifier, digest, sealed, made, expires, mac)", 6,
+	return writeSet(ctx, q, rowsToWrite(s.originals, fresh), "INSERT INTO originals (identifier, digest, sealed, made, expires, mac)", 6,
 		" ON CONFLICT (identifier) DO UPDATE SET digest = excluded.digest, sealed = excluded.sealed, made = excluded.made, expires = excluded.expires, mac = excluded.mac",
 		func(r *originalRow) []any {
 			mac := s.db.tag("originals", r.Identifier, r.Digest[:], canonical.Micros(r.Made), canonical.Micros(r.Expires))

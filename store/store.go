@@ -27,7 +27,7 @@
 // [DB.Backup] copies a consistent state of an SQLite database while it serves; for PostgreSQL use its own tools. To
 // restore: stop the node, remove the files ending in -wal and -shm beside the database, put the copy in the database's
 // place, start. What search has finds out by itself that it is of other records, and is made again. A copy older than what
-// was answered stays behind the log's high-water mark: the node refuses to start on it until recovery opens a new origin,
+// was answered stays behind the log's high-water dirty: the node refuses to start on it until recovery opens a new origin,
 // whose log stands beside the old one in the same database.
 package store
 
@@ -163,27 +163,27 @@ type DB struct {
 	learns   bool       // learned is set
 	learned  uint64     // index behind the last record of other nodes that was noted
 
-	recent      *recent                   // which record last changed a row
-	taken       *recent                   // which record a call left that this process took: claims are in no sum
-	lastSums    atomic.Pointer[knownSums] // those of this process's last batch
-	adoption    atomic.Pointer[knownSums] // what Adopt has added up; its record is not appended yet
-	alterations atomic.Int64              // how often something was met that is not ours
-	distrusted  atomic.Pointer[error]     // why no batch is taken any more
+	recent      *recent                       // which record last changed a row
+	taken       *recent                       // which record a call left that this process took: claims are in no sum
+	lastSums    atomic.Pointer[committedSums] // those of this process's last batch
+	adoption    atomic.Pointer[committedSums] // what Adopt has added up; its record is not appended yet
+	alterations atomic.Int64                  // how often something was met that is not ours
+	distrusted  atomic.Pointer[error]         // why no batch is taken any more
 
 	decoy *caseRow // opened where a case is unknown; nil where nothing can be sealed or opened
 
 	// What was read before, SQLite only: nobody else writes there while this process holds the lock.
-	cases        *known[string, cases.Case]
-	unregistered *known[string, error] // numbers of no case, with the error that says so
-	latest       *known[[32]byte, register.Version]
-	copies       *known[[32]byte, register.Snapshot]
+	cases        *rowCache[string, cases.Case]
+	unregistered *rowCache[string, error] // numbers of no case, with the error that says so
+	latest       *rowCache[[32]byte, register.Version]
+	copies       *rowCache[[32]byte, register.Snapshot]
 }
 
 // How many rows are remembered: some megabytes of each.
 const (
-	knownCases  = 2048
-	knownLatest = 2048
-	knownCopies = 1024
+	cachedCases  = 2048
+	cachedLatest = 2048
+	cachedCopies = 1024
 )
 
 // Open opens the database, creates or migrates its schema, and refuses what it cannot trust: unsafe settings, a schema
@@ -222,8 +222,8 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 			return err
 		}
 		db.upkeep = db.write
-		db.cases, db.latest = newKnown[string, cases.Case](knownCases), newKnown[[32]byte, register.Version](knownLatest)
-		db.copies, db.unregistered = newKnown[[32]byte, register.Snapshot](knownCopies), newKnown[string, error](knownCases)
+		db.cases, db.latest = newRowCache[string, cases.Case](cachedCases), newRowCache[[32]byte, register.Version](cachedLatest)
+		db.copies, db.unregistered = newRowCache[[32]byte, register.Snapshot](cachedCopies), newRowCache[string, error](cachedCases)
 	}
 	if err := db.migrate(ctx, db.upkeep, mainSchema); err != nil {
 		return err

@@ -199,8 +199,8 @@ func readSums(plain []byte) (s sums) {
 	return s
 }
 
-// knownSums are the sums that this process committed last: a batch on the head that it left need not open them again.
-type knownSums struct {
+// committedSums are the sums that this process committed last: a batch on the head that it left need not open them again.
+type committedSums struct {
 	checkpoint string
 	sealed     string
 	sums       sums

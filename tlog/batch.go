@@ -19,22 +19,22 @@ const signTimeout = time.Second
 // errInDoubt fails closed: an earlier batch may or may not be in the log.
 var errInDoubt = fmt.Errorf("%w: an earlier commit is not known yet", ErrUnavailable)
 
-// turn is one attempt to commit a group of entries. The committer alone touches it until the entries
+// batchAttempt is one attempt to commit a group of entries. The committer alone touches it until the entries
 // are released; from then on it is read-only.
-type turn struct {
+type batchAttempt struct {
 	id    [16]byte
 	group []*pending
 
 	// What the last call of integrate made.
 	accepted []int
 	update   Update
-	growth   map[Tree]*growth
+	updates  map[Tree]*treeUpdate
 }
 
-// attempt commits the group in one transaction. With nil every entry is settled: released, refused,
+// attempt commits the group in one transaction. With nil every entry is finished: released, refused,
 // or failed in doubt. With an error none is, and nothing was committed.
 func (l *Log) attempt(group []*pending) error {
-	t := &turn{group: group}
+	t := &batchAttempt{group: group}
 	if _, err := io.ReadFull(l.config.Rand, t.id[:]); err != nil {
 		return fmt.Errorf("%w: draw a batch id: %w", ErrUnavailable, err)
 	}
@@ -67,7 +67,7 @@ func (l *Log) attempt(group []*pending) error {
 	return l.release(t, verdicts)
 }
 
-// recovered turns a panic of a signer or of the storage into an error that is as: the committer must settle every entry and go on, or
+// recovered turns a panic of a signer or of the storage into an error that is as: the committer must finish every entry and go on, or
 // nobody answers the callers who wait. Only the type of the panic is repeated, its value may hold anything.
 func (l *Log) recovered(as error, step string, run func() error) (err error) {
 	defer func() {
@@ -88,14 +88,14 @@ func unavailable(err error) error {
 }
 
 // integrate makes of the locked head what the accepted entries add to it, and signs that.
-func (l *Log) integrate(ctx context.Context, t *turn, head Head, r Reader, accepted []int) (Update, error) {
+func (l *Log) integrate(ctx context.Context, t *batchAttempt, head Head, r Reader, accepted []int) (Update, error) {
 	if err := l.checkLocked(ctx, head, r); err != nil {
 		return Update{}, err
 	}
 	if head.Size+uint64(len(accepted)) > MaxSize {
 		return Update{}, errors.New("log is full")
 	}
-	t.accepted, t.growth = append([]int(nil), accepted...), make(map[Tree]*growth)
+	t.accepted, t.updates = append([]int(nil), accepted...), make(map[Tree]*treeUpdate)
 	update := Update{Head: Head{Size: head.Size + uint64(len(accepted)), Batch: t.id}}
 	for _, i := range accepted {
 		update.Leaves = append(update.Leaves, t.group[i].hash)
@@ -106,10 +106,10 @@ func (l *Log) integrate(ctx context.Context, t *turn, head Head, r Reader, accep
 		if err != nil {
 			return Update{}, fmt.Errorf("integrate batch: %w", err)
 		}
-		t.growth[tree] = g
+		t.updates[tree] = g
 		c.setRoot(tree, g.root())
 	}
-	update.Head.SM3, update.Head.SHA256 = t.growth[SM3].frontier(), t.growth[SHA256].frontier()
+	update.Head.SM3, update.Head.SHA256 = t.updates[SM3].frontier(), t.updates[SHA256].frontier()
 	ctx, cancel := context.WithTimeout(ctx, signTimeout)
 	defer cancel()
 	var err error
@@ -121,13 +121,13 @@ func (l *Log) integrate(ctx context.Context, t *turn, head Head, r Reader, accep
 }
 
 // growTree appends the leaves of update to one tree and adds the tiles that become full to update.
-func (l *Log) growTree(ctx context.Context, tree Tree, head Head, r Reader, update *Update) (*growth, error) {
+func (l *Log) growTree(ctx context.Context, tree Tree, head Head, r Reader, update *Update) (*treeUpdate, error) {
 	leaves := make([][]byte, len(update.Leaves))
 	for i := range leaves {
 		hash := update.Leaves[i].Of(tree)
 		leaves[i] = hash[:]
 	}
-	g, err := grow(l.nodes.of(tree), head.Size, head.frontier(tree), leaves)
+	g, err := updateTree(l.nodes.of(tree), head.Size, head.frontier(tree), leaves)
 	if err != nil {
 		return nil, err
 	}
@@ -149,30 +149,30 @@ func (l *Log) checkLocked(ctx context.Context, head Head, r Reader) error {
 	return l.believe(ctx, *l.known.Load(), head, r)
 }
 
-// release hands every entry of a committed turn its verdict or its place.
-func (l *Log) release(t *turn, verdicts []error) error {
+// release hands every entry of a committed attempt its verdict or its place.
+func (l *Log) release(t *batchAttempt, verdicts []error) error {
 	if err := t.check(verdicts); err != nil {
 		// The storage broke its contract: what it committed is not what was signed.
 		failAll(t.group, fmt.Errorf("%w: %w", ErrUnavailable, err))
 		return nil
 	}
-	l.settled(t)
+	l.noteCommitted(t)
 	for i, k := 0, 0; i < len(t.group); i++ {
 		p := t.group[i]
 		if verdicts[i] != nil {
 			failAll(t.group[i:i+1], verdicts[i])
 			continue
 		}
-		p.turn, p.position = t, k
+		p.attempt, p.position = t, k
 		k++
-		p.settle()
+		p.finish()
 	}
 	l.stats.add(len(t.accepted), len(t.group)-len(t.accepted))
 	return nil
 }
 
 // check compares the verdicts with what integrate was told.
-func (t *turn) check(verdicts []error) error {
+func (t *batchAttempt) check(verdicts []error) error {
 	if len(verdicts) != len(t.group) {
 		return fmt.Errorf("%d verdicts for %d entries", len(verdicts), len(t.group))
 	}
@@ -195,8 +195,8 @@ func (t *turn) check(verdicts []error) error {
 	return nil
 }
 
-// settled takes note that a turn is known to be committed.
-func (l *Log) settled(t *turn) {
+// noteCommitted takes note that an attempt is known to be committed.
+func (l *Log) noteCommitted(t *batchAttempt) {
 	if len(t.accepted) == 0 {
 		return
 	}
@@ -210,11 +210,11 @@ func (l *Log) settled(t *turn) {
 }
 
 // receipt proves a released entry. Callers do this at the same time, outside the committer.
-func (t *turn) receipt(p *pending) (Receipt, error) {
-	index := t.growth[SM3].from + uint64(p.position)
+func (t *batchAttempt) receipt(p *pending) (Receipt, error) {
+	index := t.updates[SM3].from + uint64(p.position)
 	r := Receipt{Record: p.leaf, Index: index, Checkpoint: t.update.Head.Checkpoint}
 	for _, tree := range Trees {
-		hashes, err := t.growth[tree].prove(index)
+		hashes, err := t.updates[tree].prove(index)
 		if err != nil {
 			return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
@@ -223,10 +223,10 @@ func (t *turn) receipt(p *pending) (Receipt, error) {
 	return r, nil
 }
 
-// resolve finds out whether an unknown turn was committed, and then does as attempt does. It asks
+// resolve finds out whether an unknown attempt was committed, and then does as attempt does. It asks
 // until it is told. After Patience every caller stops waiting, with ErrUnavailable, and no entry is
 // taken until the answer comes.
-func (l *Log) resolve(ctx context.Context, t *turn, verdicts []error, cause error) error {
+func (l *Log) resolve(ctx context.Context, t *batchAttempt, verdicts []error, cause error) error {
 	l.config.Logger.Warn("log commit is unknown, asking the storage", "entries", len(t.group), "error", cause)
 	overdue := time.Now().Add(l.config.Patience)
 	failed := false
@@ -262,9 +262,9 @@ func (l *Log) resolve(ctx context.Context, t *turn, verdicts []error, cause erro
 	}
 }
 
-// inHead proves that the stored head has what a turn added to the log. That the batch's id is noted is not believed by itself: whoever
+// inHead proves that the stored head has what an attempt added to the log. That the batch's id is noted is not believed by itself: whoever
 // can write the database could break a commit off and note its id, and the entries would be answered without being recorded.
-func (l *Log) inHead(ctx context.Context, t *turn) error {
+func (l *Log) inHead(ctx context.Context, t *batchAttempt) error {
 	if len(t.accepted) == 0 {
 		return nil
 	}
@@ -278,9 +278,9 @@ func (l *Log) inHead(ctx context.Context, t *turn) error {
 	return nil
 }
 
-// resolved does with a turn what its outcome asks for. Entries that failed in doubt stay failed,
+// resolved does with an attempt what its outcome asks for. Entries that failed in doubt stay failed,
 // even if they are in the log now: nothing was released on their account.
-func (l *Log) resolved(t *turn, verdicts []error, committed, failed bool) error {
+func (l *Log) resolved(t *batchAttempt, verdicts []error, committed, failed bool) error {
 	l.config.Logger.Info("log commit is known", "entries", len(t.group), "committed", committed)
 	switch {
 	case !failed && committed:
@@ -288,7 +288,7 @@ func (l *Log) resolved(t *turn, verdicts []error, committed, failed bool) error 
 	case !failed:
 		return fmt.Errorf("%w: commit was lost", ErrUnavailable)
 	case committed && t.check(verdicts) == nil:
-		l.settled(t)
+		l.noteCommitted(t)
 	}
 	return nil
 }
@@ -307,9 +307,9 @@ func (l *Log) refuseWaiting() {
 	}
 }
 
-// growth is what one batch does to one tree: every node that the proofs of its leaves need. It is
+// treeUpdate is what one batch does to one tree: every node that the proofs of its leaves need. It is
 // made from the frontier alone, without a look at the storage, and read-only once made.
-type growth struct {
+type treeUpdate struct {
 	hasher   *hasher
 	from, to uint64   // sizes before and after
 	before   [][]byte // frontier at from, left to right
@@ -320,12 +320,12 @@ type growth struct {
 	// edge[l] is the root over the leaves at the right that make up no perfect node of level l, nil if there are none.
 }
 
-// grow appends leaf hashes to a tree of the given size and frontier.
-func grow(h *hasher, size uint64, frontier []byte, leaves [][]byte) (*growth, error) {
+// updateTree appends leaf hashes to a tree of the given size and frontier.
+func updateTree(h *hasher, size uint64, frontier []byte, leaves [][]byte) (*treeUpdate, error) {
 	if len(frontier) != bits.OnesCount64(size)*HashSize {
 		return nil, fmt.Errorf("%s frontier of size %d has %d bytes", h.tree, size, len(frontier))
 	}
-	g := &growth{hasher: h, from: size, to: size + uint64(len(leaves)), before: split(frontier)}
+	g := &treeUpdate{hasher: h, from: size, to: size + uint64(len(leaves)), before: split(frontier)}
 	g.levels = make([][][]byte, bits.Len64(g.to))
 	// The range changes the list it is given.
 	r, err := h.factory().NewRange(0, size, split(frontier))
@@ -344,7 +344,7 @@ func grow(h *hasher, size uint64, frontier []byte, leaves [][]byte) (*growth, er
 }
 
 // close makes the right edge, from below.
-func (g *growth) close() {
+func (g *treeUpdate) close() {
 	g.edge = make([][]byte, len(g.levels)+1)
 	for l, k := 0, len(g.after); l < len(g.levels); l++ {
 		g.edge[l+1] = g.edge[l]
@@ -360,7 +360,7 @@ func (g *growth) close() {
 }
 
 // root returns the root of the tree after.
-func (g *growth) root() []byte {
+func (g *treeUpdate) root() []byte {
 	if g.to == 0 {
 		return g.hasher.EmptyRoot()
 	}
@@ -368,10 +368,10 @@ func (g *growth) root() []byte {
 }
 
 // frontier returns the frontier afterwards as a Head keeps it.
-func (g *growth) frontier() []byte { return bytes.Join(g.after, nil) }
+func (g *treeUpdate) frontier() []byte { return bytes.Join(g.after, nil) }
 
 // node returns a perfect node that is new or in the frontier before, nil for any other.
-func (g *growth) node(id compact.NodeID) []byte {
+func (g *treeUpdate) node(id compact.NodeID) []byte {
 	first := g.from >> id.Level
 	if id.Index >= first {
 		if int(id.Level) < len(g.levels) && id.Index-first < uint64(len(g.levels[id.Level])) {
@@ -387,7 +387,7 @@ func (g *growth) node(id compact.NodeID) []byte {
 
 // prove returns the proof that the leaf with this index, one of the new ones, is in the tree after.
 // Siblings to its left are in the frontier or grew from it; none lies deeper.
-func (g *growth) prove(index uint64) ([][]byte, error) {
+func (g *treeUpdate) prove(index uint64) ([][]byte, error) {
 	hashes := make([][]byte, 0, len(g.levels))
 	for l := range g.levels {
 		sibling, perfect := index>>l^1, g.to>>l
@@ -404,9 +404,9 @@ func (g *growth) prove(index uint64) ([][]byte, error) {
 	return hashes, nil
 }
 
-// fullTiles returns the tiles that this growth completed. head brings the hashes of a tile that were
+// fullTiles returns the tiles that this update completed. head brings the hashes of a tile that were
 // there before.
-func (g *growth) fullTiles(head func(level int, index uint64, width int) ([]byte, error)) ([]Tile, error) {
+func (g *treeUpdate) fullTiles(head func(level int, index uint64, width int) ([]byte, error)) ([]Tile, error) {
 	var tiles []Tile
 	for level := 0; 8*level < len(g.levels); level++ {
 		before, after := g.from>>(8*level), g.to>>(8*level)

@@ -38,7 +38,7 @@ func checkHead(h hashers, origin string, head Head) (Checkpoint, error) {
 		return c, fmt.Errorf("stored head has size %d, its checkpoint %d", head.Size, c.Size)
 	}
 	for _, tree := range Trees {
-		g, err := grow(h.of(tree), head.Size, head.frontier(tree), nil)
+		g, err := updateTree(h.of(tree), head.Size, head.frontier(tree), nil)
 		if err != nil {
 			return c, fmt.Errorf("stored head: %w", err)
 		}
@@ -101,7 +101,7 @@ func (v *View) extends(ctx context.Context, r Reader, from, to Head) error {
 			}
 			leaves = append(leaves, part...)
 		}
-		g, err := grow(v.nodes.of(tree), from.Size, from.frontier(tree), split(leaves))
+		g, err := updateTree(v.nodes.of(tree), from.Size, from.frontier(tree), split(leaves))
 		if err != nil {
 			return err
 		}

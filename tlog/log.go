@@ -155,31 +155,31 @@ type Log struct {
 	stopped   chan struct{} // closed by the committer at its end
 }
 
-// pending is an entry that waits for its batch. The committer sets turn and position, or err, and
+// pending is an entry that waits for its batch. The committer sets attempt and position, or err, and
 // then closes done; after that nobody changes it.
 type pending struct {
 	leaf     []byte
 	hash     LeafHash
 	attached any
 
-	turn     *turn
-	position int // among the accepted entries of the turn
+	attempt  *batchAttempt
+	position int // among the accepted entries of the attempt
 	err      error
-	settled  bool // the committer's own: done is closed
+	finished bool // the committer's own: done is closed
 	done     chan struct{}
 }
 
-func (p *pending) settle() {
-	p.settled = true
+func (p *pending) finish() {
+	p.finished = true
 	close(p.done)
 }
 
-// failAll settles with err those entries that are not settled.
+// failAll finishes with err those entries that are not finished.
 func failAll(group []*pending, err error) {
 	for _, p := range group {
-		if !p.settled {
+		if !p.finished {
 			p.err = err
-			p.settle()
+			p.finish()
 		}
 	}
 }
@@ -230,8 +230,8 @@ func (l *Log) Append(ctx context.Context, leaf []byte, attached any) (Receipt, e
 		return Receipt{}, ErrLeafSize
 	}
 	leaf = bytes.Clone(leaf) // a caller who gives up may reuse it
-	if s, ok := l.config.Storage.(Readier); ok {
-		attached = s.Ready(Entry{Leaf: leaf, Attached: attached})
+	if s, ok := l.config.Storage.(Preparer); ok {
+		attached = s.Prepare(Entry{Leaf: leaf, Attached: attached})
 	}
 	p := &pending{leaf: leaf, hash: l.nodes.leaf(leaf), attached: attached, done: make(chan struct{})}
 	if err := l.accept(ctx, p); err != nil {
@@ -241,7 +241,7 @@ func (l *Log) Append(ctx context.Context, leaf []byte, attached any) (Receipt, e
 	case <-p.done:
 	case <-ctx.Done():
 		select {
-		case <-p.done: // settled at the same moment
+		case <-p.done: // finished at the same time
 		default:
 			return Receipt{}, fmt.Errorf("wait for the log: %w", context.Cause(ctx))
 		}
@@ -249,7 +249,7 @@ func (l *Log) Append(ctx context.Context, leaf []byte, attached any) (Receipt, e
 	if p.err != nil {
 		return Receipt{}, p.err
 	}
-	return p.turn.receipt(p)
+	return p.attempt.receipt(p)
 }
 
 func (l *Log) accept(ctx context.Context, p *pending) error {
@@ -325,7 +325,7 @@ func (l *Log) gather(first *pending) []*pending {
 	return group
 }
 
-// commit settles every entry of the group. A group that failed is tried again entry by entry, so
+// commit finishes every entry of the group. A group that failed is tried again entry by entry, so
 // that one bad entry fails alone.
 func (l *Log) commit(group []*pending) {
 	l.taken = group
@@ -340,7 +340,7 @@ func (l *Log) commit(group []*pending) {
 	}
 	l.config.Logger.Warn("log batch failed, trying its entries one by one", "entries", len(group), "error", err)
 	for i := range group {
-		if group[i].settled {
+		if group[i].finished {
 			continue // given up while an entry before it was in doubt
 		}
 		if time.Now().After(deadline) {

@@ -153,11 +153,11 @@ type Entry struct {
 	Attached any    // opaque to the log; the store knows its types and refuses others; nil: nothing
 }
 
-// A Readier is a Storage that can do some of an entry's work before its batch: on the goroutine of its caller, where many
-// work at once, instead of the one that commits. What Ready returns is attached in place of what was. It never fails: an
+// A Preparer is a Storage that can do some of an entry's work before its batch: on the goroutine of its caller, where many
+// work at once, instead of the one that commits. What Prepare returns is attached in place of what was. It never fails: an
 // entry that cannot be stored is one that Commit refuses.
-type Readier interface {
-	Ready(e Entry) (attached any)
+type Preparer interface {
+	Prepare(e Entry) (attached any)
 }
 
 // Head is the state of a log at one size, all that is needed to append to it.

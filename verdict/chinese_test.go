@@ -58,7 +58,7 @@ var unread = map[string]string{
 	// holding tables against the log: errors, which are no verdict, and names of columns
 	"the store was opened without its keys": "install.VerifyState", "the log grew meanwhile: stop every node, or verify a copy of the database": "install.VerifyState",
 	"verify state: %v": "install.VerifyState", "replayed records": "progress", "opened records": "progress", "the row is there already": "store.errTwice",
-	"the log that the database writes is not %v: %v": "store.DB.Logs", "logs could not be read: %v": "store.DB.Logs", "tables could not be verified: %v": "store.DB.VerifyState",
+	"the log that the database writes is not %v: %v": "store.DB.Logs", "logs could not be read: %v": "store.DB.Logs", "records could not be read: %v": "store.DB.Stored", "claims could not be read: %v": "store.DB.Stored", "horizon could not be read: %v": "store.DB.Stored", "tables could not be verified: %v": "store.DB.VerifyState",
 	"key, as_of, expires": "SQL", "identifier, digest, made, expires": "SQL", "jti, system, expires, pos": "SQL",
 
 	// said in both languages, as api.Sentence

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// Readers of a known never see an older value than the database showed somebody before they asked, whatever is written
+// Readers of a rowCache never see an older value than the database showed somebody before they asked, whatever is written
 // meanwhile.
 func TestKnown(t *testing.T) {
 	const keys = 8
 	var database [keys]atomic.Int64
-	k := newKnown[int, int64](keys / 2)
+	k := newRowCache[int, int64](keys / 2)
 	var stop atomic.Bool
 	var readers sync.WaitGroup
 	for r := range 4 {
@@ -31,7 +31,7 @@ func TestKnown(t *testing.T) {
 	}
 	for n := range 20000 {
 		key := n % keys
-		release := k.hold([]int{key})
+		release := k.invalidate([]int{key})
 		database[key].Add(1) // the commit
 		release()
 		if got, _ := k.get(key, func() (int64, error) { return database[key].Load(), nil }); got != database[key].Load() {
@@ -40,13 +40,13 @@ func TestKnown(t *testing.T) {
 	}
 	stop.Store(true)
 	readers.Wait()
-	if len(k.values) > keys/2 || len(k.held) > 0 {
-		t.Errorf("%d values are remembered, %d keys held", len(k.values), len(k.held))
+	if len(k.values) > keys/2 || len(k.blocked) > 0 {
+		t.Errorf("%d values are cached, %d keys blocked", len(k.values), len(k.blocked))
 	}
 }
 
 func TestKnownErrors(t *testing.T) {
-	k := newKnown[string, int](4)
+	k := newRowCache[string, int](4)
 	down := errors.New("down")
 	if _, err := k.get("a", func() (int, error) { return 0, down }); !errors.Is(err, down) {
 		t.Error(err)
@@ -60,18 +60,18 @@ func TestKnownErrors(t *testing.T) {
 	if reads != 1 {
 		t.Errorf("read %d times", reads)
 	}
-	release := k.hold([]string{"a", "b"})
+	release := k.invalidate([]string{"a", "b"})
 	for i := range 3 {
 		if v, _ := k.get("a", func() (int, error) { return i, nil }); v != i {
-			t.Errorf("%d is remembered under a key that is held", v)
+			t.Errorf("%d is cached under a key that is blocked", v)
 		}
 	}
 	release()
-	var none *known[string, int]
-	none.hold([]string{"a"})()
+	var none *rowCache[string, int]
+	none.invalidate([]string{"a"})()
 	for i := range 2 {
 		if v, _ := none.get("a", func() (int, error) { return i, nil }); v != i {
-			t.Error(fmt.Sprint("a nil known remembers ", v))
+			t.Error(fmt.Sprint("a nil rowCache caches ", v))
 		}
 	}
 }
