@@ -15,6 +15,8 @@ const (
 	MaxBody = 512 << 10
 	// MaxDepth is how deeply a body may be nested; its outermost object is level 1.
 	MaxDepth = 16
+	// MaxMembers is how many members an object of a body may have. The contract knows none with more than 512.
+	MaxMembers = 4096
 )
 
 // CheckJSON reports what is wrong with body as I-JSON (RFC 7493), as canonical.Check finds it. Every error is a *Problem that repeats
@@ -22,7 +24,7 @@ const (
 func CheckJSON(body []byte) error { return checkJSON(body, MaxBody) }
 
 func checkJSON(body []byte, most int) error {
-	err := canonical.Check(body, canonical.Limits{Bytes: most, Depth: MaxDepth})
+	err := canonical.Check(body, canonical.Limits{Bytes: most, Depth: MaxDepth, Members: MaxMembers})
 	if err == nil {
 		return nil
 	}
@@ -41,6 +43,8 @@ func checkJSON(body []byte, most int) error {
 		return NewProblem("duplicate-key").At(at, "is named twice")
 	case canonical.TooDeep:
 		return NewProblem("too-deep")
+	case canonical.TooWide:
+		return NewProblem("invalid-field").At("", "an object has too many members")
 	}
 	return NewProblem("malformed-json")
 }

@@ -183,7 +183,7 @@ func (r Record) checkV3() error {
 }
 
 // limits bound JSON that others wrote.
-var limits = canonical.Limits{Bytes: 16 << 20, Depth: 64}
+var limits = canonical.Limits{Bytes: 16 << 20, Depth: 64, Members: 4096}
 
 // reformat returns the canonical bytes of JSON within limits.
 func reformat(text []byte) ([]byte, error) {

@@ -181,8 +181,9 @@ func AppendStrings(b []byte, texts ...string) ([]byte, error) {
 
 // Limits bound JSON that anybody may have written.
 type Limits struct {
-	Bytes int
-	Depth int // of nested arrays and objects; the outermost one is level 1
+	Bytes   int
+	Depth   int // of nested arrays and objects; the outermost one is level 1
+	Members int // of one object. To tell that the names of a wide object are all different costs more than all else that is done with it
 }
 
 // A Fault is why bytes are not I-JSON within limits.
@@ -197,6 +198,7 @@ const (
 	DuplicateName Fault = "a name stands twice"
 	NotInteger    Fault = "a number is no integer within ±(2^53 − 1)"
 	TooDeep       Fault = "nested too deeply"
+	TooWide       Fault = "an object has too many members"
 )
 
 // A SyntaxError says what is wrong with JSON, and where. It is an ErrForm.
@@ -211,7 +213,7 @@ func (e *SyntaxError) Error() string { return "read JSON: " + string(e.Fault) }
 func (e *SyntaxError) Is(target error) bool { return target == ErrForm }
 
 // Check reports the first thing that keeps raw from being one value of I-JSON (RFC 7493) within limits: its size, encoding, syntax, depth,
-// duplicate names and numbers. Every error is a *SyntaxError.
+// duplicate names, numbers and members. Every error is a *SyntaxError.
 func Check(raw []byte, l Limits) error {
 	switch {
 	case len(raw) > l.Bytes:
@@ -225,6 +227,9 @@ func Check(raw []byte, l Limits) error {
 	for first := true; first || d.StackDepth() > 0; first = false {
 		if err := checkToken(d, l.Depth); err != nil {
 			return err
+		}
+		if kind, length := d.StackIndex(d.StackDepth()); kind == jsontext.KindBeginObject && length > 2*int64(l.Members) {
+			return &SyntaxError{Fault: TooWide}
 		}
 	}
 	if _, err := d.ReadToken(); err != io.EOF {

@@ -76,11 +76,12 @@ func FuzzReformat(f *testing.F) {
 }
 
 func TestCheck(t *testing.T) {
-	l := Limits{Bytes: 40, Depth: 3}
+	l := Limits{Bytes: 40, Depth: 3, Members: 3}
 	for text, want := range map[string]Fault{
 		` {"a":[{}],"b":1} `: "", `7`: "", `"x"`: "",
 		strings.Repeat(" ", 41): TooLarge, " \n": Empty, "\"\xff\"": NotUTF8, `{`: Malformed, `{} {}`: Malformed, `"\ud800"`: Malformed,
 		`{"a":1,"\u0061":2}`: DuplicateName, `[1.0]`: NotInteger, `-0`: NotInteger, `9007199254740992`: NotInteger, `[[[[]]]]`: TooDeep,
+		`{"a":{},"b":1,"c":1}`: "", `[{"a":1,"b":1,"c":1,"d":1}]`: TooWide, `[1,2,3,4,5,6,7,8]`: "",
 	} {
 		err := Check([]byte(text), l)
 		syntax, _ := errors.AsType[*SyntaxError](err)

@@ -450,7 +450,7 @@ func (d *answered) documents() (list []api.LicenseDocument) {
 			Document api.LicenseDocument `json:"document"`
 		} `json:"materials"`
 	}
-	if json.Unmarshal(d.answer, &a) != nil {
+	if json.Unmarshal(d.answer, &a, canonical.Checked) != nil {
 		return nil
 	}
 	if a.Document.Form != "" {

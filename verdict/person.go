@@ -39,7 +39,7 @@ var (
 // did not name the person, as with those by whom a source confirms a role.
 func (s *batch) persons(d answered) (done check.Steps) {
 	var a opened
-	if len(d.record.Uses) == 0 || json.Unmarshal(d.answer, &a) != nil {
+	if len(d.record.Uses) == 0 || json.Unmarshal(d.answer, &a, canonical.Checked) != nil {
 		return nil
 	}
 	call := s.tokenOf(d.receipt)

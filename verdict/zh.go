@@ -315,6 +315,7 @@ var stepReasons = language.Messages{
 	"a name stands twice":                               "成员名重复",
 	"a number is no integer within ±(2^53 − 1)":         "数值不是 ±(2^53 − 1) 以内的整数",
 	"nested too deeply":                                 "嵌套过深",
+	"an object has too many members":                    "对象成员过多",
 	"digest files":                                      "计算文件集合摘要",
 	"path %v stands twice":                              "路径 %v 重复",
 	"no time of the form %v":                            "时间格式不是 %v",
