@@ -49,8 +49,8 @@ var owners = map[string]string{
 // bare rooms use no cryptography but the standard library's.
 var bare = []string{"tlog", "audit"}
 
-type listed struct {
-	ImportPath                         string
+type listedPackage struct {
+	ImportPath, Doc                    string
 	Imports, TestImports, XTestImports []string
 }
 
@@ -111,15 +111,15 @@ func TestNoDrawers(t *testing.T) {
 	}
 }
 
-func packages(t *testing.T) []listed {
+func packages(t *testing.T) []listedPackage {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", "./...").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,Imports,TestImports,XTestImports", "./...").Output()
 	if err != nil {
 		t.Fatalf("list packages: %v", err)
 	}
-	var all []listed
+	var all []listedPackage
 	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
-		var p listed
+		var p listedPackage
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
 			return all
 		} else if err != nil {
