@@ -255,7 +255,7 @@ var faultMessages = language.Messages{
 	"%s is longer than 4000 bytes":                                                                    "%s 超过 4000 字节",
 	"%s is %q; expected is one of %s":                                                                 "%s 为 %q；应为 %s 之一",
 	"%s lies before %s":                                                                               "%s 早于 %s",
-	"%q is neither a day such as 2026-01-31 nor an RFC 3339 moment":                                   "%q 既不是日期（如 2026-01-31），也不是 RFC 3339 时刻",
+	"%q is neither a day such as 2026-01-31 nor an RFC 3339 time":                                     "%q 既不是日期（如 2026-01-31），也不是 RFC 3339 时刻",
 	"%q is no age of whole seconds such as 90m, 36h or 7d, at most ten years":                         "%q 不是以整秒计的时龄（如 90m、36h、7d），至多十年",
 	"%q is no known department":                                                                       "没有部门 %q",
 	"%q is no known license type":                                                                     "没有证照类型 %q",

@@ -14,7 +14,7 @@ import (
 // error of the files that are named, "*" for all of them.
 var faultSources = map[string]string{
 	"config": "*", "install": "", "node": "listen tables", "license": "faults", "cases": "faults calendar",
-	"policy": "check compile guard load set table warn", "register": "", "fault": "",
+	"policy": "compile guard load set table", "register": "", "fault": "",
 	"adapters/files": "config", "adapters/mapping": "check", "adapters/rest": "check template", "adapters/sqldb": "config statement",
 	"sheet": "check checkitem color faces load pathdata pattern", "strictyaml": "decode strictyaml value",
 }
@@ -32,6 +32,7 @@ var keptWords = strings.Fields(`repeat layouts route oncegate license init defau
 
 // unfaulty are texts of these files that are no faults of a configuration.
 var unfaulty = []string{
+	"read the guards' schema: %v", "resolve the guards' schema: %v", // the program's own schema
 	"look up working day: %v", "look up working day in %v: %v", "count working days: the number is negative", "count working days: %v", // cases, at work
 	"load TLS certificate: %v", "listen: %v", "make seal of %v: %v", "adopt tables: %v",
 	"what the tables add up to cannot be read: it was sealed under an envelope key that the keystore lacks; either the database was tampered with (operations, section 5), or %v; %v", // starting a node

@@ -127,7 +127,7 @@ func TestReasonsStandInFixedOrder(t *testing.T) {
 func TestLookups(t *testing.T) {
 	files, _ := city(t)
 	set := load(t, Data{Files: files})
-	day := func(s string) time.Time { d, _ := moment(s, false); return d }
+	day := func(s string) time.Time { d, _ := parseDayOrTime(s, false); return d }
 	for _, c := range []struct {
 		licenseType, day string
 		want             time.Duration

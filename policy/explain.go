@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// A voice writes sentences in one language.
-type voice struct {
+// sentences collects an explanation, in one language.
+type sentences struct {
 	zh    bool
 	lines []string
 }
 
 // say adds a sentence; both texts take the same arguments in the same order.
-func (v *voice) say(zh, en string, args ...any) {
+func (v *sentences) say(zh, en string, args ...any) {
 	text := en
 	if v.zh {
 		text = zh
@@ -22,7 +22,7 @@ func (v *voice) say(zh, en string, args ...any) {
 }
 
 // of is the sentence of a reason, without its full stop.
-func (v *voice) of(r Reason) string {
+func (v *sentences) of(r Reason) string {
 	if v.zh {
 		return strings.TrimSuffix(r.Zh, "。")
 	}
@@ -30,7 +30,7 @@ func (v *voice) of(r Reason) string {
 }
 
 // names joins a list; an empty one has its own words.
-func (v *voice) names(list []string, zhNone, enNone string) string {
+func (v *sentences) names(list []string, zhNone, enNone string) string {
 	switch {
 	case len(list) > 0 && v.zh:
 		return strings.Join(list, "、")
@@ -46,13 +46,13 @@ func (v *voice) names(list []string, zhNone, enNone string) string {
 // guards that fired, and the outcome. Lang is "zh" or "en"; anything else is read as "en". The sentences hold what the
 // question and the set hold, so they are for those who may know the full reason.
 func (s *Set) Explain(q Question, lang string) []string {
-	v := &voice{zh: strings.HasPrefix(lang, "zh")}
+	v := &sentences{zh: strings.HasPrefix(lang, "zh")}
 	v.ask(&q)
 	if operations[q.Operation] == 0 {
 		v.say("结论：拒绝。%s。", "Outcome: denied. %s.", v.of(texts[unknownOperation]))
 		return v.lines
 	}
-	w := s.weigh(&q)
+	w := s.evaluate(&q)
 	v.explainGrants(s, &w)
 	v.explainPermissions(&w)
 	v.explainRefusals(s, &w)
@@ -60,7 +60,7 @@ func (s *Set) Explain(q Question, lang string) []string {
 	return v.lines
 }
 
-func (v *voice) ask(q *Question) {
+func (v *sentences) ask(q *Question) {
 	v.say("系统 %s 请求操作 %s。", "System %s asks for operation %s.", q.System, q.Operation)
 	if q.LicenseType != "" {
 		v.say("证照类型 %s，持证主体角色 %s，请求字段：%s。", "License type %s, role of the holder %s, fields asked for: %s.",
@@ -78,7 +78,7 @@ func nonEmpty(s string) []string {
 	return []string{s}
 }
 
-func (v *voice) explainGrants(s *Set, w *weighing) {
+func (v *sentences) explainGrants(s *Set, w *evaluation) {
 	if !w.releases {
 		return
 	}
@@ -99,8 +99,8 @@ func (v *voice) explainGrants(s *Set, w *weighing) {
 }
 
 // explainMissed says which conditions of the grants, or of the permissions, do not hold.
-func (v *voice) explainMissed(w *weighing, grants bool) {
-	for _, m := range w.missed {
+func (v *sentences) explainMissed(w *evaluation, grants bool) {
+	for _, m := range w.nearMisses {
 		if (m.grant != nil) != grants {
 			continue
 		}
@@ -112,17 +112,17 @@ func (v *voice) explainMissed(w *weighing, grants bool) {
 	}
 }
 
-func (v *voice) explainPermissions(w *weighing) {
+func (v *sentences) explainPermissions(w *evaluation) {
 	for _, p := range w.permitted {
 		v.say("许可 %s 生效。", "Permission %s fires.", p.ID)
 	}
 	v.explainMissed(w, false)
-	if !w.releases && len(w.permitted)+len(w.missed) == 0 {
+	if !w.releases && len(w.permitted)+len(w.nearMisses) == 0 {
 		v.say("%s。", "%s.", v.of(texts[noPermission]))
 	}
 }
 
-func (v *voice) explainRefusals(s *Set, w *weighing) {
+func (v *sentences) explainRefusals(s *Set, w *evaluation) {
 	for _, p := range w.suspending {
 		v.say("暂停 %s 有效：%s。", "Suspension %s is in force: %s.", p.ID, v.of(Reason{Zh: p.ReasonZh, En: p.ReasonEn}))
 	}
@@ -140,12 +140,12 @@ func (v *voice) explainRefusals(s *Set, w *weighing) {
 			v.say("防护规则 %s 附加义务：%s。", "Guard %s adds the obligation %s.", g.id, v.names(g.obligations, "", ""))
 		}
 	}
-	forbids, permits := s.watching(w.question)
+	forbids, permits := s.guardsFor(w.question)
 	checked := len(forbids[0]) + len(forbids[1]) + len(permits[0]) + len(permits[1])
 	v.say("共检查防护规则 %d 条，触发 %d 条。", "Guards looked at: %d, fired: %d.", checked, len(w.guards))
 }
 
-func (v *voice) outcome(d Decision) {
+func (v *sentences) outcome(d Decision) {
 	if !d.Allow {
 		var why []string
 		for _, r := range d.Reasons {
@@ -167,7 +167,7 @@ func (v *voice) outcome(d Decision) {
 
 // Sentence reads a grant aloud, for the steward who answers for it. Lang as in Explain.
 func (g Grant) Sentence(lang string) string {
-	v := &voice{zh: strings.HasPrefix(lang, "zh")}
+	v := &sentences{zh: strings.HasPrefix(lang, "zh")}
 	until := v.names(nonEmpty(g.ValidUntil), "长期", "no end")
 	age := v.names(nonEmpty(g.MaxAge), "仅实时", "live only")
 	fields := v.names(g.Fields, "无（仅证照状态）", "none (only that the license exists)")

@@ -6,7 +6,7 @@ type Document struct {
 	Grants      []Grant      `yaml:"grants"`      // who may see which fields of a license for which purpose
 	Permissions []Permission `yaml:"permissions"` // who may do what releases no license
 	Shares      []Share      `yaml:"shares"`      // share attribute of each license type
-	Suspensions []Suspension `yaml:"suspensions"` // what is suspended at the moment
+	Suspensions []Suspension `yaml:"suspensions"` // what is suspended now
 	Systems     []System     `yaml:"systems"`     // what guards may know about a system
 	Bases       []Basis      `yaml:"bases"`       // legal bases other than a case and a consent
 }
@@ -35,7 +35,7 @@ type Grant struct {
 	Purpose string `yaml:"purpose"`
 
 	Basis     string `yaml:"basis"`      // 使用依据: citation of the law, regulation or decision, with its article
-	BasisKind string `yaml:"basis_kind"` // "law" 法律, "regulation" 行政法规 or 地方性法规, "decision" 国务院决定, "rule" 规章, "duty" 法定职责, "agreement" 协议
+	BasisKind string `yaml:"basis_kind"` // "law" 法律, "regulation" 行政法规 or 地方性法规, "decision" 国务院决定, "rule" 规章, "permissionKey" 法定职责, "agreement" 协议
 	Scenario  string `yaml:"scenario"`   // 使用场景: one sentence
 
 	// Attestation is the weakest attestation of a case that will do: "self", "holder" or "platform". Needed with ground
@@ -48,8 +48,8 @@ type Grant struct {
 
 	Consent    bool   `yaml:"consent"`     // the holder's consent is needed besides a case; with ground "consent" it always is
 	MaxAge     string `yaml:"max_age"`     // greatest age of a kept copy, such as "36h" or "7d"; empty: live only
-	ValidFrom  string `yaml:"valid_from"`  // first day "2026-01-01" (China Standard Time) or RFC 3339 moment; empty: at once
-	ValidUntil string `yaml:"valid_until"` // last day, or the RFC 3339 moment at which it ends (使用时限); needed
+	ValidFrom  string `yaml:"valid_from"`  // first day "2026-01-01" (China Standard Time) or RFC 3339 time; empty: at once
+	ValidUntil string `yaml:"valid_until"` // last day, or the RFC 3339 time at which it ends (使用时限); needed
 }
 
 // A Permission lets systems do what releases no field of a license: register cases of a matter, search the audit, read

@@ -396,7 +396,7 @@ func (n naive) world(q *Question, share Share, systemStopped, typeStopped bool) 
 			"provider": types.String(provider), "suspended": types.Boolean(typeStopped),
 		})},
 	}
-	everything := reading{all: true}
+	everything := contextReads{all: true}
 	return entities, cedar.Request{
 		Principal: principal, Action: types.NewEntityUID("Action", types.String(q.Operation)), Resource: resource,
 		Context: everything.context(q),

@@ -178,7 +178,7 @@ func (a asker) question() Question {
 		Age:    []time.Duration{0, 0, 0, time.Hour, 2 * time.Hour}[a.IntN(5)], Purpose: a.one("", "", Answer, Confirm, Confirm, "sell"),
 		OperatorProof: a.one("", ProofNone, ProofAsserted, ProofSession, ProofCall, ProofCall, "sworn"), OperatorRoles: [][]string{nil, {"clerk"}, {"clerk", "head"}, {"guest"}}[a.IntN(4)],
 	}
-	day, _ := moment(a.one(append(worldDays, "2026-06-10", "2026-06-20", "2026-06-25")...), false)
+	day, _ := parseDayOrTime(a.one(append(worldDays, "2026-06-10", "2026-06-20", "2026-06-25")...), false)
 	q.Now = day.Add(time.Duration(a.IntN(3)-1) * time.Millisecond)
 	if a.IntN(8) > 0 {
 		a.aim(&q)

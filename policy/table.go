@@ -50,13 +50,13 @@ type Asked struct {
 	OperatorRoles []string `yaml:"operator_roles"`
 }
 
-// Question reads what was written. It fails if the age or the moment cannot be read.
+// Question reads what was written. It fails if the age or the time cannot be read.
 func (a Asked) Question() (Question, error) {
-	old, err := age(a.Age)
+	old, err := parseAge(a.Age)
 	if err != nil {
 		return Question{}, fmt.Errorf("age: %w", err)
 	}
-	now, err := moment(a.Now, false)
+	now, err := parseDayOrTime(a.Now, false)
 	if err != nil {
 		return Question{}, fmt.Errorf("now: %w", err)
 	}
@@ -125,7 +125,7 @@ func (e *Expectation) run(set *Set, p *placed[Expectation], names map[string]boo
 		f.AddAt(p.at("question", -1), "%v", err)
 	}
 	if e.MaxAge != nil {
-		if _, err := age(*e.MaxAge); err != nil {
+		if _, err := parseAge(*e.MaxAge); err != nil {
 			f.AddAt(p.at("max_age", -1), "max_age: %v", err)
 		}
 	}
@@ -160,7 +160,7 @@ func (e *Expectation) differences(got Decision) (diff []string) {
 		}
 	}
 	if e.MaxAge != nil {
-		if want, err := age(*e.MaxAge); err == nil && want != got.MaxAge {
+		if want, err := parseAge(*e.MaxAge); err == nil && want != got.MaxAge {
 			diff = append(diff, fmt.Sprintf("max_age: got %v, want %v", got.MaxAge, want))
 		}
 	}
