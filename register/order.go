@@ -23,9 +23,6 @@ const (
 	Supersede Command = "supersede" // 换发: this version ends, the next is signed when the source is read next
 )
 
-// Commands returns them all.
-func Commands() []Command { return []Command{Suspend, Expire, Revoke, Reinstate, Supersede} }
-
 // Why a command is not carried out.
 var (
 	// ErrSuperseded says that a newer version is signed: it is the one to order about.

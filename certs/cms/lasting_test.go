@@ -71,8 +71,11 @@ func TestLasting(t *testing.T) {
 			v := cms.Verifier{
 				Chain: trust.Chain, Usage: pki.Seal, Now: now, TimeStamp: stamps.Check,
 				Revocation: func(ctx context.Context, e cms.Evidence) (check.State, string) {
-					judge := revocation.Judge{Path: trust.Path}.With(revocation.Gather(e.CRLs, e.OCSP))
-					s := judge.Step(ctx, append([]*pki.Certificate{e.Certificate}, e.Above...), e.At)
+					path, err := trust.Path(e.Certificate, e.Above, e.At)
+					if err != nil {
+						return check.NotCheckable, err.Error()
+					}
+					s := revocation.Sum(revocation.Check(ctx, path, e.At, revocation.Gather(e.CRLs, e.OCSP)))
 					return s.State, s.Reason
 				},
 			}
@@ -97,30 +100,6 @@ func TestLasting(t *testing.T) {
 	}
 	if _, err := cms.Sign(t.Context(), cms.Config{TimeStamp: refuses}, content, id); !errors.Is(err, timestamp.ErrUnavailable) {
 		t.Errorf("without its stamp a message is not made: %v", err)
-	}
-}
-
-// What the chain's own verifier finds about revocation is the revocation step's, and nothing else's.
-func TestRevokedByChain(t *testing.T) {
-	w := certstest.New(t, "cms")
-	b := sign(t, cms.Config{}, identity(w, "seal-1", pki.Seal))
-	for _, reason := range []error{pki.ErrRevoked, pki.ErrRevocationUnknown} {
-		trust, err := pki.NewVerifier(pki.Trust{
-			Anchors:    []*pki.Certificate{w.Root.Certificate()},
-			Revocation: func(*pki.Certificate, *pki.Certificate, time.Time) error { return reason },
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		v := verifier(w)
-		v.Chain = func(leaf *pki.Certificate, above []*pki.Certificate, at time.Time, usage string) (pki.Leaf, error) {
-			_, err := trust.Chain(leaf, above, at, usage)
-			return pki.Leaf{CommonName: "not to be believed"}, err
-		}
-		r := v.Verify(t.Context(), b, nil, time.Time{})
-		if failed(r.Steps) != "cms-revocation" || r.Signers[0].Leaf.CommonName != "" {
-			t.Errorf("%+v", r.Steps)
-		}
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 )
 
 // trust judges chain and usage, which are two questions to one chain: a certificate for another usage may well lead to an
-// anchor. Where the chain's own verifier asks about revocation, what it found is returned.
-func (j *judgement) trust(above []*pki.Certificate) (revoked error) {
+// anchor.
+func (j *judgement) trust(above []*pki.Certificate) {
 	usage := func() error { return nil }
 	if j.Usages != nil {
 		usage = func() error { return j.Usages(j.d.Certificate) }
@@ -24,22 +24,17 @@ func (j *judgement) trust(above []*pki.Certificate) (revoked error) {
 		j.put(StepChain, check.NotCheckable, "no trust anchors were given")
 		if j.Usages == nil {
 			j.put(StepUsage, check.NotCheckable, "no trust anchors were given")
-			return nil
+			return
 		}
 		j.add(StepUsage, usage())
-		return nil
+		return
 	}
 	var leaf pki.Leaf
-	var notFor, noUsage error // of a chain that leads to an anchor
+	var noUsage error // of a chain that leads to an anchor
 	state, reason := j.d.judgedAt.Judge(j.now(), j.d.Certificate.NotAfter, func(at time.Time) error {
 		found, err := j.Chain(j.d.Certificate, above, at, j.Usage)
 		first := at.Equal(j.d.judgedAt.At)
 		switch {
-		case errors.Is(err, pki.ErrRevoked) || errors.Is(err, pki.ErrRevocationUnknown):
-			if first {
-				notFor = err // asked last, of a chain that holds for the usage
-			}
-			return nil
 		case errors.Is(err, pki.ErrWrongUsage) || errors.Is(err, pki.ErrNoUSCC):
 			if first {
 				noUsage = err
@@ -52,23 +47,22 @@ func (j *judgement) trust(above []*pki.Certificate) (revoked error) {
 		return err
 	})
 	j.put(StepChain, state, reason)
-	if state == check.Failed || leaf.Public == nil && notFor == nil && noUsage == nil {
+	if state == check.Failed || leaf.Public == nil && noUsage == nil {
 		if j.Usages == nil {
 			j.put(StepUsage, check.NotCheckable, "key usage counts only in a certificate that leads to an anchor")
-			return nil
+			return
 		}
 		j.add(StepUsage, usage())
-		return nil
+		return
 	}
 	err := noUsage
 	if j.Usages != nil {
 		err = usage()
 	}
 	j.add(StepUsage, err)
-	if err == nil && notFor == nil {
+	if err == nil {
 		j.d.Leaf = leaf
 	}
-	return notFor
 }
 
 // maxSame bounds the certificates of one issuer and serial number that are tried: there is one where all is right.

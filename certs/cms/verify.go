@@ -167,8 +167,8 @@ func (j *judgement) judge(ctx context.Context, whole error, at time.Time) {
 		j.d.Steps = append(j.d.Steps, stamp.step)
 	}
 	above := pki.Above(j.d.Certificate, j.m.Certificates, j.Certificates)
-	revoked := j.trust(above)
-	j.revocation(ctx, above, revoked)
+	j.trust(above)
+	j.revocation(ctx, above)
 }
 
 func (j *judgement) signature() {
@@ -188,17 +188,14 @@ func (j *judgement) signature() {
 	j.put(StepSignature, check.OK, note)
 }
 
-// revocation asks the hook, unless the chain's verifier found something already.
-func (j *judgement) revocation(ctx context.Context, above []*pki.Certificate, revoked error) {
-	switch {
-	case revoked != nil:
-		j.add(StepRevocation, revoked)
-	case j.Revocation == nil:
+// revocation asks whether the signer's certificate was revoked.
+func (j *judgement) revocation(ctx context.Context, above []*pki.Certificate) {
+	if j.Revocation == nil {
 		j.put(StepRevocation, check.NotCheckable, "no revocation service or list was given")
-	default:
-		state, reason := j.Revocation(ctx, Evidence{j.d.Certificate, above, j.d.judgedAt, j.m.CRLs, j.m.OCSP, j.s.Unsigned})
-		j.put(StepRevocation, state, reason)
+		return
 	}
+	state, reason := j.Revocation(ctx, Evidence{j.d.Certificate, above, j.d.judgedAt, j.m.CRLs, j.m.OCSP, j.s.Unsigned})
+	j.put(StepRevocation, state, reason)
 }
 
 func (v *Verifier) name(step string, signer int) string {

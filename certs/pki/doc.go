@@ -59,9 +59,7 @@ var (
 	ErrWrongUsage    = errors.New("certificate is for another usage")
 	ErrNoUSCC        = errors.New("certificate names no organisation code")
 	ErrBadAnchor     = errors.New("not a trust anchor")
-	// ErrRevoked and ErrRevocationUnknown come from [Trust.Revocation].
-	ErrRevoked           = errors.New("certificate was revoked")
-	ErrRevocationUnknown = errors.New("revocation status of the certificate is unknown")
+	ErrRevoked       = errors.New("certificate was revoked")
 )
 
 // Leaf is what a verified chain says about its end-entity certificate.

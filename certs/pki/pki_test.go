@@ -185,7 +185,11 @@ func TestChainTellsWhy(t *testing.T) {
 		"one level too many":    {deepLeaf[0], deepLeaf[1:], epoch, pki.License, pki.ErrConstraints},
 		"too many certificates": {leaf, slices.Repeat(chain[1:], 7), epoch, pki.License, pki.ErrConstraints},
 	} {
-		got, err := pki.VerifyChain(c.leaf, c.above, []*pki.Certificate{root}, c.at, c.usage)
+		v, err := pki.NewVerifier(pki.Trust{Anchors: []*pki.Certificate{root}, Cache: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := v.Chain(c.leaf, c.above, c.at, c.usage)
 		if !errors.Is(err, c.err) {
 			t.Errorf("%s: %v, want %v", name, err, c.err)
 		}

@@ -36,13 +36,7 @@ type Trust struct {
 	VerifyBoth sm.VerifyFunc
 	// Cache is the number of verified chains kept; zero means 4096, negative none.
 	Cache int
-	// Revocation is asked about every certificate of a path below its anchor, each time, cached paths too: it keeps its own
-	// cache. Its errors are ErrRevoked or ErrRevocationUnknown; nil lets the certificate pass. nil asks nobody.
-	Revocation Revocation
 }
-
-// Revocation says whether issuer had revoked c at a moment. It is safe for concurrent use and bounds its own time.
-type Revocation func(c, issuer *Certificate, at time.Time) error
 
 // Known is what trust says about one certificate.
 type Known struct{ USCC, Usage string }
@@ -54,7 +48,6 @@ type Verifier struct {
 	known   map[string]Known
 	usages  map[string]UsageRule
 	verify  sm.VerifyFunc
-	revoked Revocation
 
 	*chainCache
 }
@@ -79,7 +72,7 @@ type cachedChain struct {
 func NewVerifier(t Trust) (*Verifier, error) {
 	v := &Verifier{
 		anchors: slices.Clone(t.Anchors), roots: smx509.NewCertPool(), known: t.Known, usages: t.Usages, verify: t.Verify,
-		revoked: t.Revocation, chainCache: &chainCache{size: t.Cache, chains: make(map[[sm.DigestSize]byte]cachedChain)},
+		chainCache: &chainCache{size: t.Cache, chains: make(map[[sm.DigestSize]byte]cachedChain)},
 	}
 	if v.verify == nil {
 		v.verify = sm.Verify
@@ -115,20 +108,11 @@ func (v *Verifier) With(verify sm.VerifyFunc) *Verifier {
 	return &bound
 }
 
-// VerifyChain is [Verifier.Chain] with throw-away trust.
-func VerifyChain(leaf *Certificate, intermediates, anchors []*Certificate, at time.Time, usage string) (Leaf, error) {
-	v, err := NewVerifier(Trust{Anchors: anchors, Cache: -1})
-	if err != nil {
-		return Leaf{}, err
-	}
-	return v.Chain(leaf, intermediates, at, usage)
-}
-
 // ChainDER is Chain for the DER certificates of an x5c header, leaf first.
 func (v *Verifier) ChainDER(chain [][]byte, at time.Time, usage string) (Leaf, error) {
 	if len(chain) > 0 && len(chain) <= maxChain {
 		if found, ok := v.lookup(chainKey(chain...), at); ok { // a chain that is known need not be read again
-			return v.judge(found, at, usage)
+			return judge(found, usage)
 		}
 	}
 	certs, err := ParseChain(chain)
@@ -145,11 +129,11 @@ func (v *Verifier) Chain(leaf *Certificate, intermediates []*Certificate, at tim
 	if err != nil {
 		return Leaf{}, err
 	}
-	return v.judge(found, at, usage)
+	return judge(found, usage)
 }
 
-// judge says whether the leaf of a path that holds is for a usage, and asks about revocation.
-func (v *Verifier) judge(found cachedChain, at time.Time, usage string) (Leaf, error) {
+// judge says whether the leaf of a path that holds is for a usage.
+func judge(found cachedChain, usage string) (Leaf, error) {
 	if !allows(found.path[0], usage) {
 		return Leaf{}, fmt.Errorf("%w: its key usage does not allow %q", ErrConstraints, usage)
 	}
@@ -158,13 +142,6 @@ func (v *Verifier) judge(found cachedChain, at time.Time, usage string) (Leaf, e
 	}
 	if found.leaf.USCC == "" {
 		return Leaf{}, ErrNoUSCC
-	}
-	if v.revoked != nil {
-		for i, c := range found.path[:len(found.path)-1] {
-			if err := v.revoked(c, found.path[i+1], at); err != nil {
-				return Leaf{}, fmt.Errorf("%w: %s", err, place(found.path[:i+1]))
-			}
-		}
 	}
 	return found.leaf, nil
 }

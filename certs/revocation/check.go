@@ -3,7 +3,6 @@ package revocation
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"oncegate/certs/pki"
@@ -155,58 +154,6 @@ func (s Status) step(name string, err error) check.Step {
 		}
 	}
 	return step
-}
-
-// Hook lets a verifier of chains ask sources, for at most timeout per certificate ([pki.Trust.Revocation]). With hard, a
-// certificate of which nobody can say anything does not pass; else only one that was revoked, or that its authority does
-// not know, does not.
-func Hook(timeout time.Duration, hard bool, sources ...Source) pki.Revocation {
-	return func(c, issuer *pki.Certificate, at time.Time) error {
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
-		defer cancel()
-		s, err := ask(ctx, c, issuer, at, sources)
-		switch {
-		case err != nil && hard:
-			return fmt.Errorf("%w: %w", pki.ErrRevocationUnknown, err)
-		case err != nil:
-			return nil
-		case s.State == Revoked:
-			return fmt.Errorf("%w at %s (%s)", pki.ErrRevoked, day(s.Time), s.Reason)
-		case s.State == Unknown:
-			return fmt.Errorf("%w: its authority does not know it", pki.ErrRevoked)
-		case s.Stale && hard:
-			return fmt.Errorf("%w: %w", pki.ErrRevocationUnknown, ErrStale)
-		}
-		return nil
-	}
-}
-
-// A Judge finds the path of a chain and checks it: what verifiers of messages, seals and time stamps call for one step.
-type Judge struct {
-	// Path finds the way to an anchor; [pki.Verifier.Path].
-	Path func(leaf *pki.Certificate, intermediates []*pki.Certificate, at time.Time) ([]*pki.Certificate, error)
-	// Sources are asked in order.
-	Sources []Source
-}
-
-// With is the judge with evidence that came along with what is verified: it is asked first.
-func (j Judge) With(e *Evidence) Judge {
-	j.Sources = slices.Concat([]Source{e}, j.Sources)
-	return j
-}
-
-// Step checks a chain, leaf first, and sums its steps up in one, named revocation: failed if one failed, not checkable if
-// one is, else OK with what is said of the leaf.
-func (j Judge) Step(ctx context.Context, chain []*pki.Certificate, at time.Time) check.Step {
-	sum := check.CannotCheck("revocation", "there is no certificate path to an authority with revocation data")
-	if len(chain) == 0 {
-		return sum
-	}
-	path, err := j.Path(chain[0], chain[1:], at)
-	if err != nil {
-		return sum
-	}
-	return Sum(Check(ctx, path, at, j.Sources...))
 }
 
 // Sum makes one step, named revocation, of those of [Check].

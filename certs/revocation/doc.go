@@ -3,7 +3,7 @@
 //
 // A [Source] is asked about one certificate and one moment. [Client] asks over the network and keeps what it got;
 // [Evidence] is what [Collect] gathered when something was signed, and answers ten years later without network. [Check]
-// asks sources along a path that certs/pki found and reports steps; [Hook] lets a verifier of chains ask by itself.
+// asks sources along a path that certs/pki found and reports steps.
 // [Responder] answers others.
 package revocation
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +14,6 @@ import (
 type Service struct {
 	server *http.Server
 	addr   string
-	asked  atomic.Int64
 	done   chan struct{}
 }
 
@@ -29,7 +27,7 @@ func serve(addr string, handler http.Handler) (*Service, error) {
 		return nil, fmt.Errorf("start legacy service: %w", err)
 	}
 	s := &Service{addr: l.Addr().String(), done: make(chan struct{})}
-	s.server = &http.Server{Handler: s.counted(handler), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
+	s.server = &http.Server{Handler: bounded(handler), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second}
 	go func() {
 		defer close(s.done)
 		_ = s.server.Serve(l)
@@ -37,12 +35,9 @@ func serve(addr string, handler http.Handler) (*Service, error) {
 	return s, nil
 }
 
-// counted counts questions and bounds what they may carry. Everybody but the health path is a question.
-func (s *Service) counted(next http.Handler) http.Handler {
+// bounded bounds the bodies of requests.
+func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost {
-			s.asked.Add(1)
-		}
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 		next.ServeHTTP(w, r)
 	})
@@ -50,9 +45,6 @@ func (s *Service) counted(next http.Handler) http.Handler {
 
 // Addr returns host:port.
 func (s *Service) Addr() string { return s.addr }
-
-// Asked returns how many questions have reached the service.
-func (s *Service) Asked() int64 { return s.asked.Load() }
 
 // Close stops the service, after what it is answering.
 func (s *Service) Close() error {

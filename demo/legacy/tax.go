@@ -3,9 +3,7 @@ package legacy
 import (
 	"bytes"
 	"encoding/csv"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -68,13 +66,4 @@ func (t *Tax) table(at time.Time) []byte {
 	}
 	w.Flush()
 	return text.Bytes()
-}
-
-// Latest returns the name of the newest drop; fs.ErrNotExist if there is none.
-func (t *Tax) Latest() (string, error) {
-	names, err := filepath.Glob(filepath.Join(t.dir, "wszm_*.csv"))
-	if err != nil || len(names) == 0 {
-		return "", errors.Join(err, fs.ErrNotExist)
-	}
-	return filepath.Base(names[len(names)-1]), nil // Glob sorts, and names are times
 }
