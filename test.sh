@@ -5,6 +5,8 @@
 #   ./test.sh         gofmt, vet, staticcheck, generated files, every test, every fuzz seed, the demo from a clean directory,
 #                     other people's tools on the log it serves and on what it signs (docs/interop.md)
 #   ./test.sh full    the same, and the race detector on the concurrent rooms, long properties and kill runs
+#   ./test.sh mutants [-run REGEXP] [ROOM...]
+#                     instead: breaks the rooms line by line and demands that their tests notice (.ci/mutants); takes hours for all
 #
 # ONCEGATE_TEST_STRICT=1 makes a skip a failure. ONCEGATE_TEST_POSTGRES=URL uses that PostgreSQL instead of one of our own,
 # ONCEGATE_TEST_BOUNCYCASTLE=CLASSPATH that Bouncy Castle instead of Debian's, ONCEGATE_TEST_COMMONSCOMPRESS=JAR that Apache Commons
@@ -12,7 +14,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 mode=${1:-plain}
-case $mode in plain | full) ;; *) echo "usage: ./test.sh [full]" >&2; exit 2 ;; esac
+case $mode in plain | full | mutants) ;; *) echo "usage: ./test.sh [full | mutants [-run REGEXP] [ROOM...]]" >&2; exit 2 ;; esac
 
 scratch=$(mktemp -d)
 skipped=()
@@ -113,6 +115,12 @@ if [ -z "${ONCEGATE_TEST_POSTGRES:-}" ]; then
 	else
 		skip "PostgreSQL: the store ran on SQLite only"
 	fi
+fi
+
+if [ "$mode" = mutants ]; then
+	say "mutants"
+	TMPDIR=$scratch go run ./.ci/mutants "${@:2}"
+	exit
 fi
 
 # ---- the checks ------------------------------------------------------------------------------------------------------------

@@ -93,6 +93,12 @@ func TestAlteredEvidence(t *testing.T) {
 		"a part gone":            {func(e entries) { e[0].Sealed = e[0].Sealed[:4] }, audit.StepEvidence},
 		"a part more":            {func(e entries) { e[0].Sealed = append(e[0].Sealed, e[1].Sealed[1]) }, audit.StepEvidence},
 		"all parts":              {func(e entries) { e[0].Sealed = e[1].Sealed }, audit.StepEvidence},
+		"other content under our key": {func(e entries) { // as whoever has the evidence key can seal it
+			part(e, 1).Blob, _ = newSealer(t).Seal(append(block(9), `{"inputs":null,"reasons":null}`...), append([]byte("oncegate/evidence/v1\x00inputs\x00"), part(e, 1).Digest...))
+		}, audit.StepPart + "inputs"},
+		"short content under our key": {func(e entries) {
+			part(e, 1).Blob, _ = newSealer(t).Seal([]byte("{}"), append([]byte("oncegate/evidence/v1\x00inputs\x00"), part(e, 1).Digest...))
+		}, audit.StepPart + "inputs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -113,6 +119,54 @@ func TestAlteredEvidence(t *testing.T) {
 				t.Errorf("replay: %v", err)
 			}
 		})
+	}
+}
+
+// TestOtherToken: the token that is kept must be the one that the record names, even where the record names the part that holds it.
+func TestOtherToken(t *testing.T) {
+	b := newBench(t)
+	b.record(t, draft())
+	entry := b.storage.entries[0]
+	entry.Changes, entry.Bound = nil, nil
+	digest := b64(sum([]byte(draft().Token)))
+	entry.Record = bytes.Replace(entry.Record, []byte(digest), []byte(encodedZero), 1)
+	receipt, err := b.config.Log.Append(t.Context(), entry.Record, entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := b.auditor.Evidence(t.Context(), receipt.Index)
+	if !errors.Is(err, audit.ErrAltered) || states(e.Steps)[audit.StepToken] != check.Failed {
+		t.Errorf("%v: %v", err, e.Steps)
+	}
+}
+
+// TestNoOrder: an order is what a record of an order says, later than what it is about: no other record, whatever the index calls it.
+func TestNoOrder(t *testing.T) {
+	for name, forge := range map[string]func(b *bench, erase audit.Draft){
+		"a record of something else": func(b *bench, erase audit.Draft) {
+			erase.Operation = draft().Operation
+			order := b.record(t, erase).Index
+			b.storage.entries[order].Index.Operation = audit.OperationErase
+		},
+		"of another record": func(b *bench, erase audit.Draft) {
+			other := uint64(0)
+			erase.Erase = &audit.Order{Index: &other}
+			b.record(t, erase)
+		},
+	} {
+		b := newBench(t)
+		b.record(t, draft())
+		index := b.record(t, draft()).Index
+		d := draft()
+		d.Operation, d.Uses, d.Inputs, d.Erase = audit.OperationErase, nil, "objection 2026-3", &audit.Order{Index: &index}
+		forge(b, d)
+		if err := b.storage.Erase(t.Context(), index); err != nil {
+			t.Fatal(err)
+		}
+		e, err := b.auditor.Evidence(t.Context(), index)
+		if !errors.Is(err, audit.ErrAltered) || e.ErasedBy != nil || states(e.Steps)[audit.StepPart+"request"] != check.Failed {
+			t.Errorf("%s: erased by %v, %v", name, e.ErasedBy, err)
+		}
 	}
 }
 
@@ -198,6 +252,15 @@ func TestSearch(t *testing.T) {
 				}
 			}
 		}
+	}
+	b.auditor.InSlices(1, 0) // only a page that is proven whole ends for want of time
+	for whole, want := range map[bool]int{false: 10, true: 1} {
+		if page, err := b.auditor.Search(t.Context(), audit.Ask{Operator: "clerk-8", Limit: 10, Whole: whole}); err != nil || len(page.Found) != want || page.Next == 0 {
+			t.Errorf("whole %v: %d found, next %d, %v", whole, len(page.Found), page.Next, err)
+		}
+	}
+	if _, err := b.auditor.Search(t.Context(), audit.Ask{Limit: audit.MaxPage}); err != nil {
+		t.Error(err)
 	}
 	for _, limit := range []int{-1, audit.MaxPage + 1} {
 		if _, err := b.auditor.Search(t.Context(), audit.Ask{Limit: limit}); err == nil {

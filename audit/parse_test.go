@@ -9,6 +9,7 @@ import (
 
 	"oncegate/audit"
 	"oncegate/canonical"
+	"oncegate/license"
 )
 
 func goodLeaf(t testing.TB) string {
@@ -59,6 +60,8 @@ func TestParseRecord(t *testing.T) {
 		"need below":       replace(`"need":1`, `"need":-1`),
 		"commitment":       replace(`"holder":"`, `"holder":"x`),
 		"too long":         replace(`"system":"window"`, `"system":"`+strings.Repeat("w", audit.MaxRecord)+`"`),
+		"holder":           replace(`"holder":"`, `"holder":"x`),
+		"operator":         replace(`"operator":"`, `"operator":"x`),
 		"not UTF-8":        replace(`window`, "win\xffow"),
 		"deep":             strings.Repeat("[", 10000),
 	} {
@@ -83,12 +86,15 @@ func TestParseRecordVersions(t *testing.T) {
 	}
 	leaf := string(newBench(t).record(t, d).Receipt.Record)
 	plain := goodLeaf(t)
+	nobody := draft()
+	nobody.Operator, nobody.Uses[0].Person = "", license.HolderID{}
 	for name, good := range map[string]struct {
 		leaf    string
 		version int
 	}{
 		"version 1": {earlier(plain, 1), 1}, "version 2": {earlier(plain, 2), 2}, "version 3": {plain, 3},
 		"version 2 with commitments": {earlier(leaf, 2), 2}, "version 3 with commitments": {leaf, 3},
+		"version 3 of nobody":    {string(newBench(t).record(t, nobody).Receipt.Record), 3},
 		"version 3 with changes": {strings.Replace(plain, `"evidence":`, `"changes":"`+encodedZero+`","evidence":`, 1), 3},
 	} {
 		if r, err := audit.ParseRecord([]byte(good.leaf)); err != nil || r.V != good.version {
@@ -110,15 +116,27 @@ func TestParseRecordVersions(t *testing.T) {
 	if r, err := audit.ParseRecord([]byte(fourthWith(`"operator_roles":["clerk","head"],`, ``))); err != nil || r.OperatorRoles != nil {
 		t.Errorf("version 4 without roles: %+v, %v", r, err)
 	}
+	longest := []string{strings.Repeat("r", audit.MaxRole)}
+	for len(longest) < audit.MaxRoles {
+		longest = append(longest, fmt.Sprint("s", len(longest)+10))
+	}
+	if _, err := audit.ParseRecord([]byte(fourthWith(`["clerk","head"]`, `["`+strings.Join(longest, `","`)+`"]`))); err != nil {
+		t.Errorf("version 4 with as many and as long roles as there may be: %v", err)
+	}
 	second := earlier(plain, 2)
 	one := func(member string) string { return leaf[strings.Index(leaf, member):][:len(member)+43] }
 	for name, bad := range map[string]string{
+		"version 0":                          earlier(plain, 0),
+		"version 5":                          fourthWith(`"v":4`, `"v":5`),
 		"members of version 2 in version 1":  earlier(leaf, 1),
+		"a request commitment in version 1":  strings.ReplaceAll(strings.ReplaceAll(earlier(leaf, 1), one(`"case_commitment":"`)+`",`, ``), `"case":""`, `"case":"c-1"`),
+		"a case commitment in version 1":     strings.Replace(strings.Replace(earlier(leaf, 1), one(`"request_commitment":"`)+`",`, ``, 1), `"request_id":""`, `"request_id":"r-1"`, 1),
 		"operator_proof in version 2":        strings.Replace(second, `"policy":`, `"operator_proof":"none","policy":`, 1),
 		"changes in version 2":               strings.Replace(second, `"evidence":`, `"changes":"`+encodedZero+`","evidence":`, 1),
 		"need in version 2":                  strings.Replace(second, `"matter":"food",`, `"matter":"food","need":1,`, 1),
 		"need in version 1":                  strings.Replace(earlier(plain, 1), `"matter":"food",`, `"matter":"food","need":1,`, 1),
 		"operator_service in version 3":      fourthWith(`"v":4`, `"v":3`),
+		"only operator_service in version 3": strings.Replace(plain, `"policy":`, `"operator_service":"staff-id","policy":`, 1),
 		"operator of a session in version 3": strings.Replace(plain, `"operator_proof":"asserted"`, `"operator_proof":"session"`, 1),
 		"operator_roles in version 3":        strings.Replace(plain, `"policy":`, `"operator_roles":["clerk"],"policy":`, 1),
 		"operator_service missing":           fourthWith(`"operator_service":"staff-id",`, ``),

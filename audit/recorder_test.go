@@ -182,6 +182,25 @@ func TestRefusals(t *testing.T) {
 }
 
 // TestFits proves that a record which Fits is recorded, with the longest that sources can answer.
+// TestRecordLength: a record of MaxRecord bytes is written and read, one byte more is refused by its own name.
+func TestRecordLength(t *testing.T) {
+	b := newBench(t)
+	d := draft()
+	leaf := b.record(t, d).Receipt.Record
+	d.Uses[0].Rules = []string{d.Uses[0].Rules[0] + strings.Repeat("r", audit.MaxRecord-len(leaf))}
+	got := b.record(t, d).Receipt.Record
+	if len(got) != audit.MaxRecord {
+		t.Fatalf("the record has %d bytes", len(got))
+	}
+	if _, err := audit.ParseRecord(got); err != nil {
+		t.Error(err)
+	}
+	d.Uses[0].Rules[0] += "r"
+	if _, err := b.recorder.Record(t.Context(), d); !errors.Is(err, audit.ErrTooLarge) {
+		t.Errorf("one byte more: %v", err)
+	}
+}
+
 func TestFits(t *testing.T) {
 	b := newBench(t)
 	d := draft()
@@ -284,10 +303,16 @@ func TestConfig(t *testing.T) {
 			t.Errorf("recorder, %s: no error", name)
 		}
 	}
-	c := b.config
-	c.Storage = nil
-	if _, err := audit.NewAuditor(c); err == nil {
-		t.Error("auditor without storage: no error")
+	for name, change := range map[string]func(*audit.Config){
+		"no id":      func(c *audit.Config) { c.Self = "" },
+		"no storage": func(c *audit.Config) { c.Storage = nil },
+		"no view":    func(c *audit.Config) { c.View = nil },
+	} {
+		c := b.config
+		change(&c)
+		if _, err := audit.NewAuditor(c); err == nil {
+			t.Errorf("auditor, %s: no error", name)
+		}
 	}
 }
 

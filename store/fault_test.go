@@ -24,6 +24,7 @@ const (
 	none      fault = iota
 	lost            // the connection breaks before the commit
 	persisted       // the connection breaks after it
+	left            // the commit fails and leaves the transaction open, as SQLite does on a full disk
 )
 
 var errCut = fmt.Errorf("cut by the test: %w", io.ErrUnexpectedEOF)
@@ -112,6 +113,8 @@ func (t *faultyTx) Commit() error {
 			return err
 		}
 		return errCut
+	case left:
+		return errCut
 	}
 	return t.Tx.Commit()
 }
@@ -180,6 +183,29 @@ func TestUnknownCommit(t *testing.T) {
 			if err != nil || errors.Is(verdicts[0], audit.ErrReplayed) != c.want {
 				t.Errorf("fault %d: again: %v, %v", c.fault, verdicts, err)
 			}
+		}
+	})
+}
+
+// TestCommitLeftOpen: a connection whose COMMIT failed is closed, not used again: its transaction may still be open, and the next
+// batch's commit would keep, or lose, both.
+func TestCommitLeftOpen(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		f := &faulty{}
+		db := mustOpenWith(t, e.fresh(t), f.wrap)
+		benchOn(t, db)
+		f.inject(left)
+		s := db.Log()
+		_, err := s.Commit(t.Context(), claimBatch(1, "j-1"))
+		wantError(t, "commit", err, tlog.ErrUnknown)
+		if verdicts, err := s.Commit(t.Context(), claimBatch(2, "j-1")); err != nil || verdicts[0] != nil {
+			t.Errorf("the next batch: %v, %v", verdicts, err)
+		}
+		if got, err := s.Committed(t.Context(), [16]byte{1}); err != nil || got {
+			t.Errorf("the failed batch: committed is %v, %v", got, err)
+		}
+		if head, err := s.Head(t.Context()); err != nil || head.Size != 1 {
+			t.Errorf("size is %d, %v", head.Size, err)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -318,6 +319,68 @@ func TestFailedBatches(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNoRandomness: without an id no batch is begun, and its callers are told.
+func TestNoRandomness(t *testing.T) {
+	memory, keys := new(tlogtest.Memory), tlogtest.NewKeys(t, origin)
+	config := keys.Config(memory)
+	if err := tlog.Create(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	config.Rand = strings.NewReader("short")
+	l := openLog(t, config)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := l.Append(ctx, []byte("leaf"), nil); !errors.Is(err, tlog.ErrUnavailable) || memory.Commits() != 0 {
+		t.Errorf("%v after %d commits", err, memory.Commits())
+	}
+}
+
+// slow is a storage whose commits take their time and then fail.
+type slow struct {
+	*tlogtest.Memory
+	takes   time.Duration
+	commits int
+}
+
+func (s *slow) Commit(ctx context.Context, b tlog.Batch) ([]error, error) {
+	s.commits++
+	time.Sleep(s.takes)
+	return nil, errors.New("disk is slow and full")
+}
+
+// TestRetryHasAnEnd: after Patience the entries of a failed batch are given up, not tried on one by one while their callers wait.
+func TestRetryHasAnEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory, keys := new(tlogtest.Memory), tlogtest.NewKeys(t, origin)
+		storage := &slow{Memory: memory, takes: 2 * time.Second}
+		config := keys.Config(storage)
+		config.Patience = 5 * time.Second
+		if err := tlog.Create(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+		l := openLog(t, config)
+		var callers sync.WaitGroup
+		append := func(i int) {
+			callers.Go(func() {
+				if _, err := l.Append(t.Context(), fmt.Appendf(nil, "leaf %d", i), nil); !errors.Is(err, tlog.ErrUnavailable) {
+					t.Errorf("entry %d: %v", i, err)
+				}
+			})
+			synctest.Wait()
+		}
+		begun := time.Now()
+		for i := range 11 { // the first has the others wait, and share the next batch
+			append(i)
+		}
+		callers.Wait()
+		// 2 s for the first, then 2 s for the batch and 2 s for each of two of its entries: 6 s are more than Patience.
+		if took := time.Since(begun); took != 8*time.Second || storage.commits != 4 {
+			t.Errorf("given up after %v and %d commits", took, storage.commits)
+		}
+		l.Close(t.Context())
+	})
 }
 
 // TestStaysUnknown: after Patience callers get ErrUnavailable, entries are refused until the storage
