@@ -66,7 +66,8 @@ func (c *Client) Call(ctx context.Context, operation string, values map[string]s
 	}, backoff.WithBackOff(wait), backoff.WithMaxTries(uint(c.config.Tries)), backoff.WithMaxElapsedTime(c.config.Patience))
 }
 
-// again tells the retry loop what the problem says: only the gateway knows whether the same call may succeed later.
+// again classifies an error for the retry loop: permanent, or to be retried after the time that the problem names. Only the gateway
+// knows whether the same call may succeed later.
 func again(err error) error {
 	p, ok := errors.AsType[*api.Problem](err)
 	switch {

@@ -42,10 +42,10 @@ type Config struct {
 	// Trust verifies the receipt of every answer before it is handed out. Nil: receipts are not verified.
 	Trust *verdict.Trust
 
-	// Tries is how often a call is made at most, where the problem says that it may be made again. Default 4.
+	// Tries bounds the attempts of a call (retry with exponential backoff), where the problem says that a retry may succeed. Default 4.
 	Tries int
 
-	// Patience is the longest time that retries may take together. Default 15 s.
+	// Patience bounds the time of all retries of a call together. Default 15 s.
 	Patience time.Duration
 
 	// Now is the clock. Default time.Now.
@@ -107,8 +107,8 @@ func (c *Client) As(operator string) *Client {
 	return &other
 }
 
-// Again returns a client whose calls carry this request id: for a call that is made again after its answer was lost, so that
-// statistics count it once.
+// Again returns a client whose calls carry this request id: an idempotency key for a call that is made again after its answer was lost,
+// so that statistics count it once.
 func (c *Client) Again(requestID string) *Client {
 	other := *c
 	other.request = requestID

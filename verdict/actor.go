@@ -28,7 +28,7 @@ func (s *batch) actor(c token.Claims) (*token.Actor, error) {
 	found, err := token.VerifyActor(token.ActorExpect{
 		Call: &c, Key: key, Now: time.Unix(c.IssuedAt, 0), Services: s.services,
 		Verify: func(pub *ecdsa.PublicKey, message, rs []byte) error {
-			err := s.voice(pub, message, rs)
+			err := s.verifySM2(pub, message, rs)
 			if check.Undecided(err) {
 				undecided = err
 			}

@@ -43,7 +43,7 @@ func (s *batch) proveAnswered(document []byte) (d answered) {
 		return d
 	}
 	d.steps.Pass("document", "")
-	d.said = readContents(d.answer)
+	d.contents = readContents(d.answer)
 	d.prove(s)
 	return d
 }
@@ -95,15 +95,15 @@ func (s *batch) tokenOf(r tlog.Receipt) string {
 func (s *batch) answered(document []byte) check.Steps {
 	d := s.readAnswered(document)
 	done := slices.Clip(d.steps)
-	s.standsIn(d.receipt.Checkpoint)
+	s.noteCheckpoint(d.receipt.Checkpoint)
 	if d.answer == nil || d.record.V == 0 {
 		return done
 	}
-	if d.said == nil {
+	if d.contents == nil {
 		done.Fail("answer-read", "the answer is not of the contract's form")
 		return done
 	}
-	a, uses := d.said, d.said.Operation == "licenses.query" || d.said.Operation == "cases.check"
+	a, uses := d.contents, d.contents.Operation == "licenses.query" || d.contents.Operation == "cases.check"
 	switch {
 	case !d.proven: // what nobody signed says nothing
 		done.CannotCheck("operation-in-record", "the record is not proven")
@@ -286,7 +286,7 @@ func (s *batch) receipt(data []byte) (done check.Steps) {
 	if d.proven {
 		s.operatorProof(&d.steps, d)
 	}
-	s.standsIn(r.Checkpoint)
+	s.noteCheckpoint(r.Checkpoint)
 	return d.steps
 }
 
@@ -304,12 +304,12 @@ func (s *batch) checkpoint(data []byte) (done check.Steps) {
 	if err != nil && len(list) == 0 {
 		done.Fail("checkpoint", err.Error())
 	}
-	s.standsIn(string(data))
+	s.noteCheckpoint(string(data))
 	return append(done, audit.WitnessStep(string(data), trust.Witnesses))
 }
 
-// standsIn notes in which log an artefact stands, and how many witnesses have co-signed the checkpoint that it came with.
-func (s *batch) standsIn(checkpoint string) {
+// noteCheckpoint notes in which log an artefact stands, and how many witnesses have co-signed the checkpoint that it came with.
+func (s *batch) noteCheckpoint(checkpoint string) {
 	if s.current.found.checkpoint != "" {
 		return // a receipt inside an answer is of another record
 	}

@@ -37,15 +37,15 @@ func newRaw(b *testing.B, n int) raw {
 	return r
 }
 
-// compare runs what is measured and reports its median as a multiple of the median of the raw verification by some voices.
-func (r raw) compare(b *testing.B, run func(), voices ...sm.VerifyFunc) {
+// compare runs what is measured and reports its median as a multiple of the median of the raw verification by some SM2 implementations.
+func (r raw) compare(b *testing.B, run func(), implementations ...sm.VerifyFunc) {
 	var own, other []time.Duration
 	for b.Loop() {
 		start := time.Now()
 		run()
 		own = append(own, time.Since(start))
 		start = time.Now()
-		for _, verify := range voices {
+		for _, verify := range implementations {
 			if err := verify(r.signer.Public(), r.message, r.rs); err != nil {
 				b.Fatal(err)
 			}
@@ -63,7 +63,7 @@ func (r raw) compare(b *testing.B, run func(), voices ...sm.VerifyFunc) {
 }
 
 // BenchmarkVerifyLicense verifies a license with ten disclosures, its chain known, and says how much longer that takes than
-// the raw SM2 verification of the same run. The goal is 2, by one voice; offline verification asks both.
+// the raw SM2 verification of the same run. The goal is 2, by one implementation; offline verification asks both.
 func BenchmarkVerifyLicense(b *testing.B) {
 	w := certstest.At(b, "bench", time.Now().Add(-time.Hour))
 	signer, chain := w.Issue("license-1", pki.License, office.USCC, office.Name)
@@ -84,7 +84,7 @@ func BenchmarkVerifyLicense(b *testing.B) {
 	}
 	presentation := sdjwt.Present(compact, all)
 	r := newRaw(b, len(compact))
-	b.Run("one voice", func(b *testing.B) {
+	b.Run("one implementation", func(b *testing.B) {
 		chains, err := pki.NewVerifier(pki.Trust{Anchors: []*pki.Certificate{w.Root.Certificate()}})
 		if err != nil {
 			b.Fatal(err)
@@ -102,7 +102,7 @@ func BenchmarkVerifyLicense(b *testing.B) {
 			}
 		}, sm.Verify)
 	})
-	b.Run("both voices, every step", func(b *testing.B) {
+	b.Run("both SM2 implementations, every step", func(b *testing.B) {
 		trust, err := NewTrust(TrustConfig{Anchors: []*pki.Certificate{w.Root.Certificate()}})
 		if err != nil {
 			b.Fatal(err)
@@ -121,7 +121,7 @@ func BenchmarkVerifyDocument(b *testing.B) {
 	trust := trustOf(b, o, nil, nil)
 	var spent time.Duration
 	operations := 0
-	trust.voice = func(pub *ecdsa.PublicKey, message, rs []byte) error {
+	trust.verifySM2 = func(pub *ecdsa.PublicKey, message, rs []byte) error {
 		start := time.Now()
 		defer func() { spent += time.Since(start) }()
 		operations++

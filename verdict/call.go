@@ -65,8 +65,8 @@ func (s *batch) call(compact string) (done check.Steps) {
 		audience = c.Audience
 	}
 	var undecided error // the gateway's verifier, which has no budget, tells nobody why a signature does not hold
-	voice := func(pub *ecdsa.PublicKey, message, rs []byte) error {
-		err := s.voice(pub, message, rs)
+	verifySM2 := func(pub *ecdsa.PublicKey, message, rs []byte) error {
+		err := s.verifySM2(pub, message, rs)
 		if check.Undecided(err) {
 			undecided = err
 		}
@@ -74,7 +74,7 @@ func (s *batch) call(compact string) (done check.Steps) {
 	}
 	_, err := token.Verify(s.ctx, compact, token.Expect{
 		Audience: audience, Method: c.Method, URL: c.URL, Body: token.BodyIs(s.bodyOf(c)), Now: time.Unix(c.IssuedAt, 0),
-		KeyOf: s.callerKey, Verify: voice,
+		KeyOf: s.callerKey, Verify: verifySM2,
 	})
 	if err != nil && undecided == nil {
 		undecided = sm.Interrupted(s.ctx)

@@ -337,7 +337,7 @@ func TestCallBudget(t *testing.T) {
 	for _, d := range costliest(t, o) {
 		t.Run(d.name, func(t *testing.T) {
 			trust := *d.trust
-			trust.voice = func(pub *ecdsa.PublicKey, m, rs []byte) error {
+			trust.verifySM2 = func(pub *ecdsa.PublicKey, m, rs []byte) error {
 				if checks++; onCheck != nil {
 					onCheck()
 				}
@@ -375,7 +375,7 @@ func TestFilesBudget(t *testing.T) {
 	o := office.New(t, "files", time.Now())
 	trust := trustOf(t, o, nil, nil)
 	checks := 0
-	trust.voice = func(pub *ecdsa.PublicKey, m, rs []byte) error { checks++; return sm.Verify(pub, m, rs) }
+	trust.verifySM2 = func(pub *ecdsa.PublicKey, m, rs []byte) error { checks++; return sm.Verify(pub, m, rs) }
 	ring := o.NewRing("示例", 10)
 	var ids []cms.Identity
 	for i := range 16 {
@@ -428,7 +428,7 @@ func TestNothingChecked(t *testing.T) {
 	}
 	proofs := []string{"signature", "-chain", "chain-now", "chain-at-signing", "second-voice", "seal-made", "-authority", "revocation"}
 	for trust, artefacts := range all {
-		trust.voice = none
+		trust.verifySM2 = none
 		for _, v := range trust.Verify(artefacts...) {
 			for _, s := range v.Steps {
 				rests := slices.ContainsFunc(proofs, func(p string) bool { return strings.HasSuffix(s.Name, p) }) && !strings.HasPrefix(s.Name, "checkpoint")

@@ -164,8 +164,8 @@ func (s *batch) documentLicense(done *check.Steps, p metadata, all []ofd.Signatu
 		s.documentAuthority(&issuer, id, all)
 		p.held(done, issuer)
 	}
-	s.stands(s.documentValidity(done, p),
-		s.statusSaid(done, text, "a document does not say whether the license still stands: ask for its status by its identifier"))
+	s.noteInForce(s.documentValidity(done, p),
+		s.statusFromAnswer(done, text, "a document does not say whether the license still stands: ask for its status by its identifier"))
 }
 
 // sameIssuer holds the issuing body that the metadata names against the one of the identifier.

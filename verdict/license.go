@@ -103,7 +103,7 @@ func (s *batch) license(presentation string, in *answered) (done check.Steps) {
 	var parts *jws.Parts
 	result, err := sdjwt.Verify(presentation, sdjwt.Expect{Typ: LicenseType, Check: func(p *jws.Parts) error {
 		parts = p
-		return signatureSteps(&done, p, s.voice)
+		return signatureSteps(&done, p, s.verifySM2)
 	}})
 	done = append(formSteps(done, result.Steps), disclosureSteps(result)...)
 	if parts == nil {
@@ -133,13 +133,13 @@ func (s *batch) license(presentation string, in *answered) (done check.Steps) {
 		s.current.found.subject = c.subject()
 	}
 	ended := s.validity(&done, c, in, presentation, at)
-	s.stands(ended, s.status(&done, c, in, presentation), in.stated(presentation))
+	s.noteInForce(ended, s.status(&done, c, in, presentation), in.statusAtRelease(presentation))
 	s.presenter(&done, presentation, in, err == nil)
 	return done
 }
 
-// signatureSteps has both voices judge the issuer's signature, each in a step of its own. voice asks both.
-func signatureSteps(s *check.Steps, p *jws.Parts, voice sm.VerifyFunc) error {
+// signatureSteps has both SM2 implementations judge the issuer's signature, each in a step of its own. verifySM2 asks both.
+func signatureSteps(s *check.Steps, p *jws.Parts, verifySM2 sm.VerifyFunc) error {
 	certs, err := pki.ParseChain(p.Header.X5C)
 	if err != nil {
 		s.Fail("license-signature", err.Error())
@@ -150,7 +150,7 @@ func signatureSteps(s *check.Steps, p *jws.Parts, voice sm.VerifyFunc) error {
 		s.Fail("license-signature", err.Error())
 		return err
 	}
-	first := p.Verify(pub, voice)
+	first := p.Verify(pub, verifySM2)
 	other := first
 	if errors.Is(first, second.ErrDisagree) {
 		first, other = p.Verify(pub, sm.Verify), p.Verify(pub, second.Check)
@@ -299,8 +299,8 @@ func (s *batch) validity(done *check.Steps, c licenseClaims, in *answered, prese
 	return inForce(license.Expired, at)
 }
 
-// statusSaid looks for an answer that says how a license stands, where no status list does.
-func (s *batch) statusSaid(done *check.Steps, identifier, otherwise string) *api.InForce {
+// statusFromAnswer looks for an answer that says how a license stands, where no status list does.
+func (s *batch) statusFromAnswer(done *check.Steps, identifier, otherwise string) *api.InForce {
 	said := s.statusAnswer(identifier)
 	switch {
 	case said == nil:
@@ -335,8 +335,8 @@ func inForce(is license.Status, at time.Time) *api.InForce {
 	return &api.InForce{State: state, Status: string(is), AsOf: api.At(at)}
 }
 
-// stands notes whether a license is in force, by the first that knows. Of several licenses the one that is worst off counts.
-func (s *batch) stands(known ...*api.InForce) {
+// noteInForce notes whether a license is in force, by the first that knows. Of several licenses the one that is worst off counts.
+func (s *batch) noteInForce(known ...*api.InForce) {
 	is := cmp.Or(append(known, &api.InForce{State: api.InForceStateNotAsked})...)
 	order := []api.InForceState{api.InForceStateInForce, api.InForceStateNotAsked, api.InForceStateNotInForce}
 	if old := s.current.Beside.InForce; old == nil || slices.Index(order, old.State) < slices.Index(order, is.State) {
@@ -344,8 +344,8 @@ func (s *batch) stands(known ...*api.InForce) {
 	}
 }
 
-// stated is how a license stood when it was released, by an answer whose receipt holds; nil where none says so.
-func (d *answered) stated(presentation string) *api.InForce {
+// statusAtRelease is how a license stood when it was released, by an answer whose receipt holds; nil where none says so.
+func (d *answered) statusAtRelease(presentation string) *api.InForce {
 	if d == nil || !d.proven {
 		return nil
 	}
@@ -357,15 +357,15 @@ func (d *answered) stated(presentation string) *api.InForce {
 
 // status is what the answer says of a license in it.
 func (d *answered) status(presentation string) string {
-	if d.said == nil {
+	if d.contents == nil {
 		return ""
 	}
-	for _, l := range d.said.Licenses {
+	for _, l := range d.contents.Licenses {
 		if l.License == presentation {
 			return string(l.Status)
 		}
 	}
-	for _, m := range d.said.Materials {
+	for _, m := range d.contents.Materials {
 		if m.License == presentation {
 			return string(m.Status)
 		}
@@ -406,11 +406,11 @@ func purposeOf(r audit.Record) string {
 
 // released reports whether the answer released this license with at least these disclosures.
 func (d *answered) released(presentation string) bool {
-	if d.said == nil {
+	if d.contents == nil {
 		return false
 	}
 	want := strings.Split(strings.TrimSuffix(presentation, "~"), "~")
-	for _, l := range d.said.all() {
+	for _, l := range d.contents.all() {
 		if first, _, _ := strings.Cut(l.License, "~"); first != want[0] {
 			continue
 		}

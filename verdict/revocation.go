@@ -69,8 +69,8 @@ func (s *batch) gatherEvidence(kind Kind, data []byte) {
 	}
 }
 
-// A standing is how a certificate stood at a moment, by the evidence at hand.
-type standing struct {
+// A revocationStatus is the revocation status of a certificate at a time, by the evidence at hand.
+type revocationStatus struct {
 	check.Step
 	since time.Time  // when it was revoked later; zero when it was not
 	why   pki.Reason // of that
@@ -78,7 +78,7 @@ type standing struct {
 
 // revocationAt says how the first certificate of a chain, and those above it, stood at a moment. Stapled evidence came along with what
 // is verified and goes first; it may be nil.
-func (s *batch) revocationAt(ctx context.Context, by *pki.Verifier, stapled *revocation.Evidence, chain []*pki.Certificate, at time.Time) (st standing) {
+func (s *batch) revocationAt(ctx context.Context, by *pki.Verifier, stapled *revocation.Evidence, chain []*pki.Certificate, at time.Time) (st revocationStatus) {
 	st.Step = check.Step{Name: "revocation", State: check.NotCheckable, Reason: "the certificate leads to no anchor"}
 	path, err := by.Path(chain[0], chain[1:], at)
 	if check.Undecided(err) {
@@ -89,7 +89,7 @@ func (s *batch) revocationAt(ctx context.Context, by *pki.Verifier, stapled *rev
 	}
 	sources := []revocation.Source{s.evidence}
 	if stapled != nil {
-		stapled.Verify = s.voice
+		stapled.Verify = s.verifySM2
 		sources = append(sources, stapled)
 	}
 	all := revocation.Check(ctx, path, at, sources...)
@@ -106,15 +106,15 @@ func (s *batch) revocationAt(ctx context.Context, by *pki.Verifier, stapled *rev
 }
 
 // at is how the certificate counts for what was signed at the moment that was asked about.
-func (st standing) at(m pki.SigningTime) check.Step {
+func (st revocationStatus) at(m pki.SigningTime) check.Step {
 	if st.State == check.OK && !st.since.IsZero() {
 		st.State, st.Reason = m.RevokedLater(st.since)
 	}
 	return st.Step
 }
 
-// ofStamp is at for the certificate of a time-stamping authority.
-func (st standing) ofStamp(pki.SigningTime) check.Step {
+// atStampTime is at for the certificate of a time-stamping authority.
+func (st revocationStatus) atStampTime(pki.SigningTime) check.Step {
 	if st.State == check.OK && !st.since.IsZero() {
 		st.State, st.Reason = pki.StampedBefore(st.since, st.why)
 	}
@@ -122,7 +122,7 @@ func (st standing) ofStamp(pki.SigningTime) check.Step {
 }
 
 // messageRevocation judges the signers' certificates of one message, whose evidence is read once; counts is one of the two above.
-func (s *batch) messageRevocation(by *pki.Verifier, counts func(standing, pki.SigningTime) check.Step) func(context.Context, cms.Evidence) (check.State, string) {
+func (s *batch) messageRevocation(by *pki.Verifier, counts func(revocationStatus, pki.SigningTime) check.Step) func(context.Context, cms.Evidence) (check.State, string) {
 	var stapled *revocation.Evidence
 	return func(ctx context.Context, e cms.Evidence) (check.State, string) {
 		if stapled == nil && len(e.CRLs)+len(e.OCSP) > 0 {
@@ -136,7 +136,7 @@ func (s *batch) messageRevocation(by *pki.Verifier, counts func(standing, pki.Si
 // chainOf is a certificate with those that may stand above it: some that came along, then authorities that the trust names or
 // that are among the artefacts.
 func (s *batch) chainOf(c *pki.Certificate, above []*pki.Certificate) []*pki.Certificate {
-	return append([]*pki.Certificate{c}, pki.Above(c, above, s.between)...)
+	return append([]*pki.Certificate{c}, pki.Above(c, above, s.intermediates)...)
 }
 
 // licenseRevocation says whether the key that signed a license had been revoked when it signed.
@@ -180,8 +180,8 @@ func (s *batch) revocationList(data []byte) (done check.Steps) {
 		return done
 	}
 	done.Pass("revocation-list-form", fmt.Sprintf("%d revoked certificates", l.Len()))
-	s.authorityOf(&done, "revocation-list", func(c *pki.Certificate) error { return l.Verify(c, s.voice) })
-	s.spoken(&done, "revocation-list-time", l.This, l.Next)
+	s.authorityOf(&done, "revocation-list", func(c *pki.Certificate) error { return l.Verify(c, s.verifySM2) })
+	s.timeStep(&done, "revocation-list-time", l.This, l.Next)
 	return done
 }
 
@@ -193,15 +193,15 @@ func (s *batch) ocspAnswer(data []byte) (done check.Steps) {
 		return done
 	}
 	done.Pass("ocsp-answer-form", "")
-	s.authorityOf(&done, "ocsp-answer", func(c *pki.Certificate) error { _, err := r.Verify(c, s.voice); return err })
-	s.spoken(&done, "ocsp-answer-time", r.Produced, time.Time{})
+	s.authorityOf(&done, "ocsp-answer", func(c *pki.Certificate) error { _, err := r.Verify(c, s.verifySM2); return err })
+	s.timeStep(&done, "ocsp-answer-time", r.Produced, time.Time{})
 	return done
 }
 
 // authorityOf looks for the authority that revocation data is of, and whether it leads to an anchor.
 func (s *batch) authorityOf(done *check.Steps, name string, verify func(*pki.Certificate) error) {
 	failed := errors.New("it is of an authority that is neither in the trust nor among the files")
-	for _, c := range slices.Concat(s.anchors, s.between) {
+	for _, c := range slices.Concat(s.anchors, s.intermediates) {
 		err := verify(c)
 		switch {
 		case err == nil:
@@ -222,8 +222,8 @@ func (s *batch) authorityOf(done *check.Steps, name string, verify func(*pki.Cer
 	done.CannotCheck(name+"-authority", "the signature does not hold")
 }
 
-// spoken says of which moments revocation data speaks.
-func (s *batch) spoken(done *check.Steps, name string, from, next time.Time) {
+// timeStep says for which times revocation data is relevant.
+func (s *batch) timeStep(done *check.Steps, name string, from, next time.Time) {
 	switch now := s.now(); {
 	case from.After(now.Add(5 * time.Minute)):
 		done.Fail(name, "it comes from the future")

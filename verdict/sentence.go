@@ -50,7 +50,7 @@ func sentence(v *Verified, decisive []check.Step) api.Sentence {
 	switch v.Verdict {
 	case api.VerdictProven:
 		s.En, s.Zh = "Proven: "+what.En+" is authentic", "已证实："+what.Zh+"真实"
-		is := standingOf(v.Beside.InForce)
+		is := inForceClause(v.Beside.InForce)
 		s.En, s.Zh = s.En+is.En+".", s.Zh+is.Zh+"。"
 	case api.VerdictRefuted:
 		s.En = "Refuted: " + clause(decisive[0].Reason) + "."
@@ -66,8 +66,8 @@ func sentence(v *Verified, decisive []check.Step) api.Sentence {
 	return api.Sentence{En: clip(s.En), Zh: clip(s.Zh)}
 }
 
-// standingOf says beside an authentic license whether it is in force.
-func standingOf(is *api.InForce) (s api.Sentence) {
+// inForceClause says beside an authentic license whether it is in force.
+func inForceClause(is *api.InForce) (s api.Sentence) {
 	if is == nil {
 		return s
 	}

@@ -33,7 +33,7 @@ func at(t time.Time) (out api.Time) {
 // expect is what seals are held against.
 func (s *batch) expect(ctx context.Context, stapled *revocation.Evidence) seal.Expect {
 	return seal.Expect{
-		Trust: s.seals, Intermediates: s.between, Now: s.now(), Verify: s.voice, TimeStamp: s.stampCheck(ctx),
+		Trust: s.seals, Intermediates: s.intermediates, Now: s.now(), Verify: s.verifySM2, TimeStamp: s.stampCheck(ctx),
 		Revocation: func(ctx context.Context, chain []*pki.Certificate, at pki.SigningTime) check.Step {
 			return s.revocationAt(ctx, s.seals, stapled, chain, at.At).at(at)
 		},
@@ -132,8 +132,8 @@ func (s *batch) messageVerifier() *cms.Verifier {
 			}
 			return found, err
 		},
-		Usage: pki.Seal, Certificates: s.endEntityCerts, VerifySM2: s.voice, Now: s.now,
-		Revocation: s.messageRevocation(s.seals, standing.at),
+		Usage: pki.Seal, Certificates: s.endEntityCerts, VerifySM2: s.verifySM2, Now: s.now,
+		Revocation: s.messageRevocation(s.seals, revocationStatus.at),
 	}
 }
 
@@ -235,7 +235,7 @@ func (s *batch) signedMessage(ctx context.Context, self int) (check.Steps, []Sig
 		r := s.judgeMessage(ctx, m, nil, nil)
 		return r.steps, r.by
 	}
-	quick := cms.Verifier{Certificates: s.endEntityCerts, VerifySM2: s.voice} // digest and signature only
+	quick := cms.Verifier{Certificates: s.endEntityCerts, VerifySM2: s.verifySM2} // digest and signature only
 	i := s.contentOf(self, func(content []byte) bool {
 		r := quick.Judge(ctx, m, notNil(content), time.Time{})
 		return !slices.ContainsFunc(r.Steps, func(step check.Step) bool {
@@ -270,8 +270,8 @@ func (s *batch) stampVerifier() *timestamp.Verifier {
 			chain := s.chainOf(leaf, above)
 			return s.stamps.Chain(chain[0], chain[1:], at, usage)
 		},
-		Certificates: s.endEntityCerts, VerifySM2: s.voice, Now: s.now,
-		Revocation: s.messageRevocation(s.stamps, standing.ofStamp),
+		Certificates: s.endEntityCerts, VerifySM2: s.verifySM2, Now: s.now,
+		Revocation: s.messageRevocation(s.stamps, revocationStatus.atStampTime),
 	}
 }
 

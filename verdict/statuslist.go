@@ -131,34 +131,34 @@ const (
 	listLife = 24 * time.Hour
 )
 
-// A heldList is a status list among the artefacts, or kept as evidence.
-type heldList struct {
+// A statusListItem is a status list among the artefacts, or kept as evidence.
+type statusListItem struct {
 	compact string
 	says    *statuslist.Token // unverified; nil where the form is broken
 	err     error             // of the form
 
-	judged bool
-	token  *statuslist.Token // nil unless it is believed
-	doubt  string            // why it is not believed
-	unsaid *statuslist.Token // not believed only because the trust names nobody for its address
-	late   string            // why it is believed no longer where it says that a license is in force
-	steps  check.Steps       // all but StepListLatest
+	judged       bool
+	token        *statuslist.Token // nil unless it is believed
+	doubt        string            // why it is not believed
+	unauthorized *statuslist.Token // not believed only because the trust names nobody for its address
+	stale        string            // why it is believed no longer where it says that a license is in force
+	steps        check.Steps       // all but StepListLatest
 }
 
 // gatherList takes a status list without judging it: what its judgement needs may come later.
-func (s *batch) gatherList(data []byte) *heldList {
+func (s *batch) gatherList(data []byte) *statusListItem {
 	compact := strings.TrimSpace(string(data))
-	l := s.heldBy[compact]
+	l := s.statusListOf[compact]
 	if l == nil {
-		l = &heldList{compact: compact}
+		l = &statusListItem{compact: compact}
 		l.says, l.err = statuslist.Read(compact)
-		s.held, s.heldBy[compact] = append(s.held, l), l
+		s.statusLists, s.statusListOf[compact] = append(s.statusLists, l), l
 	}
 	return l
 }
 
 // judge judges a list once, by the evidence at hand.
-func (s *batch) judge(l *heldList) *heldList {
+func (s *batch) judge(l *statusListItem) *statusListItem {
 	if l.judged {
 		return l
 	}
@@ -177,7 +177,7 @@ func (s *batch) judge(l *heldList) *heldList {
 	return l
 }
 
-func (s *batch) judgeList(l *heldList) {
+func (s *batch) judgeList(l *statusListItem) {
 	done, now := &l.steps, s.now()
 	if l.err != nil {
 		done.Fail(StepListForm, l.err.Error())
@@ -201,7 +201,7 @@ func (s *batch) judgeList(l *heldList) {
 		if leaf, err = s.chains.Chain(chain[0], chain[1:], iat, pki.Status); err != nil {
 			return err
 		}
-		return p.Verify(leaf.Public, s.voice)
+		return p.Verify(leaf.Public, s.verifySM2)
 	})
 	switch {
 	case check.Undecided(err):
@@ -231,12 +231,12 @@ func (s *batch) judgeList(l *heldList) {
 	case named:
 		l.token = token
 	default:
-		l.unsaid = token
+		l.unauthorized = token
 	}
 }
 
 // listSigner says whether the trust names the signer of a list for its address.
-func (s *batch) listSigner(l *heldList, leaf pki.Leaf) check.Step {
+func (s *batch) listSigner(l *statusListItem, leaf pki.Leaf) check.Step {
 	step := check.Step{Name: StepListSigner, State: check.NotCheckable}
 	entries := s.listSignersOf(l.says.Subject)
 	switch {
@@ -254,40 +254,40 @@ func (s *batch) listSigner(l *heldList, leaf pki.Leaf) check.Step {
 		}
 		switch until := e.NotAfter; {
 		case until.IsZero() || !s.now().After(until):
-			l.late = ""
+			l.stale = ""
 			return check.Step{Name: StepListSigner, State: check.OK, Reason: "the trust names " + leaf.USCC + " for this address"}
 		case l.says.IssuedAt.After(until):
 			step.Reason = "the list was issued after " + api.At(until).String() + ", when its signer's time in the trust ended"
 		default:
-			l.late = "its signer's time in the trust ended at " + api.At(until).String()
-			step.State, step.Reason = check.NotCheckable, l.late+", and nothing proves that it was signed before"
+			l.stale = "its signer's time in the trust ended at " + api.At(until).String()
+			step.State, step.Reason = check.NotCheckable, l.stale+", and nothing proves that it was signed before"
 		}
 	}
 	return step
 }
 
 // listValidity judges iat and exp, and the dates of the signer's chain.
-func (s *batch) listValidity(l *heldList, chain []*pki.Certificate) {
+func (s *batch) listValidity(l *statusListItem, chain []*pki.Certificate) {
 	err := l.says.InForce(s.now())
 	if err == nil {
 		_, err = s.chains.Path(chain[0], chain[1:], s.now())
 	}
 	switch {
 	case errors.Is(err, statuslist.ErrExpired):
-		l.late = "the list has expired since"
+		l.stale = "the list has expired since"
 	case err != nil:
-		l.late = "the certificate of its signer has expired since"
+		l.stale = "the certificate of its signer has expired since"
 	}
 	l.steps.Result(StepListValidity, err)
 }
 
 // age is how long ago a list was issued, in seconds.
-func (s *batch) age(l *heldList) time.Duration {
+func (s *batch) age(l *statusListItem) time.Duration {
 	return max(s.now().Sub(l.says.IssuedAt), 0).Round(time.Second)
 }
 
 // listAge says how old a list is. One that is older than its ttl may still be believed until exp, but a newer one was due.
-func (s *batch) listAge(l *heldList) {
+func (s *batch) listAge(l *statusListItem) {
 	age := s.age(l)
 	said := "issued at " + api.At(l.says.IssuedAt).String() + ", " + age.String() + " ago"
 	life := cmp.Or(l.says.TTL, listLife)
@@ -298,25 +298,25 @@ func (s *batch) listAge(l *heldList) {
 		l.steps.Pass(StepListAge, said)
 		return
 	}
-	if l.says.Expires.IsZero() && l.late == "" {
-		l.late = "the list is " + age.String() + " old"
+	if l.says.Expires.IsZero() && l.stale == "" {
+		l.stale = "the list is " + age.String() + " old"
 	}
 	l.steps.CannotCheck(StepListAge, said+": a newer one was due")
 }
 
 // listsOf are the lists at hand of an address, the newest first.
-func (s *batch) listsOf(uri string) (list []*heldList) {
-	for _, l := range s.held {
+func (s *batch) listsOf(uri string) (list []*statusListItem) {
+	for _, l := range s.statusLists {
 		if uri != "" && l.says != nil && l.says.Subject == uri {
 			list = append(list, l)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *heldList) int { return b.says.IssuedAt.Compare(a.says.IssuedAt) })
+	slices.SortStableFunc(list, func(a, b *statusListItem) int { return b.says.IssuedAt.Compare(a.says.IssuedAt) })
 	return list[:min(len(list), maxListsOfURI)]
 }
 
 // newest are the newest lists of an address that are believed: several only if they were issued in one second.
-func (s *batch) newest(uri string) (list []*heldList) {
+func (s *batch) newest(uri string) (list []*statusListItem) {
 	for _, l := range s.listsOf(uri) {
 		if len(list) > 0 && !list[0].says.IssuedAt.Equal(l.says.IssuedAt) {
 			break
@@ -329,7 +329,7 @@ func (s *batch) newest(uri string) (list []*heldList) {
 }
 
 // superseded says why a list is not the latest; "" where none that is newer is known.
-func (s *batch) superseded(l *heldList) string {
+func (s *batch) superseded(l *statusListItem) string {
 	at := s.seen.newest(l.says.Subject)
 	if all := s.newest(l.says.Subject); len(all) > 0 && all[0].says.IssuedAt.After(at) {
 		at = all[0].says.IssuedAt
@@ -368,9 +368,9 @@ func (s *batch) status(done *check.Steps, c licenseClaims, in *answered, present
 	uri := c.Status.List.URI
 	lists := s.newest(uri)
 	if len(lists) == 0 {
-		return s.statusSaid(done, c.ID, s.noList(uri, c.Status.List.Index))
+		return s.statusFromAnswer(done, c.ID, s.noList(uri, c.Status.List.Index))
 	}
-	var l *heldList
+	var l *statusListItem
 	var is license.Status
 	for _, next := range lists { // of lists of one second the worse counts
 		value, err := next.token.List.Get(c.Status.List.Index)
@@ -384,7 +384,7 @@ func (s *batch) status(done *check.Steps, c licenseClaims, in *answered, present
 	}
 	issued := l.token.IssuedAt
 	asOf := fmt.Sprintf("%s as of %s, %s ago", is, api.At(issued), s.age(l))
-	late := l.late
+	late := l.stale
 	if newer := s.superseded(l); newer != "" {
 		late = newer
 	}
@@ -414,15 +414,15 @@ func (s *batch) noList(uri string, index int) string {
 		return "its status list is not at hand"
 	}
 	first := doubted[0]
-	if first.unsaid != nil {
-		if value, err := first.unsaid.List.Get(index); err == nil {
+	if first.unauthorized != nil {
+		if value, err := first.unauthorized.List.Get(index); err == nil {
 			return fmt.Sprintf("its status list says %s and is not believed: %s", register.StatusOf(value), first.doubt)
 		}
 	}
 	return "its status list is not believed: " + first.doubt
 }
 
-// SeenLists is a high-water mark of status lists: by address the time of issue of the newest one that was believed. An older
+// SeenLists is a high-water mark of status lists (rollback protection): by address the time of issue of the newest one that was believed. An older
 // one is superseded from then on, whoever brings it. It is safe for concurrent use.
 type SeenLists struct {
 	file   string // "" for memory only

@@ -104,7 +104,7 @@ type Trust struct {
 	require     Requirement
 	keys        map[string]string // what a key file in this trust is for, by its point or vkey line
 	now         func() time.Time
-	voice       sm.VerifyFunc // second.VerifyBoth; each call draws it from a budget of its own
+	verifySM2   sm.VerifyFunc // second.VerifyBoth; each call draws it from a budget of its own
 }
 
 // NewTrust checks the configuration and reports all its faults at once, as [Faults].
@@ -112,7 +112,7 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 	t := &Trust{
 		logs: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey), services: make(map[string]token.IdentityService),
 		anchors: slices.Concat(c.Anchors, c.SealAnchors, c.TimeStampAnchors), authorities: c.Authorities, known: c.Known,
-		gateway: c.Gateway, seen: c.Seen, require: c.Require, keys: make(map[string]string), now: c.Now, voice: second.VerifyBoth,
+		gateway: c.Gateway, seen: c.Seen, require: c.Require, keys: make(map[string]string), now: c.Now, verifySM2: second.VerifyBoth,
 	}
 	if t.now == nil {
 		t.now = time.Now

@@ -96,7 +96,8 @@ func (s *batch) verified(i int) Verified {
 	return v
 }
 
-// A batch is all that is verified together, in one call.
+// A batch is the state of one verification call: the artefacts that are verified together, what was found in them, and the budget of work
+// that is left (a bound on the cost of hostile files).
 type batch struct {
 	*Trust
 	current *Verified // whose steps are taken at the moment
@@ -104,23 +105,23 @@ type batch struct {
 	ctx                   context.Context // of the call; it ends every loop
 	each                  bool            // each artefact has a budget of its own
 	budget                *sm.Budget      // of the call; the four below, in place of those of the trust, draw on it
-	voice                 sm.VerifyFunc
+	verifySM2             sm.VerifyFunc
 	chains, seals, stamps *pki.Verifier
 	unread                int // bytes of signature values that may still be read out of documents
 
-	kinds   []Kind
-	bodies  map[string]bool      // base64url SM3 of every artefact that may be a call's body
-	loose   []string             // those digests of bodies that are nothing else
-	calls   map[string]string    // tokens of calls, by their digest
-	callsOf map[string]bool      // digests of the bodies that they are of
-	answers []answered           // answers and refusals whose receipts hold
-	read    map[string]answered  // every document read so far, by its digest
-	held    []*heldList          // status lists
-	heldBy  map[string]*heldList // the same by their text
+	kinds        []Kind
+	bodies       map[string]bool            // base64url SM3 of every artefact that may be a call's body
+	loose        []string                   // those digests of bodies that are nothing else
+	calls        map[string]string          // tokens of calls, by their digest
+	callsOf      map[string]bool            // digests of the bodies that they are of
+	answers      []answered                 // answers and refusals whose receipts hold
+	read         map[string]answered        // every document read so far, by its digest
+	statusLists  []*statusListItem          // status lists
+	statusListOf map[string]*statusListItem // the same by their text
 
 	all            []Artefact
 	evidence       *revocation.Evidence
-	between        []*pki.Certificate // authorities of the trust and among the artefacts
+	intermediates  []*pki.Certificate // authorities of the trust and among the artefacts
 	endEntityCerts []*pki.Certificate // other certificates among the artefacts: messages may name them without holding them
 	values         [][]byte           // signature values of seals in documents: what time stamps are about
 	contents       map[int]bool       // artefacts that others are about, and whether they are what was meant
@@ -132,28 +133,28 @@ type batch struct {
 
 // An answered is a document with a receipt, taken apart.
 type answered struct {
-	answer  []byte    // canonical
-	said    *contents // of the answer; nil when it is not of the contract's form
-	receipt tlog.Receipt
-	record  audit.Record // zero unless the receipt's leaf is one
-	at      time.Time    // of the record
-	steps   check.Steps
-	proven  bool // every step of the receipt holds
+	answer   []byte    // canonical
+	contents *contents // of the answer; nil when it is not of the contract's form
+	receipt  tlog.Receipt
+	record   audit.Record // zero unless the receipt's leaf is one
+	at       time.Time    // of the record
+	steps    check.Steps
+	proven   bool // every step of the receipt holds
 }
 
 // gather looks at everything once, so that verify can hold one artefact against the others.
 func (t *Trust) gather(ctx context.Context, artefacts []Artefact, each bool) *batch {
 	s := &batch{
-		Trust: t, ctx: ctx, each: each, voice: t.voice, chains: t.chains, seals: t.seals, stamps: t.stamps,
+		Trust: t, ctx: ctx, each: each, verifySM2: t.verifySM2, chains: t.chains, seals: t.seals, stamps: t.stamps,
 		bodies: make(map[string]bool), calls: make(map[string]string), callsOf: make(map[string]bool),
-		heldBy: make(map[string]*heldList), read: make(map[string]answered), all: artefacts, between: slices.Clone(t.authorities),
+		statusListOf: make(map[string]*statusListItem), read: make(map[string]answered), all: artefacts, intermediates: slices.Clone(t.authorities),
 		contents: make(map[int]bool), signers: make(map[int]int), signed: make(map[int]Verified), stampsValue: make(map[int]bool), histories: make(map[int]check.Step), current: new(Verified),
 	}
 	for _, a := range t.kept { // what the trust itself brings is not charged to the call
 		s.gatherEvidence(kindOf(a.Data), a.Data)
 	}
 	s.bound()
-	s.evidence = &revocation.Evidence{Lists: slices.Clip(t.evidence.Lists), Responses: slices.Clip(t.evidence.Responses), Verify: s.voice}
+	s.evidence = &revocation.Evidence{Lists: slices.Clip(t.evidence.Lists), Responses: slices.Clip(t.evidence.Responses), Verify: s.verifySM2}
 	for i, a := range artefacts {
 		s.next(i)
 		kind := kindOf(a.Data)
@@ -199,10 +200,10 @@ func (s *batch) gatherCertificates(data []byte) {
 	certs, _ := readCertificates(data)
 	for _, c := range certs {
 		switch {
-		case len(s.between)+len(s.endEntityCerts) >= maxCertificates:
+		case len(s.intermediates)+len(s.endEntityCerts) >= maxCertificates:
 			return
 		case c.IsCA:
-			s.between = append(s.between, c)
+			s.intermediates = append(s.intermediates, c)
 		default:
 			s.endEntityCerts = append(s.endEntityCerts, c)
 		}
@@ -210,7 +211,7 @@ func (s *batch) gatherCertificates(data []byte) {
 }
 
 // Bounds of what one call may cost, against artefacts that cost far more to verify than to send. A signature check is made by
-// both voices and takes 1.3 ms; the second voice digests 1 MiB in 18 ms.
+// both SM2 implementations and takes 1.3 ms; the second implementation digests 1 MiB in 18 ms.
 const (
 	// callChecks is how many different signature checks a call to licenses.verify may cost. [Trust.Verify], which verifies the
 	// files of whoever runs it, has so many for each artefact, so that one file takes nothing from another.
@@ -220,16 +221,16 @@ const (
 	callBytes = 2 << 20
 )
 
-// bound makes all that is verified from now on draw on one budget.
+// bound sets the budget of signature checks and bytes that all verification from now on draws on.
 func (s *batch) bound() {
 	bytes := 0
 	for _, a := range s.all {
 		bytes += 2 * len(a.Data)
 	}
 	s.unread = max(callBytes, bytes)
-	s.budget = sm.NewBudget(callChecks, s.unread, s.Trust.voice)
-	s.voice = s.budget.Within(s.ctx)
-	s.chains, s.seals, s.stamps = s.chains.With(s.voice), s.seals.With(s.voice), s.stamps.With(s.voice)
+	s.budget = sm.NewBudget(callChecks, s.unread, s.Trust.verifySM2)
+	s.verifySM2 = s.budget.Within(s.ctx)
+	s.chains, s.seals, s.stamps = s.chains.With(s.verifySM2), s.seals.With(s.verifySM2), s.stamps.With(s.verifySM2)
 }
 
 // next begins the work for one artefact.

@@ -53,10 +53,10 @@ func (a *asking) declare(cmd *command) {
 
 func (a asking) request(t *terminal) (q api.SearchRequest, err error) {
 	q = api.SearchRequest{System: a.Of, Operator: a.ByOperator, Operation: a.Operation, Matter: a.Matter, Case: a.Case, LicenseType: a.LicenseType, Decision: a.Decision}
-	if q.From, err = momentOf(a.From, false); err != nil {
+	if q.From, err = parseDayOrTime(a.From, false); err != nil {
 		return q, misuse{err}
 	}
-	if q.To, err = momentOf(a.To, true); err != nil {
+	if q.To, err = parseDayOrTime(a.To, true); err != nil {
 		return q, misuse{err}
 	}
 	q.Holder, err = a.holder(t)
@@ -82,8 +82,8 @@ func (a asking) holder(t *terminal) (h api.HolderID, err error) {
 	return api.HolderID{Type: kind, Code: license.NormalCode(code)}, nil
 }
 
-// momentOf reads a day of China's time or an RFC 3339 moment; the end of a day is the beginning of the next.
-func momentOf(text string, end bool) (api.Time, error) {
+// parseDayOrTime reads a day of China's time or an RFC 3339 moment; the end of a day is the beginning of the next.
+func parseDayOrTime(text string, end bool) (api.Time, error) {
 	if text == "" {
 		return api.Time{}, nil
 	}

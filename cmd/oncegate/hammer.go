@@ -53,7 +53,7 @@ func newHammer(t *terminal) *command {
 
 // run puts the load on and proves that nothing answered was lost.
 func (c *hammerCommand) run(ctx context.Context, t *terminal) error {
-	settleMemory() // as a gateway that serves
+	tuneGC() // as a gateway that serves
 	o := hammer.Options{
 		Dir: c.Dir, Callers: c.Callers, Calls: c.Calls, Duration: c.Duration, Rounds: c.Rounds, Rate: c.Rate,
 		Mix:   hammer.Mix{Check: c.Check, Register: c.Register, Stranger: c.Stranger, Replay: c.Replay},

@@ -29,7 +29,7 @@ func newServe(t *terminal) *command {
 
 // run serves until a signal ends it.
 func (c *serveCommand) run(ctx context.Context, t *terminal) error {
-	settleMemory()
+	tuneGC()
 	n, err := node.Open(ctx, c.Config, node.Options{Logger: c.logger(t)})
 	if err != nil {
 		return err
@@ -38,9 +38,9 @@ func (c *serveCommand) run(ctx context.Context, t *terminal) error {
 	return n.Run(ctx)
 }
 
-// settleMemory lets garbage grow to twice the live heap: the heap of a gateway is small, and collecting it at every doubling costs a
+// tuneGC tunes the garbage collector: it lets garbage grow to twice the live heap: the heap of a gateway is small, and collecting it at every doubling costs a
 // fifth of its processor time under load. GOGC and GOMEMLIMIT say otherwise where they are set.
-func settleMemory() {
+func tuneGC() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetGCPercent(200)
 	}

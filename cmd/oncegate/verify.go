@@ -130,9 +130,9 @@ func (t *terminal) beside(b api.Beside) string {
 	if is := b.InForce; is != nil {
 		switch is.State {
 		case api.InForceStateInForce:
-			parts = append(parts, t.say("in force as of %s", t.moment(is.AsOf)))
+			parts = append(parts, t.say("in force as of %s", t.formatTime(is.AsOf)))
 		case api.InForceStateNotInForce:
-			parts = append(parts, t.say("not in force as of %s", t.moment(is.AsOf)))
+			parts = append(parts, t.say("not in force as of %s", t.formatTime(is.AsOf)))
 		default:
 			parts = append(parts, t.say("in force: not asked"))
 		}
@@ -166,15 +166,15 @@ func (t *terminal) signature(s verdict.Signature) {
 	switch {
 	case s.Time.IsZero():
 	case s.Proven:
-		add("at", t.moment(s.Time)+t.say(" (proven)"))
+		add("at", t.formatTime(s.Time)+t.say(" (proven)"))
 	default:
-		add("at", t.moment(s.Time)+t.say(" (not proven)"))
+		add("at", t.formatTime(s.Time)+t.say(" (not proven)"))
 	}
 	fmt.Fprintf(t.out, "  %s\n", strings.Join(parts, t.say(", ")))
 }
 
-// moment is a time for a person: in Chinese that of China, to the second.
-func (t *terminal) moment(at api.Time) string {
+// formatTime is a time for a person: in Chinese that of China, to the second.
+func (t *terminal) formatTime(at api.Time) string {
 	if t.chinese() {
 		return at.In(license.Shanghai()).Format("2006-01-02 15:04:05")
 	}
