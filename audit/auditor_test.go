@@ -178,7 +178,7 @@ func TestReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := draft()
-	d.Policy = activated.Record.Policy
+	d.Policy = recordOf(t, activated).Policy
 	index := b.record(t, d).Index
 	replay, err := b.auditor.Replay(t.Context(), index)
 	if err != nil {
@@ -324,7 +324,7 @@ func TestCallersTextsAreCommitments(t *testing.T) {
 			t.Errorf("record %d holds the number: %s", i, stored)
 		}
 	}
-	if first.Record.Uses[0].CaseCommitment == second.Record.Uses[0].CaseCommitment || first.Record.RequestCommitment == second.Record.RequestCommitment {
+	if a, b := recordOf(t, first), recordOf(t, second); a.Uses[0].CaseCommitment == b.Uses[0].CaseCommitment || a.RequestCommitment == b.RequestCommitment {
 		t.Error("two records can be linked by a commitment")
 	}
 	if x := b.storage.entries; x[first.Index].Index.RequestID == "" || x[first.Index].Index.RequestID != x[second.Index].Index.RequestID {
@@ -365,8 +365,8 @@ func TestRecordTime(t *testing.T) {
 	d := draft()
 	d.Time = noon.Add(-1500 * time.Microsecond)
 	got := b.record(t, d)
-	if want := "2026-11-23T04:05:06.787Z"; got.Record.Time != want || !b.storage.entries[got.Index].Index.Time.Equal(noon.Add(-2*time.Millisecond)) {
-		t.Errorf("record of %s, index of %v, want %s", got.Record.Time, b.storage.entries[got.Index].Index.Time, want)
+	if is, want := recordOf(t, got).Time, "2026-11-23T04:05:06.787Z"; is != want || !b.storage.entries[got.Index].Index.Time.Equal(noon.Add(-2*time.Millisecond)) {
+		t.Errorf("record of %s, index of %v, want %s", is, b.storage.entries[got.Index].Index.Time, want)
 	}
 }
 

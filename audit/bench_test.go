@@ -73,13 +73,23 @@ func (b *bench) open(t testing.TB) {
 	}
 }
 
-func (b *bench) record(t testing.TB, d audit.Draft) audit.Recorded {
+func (b *bench) record(t testing.TB, d audit.Draft) tlog.Receipt {
 	t.Helper()
-	recorded, err := b.recorder.Record(t.Context(), d)
+	receipt, err := b.recorder.Record(t.Context(), d)
 	if err != nil {
 		t.Fatalf("record: %v", err)
 	}
-	return recorded
+	return receipt
+}
+
+// recordOf reads the record of a receipt.
+func recordOf(t testing.TB, r tlog.Receipt) audit.Record {
+	t.Helper()
+	record, err := audit.ParseRecord(r.Record)
+	if err != nil {
+		t.Fatalf("parse record: %v", err)
+	}
+	return record
 }
 
 // draft is a query for a company's license and its representative's.
@@ -88,14 +98,15 @@ func draft() audit.Draft {
 		Material: "m1", Matter: "food", Case: "c-1", Basis: "case", LicenseType: "business-license", Decision: "release",
 		Rules: []string{"grant-1"}, Fields: []string{"name", "number"}, Source: "market-db", Freshness: "live",
 	}
+	use.Person = company
 	first, second := use, use
 	first.Need = 1
-	second.Material, second.LicenseType, second.Decision = "m2", "id-card", "denied"
+	second.Material, second.LicenseType, second.Decision, second.Person = "m2", "id-card", "denied", citizen
 	return audit.Draft{
 		Operation: "licenses.query", System: "window", Operator: "clerk-7", RequestID: "r-1",
 		Token: "header.payload.signature", Body: []byte(`{"holder":"91110000MA0TEST00X"}`), Answer: []byte(`{"nonce":"n","ok":true}`),
 		Policy:  "A" + encodedZero[1:],
-		Uses:    []audit.DraftUse{{Use: first, Person: company}, {Use: second, Person: citizen}, {Use: use, Person: company}},
+		Uses:    []audit.Use{first, second, use},
 		Inputs:  []any{map[string]any{"matter": "food", "age": 42 * time.Hour}},
 		Reasons: []string{"not a party"},
 	}

@@ -43,7 +43,7 @@ func bind(t testing.TB, changes ...any) (audit.Record, audit.Entry) {
 	b.open(t)
 	d := draft()
 	d.Claim, d.Changes = &audit.Claim{System: "window", JTI: "j-1", Exp: noon.Add(time.Minute)}, changes
-	record, err := audit.ParseRecord(b.record(t, d).Receipt.Record)
+	record, err := audit.ParseRecord(b.record(t, d).Record)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,15 +228,15 @@ func TestOwnChangesAreBound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	entry := b.storage.entries[got.Index]
-	if got.Record.Changes == "" || got.Record.Changes != audit.BoundDigest(newSM3, entry.Bound) || got.Record.OperatorProof != audit.OperatorNone {
-		t.Errorf("record %+v, bound %s", got.Record, entry.Bound)
+	record, entry := recordOf(t, got), b.storage.entries[got.Index]
+	if record.Changes == "" || record.Changes != audit.BoundDigest(newSM3, entry.Bound) || record.OperatorProof != audit.OperatorNone {
+		t.Errorf("record %+v, bound %s", record, entry.Bound)
 	}
 	for _, c := range []struct {
 		change audit.Change
 		want   any
 	}{
-		{entry.Changes[0].(audit.Change), audit.BoundPolicySet{Change: "audit.policy_set", Digest: got.Record.Policy}},
+		{entry.Changes[0].(audit.Change), audit.BoundPolicySet{Change: "audit.policy_set", Digest: record.Policy}},
 		{audit.Adopt{Rows: map[string]int{"versions": 2, "cases": 1}}, audit.BoundAdopt{Change: "audit.adopt", Rows: map[string]int{"cases": 1, "versions": 2}}},
 		{audit.Adopt{}, audit.BoundAdopt{Change: "audit.adopt", Rows: map[string]int{}}},
 	} {
@@ -265,15 +265,15 @@ func TestOperatorProof(t *testing.T) {
 	b := newBench(t)
 	asserted, nobody := draft(), draft()
 	nobody.Operator = ""
-	if r := b.record(t, asserted).Record; r.OperatorProof != audit.OperatorAsserted {
+	if r := recordOf(t, b.record(t, asserted)); r.OperatorProof != audit.OperatorAsserted {
 		t.Errorf("an operator whom the system names is %q", r.OperatorProof)
 	}
-	if r := b.record(t, nobody).Record; r.OperatorProof != audit.OperatorNone || r.Uses[0].Operator != "" {
+	if r := recordOf(t, b.record(t, nobody)); r.OperatorProof != audit.OperatorNone || r.Uses[0].Operator != "" {
 		t.Errorf("no operator is %q", r.OperatorProof)
 	}
 	proven := draft()
 	proven.OperatorProof, proven.OperatorService, proven.OperatorRoles = audit.OperatorBySession, "staff-id", []string{"clerk"}
-	if r := b.record(t, proven).Record; r.V != 4 || r.OperatorProof != audit.OperatorBySession || r.OperatorService != "staff-id" || !slices.Equal(r.OperatorRoles, proven.OperatorRoles) {
+	if r := recordOf(t, b.record(t, proven)); r.V != 4 || r.OperatorProof != audit.OperatorBySession || r.OperatorService != "staff-id" || !slices.Equal(r.OperatorRoles, proven.OperatorRoles) {
 		t.Errorf("an operator whom an identity service vouches for: %+v", r)
 	}
 	for name, spoil := range map[string]func(*audit.Draft){
@@ -285,13 +285,13 @@ func TestOperatorProof(t *testing.T) {
 		wrong := proven
 		spoil(&wrong)
 		if got, err := b.recorder.Record(t.Context(), wrong); err == nil {
-			t.Errorf("%s: a record that cannot be read was written: %s", name, got.Receipt.Record)
+			t.Errorf("%s: a record that cannot be read was written: %s", name, got.Record)
 		}
 	}
 	wrong := draft()
 	wrong.Uses[0].Need = 4
 	if got, err := b.recorder.Record(t.Context(), wrong); err == nil {
-		t.Errorf("a record that cannot be read was written: %s", got.Receipt.Record)
+		t.Errorf("a record that cannot be read was written: %s", got.Record)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 func goodLeaf(t testing.TB) string {
-	return string(newBench(t).record(t, draft()).Receipt.Record)
+	return string(newBench(t).record(t, draft()).Record)
 }
 
 func TestParseRecord(t *testing.T) {
@@ -84,7 +84,7 @@ func TestParseRecordVersions(t *testing.T) {
 	for i := range d.Uses {
 		d.Uses[i].Case, d.Uses[i].CommittedCase = "", "c-1"
 	}
-	leaf := string(newBench(t).record(t, d).Receipt.Record)
+	leaf := string(newBench(t).record(t, d).Record)
 	plain := goodLeaf(t)
 	nobody := draft()
 	nobody.Operator, nobody.Uses[0].Person = "", license.HolderID{}
@@ -94,7 +94,7 @@ func TestParseRecordVersions(t *testing.T) {
 	}{
 		"version 1": {earlier(plain, 1), 1}, "version 2": {earlier(plain, 2), 2}, "version 3": {plain, 3},
 		"version 2 with commitments": {earlier(leaf, 2), 2}, "version 3 with commitments": {leaf, 3},
-		"version 3 of nobody":    {string(newBench(t).record(t, nobody).Receipt.Record), 3},
+		"version 3 of nobody":    {string(newBench(t).record(t, nobody).Record), 3},
 		"version 3 with changes": {strings.Replace(plain, `"evidence":`, `"changes":"`+encodedZero+`","evidence":`, 1), 3},
 	} {
 		if r, err := audit.ParseRecord([]byte(good.leaf)); err != nil || r.V != good.version {
@@ -103,7 +103,7 @@ func TestParseRecordVersions(t *testing.T) {
 	}
 	vouched := draft()
 	vouched.OperatorProof, vouched.OperatorService, vouched.OperatorRoles = audit.OperatorByCall, "staff-id", []string{"clerk", "head"}
-	fourth := string(newBench(t).record(t, vouched).Receipt.Record)
+	fourth := string(newBench(t).record(t, vouched).Record)
 	fourthWith := func(old, with string) string {
 		if !strings.Contains(fourth, old) {
 			t.Fatalf("%s is not in %s", old, fourth)

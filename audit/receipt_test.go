@@ -34,20 +34,20 @@ func TestVerifyReceipt(t *testing.T) {
 	}
 	signer, _ := note.NewSigner(skey)
 	witness, _ := note.NewVerifier(vkey)
-	cosigned := got.Receipt
-	text := strings.SplitAfter(got.Receipt.Checkpoint, "\n\n")[0]
+	cosigned := got
+	text := strings.SplitAfter(got.Checkpoint, "\n\n")[0]
 	cosigned.Checkpoint += tlogtest.Line(t, contextSigner{signer}, strings.TrimSuffix(text, "\n"))
-	forged := got.Receipt
+	forged := got
 	forged.Checkpoint += tlogtest.Line(t, contextSigner{signer}, "another text\n")
-	moved := got.Receipt
+	moved := got
 	moved.Index = 0
-	noRecord := got.Receipt
+	noRecord := got
 	noRecord.Record = []byte("{}")
 	otherOrigin := b.keys.Trust
 	otherOrigin.Origin = "elsewhere"
 
 	r := openedR(t, b, got.Index, company)
-	good := audit.Proof{Receipt: got.Receipt, Answer: d.Answer, Token: d.Token}
+	good := audit.Proof{Receipt: got, Answer: d.Answer, Token: d.Token}
 	trust := audit.Trust{Trust: b.keys.Trust}
 	witnessed := audit.Trust{Trust: b.keys.Trust, Witnesses: []note.Verifier{witness}}
 	with := func(change func(*audit.Proof)) audit.Proof { p := good; change(&p); return p }
@@ -120,7 +120,7 @@ func (k stampedKey) SignedAt(note.Signature) time.Time { return k.at }
 func TestCosignatures(t *testing.T) {
 	b := newBench(t)
 	b.open(t)
-	checkpoint := b.record(t, draft()).Receipt.Checkpoint
+	checkpoint := b.record(t, draft()).Checkpoint
 	text := strings.SplitAfter(checkpoint, "\n\n")[0]
 	var all []note.Verifier
 	at := time.Date(2026, 11, 25, 4, 0, 0, 0, time.UTC)
@@ -193,7 +193,7 @@ func (s contextSigner) Sign(_ context.Context, msg []byte) ([]byte, error) { ret
 
 func TestSplitAnswer(t *testing.T) {
 	b := newBench(t)
-	receipt, err := json.Marshal(b.record(t, draft()).Receipt)
+	receipt, err := json.Marshal(b.record(t, draft()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestSplitAnswer(t *testing.T) {
 }
 
 func FuzzSplitAnswer(f *testing.F) {
-	receipt, err := json.Marshal(newBench(f).record(f, draft()).Receipt)
+	receipt, err := json.Marshal(newBench(f).record(f, draft()))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	jsonv1 "github.com/go-json-experiment/json/v1"
 
 	"oncegate/canonical"
+	"oncegate/license"
 )
 
 // A Record is the leaf: its RFC 8785 bytes are what both trees commit to, at most MaxRecord bytes. It carries no
@@ -47,8 +48,12 @@ type Record struct {
 	V                 int    `json:"v"`            // schema version: 1 to Version
 }
 
-// A Use is one license asked about, for one purpose.
+// A Use is one license asked about, for one purpose. In a Draft the persons that Recorder commits to stand beside it: no JSON has them, so that
+// no leaf does, and no Use that was read.
 type Use struct {
+	Person        license.HolderID `json:"-"` // the holder asked about; zero: nobody
+	CommittedCase string           `json:"-"` // a case number that is nothing but the caller's word; then Case is empty
+
 	Basis string `json:"basis"`
 	Case  string `json:"case"` // number of a case that is registered and that the caller may know
 	// CaseCommitment stands for a case number that is nothing but the caller's word: HMAC-SM3(r, JCS([CaseType, number])). The record is
@@ -57,7 +62,7 @@ type Use struct {
 	Decision       string   `json:"decision"` // "release", "met", "missing", "lapsed", "mismatched", "confirm", "denied", "unavailable", …
 	Fields         []string `json:"fields"`
 	Freshness      string   `json:"freshness"` // "live", "drop", "stale" or ""; with the as-of time: "drop 2026-11-23T01:00:00.000Z"
-	Holder         string   `json:"holder"`    // commitment, or ""
+	Holder         string   `json:"holder"`    // commitment, or ""; as CaseCommitment and Operator, set by Recorder
 	LicenseType    string   `json:"license_type"`
 	Material       string   `json:"material"`
 	Matter         string   `json:"matter"`

@@ -120,7 +120,7 @@ type Draft struct {
 	Body               []byte    // exact body bytes
 	Answer             []byte    // exact answer bytes, RFC 8785; those of Canonical
 	Policy             string    // digest of the policy set that decided
-	Uses               []DraftUse
+	Uses               []Use     // Recorder fills in their commitments
 
 	// Inputs are the inputs of every decision, any value that JSON can say, without personal codes: what Replay
 	// returns. Reasons are the real reasons of refusals. Both stand in the sealed evidence only.
@@ -136,43 +136,36 @@ type Draft struct {
 	hidden *hidden // by Recorder.Hide
 }
 
-// A DraftUse is a use with what a record must not say openly.
-type DraftUse struct {
-	Use                            // Holder, CaseCommitment and Operator are ignored: Recorder sets them
-	CommittedCase string           // a case number that is nothing but the caller's word: it stands in the record as a commitment; then Case is empty
-	Person        license.HolderID // the holder asked about; zero: nobody
-}
-
-// record makes the record; persons have commitments already.
+// record makes the record, of the uses of the draft; persons have commitments already.
 func (d Draft) record(c Config, now time.Time, persons people, evidence, changes string) Record {
 	r := Record{
-		Changes:   changes,
-		V:         d.version(),
-		Time:      now.Format(canonical.TimeLayout),
-		System:    d.System,
-		Operation: d.Operation,
-		RequestID: d.RequestID,
-		Policy:    d.Policy,
-		Evidence:  evidence,
-		Uses:      make([]Use, len(d.Uses)),
+		Changes:           changes,
+		V:                 d.version(),
+		Time:              now.Format(canonical.TimeLayout),
+		System:            d.System,
+		Operation:         d.Operation,
+		OperatorProof:     d.operatorProof(),
+		OperatorService:   d.OperatorService,
+		RequestID:         d.RequestID,
+		RequestCommitment: persons.find(requestID(d.CommittedRequestID)).commitment,
+		Policy:            d.Policy,
+		Evidence:          evidence,
+		Uses:              d.Uses,
 	}
 	if d.Token != "" {
 		r.TokenDigest = c.digest([]byte(d.Token))
 	}
-	r.OperatorProof, r.OperatorService = d.operatorProof(), d.OperatorService
 	if len(d.OperatorRoles) > 0 {
 		r.OperatorRoles = d.OperatorRoles
 	}
 	if d.Answer != nil {
 		r.AnswerDigest = c.digest(d.Answer)
 	}
-	r.RequestCommitment = persons.find(requestID(d.CommittedRequestID)).commitment
 	by := persons.find(operator(d.Operator)).commitment
-	for i, use := range d.Uses {
-		r.Uses[i] = use.Use
-		r.Uses[i].Holder = persons.find(use.Person).commitment
-		r.Uses[i].Operator = by
-		r.Uses[i].CaseCommitment = persons.find(caseNumber(use.CommittedCase)).commitment
+	for i := range r.Uses {
+		use := &r.Uses[i]
+		use.Holder, use.Operator = persons.find(use.Person).commitment, by
+		use.CaseCommitment = persons.find(caseNumber(use.CommittedCase)).commitment
 	}
 	return r
 }
@@ -247,27 +240,20 @@ func NewRecorder(config Config) (*Recorder, error) {
 	return &Recorder{config}, nil
 }
 
-// Recorded is a record that is durable.
-type Recorded struct {
-	Receipt tlog.Receipt
-	Index   uint64
-	Record  Record
-}
-
-// Record makes the record of a call with its evidence and appends it. When it returns without error, the record and every
+// Record makes the record of a call with its evidence and appends it. When it returns its receipt, the record and every
 // change of the draft are durable, and the answer may leave. ErrTooLarge: nothing was appended. Otherwise the error is the
 // log's or, with errors.Is intact, the storage's refusal (ErrReplayed and those of the change types): nothing of the entry
-// was kept.
-func (r *Recorder) Record(ctx context.Context, d Draft) (Recorded, error) {
-	entry, record, err := r.config.entry(d)
+// was kept. The draft's uses become the record's: concurrent calls must not share them.
+func (r *Recorder) Record(ctx context.Context, d Draft) (tlog.Receipt, error) {
+	entry, err := r.config.entry(d)
 	if err != nil {
-		return Recorded{}, fmt.Errorf("make record: %w", err)
+		return tlog.Receipt{}, fmt.Errorf("make record: %w", err)
 	}
 	receipt, err := r.config.Log.Append(ctx, entry.Record, entry)
 	if err != nil {
-		return Recorded{}, fmt.Errorf("append record: %w", err)
+		return tlog.Receipt{}, fmt.Errorf("append record: %w", err)
 	}
-	return Recorded{receipt, receipt.Index, record}, nil
+	return receipt, nil
 }
 
 // A Randomness opens the commitments to one person in one record: Commitment with R is what stands there. Whoever has both can try out
@@ -297,7 +283,7 @@ func (r *Recorder) Hide(d *Draft) ([]Randomness, error) {
 var errRehide = errors.New("the draft's persons changed after Hide, or it was recorded before")
 
 // entry makes everything that commits with the record.
-func (c Config) entry(d Draft) (Entry, Record, error) {
+func (c Config) entry(d Draft) (Entry, error) {
 	now := d.Time
 	if now.IsZero() {
 		now = c.Now()
@@ -307,21 +293,21 @@ func (c Config) entry(d Draft) (Entry, Record, error) {
 	switch {
 	case d.hidden == nil:
 		if d.hidden, err = c.hide(d); err != nil {
-			return Entry{}, Record{}, err
+			return Entry{}, err
 		}
 	case !d.hidden.of(d):
-		return Entry{}, Record{}, errRehide
+		return Entry{}, errRehide
 	}
 	persons, random := d.hidden.persons, d.hidden.random
 	d.hidden.random = nil // no part of another record begins with it
 	sealed, err := c.seal(d, persons, &random)
 	if err != nil {
-		return Entry{}, Record{}, err
+		return Entry{}, err
 	}
 	changes := d.changes()
 	bound, err := c.bound(changes)
 	if err != nil {
-		return Entry{}, Record{}, err
+		return Entry{}, err
 	}
 	digest := ""
 	if bound != nil {
@@ -329,16 +315,16 @@ func (c Config) entry(d Draft) (Entry, Record, error) {
 	}
 	record := d.record(c, now, persons, c.evidenceDigest(sealed), digest)
 	if err := cmp.Or(record.checkV3(), record.checkV4()); err != nil { // no leaf may be written that cannot be read
-		return Entry{}, Record{}, err
+		return Entry{}, err
 	}
 	leaf, err := canonical.Marshal(record)
 	if err != nil {
-		return Entry{}, Record{}, err
+		return Entry{}, err
 	}
 	if len(leaf) > MaxRecord {
-		return Entry{}, Record{}, ErrTooLarge
+		return Entry{}, ErrTooLarge
 	}
-	return Entry{Record: leaf, Sealed: sealed, Index: d.index(now, persons), Changes: changes, Bound: bound}, record, nil
+	return Entry{Record: leaf, Sealed: sealed, Index: d.index(now, persons), Changes: changes, Bound: bound}, nil
 }
 
 // Room that a use may still need when Fits is asked before the sources are: the longest decision, source, freshness and commitment.
@@ -372,7 +358,7 @@ func Fits(d Draft) bool {
 		}
 		spare += 2*canonical.DigestLen + room(use.Decision, decisionRoom) + room(use.Source, sourceRoom) + room(use.Freshness, freshnessRoom)
 		use.Holder, use.Operator = "", ""
-		r.Uses = append(r.Uses, use.Use)
+		r.Uses = append(r.Uses, use)
 	}
 	leaf, err := canonical.Marshal(r)
 	return err == nil && len(leaf)+spare <= MaxRecord
@@ -393,7 +379,7 @@ type Own struct {
 }
 
 // RecordOwn records it, as Record does. Such a record answers nobody: token_digest and answer_digest are empty.
-func (r *Recorder) RecordOwn(ctx context.Context, own Own) (Recorded, error) {
+func (r *Recorder) RecordOwn(ctx context.Context, own Own) (tlog.Receipt, error) {
 	system := own.System
 	if system == "" {
 		system = r.config.Self
@@ -411,11 +397,11 @@ func (r *Recorder) RecordOwn(ctx context.Context, own Own) (Recorded, error) {
 
 // Activate records that a policy set is in force from now, and keeps its files by their digest so that every decision
 // made with it can be replayed.
-func (r *Recorder) Activate(ctx context.Context, files []File) (Recorded, error) {
+func (r *Recorder) Activate(ctx context.Context, files []File) (tlog.Receipt, error) {
 	set := PolicySet{Files: files}
 	var err error
 	if set.Digest, err = canonical.FilesDigest(r.config.NewSM3, files); err != nil {
-		return Recorded{}, err
+		return tlog.Receipt{}, err
 	}
 	return r.RecordOwn(ctx, Own{Operation: "policy.activate", Policy: set.Digest, Changes: []any{set}})
 }

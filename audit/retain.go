@@ -209,9 +209,9 @@ func (a *Auditor) Purge(ctx context.Context, before time.Time) error {
 	return nil
 }
 
-func (a *Auditor) own(ctx context.Context, own Own) (Recorded, error) {
+func (a *Auditor) own(ctx context.Context, own Own) (tlog.Receipt, error) {
 	if a.config.Log == nil {
-		return Recorded{}, errors.New("this auditor only reads")
+		return tlog.Receipt{}, errors.New("this auditor only reads")
 	}
 	return (&Recorder{a.config}).RecordOwn(ctx, own)
 }

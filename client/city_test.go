@@ -173,6 +173,7 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 	use := audit.Use{
 		Material: "m1", Matter: "food", Case: "SP-1", Basis: "case", LicenseType: "business-license", Decision: "release",
 		Rules: []string{"grant-1"}, Fields: []string{"holder_name", "name"}, Source: "samr", Freshness: "live", Need: 1,
+		Person: license.HolderID{Type: "001", Code: company},
 	}
 	status, answer := 200, any(nil)
 	var problem *api.Problem
@@ -199,7 +200,7 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 	draft := audit.Draft{
 		Operation: op.ID, System: claims.Issuer, Operator: claims.Operator, RequestID: claims.Request, Token: compact, Body: body,
 		Policy: strings.Repeat("A", 43),
-		Uses:   []audit.DraftUse{{Use: use, Person: license.HolderID{Type: "001", Code: company}}},
+		Uses:   []audit.Use{use},
 	}
 	drawn, err := c.recorder.Hide(&draft)
 	c.must(err)
@@ -223,13 +224,13 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 	draft.Answer, err = canonical.Marshal(api.Stamped(answer, api.Stamp{Commitments: opened}))
 	canonical := draft.Answer
 	c.must(err)
-	recorded, err := c.recorder.Record(context.Background(), draft)
+	receipt, err := c.recorder.Record(context.Background(), draft)
 	c.must(err)
-	receipt, err := json.Marshal(recorded.Receipt)
+	text, err := json.Marshal(receipt)
 	c.must(err)
-	out := api.Envelope{Answer: canonical, Receipt: receipt}.Bytes()
+	out := api.Envelope{Answer: canonical, Receipt: text}.Bytes()
 	if problem != nil {
-		problem.Receipt = receipt
+		problem.Receipt = text
 		out = problem.Body()
 	}
 	if c.spoil != nil {

@@ -22,7 +22,7 @@ func TestSnapshotKeepsChanging(t *testing.T) {
 	w.accept("SP-1")
 	row := &operation{Operation: w.gateway.contract.Operation("catalog.types"), run: func(_ context.Context, c *call) (*result, error) {
 		w.gateway.Use(w.base) // somebody reloads while it is decided
-		return &result{answer: map[string]string{"secret": "left"}, uses: []audit.DraftUse{personUse(stranger, outcomeRelease)}}, nil
+		return &result{answer: map[string]string{"secret": "left"}, uses: []audit.Use{personUse(stranger, outcomeRelease)}}, nil
 	}}
 	c := w.opened(row)
 	rep, err := w.gateway.answer(t.Context(), c)

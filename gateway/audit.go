@@ -41,7 +41,7 @@ func (g *Gateway) search(ctx context.Context, c *call, q api.SearchRequest) (*re
 }
 
 // searchedPersons notes what an auditor searches for, and refuses a period that ends before it begins. It returns the record entries.
-func (c *call) searchedPersons(ask audit.Ask) (uses []audit.DraftUse, err error) {
+func (c *call) searchedPersons(ask audit.Ask) (uses []audit.Use, err error) {
 	if !ask.To.IsZero() && !ask.From.IsZero() && !ask.From.Before(ask.To) {
 		return nil, refuse("time-implausible").pointingAt("/to", "is not after from")
 	}
@@ -86,8 +86,8 @@ const (
 )
 
 // personUse is a record entry of an auditor about a person.
-func personUse(person license.HolderID, outcome string) audit.DraftUse {
-	return audit.DraftUse{Use: audit.Use{Basis: "audit", Decision: outcome, Rules: []string{}, Fields: []string{}}, Person: person}
+func personUse(person license.HolderID, outcome string) audit.Use {
+	return audit.Use{Basis: "audit", Decision: outcome, Rules: []string{}, Fields: []string{}, Person: person}
 }
 
 // operationUnreadable is the operation shown for a leaf that is proven to be in the log but is no record of a known version: a newer

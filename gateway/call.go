@@ -43,8 +43,8 @@ type call struct {
 
 	// Of one attempt: begin starts them anew.
 	inputs       []*input
-	uses         []*licenseUse    // that were resolved
-	searched     []audit.DraftUse // whom an auditor looks for
+	uses         []*licenseUse // that were resolved
+	searched     []audit.Use   // whom an auditor looks for
 	consents     map[license.HolderID][]cases.Consent
 	namedPersons []license.HolderID // persons whom the caller itself names in this call
 }

@@ -73,8 +73,8 @@ func checkCase(c *call, requested cases.Case) error {
 
 // partyUses are the record entries of a registration, one for each party: a search for a person finds what was registered about
 // them.
-func partyUses(k cases.Case, rules []string) []audit.DraftUse {
-	uses := make([]audit.DraftUse, len(k.Parties))
+func partyUses(k cases.Case, rules []string) []audit.Use {
+	uses := make([]audit.Use, len(k.Parties))
 	for i, p := range k.Parties {
 		uses[i] = caseUse(k, rules)
 		uses[i].Person = p.Holder
@@ -83,7 +83,7 @@ func partyUses(k cases.Case, rules []string) []audit.DraftUse {
 }
 
 // unregisteredUses are the record entries of a refused registration: the number belongs to no case, and is a commitment.
-func unregisteredUses(uses []audit.DraftUse) []audit.DraftUse {
+func unregisteredUses(uses []audit.Use) []audit.Use {
 	uses = deniedUses(uses)
 	for i := range uses {
 		uses[i].Case, uses[i].CommittedCase = "", uses[i].Case
@@ -128,7 +128,7 @@ func (g *Gateway) caseAnswer(c *call, k cases.Case) api.CaseAnswer {
 
 // ownCase loads the case in the path for a caller that may change it: its registrar, or a system permitted for its matter. A caller
 // that may know the case is told why not; for others it is as if there were none.
-func (g *Gateway) ownCase(ctx context.Context, c *call) (cases.Case, audit.DraftUse, error) {
+func (g *Gateway) ownCase(ctx context.Context, c *call) (cases.Case, audit.Use, error) {
 	found, err := g.usableCase(ctx, c)
 	use := caseUse(found, nil)
 	if err != nil {
@@ -156,7 +156,7 @@ func (g *Gateway) closeCase(ctx context.Context, c *call, _ api.CloseRequest) (*
 	}
 	answer := api.CloseAnswer{Case: open.No, Closed: api.At(c.now)}
 	change := cases.Close{No: open.No, Revision: open.Revision, At: c.now}
-	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: []any{change}}, nil
+	return &result{answer: answer, uses: []audit.Use{use}, changes: []any{change}}, nil
 }
 
 // receive registers what the window received instead of a reused license (POST /v1/cases/{no}/materials).
@@ -176,7 +176,7 @@ func (g *Gateway) receive(ctx context.Context, c *call, q api.MaterialRequest) (
 		Case: open.No, Matter: got.Matter, Material: got.Material, How: q.How,
 		Deadline: string(c.promised(got)),
 	}
-	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: []any{cases.Receive{Received: got}}}, nil
+	return &result{answer: answer, uses: []audit.Use{use}, changes: []any{cases.Receive{Received: got}}}, nil
 }
 
 // promised is the deadline of a promise, as the next check computes it, from the day of the promise; empty without one.

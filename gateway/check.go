@@ -150,7 +150,7 @@ func parts(c *call, checked cases.Case, judged, all []cases.Judgement) (out []ap
 }
 
 // markCounted marks the uses that the reuse rate counts. Confirmations come first among the uses and do not count.
-func markCounted(uses []audit.DraftUse, wanted []*licenseUse) {
+func markCounted(uses []audit.Use, wanted []*licenseUse) {
 	offset := len(uses) - len(wanted)
 	for i, u := range wanted {
 		if u.facts.Material.Need.Counts() {

@@ -47,7 +47,7 @@ func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest
 			return nil, err
 		}
 		changes := []any{cases.Give{Consent: given, R: g.blinding()}, g.spendAssertion(c, q.Assertion, asserted)}
-		return &result{status: http.StatusCreated, answer: g.consentAnswer(c, given), uses: []audit.DraftUse{use}, changes: changes}, nil
+		return &result{status: http.StatusCreated, answer: g.consentAnswer(c, given), uses: []audit.Use{use}, changes: changes}, nil
 	case err != nil:
 		return nil, err
 	case existing.System != c.system.ID || !sameConsent(existing, given):
@@ -55,7 +55,7 @@ func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest
 	case !existing.Withdrawn.IsZero():
 		return nil, refuse("consent-withdrawn").withUses(holderUse(given.Holder, "", outcomeDenied))
 	}
-	return &result{answer: g.consentAnswer(c, existing), uses: []audit.DraftUse{use}}, nil
+	return &result{answer: g.consentAnswer(c, existing), uses: []audit.Use{use}}, nil
 }
 
 // consentAsserted verifies that a trusted identity service asserts exactly the consent that is to be registered.
@@ -95,7 +95,7 @@ func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRe
 	case existing.System != c.system.ID:
 		return nil, refuse("consent-not-usable").withReasons(ofCase(cases.ConsentOtherSystem))
 	}
-	uses := []audit.DraftUse{holderUse(existing.Holder.Normal(), "", outcomeNoted)}
+	uses := []audit.Use{holderUse(existing.Holder.Normal(), "", outcomeNoted)}
 	if q.Assertion != "" && !itself {
 		want := assertionBinding{"withdrawal", id, existing.Holder.Normal(), c.system.ID}
 		if _, err := g.verifyAssertion(c, q.Assertion, want); err != nil {
@@ -194,7 +194,7 @@ func (a Assertion) until(life time.Duration) time.Time {
 }
 
 // checkUnspent refuses an assertion that was used or withdrawn.
-func (g *Gateway) checkUnspent(ctx context.Context, compact string, uses ...audit.DraftUse) error {
+func (g *Gateway) checkUnspent(ctx context.Context, compact string, uses ...audit.Use) error {
 	_, err := g.Cases.Consent(ctx, cases.SpentID(sm.DigestB64([]byte(compact))))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -221,5 +221,5 @@ func (g *Gateway) withdrawAssertion(c *call, compact string) (*result, error) {
 	}
 	c.nameParties(a.Holder.Normal())
 	spent := g.spendAssertion(c, compact, a)
-	return &result{answer: g.consentAnswer(c, spent.Consent), uses: []audit.DraftUse{holderUse(a.Holder.Normal(), "", outcomeNoted)}, changes: []any{spent}}, nil
+	return &result{answer: g.consentAnswer(c, spent.Consent), uses: []audit.Use{holderUse(a.Holder.Normal(), "", outcomeNoted)}, changes: []any{spent}}, nil
 }

@@ -58,8 +58,8 @@ type Reply struct {
 	Cache   string // Cache-Control; empty: no-store
 	Code    string // of the problem; "ok" for an answer
 	Problem *api.Problem
-	Record  uint64           // index of its record
-	uses    []audit.DraftUse // of its record, for log line and metrics
+	Record  uint64      // index of its record
+	uses    []audit.Use // of its record, for log line and metrics
 }
 
 // Do makes a call for somebody in this process who has authenticated the principal: it is decided, limited, recorded and

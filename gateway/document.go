@@ -287,7 +287,7 @@ func (g *Gateway) render(ctx context.Context, c *call, q api.RenderRequest) (*re
 	}
 	slices.Sort(use.Fields)
 	use.Fields = slices.Compact(use.Fields)
-	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: a.changes}, nil
+	return &result{answer: answer, uses: []audit.Use{use}, changes: a.changes}, nil
 }
 
 // theOne is the one license that a question means.

@@ -90,19 +90,16 @@ func (u *licenseUse) explain(c *call) {
 }
 
 // recorded is a use as the record states it.
-func (u *licenseUse) recorded(c *call) audit.DraftUse {
-	draft := audit.DraftUse{
-		Use: audit.Use{
-			Material: u.question.Material, Matter: u.question.Matter, Case: u.facts.Case, Basis: u.question.Basis,
-			LicenseType: u.question.LicenseType, Decision: cmp.Or(u.outcome, outcomeDenied), Rules: notNil(u.decision.Rules), Fields: notNil(u.fields),
-			Source: u.finding.Source,
-		},
-		Person: u.ask.Holder,
+func (u *licenseUse) recorded(c *call) audit.Use {
+	use := audit.Use{
+		Material: u.question.Material, Matter: u.question.Matter, Case: u.facts.Case, Basis: u.question.Basis,
+		LicenseType: u.question.LicenseType, Decision: cmp.Or(u.outcome, outcomeDenied), Rules: notNil(u.decision.Rules), Fields: notNil(u.fields),
+		Source: u.finding.Source, Person: u.ask.Holder,
 	}
 	if u.finding.State == license.IsFound || u.finding.State == license.IsNotFound {
-		draft.Freshness = string(c.config.freshness(u.finding)) + " " + api.At(u.finding.AsOf).String()
+		use.Freshness = string(c.config.freshness(u.finding)) + " " + api.At(u.finding.AsOf).String()
 	}
-	return draft
+	return use
 }
 
 // released notes fields that left, or were compared.
@@ -113,7 +110,7 @@ func (u *licenseUse) released(fields ...string) {
 }
 
 // usesOf returns the record entries of uses and of what confirmed their roles, confirmations first, and completes the evidence.
-func (c *call) usesOf(wanted ...*licenseUse) (uses []audit.DraftUse) {
+func (c *call) usesOf(wanted ...*licenseUse) (uses []audit.Use) {
 	seen := make(map[*licenseUse]bool)
 	add := func(u *licenseUse) {
 		if u != nil && !seen[u] {
@@ -132,10 +129,8 @@ func (c *call) usesOf(wanted ...*licenseUse) (uses []audit.DraftUse) {
 }
 
 // caseUse is a record entry that releases no license: a case was registered, closed or changed.
-func caseUse(k cases.Case, rules []string) audit.DraftUse {
-	return audit.DraftUse{Use: audit.Use{
-		Case: k.No, Matter: k.Matter, Basis: "case", Decision: outcomeNoted, Rules: notNil(rules), Fields: []string{},
-	}}
+func caseUse(k cases.Case, rules []string) audit.Use {
+	return audit.Use{Case: k.No, Matter: k.Matter, Basis: "case", Decision: outcomeNoted, Rules: notNil(rules), Fields: []string{}}
 }
 
 // preconditions are optimistic locks: the record is refused if a case or consent that a decision rests on has changed.

@@ -20,7 +20,7 @@ import (
 // nothing of what failed leaves.
 func TestFaultsOfOursAreRecorded(t *testing.T) {
 	w := newWorld(t)
-	long := make([]audit.DraftUse, 400)
+	long := make([]audit.Use, 400)
 	for i := range long {
 		long[i] = personUse(stranger, outcomeRelease)
 		long[i].Rules = []string{strings.Repeat("r", 96)}

@@ -22,8 +22,8 @@ const byOwner = "owner"
 const outcomeListed = "listed"
 
 // ownerUse is a record entry of a department about licenses of its own type.
-func ownerUse(licenseType, decision string, rules []string) audit.DraftUse {
-	return audit.DraftUse{Use: audit.Use{Basis: byOwner, LicenseType: licenseType, Decision: decision, Rules: notNil(rules), Fields: []string{}}}
+func ownerUse(licenseType, decision string, rules []string) audit.Use {
+	return audit.Use{Basis: byOwner, LicenseType: licenseType, Decision: decision, Rules: notNil(rules), Fields: []string{}}
 }
 
 // mayManage authorises the caller to manage licenses of a type: a permission names it, and it belongs to the department whose source
@@ -57,16 +57,16 @@ func (g *Gateway) order(ctx context.Context, c *call, q api.OrderRequest) (*resu
 	use := ownerUse(t.ID, string(q.Command), rules)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, refuse("license-unknown").withUses(deniedUses([]audit.DraftUse{use})...)
+		return nil, refuse("license-unknown").withUses(deniedUses([]audit.Use{use})...)
 	case errors.Is(err, register.ErrSuperseded), errors.Is(err, register.ErrOrder):
-		return nil, refuse("order-impossible").withDetail(err.Error()).withUses(deniedUses([]audit.DraftUse{use})...)
+		return nil, refuse("order-impossible").withDetail(err.Error()).withUses(deniedUses([]audit.Use{use})...)
 	case err != nil:
 		return nil, err
 	}
 	answer := api.OrderAnswer{
 		Rules: notNil(rules), License: c.describe(version), Changed: len(changes) > 0,
 	}
-	return &result{answer: answer, uses: []audit.DraftUse{use}, changes: changes}, nil
+	return &result{answer: answer, uses: []audit.Use{use}, changes: changes}, nil
 }
 
 // mayManageOne authorises the caller for the type in an identifier.
@@ -105,7 +105,7 @@ func (g *Gateway) list(ctx context.Context, c *call, q api.ListRequest) (*result
 		}
 		answer.Licenses = append(answer.Licenses, described)
 	}
-	return &result{answer: answer, uses: []audit.DraftUse{ownerUse(t, outcomeListed, rules)}}, nil
+	return &result{answer: answer, uses: []audit.Use{ownerUse(t, outcomeListed, rules)}}, nil
 }
 
 const listPage = 100
@@ -184,7 +184,7 @@ func (g *Gateway) issue(ctx context.Context, c *call, q api.IssueRequest) (*resu
 		return nil, err
 	}
 	questions := make([]license.Question, len(q.Holders))
-	uses := make([]audit.DraftUse, len(q.Holders))
+	uses := make([]audit.Use, len(q.Holders))
 	for i, h := range q.Holders {
 		holder := license.HolderID{Type: h.Type, Code: h.Code}.Normal()
 		if err := checkHolder(c, holder, fmt.Sprintf("/holders/%d", i)); err != nil {

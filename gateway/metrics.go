@@ -52,7 +52,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 }
 
 // call counts one call that was answered, and what became of the materials it checked.
-func (m *metrics) call(operation, code string, took time.Duration, uses []audit.DraftUse) {
+func (m *metrics) call(operation, code string, took time.Duration, uses []audit.Use) {
 	m.calls.WithLabelValues(operation, code).Inc()
 	m.seconds.WithLabelValues(operation).Observe(took.Seconds())
 	for _, u := range uses {
@@ -110,7 +110,7 @@ func (c *call) loggedRequestID() string {
 }
 
 // decisions counts what was decided of the uses of a record, in the order in which each came first: "confirm:1 met:2".
-func decisions(uses []audit.DraftUse) string {
+func decisions(uses []audit.Use) string {
 	var order []string
 	counted := make(map[string]int)
 	for _, u := range uses {

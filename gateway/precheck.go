@@ -58,17 +58,14 @@ func (g *Gateway) precheck(ctx context.Context, c *call, q api.PrecheckRequest) 
 	res := g.newAttempt(c).result(ctx, answer, asked)
 	res.changes = append(res.changes, changes...)
 	if len(res.uses) == 0 { // no source was asked, but somebody was asked about
-		res.uses = []audit.DraftUse{holderUse(holder, q.Matter, outcomeDenied)}
+		res.uses = []audit.Use{holderUse(holder, q.Matter, outcomeDenied)}
 	}
 	return res, nil
 }
 
 // holderUse is a record entry about a person of whom no source was asked.
-func holderUse(holder license.HolderID, matter, decision string) audit.DraftUse {
-	return audit.DraftUse{
-		Use:    audit.Use{Matter: matter, Basis: policy.ByConsent, Decision: decision, Rules: []string{}, Fields: []string{}},
-		Person: holder,
-	}
+func holderUse(holder license.HolderID, matter, decision string) audit.Use {
+	return audit.Use{Matter: matter, Basis: policy.ByConsent, Decision: decision, Rules: []string{}, Fields: []string{}, Person: holder}
 }
 
 // precheckConsent finds the consent that a pre-check rests on: a registered one, or an assertion made for this call, which the changes

@@ -104,20 +104,16 @@ func (c *call) entitledToCase(k cases.Case) bool {
 
 // callerOnlyUse is a record entry made only of what the caller sent. The record returns with the receipt, so facts of the case in
 // it would tell everybody who asks. The case number is a commitment, whether the case exists or not.
-func callerOnlyUse(p api.Purpose, licenseType string, holder license.HolderID) audit.DraftUse {
-	return audit.DraftUse{
-		Use: audit.Use{
-			Material: p.Material, Matter: p.Matter, Basis: policy.ByCase, LicenseType: licenseType,
-			Decision: outcomeDenied, Rules: []string{}, Fields: []string{},
-		},
-		CommittedCase: p.Case,
-		Person:        holder,
+func callerOnlyUse(p api.Purpose, licenseType string, holder license.HolderID) audit.Use {
+	return audit.Use{
+		Material: p.Material, Matter: p.Matter, CommittedCase: p.Case, Basis: policy.ByCase, LicenseType: licenseType, Person: holder,
+		Decision: outcomeDenied, Rules: []string{}, Fields: []string{},
 	}
 }
 
 // notUsable is the one refusal of callers who may not know more: code, body and record are the same whatever the cause. The sealed
 // evidence has the reason.
-func (u *licenseUse) notUsable(c *call, bare audit.DraftUse) *refusal {
+func (u *licenseUse) notUsable(c *call, bare audit.Use) *refusal {
 	u.explain(c)
 	return refuse("case-not-usable").withUses(bare).withReasons(ofCase(u.facts.Reasons...))
 }

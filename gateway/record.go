@@ -28,28 +28,28 @@ func (g *Gateway) record(ctx context.Context, c *call, res *result, failed error
 	reply, draft := g.draftOf(ctx, c, res, failed)
 	// The caller may hang up and its time may run out; what was decided is recorded all the same.
 	ctx = context.WithoutCancel(ctx)
-	recorded, err := g.Recorder.Record(ctx, draft)
+	receipt, err := g.Recorder.Record(ctx, draft)
 	if errors.Is(err, audit.ErrTooLarge) {
 		reply, draft = g.draftOf(ctx, c, nil, refuse("too-many-materials"))
-		recorded, err = g.Recorder.Record(ctx, draft)
+		receipt, err = g.Recorder.Record(ctx, draft)
 	}
 	if err == nil && draft.Erase != nil {
-		err = g.Auditor.Erase(ctx, recorded.Index)
+		err = g.Auditor.Erase(ctx, receipt.Index)
 	}
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := recorded.Receipt.MarshalJSON()
+	text, err := receipt.MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("write the receipt: %w", err)
 	}
-	reply.Record, reply.uses = recorded.Index, draft.Uses
+	reply.Record, reply.uses = receipt.Index, draft.Uses
 	switch {
 	case reply.Problem != nil:
-		reply.Problem.Receipt = receipt
+		reply.Problem.Receipt = text
 		reply.Body = reply.Problem.Body()
 	case reply.Body == nil:
-		reply.Body = api.Envelope{Answer: draft.Answer, Receipt: jsontext.Value(receipt)}.Bytes()
+		reply.Body = api.Envelope{Answer: draft.Answer, Receipt: jsontext.Value(text)}.Bytes()
 	}
 	return reply, nil
 }
@@ -198,7 +198,7 @@ type result struct {
 	answer       any    // one of api's answers; or
 	raw          []byte // bytes of another media type
 	media, cache string // with raw: Content-Type and Cache-Control
-	uses         []audit.DraftUse
+	uses         []audit.Use
 	changes      []any              // commit with the record
 	erase        *audit.Order       // what the record orders to be erased, carried out before the answer leaves
 	disclosed    []license.HolderID // persons whose codes the answer discloses, besides those whom the caller names
@@ -207,7 +207,7 @@ type result struct {
 // A refusal is a result that is a problem. It is an error so that any step of an operation may end it.
 type refusal struct {
 	problem *api.Problem // what the caller is told
-	uses    []audit.DraftUse
+	uses    []audit.Use
 	reasons []api.Reason // the real ones, for the evidence
 }
 
@@ -229,7 +229,7 @@ func (r *refusal) pointingAt(pointer, reason string) *refusal {
 }
 
 // withUses records what was asked about.
-func (r *refusal) withUses(uses ...audit.DraftUse) *refusal { r.uses = uses; return r }
+func (r *refusal) withUses(uses ...audit.Use) *refusal { r.uses = uses; return r }
 
 // asRefusal returns the refusal in err's chain, or nil.
 func asRefusal(err error) *refusal {
@@ -239,8 +239,8 @@ func asRefusal(err error) *refusal {
 }
 
 // deniedUses are uses for which nothing was released in the end: they say who was asked about.
-func deniedUses(uses []audit.DraftUse) []audit.DraftUse {
-	out := make([]audit.DraftUse, len(uses))
+func deniedUses(uses []audit.Use) []audit.Use {
+	out := make([]audit.Use, len(uses))
 	for i, u := range uses {
 		u.Decision, u.Fields, u.Need = outcomeDenied, []string{}, 0
 		out[i] = u

@@ -99,7 +99,7 @@ func (g *Gateway) erase(ctx context.Context, c *call, q api.EraseRequest) (*resu
 }
 
 // opened lists the persons behind a record's commitments, each once, and the uses that record their opening.
-func opened(e audit.Evidence) (persons []api.EvidencePerson, uses []audit.DraftUse) {
+func opened(e audit.Evidence) (persons []api.EvidencePerson, uses []audit.Use) {
 	seen := make(map[license.HolderID]bool)
 	add := func(person license.HolderID, commitment string) {
 		if person.Code == "" || seen[person] {

@@ -113,11 +113,11 @@ func draft() (audit.Draft, error) {
 		Operation: "licenses.query", System: approval, Operator: "hammer", RequestID: jti, Token: strings.Repeat("t", 700) + jti,
 		Body:   []byte(`{"purpose":{"case":"HM-2026-000001","material":"business-license"},"license_type":"business-license","holder":{"type":"001","code":"` + ledgerHolder + `"}}`),
 		Answer: []byte(`{"nonce":"` + jti + `","text":"` + strings.Repeat("x", 3000) + `"}`), Policy: sm.DigestB64([]byte("policy")),
-		Uses: []audit.DraftUse{{Person: license.HolderID{Type: "001", Code: ledgerHolder}, Use: audit.Use{
-			Material: "business-license", Matter: foodMatter, Case: "HM-2026-000001", Basis: "case", LicenseType: "business-license", Decision: "release",
+		Uses: []audit.Use{{
+			Person: license.HolderID{Type: "001", Code: ledgerHolder}, Material: "business-license", Matter: foodMatter, Case: "HM-2026-000001", Basis: "case", LicenseType: "business-license", Decision: "release",
 			Rules: []string{"food/business-license"}, Fields: []string{"address", "business_scope", "enterprise_type", "holder_code", "holder_name", "name", "number", "status"},
 			Source: "market-registration", Freshness: "live",
-		}}},
+		}},
 		Inputs: map[string]any{"decisions": []any{map[string]any{"operation": "licenses.query", "system": approval, "matter": foodMatter}}},
 		Claim:  &audit.Claim{System: approval, JTI: jti, Exp: now.Add(5 * time.Minute)},
 	}, err

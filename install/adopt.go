@@ -132,11 +132,11 @@ func (o AdoptOptions) adopt(ctx context.Context, s *config.Setup) (done Adopted,
 	if err != nil {
 		return done, err
 	}
-	recorded, err := recorder.RecordOwn(ctx, audit.Own{
+	receipt, err := recorder.RecordOwn(ctx, audit.Own{
 		Operation: OperationAdopt, RequestID: s.Log.Origin, Policy: s.Policy.Digest(),
 		Inputs: map[string]any{"rows": done.Rows}, Changes: []any{audit.Adopt{Rows: done.Rows}},
 	})
-	done.Record = recorded.Index
+	done.Record = receipt.Index
 	return done, err
 }
 

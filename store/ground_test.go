@@ -293,15 +293,15 @@ func (g *ground) record(t *testing.T, r *rig, n int, changes ...any) {
 // recordCall leaves the record of a call with an id that expires.
 func (g *ground) recordCall(t *testing.T, r *rig, n int, jti string, expires time.Time, changes ...any) {
 	t.Helper()
-	use := func(i int) audit.DraftUse {
-		return audit.DraftUse{Person: holder(i % 3), Use: audit.Use{
-			Material: fmt.Sprint("material-", i%3), Matter: fmt.Sprint("matter-", i%4), Case: fmt.Sprint("C-", i%4), LicenseType: fmt.Sprint("type-", i%5),
+	use := func(i int) audit.Use {
+		return audit.Use{
+			Person: holder(i % 3), Material: fmt.Sprint("material-", i%3), Matter: fmt.Sprint("matter-", i%4), Case: fmt.Sprint("C-", i%4), LicenseType: fmt.Sprint("type-", i%5),
 			Decision: []string{"met", "missing"}[i%2], Need: []int{1, 3}[i%2], Rules: []string{"r"}, Fields: []string{"name"},
-		}}
+		}
 	}
 	if _, err := r.recorder.Record(t.Context(), audit.Draft{
 		Operation: fmt.Sprint("licenses.op", n%3), System: fmt.Sprint("system-", n%2), Operator: fmt.Sprint("clerk-", n%3), RequestID: fmt.Sprint("request-", n), Policy: groundPolicy, Time: at(n % 5),
-		Token: fmt.Sprint("token-", n), Body: []byte(`{}`), Answer: []byte(`{}`), Inputs: map[string]any{"n": n}, Uses: []audit.DraftUse{use(n), use(n + 1)},
+		Token: fmt.Sprint("token-", n), Body: []byte(`{}`), Answer: []byte(`{}`), Inputs: map[string]any{"n": n}, Uses: []audit.Use{use(n), use(n + 1)},
 		Claim: &audit.Claim{System: fmt.Sprint("system-", n%2), JTI: jti, Exp: expires}, Changes: changes,
 	}); err != nil {
 		t.Error(err)

@@ -76,7 +76,7 @@ func (w *world) fill(records int) {
 				}
 				_, err := w.recorder.Record(w.t.Context(), audit.Draft{
 					Operation: "licenses.query", System: "window", Operator: "op-1", RequestID: fmt.Sprint("r-", i), Time: accepted, Token: compact, Body: make([]byte, 300), Answer: []byte("{}"),
-					Uses:   []audit.DraftUse{{Use: audit.Use{Basis: "case", Case: "C-1", Matter: "food-permit", Material: "m", LicenseType: "t", Decision: "release", Need: 1, Fields: []string{}, Rules: []string{}}, Person: license.HolderID{Type: "001", Code: "X"}}},
+					Uses:   []audit.Use{{Basis: "case", Case: "C-1", Matter: "food-permit", Material: "m", LicenseType: "t", Decision: "release", Need: 1, Fields: []string{}, Rules: []string{}, Person: license.HolderID{Type: "001", Code: "X"}}},
 					Inputs: map[string]any{"a": make([]byte, 300)}, Claim: claim, Changes: changes,
 				})
 				if err != nil {

@@ -93,9 +93,9 @@ func (w *world) call(at time.Time, changes ...any) uint64 {
 	compact, claim := w.token(fmt.Sprint("j-", w.calls))
 	r, err := w.recorder.Record(w.t.Context(), audit.Draft{
 		Operation: "licenses.query", System: "window", Operator: "op-1", RequestID: fmt.Sprint("r-", w.calls), Time: at, Token: compact, Body: []byte("{}"), Answer: []byte("{}"),
-		Uses: []audit.DraftUse{
-			{Use: audit.Use{Basis: "case", Case: "C-1", Matter: "food-permit", Material: "m", LicenseType: "t", Decision: "release", Need: 1, Fields: []string{}, Rules: []string{}}, Person: license.HolderID{Type: "001", Code: "X"}},
-			{Use: audit.Use{Basis: "case", Decision: "denied", Fields: []string{}, Rules: []string{}}, CommittedCase: "whatever"},
+		Uses: []audit.Use{
+			{Basis: "case", Case: "C-1", Matter: "food-permit", Material: "m", LicenseType: "t", Decision: "release", Need: 1, Fields: []string{}, Rules: []string{}, Person: license.HolderID{Type: "001", Code: "X"}},
+			{Basis: "case", Decision: "denied", Fields: []string{}, Rules: []string{}, CommittedCase: "whatever"},
 		},
 		Inputs: map[string]any{"a": 1}, Claim: claim, Changes: changes,
 	})

@@ -195,6 +195,7 @@ func (c *city) answer(operation string, claims token.Claims, compact string, bod
 	use := audit.Use{
 		Material: "m1", Matter: "food", Case: "SP-1", Basis: "case", LicenseType: "business-license", Decision: "release",
 		Rules: []string{"grant-1"}, Fields: []string{"holder_name", "name"}, Source: "samr", Freshness: "live", Need: 1,
+		Person: license.HolderID{Type: "001", Code: company},
 	}
 	var answer any
 	var problem *api.Problem
@@ -222,7 +223,7 @@ func (c *city) answer(operation string, claims token.Claims, compact string, bod
 	draft := audit.Draft{
 		Operation: operation, System: claims.Issuer, Operator: claims.Operator, RequestID: claims.Request, Token: compact, Body: body,
 		Policy: strings.Repeat("A", 43),
-		Uses:   []audit.DraftUse{{Use: use, Person: license.HolderID{Type: "001", Code: company}}},
+		Uses:   []audit.Use{use},
 	}
 	if c.about != nil {
 		c.about(&draft)
@@ -252,13 +253,13 @@ func (c *city) answer(operation string, claims token.Claims, compact string, bod
 	draft.Answer, err = canonical.Marshal(api.Stamped(answer, api.Stamp{Commitments: opened}))
 	canonical := draft.Answer
 	c.must(err)
-	recorded, err := c.recorder.Record(context.Background(), draft)
+	receipt, err := c.recorder.Record(context.Background(), draft)
 	c.must(err)
-	receipt, err := json.Marshal(recorded.Receipt)
+	text, err := json.Marshal(receipt)
 	c.must(err)
-	out := api.Envelope{Answer: canonical, Receipt: receipt}.Bytes()
+	out := api.Envelope{Answer: canonical, Receipt: text}.Bytes()
 	if problem != nil {
-		problem.Receipt = receipt
+		problem.Receipt = text
 		out = problem.Body()
 	}
 	return out
