@@ -176,6 +176,12 @@ forbid (principal, action, resource == LicenseType::"business-license") when { c
 	if got := read[api.QueryAnswer](t, ask()).Licenses[0]; got.Fields["address"] != "" || got.Fields["business_scope"] == "" {
 		t.Errorf("aged: %v", got.Fields)
 	}
+	// One that forbids every aged copy leaves nothing of it, though the same question was allowed of the source.
+	forbidden := append(w.files[:len(w.files):len(w.files)], policyFile("aged.cedar", `@id("guard/aged") @reason_zh("旧") @reason_en("No old copies.")
+forbid (principal, action, resource == LicenseType::"business-license") when { context.age > 0 };`))
+	w.reload(func(s *Snapshot) { s.Policy = w.policy(forbidden...) })
+	w.refused(ask(), "source-unavailable")
+	w.reload(func(s *Snapshot) { s.Policy = w.policy(files...) })
 	down(nil)
 	w.legacy["business-license"].put(q)
 	waitClosed(w, "samr-system")

@@ -59,6 +59,7 @@ func TestFaults(t *testing.T) {
 		{"bad id", "a.yaml", change("id: g", "id: 'g g'"), "a.yaml:2:7", "no usable id"},
 		{"reserved id", "a.yaml", change("id: g", "id: deny-by-default"), "a.yaml:2:7", "no usable id"},
 		{"id of a share attribute", "a.yaml", change("id: g", "id: share/business-license"), "a.yaml:2:7", "no usable id"},
+		{"id too long", "a.yaml", change("id: g", "id: "+strings.Repeat("g", 97)), "a.yaml:2:7", "no usable id"},
 		{"id not UTF-8", "g.cedar", rule("@id(\"x\xff\")", "forbid(principal, action, resource);"), "g.cedar:", ""},
 		{"duplicate id", "a.yaml", goodGrant + strings.TrimPrefix(goodGrant, "grants:\n"), "a.yaml:15:7", "first given at a.yaml:2:7"},
 		{"unknown department", "a.yaml", change("provider: market", "provider: moon"), "a.yaml:4:13", `"moon" is no known department`},
@@ -141,6 +142,8 @@ func TestFaults(t *testing.T) {
 
 func TestGoodGrantHasNoFault(t *testing.T) {
 	load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(goodGrant)}}, Known: cityKnown()})
+	longest := strings.Replace(goodGrant, "id: g", "id: "+strings.Repeat("g", 96), 1)
+	load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(longest)}}, Known: cityKnown()})
 }
 
 func TestAllFaultsAtOnce(t *testing.T) {

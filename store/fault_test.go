@@ -210,6 +210,19 @@ func TestCommitLeftOpen(t *testing.T) {
 	})
 }
 
+// TestDistrustedTakesNothing: after altered tables were found no batch is committed on them.
+func TestDistrustedTakesNothing(t *testing.T) {
+	db := mustOpen(t, freshSQLite(t))
+	benchOn(t, db)
+	found := db.altered("cases", "a row is gone")
+	db.distrusted.Store(&found)
+	_, err := db.Log().Commit(t.Context(), claimBatch(1, "j-1"))
+	wantError(t, "commit", err, ErrAltered)
+	if head, err := db.Log().Head(t.Context()); err != nil || head.Size != 0 {
+		t.Errorf("size is %d, %v", head.Size, err)
+	}
+}
+
 // TestFaultsUnderLoad breaks commits at random while many append: who was answered is in the log, exactly once, and both
 // trees are whole.
 func TestFaultsUnderLoad(t *testing.T) {

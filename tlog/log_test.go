@@ -350,6 +350,62 @@ func (s *slow) Commit(ctx context.Context, b tlog.Batch) ([]error, error) {
 	return nil, errors.New("disk is slow and full")
 }
 
+// lying is a storage whose verdicts on a batch of two are not those that it had integrated.
+type lying struct {
+	*tlogtest.Memory
+	accepted []int
+	verdicts []error
+}
+
+func (s *lying) Commit(ctx context.Context, b tlog.Batch) ([]error, error) {
+	time.Sleep(time.Second) // the next batch gathers
+	if len(b.Entries) != 2 {
+		return s.Memory.Commit(ctx, b)
+	}
+	head, err := s.Head(ctx)
+	if err == nil {
+		_, err = b.Integrate(head, s.Memory, s.accepted)
+	}
+	return s.verdicts, err
+}
+
+// TestVerdictsOfOthers: nothing is released under a checkpoint that was not signed for it, whatever the storage says.
+func TestVerdictsOfOthers(t *testing.T) {
+	refused := tlogtest.ErrClaimed
+	for name, c := range map[string]lying{
+		"more than were integrated":  {accepted: []int{0}, verdicts: []error{nil, nil}},
+		"none were integrated":       {accepted: []int{}, verdicts: []error{nil, refused}},
+		"fewer than were integrated": {accepted: []int{0, 1}, verdicts: []error{nil, refused}},
+		"another than integrated":    {accepted: []int{0}, verdicts: []error{refused, nil}},
+		"no verdicts":                {accepted: []int{0}},
+		"more verdicts than entries": {accepted: []int{0}, verdicts: []error{nil, refused, refused}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			memory, keys := new(tlogtest.Memory), tlogtest.NewKeys(t, origin)
+			c.Memory = memory
+			config := keys.Config(&c)
+			if err := tlog.Create(t.Context(), config); err != nil {
+				t.Fatal(err)
+			}
+			l := openLog(t, config)
+			var callers sync.WaitGroup
+			for i := range 3 { // the first has the others wait, and share the next batch
+				callers.Go(func() {
+					if _, err := l.Append(t.Context(), fmt.Appendf(nil, "leaf %d", i), nil); i > 0 && !errors.Is(err, tlog.ErrUnavailable) {
+						t.Errorf("%s: entry %d: %v", name, i, err)
+					}
+				})
+				synctest.Wait()
+			}
+			callers.Wait()
+			if size := l.Stats().Size; size != 1 {
+				t.Errorf("%s: size %d is taken for committed", name, size)
+			}
+			l.Close(t.Context())
+		})
+	}
+}
+
 // TestRetryHasAnEnd: after Patience the entries of a failed batch are given up, not tried on one by one while their callers wait.
 func TestRetryHasAnEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
