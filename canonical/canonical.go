@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -36,15 +35,22 @@ func Marshal(v any) ([]byte, error) {
 		}
 		return nil, fmt.Errorf("write canonical JSON of %T: %w", v, err)
 	}
-	if v != nil && IsOrdered(reflect.TypeOf(v)) && !slices.ContainsFunc(raw, isBeyondBMP) {
+	if v != nil && IsOrdered(reflect.TypeOf(v)) && !isBeyondBMP(raw) {
 		return raw, nil
 	}
 	return reformat(raw)
 }
 
-// isBeyondBMP finds the first byte of a character above U+FFFF. Only where there is one is the order of names by bytes, in which maps are
-// written, another than that by UTF-16 code units, which RFC 8785 section 3.2.3 asks for.
-func isBeyondBMP(b byte) bool { return b >= 0xF0 }
+// isBeyondBMP reports whether a text has a character above U+FFFF. Only then is the order of names by bytes, in which maps are written,
+// another than that by UTF-16 code units, which RFC 8785 section 3.2.3 asks for.
+func isBeyondBMP(text []byte) bool {
+	for _, b := range text { // of UTF-8
+		if b >= 0xF0 {
+			return true
+		}
+	}
+	return false
+}
 
 // Reformat returns the RFC 8785 bytes of a JSON value. Duplicate names, invalid UTF-8, numbers that are no integers and trailing data are
 // ErrForm. raw is not kept.

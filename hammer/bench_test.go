@@ -17,7 +17,9 @@ import (
 // BenchmarkQuery is the full durable query over loopback, and beside it the bare handler that verifies the same token by the same
 // code and writes an answer of the same length: 64 callers, one operation is one call. Between the two stands least, a handler that
 // decides nothing and signs nothing: it verifies the token, asks the source, and makes the record of the call durable with its
-// evidence, by the gateway's own rooms. It says what the laws cost before anybody has decided anything. Profile it with
+// evidence, by the gateway's own rooms. It says what the laws cost before anybody has decided anything: least ÷ full by processor time
+// (cpu-µs/call, within one run) is how much of a query is law. docs/performance.md, section 4, has the figures and what the rest is. Profile
+// it with
 //
 //	go test ./hammer -run '^$' -bench Query/full -benchtime 20000x -cpuprofile cpu.out
 func BenchmarkQuery(b *testing.B) {

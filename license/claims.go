@@ -1,12 +1,14 @@
 package license
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
-	"oncegate/canonical"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A Claim is one thing a license says that can be disclosed on its own: what a selective disclosure carries and what a
@@ -132,20 +134,30 @@ func perHolder(field Field, l License) ([]string, error) {
 }
 
 // Content returns the canonical bytes (RFC 8785) of what a license says, for digesting: two records are the same content
-// exactly if these bytes are equal.
+// exactly if these bytes are equal. Paths are made of names of fields, in ASCII: their order by bytes is that of RFC 8785.
 func Content(typeID string, claims []Claim) ([]byte, error) {
-	said := make(map[string]string, len(claims))
-	for _, claim := range claims {
-		said[claim.Path] = claim.Value
+	sorted := slices.Clone(claims)
+	slices.SortFunc(sorted, func(a, b Claim) int { return strings.Compare(a.Path, b.Path) })
+	content := append(make([]byte, 0, 1024), `{"claims":{`...)
+	var faulty error
+	text := func(s string) {
+		var err error
+		content, err = jsontext.AppendQuote(content, s)
+		faulty = cmp.Or(faulty, err)
 	}
-	if len(said) != len(claims) {
-		return nil, fmt.Errorf("write license content: a claim stands twice")
+	for i, claim := range sorted {
+		if i > 0 {
+			if content = append(content, ','); claim.Path == sorted[i-1].Path {
+				return nil, errors.New("write license content: a claim stands twice")
+			}
+		}
+		text(claim.Path)
+		content = append(content, ':')
+		text(claim.Value)
 	}
-	content, err := canonical.Marshal(struct { // in the order of the names
-		Claims map[string]string `json:"claims"`
-		Type   string            `json:"type"`
-	}{said, typeID})
-	if err != nil {
+	content = append(content, `},"type":`...)
+	text(typeID)
+	if content = append(content, '}'); faulty != nil {
 		return nil, fmt.Errorf("write license content: %w", WrongText)
 	}
 	return content, nil

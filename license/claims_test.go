@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"oncegate/canonical"
 	"oncegate/license"
 )
 
@@ -120,6 +121,16 @@ func TestContent(t *testing.T) {
 	l.Status, l.Flags = license.Revoked, []license.Flag{{Field: "number", Reason: "length"}}
 	if live, _ := license.Content(l.Type, claimsOf(t, l)); string(live) != want {
 		t.Error("status or flags change the content")
+	}
+	var all []rune // as any JSON of the house is written
+	for r := range rune(0x3000) {
+		all = append(all, r)
+	}
+	odd := string(append(all, '\U0001F600'))
+	canon, err := canonical.Marshal(map[string]any{"type": "t", "claims": map[string]string{"b.1": odd, "b": "", "b.10": "x", "a_b": "y"}})
+	got, err2 := license.Content("t", []license.Claim{{Path: "b.10", Value: "x"}, {Path: "b.1", Value: odd}, {Path: "b"}, {Path: "a_b", Value: "y"}})
+	if err != nil || err2 != nil || string(got) != string(canon) {
+		t.Errorf("content is not canonical: %v, %v", err, err2)
 	}
 }
 

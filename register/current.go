@@ -32,6 +32,7 @@ var (
 type Register struct {
 	config Config
 	keys   keys
+	cache  disclosures
 
 	mu      sync.Mutex // protects all fields below
 	pending map[[32]byte]*pending
@@ -60,8 +61,7 @@ type Signed struct {
 	New     bool            // signed just now: nobody may see it before its Issue is committed
 	Claims  []license.Claim // what it says; Claim.Holder is the place in the record's holders
 
-	issuer Issuer
-	salt   Salts
+	register *Register
 }
 
 // Current returns the signed version of a license as its source stated it at asOf, and the changes that must commit with
@@ -115,7 +115,7 @@ func (r *Register) known(latest Version, s stated) (Signed, []any, error) {
 }
 
 func (r *Register) signed(v Version, s stated, fresh bool) Signed {
-	return Signed{Version: v, New: fresh, Claims: s.claims, issuer: r.config.Issuer, salt: r.salts(v)}
+	return Signed{Version: v, New: fresh, Claims: s.claims, register: r}
 }
 
 // moveStatus is the change that takes over a status from the source, if it is news.

@@ -175,9 +175,22 @@ func (s Signed) present(released func(license.Claim) bool) (string, error) {
 			claims = append(claims, claim)
 		}
 	}
-	texts, err := s.issuer.Disclose(claims, s.salt)
+	texts, err := s.register.disclose(s.Version, claims)
 	if err != nil {
 		return "", fmt.Errorf("present license: %w", err)
 	}
 	return strings.Join(slices.Concat([]string{s.Version.JWT}, texts, []string{""}), "~"), nil
+}
+
+// disclose returns the disclosures of claims, which are of the content that the version was signed of.
+func (r *Register) disclose(v Version, claims []license.Claim) ([]string, error) {
+	of := signedContent{v.Identifier, v.Content}
+	if texts, ok := r.cache.find(of, claims); ok {
+		return texts, nil
+	}
+	texts, err := r.config.Issuer.Disclose(claims, r.salts(v))
+	if err == nil {
+		r.cache.keep(of, claims, texts)
+	}
+	return texts, err
 }

@@ -2,6 +2,7 @@ package register_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -110,5 +111,58 @@ func TestSalts(t *testing.T) {
 	want := s.Version.JWT + "~" + b64([]byte(`["`+b64(salt)+`","number","BL-1"]`)) + "~"
 	if presented != want {
 		t.Errorf("presented %s, want %s", presented, want)
+	}
+}
+
+// disclosing counts how often disclosures are made.
+type disclosing struct {
+	*issuer
+	made atomic.Int64
+}
+
+func (i *disclosing) Disclose(claims []license.Claim, salt register.Salts) ([]string, error) {
+	i.made.Add(1)
+	return i.issuer.Disclose(claims, salt)
+}
+
+// TestDisclosureCache: what was released lately is not made anew, and another content, version or key never finds it.
+func TestDisclosureCache(t *testing.T) {
+	b := newBench(t)
+	counting := &disclosing{issuer: b.issuer}
+	b.config.Issuer = counting
+	b.open(t)
+	present := func(l license.License, made int64, paths ...string) string {
+		t.Helper()
+		before := counting.made.Load()
+		presented, err := b.release(t, l, noon).Present(paths)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := counting.made.Load() - before; got != made {
+			t.Errorf("disclosures of %v were made %d times, want %d", paths, got, made)
+		}
+		return presented
+	}
+	l := company(t, 1)
+	first := present(l, 1, "number", "scope")
+	if again := present(l, 0, "number", "scope"); again != first {
+		t.Errorf("presented %s, then %s", first, again)
+	}
+	if part := present(l, 0, "scope"); b.issuer.verify(t, part).claims["scope"] != "food" {
+		t.Errorf("part of it is %s", part)
+	}
+	present(l, 1, "number", "capital") // only what was released is kept
+
+	next := company(t, 1)
+	next.Fields["scope"] = "drink"
+	if o := b.issuer.verify(t, present(next, 1, "number", "scope")); o.claims["scope"] != "drink" || o.claims["number"] != "BL-1" {
+		t.Errorf("the next version says %v", o.claims)
+	}
+	present(l, 1, "scope") // the old content once more is a version of its own
+
+	b.config.Key = []byte("another key of the same 32 bytes")
+	b.open(t)
+	if other := present(l, 1, "number", "scope"); other == first {
+		t.Error("another key gives the same disclosures")
 	}
 }

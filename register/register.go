@@ -1,6 +1,6 @@
 // Package register is the license register: which content was signed as which version, the version's status and its slot
-// in a status list. It keeps the signed JWT and a keyed digest of the content, and no disclosure: disclosures are recomputed
-// from the source record.
+// in a status list. It stores the signed JWT and a keyed digest of the content, and no disclosure: disclosures are recomputed
+// from the source record, and stay in a bounded cache in memory for a minute at most.
 package register
 
 import (

@@ -1,0 +1,99 @@
+package register
+
+import (
+	"sync"
+	"time"
+
+	"oncegate/license"
+)
+
+const (
+	// disclosureLife is the longest time that a disclosure stays in the cache after it was made.
+	disclosureLife = time.Minute
+
+	// maxDisclosures bounds the cache in bytes, names and map included.
+	maxDisclosures = 8 << 20
+
+	// disclosureCost is about what an entry costs beside its text.
+	disclosureCost = 256
+)
+
+// disclosures is a bounded cache of disclosures that were released lately, so that a license which several offices ask for within a minute
+// is not salted and encoded anew for each. It holds personal data in plain text, in memory only and never longer than disclosureLife: only
+// claims that were granted to somebody, and nothing of what was merely read. It has two generations: what was made since the last turn and
+// what was made before; each turn drops the older one, so that an entry goes by its age however often it is asked for.
+//
+// An entry is found by version and keyed digest of the content: a license that says something else finds nothing of what it said before.
+// Salts follow from the identifier and from the register's key, which never changes during its life: a Register has a cache of its own.
+type disclosures struct {
+	mu         sync.Mutex // protects all fields
+	young, old map[disclosure]string
+	bytes      int  // about what young takes
+	turning    bool // a timer is set
+}
+
+// A disclosure names a claim of one signed content.
+type disclosure struct {
+	of   signedContent
+	path string
+}
+
+// find returns the texts of all these claims, in order, or false.
+func (d *disclosures) find(of signedContent, claims []license.Claim) ([]string, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	texts := make([]string, len(claims))
+	for i, c := range claims {
+		at := disclosure{of, c.Path}
+		text, ok := d.young[at]
+		if !ok {
+			text, ok = d.old[at]
+		}
+		if !ok {
+			return nil, false
+		}
+		texts[i] = text
+	}
+	return texts, true
+}
+
+// keep takes in the texts of claims.
+func (d *disclosures) keep(of signedContent, claims []license.Claim, texts []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i, c := range claims {
+		cost := len(texts[i]) + disclosureCost
+		if cost > maxDisclosures/2 {
+			continue
+		}
+		if d.bytes+cost > maxDisclosures/2 {
+			d.turn()
+		}
+		if d.young == nil {
+			d.young = make(map[disclosure]string)
+		}
+		if _, known := d.young[disclosure{of, c.Path}]; !known {
+			d.bytes += cost
+		}
+		d.young[disclosure{of, c.Path}] = texts[i]
+	}
+	d.turnLater()
+}
+
+// turn drops the older generation. Callers hold mu.
+func (d *disclosures) turn() { d.young, d.old, d.bytes = nil, d.young, 0 }
+
+// turnLater sets the timer, unless it is set or nothing is kept: a register that nobody asks forgets too. Callers hold mu.
+func (d *disclosures) turnLater() {
+	if d.turning || len(d.young)+len(d.old) == 0 {
+		return
+	}
+	d.turning = true
+	time.AfterFunc(disclosureLife/2, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.turn()
+		d.turning = false
+		d.turnLater()
+	})
+}
