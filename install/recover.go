@@ -11,6 +11,7 @@ import (
 	"oncegate/certs/token"
 	"oncegate/config"
 	"oncegate/store"
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 )
 
@@ -25,7 +26,7 @@ func Backup(ctx context.Context, file, path string, progress func(done, total in
 	if setup.Store.Driver == store.Postgres {
 		return errors.New("a postgres database is backed up by its own tools, such as pg_basebackup")
 	}
-	if err := store.BackupFile(ctx, setup.Store.Path, path, progress); err != nil {
+	if err := sqldb.BackupFile(ctx, setup.Store.Path, path, progress); err != nil {
 		return fmt.Errorf("back up the database: %w", err)
 	}
 	return nil

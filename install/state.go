@@ -64,13 +64,13 @@ type StateOptions struct {
 
 // A VerifiedState is the result of verifying a database against its logs.
 type VerifiedState struct {
-	Logs      []VerifiedLog      `json:"logs"`
-	Steps     []check.Step       `json:"steps"`
-	Faults    []audit.StateFault `json:"faults"` // at most audit.MaxStateFaults of each step
-	Count     int                `json:"fault_count"`
-	Checked   map[string]uint64  `json:"checked"`   // rows or records that each step has looked at
-	Believed  []store.Believed   `json:"believed"`  // rows that a record took on without proof
-	Witnesses []string           `json:"witnesses"` // that have co-signed the newest checkpoint
+	Logs      []VerifiedLog       `json:"logs"`
+	Steps     []check.Step        `json:"steps"`
+	Faults    []audit.StateFault  `json:"faults"` // at most audit.MaxStateFaults of each step
+	Count     int                 `json:"fault_count"`
+	Checked   map[string]uint64   `json:"checked"`   // rows or records that each step has looked at
+	Believed  []store.AdoptedRows `json:"believed"`  // rows that a record took on without proof
+	Witnesses []string            `json:"witnesses"` // that have co-signed the newest checkpoint
 }
 
 // A VerifiedLog is one of the logs of the database, with the checkpoint that everything is held against.
@@ -182,7 +182,7 @@ func (v *stateVerifier) tables(ctx context.Context, db *store.DB, keyring *confi
 	if err != nil {
 		return err
 	}
-	v.Believed, v.Checked = state.Believed, map[string]uint64{}
+	v.Believed, v.Checked = state.Adopted, map[string]uint64{}
 	checks := state.Checks
 	for _, c := range beside {
 		if i := slices.IndexFunc(checks, func(k audit.StateCheck) bool { return k.Name == c.Name }); i >= 0 {

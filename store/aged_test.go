@@ -19,6 +19,7 @@ import (
 	"oncegate/audit"
 	"oncegate/canonical"
 	"oncegate/cases"
+	"oncegate/store/sqldb"
 	"oncegate/store/storetest"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
@@ -78,18 +79,18 @@ func aged(t testing.TB, e engine, evidence int) (b *bench, old time.Time) {
 }
 
 // plan is what the database says that it will do for a statement.
-func plan(t *testing.T, p *pool, text string, args ...any) string {
+func plan(t *testing.T, p *sqldb.Pool, text string, args ...any) string {
 	t.Helper()
 	word := "EXPLAIN "
-	if p.dialect.name == SQLite {
+	if p.Engine() == SQLite {
 		word = "EXPLAIN QUERY PLAN "
 	}
-	rows, err := p.db.QueryContext(t.Context(), p.dialect.rebind(word+text), args...)
+	rows, err := p.DB().QueryContext(t.Context(), p.Rebind(word+text), args...)
 	if err != nil {
 		t.Fatal(text, err)
 	}
 	var lines []string
-	err = scanAll(rows, func(rows *sql.Rows) error {
+	err = sqldb.ScanAll(rows, func(rows *sql.Rows) error {
 		columns, err := rows.Columns()
 		if err != nil {
 			return err
@@ -113,7 +114,7 @@ func TestAged(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {
 		b, old := aged(t, e, 200)
 		db, a := b.db, auditView{b.db}
-		reading, err := db.read.db.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: e.name == Postgres})
+		reading, err := db.read.DB().BeginTx(t.Context(), &sql.TxOptions{ReadOnly: e.name == Postgres})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +150,7 @@ func TestAged(t *testing.T) {
 			operation, operationArgs := search(audit.Query{Operation: "config.activate"})
 			often, oftenArgs := search(audit.Query{Operation: "licenses.query"})
 			for name, s := range map[string]struct {
-				pool  *pool
+				pool  *sqldb.Pool
 				text  string
 				args  []any
 				index string // "" any
@@ -205,7 +206,7 @@ func TestAged(t *testing.T) {
 				t.Error(err)
 			}
 			var left int
-			if err := db.read.db.QueryRow("SELECT count(*) FROM claims").Scan(&left); err != nil || left < 4000 || left > 4010 {
+			if err := db.read.DB().QueryRow("SELECT count(*) FROM claims").Scan(&left); err != nil || left < 4000 || left > 4010 {
 				t.Errorf("%d calls are left, %v", left, err)
 			}
 			mustChange(t, b)

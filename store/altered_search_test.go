@@ -15,6 +15,7 @@ import (
 	"oncegate/audit"
 	"oncegate/canonical"
 	"oncegate/cases"
+	"oncegate/store/sqldb"
 )
 
 // A searched is a log whose records a test knows, so that it can tell whether search says all of them.
@@ -66,9 +67,9 @@ func (s *searched) grow(records int) {
 }
 
 // in runs SQL on what search has, or on the records.
-func (s *searched) in(p *pool, text string, args ...any) {
+func (s *searched) in(p *sqldb.Pool, text string, args ...any) {
 	s.t.Helper()
-	if _, err := p.db.Exec(p.dialect.rebind(text), args...); err != nil {
+	if _, err := p.DB().Exec(p.Rebind(text), args...); err != nil {
 		s.t.Fatal(text, err)
 	}
 }
@@ -119,13 +120,13 @@ func (s *searched) should(q audit.Query, covered uint64) (all []uint64) {
 // question is refused because of what another found.
 func (s *searched) ask(covered uint64) (refused int) {
 	s.t.Helper()
-	doubted, was := false, s.db.search.doubted.Load()
+	doubted, was := false, s.db.search.stale.Load()
 	again := func() {
-		doubted = s.db.search.doubted.Swap(was) || doubted
+		doubted = s.db.search.stale.Swap(was) || doubted
 	}
 	defer func() {
 		again()
-		s.db.search.doubted.Store(doubted)
+		s.db.search.stale.Store(doubted)
 	}()
 	for _, q := range s.questions() {
 		again()
@@ -277,7 +278,7 @@ func TestAlteredPosition(t *testing.T) {
 		}
 		read := func() (r row) {
 			p := s.db.search.read
-			if _, err := one(s.t.Context(), p, []any{&r.made, &r.covered, &r.hashes, &r.mac}, "SELECT made, covered, hashes, mac FROM projection WHERE log = ?", s.db.number); err != nil {
+			if _, err := sqldb.One(s.t.Context(), p, []any{&r.made, &r.covered, &r.hashes, &r.mac}, "SELECT made, covered, hashes, mac FROM projection WHERE log = ?", s.db.number); err != nil {
 				s.t.Fatal(err)
 			}
 			return r
@@ -356,7 +357,7 @@ func TestAlteredRecords(t *testing.T) {
 		var search, changes string
 		var time int64
 		var mac []byte
-		if _, err := one(t.Context(), s.db.read, []any{&time, &search, &changes, &mac}, "SELECT time, search, changes, mac FROM records WHERE pos = ?", s.pos(at)); err != nil {
+		if _, err := sqldb.One(t.Context(), s.db.read, []any{&time, &search, &changes, &mac}, "SELECT time, search, changes, mac FROM records WHERE pos = ?", s.pos(at)); err != nil {
 			t.Fatal(err)
 		}
 		restore := func() {
@@ -387,8 +388,8 @@ func TestAlteredRecords(t *testing.T) {
 					} else { // search has come to before the record
 						s.search("DELETE FROM hits WHERE pos >= ?", s.pos(before))
 						s.db.search.newest.Store(nil)
-						p := projection{made: s.a.begun(), covered: int64(before)}
-						if _, err := one(t.Context(), s.db.read, []any{&p.hashes}, "SELECT hashes FROM records WHERE pos = ?", s.pos(before-1)); err != nil {
+						p := projection{made: s.a.nextEpoch(), covered: int64(before)}
+						if _, err := sqldb.One(t.Context(), s.db.read, []any{&p.hashes}, "SELECT hashes FROM records WHERE pos = ?", s.pos(before-1)); err != nil {
 							t.Fatal(err)
 						}
 						s.search("UPDATE projection SET made = ?, covered = ?, hashes = ?, mac = ?", s.a.set(p)...)
@@ -493,7 +494,7 @@ func TestForgedIndexes(t *testing.T) {
 	s.covered()
 	type index struct{ name, text string }
 	var indexes []index
-	if err := each(t.Context(), s.db.search.read, func(rows *sql.Rows) error {
+	if err := sqldb.Each(t.Context(), s.db.search.read, func(rows *sql.Rows) error {
 		var x index
 		err := rows.Scan(&x.name, &x.text)
 		indexes = append(indexes, x)
@@ -510,7 +511,7 @@ func TestForgedIndexes(t *testing.T) {
 		s.search("UPDATE sqlite_master SET sql = ? WHERE name = ?", x.text, x.name)
 	}
 	s.search("PRAGMA schema_version = 1000")
-	found, err := s.a.sought(t.Context(), audit.Query{Holder: "holder-2", Limit: 1000}, uint64(len(s.entries)))
+	found, err := s.a.searchIndexes(t.Context(), audit.Query{Holder: "holder-2", Limit: 1000}, uint64(len(s.entries)))
 	if err != nil || slices.Contains(found, s.pos(31)) {
 		t.Fatalf("the indexes are as before: %v, %v", found, err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"oncegate/audit"
 	"oncegate/canonical"
+	"oncegate/store/sqldb"
 )
 
 type auditView struct{ db *DB }
@@ -25,7 +26,7 @@ func (v auditView) Entry(ctx context.Context, index uint64) (leaf []byte, parts 
 	var column []byte
 	found := false
 	if index < 1<<indexBits {
-		found, err = one(ctx, v.db.read, []any{&leaf, &column}, "SELECT leaf, evidence FROM records WHERE pos = ?", position(v.db.number, index))
+		found, err = sqldb.One(ctx, v.db.read, []any{&leaf, &column}, "SELECT leaf, evidence FROM records WHERE pos = ?", position(v.db.number, index))
 	}
 	if err == nil && !found {
 		err = fs.ErrNotExist
@@ -42,9 +43,9 @@ func (v auditView) Entry(ctx context.Context, index uint64) (leaf []byte, parts 
 func (v auditView) ByJTI(ctx context.Context, system, jti string) (uint64, error) {
 	var pos, expires int64
 	var mac []byte
-	found, err := one(ctx, v.db.read, []any{&expires, &pos, &mac}, "SELECT expires, pos, mac FROM claims WHERE jti = ? AND system = ?", jti, system)
+	found, err := sqldb.One(ctx, v.db.read, []any{&expires, &pos, &mac}, "SELECT expires, pos, mac FROM claims WHERE jti = ? AND system = ?", jti, system)
 	if err == nil && found {
-		err = v.db.believe(mac, "claims", jti, system, expires, pos)
+		err = v.db.authenticate(mac, "claims", jti, system, expires, pos)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("call could not be looked up: %w", err)
@@ -62,16 +63,16 @@ func (v auditView) PolicySet(ctx context.Context, digest string) (files []audit.
 	var p *policySetRow
 	k := rowKey{"policy_sets", digest}
 	last := v.db.recent.last(k)
-	err = each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
+	err = sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
 		p, err = v.db.scanPolicySet(rows)
 		return err
 	}, selectPolicySet+"WHERE digest = ?", digest)
 	switch {
 	case err != nil:
 	case p == nil:
-		err = cmp.Or(v.db.current(k, last, 0), error(fs.ErrNotExist))
+		err = cmp.Or(v.db.checkFresh(k, last, 0), error(fs.ErrNotExist))
 	default:
-		if err = v.db.current(k, last, p.pos); err == nil {
+		if err = v.db.checkFresh(k, last, p.pos); err == nil {
 			err = json.Unmarshal(p.files, &files)
 		}
 	}
@@ -84,7 +85,7 @@ func (v auditView) PolicySet(ctx context.Context, digest string) (files []audit.
 // Horizon proves that the horizon is not below the one that the sums beside the head have.
 func (v auditView) Horizon(ctx context.Context) (time.Time, error) {
 	var us int64
-	err := v.db.atOnce(ctx, func(ctx context.Context, q querier) (err error) {
+	err := v.db.read.Snapshot(ctx, func(ctx context.Context, q sqldb.Querier) (err error) {
 		h, sealed, err := v.db.headAndSums(ctx, q, "")
 		var s sums
 		switch {
@@ -105,9 +106,9 @@ func (v auditView) Horizon(ctx context.Context) (time.Time, error) {
 }
 
 // horizon reads the horizon and proves that it is ours and did not fall.
-func (db *DB) horizon(ctx context.Context, q querier, s sums) (us int64, err error) {
+func (db *DB) horizon(ctx context.Context, q sqldb.Querier, s sums) (us int64, err error) {
 	var mac []byte
-	found, err := one(ctx, q, []any{&us, &mac}, "SELECT horizon, mac FROM horizon WHERE one = 1")
+	found, err := sqldb.One(ctx, q, []any{&us, &mac}, "SELECT horizon, mac FROM horizon WHERE one = 1")
 	switch {
 	case err != nil:
 	case !found:
@@ -187,7 +188,7 @@ func unpackEvidence(column []byte) (parts []audit.Sealed, err error) {
 
 type claimKey struct{ system, jti string }
 
-// rowKey is what the claim is remembered by (DB.taken).
+// rowKey is what the claim is remembered by (DB.accepted).
 func (k claimKey) rowKey() rowKey { return rowKey{k.system, k.jti} }
 
 // A claimRow is a call that was taken. One that was read has its key only.
@@ -200,14 +201,14 @@ type claimRow struct {
 
 func (r *claimRow) toWrite() dirty { return r.dirty }
 
-func (c claim) need(w *wanted) { w.claims[claimKey{c.System, c.JTI}] = true }
+func (c claim) reads(w *keySet) { w.claims[claimKey{c.System, c.JTI}] = true }
 
-func (c claim) judge(s *state) error {
+func (c claim) apply(s *state) error {
 	key, expires := claimKey{c.System, c.JTI}, canonical.Micros(c.Exp)
 	if s.claims[key] != nil || s.horizon != 0 && expires <= s.horizon {
 		return audit.ErrReplayed
 	}
-	if s.db.taken.last(key.rowKey()) != 0 { // it is not purged, and its row is gone
+	if s.db.accepted.last(key.rowKey()) != 0 { // it is not purged, and its row is gone
 		_ = s.db.altered("claims", "a row is gone")
 		return audit.ErrReplayed
 	}
@@ -217,13 +218,13 @@ func (c claim) judge(s *state) error {
 
 // takenClaims selects which of n calls were taken, and the horizon.
 func takenClaims(n int) string {
-	return "SELECT system, jti, -1, mac FROM claims WHERE (jti, system) IN (VALUES " + values(n, 2) + ")" +
+	return "SELECT system, jti, -1, mac FROM claims WHERE (jti, system) IN (VALUES " + sqldb.Values(n, 2) + ")" +
 		" UNION ALL SELECT '', '', horizon, mac FROM horizon WHERE one = 1"
 }
 
 // loadClaims reads the horizon with the claims, at one moment and by one statement.
-func (s *state) loadClaims(ctx context.Context, q querier, w *wanted) error {
-	err := readSet(ctx, q, w.claims, takenClaims, func(k claimKey) []any { return []any{k.jti, k.system} }, func(rows *sql.Rows) error {
+func (s *state) loadClaims(ctx context.Context, q sqldb.Querier, w *keySet) error {
+	err := sqldb.ReadSet(ctx, q, w.claims, takenClaims, func(k claimKey) []any { return []any{k.jti, k.system} }, func(rows *sql.Rows) error {
 		var k claimKey
 		var horizon int64
 		var mac []byte
@@ -243,8 +244,8 @@ func (s *state) loadClaims(ctx context.Context, q querier, w *wanted) error {
 	return err
 }
 
-func (s *state) writeClaims(ctx context.Context, q querier, at func(entry int) int64) error {
-	return writeSet(ctx, q, rowsToWrite(s.claims, fresh), "INSERT INTO claims (jti, system, expires, pos, mac)", 5, "", func(r *claimRow) []any {
+func (s *state) writeClaims(ctx context.Context, q sqldb.Querier, at func(entry int) int64) error {
+	return sqldb.WriteSet(ctx, q, rowsToWrite(s.claims, fresh), "INSERT INTO claims (jti, system, expires, pos, mac)", 5, "", func(r *claimRow) []any {
 		pos := at(r.entry)
 		columns := []any{r.jti, r.system, r.expires, pos}
 		s.taken = append(s.taken, noted{r.rowKey(), pos})
@@ -257,7 +258,7 @@ func (db *DB) believeHorizon(horizon int64, mac []byte) error {
 	if horizon == 0 {
 		return nil
 	}
-	return db.believe(mac, "horizon", horizon)
+	return db.authenticate(mac, "horizon", horizon)
 }
 
 // keepHorizon takes the horizon into the sums, where it cannot fall.
@@ -283,7 +284,7 @@ type policySetRow struct {
 // columns are what the row's tag is over, in the order of selectPolicySet.
 func (p *policySetRow) columns() []any { return []any{p.digest, p.files, p.pos} }
 
-func readyPolicySet(set audit.PolicySet) (change, error) {
+func preparePolicySet(set audit.PolicySet) (change, error) {
 	for _, f := range set.Files {
 		if err := text(f.Path); err != nil {
 			return nil, err
@@ -301,9 +302,9 @@ func joinText(err error, all ...string) error {
 	return text(all...)
 }
 
-func (p *policySetRow) need(w *wanted) { w.policySets[p.digest] = true }
+func (p *policySetRow) reads(w *keySet) { w.policySets[p.digest] = true }
 
-func (p *policySetRow) judge(s *state) error {
+func (p *policySetRow) apply(s *state) error {
 	if s.policySets[p.digest] == nil {
 		own := *p
 		own.entry = s.entry
@@ -312,19 +313,19 @@ func (p *policySetRow) judge(s *state) error {
 	return nil
 }
 
-func (s *state) loadPolicySets(ctx context.Context, q querier, w *wanted) error {
-	err := readSet(ctx, q, w.policySets, in(selectPolicySet+"WHERE digest"), text1, func(rows *sql.Rows) error {
+func (s *state) loadPolicySets(ctx context.Context, q sqldb.Querier, w *keySet) error {
+	err := sqldb.ReadSet(ctx, q, w.policySets, sqldb.In(selectPolicySet+"WHERE digest"), textKey, func(rows *sql.Rows) error {
 		p, err := s.db.scanPolicySet(rows)
 		if err == nil {
 			s.policySets[p.digest] = p
-			err = s.db.locked("policy_sets", p.digest, p.pos)
+			err = s.db.checkFreshLocked("policy_sets", p.digest, p.pos)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return there(s.db, "policy_sets", w.policySets, s.policySets, func(digest string) string { return digest })
+	return checkAbsent(s.db, "policy_sets", w.policySets, s.policySets, func(digest string) string { return digest })
 }
 
 const selectPolicySet = "SELECT digest, files, pos, mac FROM policy_sets "
@@ -339,14 +340,14 @@ func (db *DB) scanPolicySet(rows *sql.Rows) (*policySetRow, error) {
 	if err := p.scan(rows); err != nil {
 		return nil, err
 	}
-	return p, db.believe(p.mac, "policy_sets", p.columns()...)
+	return p, db.authenticate(p.mac, "policy_sets", p.columns()...)
 }
 
-func (s *state) writePolicySets(ctx context.Context, q querier, at func(entry int) int64) error {
-	return writeSet(ctx, q, rowsToWrite(s.policySets, fresh), "INSERT INTO policy_sets (digest, files, pos, mac)", 4, "", func(p *policySetRow) []any {
+func (s *state) writePolicySets(ctx context.Context, q sqldb.Querier, at func(entry int) int64) error {
+	return sqldb.WriteSet(ctx, q, rowsToWrite(s.policySets, fresh), "INSERT INTO policy_sets (digest, files, pos, mac)", 4, "", func(p *policySetRow) []any {
 		p.pos = at(p.entry)
 		columns := p.columns()
-		return append(columns, s.sealed("policy_sets", p.digest, p.pos, nil, columns))
+		return append(columns, s.tagRow("policy_sets", p.digest, p.pos, nil, columns))
 	})
 }
 

@@ -152,7 +152,7 @@ func TestCallOfAMissingClaim(t *testing.T) {
 		b := newBench(t, e)
 		call := audit.Claim{System: "window", JTI: "j-1", Exp: accepted}
 		mustChange(t, b, call)
-		if n, err := b.db.write.exec(t.Context(), "DELETE FROM claims"); err != nil || n != 1 {
+		if n, err := b.db.write.Exec(t.Context(), "DELETE FROM claims"); err != nil || n != 1 {
 			t.Fatal(n, err)
 		}
 		wantError(t, "the call again", b.change(t.Context(), call), audit.ErrReplayed)

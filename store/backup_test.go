@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
@@ -103,10 +104,10 @@ func TestBackupFile(t *testing.T) {
 	if err := b.db.Backup(t.Context(), first.Path, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := BackupFile(t.Context(), first.Path, c.Path, nil); err != nil {
+	if err := sqldb.BackupFile(t.Context(), first.Path, c.Path, nil); err != nil {
 		t.Fatal(err)
 	}
 	tlogtest.CheckLog(t, mustOpen(t, c).Log(), b.keys.Trust)
-	wantError(t, "backup onto a file", BackupFile(t.Context(), first.Path, c.Path, nil), fs.ErrExist)
-	wantError(t, "backup of nothing", BackupFile(t.Context(), first.Path+".gone", filepath.Join(t.TempDir(), "copy"), nil), fs.ErrNotExist)
+	wantError(t, "backup onto a file", sqldb.BackupFile(t.Context(), first.Path, c.Path, nil), fs.ErrExist)
+	wantError(t, "backup of nothing", sqldb.BackupFile(t.Context(), first.Path+".gone", filepath.Join(t.TempDir(), "copy"), nil), fs.ErrNotExist)
 }

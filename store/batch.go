@@ -14,10 +14,11 @@ import (
 	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/register"
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 )
 
-// Commit makes the entries ready before it takes the lock, judges them in memory, and writes what was accepted in a few
+// Commit is a group commit: it prepares the entries before it takes the lock, applies them in memory, and writes what was accepted in a few
 // statements of many rows. Tables are always written in the same order.
 func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, err error) {
 	db := l.db
@@ -28,7 +29,7 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 	for i, e := range b.Entries {
 		rows[i] = db.prepare(e)
 	}
-	wanted := want(rows)
+	wanted := keysOf(rows)
 	var invalidated []func() // by each time that the transaction was begun
 	var left committedSums
 	var notes, taken []noted
@@ -37,8 +38,8 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 			release()
 		}
 	}()
-	err = db.transact(ctx, func(ctx context.Context, t *tx) error {
-		head, sealed, err := db.headAndSums(ctx, t, t.pool.dialect.lock)
+	err = db.write.Transact(ctx, func(ctx context.Context, t *sqldb.Tx) error {
+		head, sealed, err := db.headAndSums(ctx, t, t.ForUpdate())
 		if err != nil {
 			return err
 		}
@@ -64,7 +65,7 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 		if err := db.checkUpdate(head, update, len(accepted)); err != nil {
 			return err
 		}
-		if s.sums, err = db.sumsBefore(s, head, sealed); err != nil { // the head is believed now
+		if s.sums, err = db.sumsBefore(s, head, sealed); err != nil { // the head is authenticated now
 			return err
 		}
 		if err := s.keepHorizon(); err != nil {
@@ -83,13 +84,13 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 			db.recent.note(n.rowKey, n.pos)
 		}
 		for _, n := range taken {
-			db.taken.note(n.rowKey, n.pos)
+			db.accepted.note(n.rowKey, n.pos)
 		}
 	}
 	return verdicts, err
 }
 
-// checkUpdate refuses an update that is none of the head: better no log than a forked one.
+// checkUpdate refuses an update that does not extend the head: better no log than a forked one.
 func (db *DB) checkUpdate(head tlog.Head, u tlog.Update, accepted int) error {
 	if len(u.Leaves) != accepted || u.Head.Size != head.Size+uint64(accepted) || u.Head.Size >= 1<<indexBits {
 		return fmt.Errorf("update of %d leaves to size %d does not follow from %d entries on size %d",
@@ -98,7 +99,7 @@ func (db *DB) checkUpdate(head tlog.Head, u tlog.Update, accepted int) error {
 	return nil
 }
 
-func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, accepted []int, head tlog.Head, u tlog.Update, s *state) (left committedSums, err error) {
+func (db *DB) writeBatch(ctx context.Context, t *sqldb.Tx, id [16]byte, rows []*row, accepted []int, head tlog.Head, u tlog.Update, s *state) (left committedSums, err error) {
 	positions := make(map[int]int64, len(accepted))
 	for k, i := range accepted {
 		positions[i] = position(db.number, head.Size+uint64(k))
@@ -107,7 +108,7 @@ func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, a
 	if err := db.writeRecords(ctx, t, rows, accepted, at, u.Leaves); err != nil {
 		return left, err
 	}
-	if err := writeSet(ctx, t, u.Tiles, "INSERT INTO tiles (log, tree, level, idx, hashes)", 5, "", func(tile tlog.Tile) []any {
+	if err := sqldb.WriteSet(ctx, t, u.Tiles, "INSERT INTO tiles (log, tree, level, idx, hashes)", 5, "", func(tile tlog.Tile) []any {
 		return []any{db.number, int64(tile.Tree), int64(tile.Level), int64(tile.Index), tile.Hashes}
 	}); err != nil {
 		return left, err
@@ -122,7 +123,7 @@ func (db *DB) writeBatch(ctx context.Context, t *tx, id [16]byte, rows []*row, a
 	if err != nil {
 		return left, err
 	}
-	_, err = t.exec(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ?, sums = ? WHERE number = ?",
+	_, err = t.Exec(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ?, sums = ? WHERE number = ?",
 		int64(u.Head.Size), filled(u.Head.SM3), filled(u.Head.SHA256), u.Head.Checkpoint, id[:], sealed, db.number)
 	return committedSums{u.Head.Checkpoint, string(sealed), s.sums}, err
 }
@@ -133,20 +134,20 @@ const sweepEvery = 256
 // oldBatches finds each row by its key: after a long stop there may be millions that are old.
 const oldBatches = "DELETE FROM batches WHERE (hour, id) IN (SELECT hour, id FROM batches WHERE hour < ? ORDER BY hour, id LIMIT ?)"
 
-func (db *DB) noteBatch(ctx context.Context, t *tx, id [16]byte) error {
+func (db *DB) noteBatch(ctx context.Context, t *sqldb.Tx, id [16]byte) error {
 	if db.batches.Add(1)%sweepEvery == 1 {
 		old := db.hour() - keptHours
-		if _, err := t.exec(ctx, oldBatches, old, 4*sweepEvery); err != nil {
+		if _, err := t.Exec(ctx, oldBatches, old, 4*sweepEvery); err != nil {
 			return err
 		}
 	}
-	_, err := t.exec(ctx, "INSERT INTO batches (hour, id) VALUES (?, ?)", db.hour(), id[:])
+	_, err := t.Exec(ctx, "INSERT INTO batches (hour, id) VALUES (?, ?)", db.hour(), id[:])
 	return err
 }
 
-func (db *DB) writeRecords(ctx context.Context, t *tx, rows []*row, accepted []int, at func(int) int64, hashes []tlog.LeafHash) error {
+func (db *DB) writeRecords(ctx context.Context, t *sqldb.Tx, rows []*row, accepted []int, at func(int) int64, hashes []tlog.LeafHash) error {
 	k := 0
-	return writeSet(ctx, t, accepted,
+	return sqldb.WriteSet(ctx, t, accepted,
 		"INSERT INTO records (pos, hashes, time, erasable, leaf, search, evidence, changes, mac)", 9, "", func(i int) []any {
 			r, hash := rows[i], hashes[k]
 			k++
@@ -158,8 +159,8 @@ func (db *DB) writeRecords(ctx context.Context, t *tx, rows []*row, accepted []i
 }
 
 // write stores what the accepted entries changed.
-func (s *state) write(ctx context.Context, q querier, at func(entry int) int64) error {
-	for _, write := range []func(context.Context, querier, func(int) int64) error{
+func (s *state) write(ctx context.Context, q sqldb.Querier, at func(entry int) int64) error {
+	for _, write := range []func(context.Context, sqldb.Querier, func(int) int64) error{
 		s.writeClaims, s.writePolicySets, s.writeCases, s.writeConsents, s.writeVersions,
 	} {
 		if err := write(ctx, q, at); err != nil {
@@ -194,10 +195,10 @@ type row struct {
 
 // A change is one value of audit.Entry.Changes, made ready.
 type change interface {
-	// need adds the keys of what judge looks at.
-	need(w *wanted)
-	// judge refuses the change, or makes it in the state.
-	judge(s *state) error
+	// reads adds the keys of what apply looks at.
+	reads(w *keySet)
+	// apply refuses the change, or makes it in the state.
+	apply(s *state) error
 }
 
 // Prepare encodes, seals and checks an entry before the lock is taken.
@@ -237,7 +238,7 @@ func (db *DB) attach(r *row, e audit.Entry) (err error) {
 	}
 	r.bound = e.Bound
 	for _, c := range e.Changes {
-		ready, err := db.ready(c)
+		ready, err := db.prepareChange(c)
 		if err != nil {
 			return err
 		}
@@ -246,17 +247,17 @@ func (db *DB) attach(r *row, e audit.Entry) (err error) {
 	return nil
 }
 
-// ready interprets one change. This is the only list of all change types.
-func (db *DB) ready(c any) (change, error) {
+// prepareChange interprets one change. This is the only list of all change types.
+func (db *DB) prepareChange(c any) (change, error) {
 	switch c := c.(type) {
 	case audit.Claim:
 		return claim(c), text(c.System, c.JTI)
 	case audit.PolicySet:
-		return readyPolicySet(c)
+		return preparePolicySet(c)
 	case audit.Adopt:
 		return adopting{}, nil
 	case cases.Register:
-		return db.readyCase(c.Case, c.R)
+		return db.prepareCase(c.Case, c.R)
 	case cases.Close:
 		return closing(c), text(c.No)
 	case cases.Receive:
@@ -264,7 +265,7 @@ func (db *DB) ready(c any) (change, error) {
 	case cases.StillOpen:
 		return stillOpen(c), text(c.No)
 	case cases.Give:
-		return db.readyConsent(c.Consent, c.R)
+		return db.prepareConsent(c.Consent, c.R)
 	case cases.Withdraw:
 		return withdrawal(c), text(c.ID)
 	case cases.StillGiven:
@@ -308,8 +309,8 @@ func indexText(i audit.Index) error {
 	return nil
 }
 
-// wanted collects the keys that a batch's changes look at, so that they are read set by set and not one by one.
-type wanted struct {
+// keySet collects the keys that a batch's changes look at, so that they are read set by set and not one by one.
+type keySet struct {
 	claims      map[claimKey]bool
 	cases       map[string]bool
 	consents    map[string]bool
@@ -328,7 +329,7 @@ type state struct {
 	db          *DB
 	sums        sums    // before the batch, and as it leaves them
 	notes       []noted // for DB.recent, once the batch is committed
-	taken       []noted // for DB.taken
+	taken       []noted // for DB.accepted
 	horizon     int64
 	horizonRead bool
 	adopts      bool // the batch has the record of an adoption
@@ -365,8 +366,8 @@ func (m dirty) touch() dirty {
 	return changed
 }
 
-func want(rows []*row) *wanted {
-	w := &wanted{
+func keysOf(rows []*row) *keySet {
+	w := &keySet{
 		claims: map[claimKey]bool{}, cases: map[string]bool{}, consents: map[string]bool{}, subjects: map[[32]byte]bool{},
 		identifiers: map[string]bool{}, slots: map[slotKey]bool{}, snapshots: map[[32]byte]bool{}, policySets: map[string]bool{},
 		originals: map[string]bool{}, rewritten: map[string]bool{},
@@ -376,20 +377,20 @@ func want(rows []*row) *wanted {
 			continue
 		}
 		for _, c := range r.changes {
-			c.need(w)
+			c.reads(w)
 		}
 	}
 	return w
 }
 
 // load reads what is wanted. The head is locked: nobody else changes any of it until the transaction ends.
-func (db *DB) load(ctx context.Context, q querier, w *wanted) (*state, error) {
+func (db *DB) load(ctx context.Context, q sqldb.Querier, w *keySet) (*state, error) {
 	s := &state{
 		db: db, claims: map[claimKey]*claimRow{}, cases: map[string]*caseRow{}, consents: map[string]*consentRow{}, latest: map[[32]byte]*versionRow{},
 		identifiers: map[string]*versionRow{}, slots: map[slotKey]bool{}, snapshots: map[[32]byte]*snapshotRow{}, policySets: map[string]*policySetRow{},
 		originals: map[string]*originalRow{},
 	}
-	for _, read := range []func(context.Context, querier, *wanted) error{
+	for _, read := range []func(context.Context, sqldb.Querier, *keySet) error{
 		s.loadCases, s.loadClaims, s.loadConsents, s.loadVersions, s.loadSlots, s.loadSnapshots, s.loadOriginals, s.loadPolicySets,
 	} {
 		if err := read(ctx, q, w); err != nil {
@@ -406,7 +407,7 @@ func (s *state) accept(entry int, r *row) error {
 	}
 	s.entry, s.undo = entry, s.undo[:0]
 	for _, c := range r.changes {
-		if err := c.judge(s); err != nil {
+		if err := c.apply(s); err != nil {
 			for i := len(s.undo) - 1; i >= 0; i-- {
 				s.undo[i]()
 			}
@@ -422,9 +423,9 @@ type noted struct {
 	pos int64
 }
 
-// sealed returns the tag of a row of a summed table that is written, and puts the row in the place of the one that had the tag
+// tagRow returns the tag of a row of a summed table that is written, and puts the row in the place of the one that had the tag
 // was; nil is no row.
-func (s *state) sealed(table, key string, pos int64, was []byte, columns []any) []byte {
+func (s *state) tagRow(table, key string, pos int64, was []byte, columns []any) []byte {
 	mac := s.db.tag(table, columns...)
 	s.db.replace(s.sums.of(table), table, was, mac)
 	s.notes = append(s.notes, noted{rowKey{table, key}, pos})

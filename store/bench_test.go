@@ -13,6 +13,7 @@ import (
 	"oncegate/audit"
 	"oncegate/cases"
 	"oncegate/license"
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 )
 
@@ -87,7 +88,7 @@ func BenchmarkAppend(b *testing.B) {
 				group.Wait()
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "rows/s")
 				var batches int
-				if err := bench.db.read.db.QueryRow("SELECT count(*) FROM batches").Scan(&batches); err != nil {
+				if err := bench.db.read.DB().QueryRow("SELECT count(*) FROM batches").Scan(&batches); err != nil {
 					b.Fatal(err)
 				}
 				b.ReportMetric(float64(b.N)/float64(batches-100), "rows/batch")
@@ -179,7 +180,7 @@ func BenchmarkRead(b *testing.B) {
 		})
 		b.Run(e.name+"/row", func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
-				if err := each(b.Context(), db.read, (&caseRow{}).scan, selectCase+"WHERE no = ?", numbers[i%100]); err != nil {
+				if err := sqldb.Each(b.Context(), db.read, (&caseRow{}).scan, selectCase+"WHERE no = ?", numbers[i%100]); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -188,10 +189,10 @@ func BenchmarkRead(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				k := rowKey{"cases", numbers[i%100]}
 				last := db.recent.last(k)
-				if err := each(b.Context(), db.read, func(rows *sql.Rows) error {
+				if err := sqldb.Each(b.Context(), db.read, func(rows *sql.Rows) error {
 					r, err := db.scanCase(rows)
 					if err == nil {
-						err = db.current(k, last, r.pos)
+						err = db.checkFresh(k, last, r.pos)
 					}
 					return err
 				}, selectCase+"WHERE no = ?", numbers[i%100]); err != nil {

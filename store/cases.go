@@ -13,6 +13,7 @@ import (
 	"oncegate/canonical"
 	"oncegate/cases"
 	"oncegate/license"
+	"oncegate/store/sqldb"
 )
 
 type casesView struct{ db *DB }
@@ -47,7 +48,7 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 	var r *caseRow
 	k := rowKey{"cases", no}
 	last := v.db.recent.last(k)
-	err = each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
+	err = sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
 		r, err = v.db.scanCase(rows)
 		return err
 	}, selectCase+"WHERE no = ?", no)
@@ -56,7 +57,7 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 		if r != nil {
 			pos = r.pos
 		}
-		err = v.db.current(k, last, pos)
+		err = v.db.checkFresh(k, last, pos)
 	}
 	if err != nil {
 		return c, fmt.Errorf("case could not be read: %w", err)
@@ -72,7 +73,7 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 	if err := json.Unmarshal([]byte(r.parts), &c.Parts); err != nil {
 		return cases.Case{}, fmt.Errorf("parts of the case could not be read: %w", err)
 	}
-	if c.Parties, _, err = openHidden[[]cases.Party](v.db, r.parties, partiesAAD(no)); err != nil {
+	if c.Parties, _, err = openPersonal[[]cases.Party](v.db, r.parties, partiesAAD(no)); err != nil {
 		return cases.Case{}, fmt.Errorf("parties of the case could not be read: %w", err)
 	}
 	return c, nil
@@ -87,13 +88,13 @@ func (db *DB) openDecoy() {
 	var c cases.Case
 	withText("cases", db.decoy.columns(), func(text []byte) { _ = db.config.Sealer.CheckTag(db.decoy.mac, text) })
 	_ = json.Unmarshal([]byte(db.decoy.parts), &c.Parts)
-	c.Parties, _, _ = openHidden[[]cases.Party](db, db.decoy.parties, partiesAAD(db.decoy.no))
+	c.Parties, _, _ = openPersonal[[]cases.Party](db, db.decoy.parties, partiesAAD(db.decoy.no))
 }
 
 // newDecoy makes a row as that of an ordinary case; there is no such case. A store that was opened without its keys has none.
 func (db *DB) newDecoy() *caseRow {
 	party := cases.Party{Role: cases.Applicant, Holder: license.HolderID{Type: "111", Code: "000000000000000000"}}
-	row, err := db.readyCase(cases.Case{No: "decoy", Parties: []cases.Party{party, party}}, [32]byte{1})
+	row, err := db.prepareCase(cases.Case{No: "decoy", Parties: []cases.Party{party, party}}, [32]byte{1})
 	if err != nil {
 		return nil
 	}
@@ -103,9 +104,9 @@ func (db *DB) newDecoy() *caseRow {
 }
 
 func (v casesView) Received(ctx context.Context, no string) (all []cases.Received, err error) {
-	err = v.db.newest("case_received", func(saw func(string, int64)) error {
+	err = v.db.readFresh("case_received", func(saw func(string, int64)) error {
 		all = nil
-		return each(ctx, v.db.read, func(rows *sql.Rows) error {
+		return sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
 			r, err := v.db.scanReceived(rows)
 			if err == nil {
 				all = append(all, cases.Received(r.receipt))
@@ -126,7 +127,7 @@ func (v casesView) Consent(ctx context.Context, id string) (cases.Consent, error
 	all, err := v.consents(ctx, selectConsent+"WHERE id = ?", id)
 	if err == nil && len(all) == 0 {
 		v.db.openDecoy() // as much as of one that is known, or the time would tell
-		if err = v.db.current(k, last, 0); err == nil {
+		if err = v.db.checkFresh(k, last, 0); err == nil {
 			err = fmt.Errorf("consent is unknown: %w", fs.ErrNotExist)
 		}
 	}
@@ -141,9 +142,9 @@ func (v casesView) Consents(ctx context.Context, holder license.HolderID, system
 }
 
 func (v casesView) consents(ctx context.Context, text string, args ...any) (all []cases.Consent, err error) {
-	err = v.db.newest("consents", func(saw func(string, int64)) error {
+	err = v.db.readFresh("consents", func(saw func(string, int64)) error {
 		all = nil
-		return each(ctx, v.db.read, func(rows *sql.Rows) error {
+		return sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
 			r, err := v.db.scanConsent(rows)
 			if err != nil {
 				return err
@@ -173,7 +174,7 @@ func (db *DB) consent(r *consentRow) (cases.Consent, error) {
 		return c, err
 	}
 	var err error
-	c.Holder, _, err = openHidden[license.HolderID](db, r.sealedHolder, holderAAD(c.ID))
+	c.Holder, _, err = openPersonal[license.HolderID](db, r.sealedHolder, holderAAD(c.ID))
 	return c, err
 }
 
@@ -209,20 +210,20 @@ func (r *caseRow) columns() []any {
 
 func partiesAAD(no string) []byte { return []byte("cases/parties/" + no) }
 
-// A hidden is a personal value with the randomness of the commitment that its record binds (audit.Change). Values of before
+// A personalValue is a sealed value that names a person, with the randomness of the commitment that its record binds (audit.Change). Values of before
 // records did stand by themselves.
-type hidden[V any] struct {
+type personalValue[V any] struct {
 	R     []byte `json:"r"`
 	Value V      `json:"value"`
 }
 
-// openHidden opens a sealed value of either form; r is nil where no record binds it.
-func openHidden[V any](db *DB, sealed, aad []byte) (value V, r []byte, err error) {
+// openPersonal opens a sealed value of either form; r is nil where no record binds it.
+func openPersonal[V any](db *DB, sealed, aad []byte) (value V, r []byte, err error) {
 	plain, err := db.config.Sealer.Open(sealed, aad)
 	if err != nil {
 		return value, nil, fmt.Errorf("sealed column cannot be opened: %w", err)
 	}
-	var h hidden[V]
+	var h personalValue[V]
 	if err := json.Unmarshal(plain, &h, json.RejectUnknownMembers(true)); err == nil && len(h.R) > 0 {
 		return h.Value, h.R, nil
 	}
@@ -232,7 +233,7 @@ func openHidden[V any](db *DB, sealed, aad []byte) (value V, r []byte, err error
 	return value, nil, nil
 }
 
-func (db *DB) readyCase(c cases.Case, r [32]byte) (change, error) {
+func (db *DB) prepareCase(c cases.Case, r [32]byte) (change, error) {
 	if err := text(c.No, c.Matter, c.Registrar, string(c.Attestation)); err != nil {
 		return nil, err
 	}
@@ -245,7 +246,7 @@ func (db *DB) readyCase(c cases.Case, r [32]byte) (change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parts of a case: %w", errText)
 	}
-	parties, err := db.seal(hidden[[]cases.Party]{r[:], c.Parties}, partiesAAD(c.No))
+	parties, err := db.seal(personalValue[[]cases.Party]{r[:], c.Parties}, partiesAAD(c.No))
 	return &caseRow{
 		no: c.No, matter: c.Matter, parts: string(parts), registrar: c.Registrar, attestation: string(c.Attestation), parties: parties,
 		accepted: canonical.Micros(c.Accepted), registered: canonical.Micros(c.Registered), closed: canonical.Micros(c.Closed), revision: int64(max(c.Revision, 1)), dirty: fresh,
@@ -261,9 +262,9 @@ func (db *DB) seal(v any, aad []byte) ([]byte, error) {
 	return db.config.Sealer.Seal(plain, aad)
 }
 
-func (r *caseRow) need(w *wanted) { w.cases[r.no] = true }
+func (r *caseRow) reads(w *keySet) { w.cases[r.no] = true }
 
-func (r *caseRow) judge(s *state) error {
+func (r *caseRow) apply(s *state) error {
 	if s.cases[r.no] != nil {
 		return cases.ErrRegistered
 	}
@@ -273,9 +274,9 @@ func (r *caseRow) judge(s *state) error {
 	return nil
 }
 
-func (c closing) need(w *wanted) { w.cases[c.No], w.rewritten[c.No] = true, true }
+func (c closing) reads(w *keySet) { w.cases[c.No], w.rewritten[c.No] = true, true }
 
-func (c closing) judge(s *state) error {
+func (c closing) apply(s *state) error {
 	r, err := s.openCase(c.No, c.Revision)
 	if err != nil {
 		return err
@@ -285,9 +286,9 @@ func (c closing) judge(s *state) error {
 	return nil
 }
 
-func (c stillOpen) need(w *wanted) { w.cases[c.No] = true }
+func (c stillOpen) reads(w *keySet) { w.cases[c.No] = true }
 
-func (c stillOpen) judge(s *state) error {
+func (c stillOpen) apply(s *state) error {
 	_, err := s.openCase(c.No, c.Revision)
 	return err
 }
@@ -309,10 +310,10 @@ type receivedRow struct {
 	mac    []byte // as it was read
 }
 
-func (c receipt) need(w *wanted) { w.cases[c.Case] = true }
+func (c receipt) reads(w *keySet) { w.cases[c.Case] = true }
 
 // judge does not raise the case's revision: what was received is no part of what decisions are made on.
-func (c receipt) judge(s *state) error {
+func (c receipt) apply(s *state) error {
 	if r := s.cases[c.Case]; r == nil || r.closed != 0 {
 		return cases.ErrChanged
 	}
@@ -322,7 +323,7 @@ func (c receipt) judge(s *state) error {
 }
 
 // loadCases reads cases, but for those that are known and only looked at.
-func (s *state) loadCases(ctx context.Context, q querier, w *wanted) error {
+func (s *state) loadCases(ctx context.Context, q sqldb.Querier, w *keySet) error {
 	unknown := make(map[string]bool, len(w.cases))
 	for no := range w.cases {
 		if c, ok := s.db.cases.peek(no); ok && !w.rewritten[no] {
@@ -331,18 +332,18 @@ func (s *state) loadCases(ctx context.Context, q querier, w *wanted) error {
 			unknown[no] = true
 		}
 	}
-	err := readSet(ctx, q, unknown, in(selectCase+"WHERE no"), text1, func(rows *sql.Rows) error {
+	err := sqldb.ReadSet(ctx, q, unknown, sqldb.In(selectCase+"WHERE no"), textKey, func(rows *sql.Rows) error {
 		r, err := s.db.scanCase(rows)
 		if err == nil {
 			s.cases[r.no] = r
-			err = s.db.locked("cases", r.no, r.pos)
+			err = s.db.checkFreshLocked("cases", r.no, r.pos)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return there(s.db, "cases", unknown, s.cases, func(no string) string { return no })
+	return checkAbsent(s.db, "cases", unknown, s.cases, func(no string) string { return no })
 }
 
 const selectCase = "SELECT no, matter, parts, registrar, attestation, parties, accepted, registered, closed, revision, pos, mac FROM cases "
@@ -357,32 +358,32 @@ func (db *DB) scanCase(rows *sql.Rows) (*caseRow, error) {
 	if err := r.scan(rows); err != nil {
 		return nil, err
 	}
-	return r, db.believe(r.mac, "cases", r.columns()...)
+	return r, db.authenticate(r.mac, "cases", r.columns()...)
 }
 
-func (s *state) writeCases(ctx context.Context, q querier, position func(entry int) int64) error {
+func (s *state) writeCases(ctx context.Context, q sqldb.Querier, position func(entry int) int64) error {
 	seal := func(r *caseRow) []any {
 		r.pos = position(r.entry)
 		columns := r.columns()
-		return append(columns, s.sealed("cases", r.no, r.pos, r.mac, columns))
+		return append(columns, s.tagRow("cases", r.no, r.pos, r.mac, columns))
 	}
-	err := writeSet(ctx, q, rowsToWrite(s.cases, fresh),
+	err := sqldb.WriteSet(ctx, q, rowsToWrite(s.cases, fresh),
 		"INSERT INTO cases (no, matter, parts, registrar, attestation, parties, accepted, registered, closed, revision, pos, mac)", 12, "", seal)
 	if err != nil {
 		return err
 	}
 	for _, r := range rowsToWrite(s.cases, changed) {
 		mac := seal(r)[11]
-		if _, err := q.exec(ctx, "UPDATE cases SET closed = ?, revision = ?, pos = ?, mac = ? WHERE no = ?", r.closed, r.revision, r.pos, mac, r.no); err != nil {
+		if _, err := q.Exec(ctx, "UPDATE cases SET closed = ?, revision = ?, pos = ?, mac = ? WHERE no = ?", r.closed, r.revision, r.pos, mac, r.no); err != nil {
 			return err
 		}
 	}
 	n := 0
-	return writeSet(ctx, q, s.received, "INSERT INTO case_received (case_no, pos, n, matter, material, how, digest, by_system, at, mac)", 10, "", func(r receivedRow) []any {
+	return sqldb.WriteSet(ctx, q, s.received, "INSERT INTO case_received (case_no, pos, n, matter, material, how, digest, by_system, at, mac)", 10, "", func(r receivedRow) []any {
 		n++
 		r.pos, r.n = position(r.entry), int64(n)
 		columns := r.columns()
-		return append(columns, s.sealed("case_received", r.key(), r.pos, nil, columns))
+		return append(columns, s.tagRow("case_received", r.key(), r.pos, nil, columns))
 	})
 }
 
@@ -405,7 +406,7 @@ func (db *DB) scanReceived(rows *sql.Rows) (r receivedRow, err error) {
 	if err := r.scan(rows); err != nil {
 		return r, err
 	}
-	return r, db.believe(r.mac, "case_received", r.columns()...)
+	return r, db.authenticate(r.mac, "case_received", r.columns()...)
 }
 
 func (r receivedRow) key() string { return fmt.Sprint(r.Case, "/", r.pos, "/", r.n) }
@@ -432,22 +433,22 @@ func (r *consentRow) columns() []any {
 
 func holderAAD(id string) []byte { return []byte("consents/holder/" + id) }
 
-func (db *DB) readyConsent(c cases.Consent, r [32]byte) (change, error) {
+func (db *DB) prepareConsent(c cases.Consent, r [32]byte) (change, error) {
 	if err := text(append(append([]string{c.ID, c.System, c.Evidence, c.Digest}, c.Types...), c.Matters...)...); err != nil {
 		return nil, err
 	}
 	types, _ := json.Marshal(c.Types)
 	matters, _ := json.Marshal(c.Matters)
-	sealed, err := db.seal(hidden[license.HolderID]{r[:], c.Holder}, holderAAD(c.ID))
+	sealed, err := db.seal(personalValue[license.HolderID]{r[:], c.Holder}, holderAAD(c.ID))
 	return &consentRow{
 		id: c.ID, holder: db.holderDigest(c.Holder), sealedHolder: sealed, system: c.System, types: string(types), matters: string(matters),
 		evidence: c.Evidence, digest: c.Digest, expires: canonical.Micros(c.Expires), given: canonical.Micros(c.Given), withdrawn: canonical.Micros(c.Withdrawn), dirty: fresh,
 	}, err
 }
 
-func (r *consentRow) need(w *wanted) { w.consents[r.id] = true }
+func (r *consentRow) reads(w *keySet) { w.consents[r.id] = true }
 
-func (r *consentRow) judge(s *state) error {
+func (r *consentRow) apply(s *state) error {
 	if s.consents[r.id] != nil {
 		return cases.ErrRegistered
 	}
@@ -457,9 +458,9 @@ func (r *consentRow) judge(s *state) error {
 	return nil
 }
 
-func (c withdrawal) need(w *wanted) { w.consents[c.ID] = true }
+func (c withdrawal) reads(w *keySet) { w.consents[c.ID] = true }
 
-func (c withdrawal) judge(s *state) error {
+func (c withdrawal) apply(s *state) error {
 	r := s.consents[c.ID]
 	if r == nil || r.withdrawn != 0 {
 		return cases.ErrChanged
@@ -469,9 +470,9 @@ func (c withdrawal) judge(s *state) error {
 	return nil
 }
 
-func (c stillGiven) need(w *wanted) { w.consents[c.ID] = true }
+func (c stillGiven) reads(w *keySet) { w.consents[c.ID] = true }
 
-func (c stillGiven) judge(s *state) error {
+func (c stillGiven) apply(s *state) error {
 	r := s.consents[c.ID]
 	if r == nil || r.withdrawn != 0 || !c.At.Before(canonical.FromMicros(r.expires)) {
 		return cases.ErrChanged
@@ -479,19 +480,19 @@ func (c stillGiven) judge(s *state) error {
 	return nil
 }
 
-func (s *state) loadConsents(ctx context.Context, q querier, w *wanted) error {
-	err := readSet(ctx, q, w.consents, in(selectConsent+"WHERE id"), text1, func(rows *sql.Rows) error {
+func (s *state) loadConsents(ctx context.Context, q sqldb.Querier, w *keySet) error {
+	err := sqldb.ReadSet(ctx, q, w.consents, sqldb.In(selectConsent+"WHERE id"), textKey, func(rows *sql.Rows) error {
 		r, err := s.db.scanConsent(rows)
 		if err == nil {
 			s.consents[r.id] = r
-			err = s.db.locked("consents", r.id, r.pos)
+			err = s.db.checkFreshLocked("consents", r.id, r.pos)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return there(s.db, "consents", w.consents, s.consents, func(id string) string { return id })
+	return checkAbsent(s.db, "consents", w.consents, s.consents, func(id string) string { return id })
 }
 
 const selectConsent = "SELECT id, holder, sealed_holder, system, types, matters, expires, evidence, digest, given, withdrawn, pos, mac FROM consents "
@@ -506,23 +507,23 @@ func (db *DB) scanConsent(rows *sql.Rows) (*consentRow, error) {
 	if err := r.scan(rows); err != nil {
 		return nil, err
 	}
-	return r, db.believe(r.mac, "consents", r.columns()...)
+	return r, db.authenticate(r.mac, "consents", r.columns()...)
 }
 
-func (s *state) writeConsents(ctx context.Context, q querier, position func(entry int) int64) error {
+func (s *state) writeConsents(ctx context.Context, q sqldb.Querier, position func(entry int) int64) error {
 	seal := func(r *consentRow) []any {
 		r.pos = position(r.entry)
 		columns := r.columns()
-		return append(columns, s.sealed("consents", r.id, r.pos, r.mac, columns))
+		return append(columns, s.tagRow("consents", r.id, r.pos, r.mac, columns))
 	}
-	err := writeSet(ctx, q, rowsToWrite(s.consents, fresh),
+	err := sqldb.WriteSet(ctx, q, rowsToWrite(s.consents, fresh),
 		"INSERT INTO consents (id, holder, sealed_holder, system, types, matters, expires, evidence, digest, given, withdrawn, pos, mac)", 13, "", seal)
 	if err != nil {
 		return err
 	}
 	for _, r := range rowsToWrite(s.consents, changed) {
 		mac := seal(r)[12]
-		if _, err := q.exec(ctx, "UPDATE consents SET withdrawn = ?, pos = ?, mac = ? WHERE id = ?", r.withdrawn, r.pos, mac, r.id); err != nil {
+		if _, err := q.Exec(ctx, "UPDATE consents SET withdrawn = ?, pos = ?, mac = ? WHERE id = ?", r.withdrawn, r.pos, mac, r.id); err != nil {
 			return err
 		}
 	}

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
-	"oncegate/audit"
-	"oncegate/canonical"
-	"oncegate/cases"
-	"oncegate/register"
+	"oncegate/license"
+	"oncegate/store/sqldb"
+	"oncegate/tlog"
 )
 
 // Rows is how many rows of state the database has, which Check reads: cases and what was received for them, consents, license
@@ -27,11 +27,11 @@ func (db *DB) Rows(ctx context.Context) (rows uint64, err error) {
 	return rows, err
 }
 
-// Check reads all rows of state as they are at one moment, and proves that each is ours and that together they are those of the
-// head: none is missing, and none is as it once was. Where they are not, the error is ErrAltered, and no batch is taken any more
-// until the database is opened again. progress may be nil.
+// Check is the full integrity check: in one snapshot it authenticates every row of state and compares the sums with those of the
+// head, so that no row is missing and none was rolled back. Where it fails, the error is ErrAltered, and no batch is accepted until the
+// database is opened again. progress may be nil.
 func (db *DB) Check(ctx context.Context, progress func(rows uint64)) error {
-	err := db.atLength(ctx, func(ctx context.Context, q querier) error {
+	err := db.bulk.LongSnapshot(ctx, func(ctx context.Context, q sqldb.Querier) error {
 		h, sealed, err := db.headAndSums(ctx, q, "")
 		if err != nil {
 			return err
@@ -66,7 +66,7 @@ func (db *DB) Check(ctx context.Context, progress func(rows uint64)) error {
 	return err
 }
 
-// Distrusted is why no batch is taken any more, nil while they are.
+// Distrusted returns the integrity error since which no batch is accepted, nil if there is none.
 func (db *DB) Distrusted() error {
 	if why := db.distrusted.Load(); why != nil {
 		return *why
@@ -77,8 +77,8 @@ func (db *DB) Distrusted() error {
 // checkedRows is after how many rows progress is told.
 const checkedRows = 4096
 
-// addUp believes every row of the summed tables and adds them up, lists against their versions too.
-func (db *DB) addUp(ctx context.Context, q querier, progress func(rows uint64)) (s sums, err error) {
+// addUp authenticates every row of the summed tables and sums them; status lists are compared with their versions.
+func (db *DB) addUp(ctx context.Context, q sqldb.Querier, progress func(rows uint64)) (s sums, err error) {
 	var rows uint64
 	count := func(table string, mac []byte) {
 		s.of(table).add(db.weight(table, mac))
@@ -141,7 +141,7 @@ func (db *DB) addUp(ctx context.Context, q querier, progress func(rows uint64)) 
 			return err
 		}},
 	} {
-		if err := each(ctx, q, t.scan, t.text); err != nil {
+		if err := sqldb.Each(ctx, q, t.scan, t.text); err != nil {
 			return s, err
 		}
 	}
@@ -161,117 +161,290 @@ func (db *DB) addUp(ctx context.Context, q querier, progress func(rows uint64)) 
 	return s, nil
 }
 
-// learnStep is how many records one statement reads.
-const learnStep = 1024
+// ErrNotAdopted says that the database was written before rows were authenticated. No row is served, and no batch accepted,
+// until Adopt has been run once.
+var ErrNotAdopted = errors.New("the tables were written before rows were authenticated, and were not adopted")
 
-// Learn notes which rows the records of other nodes have changed since the last call, so that an older row that is put back, or
-// one that is taken away, is refused here too. What was changed before the first call the sums have proven. On SQLite nobody
-// else writes.
-func (db *DB) Learn(ctx context.Context) error {
-	if db.write.dialect.name == SQLite {
-		return nil
+// Adopted reports whether the rows are authenticated. A database without a log is.
+func (db *DB) Adopted(ctx context.Context) (bool, error) {
+	var others int64
+	_, err := sqldb.One(ctx, db.read, []any{&others}, "SELECT count(*) FROM logs WHERE checkpoint <> '' AND sums IS NULL AND number = (SELECT max(number) FROM logs WHERE checkpoint <> '')")
+	if err != nil {
+		return false, fmt.Errorf("database could not be read: %w", err)
 	}
-	db.learning.Lock()
-	defer db.learning.Unlock()
-	if err := db.learn(ctx); err != nil {
-		return fmt.Errorf("changes of other nodes could not be learned: %w", err)
-	}
-	return nil
+	return others == 0, nil
 }
 
-func (db *DB) learn(ctx context.Context) error {
-	head, err := db.head(ctx, db.read, "")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// adoptStep is how many rows one transaction of Adopt takes on.
+const adoptStep = 256
+
+// Adopt migrates a database that was written before rows were authenticated (trust on first use): it tags every row as it is, and sums
+// them. It returns how many rows of each table it accepted without proof. With them the caller appends the record of the adoption (audit.Adopt) as
+// the log's next: with that record the adoption is done, and without it nothing is. No node may be running. An Adopt that was
+// broken off may be run again. progress may be nil. Where the log is not created yet, as in a recovery, its creation takes the
+// sums, and its first record after entry 0 states the adoption.
+//
+// The caller must have proven that the log's newest record is older than the authentication of rows too: otherwise tags and sums were
+// here once, and somebody deleted them.
+func (db *DB) Adopt(ctx context.Context, progress func(done, total uint64)) (map[string]int, error) {
+	done, err := db.adopt(ctx, progress)
+	if err != nil {
+		return nil, fmt.Errorf("tables could not be adopted: %w", err)
+	}
+	return done, nil
+}
+
+func (db *DB) adopt(ctx context.Context, progress func(done, total uint64)) (map[string]int, error) {
+	if adopted, err := db.Adopted(ctx); err != nil || adopted {
+		return nil, errors.Join(err, errAdopted)
+	}
+	return db.adoptRows(ctx, false, progress)
+}
+
+// LostKeys reports whether the sums beside the head were sealed under a key that is lost: then rows were tagged under it, too.
+func (db *DB) LostKeys(ctx context.Context) (bool, error) {
+	h, sealed, err := db.headAndSums(ctx, db.read, "")
+	if err != nil || len(sealed) == 0 {
+		return false, err
+	}
+	_, err = db.config.Sealer.Open(sealed, sumsAAD(h.Checkpoint))
+	return errors.Is(err, db.config.UnknownKey), nil
+}
+
+// AdoptLost is Adopt for rows that were tagged under a key that is lost. It accepts without proof every row whose tag
+// cannot be checked, so it is a decision of somebody who knows that a key was lost, and is recorded as that.
+func (db *DB) AdoptLost(ctx context.Context, progress func(done, total uint64)) (map[string]int, error) {
+	done, err := db.adoptRows(ctx, true, progress)
+	if err != nil {
+		return nil, fmt.Errorf("tables could not be adopted: %w", err)
+	}
+	return done, nil
+}
+
+// adoptRows tags rows that have no tag, or with every those whose tag does not verify.
+func (db *DB) adoptRows(ctx context.Context, every bool, progress func(done, total uint64)) (map[string]int, error) {
+	head, _, err := db.headAndSums(ctx, db.read, "")
+	if errors.Is(err, fs.ErrNotExist) { // it is about to begin with the checkpoint of the log before
+		head, err = tlog.Head{Size: 1}, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if !db.learns {
-		db.learned, db.learns = head.Size, true
-	}
-	for db.learned < head.Size {
-		end := min(head.Size, db.learned+learnStep)
-		if err := db.learnBetween(ctx, position(db.number, db.learned), position(db.number, end)); err != nil {
-			return err
+	var rows, total uint64
+	if progress != nil {
+		for _, t := range db.adoptions(0) {
+			var n uint64
+			if err := db.bulk.LongSnapshot(ctx, func(ctx context.Context, q sqldb.Querier) error { return countRows(ctx, q, t.table, &n) }); err != nil {
+				return nil, err
+			}
+			total += n
 		}
-		db.learned = end
 	}
-	return nil
+	counts := map[string]int{}
+	for _, t := range db.adoptions(position(db.number, head.Size)) {
+		n, err := db.adoptTable(ctx, t, every, func(read int) {
+			if rows += uint64(read); progress != nil {
+				progress(min(rows, total), total)
+			}
+		})
+		if err == nil && !every { // an adoption that was broken off had begun with some
+			err = db.bulk.LongSnapshot(ctx, func(ctx context.Context, q sqldb.Querier) error { return countRows(ctx, q, t.table, &n) })
+		}
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", t.table, err)
+		}
+		counts[t.table] = n
+	}
+	k := &committedSums{checkpoint: head.Checkpoint}
+	if err := db.bulk.LongSnapshot(ctx, func(ctx context.Context, q sqldb.Querier) (err error) {
+		k.sums, err = db.addUp(ctx, q, nil)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if every { // what search has was tagged under the lost key too
+		if err := (auditView{db}).Rebuild(ctx); err != nil {
+			return nil, err
+		}
+	}
+	db.adoption.Store(k)
+	return counts, nil
 }
 
-func (db *DB) learnBetween(ctx context.Context, start, end int64) error {
-	var moved []noted // versions, whose lists their records do not name
-	err := each(ctx, db.read, func(rows *sql.Rows) error {
-		var pos, time int64
-		var search, changes string
-		var mac []byte
-		if err := rows.Scan(&pos, &time, &search, &changes, &mac); err != nil {
-			return err
-		}
-		if err := db.believe(mac, "records", pos, time, search, changes); err != nil {
-			return err
-		}
-		all, more, err := changedRows([]byte(changes))
-		for _, k := range all {
-			db.recent.note(k, pos)
-		}
-		for _, k := range more {
-			moved = append(moved, noted{k, pos})
-		}
-		return err
-	}, "SELECT pos, time, search, changes, mac FROM records WHERE pos >= ? AND pos < ? AND changes <> '' ORDER BY pos", start, end)
-	for _, m := range moved {
-		if err != nil {
-			break
-		}
-		var v register.Version
-		if v, err = (registerView{db}).ByIdentifier(ctx, m.key); err == nil {
-			db.recent.note(rowKey{"status_lists", v.List}, m.pos)
-		}
-	}
+func countRows(ctx context.Context, q sqldb.Querier, table string, n any) error {
+	_, err := sqldb.One(ctx, q, []any{n}, "SELECT count(*) FROM "+table)
 	return err
 }
 
-// changedRows are the rows that a record's bound changes change, and those of versions whose list changes with them.
-func changedRows(bound []byte) (rows, moved []rowKey, err error) {
-	list, err := audit.ParseBoundList(bound)
-	if err != nil {
-		return nil, nil, err
+// adopting is the change of the record that states an adoption.
+type adopting struct{}
+
+func (adopting) reads(*keySet) {}
+
+func (adopting) apply(s *state) error {
+	s.adopts = true
+	return nil
+}
+
+// sumsBefore are those that a batch begins with: beside the head or, for the record that states an adoption and for no other, those
+// of the adoption.
+func (db *DB) sumsBefore(s *state, h tlog.Head, sealed []byte) (sums, error) {
+	if k := db.adoption.Load(); s.adopts && k != nil && k.checkpoint == h.Checkpoint {
+		return k.sums, nil
 	}
-	for _, raw := range list {
-		if one, err := cases.ParseBound(raw); err == nil {
-			switch c := one.(type) {
-			case cases.BoundRegister:
-				rows = append(rows, rowKey{"cases", c.No})
-			case cases.BoundClose:
-				rows = append(rows, rowKey{"cases", c.No})
-			case cases.BoundGive:
-				rows = append(rows, rowKey{"consents", c.ID})
-			case cases.BoundWithdraw:
-				rows = append(rows, rowKey{"consents", c.ID})
-			}
-			continue
+	return db.sumsOf(h, sealed)
+}
+
+var errAdopted = errors.New("they were adopted before")
+
+// An adoption is how the rows of a table get their tags: read selects rows, scan reads one.
+type adoption struct {
+	table    string
+	key, set []string
+	read     string
+	scan     func(rows *sql.Rows) (adoptee, error)
+}
+
+// An adoptee is a row: its key, whether its tag is ours as it stands, and what the columns set become otherwise, mac the last of
+// them.
+type adoptee struct {
+	key    []any
+	ours   bool // its tag verifies
+	values []any
+}
+
+// adoptTable tags rows of a table in the order of their keys, some in each transaction, and returns how many.
+func (db *DB) adoptTable(ctx context.Context, a adoption, every bool, read func(rows int)) (n int, err error) {
+	key := strings.Join(a.key, ", ")
+	update := "UPDATE " + a.table + " SET " + strings.Join(a.set, " = ?, ") + " = ? WHERE " + strings.Join(a.key, " = ? AND ") + " = ?"
+	which := " WHERE mac IS NULL"
+	if every {
+		which = " WHERE 1 = 1"
+	}
+	where, after := which, []any(nil)
+	for {
+		if err := ctx.Err(); err != nil {
+			return n, err
 		}
-		one, err := register.ParseBound(raw)
+		var all []adoptee
+		taken := 0
+		err := db.upkeep.TransactUnsynced(ctx, func(ctx context.Context, t *sqldb.Tx) error {
+			all, taken = all[:0], 0
+			if err := sqldb.Each(ctx, t, func(rows *sql.Rows) error {
+				one, err := a.scan(rows)
+				all = append(all, one)
+				return err
+			}, a.read+where+" ORDER BY "+key+" LIMIT ?", append(after[:len(after):len(after)], adoptStep)...); err != nil {
+				return err
+			}
+			for _, r := range all {
+				if r.ours {
+					continue
+				}
+				if _, err := t.Exec(ctx, update, append(r.values, r.key...)...); err != nil {
+					return err
+				}
+				taken++
+			}
+			return nil
+		})
 		if err != nil {
-			continue // audit's own
+			return n, err
 		}
-		switch c := one.(type) {
-		case register.BoundIssue:
-			subject, err := canonical.ParseBase64(c.Subject)
-			if err != nil {
-				return nil, nil, err
-			}
-			rows = append(rows, rowKey{"versions", c.Identifier}, rowKey{"versions", string(subject)}, rowKey{"status_lists", c.List})
-			if c.Supersedes != "" {
-				rows, moved = append(rows, rowKey{"versions", c.Supersedes}), append(moved, rowKey{"versions", c.Supersedes})
-			}
-		case register.BoundSetStatus:
-			rows, moved = append(rows, rowKey{"versions", c.Identifier}), append(moved, rowKey{"versions", c.Identifier})
-		case register.BoundOrder:
-			rows, moved = append(rows, rowKey{"versions", c.Identifier}), append(moved, rowKey{"versions", c.Identifier})
+		n += taken
+		read(len(all))
+		if len(all) < adoptStep {
+			return n, nil
 		}
+		where, after = which+" AND ("+key+") > ("+sqldb.Marks(len(a.key))+")", all[len(all)-1].key
 	}
-	return rows, moved, nil
+}
+
+// adoptions are those of all tables, versions before the lists, which add them up. Rows that say which record changed them last
+// say at.
+func (db *DB) adoptions(at int64) []adoption {
+	names := func(all ...string) []string { return all }
+	values := func(all ...any) []any { return all }
+	plain := func(table, columns string, key ...string) adoption { // whose tag is over all that is read
+		return adoption{table, key, names("mac"), "SELECT " + columns + ", mac FROM " + table, func(rows *sql.Rows) (adoptee, error) {
+			names := strings.Split(columns, ", ")
+			row, dest := make([]any, len(names)), make([]any, len(names)+1)
+			for i := range names {
+				dest[i] = &row[i]
+			}
+			var mac []byte
+			dest[len(names)] = &mac
+			err := rows.Scan(dest...)
+			return adoptee{row[:len(key)], db.authentic(mac, table, row...), values(db.tag(table, row...))}, err
+		}}
+	}
+	return []adoption{
+		{"cases", names("no"), names("pos", "mac"), selectCase, func(rows *sql.Rows) (adoptee, error) {
+			r := &caseRow{}
+			err := r.scan(rows)
+			ours := db.authentic(r.mac, "cases", r.columns()...)
+			r.pos = at
+			return adoptee{values(r.no), ours, values(at, db.tag("cases", r.columns()...))}, err
+		}},
+		{"case_received", names("case_no", "pos", "n"), names("mac"), selectReceived, func(rows *sql.Rows) (adoptee, error) {
+			r := &receivedRow{}
+			err := r.scan(rows)
+			return adoptee{values(r.Case, r.pos, r.n), db.authentic(r.mac, "case_received", r.columns()...), values(db.tag("case_received", r.columns()...))}, err
+		}},
+		{"consents", names("id"), names("pos", "mac"), selectConsent, func(rows *sql.Rows) (adoptee, error) {
+			r := &consentRow{}
+			err := r.scan(rows)
+			ours := db.authentic(r.mac, "consents", r.columns()...)
+			r.pos = at
+			return adoptee{values(r.id), ours, values(at, db.tag("consents", r.columns()...))}, err
+		}},
+		{"versions", names("identifier"), names("jwt_digest", "pos", "mac"), selectVersion, func(rows *sql.Rows) (adoptee, error) {
+			r := &versionRow{}
+			err := r.scan(rows, true)
+			ours := db.authentic(r.mac, "versions", r.columns()...)
+			r.pos, r.jwtDigest = at, db.jwtDigest(r.JWT)
+			return adoptee{values(r.Identifier), ours, values(r.jwtDigest, at, db.tag("versions", r.columns()...))}, err
+		}},
+		{"status_lists", names("list"), names("changed", "not_valid", "mac"), selectList, func(rows *sql.Rows) (adoptee, error) {
+			r := &listRow{}
+			if err := r.scan(rows); err != nil {
+				return adoptee{}, err
+			}
+			notValid, err := db.notValid(r.list) // versions are taken on already, with other tags
+			if err == nil {
+				r.changed = at
+				r.notValid, err = db.sealNotValid(notValid, r.list)
+			}
+			return adoptee{values(r.list), false, values(at, r.notValid, db.tag("status_lists", r.columns()...))}, err
+		}},
+		{"policy_sets", names("digest"), names("pos", "mac"), selectPolicySet, func(rows *sql.Rows) (adoptee, error) {
+			r := &policySetRow{}
+			err := r.scan(rows)
+			ours := db.authentic(r.mac, "policy_sets", r.columns()...)
+			r.pos = at
+			return adoptee{values(r.digest), ours, values(at, db.tag("policy_sets", r.columns()...))}, err
+		}},
+		plain("snapshots", "key, as_of, expires", "key"),
+		plain("originals", "identifier, digest, made, expires", "identifier"),
+		plain("claims", "jti, system, expires, pos", "jti", "system"),
+		plain("records", "pos, time, search, changes", "pos"),
+		{"horizon", names("one"), names("mac"), "SELECT one, horizon, mac FROM horizon", func(rows *sql.Rows) (adoptee, error) {
+			var one, horizon int64
+			var mac []byte
+			err := rows.Scan(&one, &horizon, &mac)
+			return adoptee{values(one), db.authentic(mac, "horizon", horizon), values(db.tag("horizon", horizon))}, err
+		}},
+	}
+}
+
+// notValid adds up the rows of a list that are not valid, as they stand.
+func (db *DB) notValid(list string) (s sum, err error) {
+	err = sqldb.Each(context.Background(), db.read, func(rows *sql.Rows) error {
+		r, err := db.scanVersion(rows, false)
+		if err == nil {
+			s.add(db.weight("versions", r.mac))
+		}
+		return err
+	}, "SELECT "+versionColumns+" FROM versions WHERE list = ? AND status <> ?", list, string(license.Valid))
+	return s, err
 }

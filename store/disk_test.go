@@ -42,16 +42,16 @@ func TestFull(t *testing.T) {
 	b := benchOn(t, db)
 	mustChange(t, b, cases.Register{Case: aCase("C-1")})
 	var pages int
-	if err := db.write.db.QueryRow("PRAGMA page_count").Scan(&pages); err != nil {
+	if err := db.write.DB().QueryRow("PRAGMA page_count").Scan(&pages); err != nil {
 		t.Fatal(err)
 	}
 	limit := func(pages int) {
 		n.pages.Store(int64(pages))
-		conn, err := db.write.db.Conn(t.Context())
+		conn, err := db.write.DB().Conn(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		discard(conn)
+		conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	limit(pages)
 	big := audit.Entry{Record: []byte("big"), Sealed: []audit.Sealed{{Kind: "request", Blob: make([]byte, 1<<20)}},
@@ -127,7 +127,7 @@ func TestSealed(t *testing.T) {
 		"UPDATE consents SET sealed_holder = (SELECT sealed_holder FROM consents WHERE id = 'k-1') WHERE id = 'k-2'",
 		"UPDATE consents SET sealed_holder = (SELECT parties FROM cases WHERE no = 'C-1') WHERE id = 'k-1'",
 	} {
-		if _, err := db.write.db.Exec(move); err != nil {
+		if _, err := db.write.DB().Exec(move); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -129,7 +129,7 @@ func claimBatch(id byte, jti string) tlog.Batch {
 // TestPanicInBatch: a panic inside the transaction leaves neither the lock of the head nor the connection behind.
 func TestPanicInBatch(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {
-		db := mustOpenWith(t, e.fresh(t), asItIs)
+		db := mustOpenWith(t, e.fresh(t), nil)
 		benchOn(t, db)
 		bad := claimBatch(1, "j-1")
 		bad.Integrate = func(tlog.Head, tlog.Reader, []int) (tlog.Update, error) { panic("signer") }
@@ -263,30 +263,4 @@ func TestFaultsUnderLoad(t *testing.T) {
 		}
 		tlogtest.CheckLog(t, db.Log(), b.keys.Trust)
 	})
-}
-
-// TestRetry starts a transaction over only while it is known that it did not happen.
-func TestRetry(t *testing.T) {
-	db := mustOpen(t, freshSQLite(t))
-	again := errors.New("serialization failure")
-	db.write.dialect.retry = func(err error) bool { return errors.Is(err, again) }
-	for _, c := range []struct {
-		results []error
-		tries   int
-		want    error
-	}{
-		{[]error{nil}, 1, nil},
-		{[]error{again, again, nil}, 3, nil},
-		{[]error{io.EOF}, 1, io.EOF},
-		{slices.Repeat([]error{again}, attempts+1), attempts, again},
-	} {
-		tries := 0
-		err := db.transact(t.Context(), func(context.Context, *tx) error {
-			tries++
-			return c.results[tries-1]
-		})
-		if !errors.Is(err, c.want) || tries != c.tries {
-			t.Errorf("%v: %d tries, %v", c.results, tries, err)
-		}
-	}
 }

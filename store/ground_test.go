@@ -10,8 +10,10 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +26,7 @@ import (
 	"oncegate/cases"
 	"oncegate/license"
 	"oncegate/register"
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
@@ -251,9 +254,8 @@ func newGround(t *testing.T, e engine) *ground {
 		}
 	}
 	g.base = mustOpen(t, g.config)
-	if g.base.lock != nil { // the start is tried beside it
-		must(g.base.lock.Close())
-		g.base.lock = nil
+	if g.engine.name == SQLite { // the start is tried beside it, with a lock file of its own
+		must(os.Remove(g.base.engine.Path() + ".lock"))
 	}
 	return g
 }
@@ -340,12 +342,9 @@ func rigOn(t *testing.T, db *DB, keys tlogtest.Keys, mark string) (*rig, error) 
 func (g *ground) rig(t *testing.T) *rig {
 	t.Helper()
 	b := g.base
-	db := &DB{config: b.config, write: b.write, read: b.read, upkeep: b.upkeep, number: b.number, checkpoint: b.checkpoint, recent: newRecent(recentRows), taken: newRecent(recentRows), decoy: b.decoy}
+	db := &DB{config: b.config, number: b.number, recent: newRecent(recentRows), accepted: newRecent(recentRows), decoy: b.decoy}
+	db.use(b.engine)
 	db.search.write, db.search.read = b.search.write, b.search.read
-	if g.engine.name == SQLite {
-		db.cases, db.latest = newRowCache[string, cases.Case](cachedCases), newRowCache[[32]byte, register.Version](cachedLatest)
-		db.copies, db.unregistered = newRowCache[[32]byte, register.Snapshot](cachedCopies), newRowCache[string, error](cachedCases)
-	}
 	r, err := rigOn(t, db, g.keys, "")
 	if err != nil {
 		t.Fatal(err)
@@ -368,7 +367,7 @@ func (g *ground) openRaw(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if g.raw, err = sql.Open("sqlite", "file:"+escaped(g.config.Path)+"?_pragma=busy_timeout(5000)&_pragma=ignore_check_constraints(1)&_pragma=synchronous(0)"); err != nil {
+		if g.raw, err = sql.Open("sqlite", "file:"+(&url.URL{Path: g.config.Path}).EscapedPath()+"?_pragma=busy_timeout(5000)&_pragma=ignore_check_constraints(1)&_pragma=synchronous(0)"); err != nil {
 			t.Fatal(err)
 		}
 		g.raw.SetMaxOpenConns(1)
@@ -439,7 +438,8 @@ func (g *ground) text(text string) string {
 	if g.engine.name == SQLite {
 		return text
 	}
-	return numbered(text)
+	n := 0
+	return regexp.MustCompile(`\?`).ReplaceAllStringFunc(text, func(string) string { n++; return fmt.Sprint("$", n) })
 }
 
 func (g *ground) exec(t *testing.T, text string, args ...any) {
@@ -455,7 +455,7 @@ func (g *ground) query(t *testing.T, text string, args ...any) (all [][]any) {
 	if err != nil {
 		t.Fatal(text, err)
 	}
-	if err := scanAll(rows, func(rows *sql.Rows) error {
+	if err := sqldb.ScanAll(rows, func(rows *sql.Rows) error {
 		columns, err := rows.Columns()
 		if err != nil {
 			return err
@@ -554,7 +554,7 @@ func (g *ground) apply(t *testing.T, e edit) error {
 		}
 	}
 	for _, row := range e.put {
-		if _, err := tx.Exec(g.text("INSERT INTO "+e.table.name+" VALUES ("+marks(len(row))+")"), row...); err != nil {
+		if _, err := tx.Exec(g.text("INSERT INTO "+e.table.name+" VALUES ("+sqldb.Marks(len(row))+")"), row...); err != nil {
 			return err
 		}
 	}

@@ -55,7 +55,7 @@ func TestOtherNodesRowsPutBack(t *testing.T) {
 		}
 		exec := func(text string) {
 			t.Helper()
-			if _, err := a.write.db.Exec(text); err != nil {
+			if _, err := a.write.DB().Exec(text); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 
 	"oncegate/license"
 	"oncegate/register"
+	"oncegate/store/sqldb"
 )
 
 // A listRow is a status list as the table has it: the record of its first version and the version's place there, the record
@@ -39,7 +40,7 @@ func (db *DB) scanList(rows *sql.Rows) (*listRow, error) {
 	if err := r.scan(rows); err != nil {
 		return nil, err
 	}
-	return r, db.believe(r.mac, "status_lists", r.columns()...)
+	return r, db.authenticate(r.mac, "status_lists", r.columns()...)
 }
 
 // A listChange is what a batch does to a list.
@@ -77,7 +78,7 @@ func (c *listChange) moved(v *versionRow, mac []byte) {
 }
 
 // writeLists brings the rows of lists up to what the batch does to them. Lists are written in one order by all.
-func (s *state) writeLists(ctx context.Context, q querier, lists listRows) error {
+func (s *state) writeLists(ctx context.Context, q sqldb.Querier, lists listRows) error {
 	for _, list := range slices.Sorted(maps.Keys(lists)) {
 		if err := s.writeList(ctx, q, list, lists[list]); err != nil {
 			return err
@@ -86,14 +87,14 @@ func (s *state) writeLists(ctx context.Context, q querier, lists listRows) error
 	return nil
 }
 
-func (s *state) writeList(ctx context.Context, q querier, list string, c *listChange) error {
+func (s *state) writeList(ctx context.Context, q sqldb.Querier, list string, c *listChange) error {
 	var r *listRow
-	err := each(ctx, q, func(rows *sql.Rows) (err error) {
+	err := sqldb.Each(ctx, q, func(rows *sql.Rows) (err error) {
 		r, err = s.db.scanList(rows)
 		return err
 	}, selectList+"WHERE list = ?", list)
 	if err == nil && r == nil {
-		err = s.db.locked("status_lists", list, 0)
+		err = s.db.checkFreshLocked("status_lists", list, 0)
 	}
 	if err != nil {
 		return err
@@ -107,7 +108,7 @@ func (s *state) writeList(ctx context.Context, q querier, list string, c *listCh
 			return s.db.altered("status_lists", "a row is gone")
 		}
 		r = &listRow{list: list, pos: v.pos, n: int64(n)}
-	} else if err := s.db.locked("status_lists", list, r.changed); err != nil {
+	} else if err := s.db.checkFreshLocked("status_lists", list, r.changed); err != nil {
 		return err
 	} else if notValid, err = s.db.openNotValid(r.notValid, list); err != nil {
 		return err
@@ -122,11 +123,11 @@ func (s *state) writeList(ctx context.Context, q querier, list string, c *listCh
 	if r.notValid, err = s.db.sealNotValid(notValid, list); err != nil {
 		return fmt.Errorf("sum of a list: %w", err)
 	}
-	mac := s.sealed("status_lists", list, r.changed, r.mac, r.columns())
+	mac := s.tagRow("status_lists", list, r.changed, r.mac, r.columns())
 	if first {
-		_, err = q.exec(ctx, "INSERT INTO status_lists (list, pos, n, changes, changed, not_valid, mac) VALUES (?, ?, ?, ?, ?, ?, ?)", append(r.columns(), mac)...)
+		_, err = q.Exec(ctx, "INSERT INTO status_lists (list, pos, n, changes, changed, not_valid, mac) VALUES (?, ?, ?, ?, ?, ?, ?)", append(r.columns(), mac)...)
 	} else {
-		_, err = q.exec(ctx, "UPDATE status_lists SET changes = ?, changed = ?, not_valid = ?, mac = ? WHERE list = ?", r.changes, r.changed, r.notValid, mac, list)
+		_, err = q.Exec(ctx, "UPDATE status_lists SET changes = ?, changed = ?, not_valid = ?, mac = ? WHERE list = ?", r.changes, r.changed, r.notValid, mac, list)
 	}
 	return err
 }
@@ -146,9 +147,9 @@ func (v registerView) Lists(ctx context.Context) (lists []register.List, err err
 
 // listRows reads rows of lists that are the newest known.
 func (v registerView) listRows(ctx context.Context, text string, args ...any) (lists []*listRow, err error) {
-	err = v.db.newest("status_lists", func(saw func(key string, pos int64)) error {
+	err = v.db.readFresh("status_lists", func(saw func(key string, pos int64)) error {
 		lists = nil
-		return each(ctx, v.db.read, func(rows *sql.Rows) error {
+		return sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
 			r, err := v.db.scanList(rows)
 			if err == nil {
 				lists = append(lists, r)
@@ -179,14 +180,14 @@ func (v registerView) statuses(ctx context.Context, list string, yield func(slot
 	var is sum
 	k := rowKey{"status_lists", list}
 	last := db.recent.last(k)
-	err := db.atOnce(ctx, func(ctx context.Context, q querier) error {
-		if err := each(ctx, q, func(rows *sql.Rows) (err error) {
+	err := db.read.Snapshot(ctx, func(ctx context.Context, q sqldb.Querier) error {
+		if err := sqldb.Each(ctx, q, func(rows *sql.Rows) (err error) {
 			l, err = db.scanList(rows)
 			return err
 		}, selectList+"WHERE list = ?", list); err != nil {
 			return err
 		}
-		return each(ctx, q, func(rows *sql.Rows) error {
+		return sqldb.Each(ctx, q, func(rows *sql.Rows) error {
 			r, err := db.scanVersion(rows, false)
 			if err != nil {
 				return err
@@ -207,7 +208,7 @@ func (v registerView) statuses(ctx context.Context, list string, yield func(slot
 			return err
 		}
 	}
-	if err := db.current(k, last, pos); err != nil {
+	if err := db.checkFresh(k, last, pos); err != nil {
 		return err
 	}
 	if is != was {

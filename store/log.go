@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 )
 
@@ -25,14 +26,14 @@ func (l logView) reader() reader { return reader{l.db.read, l.db.number} }
 
 // enrol returns the number of a log in this database, giving it one if it is new.
 func (db *DB) enrol(ctx context.Context, origin string) (number int64, err error) {
-	find := func(q querier) (bool, error) {
-		return one(ctx, q, []any{&number}, "SELECT number FROM logs WHERE origin = ?", origin)
+	find := func(q sqldb.Querier) (bool, error) {
+		return sqldb.One(ctx, q, []any{&number}, "SELECT number FROM logs WHERE origin = ?", origin)
 	}
 	if found, err := find(db.read); found || err != nil {
 		return number, err
 	}
-	err = db.transact(ctx, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO logs (number, origin, size, sm3, sha256, checkpoint, batch, asked)
+	err = db.write.Transact(ctx, func(ctx context.Context, t *sqldb.Tx) error {
+		_, err := t.Exec(ctx, `INSERT INTO logs (number, origin, size, sm3, sha256, checkpoint, batch, asked)
 			VALUES ((SELECT coalesce(max(number), 0) + 1 FROM logs), ?, 0, ?, ?, '', ?, 0)`, origin, []byte{}, []byte{}, make([]byte, 16))
 		return err
 	})
@@ -46,12 +47,12 @@ func (db *DB) enrol(ctx context.Context, origin string) (number int64, err error
 // Create begins the log on the tables as they are: empty in a new database, and after a recovery those of the log before.
 func (l logView) Create(ctx context.Context, h tlog.Head) error {
 	db := l.db
-	return db.transact(ctx, func(ctx context.Context, t *tx) error {
+	return db.write.Transact(ctx, func(ctx context.Context, t *sqldb.Tx) error {
 		sealed, err := db.firstSums(ctx, t, h)
 		if err != nil {
 			return err
 		}
-		n, err := t.exec(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ?, sums = ? WHERE number = ? AND checkpoint = ''",
+		n, err := t.Exec(ctx, "UPDATE logs SET size = ?, sm3 = ?, sha256 = ?, checkpoint = ?, batch = ?, sums = ? WHERE number = ? AND checkpoint = ''",
 			int64(h.Size), filled(h.SM3), filled(h.SHA256), h.Checkpoint, h.Batch[:], sealed, db.number)
 		if err == nil && n == 0 {
 			err = fmt.Errorf("log was created before: %w", fs.ErrExist)
@@ -62,10 +63,10 @@ func (l logView) Create(ctx context.Context, h tlog.Head) error {
 
 // firstSums are those that a new log begins with: what the newest log that the database keeps has left, nothing where that was
 // not adopted.
-func (db *DB) firstSums(ctx context.Context, q querier, h tlog.Head) ([]byte, error) {
+func (db *DB) firstSums(ctx context.Context, q sqldb.Querier, h tlog.Head) ([]byte, error) {
 	var checkpoint string
 	var sealed []byte
-	before, err := one(ctx, q, []any{&checkpoint, &sealed}, "SELECT checkpoint, sums FROM logs WHERE checkpoint <> '' AND number <> ? ORDER BY number DESC LIMIT 1", db.number)
+	before, err := sqldb.One(ctx, q, []any{&checkpoint, &sealed}, "SELECT checkpoint, sums FROM logs WHERE checkpoint <> '' AND number <> ? ORDER BY number DESC LIMIT 1", db.number)
 	if err != nil {
 		return nil, err
 	}
@@ -90,16 +91,16 @@ func (l logView) Head(ctx context.Context) (tlog.Head, error) {
 }
 
 // head reads the head, with the dialect's words for locking it.
-func (db *DB) head(ctx context.Context, q querier, lock string) (tlog.Head, error) {
+func (db *DB) head(ctx context.Context, q sqldb.Querier, lock string) (tlog.Head, error) {
 	h, _, err := db.headAndSums(ctx, q, lock)
 	return h, err
 }
 
 // headAndSums reads the head with the sealed sums beside it.
-func (db *DB) headAndSums(ctx context.Context, q querier, lock string) (h tlog.Head, sealed []byte, err error) {
+func (db *DB) headAndSums(ctx context.Context, q sqldb.Querier, lock string) (h tlog.Head, sealed []byte, err error) {
 	var size int64
 	var batch []byte
-	found, err := one(ctx, q, []any{&size, &h.SM3, &h.SHA256, &h.Checkpoint, &batch, &sealed},
+	found, err := sqldb.One(ctx, q, []any{&size, &h.SM3, &h.SHA256, &h.Checkpoint, &batch, &sealed},
 		"SELECT size, sm3, sha256, checkpoint, batch, sums FROM logs WHERE number = ?"+lock, db.number)
 	if err != nil {
 		return h, nil, fmt.Errorf("head of the log could not be read: %w", err)
@@ -118,15 +119,15 @@ func (db *DB) headAndSums(ctx context.Context, q querier, lock string) (h tlog.H
 func (l logView) Committed(ctx context.Context, id [16]byte) (committed bool, err error) {
 	db := l.db
 	now := db.hour()
-	err = db.transact(ctx, func(ctx context.Context, t *tx) error {
-		if db.write.dialect.lock != "" {
+	err = db.write.Transact(ctx, func(ctx context.Context, t *sqldb.Tx) error {
+		if db.write.Engine() == Postgres {
 			// Writing under the lock and committing without a warning also means that a standby has all before it.
-			if _, err := t.exec(ctx, "UPDATE logs SET asked = asked + 1 WHERE number = ?", db.number); err != nil {
+			if _, err := t.Exec(ctx, "UPDATE logs SET asked = asked + 1 WHERE number = ?", db.number); err != nil {
 				return err
 			}
 		}
 		var there int64
-		committed, err = one(ctx, t, []any{&there}, "SELECT 1 FROM batches WHERE hour >= ? AND hour <= ? AND id = ?", now-keptHours, now+keptHours, id[:])
+		committed, err = sqldb.One(ctx, t, []any{&there}, "SELECT 1 FROM batches WHERE hour >= ? AND hour <= ? AND id = ?", now-keptHours, now+keptHours, id[:])
 		return err
 	})
 	if err != nil {
@@ -139,8 +140,8 @@ func (l logView) Cosign(ctx context.Context, c tlog.Cosigned) error {
 	if err := text(c.Note); err != nil {
 		return err
 	}
-	return l.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, "INSERT INTO cosigned (log, size, note) VALUES (?, ?, ?) ON CONFLICT (log, size) DO UPDATE SET note = excluded.note",
+	return l.db.write.Transact(ctx, func(ctx context.Context, t *sqldb.Tx) error {
+		_, err := t.Exec(ctx, "INSERT INTO cosigned (log, size, note) VALUES (?, ?, ?) ON CONFLICT (log, size) DO UPDATE SET note = excluded.note",
 			l.db.number, int64(c.Size), c.Note)
 		return err
 	})
@@ -156,7 +157,7 @@ func (l logView) LastCosigned(ctx context.Context) (tlog.Cosigned, error) {
 
 func (l logView) cosigned(ctx context.Context, which string, args ...any) (c tlog.Cosigned, err error) {
 	var size int64
-	found, err := one(ctx, l.db.read, []any{&size, &c.Note}, "SELECT size, note FROM cosigned WHERE log = ?"+which, append([]any{l.db.number}, args...)...)
+	found, err := sqldb.One(ctx, l.db.read, []any{&size, &c.Note}, "SELECT size, note FROM cosigned WHERE log = ?"+which, append([]any{l.db.number}, args...)...)
 	if err != nil {
 		return c, fmt.Errorf("cosigned checkpoint could not be read: %w", err)
 	}
@@ -174,7 +175,7 @@ func (db *DB) hour() int64 { return db.config.Now().Unix() / 3600 }
 
 // A reader reads the log with this number, in a transaction or outside.
 type reader struct {
-	q      querier
+	q      sqldb.Querier
 	number int64
 }
 
@@ -194,7 +195,7 @@ func (r reader) Tile(ctx context.Context, tree tlog.Tree, level int, index uint6
 	if index >= 1<<indexBits {
 		return nil, fs.ErrNotExist
 	}
-	found, err := one(ctx, r.q, []any{&hashes}, "SELECT hashes FROM tiles WHERE log = ? AND tree = ? AND level = ? AND idx = ?",
+	found, err := sqldb.One(ctx, r.q, []any{&hashes}, "SELECT hashes FROM tiles WHERE log = ? AND tree = ? AND level = ? AND idx = ?",
 		r.number, int64(tree), int64(level), int64(index))
 	if err != nil {
 		return nil, fmt.Errorf("tile could not be read: %w", err)
@@ -249,7 +250,7 @@ func (r reader) scan(ctx context.Context, column string, start, end uint64, scan
 		return nil
 	}
 	var n uint64
-	err := each(ctx, r.q, func(rows *sql.Rows) error {
+	err := sqldb.Each(ctx, r.q, func(rows *sql.Rows) error {
 		n++
 		return scan(rows)
 	}, "SELECT "+column+" FROM records WHERE pos >= ? AND pos < ? ORDER BY pos", position(r.number, start), position(r.number, end))

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"io/fs"
 	"os"
@@ -12,10 +11,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"modernc.org/sqlite"
+	"testing/fstest"
 
 	"oncegate/cases"
+	"oncegate/store/sqldb"
 )
 
 func TestConfig(t *testing.T) {
@@ -186,26 +185,30 @@ func atStep(t *testing.T, c Config, steps int, statements ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db := &DB{config: c}
-	if c.Driver == Postgres {
-		err = db.openPostgres(t.Context(), asItIs)
-	} else {
-		db.write, db.read, err = openSQLite(t.Context(), c, asItIs)
-		db.upkeep = db.write
-	}
+	e, err := sqldb.Open(t.Context(), sqldb.Config{Engine: c.Driver, Path: c.Path, DSN: c.DSN, Readers: 1, Searchers: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
-	files, err := fs.Glob(migrations, "migrations/*.sql")
+	defer e.Close()
+	schema := mainSchema(c.Now)
+	files, err := fs.Glob(schema.Steps, "*.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.migrateTo(t.Context(), db.upkeep, mainSchema, files[:steps]); err != nil {
+	old := fstest.MapFS{}
+	for _, file := range files[:steps] {
+		data, err := fs.ReadFile(schema.Steps, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old[file] = &fstest.MapFile{Data: data}
+	}
+	schema.Steps = old
+	if err := e.Upkeep.Migrate(t.Context(), schema); err != nil {
 		t.Fatal(err)
 	}
 	for _, text := range statements {
-		if _, err := db.write.db.Exec(text); err != nil {
+		if _, err := e.Write.DB().Exec(text); err != nil {
 			t.Fatal(text, err)
 		}
 	}
@@ -225,7 +228,7 @@ func TestSchemaSteps(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := db.write.db.Exec(test.sql); err != nil {
+			if _, err := db.write.DB().Exec(test.sql); err != nil {
 				t.Fatal(err)
 			}
 			db.Close()
@@ -235,33 +238,6 @@ func TestSchemaSteps(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestWeakSQLite refuses a connection whose settings are not those asked for.
-func TestWeakSQLite(t *testing.T) {
-	for pragma, want := range map[string]string{
-		"synchronous = NORMAL":  "synchronous",
-		"journal_mode = DELETE": "journal_mode",
-		"foreign_keys = 0":      "foreign_keys",
-		"secure_delete = 0":     "secure_delete",
-	} {
-		connector, err := sqlite.NewConnector(sqliteSource(filepath.Join(t.TempDir(), "x.db"), "FULL", true, 0))
-		if err != nil {
-			t.Fatal(err)
-		}
-		db := sql.OpenDB(connector)
-		db.SetMaxOpenConns(1)
-		if err := checkSQLite(t.Context(), db); err != nil {
-			t.Errorf("the settings asked for: %v", err)
-		}
-		if _, err := db.Exec("PRAGMA " + pragma); err != nil {
-			t.Fatal(err)
-		}
-		if err := checkSQLite(t.Context(), db); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", pragma, err)
-		}
-		db.Close()
-	}
 }
 
 // TestWeakPostgres refuses a server that answers before a commit is on the disk, or that has no standby though one is declared.

@@ -17,6 +17,7 @@ import (
 
 	"oncegate/audit"
 	"oncegate/cases"
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
@@ -213,11 +214,11 @@ func pgNetwork(c *pgx.ConnConfig) (network, address string) {
 func TestWarnedCommit(t *testing.T) {
 	onPostgres(t, func(t *testing.T, e engine) {
 		b := benchOn(t, mustOpen(t, e.fresh(t)))
-		_, err := b.db.write.db.Exec(`CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'standby'; RETURN NULL; END $$`)
+		_, err := b.db.write.DB().Exec(`CREATE FUNCTION warn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'standby'; RETURN NULL; END $$`)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = b.db.write.db.Exec(`CREATE CONSTRAINT TRIGGER warn AFTER INSERT ON batches DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION warn()`)
+		_, err = b.db.write.DB().Exec(`CREATE CONSTRAINT TRIGGER warn AFTER INSERT ON batches DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION warn()`)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +242,7 @@ func TestCutConnections(t *testing.T) {
 		defer admin.Close()
 		mustChange(t, b, cases.Register{Case: aCase("C-0")})
 		for i := range 3 {
-			for _, pid := range slices.Concat(backends(t, b.db.read.db), backends(t, b.db.write.db)) {
+			for _, pid := range slices.Concat(backends(t, b.db.read.DB()), backends(t, b.db.write.DB())) {
 				if _, err := admin.Exec("SELECT pg_terminate_backend($1)", pid); err != nil {
 					t.Fatal(err)
 				}
@@ -312,7 +313,7 @@ func TestLongStep(t *testing.T) {
 					return
 				}
 				var left int
-				if err := db.read.db.QueryRow("SELECT count(*) FROM claims").Scan(&left); err != nil || left != 1 {
+				if err := db.read.DB().QueryRow("SELECT count(*) FROM claims").Scan(&left); err != nil || left != 1 {
 					t.Errorf("%d calls were taken over, %v", left, err)
 				}
 				if err := db.Close(); err != nil {
@@ -329,9 +330,9 @@ func TestLimits(t *testing.T) {
 	onPostgres(t, func(t *testing.T, e engine) {
 		db := mustOpen(t, e.fresh(t))
 		var group sync.WaitGroup
-		for name, p := range map[string]*pool{"batches": db.write, "answers": db.read, "search": db.search.read, "projection": db.search.write, "retention": db.upkeep} {
+		for name, p := range map[string]*sqldb.Pool{"batches": db.write, "answers": db.read, "search": db.search.read, "projection": db.search.write, "retention": db.upkeep} {
 			group.Go(func() {
-				_, err := p.exec(t.Context(), "SELECT pg_sleep(2.3)")
+				_, err := p.Exec(t.Context(), "SELECT pg_sleep(2.3)")
 				if quick := name == "batches" || name == "answers"; quick != (err != nil) {
 					t.Errorf("%s: %v", name, err)
 				}

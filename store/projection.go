@@ -7,22 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"sync/atomic"
 
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"oncegate/canonical"
+	"oncegate/store/sqldb"
 )
 
-// A projection is how far a log's hits have come.
+// A projection is the position of the search projection: how many records of a log its rows cover.
 type projection struct {
 	made    int64  // when it was begun, in microseconds
 	covered int64  // how many records they cover; emptying
 	hashes  []byte // of the last record covered
 }
 
-// emptying, as the position of a projection, says that it is hidden and old rows may be left: nothing is covered.
+// emptying, as the position of a projection, says that it is being reset and old rows may be left: nothing is covered.
 const emptying = -1
 
 // emptyStep is about how many rows of the projection are deleted in one transaction.
@@ -30,19 +28,19 @@ const emptyStep = 2000
 
 func (p projection) size() uint64 { return uint64(max(p.covered, 0)) }
 
-// before reports whether a projection is how one stood before: none is made older again, nor shorter.
+// before reports whether a projection was rolled back: none is made older again, nor shorter.
 func (p projection) before(than projection) bool {
 	return p.made < than.made || p.made == than.made && p.size() < than.size()
 }
 
-// projection reads how far search has come, and believes it. A log that no Follow has begun with has none. One that is older than one
-// that this process saw was put back by somebody else.
-func (v auditView) projection(ctx context.Context, q querier) (p projection, err error) {
+// projection reads and authenticates the position. A log that no Follow has begun with has none. A position older than one
+// that this process saw was rolled back by somebody else.
+func (v auditView) projection(ctx context.Context, q sqldb.Querier) (p projection, err error) {
 	known := v.db.search.newest.Load()
 	var mac []byte
-	found, err := one(ctx, q, []any{&p.made, &p.covered, &p.hashes, &mac}, "SELECT made, covered, hashes, mac FROM projection WHERE log = ?", v.db.number)
+	found, err := sqldb.One(ctx, q, []any{&p.made, &p.covered, &p.hashes, &mac}, "SELECT made, covered, hashes, mac FROM projection WHERE log = ?", v.db.number)
 	if err == nil && found {
-		err = v.db.believe(mac, "projection", v.db.number, p.made, p.covered, p.hashes)
+		err = v.db.authenticate(mac, "projection", v.db.number, p.made, p.covered, p.hashes)
 	}
 	if err == nil && known != nil && p.before(*known) {
 		err = v.db.altered("projection", "an older one was put back")
@@ -53,8 +51,8 @@ func (v auditView) projection(ctx context.Context, q querier) (p projection, err
 	return p, nil
 }
 
-// saw remembers a projection that is believed. It keeps a copy: others read it meanwhile.
-func (v auditView) saw(p projection) { v.db.search.newest.Store(&p) }
+// remember keeps an authentic projection for rollback checks. It keeps a copy: others read it meanwhile.
+func (v auditView) remember(p projection) { v.db.search.newest.Store(&p) }
 
 // set are the columns of a projection's row but its log, with their tag.
 func (v auditView) set(p projection) []any {
@@ -63,8 +61,8 @@ func (v auditView) set(p projection) []any {
 }
 
 // Follow covers up to Config.Follow more records. It reads outside the transaction, records never change, and writes
-// only if nobody else was faster. Records that are not believed stop it: search then stays behind the log, and says so.
-// A projection that is not believed is hidden and made again.
+// only if nobody else was faster. Records that are not authentic stop it: search then stays behind the log, and reports that.
+// A projection that is not authentic is reset and made again.
 func (v auditView) Follow(ctx context.Context) (covered, size uint64, err error) {
 	v.db.follow.Lock()
 	defer v.db.follow.Unlock()
@@ -79,7 +77,7 @@ func (v auditView) follow(ctx context.Context) (covered, size uint64, err error)
 	p, found := v.projection(ctx, db.search.read) // before the head: the log is no shorter then
 	switch {
 	case found == nil:
-		v.saw(p)
+		v.remember(p)
 	case !isAltered(found):
 		return 0, 0, found
 	}
@@ -95,13 +93,13 @@ func (v auditView) follow(ctx context.Context) (covered, size uint64, err error)
 		return 0, 0, db.altered("logs", "the log is shorter than it was")
 	}
 	db.longest = head.Size
-	if found == nil && !db.search.doubted.Load() {
-		if found = v.fits(ctx, p, head.Size); found != nil && !isAltered(found) {
+	if found == nil && !db.search.stale.Load() {
+		if found = v.checkPosition(ctx, p, head.Size); found != nil && !isAltered(found) {
 			return 0, 0, found
 		}
 	}
 	switch {
-	case found != nil || db.search.doubted.Load():
+	case found != nil || db.search.stale.Load():
 		p, err = v.rebuild(ctx)
 	case p.covered == emptying: // a Rebuild that was broken off
 		p, err = v.empty(ctx, p)
@@ -109,7 +107,7 @@ func (v auditView) follow(ctx context.Context) (covered, size uint64, err error)
 	if err != nil {
 		return 0, 0, err
 	}
-	v.saw(p)
+	v.remember(p)
 	covered = p.size()
 	if covered >= head.Size {
 		return covered, head.Size, nil
@@ -125,12 +123,12 @@ func (v auditView) follow(ctx context.Context) (covered, size uint64, err error)
 	if p, err = v.projection(ctx, db.search.read); err != nil {
 		return 0, 0, err
 	}
-	v.saw(p)
+	v.remember(p)
 	return p.size(), max(head.Size, p.size()), nil
 }
 
-// fits proves that a projection is one of this log: it covers no more than there is, and its last record is the one that is here.
-func (v auditView) fits(ctx context.Context, p projection, size uint64) error {
+// checkPosition proves that a projection is one of this log: it covers no more than there is, and its last record is the one that is here.
+func (v auditView) checkPosition(ctx context.Context, p projection, size uint64) error {
 	if p.size() > size {
 		return v.db.altered("projection", "it covers more records than the log has")
 	}
@@ -147,7 +145,7 @@ func (v auditView) sameLast(ctx context.Context, p projection) (bool, error) {
 		return true, nil
 	}
 	var is []byte
-	_, err := one(ctx, v.db.read, []any{&is}, "SELECT hashes FROM records WHERE pos = ?", position(v.db.number, uint64(p.covered-1)))
+	_, err := sqldb.One(ctx, v.db.read, []any{&is}, "SELECT hashes FROM records WHERE pos = ?", position(v.db.number, uint64(p.covered-1)))
 	return bytes.Equal(p.hashes, is), err
 }
 
@@ -156,22 +154,22 @@ func (v auditView) sameLast(ctx context.Context, p projection) (bool, error) {
 func (v auditView) cover(ctx context.Context, was projection, end uint64, last []byte, hits []hit) error {
 	is := projection{was.made, int64(end), last}
 	if is.made == 0 {
-		is.made = v.begun()
+		is.made = v.nextEpoch()
 	}
-	return v.db.transactIn(ctx, v.db.search.write, func(ctx context.Context, t *tx) error {
-		n, err := t.exec(ctx, "UPDATE projection SET made = ?, covered = ?, hashes = ?, mac = ? WHERE log = ? AND made = ? AND covered = ?",
+	return v.db.search.write.Transact(ctx, func(ctx context.Context, t *sqldb.Tx) error {
+		n, err := t.Exec(ctx, "UPDATE projection SET made = ?, covered = ?, hashes = ?, mac = ? WHERE log = ? AND made = ? AND covered = ?",
 			append(v.set(is), v.db.number, was.made, was.covered)...)
 		if err == nil && n == 0 && was.made == 0 {
-			n, err = t.exec(ctx, "INSERT INTO projection (made, covered, hashes, mac, log) VALUES (?, ?, ?, ?, ?) ON CONFLICT (log) DO NOTHING", append(v.set(is), v.db.number)...)
+			n, err = t.Exec(ctx, "INSERT INTO projection (made, covered, hashes, mac, log) VALUES (?, ?, ?, ?, ?) ON CONFLICT (log) DO NOTHING", append(v.set(is), v.db.number)...)
 		}
 		if err != nil || n == 0 {
 			return err
 		}
 		var pos int64
-		behind, err := one(ctx, t, []any{&pos}, "SELECT pos FROM hits WHERE pos >= ? AND pos < ? ORDER BY pos LIMIT 1",
+		behind, err := sqldb.One(ctx, t, []any{&pos}, "SELECT pos FROM hits WHERE pos >= ? AND pos < ? ORDER BY pos LIMIT 1",
 			position(v.db.number, uint64(was.covered)), position(v.db.number+1, 0))
 		if err == nil && behind {
-			v.db.search.doubted.Store(true)
+			v.db.search.stale.Store(true)
 			err = v.db.altered("projection", "there are rows behind its position")
 		}
 		if err != nil {
@@ -181,11 +179,11 @@ func (v auditView) cover(ctx context.Context, was projection, end uint64, last [
 	})
 }
 
-// hits reads what the records from start to end may be found by, and the hashes of the last. Each record is believed: what search
-// has is no better than what it is made of.
+// hits reads what the records from start to end may be found by, and the hashes of the last. Each record is authenticated: the
+// projection is no better than what it is made of.
 func (v auditView) hits(ctx context.Context, start, end uint64) (hits []hit, last []byte, err error) {
 	next := position(v.db.number, start)
-	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+	err = sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
 		var pos, time int64
 		var search, changes string
 		var hashes sql.RawBytes
@@ -193,7 +191,7 @@ func (v auditView) hits(ctx context.Context, start, end uint64) (hits []hit, las
 		if err := rows.Scan(&pos, &hashes, &time, &search, &changes, &mac); err != nil {
 			return err
 		}
-		if err := v.db.believe(mac, "records", pos, time, search, changes); err != nil {
+		if err := v.db.authenticate(mac, "records", pos, time, search, changes); err != nil {
 			return fmt.Errorf("record %d: %w", indexOf(pos), err)
 		}
 		if pos != next {
@@ -211,15 +209,15 @@ func (v auditView) hits(ctx context.Context, start, end uint64) (hits []hit, las
 	return hits, last, err
 }
 
-func (v auditView) writeHits(ctx context.Context, q querier, hits []hit) error {
-	return writeSet(ctx, q, hits, "INSERT INTO hits ("+hitColumns+")", hitWidth, "", func(h hit) []any {
+func (v auditView) writeHits(ctx context.Context, q sqldb.Querier, hits []hit) error {
+	return sqldb.WriteSet(ctx, q, hits, "INSERT INTO hits ("+hitColumns+")", hitWidth, "", func(h hit) []any {
 		columns := h.columns()
 		return append(columns, v.db.tag("hits", columns...))
 	})
 }
 
-// begun is when a projection is begun now: after any that is known.
-func (v auditView) begun() int64 {
+// nextEpoch is the time of a projection that is begun now, later than that of any seen before.
+func (v auditView) nextEpoch() int64 {
 	now := canonical.Micros(v.db.config.Now())
 	if known := v.db.search.newest.Load(); known != nil {
 		now = max(now, known.made+1)
@@ -227,13 +225,13 @@ func (v auditView) begun() int64 {
 	return now
 }
 
-// Rebuild hides the projection at once and then deletes its rows in steps, so that the log's batches get their turn.
+// Rebuild resets the projection at once and then deletes its rows in steps, so that the log's batches get their turn.
 func (v auditView) Rebuild(ctx context.Context) error {
 	v.db.follow.Lock()
 	defer v.db.follow.Unlock()
 	switch p, err := v.projection(ctx, v.db.search.read); { // the new one is begun after it, whatever this node's clock says
 	case err == nil:
-		v.saw(p)
+		v.remember(p)
 	case !isAltered(err):
 		return fmt.Errorf("projection could not be read: %w", err)
 	}
@@ -242,20 +240,20 @@ func (v auditView) Rebuild(ctx context.Context) error {
 }
 
 func (v auditView) rebuild(ctx context.Context) (projection, error) {
-	p, err := v.hide(ctx)
+	p, err := v.reset(ctx)
 	if err != nil {
-		return p, fmt.Errorf("projection could not be hidden: %w", err)
+		return p, fmt.Errorf("projection could not be reset: %w", err)
 	}
-	v.saw(p)
-	v.db.search.doubted.Store(false) // what was found altered is not covered any more
+	v.remember(p)
+	v.db.search.stale.Store(false) // what was found altered is not covered any more
 	return v.empty(ctx, p)
 }
 
-// hide makes nothing covered until the projection is empty.
-func (v auditView) hide(ctx context.Context) (projection, error) {
-	p := projection{made: v.begun(), covered: emptying}
-	return p, v.db.transactIn(ctx, v.db.search.write, func(ctx context.Context, t *tx) error {
-		_, err := t.exec(ctx, `INSERT INTO projection (made, covered, hashes, mac, log) VALUES (?, ?, ?, ?, ?)
+// reset makes nothing covered until the projection is empty.
+func (v auditView) reset(ctx context.Context) (projection, error) {
+	p := projection{made: v.nextEpoch(), covered: emptying}
+	return p, v.db.search.write.Transact(ctx, func(ctx context.Context, t *sqldb.Tx) error {
+		_, err := t.Exec(ctx, `INSERT INTO projection (made, covered, hashes, mac, log) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (log) DO UPDATE SET made = excluded.made, covered = excluded.covered, hashes = excluded.hashes, mac = excluded.mac`,
 			append(v.set(p), v.db.number)...)
 		return err
@@ -269,20 +267,20 @@ func (v auditView) empty(ctx context.Context, p projection) (projection, error) 
 	for more := true; more; {
 		err := ctx.Err()
 		if err == nil {
-			err = v.db.transactIn(ctx, v.db.search.write, func(ctx context.Context, t *tx) error {
+			err = v.db.search.write.Transact(ctx, func(ctx context.Context, t *sqldb.Tx) error {
 				more = false
-				n, err := t.exec(ctx, "UPDATE projection SET covered = ? WHERE log = ? AND made = ? AND covered = ?", emptying, v.db.number, p.made, emptying)
+				n, err := t.Exec(ctx, "UPDATE projection SET covered = ? WHERE log = ? AND made = ? AND covered = ?", emptying, v.db.number, p.made, emptying)
 				if err != nil || n == 0 {
 					return err
 				}
 				upTo := end
-				if more, err = one(ctx, t, []any{&upTo}, "SELECT pos FROM hits WHERE pos >= ? AND pos < ? ORDER BY pos LIMIT 1 OFFSET ?", start, end, emptyStep); err != nil {
+				if more, err = sqldb.One(ctx, t, []any{&upTo}, "SELECT pos FROM hits WHERE pos >= ? AND pos < ? ORDER BY pos LIMIT 1 OFFSET ?", start, end, emptyStep); err != nil {
 					return err
 				}
-				if _, err = t.exec(ctx, "DELETE FROM hits WHERE pos >= ? AND pos < ?", start, upTo); err != nil || more {
+				if _, err = t.Exec(ctx, "DELETE FROM hits WHERE pos >= ? AND pos < ?", start, upTo); err != nil || more {
 					return err
 				}
-				_, err = t.exec(ctx, "UPDATE projection SET made = ?, covered = ?, hashes = ?, mac = ? WHERE log = ?", append(v.set(projection{made: p.made}), v.db.number)...)
+				_, err = t.Exec(ctx, "UPDATE projection SET made = ?, covered = ?, hashes = ?, mac = ? WHERE log = ?", append(v.set(projection{made: p.made}), v.db.number)...)
 				return err
 			})
 		}
@@ -293,14 +291,14 @@ func (v auditView) empty(ctx context.Context, p projection) (projection, error) 
 	return v.projection(ctx, v.db.search.read)
 }
 
-// searching is where the projection stands. Nothing in it is the only copy. On SQLite it is a file of its own beside the
+// searching is the storage of the search projection. Nothing in it is the only copy. On SQLite it is a file of its own beside the
 // database: there one writes at a time, and no answer shall wait until an index is written. On PostgreSQL it is the database,
 // over connections of its own, whose statements may take longer than those of an answer.
 type searching struct {
-	write, read *pool
+	write, read *sqldb.Pool
 
-	newest  atomic.Pointer[projection] // the newest that Follow saw
-	doubted atomic.Bool                // what stands there is of other records, or something in it was altered: Follow hides it and begins anew
+	newest atomic.Pointer[projection] // the newest that Follow saw
+	stale  atomic.Bool                // it covers other records, or something in it was altered: Follow resets it
 }
 
 // searchReaders is how many searches run at once.
@@ -309,69 +307,44 @@ const searchReaders = 4
 // openSearch opens what search has. A file that is damaged or of another program is made anew, and so is a projection of other
 // records, as after an older database was put back.
 func (db *DB) openSearch(ctx context.Context) error {
-	if db.write.dialect.name != SQLite {
-		db.search.write = db.upkeep
-		if err := db.migrate(ctx, db.upkeep, searchSchema); err != nil {
+	if db.write.Engine() != SQLite {
+		db.search.write, db.search.read = db.upkeep, db.engine.Search
+		if err := db.upkeep.Migrate(ctx, searchSchema(db.config.Now)); err != nil {
 			return err
 		}
 		return auditView{db}.adopt(ctx)
 	}
-	file := db.config.Path + "-search"
+	file := db.engine.Path() + "-search"
 	err := db.openSearchFile(ctx, file)
-	if errors.Is(err, ErrNewer) || errors.Is(err, errOtherStep) || code(err) == sqlite3.SQLITE_CORRUPT || code(err) == sqlite3.SQLITE_NOTADB {
-		err = errors.Join(db.search.close(), removeFile(file))
-		if err == nil {
+	if sqldb.Unusable(err) {
+		if err = errors.Join(db.search.close(), sqldb.RemoveFile(file)); err == nil {
 			err = db.openSearchFile(ctx, file)
 		}
 	}
 	return err
 }
 
-// openSearchFile opens a file whose commits are not synced: a loss of power may take the last of them, and nothing else.
 func (db *DB) openSearchFile(ctx context.Context, file string) (err error) {
-	if _, err := ownFile(file); err != nil {
+	if db.search.write, db.search.read, err = sqldb.OpenUnsynced(file, searchReaders); err != nil {
 		return err
 	}
-	if db.search.write, err = openFile(sqliteSource(file, "NORMAL", true, restartFrames), 1, asItIs); err != nil {
-		return err
-	}
-	if db.search.read, err = openFile(sqliteSource(file, "NORMAL", false, 0), searchReaders, asItIs); err != nil {
-		return err
-	}
-	if err := db.migrate(ctx, db.search.write, searchSchema); err != nil {
+	if err := db.search.write.Migrate(ctx, searchSchema(db.config.Now)); err != nil {
 		return err
 	}
 	return auditView{db}.adopt(ctx)
 }
 
-func (s *searching) close() (err error) {
-	for _, p := range []*pool{s.read, s.write} {
-		if p != nil {
-			err = errors.Join(err, p.db.Close())
-		}
-	}
-	return err
-}
-
-// removeFile removes an SQLite file with the files beside it.
-func removeFile(file string) (err error) {
-	for _, end := range []string{"-wal", "-shm", ""} {
-		if e := os.Remove(file + end); !errors.Is(e, fs.ErrNotExist) {
-			err = errors.Join(err, e)
-		}
-	}
-	return err
-}
+func (s *searching) close() error { return errors.Join(s.read.Close(), s.write.Close()) }
 
 // adopt looks whether the projection is of these records: the last one that it covers must be the one that is here. Any other, as after
-// an older database was put back, is hidden and emptied by the next Follow, and not searched until then. It reads without keys, which
+// an older database was put back, is reset by the next Follow, and not searched until then. It reads without keys, which
 // who only reads the log does not have: nothing rests on what it reads.
 func (v auditView) adopt(ctx context.Context) error {
 	var p projection
-	if _, err := one(ctx, v.db.search.read, []any{&p.covered, &p.hashes}, "SELECT covered, hashes FROM projection WHERE log = ?", v.db.number); err != nil {
+	if _, err := sqldb.One(ctx, v.db.search.read, []any{&p.covered, &p.hashes}, "SELECT covered, hashes FROM projection WHERE log = ?", v.db.number); err != nil {
 		return err
 	}
 	same, err := v.sameLast(ctx, p)
-	v.db.search.doubted.Store(!same)
+	v.db.search.stale.Store(!same)
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"oncegate/canonical"
 	"oncegate/license"
 	"oncegate/register"
+	"oncegate/store/sqldb"
 )
 
 type registerView struct{ db *DB }
@@ -33,18 +34,18 @@ func (v registerView) ByIdentifier(ctx context.Context, identifier string) (regi
 // version reads one version. The key is what the newest record about it is known by.
 func (v registerView) version(ctx context.Context, k rowKey, text string, key any) (register.Version, error) {
 	var r *versionRow
-	err := v.db.newest("versions", func(saw func(string, int64)) error {
+	err := v.db.readFresh("versions", func(saw func(string, int64)) error {
 		r = nil
 		last := v.db.recent.last(k)
-		err := each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
+		err := sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) (err error) {
 			r, err = v.db.scanVersion(rows, true)
 			return err
 		}, text, key)
 		if err != nil || r == nil {
-			return cmp.Or(err, v.db.current(k, last, 0))
+			return cmp.Or(err, v.db.checkFresh(k, last, 0))
 		}
 		saw(r.Identifier, r.pos) // what changes a version names it by that
-		return v.db.current(k, last, r.pos)
+		return v.db.checkFresh(k, last, r.pos)
 	})
 	if err != nil {
 		return register.Version{}, fmt.Errorf("license version could not be read: %w", err)
@@ -72,9 +73,9 @@ func (v registerView) snapshot(ctx context.Context, key [32]byte) (register.Snap
 	s := register.Snapshot{Key: key}
 	var asOf, expires int64
 	var mac []byte
-	found, err := one(ctx, v.db.read, []any{&s.Sealed, &asOf, &expires, &mac}, "SELECT sealed, as_of, expires, mac FROM snapshots WHERE key = ?", key[:])
+	found, err := sqldb.One(ctx, v.db.read, []any{&s.Sealed, &asOf, &expires, &mac}, "SELECT sealed, as_of, expires, mac FROM snapshots WHERE key = ?", key[:])
 	if err == nil && found {
-		err = v.db.believe(mac, "snapshots", key[:], asOf, expires)
+		err = v.db.authenticate(mac, "snapshots", key[:], asOf, expires)
 	}
 	if err != nil {
 		return s, fmt.Errorf("kept copy could not be read: %w", err)
@@ -88,7 +89,7 @@ func (v registerView) snapshot(ctx context.Context, key [32]byte) (register.Snap
 
 // Occupied believes each row: what it yields of a closed list is valid there.
 func (v registerView) Occupied(ctx context.Context, list string, yield func(slot int)) error {
-	err := each(ctx, v.db.read, func(rows *sql.Rows) error {
+	err := sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
 		r, err := v.db.scanVersion(rows, false)
 		if err == nil {
 			yield(r.Slot)
@@ -108,9 +109,9 @@ func (v registerView) Versions(ctx context.Context, f register.Filter) (list []r
 			text, args = text+" AND "+c.column+" = ?", append(args, c.value)
 		}
 	}
-	err = v.db.newest("versions", func(saw func(string, int64)) error {
+	err = v.db.readFresh("versions", func(saw func(string, int64)) error {
 		list = nil
-		return each(ctx, v.db.read, func(rows *sql.Rows) error {
+		return sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
 			r, err := v.db.scanVersion(rows, true)
 			if err == nil {
 				list = append(list, r.Version)
@@ -127,7 +128,7 @@ func (v registerView) Versions(ctx context.Context, f register.Filter) (list []r
 
 func (v registerView) Taken(ctx context.Context, list string, slot int) (bool, error) {
 	var n int64
-	taken, err := one(ctx, v.db.read, []any{&n}, "SELECT 1 FROM versions WHERE list = ? AND slot = ?", list, slot)
+	taken, err := sqldb.One(ctx, v.db.read, []any{&n}, "SELECT 1 FROM versions WHERE list = ? AND slot = ?", list, slot)
 	if err != nil {
 		return false, fmt.Errorf("slot of a status list could not be read: %w", err)
 	}
@@ -144,8 +145,8 @@ var expired = []string{
 func (v registerView) Purge(ctx context.Context, now time.Time) error {
 	for _, text := range expired {
 		err := inSteps(ctx, func(ctx context.Context) (n int64, err error) {
-			err = v.db.transactUnsynced(ctx, func(ctx context.Context, t *tx) (err error) {
-				n, err = t.exec(ctx, text, canonical.Micros(now))
+			err = v.db.upkeep.TransactUnsynced(ctx, func(ctx context.Context, t *sqldb.Tx) (err error) {
+				n, err = t.Exec(ctx, text, canonical.Micros(now))
 				return err
 			})
 			return n, err
@@ -187,13 +188,13 @@ func (db *DB) jwtDigest(jwt string) []byte { return db.config.Digest([]byte("ver
 
 type issue register.Issue
 
-func (c issue) need(w *wanted) {
+func (c issue) reads(w *keySet) {
 	w.subjects[c.Version.Subject] = true
 	w.identifiers[c.Version.Identifier] = true
 	w.slots[slotKey{c.Version.List, c.Version.Slot}] = true
 }
 
-func (c issue) judge(s *state) error {
+func (c issue) apply(s *state) error {
 	slot := slotKey{c.Version.List, c.Version.Slot}
 	last := s.latest[c.Version.Subject]
 	number, inherited, before := 0, license.Status(""), ""
@@ -218,9 +219,9 @@ func (c issue) judge(s *state) error {
 
 type setStatus register.SetStatus
 
-func (c setStatus) need(w *wanted) { w.identifiers[c.Identifier] = true }
+func (c setStatus) reads(w *keySet) { w.identifiers[c.Identifier] = true }
 
-func (c setStatus) judge(s *state) error {
+func (c setStatus) apply(s *state) error {
 	v := s.identifiers[c.Identifier]
 	if v == nil || v.Stated != c.From {
 		return register.ErrTaken
@@ -232,9 +233,9 @@ func (c setStatus) judge(s *state) error {
 
 type order register.Order
 
-func (c order) need(w *wanted) { w.identifiers[c.Identifier] = true }
+func (c order) reads(w *keySet) { w.identifiers[c.Identifier] = true }
 
-func (c order) judge(s *state) error {
+func (c order) apply(s *state) error {
 	v := s.identifiers[c.Identifier]
 	if v == nil || v.Ordered != c.From || v.Gone() {
 		return register.ErrTaken
@@ -279,7 +280,7 @@ func (db *DB) scanVersion(rows *sql.Rows, jwt bool) (*versionRow, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	if err := db.believe(r.mac, "versions", r.columns()...); err != nil {
+	if err := db.authenticate(r.mac, "versions", r.columns()...); err != nil {
 		return nil, err
 	}
 	if jwt && !hmac.Equal(db.jwtDigest(r.JWT), r.jwtDigest) {
@@ -290,7 +291,7 @@ func (db *DB) scanVersion(rows *sql.Rows, jwt bool) (*versionRow, error) {
 
 // loadVersions reads the latest version of every subject and every version named by its identifier. One version found
 // both ways is one row of the state.
-func (s *state) loadVersions(ctx context.Context, q querier, w *wanted) error {
+func (s *state) loadVersions(ctx context.Context, q sqldb.Querier, w *keySet) error {
 	scan := func(latest bool) func(*sql.Rows) error {
 		return func(rows *sql.Rows) error {
 			v, err := s.db.scanVersion(rows, true)
@@ -304,35 +305,35 @@ func (s *state) loadVersions(ctx context.Context, q querier, w *wanted) error {
 			}
 			if latest {
 				s.latest[v.Subject] = r
-				if err := s.db.locked("versions", subjectKey(v.Subject), v.pos); err != nil {
+				if err := s.db.checkFreshLocked("versions", subjectKey(v.Subject), v.pos); err != nil {
 					return err
 				}
 			}
-			return s.db.locked("versions", v.Identifier, v.pos)
+			return s.db.checkFreshLocked("versions", v.Identifier, v.pos)
 		}
 	}
-	err := readSet(ctx, q, w.subjects, func(n int) string {
-		return selectVersion + "AS v WHERE subject IN (" + marks(n) + ") AND number = (SELECT max(number) FROM versions WHERE subject = v.subject)"
-	}, bytes1, scan(true))
+	err := sqldb.ReadSet(ctx, q, w.subjects, func(n int) string {
+		return selectVersion + "AS v WHERE subject IN (" + sqldb.Marks(n) + ") AND number = (SELECT max(number) FROM versions WHERE subject = v.subject)"
+	}, digestKey, scan(true))
 	if err == nil {
-		err = there(s.db, "versions", w.subjects, s.latest, subjectKey)
+		err = checkAbsent(s.db, "versions", w.subjects, s.latest, subjectKey)
 	}
 	if err == nil {
-		err = readSet(ctx, q, w.identifiers, in(selectVersion+"WHERE identifier"), text1, scan(false))
+		err = sqldb.ReadSet(ctx, q, w.identifiers, sqldb.In(selectVersion+"WHERE identifier"), textKey, scan(false))
 	}
 	if err != nil {
 		return err
 	}
-	return there(s.db, "versions", w.identifiers, s.identifiers, func(identifier string) string { return identifier })
+	return checkAbsent(s.db, "versions", w.identifiers, s.identifiers, func(identifier string) string { return identifier })
 }
 
 // subjectKey is what the newest record about a subject is known by.
 func subjectKey(subject [32]byte) string { return string(subject[:]) }
 
-func (s *state) loadSlots(ctx context.Context, q querier, w *wanted) error {
+func (s *state) loadSlots(ctx context.Context, q sqldb.Querier, w *keySet) error {
 	for slot := range w.slots { // few: a license is signed once per version
 		var n int64
-		taken, err := one(ctx, q, []any{&n}, "SELECT 1 FROM versions WHERE list = ? AND slot = ?", slot.list, slot.slot)
+		taken, err := sqldb.One(ctx, q, []any{&n}, "SELECT 1 FROM versions WHERE list = ? AND slot = ?", slot.list, slot.slot)
 		if err != nil {
 			return err
 		}
@@ -341,18 +342,18 @@ func (s *state) loadSlots(ctx context.Context, q querier, w *wanted) error {
 	return nil
 }
 
-func (s *state) writeVersions(ctx context.Context, q querier, position func(entry int) int64) error {
+func (s *state) writeVersions(ctx context.Context, q sqldb.Querier, position func(entry int) int64) error {
 	lists := listRows{}
 	seal := func(v *versionRow) []byte {
 		v.pos = position(v.entry)
-		mac := s.sealed("versions", v.Identifier, v.pos, v.mac, v.columns())
+		mac := s.tagRow("versions", v.Identifier, v.pos, v.mac, v.columns())
 		if v.was != license.Superseded { // it is the subject's latest, or the one that it supersedes
 			s.notes = append(s.notes, noted{rowKey{"versions", subjectKey(v.Subject)}, v.pos})
 		}
 		lists.of(v.List).moved(v, mac)
 		return mac
 	}
-	err := writeSet(ctx, q, s.versions, "INSERT INTO versions ("+versionColumns+", jwt)", 20, "", func(v *versionRow) []any {
+	err := sqldb.WriteSet(ctx, q, s.versions, "INSERT INTO versions ("+versionColumns+", jwt)", 20, "", func(v *versionRow) []any {
 		mac := seal(v)
 		return append(v.columns(), mac, v.JWT)
 	})
@@ -361,7 +362,7 @@ func (s *state) writeVersions(ctx context.Context, q querier, position func(entr
 	}
 	for _, v := range rowsToWrite(s.identifiers, changed) {
 		mac := seal(v)
-		if _, err := q.exec(ctx, "UPDATE versions SET status = ?, stated = ?, status_at = ?, ordered = ?, ordered_at = ?, pos = ?, mac = ? WHERE identifier = ?",
+		if _, err := q.Exec(ctx, "UPDATE versions SET status = ?, stated = ?, status_at = ?, ordered = ?, ordered_at = ?, pos = ?, mac = ? WHERE identifier = ?",
 			string(v.Status), string(v.Stated), canonical.Micros(v.StatusAt), string(v.Ordered), canonical.Micros(v.OrderedAt), v.pos, mac, v.Identifier); err != nil {
 			return err
 		}
@@ -379,23 +380,23 @@ func (r *snapshotRow) toWrite() dirty { return r.dirty }
 
 type keep register.Snapshot
 
-func (c keep) need(w *wanted) { w.snapshots[c.Key] = true }
+func (c keep) reads(w *keySet) { w.snapshots[c.Key] = true }
 
-func (c keep) judge(s *state) error {
+func (c keep) apply(s *state) error {
 	if there := s.snapshots[c.Key]; there == nil || !there.AsOf.After(c.AsOf) {
 		put(s, s.snapshots, c.Key, &snapshotRow{register.Snapshot(c), fresh})
 	}
 	return nil
 }
 
-func (s *state) loadSnapshots(ctx context.Context, q querier, w *wanted) error {
-	return readSet(ctx, q, w.snapshots, in("SELECT key, as_of, expires, mac FROM snapshots WHERE key"), bytes1, func(rows *sql.Rows) error {
+func (s *state) loadSnapshots(ctx context.Context, q sqldb.Querier, w *keySet) error {
+	return sqldb.ReadSet(ctx, q, w.snapshots, sqldb.In("SELECT key, as_of, expires, mac FROM snapshots WHERE key"), digestKey, func(rows *sql.Rows) error {
 		var key, mac []byte
 		var asOf, expires int64
 		if err := rows.Scan(&key, &asOf, &expires, &mac); err != nil {
 			return err
 		}
-		if s.db.believe(mac, "snapshots", key, asOf, expires) != nil {
+		if s.db.authenticate(mac, "snapshots", key, asOf, expires) != nil {
 			return nil // it is written anew
 		}
 		r := &snapshotRow{}
@@ -406,10 +407,10 @@ func (s *state) loadSnapshots(ctx context.Context, q querier, w *wanted) error {
 	})
 }
 
-func (s *state) writeSnapshots(ctx context.Context, q querier) error {
+func (s *state) writeSnapshots(ctx context.Context, q sqldb.Querier) error {
 	rows := rowsToWrite(s.snapshots, fresh)
 	slices.SortFunc(rows, func(a, b *snapshotRow) int { return cmp.Compare(string(a.Key[:]), string(b.Key[:])) }) // neighbours share pages
-	return writeSet(ctx, q, rows, "INSERT INTO snapshots (key, sealed, as_of, expires, mac)", 5,
+	return sqldb.WriteSet(ctx, q, rows, "INSERT INTO snapshots (key, sealed, as_of, expires, mac)", 5,
 		" ON CONFLICT (key) DO UPDATE SET sealed = excluded.sealed, as_of = excluded.as_of, expires = excluded.expires, mac = excluded.mac", func(r *snapshotRow) []any {
 			// The sealed bytes are bound to key and moment already (register.Keep).
 			return []any{r.Key[:], filled(r.Sealed), canonical.Micros(r.AsOf), canonical.Micros(r.Expires), s.db.tag("snapshots", r.Key[:], canonical.Micros(r.AsOf), canonical.Micros(r.Expires))}
@@ -421,9 +422,9 @@ func (v registerView) Original(ctx context.Context, identifier string, now time.
 	o := register.Original{Identifier: identifier}
 	var digest, mac []byte
 	var made, expires int64
-	found, err := one(ctx, v.db.read, []any{&digest, &o.Sealed, &made, &expires, &mac}, "SELECT digest, sealed, made, expires, mac FROM originals WHERE identifier = ?", identifier)
+	found, err := sqldb.One(ctx, v.db.read, []any{&digest, &o.Sealed, &made, &expires, &mac}, "SELECT digest, sealed, made, expires, mac FROM originals WHERE identifier = ?", identifier)
 	if err == nil && found {
-		err = v.db.believe(mac, "originals", identifier, digest, made, expires) // the bytes are bound to identifier and digest (register.Original)
+		err = v.db.authenticate(mac, "originals", identifier, digest, made, expires) // the bytes are bound to identifier and digest (register.Original)
 	}
 	if err != nil {
 		return register.Original{}, fmt.Errorf("original could not be read: %w", err)
@@ -446,12 +447,12 @@ func (r *originalRow) toWrite() dirty { return r.dirty }
 
 type keepOriginal register.Original
 
-func (c keepOriginal) need(w *wanted) {
+func (c keepOriginal) reads(w *keySet) {
 	w.originals[c.Identifier] = true
 	w.identifiers[c.Identifier] = true
 }
 
-func (c keepOriginal) judge(s *state) error {
+func (c keepOriginal) apply(s *state) error {
 	if s.identifiers[c.Identifier] == nil {
 		return register.ErrTaken
 	}
@@ -465,15 +466,15 @@ func (c keepOriginal) judge(s *state) error {
 	return nil
 }
 
-func (s *state) loadOriginals(ctx context.Context, q querier, w *wanted) error {
-	return readSet(ctx, q, w.originals, in("SELECT identifier, digest, made, expires, mac FROM originals WHERE identifier"), text1, func(rows *sql.Rows) error {
+func (s *state) loadOriginals(ctx context.Context, q sqldb.Querier, w *keySet) error {
+	return sqldb.ReadSet(ctx, q, w.originals, sqldb.In("SELECT identifier, digest, made, expires, mac FROM originals WHERE identifier"), textKey, func(rows *sql.Rows) error {
 		var digest, mac []byte
 		var made, expires int64
 		r := &originalRow{}
 		if err := rows.Scan(&r.Identifier, &digest, &made, &expires, &mac); err != nil {
 			return err
 		}
-		if s.db.believe(mac, "originals", r.Identifier, digest, made, expires) != nil {
+		if s.db.authenticate(mac, "originals", r.Identifier, digest, made, expires) != nil {
 			return nil // it is written anew
 		}
 		copy(r.Digest[:], digest)
@@ -483,8 +484,8 @@ func (s *state) loadOriginals(ctx context.Context, q querier, w *wanted) error {
 	})
 }
 
-func (s *state) writeOriginals(ctx context.Context, q querier) error {
-	return writeSet(ctx, q, rowsToWrite(s.originals, fresh), "INSERT INTO originals (identifier, digest, sealed, made, expires, mac)", 6,
+func (s *state) writeOriginals(ctx context.Context, q sqldb.Querier) error {
+	return sqldb.WriteSet(ctx, q, rowsToWrite(s.originals, fresh), "INSERT INTO originals (identifier, digest, sealed, made, expires, mac)", 6,
 		" ON CONFLICT (identifier) DO UPDATE SET digest = excluded.digest, sealed = excluded.sealed, made = excluded.made, expires = excluded.expires, mac = excluded.mac",
 		func(r *originalRow) []any {
 			mac := s.db.tag("originals", r.Identifier, r.Digest[:], canonical.Micros(r.Made), canonical.Micros(r.Expires))

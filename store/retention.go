@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"oncegate/canonical"
+	"oncegate/store/sqldb"
 )
 
 // Retention runs in steps: each is a transaction of its own over few rows that an index finds, so that a batch never waits for
@@ -27,21 +28,9 @@ func inSteps(ctx context.Context, step func(context.Context) (changed int64, err
 		if err != nil || n == 0 {
 			return err
 		}
-		if err := rest(ctx, begun, restRatio); err != nil {
+		if err := sqldb.Rest(ctx, begun, restRatio); err != nil {
 			return err
 		}
-	}
-}
-
-// rest waits ratio times as long as it is since begun.
-func rest(ctx context.Context, begun time.Time, ratio time.Duration) error {
-	timer := time.NewTimer(ratio * time.Since(begun))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 
@@ -75,18 +64,18 @@ func (v auditView) purge(ctx context.Context, before int64) error {
 			return nil
 		}
 		from = last
-		if err := rest(ctx, begun, restRatio); err != nil {
+		if err := sqldb.Rest(ctx, begun, restRatio); err != nil {
 			return err
 		}
 	}
 }
 
 func (v auditView) raiseHorizon(ctx context.Context, horizon int64) error {
-	return v.db.transact(ctx, func(ctx context.Context, t *tx) error {
-		if _, err := v.db.head(ctx, t, t.pool.dialect.lock); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return v.db.write.Transact(ctx, func(ctx context.Context, t *sqldb.Tx) error {
+		if _, err := v.db.head(ctx, t, t.ForUpdate()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		_, err := t.exec(ctx, "UPDATE horizon SET horizon = ?, mac = ? WHERE one = 1 AND horizon < ?", horizon, v.db.tag("horizon", horizon), horizon)
+		_, err := t.Exec(ctx, "UPDATE horizon SET horizon = ?, mac = ? WHERE one = 1 AND horizon < ?", horizon, v.db.tag("horizon", horizon), horizon)
 		return err
 	})
 }
@@ -95,7 +84,7 @@ const oldestClaims = "SELECT jti, system, expires FROM claims WHERE expires >= ?
 
 // expiredClaims reads what one step deletes, and when the last of them expired.
 func (v auditView) expiredClaims(ctx context.Context, from, before int64) (keys []claimKey, last int64, err error) {
-	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+	err = sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
 		var k claimKey
 		err := rows.Scan(&k.jti, &k.system, &last)
 		keys = append(keys, k)
@@ -106,17 +95,17 @@ func (v auditView) expiredClaims(ctx context.Context, from, before int64) (keys 
 
 // deletedClaims deletes n claims, unless one was claimed anew meanwhile.
 func deletedClaims(n int) string {
-	return "DELETE FROM claims WHERE (jti, system) IN (VALUES " + values(n, 2) + ") AND expires < ?"
+	return "DELETE FROM claims WHERE (jti, system) IN (VALUES " + sqldb.Values(n, 2) + ") AND expires < ?"
 }
 
 func (v auditView) deleteClaims(ctx context.Context, keys []claimKey, before int64) error {
-	return v.db.transactUnsynced(ctx, func(ctx context.Context, t *tx) error {
-		for piece := range padded(keys) {
+	return v.db.upkeep.TransactUnsynced(ctx, func(ctx context.Context, t *sqldb.Tx) error {
+		for piece := range sqldb.Padded(keys) {
 			var args []any
 			for _, k := range piece {
 				args = append(args, k.jti, k.system)
 			}
-			if _, err := t.exec(ctx, deletedClaims(len(piece)), append(args, before)...); err != nil {
+			if _, err := t.Exec(ctx, deletedClaims(len(piece)), append(args, before)...); err != nil {
 				return err
 			}
 		}
@@ -133,12 +122,12 @@ func (v auditView) Erase(ctx context.Context, index uint64) error {
 		err = fs.ErrNotExist
 	}
 	if err == nil {
-		_, err = v.erase(ctx, found, v.db.transact) // whoever asked is told that it is done: synced
+		_, err = v.erase(ctx, found, v.db.write.Transact) // whoever asked is told that it is done: synced
 	}
 	if err != nil {
 		return fmt.Errorf("record %d could not be erased: %w", index, err)
 	}
-	v.db.checkpoint.forget(ctx)
+	v.db.engine.Forget(ctx)
 	return nil
 }
 
@@ -155,7 +144,7 @@ func (v auditView) EraseBefore(ctx context.Context, t time.Time, limit int) (tot
 		return total, fmt.Errorf("records could not be erased: %w", err)
 	}
 	if total < limit {
-		v.db.checkpoint.forget(ctx)
+		v.db.engine.Forget(ctx)
 	}
 	return total, nil
 }
@@ -176,13 +165,13 @@ func (v auditView) eraseBefore(ctx context.Context, before int64, limit int) (to
 			v.db.erased.Store(0)
 			continue
 		}
-		n, err := v.erase(ctx, found, v.db.transactUnsynced)
+		n, err := v.erase(ctx, found, v.db.upkeep.TransactUnsynced)
 		if total += n; err != nil {
 			return total, err
 		}
 		from = found[len(found)-1].time
 		v.db.erased.Store(from)
-		if err := rest(ctx, begun, restRatio); err != nil {
+		if err := sqldb.Rest(ctx, begun, restRatio); err != nil {
 			return total, err
 		}
 	}
@@ -192,7 +181,7 @@ func (v auditView) eraseBefore(ctx context.Context, before int64, limit int) (to
 // Erasable asks the index that EraseBefore reads.
 func (v auditView) Erasable(ctx context.Context, t time.Time) (bool, error) {
 	var there int64
-	found, err := one(ctx, v.db.read, []any{&there}, anyOldEvidence, canonical.Micros(t))
+	found, err := sqldb.One(ctx, v.db.read, []any{&there}, anyOldEvidence, canonical.Micros(t))
 	if err != nil {
 		return false, fmt.Errorf("old evidence could not be looked for: %w", err)
 	}
@@ -209,7 +198,7 @@ type sealedColumn struct {
 
 // withEvidence reads records with their evidence, outside of any transaction: nothing but an erasure changes it.
 func (v auditView) withEvidence(ctx context.Context, text string, args ...any) (found []sealedColumn, err error) {
-	err = each(ctx, v.db.read, func(rows *sql.Rows) error {
+	err = sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
 		var c sealedColumn
 		err := rows.Scan(&c.pos, &c.erasable, &c.time, &c.evidence)
 		found = append(found, c)
@@ -219,19 +208,19 @@ func (v auditView) withEvidence(ctx context.Context, text string, args ...any) (
 }
 
 // erase rewrites the evidence of records in one transaction, and returns how many it changed: none that was erased meanwhile.
-func (v auditView) erase(ctx context.Context, columns []sealedColumn, transact func(context.Context, func(context.Context, *tx) error) error) (changed int, err error) {
+func (v auditView) erase(ctx context.Context, columns []sealedColumn, transact func(context.Context, func(context.Context, *sqldb.Tx) error) error) (changed int, err error) {
 	for i := range columns {
 		if columns[i].evidence, err = withoutPersons(columns[i].evidence); err != nil {
 			return 0, err
 		}
 	}
-	err = transact(ctx, func(ctx context.Context, t *tx) error {
+	err = transact(ctx, func(ctx context.Context, t *sqldb.Tx) error {
 		changed = 0
 		for _, c := range columns {
 			if c.erasable == 0 {
 				continue
 			}
-			n, err := t.exec(ctx, "UPDATE records SET evidence = ?, erasable = 0 WHERE pos = ? AND erasable = 1", c.evidence, c.pos)
+			n, err := t.Exec(ctx, "UPDATE records SET evidence = ?, erasable = 0 WHERE pos = ? AND erasable = 1", c.evidence, c.pos)
 			if err != nil {
 				return err
 			}
@@ -240,7 +229,7 @@ func (v auditView) erase(ctx context.Context, columns []sealedColumn, transact f
 		return nil
 	})
 	if changed > 0 && err == nil {
-		v.db.checkpoint.erased()
+		v.db.engine.Erased()
 	}
 	return changed, err
 }

@@ -62,14 +62,14 @@ func TestClaimsAdopted(t *testing.T) {
 			t.Errorf("horizon is %v, %v", h, err)
 		}
 		var left int
-		if err := db.read.db.QueryRow("SELECT count(*) FROM records WHERE jti IS NOT NULL OR system IS NOT NULL OR expires IS NOT NULL").Scan(&left); err != nil || left != 0 {
+		if err := db.read.DB().QueryRow("SELECT count(*) FROM records WHERE jti IS NOT NULL OR system IS NOT NULL OR expires IS NOT NULL").Scan(&left); err != nil || left != 0 {
 			t.Errorf("%d records have their call still, %v", left, err)
 		}
-		s, err := db.load(t.Context(), db.read, &wanted{claims: map[claimKey]bool{{"window", "j-2"}: true}})
+		s, err := db.load(t.Context(), db.read, &keySet{claims: map[claimKey]bool{{"window", "j-2"}: true}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, "a call of before", claim{System: "window", JTI: "j-2", Exp: accepted.Add(time.Hour)}.judge(s), audit.ErrReplayed)
+		wantError(t, "a call of before", claim{System: "window", JTI: "j-2", Exp: accepted.Add(time.Hour)}.apply(s), audit.ErrReplayed)
 		if err := a.Purge(t.Context(), accepted.Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
@@ -253,8 +253,9 @@ func TestRetentionSteps(t *testing.T) {
 			t.Errorf("%d transactions for %d records", len(w.txs), records)
 		}
 		if e.name == SQLite {
-			if err := checkSQLite(t.Context(), b.db.write.db); err != nil {
-				t.Errorf("after retention: %v", err)
+			var synchronous int
+			if err := b.db.write.DB().QueryRow("PRAGMA synchronous").Scan(&synchronous); err != nil || synchronous != 2 {
+				t.Errorf("after retention synchronous is %d, %v", synchronous, err)
 			}
 		}
 		for _, texts := range w.txs {
@@ -289,7 +290,7 @@ func TestWALUnderReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reading, err := b.db.read.db.BeginTx(t.Context(), nil)
+	reading, err := b.db.read.DB().BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,42 +301,19 @@ func TestWALUnderReader(t *testing.T) {
 	if err := b.db.Audit().Erase(t.Context(), index); err != nil {
 		t.Fatal(err)
 	}
-	k := b.db.checkpoint
-	if !k.pending.Load() {
-		t.Error("the log is taken to be empty, and a reader needs it")
+	if info, err := os.Stat(c.Path + "-wal"); err != nil || info.Size() == 0 {
+		t.Errorf("the log was emptied, and a reader needs it: %v", err)
 	}
 	mustChange(t, b)
 	var wait int
-	if err := b.db.write.db.QueryRow("PRAGMA busy_timeout").Scan(&wait); err != nil || wait != 2000 {
+	if err := b.db.write.DB().QueryRow("PRAGMA busy_timeout").Scan(&wait); err != nil || wait != 2000 {
 		t.Errorf("batches wait %d ms for another process, %v", wait, err)
 	}
 	if err := reading.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	k.forget(t.Context())
-	if info, err := os.Stat(c.Path + "-wal"); err != nil || info.Size() != 0 || k.pending.Load() {
+	b.db.engine.Forget(t.Context())
+	if info, err := os.Stat(c.Path + "-wal"); err != nil || info.Size() != 0 {
 		t.Errorf("the log is not empty without a reader: %v", err)
-	}
-}
-
-// TestWALBegunAnew: with no checkpoint in any commit the write-ahead log stays short.
-func TestWALBegunAnew(t *testing.T) {
-	c := freshSQLite(t)
-	b := benchOn(t, mustOpen(t, c))
-	var pages int
-	if err := b.db.write.db.QueryRow("PRAGMA wal_autocheckpoint").Scan(&pages); err != nil || pages != 0 {
-		t.Errorf("a commit makes a checkpoint after %d pages, %v", pages, err)
-	}
-	blob := make([]byte, 4<<20)
-	for i := range 20 {
-		e := personal(fmt.Sprint(i), accepted)
-		e.Sealed[0].Blob = blob
-		if _, err := b.append(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
-		b.db.checkpoint.checkpoint(t.Context())
-	}
-	if info, err := os.Stat(c.Path + "-wal"); err != nil || info.Size() > 3*restartFrames*4096 {
-		t.Errorf("the log has %d bytes, %v", info.Size(), err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"oncegate/audit"
 	"oncegate/canonical"
 	"oncegate/cases"
+	"oncegate/store/sqldb"
 )
 
 // Search asks the projection for positions, newest first, and reads the leaves. All conditions stand on one row of the
@@ -37,7 +38,7 @@ func (v auditView) Search(ctx context.Context, q audit.Query) ([]audit.Row, erro
 // shortRange is how many records are read whole for any page of a search: some 20 ms.
 const shortRange = 4096
 
-// positions are where the records found stand, newest first. A page that must be whole is taken from a whole range; so is any that
+// positions are those of the records found, newest first. A page that must be complete is taken from a complete range; so is any that
 // ends within a short one. Of others each row is believed, and whether one is missing is for CheckSearch to find.
 func (v auditView) positions(ctx context.Context, q audit.Query) (all []int64, err error) {
 	covered, err := v.end(ctx, q.Covered)
@@ -57,7 +58,7 @@ func (v auditView) positions(ctx context.Context, q audit.Query) (all []int64, e
 		}
 		return v.ofWhole(ctx, q, from, to)
 	}
-	if all, err = v.sought(ctx, q, to); err != nil {
+	if all, err = v.searchIndexes(ctx, q, to); err != nil {
 		return nil, err
 	}
 	if len(all) == q.Limit {
@@ -80,7 +81,7 @@ func (v auditView) end(ctx context.Context, known uint64) (uint64, error) {
 
 // ofWhole finds records by reading all rows of a range, as far back as the page goes.
 func (v auditView) ofWhole(ctx context.Context, q audit.Query, from, to uint64) (all []int64, err error) {
-	err = v.whole(ctx, from, to, func(h *hit) bool {
+	err = v.scanComplete(ctx, from, to, func(h *hit) bool {
 		last := int64(-1)
 		if len(all) > 0 {
 			last = all[len(all)-1]
@@ -96,19 +97,19 @@ func (v auditView) ofWhole(ctx context.Context, q audit.Query, from, to uint64) 
 	return all, err
 }
 
-// sought asks the database's indexes. A record of which several uses match has several rows there: more are asked for until the page is
+// searchIndexes asks the database's indexes. A record of which several uses match has several rows there: more are asked for until the page is
 // full.
-func (v auditView) sought(ctx context.Context, q audit.Query, to uint64) (all []int64, err error) {
+func (v auditView) searchIndexes(ctx context.Context, q audit.Query, to uint64) (all []int64, err error) {
 	p := v.db.search.read
 	for end := position(v.db.number, to); ; {
 		text, args := v.statement(q, end)
-		rows, err := p.db.QueryContext(ctx, p.dialect.rebind(text), args...) // too many texts to keep prepared
+		rows, err := p.QueryOnce(ctx, text, args...)
 		if err != nil {
-			return nil, p.dialect.explain(err)
+			return nil, err
 		}
 		var h hit
 		n, last := 0, end
-		err = scanAll(rows, func(rows *sql.Rows) error {
+		err = sqldb.ScanAll(rows, func(rows *sql.Rows) error {
 			if err := v.db.scanHit(rows, &h); err != nil {
 				return err
 			}
@@ -137,7 +138,7 @@ func (v auditView) leaves(ctx context.Context, positions []int64) ([]audit.Row, 
 	for _, pos := range positions {
 		wanted[pos] = true
 	}
-	err := readSet(ctx, v.db.read, wanted, in("SELECT pos, leaf FROM records WHERE pos"), func(pos int64) []any { return []any{pos} }, func(rows *sql.Rows) error {
+	err := sqldb.ReadSet(ctx, v.db.read, wanted, sqldb.In("SELECT pos, leaf FROM records WHERE pos"), func(pos int64) []any { return []any{pos} }, func(rows *sql.Rows) error {
 		var pos int64
 		var leaf []byte
 		err := rows.Scan(&pos, &leaf)
@@ -202,7 +203,7 @@ func (v auditView) reuse(ctx context.Context, from, to time.Time, matter string,
 	}
 	var is, read sum
 	within := periodOf(from, to)
-	if err := v.whole(ctx, first, end, func(h *hit) bool {
+	if err := v.scanComplete(ctx, first, end, func(h *hit) bool {
 		if h.reckoned(within, matter) {
 			is.add(v.reckoning(h))
 		}
@@ -210,7 +211,7 @@ func (v auditView) reuse(ctx context.Context, from, to time.Time, matter string,
 	}); err != nil {
 		return err
 	}
-	if err := each(ctx, v.db.search.read, func(rows *sql.Rows) error {
+	if err := sqldb.Each(ctx, v.db.search.read, func(rows *sql.Rows) error {
 		var h hit
 		if err := rows.Scan(&h.matter, &h.caseNo, &h.material, &h.pos, &h.n, &h.need, &h.decision); err != nil {
 			return err
@@ -270,13 +271,13 @@ func (db *DB) scanHit(rows *sql.Rows, h *hit) error {
 	if err := h.scan(rows); err != nil {
 		return err
 	}
-	return db.believe(h.mac, "hits", h.columns()...)
+	return db.authenticate(h.mac, "hits", h.columns()...)
 }
 
 // rows is how many rows the record has. A leaf of the log's own has no use and one row, so that positions have no gap.
 func (h *hit) rows() int64 { return max(h.uses, 1) }
 
-// matches says in Go what statement says in SQL: of a page that is proven whole no row may be left to the database to choose.
+// matches says in Go what statement says in SQL: of a page that is proven complete no row may be left to the database to choose.
 func (h *hit) matches(q audit.Query) bool {
 	same := func(want, got string) bool { return want == "" || want == got }
 	return h.uses > 0 && periodOf(q.From, q.To).has(h.time) &&
@@ -329,7 +330,7 @@ func hitsOf(pos, at int64, search []byte) ([]hit, error) {
 	return all, nil
 }
 
-// A whole range of records is one in which every row of every record is there and is believed. Rows follow each other without a gap, so
+// A complete range of records is one in which every row of every record is there and authentic. Rows follow each other without a gap, so
 // that reading all of them shows it. Only then is "nothing else was found" more than the word of the database: a row that
 // is gone, an index that leaves it out and a view that hides it look alike to a query by its words.
 
@@ -337,18 +338,18 @@ func hitsOf(pos, at int64, search []byte) ([]hit, error) {
 // log from being begun anew. The first step is small, since a page is often found in it.
 const (
 	firstStep = 1 << 10 // records
-	wholeStep = 1 << 16
+	maxStep   = 1 << 16
 )
 
 // errStop ends a scan early.
 var errStop = errors.New("no more rows are wanted")
 
-// whole reads all rows of the records from from up to to, newest first, and proves that the range is whole as far as it was read: visit,
+// scanComplete reads all rows of the records from from up to to, newest first, and proves that the range is complete as far as it was read: visit,
 // which may be nil, ends it by returning false. It may not keep the row. It takes the same memory for any range.
-func (v auditView) whole(ctx context.Context, from, to uint64, visit func(h *hit) (more bool)) error {
-	for step := uint64(firstStep); from < to; step = min(2*step, wholeStep) {
+func (v auditView) scanComplete(ctx context.Context, from, to uint64, visit func(h *hit) (more bool)) error {
+	for step := uint64(firstStep); from < to; step = min(2*step, maxStep) {
 		start := max(from, to-min(step, to))
-		if more, err := v.wholeStep(ctx, start, to, visit); err != nil || !more {
+		if more, err := v.scanStep(ctx, start, to, visit); err != nil || !more {
 			return err
 		}
 		to = start
@@ -356,14 +357,14 @@ func (v auditView) whole(ctx context.Context, from, to uint64, visit func(h *hit
 	return nil
 }
 
-func (v auditView) wholeStep(ctx context.Context, from, to uint64, visit func(h *hit) (more bool)) (more bool, err error) {
-	err = atOnce(ctx, v.db.search.read, func(ctx context.Context, q querier) error {
+func (v auditView) scanStep(ctx context.Context, from, to uint64, visit func(h *hit) (more bool)) (more bool, err error) {
+	err = v.db.search.read.Snapshot(ctx, func(ctx context.Context, q sqldb.Querier) error {
 		if err := v.covers(ctx, q, to); err != nil { // rows that are gone because another node began anew are no gap
 			return err
 		}
 		var h hit
 		next := gapless{pos: position(v.db.number, to) - 1}
-		if err := each(ctx, q, func(rows *sql.Rows) error {
+		if err := sqldb.Each(ctx, q, func(rows *sql.Rows) error {
 			if err := v.db.scanHit(rows, &h); err != nil {
 				return err
 			}
@@ -389,8 +390,8 @@ func (v auditView) wholeStep(ctx context.Context, from, to uint64, visit func(h 
 }
 
 // covers proves that the projection covers so many records, or returns audit.ErrBehind: it has been begun anew.
-func (v auditView) covers(ctx context.Context, q querier, size uint64) error {
-	if v.db.search.doubted.Load() {
+func (v auditView) covers(ctx context.Context, q sqldb.Querier, size uint64) error {
+	if v.db.search.stale.Load() {
 		return audit.ErrBehind
 	}
 	p, err := v.projection(ctx, q)
@@ -462,7 +463,7 @@ func (v auditView) bounds(ctx context.Context, period audit.Query, from, to uint
 
 // timed returns a row of the first record from at on that says its time, nil if there is none before to.
 func (v auditView) timed(ctx context.Context, at, to uint64) (found *hit, err error) {
-	err = each(ctx, v.db.search.read, func(rows *sql.Rows) error {
+	err = sqldb.Each(ctx, v.db.search.read, func(rows *sql.Rows) error {
 		found = &hit{}
 		return v.db.scanHit(rows, found)
 	}, "SELECT "+hitColumns+" FROM hits WHERE pos >= ? AND pos < ? AND time <> 0 ORDER BY pos, n LIMIT 1", position(v.db.number, at), position(v.db.number, to))
@@ -475,7 +476,7 @@ func (v auditView) timed(ctx context.Context, at, to uint64) (found *hit, err er
 // checkRest is how much longer than it worked a check of search rests between two steps.
 const checkRest = 1
 
-// CheckSearch reads all that search has, in steps with rests, and proves that it is whole. Where it is not, the error is ErrAltered: then
+// CheckSearch reads the whole search projection, in steps with rests, and proves that it is complete. Where it is not, the error is ErrAltered: then
 // nothing of it is searched any more, and the next Follow begins it anew. It runs beside everything else. progress may be nil.
 func (db *DB) CheckSearch(ctx context.Context, progress func(records uint64)) error {
 	v := auditView{db}
@@ -495,15 +496,15 @@ func (v auditView) check(ctx context.Context, progress func(records uint64)) err
 		return err
 	}
 	for to := p.size(); to > 0; {
-		begun, start := time.Now(), to-min(wholeStep, to)
-		if _, err := v.wholeStep(ctx, start, to, nil); err != nil {
+		begun, start := time.Now(), to-min(maxStep, to)
+		if _, err := v.scanStep(ctx, start, to, nil); err != nil {
 			return err
 		}
 		if to = start; progress != nil {
 			progress(p.size() - to)
 		}
 		if to > 0 {
-			if err := rest(ctx, begun, checkRest); err != nil {
+			if err := sqldb.Rest(ctx, begun, checkRest); err != nil {
 				return err
 			}
 		}
@@ -514,7 +515,7 @@ func (v auditView) check(ctx context.Context, progress func(records uint64)) err
 // doubt makes sure that what was found altered is searched no more, until it is made anew.
 func (v auditView) doubt(err error) error {
 	if isAltered(err) {
-		v.db.search.doubted.Store(true)
+		v.db.search.stale.Store(true)
 	}
 	return err
 }

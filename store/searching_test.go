@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/audit"
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
@@ -132,7 +133,7 @@ func TestSearchOfOtherRecords(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.during(t, func(db *DB) { h.grow(t, db, again) })
-			if err := errors.Join(removeFile(h.Path+"-search"), os.WriteFile(h.Path+"-search", search, 0o600)); err != nil {
+			if err := errors.Join(sqldb.RemoveFile(h.Path+"-search"), os.WriteFile(h.Path+"-search", search, 0o600)); err != nil {
 				t.Fatal(err)
 			}
 			h.during(t, func(db *DB) {
@@ -150,19 +151,19 @@ func TestSearchFileMadeAnew(t *testing.T) {
 	h.during(t, func(db *DB) { h.grow(t, db, 12); h.check(t, db) })
 	file := h.Path + "-search"
 	for name, harm := range map[string]func() error{
-		"gone": func() error { return removeFile(file) },
+		"gone": func() error { return sqldb.RemoveFile(file) },
 		"no database": func() error {
-			return errors.Join(removeFile(file), os.WriteFile(file, []byte("this is no database, and longer than the head of one: "+string(make([]byte, 200))), 0o600))
+			return errors.Join(sqldb.RemoveFile(file), os.WriteFile(file, []byte("this is no database, and longer than the head of one: "+string(make([]byte, 200))), 0o600))
 		},
 		"cut": func() error { return os.Truncate(file, 8192) },
 		"of a later program": func() (err error) {
 			h.during(t, func(db *DB) {
-				_, err = db.search.write.db.Exec("INSERT INTO search_steps VALUES (99, 'later', 'x', 0)")
+				_, err = db.search.write.DB().Exec("INSERT INTO search_steps VALUES (99, 'later', 'x', 0)")
 			})
 			return err
 		},
 		"of another program": func() (err error) {
-			h.during(t, func(db *DB) { _, err = db.search.write.db.Exec("UPDATE search_steps SET sha256 = 'x'") })
+			h.during(t, func(db *DB) { _, err = db.search.write.DB().Exec("UPDATE search_steps SET sha256 = 'x'") })
 			return err
 		},
 	} {
@@ -183,7 +184,7 @@ func TestSearchFileMadeAnew(t *testing.T) {
 func TestSearchHoldsNobodyUp(t *testing.T) {
 	h := newHouse(t)
 	h.during(t, func(db *DB) {
-		writing, err := db.search.write.db.BeginTx(t.Context(), nil) // takes the file's lock at once
+		writing, err := db.search.write.DB().BeginTx(t.Context(), nil) // takes the file's lock at once
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +208,7 @@ func TestOldProjectionGoes(t *testing.T) {
 			t.Errorf("found %v, %v", rows, err)
 		}
 		var left int
-		if err := db.write.db.QueryRow("SELECT count(*) FROM hits").Scan(&left); (err == nil) != (e.name == Postgres) {
+		if err := db.write.DB().QueryRow("SELECT count(*) FROM hits").Scan(&left); (err == nil) != (e.name == Postgres) {
 			t.Errorf("the old table: %v", err)
 		}
 	})
@@ -221,7 +222,7 @@ func TestBatchIDsGo(t *testing.T) {
 		c.Now = func() time.Time { return now }
 		b := benchOn(t, mustOpen(t, c))
 		count := func() (n int) {
-			if err := b.db.read.db.QueryRow("SELECT count(*) FROM batches").Scan(&n); err != nil {
+			if err := b.db.read.DB().QueryRow("SELECT count(*) FROM batches").Scan(&n); err != nil {
 				t.Fatal(err)
 			}
 			return n

@@ -20,6 +20,7 @@ import (
 	"oncegate/check"
 	"oncegate/license"
 	"oncegate/register"
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
@@ -188,7 +189,7 @@ func (w *world) exec(text string, args ...any) {
 	if strings.Contains(text, "hits") {
 		p = w.db.search.write
 	}
-	r, err := p.db.Exec(p.dialect.rebind(text), args...)
+	r, err := p.DB().Exec(p.Rebind(text), args...)
 	w.must(err)
 	if n, err := r.RowsAffected(); err == nil && n == 0 && !strings.HasPrefix(text, "CREATE") {
 		w.t.Fatalf("nothing was altered by: %s", text)
@@ -205,16 +206,16 @@ func (w *world) resign() {
 	}
 	var updates []update
 	collect := func(text string, scan func(*sql.Rows) (update, error)) {
-		w.must(each(ctx, db.read, func(rows *sql.Rows) error {
+		w.must(sqldb.Each(ctx, db.read, func(rows *sql.Rows) error {
 			u, err := scan(rows)
 			updates = append(updates, u)
 			return err
 		}, text))
 	}
 	apply := func() {
-		w.must(db.transact(ctx, func(ctx context.Context, t *tx) error {
+		w.must(db.write.Transact(ctx, func(ctx context.Context, t *sqldb.Tx) error {
 			for _, u := range updates {
-				if _, err := t.exec(ctx, u.text, u.args...); err != nil {
+				if _, err := t.Exec(ctx, u.text, u.args...); err != nil {
 					return err
 				}
 			}
@@ -259,7 +260,7 @@ func (w *world) resign() {
 	})
 	apply()
 	var lists []*listRow
-	w.must(each(ctx, db.read, func(rows *sql.Rows) error {
+	w.must(sqldb.Each(ctx, db.read, func(rows *sql.Rows) error {
 		r := &listRow{}
 		lists = append(lists, r)
 		return r.scan(rows)
@@ -274,7 +275,7 @@ func (w *world) resign() {
 	apply()
 	s, err := db.addUp(ctx, db.read, nil)
 	w.must(err)
-	_, err = one(ctx, db.read, []any{&s.horizon}, "SELECT horizon FROM horizon WHERE one = 1")
+	_, err = sqldb.One(ctx, db.read, []any{&s.horizon}, "SELECT horizon FROM horizon WHERE one = 1")
 	w.must(err)
 	head, err := db.Log().Head(ctx)
 	w.must(err)
@@ -318,9 +319,9 @@ func (w *world) saved(do func()) {
 }
 
 // all runs statements in one transaction.
-func (w *world) all(p *pool, texts []string) {
+func (w *world) all(p *sqldb.Pool, texts []string) {
 	w.t.Helper()
-	t, err := p.db.Begin()
+	t, err := p.DB().Begin()
 	w.must(err)
 	defer t.Rollback()
 	for _, text := range texts {
@@ -342,7 +343,7 @@ func (w *world) sealedAgain(v any, aad []byte) []byte {
 func (w *world) evidence(pos int64, rewrite func([]audit.Sealed) []audit.Sealed) {
 	w.t.Helper()
 	var column []byte
-	_, err := one(w.t.Context(), w.db.read, []any{&column}, "SELECT evidence FROM records WHERE pos = ?", pos)
+	_, err := sqldb.One(w.t.Context(), w.db.read, []any{&column}, "SELECT evidence FROM records WHERE pos = ?", pos)
 	w.must(err)
 	parts, err := unpackEvidence(column)
 	w.must(err)
@@ -355,13 +356,13 @@ func (w *world) evidence(pos int64, rewrite func([]audit.Sealed) []audit.Sealed)
 func TestState(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {
 		w := newWorld(t, e)
-		if faults, state := w.verify(); len(faults) > 0 || len(state.Believed) > 0 {
-			t.Fatalf("nothing was altered: %v, believed %v", faults, state.Believed)
+		if faults, state := w.verify(); len(faults) > 0 || len(state.Adopted) > 0 {
+			t.Fatalf("nothing was altered: %v, believed %v", faults, state.Adopted)
 		}
 		var newest, registered int64
-		_, err := one(t.Context(), w.db.read, []any{&newest}, "SELECT max(pos) FROM records")
+		_, err := sqldb.One(t.Context(), w.db.read, []any{&newest}, "SELECT max(pos) FROM records")
 		w.must(err)
-		_, err = one(t.Context(), w.db.read, []any{&registered}, "SELECT pos FROM cases WHERE no = 'C-1'")
+		_, err = sqldb.One(t.Context(), w.db.read, []any{&registered}, "SELECT pos FROM cases WHERE no = 'C-1'")
 		w.must(err)
 		alter := func(text string, args ...any) func() { return func() { w.exec(text, args...) } }
 		without := func(kind string) func([]audit.Sealed) []audit.Sealed {
@@ -393,10 +394,10 @@ func TestState(t *testing.T) {
 			}, "cases", "C-9", audit.StepReplay},
 			{"a case has another party", func() {
 				var r caseRow
-				w.must(each(t.Context(), w.db.read, func(rows *sql.Rows) error { return r.scan(rows) }, selectCase+"WHERE no = 'C-1'"))
-				_, random, err := openHidden[[]cases.Party](w.db, r.parties, partiesAAD("C-1"))
+				w.must(sqldb.Each(t.Context(), w.db.read, func(rows *sql.Rows) error { return r.scan(rows) }, selectCase+"WHERE no = 'C-1'"))
+				_, random, err := openPersonal[[]cases.Party](w.db, r.parties, partiesAAD("C-1"))
 				w.must(err)
-				w.exec("UPDATE cases SET parties = ? WHERE no = 'C-1'", w.sealedAgain(hidden[[]cases.Party]{random, []cases.Party{{Role: cases.Applicant, Holder: license.HolderID{Type: "001", Code: "Z"}}}}, partiesAAD("C-1")))
+				w.exec("UPDATE cases SET parties = ? WHERE no = 'C-1'", w.sealedAgain(personalValue[[]cases.Party]{random, []cases.Party{{Role: cases.Applicant, Holder: license.HolderID{Type: "001", Code: "Z"}}}}, partiesAAD("C-1")))
 			}, "cases", "C-1", audit.StepReplay},
 			{"a case has parties that nothing proves", func() {
 				w.exec("UPDATE cases SET parties = ? WHERE no = 'C-1'", w.sealedAgain([]cases.Party{}, partiesAAD("C-1")))
@@ -415,7 +416,7 @@ func TestState(t *testing.T) {
 			{"a consent is found by another holder", alter("UPDATE consents SET holder = (SELECT holder FROM consents WHERE id = 'K-2') WHERE id = 'K-1'"), "consents", "K-1", audit.StepReplay},
 			{"a consent is another holder's", func() {
 				h := license.HolderID{Type: "111", Code: "Z"}
-				w.exec("UPDATE consents SET holder = ?, sealed_holder = ? WHERE id = 'K-1'", w.db.holderDigest(h), w.sealedAgain(hidden[license.HolderID]{make([]byte, 31+1), h}, holderAAD("K-1")))
+				w.exec("UPDATE consents SET holder = ?, sealed_holder = ? WHERE id = 'K-1'", w.db.holderDigest(h), w.sealedAgain(personalValue[license.HolderID]{make([]byte, 31+1), h}, holderAAD("K-1")))
 			}, "consents", "K-1", audit.StepReplay},
 			{"a consent is gone", alter("DELETE FROM consents WHERE id = 'K-2'"), "consents", "K-2", audit.StepReplay},
 			{"a revoked license is valid", alter("UPDATE versions SET status = 'valid', stated = 'valid' WHERE identifier = 'a-2'"), "versions", "a-2", audit.StepReplay},
@@ -611,7 +612,7 @@ func TestStateReplayedCall(t *testing.T) {
 		w.call(accepted.Add(4 * time.Hour))
 		w.exec("DELETE FROM claims WHERE pos = (SELECT max(pos) FROM claims)")
 		w.calls--
-		w.db.taken = newRecent(recentRows) // by a process that did not take it
+		w.db.accepted = newRecent(recentRows) // by a process that did not take it
 		again := w.call(accepted.Add(4 * time.Hour))
 		faults, _ := w.verify()
 		if len(faults) == 0 || !slices.ContainsFunc(faults, func(f audit.StateFault) bool {
@@ -676,12 +677,12 @@ func TestStateAdopted(t *testing.T) {
 		w.must(err)
 		adopted, err := w.recorder.RecordOwn(t.Context(), audit.Own{Operation: "store.adopt", Inputs: rows, Changes: []any{audit.Adopt{Rows: rows}}})
 		w.must(err)
-		want := []Believed{{"cases", 2, origin, adopted.Index}, {"case_received", 1, origin, adopted.Index}, {"consents", 2, origin, adopted.Index},
+		want := []AdoptedRows{{"cases", 2, origin, adopted.Index}, {"case_received", 1, origin, adopted.Index}, {"consents", 2, origin, adopted.Index},
 			{"versions", 3, origin, adopted.Index}, {"status_lists", 1, origin, adopted.Index}, {"policy_sets", 1, origin, adopted.Index}}
 		holds := func(when string) {
 			t.Helper()
-			if faults, state := w.verifyTables(); len(faults) > 0 || !slices.Equal(state.Believed, want) {
-				t.Errorf("%s: %v, believed %v", when, faults, state.Believed)
+			if faults, state := w.verifyTables(); len(faults) > 0 || !slices.Equal(state.Adopted, want) {
+				t.Errorf("%s: %v, believed %v", when, faults, state.Adopted)
 			}
 		}
 		holds("adopted")
@@ -691,7 +692,7 @@ func TestStateAdopted(t *testing.T) {
 		holds("changed afterwards")
 
 		var newest int64
-		_, err = one(t.Context(), w.db.read, []any{&newest}, "SELECT max(pos) FROM records")
+		_, err = sqldb.One(t.Context(), w.db.read, []any{&newest}, "SELECT max(pos) FROM records")
 		w.must(err)
 		took := position(1, adopted.Index)
 		for _, a := range []struct{ name, text, table, key string }{
@@ -779,8 +780,8 @@ func TestStateLostKey(t *testing.T) {
 		_, err = w.recorder.RecordOwn(t.Context(), audit.Own{Operation: "keys.restore", Inputs: rows, Changes: []any{audit.Adopt{Rows: rows}}})
 		w.must(err)
 		faults, state := w.verifyTables()
-		if len(faults) > 0 || len(state.Believed) > 0 {
-			t.Errorf("%v, believed %v", faults, state.Believed)
+		if len(faults) > 0 || len(state.Adopted) > 0 {
+			t.Errorf("%v, believed %v", faults, state.Adopted)
 		}
 		for _, c := range state.Checks {
 			if s := c.Step(); (s.State == check.NotCheckable) != (s.Name == audit.StepReplay) {

@@ -1,44 +1,43 @@
-// Package store keeps everything that must survive: both trees of the log, records with their sealed evidence, cases and
-// consents, license versions, kept copies and policy sets. SQLite is the embedded default; PostgreSQL serves several nodes.
+// Package store is the persistence layer: both Merkle trees of the log, records with their sealed evidence, cases and consents,
+// license versions, cached copies and policy sets. SQLite is the embedded default; PostgreSQL serves several nodes. Package
+// [oncegate/store/sqldb] opens, locks, migrates and backs up the database, and runs its transactions.
 //
 // One [DB] hands out small views: [DB.Log], [DB.Cases], [DB.Register] and [DB.Audit]. Only the log's view writes, and only
 // in batches: an entry brings its leaf, its evidence and its changes, all of them commit together or none does. DB is the
 // only place that knows what the values in audit.Entry.Changes mean.
 //
-// # What stands where
+// # Tables
 //
 // A record is one wide row whose key rises with time, so that a batch touches neighbouring pages only; it is written again
-// only when its evidence is erased. The calls that were taken stand in a narrow table of their own until they have expired.
-// What search needs is a projection (tables hits and projection) that follows the log in small steps and can be rebuilt from
-// the rows; on SQLite it stands in a second file, ending in -search, so that writing it holds no batch up, and is not synced.
+// only when its evidence is erased. The replay cache of calls is a narrow table of its own, whose rows stay until they expire.
+// Search reads a projection (tables hits and projection) that follows the log in small steps and can be rebuilt from
+// the rows; on SQLite it is a second file, ending in -search, so that writing it delays no batch, and is not synced.
 // The parties of a case and the holder of a consent are sealed by [Sealer], bound to their table, column and row; a holder is
-// looked up by [Config].Digest. Evidence and kept copies arrive sealed.
+// looked up by [Config].Digest. Evidence and cached copies arrive sealed.
 //
-// # Durability
+// # Authentication of rows
 //
-// SQLite runs in WAL mode with synchronous=FULL: an answered commit has been synced. One process owns the file, held by a
-// lock file beside it. The write-ahead log is moved into the file outside of commits. On PostgreSQL the head's row is locked
-// for a batch; lock, statement and idle timeouts of batches and answers are at most two seconds, while searches, retention and
-// migrations have limits of their own; settings that could lose an answered commit are refused at start. A commit whose
-// outcome is not known is reported as tlog.ErrUnknown, never guessed.
+// Each row has a tag (MAC) over its table and columns. Rows that are never deleted are also counted and summed, by table; the sums are
+// sealed beside the head, bound to its checkpoint, so that a row that was removed, or replaced by an older version, shows in
+// [DB.Check]. A bounded map of recently changed rows finds most of that when the row is read. What fails is [ErrAltered].
+// [DB.VerifyState] replays all records and compares the tables with the result.
 //
-// # Backup and restore
+// # Restore
 //
 // [DB.Backup] copies a consistent state of an SQLite database while it serves; for PostgreSQL use its own tools. To
 // restore: stop the node, remove the files ending in -wal and -shm beside the database, put the copy in the database's
-// place, start. What search has finds out by itself that it is of other records, and is made again. A copy older than what
-// was answered stays behind the log's high-water dirty: the node refuses to start on it until recovery opens a new origin,
+// place, start. The search projection notices that it belongs to other records, and is rebuilt. A copy older than what
+// was answered is behind the log's high-water mark: the node refuses to start on it until recovery opens a new origin,
 // whose log stands beside the old one in the same database.
 package store
 
 import (
 	"context"
 	"database/sql/driver"
+	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,13 +45,20 @@ import (
 	"oncegate/audit"
 	"oncegate/cases"
 	"oncegate/register"
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 )
 
 // The drivers that Config.Driver names.
 const (
-	SQLite   = "sqlite"
-	Postgres = "postgres"
+	SQLite   = sqldb.SQLite
+	Postgres = sqldb.Postgres
+)
+
+// What Open refuses: see package sqldb.
+var (
+	ErrInUse = sqldb.ErrInUse
+	ErrNewer = sqldb.ErrNewer
 )
 
 // A Config says which database, which log in it, and who seals and digests persons.
@@ -69,14 +75,14 @@ type Config struct {
 	// Standby says that the database is declared highly available: a synchronous standby is asked for.
 	Standby bool
 
-	// Sealer seals the columns that name persons, and authenticates rows.
+	// Sealer encrypts the columns that name persons, and authenticates rows.
 	Sealer Sealer
-	// UnknownKey is the error of Sealer.Open for a blob under a key that it does not have; nil: it says nothing of keys.
+	// UnknownKey is the error of Sealer.Open for a blob under a key that it does not have; nil: lost keys are not told from forgeries.
 	UnknownKey error
-	// Digest is a keyed digest (HMAC-SM3) of 32 bytes, under which persons are looked up and rows are weighed in sums. Its key
+	// Digest is a keyed digest (HMAC-SM3) of 32 bytes, by which persons are looked up and rows are summed. Its key
 	// never changes: another one makes consents unfindable by holder, and every sum wrong.
 	Digest func(data []byte) []byte
-	// Alarm is told what was met in the database that is not ours (ErrAltered), nil for nobody. It says nothing of the row's content.
+	// Alarm, if not nil, is called with each row that fails its authentication (ErrAltered), without its content.
 	// It must not call the DB.
 	Alarm func(table, what string)
 
@@ -135,21 +141,15 @@ func (c Config) check() (Config, error) {
 	return c, errors.Join(faults...)
 }
 
-// ErrInUse says that another process holds the SQLite database.
-var ErrInUse = errors.New("the database is in use by another process")
-
 // A DB is one open database. It is safe for concurrent use.
 type DB struct {
-	config   Config
-	write    *pool        // batches; SQLite: one connection
-	read     *pool        // what answers need
-	upkeep   *pool        // writes outside of batches: retention, migrations; SQLite: the same as write
-	search   searching    // what search has
-	number   int64        // of the log Config.Log in this database
-	warnings atomic.Int64 // of the server, PostgreSQL only
-	lock     *os.File     // held while open, SQLite only
+	config Config
+	engine *sqldb.DB
+	number int64 // of the log Config.Log in this database
 
-	checkpoint *checkpointer // SQLite only
+	// The engine's pools: batches, answers, writes outside of batches, and reads of whole tables.
+	write, read, upkeep, bulk *sqldb.Pool
+	search                    searching // the projection's
 
 	follow  sync.Mutex    // one Follow at a time; protects longest
 	longest uint64        // how long the log ever was for Follow
@@ -164,22 +164,22 @@ type DB struct {
 	learned  uint64     // index behind the last record of other nodes that was noted
 
 	recent      *recent                       // which record last changed a row
-	taken       *recent                       // which record a call left that this process took: claims are in no sum
+	accepted    *recent                       // which record a call left that this process accepted: claims are in no sum
 	lastSums    atomic.Pointer[committedSums] // those of this process's last batch
-	adoption    atomic.Pointer[committedSums] // what Adopt has added up; its record is not appended yet
-	alterations atomic.Int64                  // how often something was met that is not ours
+	adoption    atomic.Pointer[committedSums] // the sums of Adopt; its record is not appended yet
+	alterations atomic.Int64                  // how often a row failed its authentication
 	distrusted  atomic.Pointer[error]         // why no batch is taken any more
 
 	decoy *caseRow // opened where a case is unknown; nil where nothing can be sealed or opened
 
-	// What was read before, SQLite only: nobody else writes there while this process holds the lock.
+	// Caches, SQLite only: nobody else writes there while this process holds the lock.
 	cases        *rowCache[string, cases.Case]
-	unregistered *rowCache[string, error] // numbers of no case, with the error that says so
+	unregistered *rowCache[string, error] // negative cache: numbers of no case, with the error that says so
 	latest       *rowCache[[32]byte, register.Version]
 	copies       *rowCache[[32]byte, register.Snapshot]
 }
 
-// How many rows are remembered: some megabytes of each.
+// Sizes of the caches in rows: some megabytes each.
 const (
 	cachedCases  = 2048
 	cachedLatest = 2048
@@ -189,7 +189,7 @@ const (
 // Open opens the database, creates or migrates its schema, and refuses what it cannot trust: unsafe settings, a schema
 // newer than the program (ErrNewer), an SQLite file that another process has (ErrInUse).
 func Open(ctx context.Context, c Config) (*DB, error) {
-	return open(ctx, c, asItIs)
+	return open(ctx, c, nil)
 }
 
 // open lets a test put its driver between the store and the database.
@@ -198,7 +198,7 @@ func open(ctx context.Context, c Config, wrap func(driver.Connector) driver.Conn
 	if err != nil {
 		return nil, fmt.Errorf("store is not configured: %w", err)
 	}
-	db := &DB{config: c, recent: newRecent(recentRows), taken: newRecent(recentRows)}
+	db := &DB{config: c, recent: newRecent(recentRows), accepted: newRecent(recentRows)}
 	if err := db.connect(ctx, wrap); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("database could not be opened: %w", err)
@@ -207,79 +207,70 @@ func open(ctx context.Context, c Config, wrap func(driver.Connector) driver.Conn
 }
 
 func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Connector) (err error) {
-	if db.config.Driver == Postgres {
-		if err := db.openPostgres(ctx, wrap); err != nil {
-			return err
-		}
-	} else {
-		if db.config.Path, err = ownFile(db.config.Path); err != nil {
-			return err
-		}
-		if db.lock, err = lockFile(db.config.Path + ".lock"); err != nil {
-			return err
-		}
-		if db.write, db.read, err = openSQLite(ctx, db.config, wrap); err != nil {
-			return err
-		}
-		db.upkeep = db.write
-		db.cases, db.latest = newRowCache[string, cases.Case](cachedCases), newRowCache[[32]byte, register.Version](cachedLatest)
-		db.copies, db.unregistered = newRowCache[[32]byte, register.Snapshot](cachedCopies), newRowCache[string, error](cachedCases)
-	}
-	if err := db.migrate(ctx, db.upkeep, mainSchema); err != nil {
+	c := db.config
+	e, err := sqldb.Open(ctx, sqldb.Config{Engine: c.Driver, Path: c.Path, DSN: c.DSN, Readers: c.Readers, Searchers: searchReaders, Standby: c.Standby, Wrap: wrap})
+	if err != nil {
 		return err
 	}
-	if db.number, err = db.enrol(ctx, db.config.Log); err != nil {
+	db.use(e)
+	if err := db.upkeep.Migrate(ctx, mainSchema(c.Now)); err != nil {
+		return err
+	}
+	if db.number, err = db.enrol(ctx, c.Log); err != nil {
 		return err
 	}
 	db.decoy = db.newDecoy()
 	if err := db.openSearch(ctx); err != nil {
-		return fmt.Errorf("what search needs: %w", err)
+		return fmt.Errorf("search projection could not be opened: %w", err)
 	}
-	if db.config.Driver == SQLite {
-		db.checkpoint, err = newCheckpointer(db.config, db.write)
-	}
-	return err
+	return nil
 }
 
-// ownFile makes the database file, if it is not there, readable by its owner only; SQLite gives the files beside it the same
-// mode. It returns the file's one true path, so that a link leads to the same lock. A file that is there is not opened:
-// closing it again would drop the locks of an SQLite connection in this process.
-func ownFile(path string) (string, error) {
-	path, err := filepath.Abs(path)
+// use takes an open engine. Rows are cached on SQLite only: nobody else writes there.
+func (db *DB) use(e *sqldb.DB) {
+	db.engine, db.write, db.read, db.upkeep, db.bulk = e, e.Write, e.Read, e.Upkeep, e.Bulk
+	if e.Write.Engine() == SQLite {
+		db.cases, db.latest = newRowCache[string, cases.Case](cachedCases), newRowCache[[32]byte, register.Version](cachedLatest)
+		db.copies, db.unregistered = newRowCache[[32]byte, register.Snapshot](cachedCopies), newRowCache[string, error](cachedCases)
+	}
+}
+
+//go:embed migrations/*.sql migrations/search/*.sql
+var migrations embed.FS
+
+func mainSchema(now func() time.Time) sqldb.Schema {
+	return schema("migrations", sqldb.StepsTable, now)
+}
+
+// searchSchema is the projection's: PostgreSQL has both in one database.
+func searchSchema(now func() time.Time) sqldb.Schema {
+	return schema("migrations/search", "search_steps", now)
+}
+
+func schema(folder, table string, now func() time.Time) sqldb.Schema {
+	steps, err := fs.Sub(migrations, folder)
 	if err != nil {
-		return "", err
+		panic(err) // the path is a constant
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	switch {
-	case err == nil:
-		err = f.Close()
-	case errors.Is(err, fs.ErrExist):
-		err = nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("database file cannot be made: %w", err)
-	}
-	return filepath.EvalSymlinks(path)
+	return sqldb.Schema{Steps: steps, Table: table, Now: now}
+}
+
+// Backup copies an SQLite database to a new file at path, while it serves: see [sqldb.DB.Backup].
+func (db *DB) Backup(ctx context.Context, path string, progress func(done, total int)) error {
+	return db.engine.Backup(ctx, path, progress)
 }
 
 // Close releases the database. Nothing may be running.
 func (db *DB) Close() error {
-	errs := []error{db.checkpoint.close(), db.search.close()}
-	for _, p := range []*pool{db.read, db.upkeep, db.write} { // closing a pool twice does nothing
-		if p != nil {
-			errs = append(errs, p.db.Close())
-		}
+	err := db.search.close()
+	if db.engine != nil {
+		err = errors.Join(err, db.engine.Close())
 	}
-	if db.lock != nil {
-		errs = append(errs, db.lock.Close())
-	}
-	return errors.Join(errs...)
+	return err
 }
 
 // Ready reports whether the database answers.
-func (db *DB) Ready(ctx context.Context) error {
-	return db.read.dialect.explain(db.read.db.PingContext(ctx))
-}
+func (db *DB) Ready(ctx context.Context) error { return db.read.Ping(ctx) }
 
 // Log is the log Config.Log.
 func (db *DB) Log() tlog.Storage { return logView{db} }

@@ -1,20 +1,28 @@
 package store
 
 import (
+	"context"
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/bits"
 	"sync"
 
 	"oncegate/audit"
+	"oncegate/canonical"
+	"oncegate/cases"
+	"oncegate/register"
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 )
 
-// ErrAltered says that the database is not as its keys' holder left it (design law 9). Nothing that rests on it is answered.
+// ErrAltered is the integrity error: somebody without the keys altered the database (design law 9). Nothing that rests on it is
+// answered.
 var ErrAltered = audit.ErrTables
 
-// An alteration names what was found. Values of the row are not repeated.
+// An alteration is an ErrAltered with the table and what is wrong. Values of the row are not repeated.
 type alteration struct{ table, what string }
 
 func (a *alteration) Error() string {
@@ -22,7 +30,8 @@ func (a *alteration) Error() string {
 }
 func (a *alteration) Unwrap() error { return ErrAltered }
 
-// altered is the error for a row that is not believed. It is counted and told to the operator, whoever met it.
+// altered returns the error for a row that fails its authentication. It is counted and reported to the operator, whichever caller
+// met it.
 func (db *DB) altered(table, what string) error {
 	db.alterations.Add(1)
 	if db.config.Alarm != nil {
@@ -31,11 +40,11 @@ func (db *DB) altered(table, what string) error {
 	return &alteration{table, what}
 }
 
-// Altered is how often this process met something altered.
+// Altered is how many integrity errors this process met.
 func (db *DB) Altered() int64 { return db.alterations.Load() }
 
-// A rowText is a row as its tag is over it: the table's name, then each column with its type and, where that varies, its
-// length, so that no two rows have one text.
+// A rowText is the encoding of a row that its tag (MAC) is over: the table's name, then each column with its type and, where that varies, its
+// length, so that the encoding is injective.
 type rowText []byte
 
 var rowTexts = sync.Pool{New: func() any { return new(rowText) }}
@@ -66,21 +75,21 @@ func withText(table string, columns []any, do func(text []byte)) {
 	rowTexts.Put(p)
 }
 
-// tag authenticates a row.
+// tag returns a row's tag: a MAC under the current key.
 func (db *DB) tag(table string, columns ...any) (tag []byte) {
 	withText(table, columns, func(text []byte) { tag = db.config.Sealer.Tag(text) })
 	return tag
 }
 
-// ours reports whether a row was written with our keys.
-func (db *DB) ours(mac []byte, table string, columns ...any) (ours bool) {
-	withText(table, columns, func(text []byte) { ours = db.config.Sealer.CheckTag(mac, text) == nil })
-	return ours
+// authentic reports whether a row was written with our keys.
+func (db *DB) authentic(mac []byte, table string, columns ...any) (ok bool) {
+	withText(table, columns, func(text []byte) { ok = db.config.Sealer.CheckTag(mac, text) == nil })
+	return ok
 }
 
-// believe proves that a row was written with our keys.
-func (db *DB) believe(mac []byte, table string, columns ...any) error {
-	if !db.ours(mac, table, columns...) {
+// authenticate proves that a row was written with our keys.
+func (db *DB) authenticate(mac []byte, table string, columns ...any) error {
+	if !db.authentic(mac, table, columns...) {
 		return db.altered(table, "a row has no tag of ours")
 	}
 	return nil
@@ -88,13 +97,14 @@ func (db *DB) believe(mac []byte, table string, columns ...any) error {
 
 func isAltered(err error) bool { return errors.Is(err, ErrAltered) }
 
-// The tables whose rows are added up: no row of them is ever deleted, and none may come back as it once was. Their order is
+// summed are the tables whose rows are summed: no row of them is ever deleted, and none may come back as it once was. Their order is
 // stored. Kept copies and originals come and go with their age, which bounds what an old one can do; records, and what
 // search has, follow each other without a gap.
 var summed = [...]string{"cases", "case_received", "consents", "versions", "status_lists", "policy_sets"}
 
-// A sum is how many rows there are and what their weights add up to, modulo 2^256. A weight is a keyed digest of the row's
-// tag, and stands nowhere: who could see weights, or sums of tags, could look for other rows that add up to the same.
+// A sum is an additive multiset hash of a table's rows: their number, and the sum of their weights modulo 2^256. A weight is a keyed
+// digest of the row's tag and is stored nowhere: who could see weights, or sums of tags, could search for other rows with the same
+// sum.
 type sum struct {
 	rows  uint64
 	total [4]uint64 // least significant first
@@ -134,13 +144,13 @@ func readSum(from []byte) (s sum) {
 	return s
 }
 
-// weight is what a row adds to its table's sum.
+// weight returns what a row adds to its table's sum.
 func (db *DB) weight(table string, mac []byte) (w [32]byte) {
 	withText("sum/"+table, []any{mac}, func(text []byte) { copy(w[:], db.config.Digest(text)) })
 	return w
 }
 
-// sums are what all summed tables add up to under one checkpoint, and the horizon of claims, which never falls.
+// sums are the multiset hashes of all summed tables under one checkpoint, and the horizon of claims, which never falls.
 type sums struct {
 	tables  [len(summed)]sum
 	horizon int64
@@ -199,14 +209,14 @@ func readSums(plain []byte) (s sums) {
 	return s
 }
 
-// committedSums are the sums that this process committed last: a batch on the head that it left need not open them again.
+// committedSums cache the sums that this process committed last: a batch on the same head need not decrypt them again.
 type committedSums struct {
 	checkpoint string
 	sealed     string
 	sums       sums
 }
 
-// sumsOf returns the sums beside a head that is believed.
+// sumsOf returns the sums beside a head that is authenticated.
 func (db *DB) sumsOf(h tlog.Head, sealed []byte) (sums, error) {
 	if k := db.lastSums.Load(); k != nil && k.checkpoint == h.Checkpoint && k.sealed == string(sealed) {
 		return k.sums, nil
@@ -214,7 +224,7 @@ func (db *DB) sumsOf(h tlog.Head, sealed []byte) (sums, error) {
 	return db.openSums(sealed, h.Checkpoint)
 }
 
-// A notValid is what the rows of a status list that are not valid add up to, as it stands in the list's row.
+// sealNotValid seals the sum of a status list's rows that are not valid, for the list's own row.
 func (db *DB) sealNotValid(s sum, list string) ([]byte, error) {
 	return db.config.Sealer.Seal(s.append(nil), notValidAAD(list))
 }
@@ -229,8 +239,8 @@ func (db *DB) openNotValid(sealed []byte, list string) (sum, error) {
 	return readSum(plain), nil
 }
 
-// A recent remembers which record last changed a row, of rows that were written or read lately: one that is older now, or gone,
-// was put back or taken away by somebody else. It is bounded; what it has forgotten, the sums find.
+// A recent is a bounded cache of which record last changed a row, for freshness: a row that is older now, or gone, was rolled back or
+// deleted by somebody else. What was evicted the sums detect.
 type recent struct {
 	most int
 
@@ -273,9 +283,9 @@ func (r *recent) note(k rowKey, pos int64) {
 	r.at[k] = pos
 }
 
-// current proves that a row that was read is the newest known: last is what was known before it was read, pos the record
-// that the row names, 0 where there is none.
-func (db *DB) current(k rowKey, last, pos int64) error {
+// checkFresh proves that a row was not rolled back or deleted: last is the record noted before the row was read, pos the record
+// that the row names, 0 where there is no row.
+func (db *DB) checkFresh(k rowKey, last, pos int64) error {
 	switch {
 	case pos == 0 && last != 0:
 		return db.altered(k.table, "a row is gone")
@@ -287,19 +297,19 @@ func (db *DB) current(k rowKey, last, pos int64) error {
 	return nil
 }
 
-// locked is current for a row that is read under the head's lock: nobody writes it meanwhile.
-func (db *DB) locked(table, key string, pos int64) error {
+// checkFreshLocked is checkFresh for a row that is read under the head's lock: nobody writes it meanwhile.
+func (db *DB) checkFreshLocked(table, key string, pos int64) error {
 	k := rowKey{table, key}
-	return db.current(k, db.recent.last(k), pos)
+	return db.checkFresh(k, db.recent.last(k), pos)
 }
 
-// there proves that the rows that a batch asked for and that were not found under the head's lock are not known to be there.
-func there[K comparable, R any](db *DB, table string, wanted map[K]bool, found map[K]R, key func(K) string) error {
+// checkAbsent proves that rows which were not found under the head's lock were not deleted: none was noted.
+func checkAbsent[K comparable, R any](db *DB, table string, wanted map[K]bool, found map[K]R, key func(K) string) error {
 	for k := range wanted {
 		if _, ok := found[k]; ok {
 			continue
 		}
-		if err := db.locked(table, key(k), 0); err != nil {
+		if err := db.checkFreshLocked(table, key(k), 0); err != nil {
 			return err
 		}
 	}
@@ -309,8 +319,8 @@ func there[K comparable, R any](db *DB, table string, wanted map[K]bool, found m
 // rereads is how often rows are read that a batch may change while they are read.
 const rereads = 4
 
-// newest runs read, which calls saw for every row of a table that it reads, until none of them is older than what is known.
-func (db *DB) newest(table string, read func(saw func(key string, pos int64)) error) error {
+// readFresh retries read, which calls saw for every row of a table that it reads, until no row is older than noted.
+func (db *DB) readFresh(table string, read func(saw func(key string, pos int64)) error) error {
 	for range rereads {
 		stale := false
 		if err := read(func(key string, pos int64) {
@@ -324,3 +334,141 @@ func (db *DB) newest(table string, read func(saw func(key string, pos int64)) er
 	}
 	return db.altered(table, "an older row was put back")
 }
+
+// learnStep is how many records one statement reads.
+const learnStep = 1024
+
+// Learn notes which rows the records of other nodes have changed since the last call, so that an older row that is put back, or
+// one that is taken away, is refused here too. What was changed before the first call the sums have proven. On SQLite nobody
+// else writes.
+func (db *DB) Learn(ctx context.Context) error {
+	if db.write.Engine() == SQLite {
+		return nil
+	}
+	db.learning.Lock()
+	defer db.learning.Unlock()
+	if err := db.learn(ctx); err != nil {
+		return fmt.Errorf("changes of other nodes could not be learned: %w", err)
+	}
+	return nil
+}
+
+func (db *DB) learn(ctx context.Context) error {
+	head, err := db.head(ctx, db.read, "")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !db.learns {
+		db.learned, db.learns = head.Size, true
+	}
+	for db.learned < head.Size {
+		end := min(head.Size, db.learned+learnStep)
+		if err := db.learnBetween(ctx, position(db.number, db.learned), position(db.number, end)); err != nil {
+			return err
+		}
+		db.learned = end
+	}
+	return nil
+}
+
+func (db *DB) learnBetween(ctx context.Context, start, end int64) error {
+	var moved []noted // versions, whose lists their records do not name
+	err := sqldb.Each(ctx, db.read, func(rows *sql.Rows) error {
+		var pos, time int64
+		var search, changes string
+		var mac []byte
+		if err := rows.Scan(&pos, &time, &search, &changes, &mac); err != nil {
+			return err
+		}
+		if err := db.authenticate(mac, "records", pos, time, search, changes); err != nil {
+			return err
+		}
+		all, more, err := changedRows([]byte(changes))
+		for _, k := range all {
+			db.recent.note(k, pos)
+		}
+		for _, k := range more {
+			moved = append(moved, noted{k, pos})
+		}
+		return err
+	}, "SELECT pos, time, search, changes, mac FROM records WHERE pos >= ? AND pos < ? AND changes <> '' ORDER BY pos", start, end)
+	for _, m := range moved {
+		if err != nil {
+			break
+		}
+		var v register.Version
+		if v, err = (registerView{db}).ByIdentifier(ctx, m.key); err == nil {
+			db.recent.note(rowKey{"status_lists", v.List}, m.pos)
+		}
+	}
+	return err
+}
+
+// changedRows are the rows that a record's bound changes change, and those of versions whose list changes with them.
+func changedRows(bound []byte) (rows, moved []rowKey, err error) {
+	list, err := audit.ParseBoundList(bound)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, raw := range list {
+		if one, err := cases.ParseBound(raw); err == nil {
+			switch c := one.(type) {
+			case cases.BoundRegister:
+				rows = append(rows, rowKey{"cases", c.No})
+			case cases.BoundClose:
+				rows = append(rows, rowKey{"cases", c.No})
+			case cases.BoundGive:
+				rows = append(rows, rowKey{"consents", c.ID})
+			case cases.BoundWithdraw:
+				rows = append(rows, rowKey{"consents", c.ID})
+			}
+			continue
+		}
+		one, err := register.ParseBound(raw)
+		if err != nil {
+			continue // audit's own
+		}
+		switch c := one.(type) {
+		case register.BoundIssue:
+			subject, err := canonical.ParseBase64(c.Subject)
+			if err != nil {
+				return nil, nil, err
+			}
+			rows = append(rows, rowKey{"versions", c.Identifier}, rowKey{"versions", string(subject)}, rowKey{"status_lists", c.List})
+			if c.Supersedes != "" {
+				rows, moved = append(rows, rowKey{"versions", c.Supersedes}), append(moved, rowKey{"versions", c.Supersedes})
+			}
+		case register.BoundSetStatus:
+			rows, moved = append(rows, rowKey{"versions", c.Identifier}), append(moved, rowKey{"versions", c.Identifier})
+		case register.BoundOrder:
+			rows, moved = append(rows, rowKey{"versions", c.Identifier}), append(moved, rowKey{"versions", c.Identifier})
+		}
+	}
+	return rows, moved, nil
+}
+
+// Proofs make tags and sums of rows, for tests that write the tables past the store (package storetest). It needs the keys; nothing
+// else in this program does so.
+type Proofs struct{ db DB }
+
+// Proofs uses the keys of a configuration.
+func (c Config) Proofs() *Proofs { return &Proofs{DB{config: c}} }
+
+// Tag authenticates a row.
+func (p *Proofs) Tag(table string, columns ...any) []byte { return p.db.tag(table, columns...) }
+
+// Sums reseals the sums of one checkpoint for another.
+func (p *Proofs) Sums(sealed []byte, was, is string) ([]byte, error) {
+	s, err := p.db.openSums(sealed, was)
+	if err != nil {
+		return nil, err
+	}
+	return p.db.sealSums(s, is)
+}
+
+// Keys of sets that are one column.
+func textKey(k string) []any     { return []any{k} }
+func digestKey(k [32]byte) []any { return []any{k[:]} }

@@ -12,23 +12,24 @@ import (
 
 	"oncegate/audit"
 	"oncegate/canonical"
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 )
 
-// StateOptions are how VerifyState goes about it. NewSM3 is required.
+// StateOptions are the parameters of VerifyState. NewSM3 is required.
 type StateOptions struct {
 	NewSM3   func() hash.Hash
 	Progress func(done, total uint64) // rows and records; nil: nobody asks
 }
 
-// A State is what came of holding the tables against the logs.
+// A State is the result of comparing the tables with a replay of the logs.
 type State struct {
-	Checks   []audit.StateCheck // StepTags, StepChanges, StepReplay, StepIndexed for what search has, and StepCopies
-	Believed []Believed         // rows that no record makes
+	Checks  []audit.StateCheck // StepTags, StepChanges, StepReplay, StepIndexed for what search has, and StepCopies
+	Adopted []AdoptedRows      // rows that no record makes
 }
 
-// Believed says how many rows of a table stand there because a record took them on as they were (audit.Adopt), without proof.
-type Believed struct {
+// AdoptedRows is how many rows of a table a record accepted as they were (audit.Adopt), without proof.
+type AdoptedRows struct {
 	Table  string `json:"table"`
 	Rows   int    `json:"rows"`
 	Log    string `json:"log"`
@@ -47,11 +48,11 @@ type KeptLog struct {
 // Logs are those of the database that were begun, the oldest first; the last is the one that is written. The error is fs.ErrNotExist
 // where that is not Config.Log.
 func (db *DB) Logs(ctx context.Context) (logs []KeptLog, err error) {
-	err = each(ctx, db.read, func(rows *sql.Rows) error {
+	err = sqldb.Each(ctx, db.read, func(rows *sql.Rows) error {
 		var l KeptLog
 		var size int64
 		err := rows.Scan(&l.number, &l.Origin, &size, &l.Head.SM3, &l.Head.SHA256, &l.Head.Checkpoint)
-		l.Head.Size, l.Reader = uint64(size), reader{db.upkeepReader(), l.number}
+		l.Head.Size, l.Reader = uint64(size), reader{db.bulk, l.number}
 		logs = append(logs, l)
 		return err
 	}, "SELECT number, origin, size, sm3, sha256, checkpoint FROM logs WHERE checkpoint <> '' ORDER BY number")
@@ -64,7 +65,7 @@ func (db *DB) Logs(ctx context.Context) (logs []KeptLog, err error) {
 	return logs, nil
 }
 
-// VerifyState makes the state again that the records of all logs say there is, and holds every row of every table against it. It changes
+// VerifyState replays the records of all logs (event sourcing) and compares every row of every table with the result. It changes
 // nothing, and no node may be running. That the records themselves are those of the logs is for the caller to prove, with Logs.
 //
 // What was altered without keys is found by tags and sums. What the holder of all keys altered is found by the replay, as far as the log
@@ -91,7 +92,7 @@ func (db *DB) verifyState(ctx context.Context, o StateOptions) (s State, err err
 	if err := c.records(ctx, total, o.Progress); err != nil {
 		return s, err
 	}
-	if err := db.atLength(ctx, func(ctx context.Context, q querier) error {
+	if err := db.bulk.LongSnapshot(ctx, func(ctx context.Context, q sqldb.Querier) error {
 		if err := c.tables(ctx, q); err != nil {
 			return err
 		}
@@ -105,7 +106,7 @@ func (db *DB) verifyState(ctx context.Context, o StateOptions) (s State, err err
 	if err := c.cosigned(ctx, logs); err != nil {
 		return s, err
 	}
-	s.Believed = c.believed()
+	s.Adopted = c.adoptedRows()
 	if c.unknown > 0 {
 		c.rows.Unknown(fmt.Sprintf("%d sealed columns are under a key that the keystore lacks", c.unknown))
 	}
@@ -136,7 +137,7 @@ func (c *comparison) records(ctx context.Context, total uint64, progress func(do
 	var last int64
 	for done := uint64(0); ; {
 		n := 0
-		err := each(ctx, c.db.upkeepReader(), func(rows *sql.Rows) error {
+		err := sqldb.Each(ctx, c.db.bulk, func(rows *sql.Rows) error {
 			var pos, time int64
 			var leaf, mac []byte
 			var search, changes string
@@ -175,7 +176,7 @@ func (c *comparison) cosigned(ctx context.Context, logs []KeptLog) error {
 		last := int64(-1)
 		for n := recordStep; n == recordStep; {
 			var all []tlog.Cosigned
-			if err := each(ctx, c.db.upkeepReader(), func(rows *sql.Rows) error {
+			if err := sqldb.Each(ctx, c.db.bulk, func(rows *sql.Rows) error {
 				var one tlog.Cosigned
 				err := rows.Scan(&last, &one.Note)
 				one.Size = uint64(last)
@@ -208,9 +209,9 @@ type keptHead struct {
 func (k keptHead) Head(context.Context) (tlog.Head, error) { return k.head, nil }
 
 // horizon looks at the horizon's tag, and that it did not fall.
-func (c *comparison) horizon(ctx context.Context, q querier) error {
+func (c *comparison) horizon(ctx context.Context, q sqldb.Querier) error {
 	var mac []byte
-	_, err := one(ctx, q, []any{&c.sums.horizon, &mac}, "SELECT horizon, mac FROM horizon WHERE one = 1")
+	_, err := sqldb.One(ctx, q, []any{&c.sums.horizon, &mac}, "SELECT horizon, mac FROM horizon WHERE one = 1")
 	if err == nil && c.sums.horizon != 0 {
 		c.tagged(&c.tags, "horizon", "", 0, mac, []any{c.sums.horizon})
 	}
@@ -218,7 +219,7 @@ func (c *comparison) horizon(ctx context.Context, q querier) error {
 }
 
 // addsUp holds what the rows add up to against what the head says.
-func (c *comparison) addsUp(ctx context.Context, q querier) error {
+func (c *comparison) addsUp(ctx context.Context, q sqldb.Querier) error {
 	h, sealed, err := c.db.headAndSums(ctx, q, "")
 	if err != nil {
 		return err
@@ -282,8 +283,8 @@ func (db *DB) verifyCopies(ctx context.Context, c *comparison) (check audit.Stat
 			return "", []any{jti, system, expires, pos}, err // a call's id is its caller's
 		}, &c.tags},
 	} {
-		err := db.atLength(ctx, func(ctx context.Context, q querier) error {
-			return each(ctx, q, func(rows *sql.Rows) error {
+		err := db.bulk.LongSnapshot(ctx, func(ctx context.Context, q sqldb.Querier) error {
+			return sqldb.Each(ctx, q, func(rows *sql.Rows) error {
 				var mac []byte
 				key, columns, err := t.scan(rows, &mac)
 				if err == nil {
@@ -347,7 +348,7 @@ func (db *DB) compareHits(ctx context.Context, check *audit.StateCheck, want []h
 		index := indexOf(pos)
 		check.Fault(audit.StateFault{Table: "hits", Log: db.config.Log, Record: &index, What: what})
 	}
-	err := each(ctx, db.search.read, func(rows *sql.Rows) error {
+	err := sqldb.Each(ctx, db.search.read, func(rows *sql.Rows) error {
 		var is hit
 		if err := is.scan(rows); err != nil {
 			return err
@@ -363,7 +364,7 @@ func (db *DB) compareHits(ctx context.Context, check *audit.StateCheck, want []h
 		}
 		if !slices.Equal(is.columns(), want[at].columns()) {
 			fault(is.pos, "search finds the record by something else than what stands beside it")
-		} else if !db.ours(is.mac, "hits", is.columns()...) {
+		} else if !db.authentic(is.mac, "hits", is.columns()...) {
 			fault(is.pos, "the row has no tag of our keys: it was written without them")
 		}
 		at++
@@ -392,7 +393,7 @@ func (v storedView) Records(ctx context.Context, yield func(audit.StoredRecord) 
 	for last, n := int64(math.MaxInt64), storedStep; n == storedStep; {
 		var all []audit.StoredRecord
 		n = 0
-		if err := each(ctx, v.db.upkeepReader(), func(rows *sql.Rows) error {
+		if err := sqldb.Each(ctx, v.db.bulk, func(rows *sql.Rows) error {
 			var evidence []byte
 			var search string
 			r := audit.StoredRecord{}
@@ -427,7 +428,7 @@ func (v storedView) Claims(ctx context.Context, yield func(audit.StoredClaim) er
 	var last claimKey
 	for n := recordStep; n == recordStep; {
 		n = 0
-		if err := each(ctx, v.db.upkeepReader(), func(rows *sql.Rows) error {
+		if err := sqldb.Each(ctx, v.db.bulk, func(rows *sql.Rows) error {
 			var expires, pos int64
 			if err := rows.Scan(&last.jti, &last.system, &expires, &pos); err != nil {
 				return err
@@ -443,7 +444,7 @@ func (v storedView) Claims(ctx context.Context, yield func(audit.StoredClaim) er
 
 // Horizon is at or before which calls are refused unread, in microseconds since 1970.
 func (v storedView) Horizon(ctx context.Context) (horizon int64, err error) {
-	if _, err = one(ctx, v.db.read, []any{&horizon}, "SELECT horizon FROM horizon WHERE one = 1"); err != nil {
+	if _, err = sqldb.One(ctx, v.db.read, []any{&horizon}, "SELECT horizon FROM horizon WHERE one = 1"); err != nil {
 		err = fmt.Errorf("horizon could not be read: %w", err)
 	}
 	return horizon, err

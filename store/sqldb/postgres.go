@@ -1,4 +1,4 @@
-package store
+package sqldb
 
 import (
 	"context"
@@ -24,7 +24,7 @@ func postgresDialect() dialect {
 		lock:      " FOR UPDATE",
 		isolate:   sql.LevelReadCommitted, // each statement after the lock sees all that committed before it
 		snapshot:  sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
-		unhurried: "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
+		unlimited: "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
 		explain:   explainPostgres,
 		retry: func(err error) bool {
 			switch sqlState(err) {
@@ -52,46 +52,49 @@ var (
 	searchLimits = limits{time.Minute, 2 * time.Second, 2 * time.Second}     // what auditors search and count
 )
 
-// openPostgres opens pools with limits of their own, so that what takes long neither fails by the limits of an answer nor holds
-// its connections. Few connections write: batches take turns at the head anyway, and each connection prepares its statements
+// openPostgres opens pools with limits of their own, so that slow statements neither fail by the limits of an answer nor hold
+// its connections. Few connections write: batches take turns at the head's lock anyway, and each connection prepares its statements
 // for itself.
-func (db *DB) openPostgres(ctx context.Context, wrap func(driver.Connector) driver.Connector) error {
-	config, err := pgx.ParseConfig(db.config.DSN)
+func (db *DB) openPostgres(ctx context.Context, c Config) error {
+	config, err := pgx.ParseConfig(c.DSN)
 	if err != nil {
 		return errors.New("connection string cannot be parsed") // the cause would repeat it, password and all
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 2 * time.Second
 	}
-	// A standby that did not confirm shows only as a warning of a COMMIT that succeeds.
-	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
-		if n.SeverityUnlocalized == "WARNING" || n.SeverityUnlocalized == "" {
-			db.warnings.Add(1)
-		}
-	}
-	open := func(conns int, l limits, patience time.Duration, wrap func(driver.Connector) driver.Connector) *pool {
+	open := func(conns int, l limits, patience time.Duration, wrap func(driver.Connector) driver.Connector) *Pool {
+		p := newPool(nil, postgresDialect())
+		p.dialect.patience = patience
 		config := config.Copy()
+		config.OnNotice = p.noticed
 		config.RuntimeParams["application_name"] = "oncegate"
 		config.RuntimeParams["statement_timeout"] = fmt.Sprint(l.statement.Milliseconds())
 		config.RuntimeParams["lock_timeout"] = fmt.Sprint(l.lock.Milliseconds())
 		config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(l.idle.Milliseconds())
-		c := sql.OpenDB(wrap(stdlib.GetConnector(*config)))
-		c.SetMaxOpenConns(conns)
-		c.SetMaxIdleConns(conns)
-		c.SetConnMaxIdleTime(5 * time.Minute)
-		d := postgresDialect()
-		d.patience = patience
-		return newPool(c, d)
+		p.db = sql.OpenDB(wrap(stdlib.GetConnector(*config)))
+		p.db.SetMaxOpenConns(conns)
+		p.db.SetMaxIdleConns(conns)
+		p.db.SetConnMaxIdleTime(5 * time.Minute)
+		return p
 	}
-	db.write = open(3, answerLimits, 8*time.Second, wrap)
-	db.read = open(db.config.Readers, answerLimits, 0, asItIs)
-	db.upkeep = open(3, upkeepLimits, 2*time.Minute, wrap)
-	db.search.read = open(searchReaders, searchLimits, 0, asItIs)
-	return checkPostgres(ctx, db.write.db, db.config)
+	db.Write = open(3, answerLimits, 8*time.Second, c.Wrap)
+	db.Read = open(c.Readers, answerLimits, 0, unwrapped)
+	db.Upkeep = open(3, upkeepLimits, 2*time.Minute, c.Wrap)
+	db.Bulk = db.Upkeep
+	db.Search = open(c.Searchers, searchLimits, 0, unwrapped)
+	return checkPostgres(ctx, db.Write.db, c.Standby)
+}
+
+// noticed counts warnings: a standby that did not confirm shows only as a warning of a COMMIT that succeeds.
+func (p *Pool) noticed(_ *pgconn.PgConn, n *pgconn.Notice) {
+	if n.SeverityUnlocalized == "WARNING" || n.SeverityUnlocalized == "" {
+		p.warnings.Add(1)
+	}
 }
 
 // checkPostgres refuses a server that may lose an answered commit.
-func checkPostgres(ctx context.Context, db *sql.DB, c Config) error {
+func checkPostgres(ctx context.Context, db *sql.DB, standby bool) error {
 	setting := map[string]string{}
 	for _, name := range []string{"fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names", "server_encoding"} {
 		var v string
@@ -108,7 +111,7 @@ func checkPostgres(ctx context.Context, db *sql.DB, c Config) error {
 			return fmt.Errorf("weak durability: %s is off", name)
 		}
 	}
-	if c.Standby && (setting["synchronous_standby_names"] == "" || setting["synchronous_commit"] == "local") {
+	if standby && (setting["synchronous_standby_names"] == "" || setting["synchronous_commit"] == "local") {
 		return errors.New("weak durability: no synchronous standby confirms a commit")
 	}
 	return nil

@@ -1,4 +1,4 @@
-package store
+package sqldb
 
 import (
 	"context"
@@ -14,26 +14,26 @@ import (
 )
 
 const (
-	backupPages = 256 // copied between two reports of progress, and then rested as long as that took
+	backupPages = 256 // copied in one step, followed by a rest as long as the step took
 	syncedSteps = 16  // after how many of them the copy is synced
 )
 
-// Backup copies the database to a new file at path, while it serves. The copy is one committed state: that of the moment
-// the backup began. progress, if not nil, is told pages done and pages in all. The file appears under its name only when
-// it is complete, checked and synced; fs.ErrExist if the name is taken. While it runs the write-ahead log grows. Of a
-// PostgreSQL database use pg_basebackup or pg_dump instead.
+// Backup is an online backup: it copies an SQLite database to a new file at path, while it serves. The copy is one committed state,
+// that in which the backup began. progress, if not nil, is called with pages done and pages in all. The file appears under its name
+// only when it is complete, checked and synced; fs.ErrExist if the name is taken. While it runs the write-ahead log grows. For
+// PostgreSQL use pg_basebackup or pg_dump.
 func (db *DB) Backup(ctx context.Context, path string, progress func(done, total int)) error {
-	if db.write.dialect.name != SQLite {
+	if db.path == "" {
 		return errors.New("a postgres database is backed up by its own tools")
 	}
-	if err := backup(ctx, db.read.db, path, progress); err != nil {
-		return fmt.Errorf("backup failed: %w", db.read.dialect.explain(err))
+	if err := backup(ctx, db.Read.db, path, progress); err != nil {
+		return fmt.Errorf("backup failed: %w", db.Read.dialect.explain(err))
 	}
 	return nil
 }
 
-// BackupFile is Backup of the SQLite database in a file, whether another process serves it or none does. Never call it in the
-// process that has the database open: closing the file there would drop its locks.
+// BackupFile is Backup of an SQLite file, whether another process has it open or none. Never call it in the
+// process that has it open: closing the file there would drop its locks.
 func BackupFile(ctx context.Context, file, path string, progress func(done, total int)) error {
 	if _, err := os.Stat(file); err != nil {
 		return fmt.Errorf("backup failed: %w", err)
@@ -91,7 +91,7 @@ func copyPages(ctx context.Context, read *sql.DB, to string, progress func(done,
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	var steps int
-	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM schema_steps").Scan(&steps); err != nil {
+	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM "+StepsTable).Scan(&steps); err != nil {
 		return err
 	}
 	return conn.Raw(func(c any) error {
@@ -131,7 +131,7 @@ func step(ctx context.Context, b *sqlite.Backup, to *os.File, progress func(done
 		if progress != nil {
 			progress(b.PageCount()-b.Remaining(), b.PageCount())
 		}
-		if err := rest(ctx, begun, 1); err != nil {
+		if err := Rest(ctx, begun, 1); err != nil {
 			return err
 		}
 	}
@@ -151,7 +151,7 @@ func checkCopy(ctx context.Context, path string) error {
 		return err
 	}
 	if verdict != "ok" {
-		return errors.New("the copy does not pass its check")
+		return errors.New("the copy fails SQLite's quick_check; look at the disk")
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package store
+package sqldb
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 func sqliteDialect() dialect {
 	return dialect{
 		name:     SQLite,
-		rebind:   failing,
+		rebind:   orFail,
 		ddl:      strings.NewReplacer("BIGINT", "INTEGER", "BYTEA", "BLOB", "\n);", "\n) STRICT;", ") WITHOUT ROWID;", ") STRICT, WITHOUT ROWID;").Replace,
 		explain:  explainSQLite,
 		unsynced: "PRAGMA synchronous = NORMAL",
@@ -33,9 +33,9 @@ func sqliteDialect() dialect {
 	}
 }
 
-// failing lets an INSERT that cannot be done leave the rows that it added already: the transaction is rolled back then in
+// orFail lets an INSERT that cannot be done leave the rows that it added already: the transaction is rolled back then in
 // any case. Otherwise SQLite copies each page that a statement changes to a journal of its own first, and that to a file.
-func failing(text string) string {
+func orFail(text string) string {
 	if rest, ok := strings.CutPrefix(text, "INSERT INTO "); ok {
 		return "INSERT OR FAIL INTO " + rest
 	}
@@ -65,27 +65,53 @@ func sqliteSource(path, sync string, write bool, pages int) string {
 // escaped is a path as it may stand in a file: URI.
 func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
-// openSQLite opens the one writing connection and the reading ones, and checks that the durability asked for is there.
-func openSQLite(ctx context.Context, c Config, wrap func(driver.Connector) driver.Connector) (write, read *pool, err error) {
-	write, err = openFile(sqliteSource(c.Path, "FULL", true, 0), 1, wrap)
-	if err != nil {
+// openSQLite locks the file, opens the one writing connection and the reading ones, and checks that the durability asked for is
+// there.
+func (db *DB) openSQLite(ctx context.Context, c Config) (err error) {
+	if db.path, err = createFile(c.Path); err != nil {
+		return err
+	}
+	if db.lock, err = lockFile(db.path + ".lock"); err != nil {
+		return err
+	}
+	if db.Write, err = openFile(sqliteSource(db.path, "FULL", true, 0), 1, c.Wrap); err != nil {
+		return err
+	}
+	db.Upkeep = db.Write
+	if err := checkSQLite(ctx, db.Write.db); err != nil {
+		return err
+	}
+	if db.Read, err = openFile(sqliteSource(db.path, "FULL", false, 0), c.Readers, unwrapped); err != nil {
+		return err
+	}
+	db.Bulk = db.Read
+	db.wal, err = newCheckpointer(db.path, db.Write)
+	return err
+}
+
+// OpenUnsynced opens an SQLite file of rebuildable data, one connection that writes and so many that read. Its commits are not
+// synced: a loss of power may take the last of them, and nothing else.
+func OpenUnsynced(path string, readers int) (write, read *Pool, err error) {
+	if _, err := createFile(path); err != nil {
 		return nil, nil, err
 	}
-	if err := checkSQLite(ctx, write.db); err != nil {
-		write.db.Close()
+	if write, err = openFile(sqliteSource(path, "NORMAL", true, restartFrames), 1, unwrapped); err != nil {
 		return nil, nil, err
 	}
-	if read, err = openFile(sqliteSource(c.Path, "FULL", false, 0), c.Readers, asItIs); err != nil {
-		write.db.Close()
-		return nil, nil, err
+	if read, err = openFile(sqliteSource(path, "NORMAL", false, 0), readers, unwrapped); err != nil {
+		return nil, nil, errors.Join(err, write.Close())
 	}
 	return write, read, nil
 }
 
-func asItIs(c driver.Connector) driver.Connector { return c }
+// Unusable reports whether an SQLite file is damaged, is no database, or has another program's schema: rebuildable data is then made
+// anew.
+func Unusable(err error) bool {
+	return errors.Is(err, ErrNewer) || errors.Is(err, errOtherStep) || code(err) == sqlite3.SQLITE_CORRUPT || code(err) == sqlite3.SQLITE_NOTADB
+}
 
 // openFile opens so many connections to a file.
-func openFile(source string, conns int, wrap func(driver.Connector) driver.Connector) (*pool, error) {
+func openFile(source string, conns int, wrap func(driver.Connector) driver.Connector) (*Pool, error) {
 	connector, err := sqlite.NewConnector(source)
 	if err != nil {
 		return nil, explainSQLite(err)

@@ -1,4 +1,4 @@
-package store
+package sqldb
 
 import (
 	"context"
@@ -17,28 +17,28 @@ const (
 	forgetEvery     = 10 * time.Second // how often emptying the WAL is tried
 )
 
-// A checkpointer moves what batches wrote from the WAL into the database file, in a goroutine and over a connection of its own:
+// A checkpointer makes the WAL checkpoints: it moves what was written from the WAL into the database file, in a goroutine and over a connection of its own.
 // SQLite's automatic checkpoint does it inside the commit that comes to some size, and after it inside each one while a reader,
 // such as a backup, needs the WAL. It never waits for a reader. nil, as on PostgreSQL, does nothing.
 type checkpointer struct {
-	batches *pool   // its connection is the only one that writes
-	own     *sql.DB // one connection
-	file    string  // the WAL
+	write *Pool   // its connection is the only one that writes
+	own   *sql.DB // one connection
+	file  string  // the WAL
 
 	mu      sync.Mutex  // one checkpoint at a time
-	pending atomic.Bool // evidence was erased, and the WAL still holds its pages
+	pending atomic.Bool // something was erased, and the WAL still holds its pages
 	tried   time.Time   // when the WAL was last to be emptied
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
 
-func newCheckpointer(c Config, batches *pool) (*checkpointer, error) {
-	own, err := openFile(sqliteSource(c.Path, "FULL", true, 0), 1, asItIs)
+func newCheckpointer(path string, write *Pool) (*checkpointer, error) {
+	own, err := openFile(sqliteSource(path, "FULL", true, 0), 1, unwrapped)
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	k := &checkpointer{batches: batches, own: own.db, file: c.Path + "-wal", stop: stop, stopped: make(chan struct{})}
+	k := &checkpointer{write: write, own: own.db, file: path + "-wal", stop: stop, stopped: make(chan struct{})}
 	go k.run(ctx)
 	return k, nil
 }
@@ -65,7 +65,7 @@ func (k *checkpointer) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if now := k.batches.commits.Load(); now != seen && k.long() {
+		if now := k.write.commits.Load(); now != seen && k.long() {
 			seen = now
 			k.checkpoint(ctx)
 		}
@@ -102,7 +102,7 @@ func (k *checkpointer) checkpoint(ctx context.Context) {
 	if !k.moveMost(ctx) {
 		return
 	}
-	conn, err := k.batches.connection(ctx)
+	conn, err := k.write.connection(ctx)
 	if err != nil {
 		return
 	}
@@ -125,14 +125,14 @@ func (k *checkpointer) moveMost(ctx context.Context) bool {
 	}
 }
 
-// erased takes note that the WAL holds pages with evidence that was erased.
+// erased takes note that the WAL holds pages of what was erased.
 func (k *checkpointer) erased() {
 	if k != nil {
 		k.pending.Store(true)
 	}
 }
 
-// forget empties the WAL of erased evidence. While a reader needs it that is left to a later time: nobody waits for the reader.
+// forget empties the WAL of what was erased. While a reader needs it that is left to a later time: nobody waits for the reader.
 func (k *checkpointer) forget(ctx context.Context) {
 	if k == nil || !k.pending.Load() {
 		return
@@ -144,7 +144,7 @@ func (k *checkpointer) forget(ctx context.Context) {
 	if err != nil || frames-moved > leftFrames {
 		return
 	}
-	conn, err := k.batches.connection(ctx)
+	conn, err := k.write.connection(ctx)
 	if err != nil {
 		return
 	}
