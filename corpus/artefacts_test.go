@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"oncegate/api"
+	"oncegate/audit"
 	"oncegate/check"
 	"oncegate/verdict"
 )
@@ -145,6 +147,36 @@ func TestArtefacts(t *testing.T) {
 		for c := range permitted {
 			if strings.HasPrefix(c, v.name+" ") && !slices.Contains(changes, c) {
 				t.Errorf("%s permits what does not happen: %s", stricterFile, c)
+			}
+		}
+	})
+}
+
+// TestOperatorProof verifies the answers whose record says that an identity service vouches for the operator, beside the call with its word.
+func TestOperatorProof(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, v version) {
+		if !v.has(4) {
+			t.Skip("no identity service vouched yet")
+		}
+		for _, name := range []string{"sqlite", "postgres"} {
+			for _, proof := range []string{audit.OperatorByCall, audit.OperatorBySession} {
+				set := "licenses.query-" + proof
+				steps := map[string]check.State{}
+				for _, f := range found(together, v.trust(t, name).Verify(v.artefacts(t, name, set)...)) {
+					maps.Copy(steps, f.states())
+				}
+				if steps["call-actor"] != check.OK || steps["record-operator-proof"] != check.OK {
+					t.Errorf("%s/%s: %v", name, set, steps)
+				}
+				_, receipt, err := audit.SplitAnswer(v.set(t, name, set)["answer.json"])
+				if err != nil {
+					t.Fatal(err)
+				}
+				record, err := audit.ParseRecord(receipt.Record)
+				if err != nil || record.V != 4 || record.OperatorProof != proof || record.OperatorService != staff || !slices.Equal(record.OperatorRoles, []string{"clerk"}) {
+					t.Errorf("%s/%s: record %+v, %v", name, set, record, err)
+				}
 			}
 		}
 	})

@@ -23,7 +23,9 @@ func TestConfigurations(t *testing.T) {
 		write(t, filepath.Join(dir, "postgres", dsnFile), []byte("postgres://nobody@127.0.0.1/nothing"))
 		mains := []string{filepath.Join("sqlite", config.MainFile), filepath.Join("sqlite", everythingFile), filepath.Join("postgres", config.MainFile)}
 		for _, name := range mains {
-			load(t, filepath.Join(dir, name), v.Made)
+			if setup := load(t, filepath.Join(dir, name), v.Made); v.has(4) && len(setup.Vouchers[staff].Keys) == 0 {
+				t.Errorf("%s: no key of the identity service is read", name)
+			}
 		}
 		for _, name := range folders(t, filepath.Join(dir, "configurations")) {
 			sample := filepath.Join("configurations", name, config.MainFile)
@@ -52,6 +54,13 @@ func TestTrust(t *testing.T) {
 	each(t, func(t *testing.T, v version) {
 		for _, name := range folders(t, v.path("trust")) {
 			v.trust(t, name)
+			read, err := verdict.ReadTrust(v.path("trust", name, install.TrustFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v.has(4) && name != "office" && len(read.IdentityServices) == 0 {
+				t.Errorf("trust %s: no identity service is read", name)
+			}
 		}
 		config, err := verdict.ReadTrust(v.path("trust", everything, install.TrustFile))
 		if err != nil {

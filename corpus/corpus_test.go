@@ -32,6 +32,7 @@ type version struct {
 	Made    time.Time `json:"made"`    // everything is verified as of then
 	Commit  string    `json:"commit"`  // that made it
 	Unasked string    `json:"unasked"` // a company in city/market.db whose license nobody has asked for
+	Schemas []int     `json:"schemas"` // versions of the records in both logs, ascending; the first version does not say
 }
 
 // each runs a test for every version.
@@ -51,6 +52,9 @@ func each(t *testing.T, test func(*testing.T, version)) {
 		if err := json.Unmarshal(read(t, v.path(madeFile)), &v); err != nil {
 			t.Fatal(err)
 		}
+		if v.Schemas == nil {
+			v.Schemas = []int{1}
+		}
 		t.Run(v.name, func(t *testing.T) { t.Parallel(); test(t, v) })
 	}
 	if found == 0 {
@@ -62,6 +66,9 @@ func each(t *testing.T, test func(*testing.T, version)) {
 func (v version) path(parts ...string) string {
 	return filepath.Join(append([]string{versions, v.name}, parts...)...)
 }
+
+// has says whether the version holds records of a schema.
+func (v version) has(schema int) bool { return slices.Contains(v.Schemas, schema) }
 
 // clock runs from the moment at which the version was made, so that no certificate in it ever expires.
 func (v version) clock() func() time.Time {

@@ -89,6 +89,12 @@ func (v version) tables(t *testing.T, main string) {
 	for _, b := range state.Believed {
 		believed[b.Table] = b.Rows
 	}
+	if !v.has(1) {
+		if len(believed) > 0 {
+			t.Errorf("every record binds its changes, and rows are believed: %v", believed)
+		}
+		return
+	}
 	if believed["cases"] == 0 || believed["versions"] == 0 || believed["policy_sets"] == 0 {
 		t.Errorf("rows of before are not said to be believed: %v", believed)
 	}
@@ -132,7 +138,7 @@ func (v version) opens(t *testing.T, name, dir string) (stop func()) {
 	s, stop := serve(t, v.onPorts(t, filepath.Join(dir, name, config.MainFile)), v.clock())
 	v.replays(t, s, name)
 	size := v.whole(t, s, name)
-	v.records(t, s, size)
+	v.records(t, s, name, size)
 	v.receipts(t, s, name)
 	v.finds(t, s, name)
 	v.licenses(t, s, name)
@@ -174,9 +180,10 @@ func (v version) whole(t *testing.T, s *site, name string) (size uint64) {
 }
 
 // records opens the evidence of every record, and verifies the receipt that the log gives for it today.
-func (v version) records(t *testing.T, s *site, size uint64) {
+func (v version) records(t *testing.T, s *site, name string, size uint64) {
 	t.Helper()
 	audits := s.as(auditor)
+	schemas := map[int]bool{}
 	for index := range size {
 		a, err := audits.RecordReceipt(t.Context(), index)
 		if err != nil {
@@ -184,12 +191,37 @@ func (v version) records(t *testing.T, s *site, size uint64) {
 		}
 		data, err := json.Marshal(a.Answer.Receipt)
 		s.must(err)
+		receipt, err := tlog.ParseReceipt(data)
+		s.must(err)
+		record, err := audit.ParseRecord(receipt.Record)
+		s.must(err)
+		schemas[record.V] = true
 		if found := s.trust.Verify(verdict.Artefact{Name: fmt.Sprint("record ", index), Data: data})[0]; found.Kind != verdict.Receipt || verdict.Failure(found.Steps) != nil {
 			t.Errorf("%s (%s): %+v", found.Name, found.Kind, found.Steps)
 		}
 		if _, err := audits.Evidence(t.Context(), index, api.EvidenceRequest{Why: "corpus", Persons: true, Request: true}); err != nil {
 			t.Errorf("evidence of record %d: %v", index, err)
 		}
+	}
+	v.erased(t, s, name)
+	for _, schema := range v.Schemas {
+		if !schemas[schema] {
+			t.Errorf("the log has no record of schema %d", schema)
+		}
+	}
+}
+
+// erased asks for the evidence that was erased by order: it is gone, and its absence is no damage.
+func (v version) erased(t *testing.T, s *site, name string) {
+	t.Helper()
+	if !v.kept(name, "audit.erase") { // the first version erased nothing
+		return
+	}
+	var was api.EraseAnswer
+	v.answer(t, name, "audit.erase", &was)
+	a, err := s.as(auditor).Evidence(t.Context(), uint64(was.Index), api.EvidenceRequest{Why: "corpus", Persons: true, Request: true})
+	if s.must(err); len(was.Parts) == 0 || !slices.Equal(a.Answer.Erased, was.Parts) {
+		t.Errorf("of record %d %v is erased, and %v was", was.Index, a.Answer.Erased, was.Parts)
 	}
 }
 

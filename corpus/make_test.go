@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"oncegate/api"
+	"oncegate/audit"
 	"oncegate/certs/certstest/ocsp"
 	"oncegate/certs/certstest/office"
 	"oncegate/certs/certstest/tsa"
@@ -87,7 +88,8 @@ func (m *maker) make() {
 	writeExpected(m.t, m.version)
 }
 
-// complete fails unless every signed operation was called. Entries of the log stand in the databases.
+// complete fails unless every signed operation was called and each log has records of the highest schema. Entries of the log stand in the
+// databases.
 func (m *maker) complete() {
 	contract, err := api.NewContract()
 	m.must(err)
@@ -97,6 +99,27 @@ func (m *maker) complete() {
 			m.t.Fatalf("the story has no call of %s", op.ID)
 		}
 	}
+	m.version.Schemas = m.schemas("sqlite")
+	if other := m.schemas("postgres"); !slices.Contains(m.version.Schemas, audit.Version) || !slices.Equal(other, m.version.Schemas) {
+		m.t.Fatalf("the logs have records of schemas %v and %v, and the highest is %d", m.version.Schemas, other, audit.Version)
+	}
+}
+
+// schemas are the versions of the records in the answers of a log, ascending.
+func (m *maker) schemas(name string) (found []int) {
+	for _, set := range folders(m.t, m.path("artefacts", name)) {
+		data, there := files(m.t, m.path("artefacts", name, set))["answer.json"]
+		if !there {
+			continue
+		}
+		_, receipt, err := audit.SplitAnswer(data)
+		m.must(err)
+		record, err := audit.ParseRecord(receipt.Record)
+		m.must(err)
+		found = append(found, record.V)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
 func (m *maker) must(err error) {
@@ -124,6 +147,9 @@ func (m *maker) demo() (stop func()) {
 	m.must(os.Mkdir(m.path("trust"), 0o700))
 	m.must(os.CopyFS(m.path("trust", "sqlite"), os.DirFS(m.path("demo", "trust"))))
 	m.must(os.CopyFS(m.path("artefacts", "sqlite", "demo"), os.DirFS(m.path("demo", "artefacts"))))
+	for _, name := range []string{"license.png", "license.png.answer.json"} { // a megabyte each; the first version has a picture
+		m.must(os.Remove(m.path("artefacts", "sqlite", "demo", name)))
+	}
 	return func() {
 		cancel()
 		m.must(<-done)
@@ -268,7 +294,7 @@ func (m *maker) configurations(s *site) {
 	write(m.t, s.path("evidence", "status-list.jwt"), read(m.t, m.path("artefacts", "sqlite", "status-list", "status-list.jwt")))
 	text := string(read(m.t, s.main))
 	for _, change := range [][2]string{
-		{"  anchors: [certificates/ca.pem]\n", `  anchors: [certificates/ca.pem]
+		{regexp.MustCompile(`(?m)^  anchors: .*\n  evidence: .*\n`).FindString(text), `  anchors: [certificates/ca.pem]
   seal_anchors: [certificates/ca.pem]
   timestamp_anchors: [certificates/ca.pem]
   authorities: [certificates/authority.pem]
@@ -278,12 +304,16 @@ func (m *maker) configurations(s *site) {
     - {fingerprint: ` + pki.Fingerprint(leaf[0]) + `, uscc: 11379901MB99103773, usage: license}
   delegations:
     - {type: marriage-certificate, issuer: 11379901MB9911855E, delegate: 11379901MB9915186R}
+  issues:
+    - {type: marriage-certificate, issuers: [11379901MB9915186R]}
+  status_lists:
+    - {uri_prefix: "https://gateway.other.example/status-lists", uscc: 11379901MB9915186R, not_after: 2027-12-31}
   witnesses: ["` + witness + `"]
 `},
-		{"  # copy_life: ", "  admin_open: true\n  behind_tls: true\n  client_from: X-Forwarded-For\n  nodes: 1\n  status_list: 24h\n  drain: 10s\n  copy_life: 720h\n  # copy_life: "},
-		{"  in_flight: 1024", "  in_flight: 1024\n  documents: 8388608\n  unproven: 100"},
+		{"  # copy_life: ", "  admin_open: true\n  behind_tls: true\n  client_from: X-Forwarded-For\n  nodes: 1\n  status_list: 24h\n  drain: 10s\n  copy_life: 720h\n  assertion_life: 1h\n  consent_life: 8784h\n  # copy_life: "},
+		{"  in_flight: 1024", "  in_flight: 1024\n  documents: 8388608\n  unproven: 100\n  memory: 268435456\n  connections: 4096\n  free_space: 67108864"},
 	} {
-		if !strings.Contains(text, change[0]) {
+		if change[0] == "" || !strings.Contains(text, change[0]) {
 			m.t.Fatalf("the configuration has no %q", change[0])
 		}
 		text = strings.Replace(text, change[0], change[1], 1)

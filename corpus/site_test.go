@@ -17,8 +17,10 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"oncegate/api"
+	"oncegate/audit"
 	"oncegate/certs/jws"
 	"oncegate/certs/keystore"
+	"oncegate/certs/token"
 	"oncegate/client"
 	"oncegate/config"
 	"oncegate/gateway"
@@ -120,6 +122,26 @@ func (s *site) as(system string) *client.Client {
 		s.t.Fatal(err)
 	}
 	return c
+}
+
+// staff is the identity service of the sample city that vouches for operators.
+const staff = "staff-identity"
+
+// vouched is a client for whose operator the identity service vouches: with proof audit.OperatorByCall for each call, else for the
+// session at the calling system.
+func (s *site) vouched(c *client.Client, proof string) *client.Client {
+	s.t.Helper()
+	signer, err := install.IdentitySigner(s.setup, s.callers, staff)
+	s.must(err)
+	return c.Vouched(func(ctx context.Context, b client.ActorBinding) (string, error) {
+		claims := token.ActorClaims{Issuer: staff, Audience: b.Gateway, System: b.System, Subject: b.Operator, Roles: []string{"clerk"}}
+		if proof == audit.OperatorByCall {
+			claims.Request = b.Request
+		} else {
+			claims.Confirmation = &token.Confirmation{Key: b.Key}
+		}
+		return token.SignActor(ctx, signer, claims, s.now())
+	})
 }
 
 // agreed is the identity service's assertion that a holder agrees.

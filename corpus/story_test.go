@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"oncegate/api"
+	"oncegate/audit"
 	"oncegate/certs/keystore"
 	"oncegate/certs/sm"
 	"oncegate/demo/legacy"
@@ -28,7 +29,8 @@ type story struct {
 }
 
 // few are the sets that are kept of another site than the first: the same kinds again, but of another log.
-var few = []string{"audit.search", "cases.check-land", "checkpoint", "consents.give", "licenses.order-revoke", "licenses.query", "problem-case-not-usable", "receipt"}
+var few = []string{"audit.erase", "audit.search", "cases.check-land", "checkpoint", "consents.give", "licenses.order-revoke", "licenses.query",
+	"licenses.query-" + audit.OperatorByCall, "licenses.query-" + audit.OperatorBySession, "problem-case-not-usable", "receipt"}
 
 // keep keeps what belongs together as artefacts.
 func (s *story) keep(set string, all map[string][]byte) {
@@ -65,6 +67,7 @@ func (m *maker) tell(name string, at *site) *site {
 	s := &story{m, at, name}
 	s.cases()
 	first := s.licenses()
+	s.vouchedFor()
 	s.consents()
 	s.newKeys()
 	s.afterNewKeys()
@@ -171,6 +174,16 @@ func (s *story) licenses() (first api.License) {
 	return first
 }
 
+// vouchedFor asks for the license of the first company again, with an identity service's word on the operator: records of schema 4.
+func (s *story) vouchedFor() {
+	for _, proof := range []string{audit.OperatorByCall, audit.OperatorBySession} {
+		s.answered("licenses.query-"+proof, func() error {
+			return discard(s.vouched(s.as(food), proof).Query(s.site.t.Context(), api.QueryRequest{LicenseType: businessType, Holder: holder(s.company(0).Holder()),
+				Purpose: api.Purpose{Case: foodCase, Material: businessType}}))
+		})
+	}
+}
+
 func (s *story) consents() {
 	ctx, portal := s.site.t.Context(), s.as("citizen-portal")
 	c := s.company(1).Holder()
@@ -269,8 +282,16 @@ func (s *story) audits() {
 		}
 		return err
 	})
+	var opened uint64
 	s.answered("audit.evidence", func() error {
-		return discard(audits.Evidence(ctx, index, api.EvidenceRequest{Why: "例行抽查", Persons: true, Request: true}))
+		a, err := audits.Evidence(ctx, index, api.EvidenceRequest{Why: "例行抽查", Persons: true, Request: true})
+		if err == nil {
+			opened = a.Receipt.Index
+		}
+		return err
+	})
+	s.answered("audit.erase", func() error {
+		return discard(audits.Erase(ctx, opened, api.EraseRequest{Why: "异议处理决定〔2026〕3号"}))
 	})
 	s.answered("audit.receipt", func() error {
 		a, err := audits.RecordReceipt(ctx, index)
