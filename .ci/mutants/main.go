@@ -30,7 +30,7 @@ var rooms = map[string][]string{
 	"audit":   {"audit"},
 	"gateway": {"gateway", "gateway/intake", "gateway/sources", "gateway/share"},
 	"policy":  {"policy"},
-	"store":   {"store"},
+	"store":   {"store", "store/sqldb"},
 	"tlog":    {"tlog"},
 }
 
