@@ -1,7 +1,7 @@
-// Package api is the contract with the outside: the OpenAPI document, the wire types generated from it, the strict reading
-// of requests, the canonical bytes of answers, and the table of problems with its texts.
+// Package api is the API contract: the OpenAPI document, the wire types generated from it, the strict decoding of requests,
+// the canonical encoding of answers, and the table of problems (RFC 9457) with their texts.
 //
-// The gateway serves what it says here and refuses what it does not; the client sends and reads the same types.
+// The gateway serves exactly this contract; the client sends and reads the same types.
 package api
 
 import (

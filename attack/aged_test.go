@@ -74,7 +74,7 @@ func TestKillAged(t *testing.T) {
 }
 
 // TestStartAged starts a node on a long log over PostgreSQL, twice, and has it answer: nothing at start reads the whole log.
-// ONCEGATE_TEST_START says how many records it has; how long the start takes is logged.
+// ONCEGATE_TEST_START counts records it has; how long the start takes is logged.
 func TestStartAged(t *testing.T) {
 	d := newDatabase(t)
 	if d == nil {

@@ -25,7 +25,7 @@ import (
 // gatewayID is the audience of every call.
 const gatewayID = "yunchuan-gateway"
 
-// callers holds the keys of all systems of an installation, and what verifiers of it believe.
+// callers holds the keys of all systems of an installation, and the trust of its verifiers.
 type callers struct {
 	t     testing.TB
 	keys  *keystore.Store
@@ -59,7 +59,7 @@ func (c *callers) signer(system string) sm.Signer {
 	return s
 }
 
-// as returns a client that calls as a system, once per call, over a transport that keeps what went over the wire.
+// as returns a client that calls as a system, once per call, over a transport that records all traffic.
 func (c *callers) as(system string, wire *wire) *client.Client {
 	c.t.Helper()
 	return c.believing(system, wire, nil)
@@ -158,7 +158,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// take returns what was kept since the last time.
+// take returns the exchanges recorded since the last call.
 func (w *wire) take() []*exchange {
 	w.mu.Lock()
 	defer w.mu.Unlock()

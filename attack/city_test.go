@@ -22,7 +22,7 @@ import (
 // mean really listens, so that a token stays good when a node comes back elsewhere, and means the same to every node.
 const publicURL = "http://127.0.0.1:8420"
 
-// A ground is what all installations stand on: the city's legacy systems, and one installation that was made as operators make
+// A ground is the fixture that all installations share: the city's legacy systems, and one installation that was made as operators make
 // it, to be copied.
 type ground struct {
 	dir  string
@@ -97,7 +97,7 @@ func (g *ground) path(parts ...string) string {
 	return filepath.Join(append([]string{g.dir}, parts...)...)
 }
 
-// adapt makes of the sample configuration one that stands here: other addresses, no limit of rates.
+// adapt changes the sample configuration for tests: other addresses, no limit of rates.
 func (g *ground) adapt() error {
 	made := func(name string) string { return g.path("made", filepath.FromSlash(name)) }
 	return cmp.Or(
@@ -137,7 +137,7 @@ type installation struct {
 	main string // its configuration
 }
 
-// newInstallation copies the installation that stands on the ground.
+// newInstallation copies the installation of the fixture.
 func newInstallation(t testing.TB) *installation {
 	t.Helper()
 	g := cityGround(t)

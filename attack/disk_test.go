@@ -21,7 +21,7 @@ import (
 // recovery is how long after its cause is gone a node may go on refusing (it must come back by itself).
 const recovery = 5 * time.Second
 
-// A sufferer is a node whose disk is taken away and given back, and what it answered meanwhile.
+// A sufferer is a node whose disk is taken away and given back, and its answers meanwhile.
 type sufferer struct {
 	*process
 	t        *testing.T
@@ -133,7 +133,7 @@ func databaseSize(t testing.TB, in *installation) (most uint64) {
 	return most
 }
 
-// TestFullDisk fills the file system that the database stands on.
+// TestFullDisk fills the database's file system.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t)

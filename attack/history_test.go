@@ -29,7 +29,7 @@ func newHistory(trust *verdict.Trust) *history {
 	return h
 }
 
-// follow reads what has come since the last time, and holds the newest checkpoint against it.
+// follow reads the new entries since the last call, and verifies the newest checkpoint against them.
 func (h *history) follow(t testing.TB, log *tlog.Remote) tlog.Checkpoint {
 	t.Helper()
 	signed, err := log.Checkpoint(t.Context())

@@ -52,7 +52,7 @@ func TestKill(t *testing.T) {
 	v.report(runs)
 }
 
-// report says how it stands.
+// report logs the counts so far.
 func (v *victim) report(runs int) {
 	v.t.Logf("%d kills, %d of them while starting: %d answers, 0 lost; %d calls without an answer, %d of them recorded; %d replays refused; log of %d entries, %d license versions",
 		runs+v.early, v.early, v.answers, v.unanswered, v.recorded, v.replays, len(v.history.leaves), len(v.versions))

@@ -99,7 +99,7 @@ func (in *installation) sourcesFail() {
 	in.must(edit(in.path("sources/market.yaml"), "where tyshxydm = :holder_code", "where tyshxydm = abs(:holder_code || 'x' || -9223372036854775808)"))
 }
 
-// byRight is what happens every day.
+// byRight makes legitimate calls of every kind.
 func (x *prier) byRight() {
 	cast := x.in.city.Population.Cast
 	ctx := x.t.Context()
@@ -138,7 +138,7 @@ func (x *prier) answered(err error) {
 	}
 }
 
-// consents has somebody consent and ask what need not be brought.
+// consents registers a consent and runs a pre-check with it.
 func (x *prier) consents(id string) {
 	who := x.in.city.Population.Cast.Couple[0]
 	portal := x.clients["citizen-portal"]
@@ -188,7 +188,7 @@ func (x *prier) byMistake() {
 	x.raw("food-approval", "GET", "/v1/people/"+who.Code, "")
 	_, err := x.clients["food-approval"].As(who.Code).Again(who.Code).Types(x.t.Context())
 	x.answered(err)
-	x.unproven(who.Code)
+	x.unauthenticated(who.Code)
 }
 
 // raw makes a call with any body at any path.
@@ -204,8 +204,8 @@ func (x *prier) raw(system, method, target, body string) {
 	x.wire.mu.Unlock()
 }
 
-// unproven sends people's numbers without proving who asks.
-func (x *prier) unproven(code string) {
+// unauthenticated sends identity numbers in unauthenticated calls.
+func (x *prier) unauthenticated(code string) {
 	for _, header := range []http.Header{
 		{"Authorization": {"Bearer " + code}}, {"Authorization": {"Bearer " + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"`+code+`"}`)) + ".e30." + code}}, {"X-Holder": {code}}, {"Cookie": {code}},
 	} {

@@ -1,6 +1,6 @@
-// Package attack attacks a running gateway as a whole: real node processes with real clients over HTTP, killed, cut off from
-// their database, starved of disk, flooded and lied to. What was answered must be there afterwards, provably; what was refused
-// must have left nothing; and nobody's number or name may lie about.
+// Package attack holds end-to-end attack and fault-injection tests: real node processes with real clients over HTTP, killed, cut
+// off from their database, starved of disk, flooded and sent forged input. Afterwards every answered call must be recorded,
+// provably; a refused call must have released nothing; and no identity number or name may be found in plain text.
 package attack
 
 import (

@@ -185,7 +185,7 @@ func twice(t *testing.T, in *installation, c *callers, nodes []*process) {
 	}
 }
 
-// signedOnce asks both nodes for the same license that nobody has asked for: it is signed once.
+// signedOnce asks both nodes for the same license, which was never requested before: it is signed once.
 func signedOnce(t *testing.T, in *installation, c *callers, nodes []*process) {
 	t.Helper()
 	wires := []*wire{wireTo(nodes[0]), wireTo(nodes[1])}
@@ -297,7 +297,7 @@ func TestDatabaseAway(t *testing.T) {
 	s.proven()
 }
 
-// TestWeakDurability refuses a database that may lose what was answered.
+// TestWeakDurability refuses a database that may lose answered commits.
 func TestWeakDurability(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t)

@@ -52,7 +52,7 @@ func (in *installation) startWith(main string, prepare func(*exec.Cmd)) *process
 	return p
 }
 
-// try runs a node; the error is what it said when it refused to start.
+// try runs a node; the error is its output when it refused to start.
 func (in *installation) try(main string, prepare func(*exec.Cmd)) (*process, error) {
 	in.t.Helper()
 	p := in.launch(main, prepare)
@@ -182,7 +182,7 @@ func await(t testing.TB, what string, within time.Duration, holds func() bool) t
 	return time.Since(begun)
 }
 
-// A journal is what a node logs.
+// A journal is a node's process log.
 type journal struct {
 	mu    sync.Mutex
 	text  bytes.Buffer

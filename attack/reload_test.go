@@ -127,7 +127,7 @@ func (r *reloader) reload(bad bool) {
 	r.logs.await(r.t, says, before)
 }
 
-// A footprint is what a node holds after a garbage collection.
+// A footprint is a node's memory after a garbage collection.
 type footprint struct {
 	heap       int
 	goroutines float64

@@ -78,7 +78,7 @@ func (in *installation) refuses(why string) {
 	}
 }
 
-// recovered holds a node to what must be true after a recovery.
+// recovered checks the invariants of a node after a recovery.
 func (in *installation) recovered(before *callers, mark string, kept, lost *exchange) {
 	t := in.t
 	t.Helper()

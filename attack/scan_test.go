@@ -49,7 +49,7 @@ func (s scanner) add(text, what string) {
 	}
 }
 
-// find returns how something stands in data, "" if nothing does.
+// find returns the encoding in which data contains a value, "" if it contains none.
 func (s scanner) find(data []byte) (what string) {
 	for n, texts := range s {
 		for i := 0; i+n <= len(data); i++ {
@@ -61,7 +61,7 @@ func (s scanner) find(data []byte) (what string) {
 	return ""
 }
 
-// clean reports what stands in something that nobody should stand in.
+// clean reports personal data found where there must be none.
 func (s scanner) clean(t testing.TB, name string, data []byte) {
 	t.Helper()
 	if what := s.find(data); what != "" {

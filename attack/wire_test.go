@@ -55,7 +55,7 @@ func (p *process) say(text string, cut bool) (all []rawReply) {
 	}
 }
 
-// A wireCase is something nobody sends who means well.
+// A wireCase is malformed or hostile input.
 type wireCase struct {
 	name     string
 	text     string
@@ -198,7 +198,7 @@ func wireCases(c *callers) []wireCase {
 	}
 }
 
-// TestSlowPeers opens many connections that send their headers byte by byte. They are closed in time, and nobody waits for them.
+// TestSlowPeers opens many connections that send their headers byte by byte. They are closed in time, and other callers do not wait for them.
 func TestSlowPeers(t *testing.T) {
 	t.Parallel()
 	in := newInstallation(t)
@@ -251,7 +251,7 @@ func drip(t testing.TB, p *process, beginning string, atMost time.Duration) time
 	}
 }
 
-// TestFlood has somebody who proves nothing call as fast as possible: the log stays short, memory flat, no record comes of it, and a
+// TestFlood makes unauthenticated calls as fast as possible: the log stays short, memory flat, no record comes of it, and a
 // caller from elsewhere does not notice.
 func TestFlood(t *testing.T) {
 	t.Parallel()
@@ -322,7 +322,7 @@ func (r redirected) RoundTrip(req *http.Request) (*http.Response, error) {
 	return r.Transport.RoundTrip(req)
 }
 
-// lines counts what was logged.
+// lines counts log lines.
 func (j *journal) lines() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package audit is what is recorded about an access: the record that becomes a leaf of the log, its sealed evidence,
-// search, replay and retention. License facts reach it as plain strings.
+// Package audit is the audit trail of accesses: the record that becomes a leaf of the log, its sealed evidence, search,
+// replay and retention. License facts reach it as plain strings.
 package audit
 
 import (

@@ -1,4 +1,4 @@
-// Package cases knows why somebody may ask: matters (事项) and the materials (材料) they need, registered cases (办件) with
+// Package cases models the purpose of a request: matters (事项) and the materials (材料) they need, registered cases (办件) with
 // their parties and roles, consents, the judgement of a material, and the working-day calendar.
 package cases
 

@@ -1,4 +1,4 @@
-// Package certs is the room of everything cryptographic. It holds no code of its own; read its folders in this order:
+// Package certs is the parent of all cryptographic packages. It holds no code of its own; read its folders in this order:
 //
 //	sm          SM3, HMAC-SM3, SM2 signatures r‖s, public keys: the ground of the rest
 //	der         strict DER (Check) and the one cursor that reads it (Cursor); PEM

@@ -1,6 +1,5 @@
-// Package check reports a verification step by step: what was checked, how it came out, and why. Everything that verifies here
-// (logs, records, certificates, signatures, documents) reports its steps in this one form, so that a person reads one list and a
-// program one enumeration.
+// Package check defines the steps that a verification reports: name, state (ok, failed or not checkable) and reason. All verifiers
+// (of logs, records, certificates, signatures, documents) report their steps in this form.
 package check
 
 import "errors"

@@ -189,7 +189,7 @@ func (l *loader) checkIdentityServices() {
 		ids(at+".id", s.ID)
 		l.unless(idForm.MatchString(s.ID), at+".id", "the id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
 		l.unless(!slices.ContainsFunc(l.setup.Systems, func(c System) bool { return c.ID == s.ID }), at+".id", "the id is a system's, whose keys would look like the identity service's")
-		l.unless(len(s.Certificates) > 0, at+".certificates", "the identity service has no certificate, so nothing that it says could be believed")
+		l.unless(len(s.Certificates) > 0, at+".certificates", "the identity service has no certificate, so none of its tokens could be verified")
 		l.unless(len(s.Systems) > 0, at+".systems", "say for which systems the identity service may speak: every one is named")
 		systems, roles := l.unique(), l.unique()
 		for j, id := range s.Systems {

@@ -26,7 +26,7 @@ type Config struct {
 	Sources     []Source     `yaml:"sources"`
 	Assertions  []Asserter   `yaml:"assertions"`
 
-	IdentityServices []IdentityService `yaml:"identity_services"` // vouch for the persons who act in calling systems; without one no actor token is believed
+	IdentityServices []IdentityService `yaml:"identity_services"` // vouch for the persons who act in calling systems; without one no actor token is accepted
 
 	Data      Data      `yaml:"data"`
 	Limits    Limits    `yaml:"limits"`
@@ -43,7 +43,7 @@ type Gateway struct {
 	AdminOpen  bool     `yaml:"admin_open"`  // allow Admin on other addresses than loopback
 	TLS        TLS      `yaml:"tls"`         //
 	BehindTLS  bool     `yaml:"behind_tls"`  // a proxy terminates TLS, so plain HTTP beyond loopback is meant
-	ClientFrom string   `yaml:"client_from"` // header in which that proxy says where a call comes from, such as X-Forwarded-For: its last element; callers who prove nothing are told apart by it
+	ClientFrom string   `yaml:"client_from"` // header in which that proxy says where a call comes from, such as X-Forwarded-For: its last element; unauthenticated callers are told apart by it
 	Drain      Duration `yaml:"drain"`       // at shutdown: how long /readyz says no before the listener closes, for load balancers; default 0
 	Nodes      int      `yaml:"nodes"`       // how many nodes share the store; default 1
 	StatusList Duration `yaml:"status_list"` // for how long a published status list is trusted offline, 1m to 720h: a revocation is known everywhere after it; default 24h
@@ -80,7 +80,7 @@ type Keys struct {
 	PassphraseEnv  string `yaml:"passphrase_env"`  // name of an environment variable
 }
 
-// Trust is whom the gateway believes, and what it tells verifiers to believe.
+// Trust lists the trust anchors and rules of the gateway, and of the trust folder that it hands to verifiers.
 type Trust struct {
 	Anchors      []string      `yaml:"anchors"`           // PEM certificates of CAs
 	Seals        []string      `yaml:"seal_anchors"`      // PEM certificates of CAs, for those who make seals and who seal or sign documents only
@@ -175,7 +175,7 @@ type Asserter struct {
 }
 
 // An IdentityService vouches for the persons who act in calling systems: it signs actor tokens (actor_token), each bound to one call or to
-// the calling system's key. It is believed for its systems and roles only. That it signs assertions of holders, too, stands under
+// the calling system's key. It is trusted for its systems and roles only. That it signs assertions of holders, too, stands under
 // assertions: neither follows from the other.
 type IdentityService struct {
 	ID           string   `yaml:"id"`           // iss of its actor tokens
@@ -229,7 +229,7 @@ type Limits struct {
 	FreeSpace   int `yaml:"free_space"`  // bytes that must be free on the file systems of store and mark, else /readyz says no; default 67108864
 }
 
-// Retention says how long what is kept. Access records themselves stay as long as the log.
+// Retention sets retention periods. Access records themselves stay as long as the log.
 type Retention struct {
 	Evidence  Duration `yaml:"evidence"`  // sealed requests and persons; default 3 years (26280h)
 	Originals Duration `yaml:"originals"` // sealed originals of licenses, for later copies; another one is sealed after it; default 3 years (26280h)

@@ -14,9 +14,9 @@ var faultMessages = language.Messages{
 	"the configuration has %d faults:\n%s": "配置有 %d 处错误：\n%s",
 
 	// identity services
-	"the id is a system's, whose keys would look like the identity service's":            "该编号已用于某个业务系统，其密钥会与身份服务的密钥混淆",
-	"the identity service has no certificate, so nothing that it says could be believed": "该身份服务没有证书，其证明无从采信",
-	"say for which systems the identity service may speak: every one is named":           "须逐一列明该身份服务可为哪些业务系统证明经办人",
+	"the id is a system's, whose keys would look like the identity service's":          "该编号已用于某个业务系统，其密钥会与身份服务的密钥混淆",
+	"the identity service has no certificate, so none of its tokens could be verified": "该身份服务没有证书，其令牌无从验证",
+	"say for which systems the identity service may speak: every one is named":         "须逐一列明该身份服务可为哪些业务系统证明经办人",
 	"there is no system %v": "没有业务系统 %v",
 	"a role is 1 to 64 letters, digits, dots, underscores and hyphens: it stands in records, and names nobody": "角色由 1 至 64 个字母、数字、点、下划线和连字符组成：它会写入记录，不得指明个人",
 

@@ -30,7 +30,7 @@ const (
 	everything = "everything"
 )
 
-// A finding is what verification says of one artefact.
+// A finding is the result of verifying one artefact.
 type finding struct {
 	artefact string // trust folder/set/file
 	sitting  string // alone, together or everything
@@ -39,7 +39,7 @@ type finding struct {
 	steps    []check.Step
 }
 
-// verdictOf is what verification says of the artefact as a whole.
+// verdictOf is the verdict on the artefact as a whole.
 func verdictOf(v verdict.Verified) string {
 	if v.Supports {
 		return "supports"
@@ -56,7 +56,7 @@ func rank(verdict string) int {
 	return slices.IndexFunc(verdicts, func(words []string) bool { return slices.Contains(words, verdict) })
 }
 
-// verified verifies every artefact of a version as of the moment at which it was made.
+// verified verifies every artefact of a version as of the time when it was made.
 func (v version) verified(t *testing.T) (all []finding) {
 	t.Helper()
 	for _, name := range folders(t, v.path("artefacts")) {
@@ -86,7 +86,7 @@ func (v version) artefacts(t *testing.T, name, set string) (list []verdict.Artef
 	return list
 }
 
-// released adds what an answer among the files holds.
+// released adds the licenses and documents inside an answer.
 func released(t *testing.T, all map[string][]byte) {
 	t.Helper()
 	var e struct {
@@ -120,7 +120,7 @@ func found(sitting string, verified []verdict.Verified) (all []finding) {
 	return all
 }
 
-// TestArtefacts holds verification against what it said when each version was made. A step that was ok is ok, a step fails only if
+// TestArtefacts compares verification with its results when each version was made. A step that was ok is ok, a step fails only if
 // it failed then, the verdict is no worse and the kind the same, unless stricter.txt says so.
 func TestArtefacts(t *testing.T) {
 	t.Parallel()
@@ -264,7 +264,7 @@ func readStricter(t *testing.T) map[string]bool {
 	return permitted
 }
 
-// writeExpected writes down what verification says now. A line without indent begins an artefact: its name, how it was verified, its
+// writeExpected writes the present results of verification. A line without indent begins an artefact: its name, how it was verified, its
 // kind, the verdict. One line for each step follows, state before name.
 func writeExpected(t *testing.T, v version) {
 	t.Helper()

@@ -1,5 +1,5 @@
 // Package corpus is a regression corpus: artefacts, keystores, configurations and databases that earlier versions of the program
-// wrote. What main has written once must verify, load and open for ever; README.md says how a version is added.
+// wrote. All of it must verify, load and open for ever (backward compatibility); README.md says how a version is added.
 package corpus
 
 import (
@@ -25,7 +25,7 @@ const (
 	packed   = ".gz" // files that gzip makes much smaller
 )
 
-// A version is what the program of one day wrote.
+// A version is the corpus of one version of the program.
 type version struct {
 	name string // folder in testdata: the day
 
@@ -70,7 +70,7 @@ func (v version) path(parts ...string) string {
 // has says whether the version holds records of a schema.
 func (v version) has(schema int) bool { return slices.Contains(v.Schemas, schema) }
 
-// clock runs from the moment at which the version was made, so that no certificate in it ever expires.
+// clock runs from the time at which the version was made, so that no certificate in it ever expires.
 func (v version) clock() func() time.Time {
 	begun := time.Now()
 	return func() time.Time { return v.Made.Add(time.Since(begun)) }
@@ -88,7 +88,7 @@ func (v version) unpack(t *testing.T, folders ...string) string {
 	return dir
 }
 
-// trust is a folder of trust as of the moment at which the version was made.
+// trust is a trust folder as of the time when the version was made.
 func (v version) trust(t *testing.T, name string) *verdict.Trust {
 	t.Helper()
 	config, err := verdict.ReadTrust(v.path("trust", name, install.TrustFile))

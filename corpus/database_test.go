@@ -75,7 +75,7 @@ func TestPostgres(t *testing.T) {
 	})
 }
 
-// tables holds the tables against the log: what was written before records bound their changes was taken on, and what came since is bound.
+// tables verifies the tables against the log: rows from before records bound their changes were adopted, later rows are bound.
 func (v version) tables(t *testing.T, main string) {
 	t.Helper()
 	state, err := install.VerifyState(t.Context(), main, install.StateOptions{Now: v.clock()})
@@ -132,7 +132,7 @@ func (v version) onPorts(t *testing.T, main string) string {
 	return main
 }
 
-// opens serves from the folder that holds one engine's gateway, and holds against it what the version kept.
+// opens serves from the folder of one engine's gateway, and checks it against the version's artefacts.
 func (v version) opens(t *testing.T, name, dir string) (stop func()) {
 	t.Helper()
 	s, stop := serve(t, v.onPorts(t, filepath.Join(dir, name, config.MainFile)), v.clock())
@@ -214,7 +214,7 @@ func (v version) records(t *testing.T, s *site, name string, size uint64) {
 // erased asks for the evidence that was erased by order: it is gone, and its absence is no damage.
 func (v version) erased(t *testing.T, s *site, name string) {
 	t.Helper()
-	if !v.kept(name, "audit.erase") { // the first version erased nothing
+	if !v.hasSet(name, "audit.erase") { // the first version erased nothing
 		return
 	}
 	var was api.EraseAnswer
@@ -258,7 +258,7 @@ func (v version) receipts(t *testing.T, s *site, name string) {
 	}
 }
 
-// finds searches again what was searched.
+// finds repeats the version's searches.
 func (v version) finds(t *testing.T, s *site, name string) {
 	t.Helper()
 	var was api.SearchAnswer
@@ -297,7 +297,7 @@ func (v version) licenses(t *testing.T, s *site, name string) {
 	if today, _, _ := strings.Cut(now.License, "~"); today != signed {
 		t.Error("the license is signed anew")
 	}
-	if v.kept(name, "licenses.query-ofd") {
+	if v.hasSet(name, "licenses.query-ofd") {
 		var copied api.QueryAnswer
 		v.answer(t, name, "licenses.query-ofd", &copied)
 		if was := copied.Licenses[0].Document.OriginalSM3; was == "" || now.Document.OriginalSM3 != was {
@@ -322,7 +322,7 @@ func (v version) licenses(t *testing.T, s *site, name string) {
 	}
 }
 
-// appends registers a case and asks for the license of a company that nobody has asked for.
+// appends registers a case and asks for a company's license that was never requested before.
 func (s *site) appends(c api.HolderID) {
 	s.t.Helper()
 	ctx, no := s.t.Context(), "SP-2026-999999"
@@ -343,7 +343,7 @@ func (v version) set(t *testing.T, name, set string) map[string][]byte {
 	return files(t, v.path("artefacts", name, set))
 }
 
-func (v version) kept(name, set string) bool {
+func (v version) hasSet(name, set string) bool {
 	_, err := os.Stat(v.path("artefacts", name, set))
 	return err == nil
 }

@@ -56,7 +56,7 @@ func TestKeystores(t *testing.T) {
 	})
 }
 
-// TestKeys takes in again what was made for taking in, and gives out the same public keys.
+// TestKeys imports the key files of each version again, and compares the public keys.
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, v version) {

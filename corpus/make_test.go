@@ -181,7 +181,7 @@ func (m *maker) city() *site {
 	return visit(m.t, main, load(m.t, main, time.Now()).Gateway.Listen, time.Now)
 }
 
-// keys keeps what key management hands out and takes in.
+// keys stores the outputs and inputs of key management.
 func (m *maker) keys(s *site) {
 	ctx := m.t.Context()
 	ring, err := install.OpenKeystore(s.main, nil)
@@ -323,7 +323,7 @@ func (m *maker) configurations(s *site) {
 	m.must(install.WriteTrust(load(m.t, main, time.Now()), m.path("trust", everything)))
 }
 
-// office keeps what other software makes, and kinds of artefact that a gateway only passes on.
+// office stores artefacts of other software, and kinds of artefact that a gateway only passes on.
 func (m *maker) office() {
 	o := office.New(m.t, "corpus", time.Now())
 	o.WriteTrust(m.path("trust", "office"), nil, nil)

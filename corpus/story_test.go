@@ -32,7 +32,7 @@ type story struct {
 var few = []string{"audit.erase", "audit.search", "cases.check-land", "checkpoint", "consents.give", "licenses.order-revoke", "licenses.query",
 	"licenses.query-" + audit.OperatorByCall, "licenses.query-" + audit.OperatorBySession, "problem-case-not-usable", "receipt"}
 
-// keep keeps what belongs together as artefacts.
+// keep stores a set of artefacts that belong together.
 func (s *story) keep(set string, all map[string][]byte) {
 	s.site.t.Helper()
 	if s.name == "sqlite" || slices.Contains(few, set) {
@@ -322,7 +322,7 @@ func (s *story) audits() {
 	s.answered("receipts", func() error { return discard(audits.LostReceipt(ctx, jti)) })
 }
 
-// public keeps what needs no signature, and what the gateway's operator hands out.
+// public stores public artefacts and those that the gateway's operator hands out.
 func (s *story) public(presentation string) {
 	ctx, audits := s.site.t.Context(), s.as(auditor)
 	checkpoint, err := audits.Public(ctx, "log.checkpoint", nil)

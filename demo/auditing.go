@@ -32,12 +32,12 @@ func auditing(ctx context.Context, s *scene) error {
 	if err != nil {
 		return err
 	}
-	held, err := s.file(ctx, auditor, report.Raw)
+	steps, err := s.file(ctx, auditor, report.Raw)
 	if err != nil {
 		return err
 	}
-	s.hold(report.Answer.Complete, "审计报告（%d 条记录）与全部留存文件互相印证：%d 步成立", "the report (%d records) and every artefact kept verify against one another: %d steps hold", report.Answer.Total, held)
-	s.show("both records found and proven offline, reuse rate %d/%d, %d verification steps hold over all artefacts", s.reuse.Numerator, s.reuse.Denominator, held)
+	s.claim(report.Answer.Complete, "审计报告（%d 条记录）与全部留存文件互相印证：%d 步成立", "the report (%d records) and every stored artefact verify against one another: %d steps hold", report.Answer.Total, steps)
+	s.show("both records found and proven offline, reuse rate %d/%d, %d verification steps hold over all artefacts", s.reuse.Numerator, s.reuse.Denominator, steps)
 	return nil
 }
 
@@ -54,14 +54,14 @@ func (s *scene) found(ctx context.Context, auditor caller) error {
 	if err != nil {
 		return err
 	}
-	s.hold(ok, "按办件号：%d 条，含第 1 步 的核验（第 %d 条）", "by case number: %d records, among them the check of step 1 (entry %d)", n, s.food.index)
+	s.claim(ok, "按办件号：%d 条，含第 1 步 的核验（第 %d 条）", "by case number: %d records, among them the check of step 1 (entry %d)", n, s.food.index)
 	nobody := s.city.Population.Cast.Stranger.Holder()
 	who := api.HolderID{Type: nobody.Type, Code: nobody.Code}
 	n, ok, err = has(api.SearchRequest{Holder: who, Decision: "denied", Operator: operators["food-approval"]}, s.refused)
 	if err != nil {
 		return err
 	}
-	s.hold(ok, "按被查询人与经办人：%d 条，含步骤 4 的拒绝（第 %d 条）", "by the person asked about and the operator: %d records, among them the refusal of step 4 (entry %d)", n, s.refused)
+	s.claim(ok, "按被查询人与经办人：%d 条，含步骤 4 的拒绝（第 %d 条）", "by the person asked about and the operator: %d records, among them the refusal of step 4 (entry %d)", n, s.refused)
 	return nil
 }
 
@@ -76,16 +76,16 @@ func (s *scene) receipts(ctx context.Context, auditor caller) error {
 		if err != nil {
 			return err
 		}
-		held, err := s.proven(verdict.Artefact{Name: fmt.Sprintf("receipt of entry %d", index), Data: data})
+		steps, err := s.verifyAll(verdict.Artefact{Name: fmt.Sprintf("receipt of entry %d", index), Data: data})
 		if err != nil {
 			return err
 		}
-		s.hold(held > 0, "第 %d 条：两棵树的存在证明与检查点签名离线成立（%d 步）", "entry %d: inclusion in both trees and the checkpoint's signatures hold offline (%d steps)", index, held)
+		s.claim(steps > 0, "第 %d 条：两棵树的存在证明与检查点签名离线成立（%d 步）", "entry %d: inclusion in both trees and the checkpoint's signatures hold offline (%d steps)", index, steps)
 	}
 	return nil
 }
 
-// rate asks for the reuse rate of this run and holds it against what the checks said.
+// rate asks for the reuse rate of this run and compares it with the counts of the checks.
 func (s *scene) rate(ctx context.Context, auditor caller) error {
 	r, err := auditor.Reuse(ctx, api.ReuseRequest{From: api.At(s.began), To: api.At(time.Now().Add(time.Second))})
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *scene) rate(ctx context.Context, auditor caller) error {
 		matter, _ := s.setup.Book.Matter(m.Matter)
 		s.row(note, matter.Name, matter.NameEN, fmt.Sprintf("%d / %d", m.Numerator, m.Denominator))
 	}
-	s.hold(s.reuse == told && told.Denominator > 0, "复用率：源头满足 %d ÷ 应交 %d 份材料 = %s", "reuse rate (复用率): %d met from the source ÷ %d required = %s",
+	s.claim(s.reuse == told && told.Denominator > 0, "复用率：源头满足 %d ÷ 应交 %d 份材料 = %s", "reuse rate (复用率): %d met from the source ÷ %d required = %s",
 		s.reuse.Numerator, s.reuse.Denominator, percent(s.reuse))
 	return nil
 }

@@ -36,7 +36,7 @@ func chain(ctx context.Context, s *scene) error {
 	for _, m := range a.Answer.Materials {
 		s.use(m)
 	}
-	s.hold(after-before == 1, "市场监管局的数据库只被查询 %.0f 次", "market regulation was asked once (%.0f call at its database)", after-before)
+	s.claim(after-before == 1, "市场监管局的数据库只被查询 %.0f 次", "market regulation was asked once (%.0f call at its database)", after-before)
 	return s.eightUses(a)
 }
 
@@ -72,9 +72,9 @@ func (s *scene) eightUses(a *client.Answered[api.CheckAnswer]) error {
 	for _, u := range uses {
 		matters[u.Matter] = true
 	}
-	s.hold(met(a.Answer) == 8 && len(versions) == 1 && a.Answer.CanProceed, "同一份已签名证照，使用八次", "the same signed license serves all eight")
-	s.hold(len(rules) == 8 && len(fields) > 1, "八项决定各依其共享协议；%d 种字段范围", "eight decisions under eight sharing agreements, with %d different sets of fields", len(fields))
-	s.hold(len(uses) == 8 && len(matters) == 8, "一条日志记录载明八次使用的各自目的（第 %d 条）", "one record states eight uses, each with its own purpose (log entry %d)", a.Receipt.Index)
+	s.claim(met(a.Answer) == 8 && len(versions) == 1 && a.Answer.CanProceed, "同一份已签名证照，使用八次", "the same signed license serves all eight")
+	s.claim(len(rules) == 8 && len(fields) > 1, "八项决定各依其共享协议；%d 种字段范围", "eight decisions under eight sharing agreements, with %d different sets of fields", len(fields))
+	s.claim(len(uses) == 8 && len(matters) == 8, "一条日志记录载明八次使用的各自目的（第 %d 条）", "one record states eight uses, each with its own purpose (log entry %d)", a.Receipt.Index)
 	s.show("1 fetch from market regulation, 8 uses with 8 decisions and %d different sets of fields, in one record", len(fields))
 	return nil
 }

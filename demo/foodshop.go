@@ -23,9 +23,9 @@ func foodShop(ctx context.Context, s *scene) error {
 	for _, m := range a.Answer.Materials {
 		s.material(m)
 	}
-	s.hold(a.Answer.CanProceed && met(a.Answer) == 2, "两份材料均来自源头，申请人无需提交", "both materials come from the source; the applicant brings nothing")
+	s.claim(a.Answer.CanProceed && met(a.Answer) == 2, "两份材料均来自源头，申请人无需提交", "both materials come from the source; the applicant brings nothing")
 	token, body := s.callers["food-approval"].sent.last()
-	s.food = kept{no: s.food.no, index: a.Receipt.Index, raw: a.Raw, token: token, body: body}
+	s.food = exchange{no: s.food.no, index: a.Receipt.Index, raw: a.Raw, token: token, body: body}
 	if err := s.roleConfirmed(a); err != nil {
 		return err
 	}
@@ -35,23 +35,23 @@ func foodShop(ctx context.Context, s *scene) error {
 	return s.proofOf(a)
 }
 
-// roleConfirmed shows that the legal representative's role rests on the license, and that what it was compared by stayed
-// inside.
+// roleConfirmed checks that the legal representative's role is confirmed by the license, and that the identity number it was compared
+// by is not released.
 func (s *scene) roleConfirmed(a *client.Answered[api.CheckAnswer]) error {
 	uses, err := usesOf(a.Receipt)
 	if err != nil {
 		return err
 	}
 	confirmed := len(uses) == 3 && uses[0].Decision == "confirm" && uses[0].LicenseType == "business-license"
-	s.hold(confirmed, "法定代表人身份由营业执照本身确认，另行决定并留痕", "the role of legal representative (法定代表人) is confirmed by the license itself, decided and recorded on its own")
+	s.claim(confirmed, "法定代表人身份由营业执照本身确认，另行决定并留痕", "the role of legal representative (法定代表人) is confirmed by the license itself, decided and recorded on its own")
 	_, leaked := find(a.Answer, "business-license").Fields["legal_representative_code"]
-	s.hold(!leaked, "比对所用的身份号码没有随执照流出", "the identity number it was compared by did not leave with the license")
+	s.claim(!leaked, "比对所用的身份号码没有随执照流出", "the identity number it was compared by did not leave with the license")
 	return nil
 }
 
 // proofOf verifies the answer offline, together with the call it answers.
 func (s *scene) proofOf(a *client.Answered[api.CheckAnswer]) error {
-	held, err := s.proven(
+	steps, err := s.verifyAll(
 		verdict.Artefact{Name: "answer.json", Data: s.food.raw},
 		verdict.Artefact{Name: "request.jwt", Data: []byte(s.food.token)},
 		verdict.Artefact{Name: "request.body", Data: s.food.body},
@@ -59,7 +59,7 @@ func (s *scene) proofOf(a *client.Answered[api.CheckAnswer]) error {
 	if err != nil {
 		return err
 	}
-	s.hold(true, "回执、两份证照签名与签名请求离线验证：%d 步全部成立（日志第 %d 条）", "receipt, two license signatures and the signed call verify offline: %d steps hold (log entry %d)", held, a.Receipt.Index)
-	s.show("2 of 2 materials met from their sources, role confirmed by the business license, %d verification steps hold", held)
+	s.claim(true, "回执、两份证照签名与签名请求离线验证：%d 步全部成立（日志第 %d 条）", "receipt, two license signatures and the signed call verify offline: %d steps hold (log entry %d)", steps, a.Receipt.Index)
+	s.show("2 of 2 materials met from their sources, role confirmed by the business license, %d verification steps hold", steps)
 	return nil
 }

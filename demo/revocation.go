@@ -17,8 +17,8 @@ import (
 	"oncegate/verdict"
 )
 
-// revocation is step 5: what market regulation revokes is lapsed in the next check, and the copy that was signed before is
-// worth nothing any more.
+// revocation is step 5: a license that market regulation revokes is lapsed in the next check, and the copy that was signed before
+// fails verification.
 func revocation(ctx context.Context, s *scene) error {
 	shop := s.city.Population.Cast.LateShop
 	no := s.caseNo(5)
@@ -42,29 +42,29 @@ func revocation(ctx context.Context, s *scene) error {
 	}
 	now := find(after.Answer, "business-license")
 	s.material(now)
-	s.hold(old.State == api.MaterialStateMet && now.State == api.MaterialStateLapsed && now.Reason.Code == "revoked" && !after.Answer.CanProceed,
+	s.claim(old.State == api.MaterialStateMet && now.State == api.MaterialStateLapsed && now.Reason.Code == "revoked" && !after.Answer.CanProceed,
 		"下一次核验即知：%s", "the next check says so: %s", s.in(text{now.Reason.Zh, now.Reason.En}))
-	s.hold(now.License == "" && len(now.Fields) == 0, "失效的证照不再流出任何字段", "and nothing of it leaves any more")
-	if err := s.worthless(ctx, old.License); err != nil {
+	s.claim(now.License == "" && len(now.Fields) == 0, "失效的证照不再流出任何字段", "and nothing of it leaves any more")
+	if err := s.copyFails(ctx, old.License); err != nil {
 		return err
 	}
 	s.show("met before, lapsed (revoked) after; the copy signed before fails against the public status list")
 	return nil
 }
 
-// worthless holds the signed copy against the public status list.
-func (s *scene) worthless(ctx context.Context, presentation string) error {
+// copyFails verifies the signed copy against the public status list.
+func (s *scene) copyFails(ctx context.Context, presentation string) error {
 	list, err := s.statusList(ctx, presentation)
 	if err != nil {
 		return err
 	}
 	verified := s.trust.Verify(verdict.Artefact{Name: "license", Data: []byte(presentation)}, verdict.Artefact{Name: "status list", Data: list})
 	revoked := slices.ContainsFunc(verified[0].Steps, func(step check.Step) bool { return step.Name == "status" && step.State == check.Failed })
-	s.hold(revoked && verified[1].Err() == nil, "此前签发的副本也经不起公开状态列表的核对", "the copy signed before fails too, held against the public status list (状态列表)")
+	s.claim(revoked && verified[1].Err() == nil, "此前签发的副本也经不起公开状态列表的核对", "the copy signed before fails too, checked against the public status list (状态列表)")
 	return nil
 }
 
-// statusList fetches the public list that a license's status stands in.
+// statusList fetches the public status list that a license names.
 func (s *story) statusList(ctx context.Context, presentation string) ([]byte, error) {
 	auditor, err := s.as("audit-office")
 	if err != nil {
@@ -77,7 +77,7 @@ func (s *story) statusList(ctx context.Context, presentation string) ([]byte, er
 	return auditor.Public(ctx, "status-lists", map[string]string{"id": path.Base(uri)})
 }
 
-// statusListOf reads where a license's status is published.
+// statusListOf reads the URI of a license's status list.
 func statusListOf(presentation string) (string, error) {
 	compact, _, _ := strings.Cut(presentation, "~")
 	parts, err := jws.Split(compact, sdjwt.MaxSize)

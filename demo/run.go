@@ -1,5 +1,5 @@
-// Package demo is the sample city at work: it starts the legacy systems of five departments and a gateway, and tells in seven steps
-// what happens when nobody is asked twice. Every step goes over the wire with signed calls, and checks what it claims.
+// Package demo is the guided demonstration: it starts the legacy systems of five departments of the sample city and a gateway, and
+// runs seven steps with signed calls over HTTP. Every step checks its own claims.
 package demo
 
 import (
@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// ErrUntold says that a step of the story did not hold.
-var ErrUntold = errors.New("a step of the story did not hold")
+// ErrStepFailed reports that a claim of a step failed or a call of it could not be made.
+var ErrStepFailed = errors.New("a step of the demo failed")
 
-// Options say how the story is told. The zero value is usable, but for Out.
+// Options configure the demo. The zero value is usable, but for Out.
 type Options struct {
 	Dir   string    // keeps everything: city, gateway, trust, artefacts. Empty: a temporary folder, gone at the end
 	Once  bool      // end after the story; otherwise serve until the context ends
@@ -27,7 +27,7 @@ type Options struct {
 // A Result is the outcome of the story, as JSON prints it.
 type Result struct {
 	OK    bool   `json:"ok"`
-	Steps []Step `json:"steps"` // all seven; those that were never begun are not ok
+	Steps []Step `json:"steps"` // all seven; steps that were not reached are not ok
 	Reuse Reuse  `json:"reuse"` // over the whole story
 }
 
@@ -42,16 +42,16 @@ type Step struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	MS     int64  `json:"ms"`     // milliseconds
-	Detail string `json:"detail"` // what was shown, or why it does not hold
+	Detail string `json:"detail"` // a summary, or the claim that failed
 }
 
-// Run tells the story and, unless it ends there, serves until ctx ends. The error is ErrUntold if some step did not hold.
+// Run runs all steps and then, unless Options say to end there, serves until ctx ends. The error is ErrStepFailed if a step failed.
 func Run(ctx context.Context, o Options) error {
 	p := newPrinter(o)
 	st, err := open(ctx, o.Dir)
 	if err != nil {
 		if o.JSON {
-			err = errors.Join(err, p.result(untold()))
+			err = errors.Join(err, p.result(notReached()))
 		}
 		return fmt.Errorf("start the demo: %w", err)
 	}
@@ -73,7 +73,7 @@ func run(ctx context.Context, st *stage, p *printer, o Options) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case !result.OK && (o.Once || o.JSON):
-		return ErrUntold
+		return ErrStepFailed
 	case o.Once || o.JSON:
 		return nil
 	}
@@ -88,9 +88,9 @@ func run(ctx context.Context, st *stage, p *printer, o Options) error {
 	}
 }
 
-// tell tells all steps in order. One that does not hold ends the story: the later ones stand on it.
+// tell runs all steps in order and stops at the first that fails: later steps depend on earlier ones.
 func (s *story) tell(ctx context.Context) Result {
-	result := untold()
+	result := notReached()
 	result.OK = true
 	for i, chapter := range chapters {
 		sc := &scene{story: s, number: i + 1, chapter: chapter}
@@ -108,8 +108,8 @@ func (s *story) tell(ctx context.Context) Result {
 	return result
 }
 
-// untold is the result before anything was told.
-func untold() (r Result) {
+// notReached is the result before the first step.
+func notReached() (r Result) {
 	for _, c := range chapters {
 		r.Steps = append(r.Steps, Step{Name: c.name, Detail: "not reached"})
 	}

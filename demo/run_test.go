@@ -16,7 +16,7 @@ import (
 	"oncegate/verdict"
 )
 
-// The story as machines ask for it: exactly one document of the agreed form, and everything held.
+// The story as machines ask for it: exactly one document of the agreed form, and every step ok.
 func TestJSON(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer
@@ -57,7 +57,7 @@ func TestJSON(t *testing.T) {
 	keptArtefacts(t, dir)
 }
 
-// keptArtefacts verifies what a run left with nothing but the trust it left, one by one and together; and a changed one
+// keptArtefacts verifies the artefacts of a run offline, with its trust folder alone, one by one and together; and a changed one
 // fails.
 func keptArtefacts(t *testing.T, dir string) {
 	t.Helper()
@@ -128,14 +128,14 @@ func TestAStepThatFails(t *testing.T) {
 	}
 	var out bytes.Buffer
 	o := Options{Once: true, JSON: true, Out: &out}
-	if err := run(t.Context(), st, newPrinter(o), o); !errors.Is(err, ErrUntold) {
+	if err := run(t.Context(), st, newPrinter(o), o); !errors.Is(err, ErrStepFailed) {
 		t.Errorf("error: %v", err)
 	}
 	var got Result
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := untold()
+	want := notReached()
 	want.Steps[0] = got.Steps[0]
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -21,7 +21,7 @@ import (
 	"oncegate/verdict"
 )
 
-// A stage is everything that runs: the city's legacy systems, the gateway, and the keys of those who call it.
+// A stage is the running environment of the demo: the city's legacy systems, the gateway, and its callers' keys.
 type stage struct {
 	dir     string
 	ours    bool // the folder is temporary
@@ -81,10 +81,10 @@ func (st *stage) path(parts ...string) string {
 // mainFile is the gateway's configuration.
 func (st *stage) mainFile() string { return st.path("gateway", config.MainFile) }
 
-// openCity starts the legacy systems under the addresses that the configuration has, or, where those are taken, puts
-// others into it. The tax bureau's export has not run for three days.
+// openCity starts the legacy systems at the addresses in the configuration. If one is taken, it takes a free one and changes the
+// configuration. The tax bureau's export is three days old.
 func (st *stage) openCity(context.Context) error {
-	c, err := settle(st.path("gateway"), st.began)
+	c, err := configure(st.path("gateway"), st.began)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (st *stage) openCity(context.Context) error {
 	return st.city.Tax.Export(st.began.Add(-72 * time.Hour))
 }
 
-// cost keeps the sealing of keystores cheap: their passphrase lies beside them here.
+// cost is a cheap key derivation for keystores: here the passphrase is stored beside them anyway.
 const cost = 12
 
 // prepareGateway makes keys, certificates and the log, unless a run before did.
@@ -115,7 +115,7 @@ func (st *stage) prepareGateway(ctx context.Context) error {
 	return err
 }
 
-// openGateway starts the gateway and hands its verifiers' trust over.
+// openGateway starts the gateway and writes the trust folder for verifiers.
 func (st *stage) openGateway(ctx context.Context) (err error) {
 	if st.journal, err = os.OpenFile(st.path("gateway", "gateway.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return err
@@ -141,7 +141,7 @@ func (st *stage) openGateway(ctx context.Context) (err error) {
 	return nil
 }
 
-// openNode opens the gateway. Somebody else may take a port after it was found to be free: then others are tried.
+// openNode opens the gateway, and retries with other ports when one was taken in the meantime (EADDRINUSE).
 func (st *stage) openNode(ctx context.Context, o node.Options) (n *node.Node, err error) {
 	for range 5 {
 		if n, err = node.Open(ctx, st.mainFile(), o); !errors.Is(err, syscall.EADDRINUSE) {

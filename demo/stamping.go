@@ -24,10 +24,10 @@ import (
 // stampingPolicy is what the demo's tokens are made by: a number below 2.999, which is for examples.
 var stampingPolicy = asn1.ObjectIdentifier{2, 999, 1}
 
-// stampingURL finds the authority in the configuration, where it stands as a remark until a demo has one.
+// stampingURL matches the authority in the configuration; it is commented out until the demo has one.
 var stampingURL = regexp.MustCompile(`(?m)^#? ?timestamp: \{url: "http://([0-9.]+:[0-9]+)/"`)
 
-// stampingAddress puts an address of a time-stamping authority into the configuration, a free one, and returns it.
+// stampingAddress writes a free address for the time-stamping authority into the configuration, and returns it.
 func stampingAddress(name string) (string, error) {
 	address, err := addressIn(name, stampingURL)
 	if err != nil {
@@ -62,8 +62,7 @@ func (st *stage) openStamping(ctx context.Context) error {
 	return nil
 }
 
-// listenForStamping listens where the configuration says. Somebody else may take a port after it was found to be free: then
-// others are tried, and the configuration says so.
+// listenForStamping listens at the configured address, and retries with other ports when it was taken in the meantime (EADDRINUSE).
 func (st *stage) listenForStamping() (l net.Listener, err error) {
 	for range 5 {
 		if l, err = net.Listen("tcp", st.stamping); !errors.Is(err, syscall.EADDRINUSE) {

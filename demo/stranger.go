@@ -11,7 +11,8 @@ import (
 	"oncegate/license"
 )
 
-// stranger is step 4: a question about a person who is no party of the case. The clerk learns nothing; the auditor does.
+// stranger is step 4: a query for a person who is not a party of the case. The refusal does not tell the clerk why; the auditor
+// reads the reason.
 func stranger(ctx context.Context, s *scene) error {
 	nobody := s.city.Population.Cast.Stranger.Holder()
 	told, err := s.pry(ctx, nobody, s.food.no)
@@ -19,12 +20,12 @@ func stranger(ctx context.Context, s *scene) error {
 		return err
 	}
 	s.say("食品经营许可审批系统以办件 %s 查询无关人员的身份证", "the food permit system cites case %s and asks for a stranger's identity card", s.food.no)
-	s.hold(told.Code == "case-not-usable", "经办人所见：%s %s", "what the clerk is told: %s: %s", told.Code, s.in(text{told.Zh, told.En}))
+	s.claim(told.Code == "case-not-usable", "经办人所见：%s %s", "what the clerk is told: %s: %s", told.Code, s.in(text{told.Zh, told.En}))
 	other, err := s.pry(ctx, nobody, s.caseNo(999))
 	if err != nil {
 		return err
 	}
-	s.hold(string(bare(told)) == string(bare(other)), "编造的办件号得到一字不差的答复：无从试探", "a case that does not exist gets the very same words: nothing can be probed")
+	s.claim(string(bare(told)) == string(bare(other)), "编造的办件号得到一字不差的答复：无从试探", "a case that does not exist gets the very same words: nothing can be probed")
 	if s.refused, err = indexOf(told); err != nil {
 		return err
 	}
@@ -43,14 +44,14 @@ func (s *scene) pry(ctx context.Context, who license.HolderID, no string) (*api.
 	return refusal(err)
 }
 
-// bare is a problem without what differs between any two answers.
+// bare is a problem without nonce, time and receipt, which differ between any two answers.
 func bare(p *api.Problem) []byte {
 	b := *p
 	b.Nonce, b.Time, b.Receipt = "", api.Time{}, nil
 	return b.Bytes()
 }
 
-// indexOf is where the log has the record of a refusal.
+// indexOf is the log index of a refusal's record.
 func indexOf(p *api.Problem) (uint64, error) {
 	var receipt struct {
 		Index uint64 `json:"index"`
@@ -62,7 +63,7 @@ func indexOf(p *api.Problem) (uint64, error) {
 	return receipt.Index, err
 }
 
-// realReason has the auditor open the sealed evidence.
+// realReason has the auditor open the sealed evidence of the refusal.
 func (s *scene) realReason(ctx context.Context) error {
 	auditor, err := s.as("audit-office")
 	if err != nil {
@@ -74,12 +75,12 @@ func (s *scene) realReason(ctx context.Context) error {
 	}
 	i := slices.IndexFunc(e.Answer.Reasons, func(r api.Reason) bool { return r.Code == "holder-not-a-party" })
 	if i < 0 {
-		s.hold(false, "审计人员看到真实原因", "the auditor sees the real reason")
+		s.claim(false, "审计人员看到真实原因", "the auditor sees the real reason")
 		return nil
 	}
 	reason := e.Answer.Reasons[i]
-	s.hold(true, "审计人员从密封证据（第 %d 条）看到真实原因：%s %s", "what the auditor reads in the sealed evidence of entry %d: %s: %s", s.refused, reason.Code, s.in(text{reason.Zh, reason.En}))
-	s.hold(e.Receipt.Index > s.refused, "审计人员的查阅本身也留痕（第 %d 条）", "and the auditor's look is recorded too (entry %d)", e.Receipt.Index)
+	s.claim(true, "审计人员从密封证据（第 %d 条）看到真实原因：%s %s", "what the auditor reads in the sealed evidence of entry %d: %s: %s", s.refused, reason.Code, s.in(text{reason.Zh, reason.En}))
+	s.claim(e.Receipt.Index > s.refused, "审计人员的查阅本身也留痕（第 %d 条）", "and the auditor's look is recorded too (entry %d)", e.Receipt.Index)
 	s.show("the clerk is told case-not-usable, the auditor holder-not-a-party; log entry %d", s.refused)
 	return nil
 }

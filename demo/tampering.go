@@ -26,7 +26,7 @@ func tampering(ctx context.Context, s *scene) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.proven(verdict.Artefact{Name: "checkpoint", Data: checkpoint}); err != nil {
+	if _, err := s.verifyAll(verdict.Artefact{Name: "checkpoint", Data: checkpoint}); err != nil {
 		return err
 	}
 	proven, err := tlog.ParseCheckpoint(string(checkpoint))
@@ -45,7 +45,7 @@ func tampering(ctx context.Context, s *scene) error {
 	if err := verifyCopy(ctx, copied, proven); err != nil {
 		return err
 	}
-	s.hold(true, "日志数据库的副本：%d 条记录，两棵树，全部成立", "a copy of the log's database: %d records, both trees, all of it holds", proven.Size)
+	s.claim(true, "日志数据库的副本：%d 条记录，两棵树，全部成立", "a copy of the log's database: %d records, both trees, all of it holds", proven.Size)
 	at, err := flip(ctx, copied, s.refused)
 	if err != nil {
 		return err
@@ -54,17 +54,17 @@ func tampering(ctx context.Context, s *scene) error {
 	return s.named(verifyCopy(ctx, copied, proven))
 }
 
-// named shows that verification names the entry that was changed.
+// named checks that verification names the changed entry.
 func (s *scene) named(err error) error {
 	corrupt, ok := errors.AsType[*tlog.CorruptError](err)
 	if !ok {
 		if err != nil {
 			return err
 		}
-		s.hold(false, "验证指出被改动的记录", "verification names the entry that was changed")
+		s.claim(false, "验证指出被改动的记录", "verification names the entry that was changed")
 		return nil
 	}
-	s.hold(corrupt.Entry == s.refused, "验证指出被改动的记录：%s", "verification names it: %s", corrupt.Error())
+	s.claim(corrupt.Entry == s.refused, "验证指出被改动的记录：%s", "verification names it: %s", corrupt.Error())
 	s.show("one flipped bit found: %s", corrupt.Error())
 	return nil
 }
@@ -101,7 +101,7 @@ func flip(ctx context.Context, name string, entry uint64) (at int, err error) {
 	return at, nil
 }
 
-// verifyCopy reads every entry of a copy, without any key, and holds it against a proven checkpoint.
+// verifyCopy reads every entry of a copy, without any key, and verifies it against a verified checkpoint.
 func verifyCopy(ctx context.Context, name string, c tlog.Checkpoint) (err error) {
 	db, err := install.OpenLogFile(ctx, name, c.Origin)
 	if err != nil {

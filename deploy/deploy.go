@@ -1,4 +1,4 @@
-// Package deploy carries the runnable samples: city is the sample city 云川市 (which belongs to nobody) as plain configuration, so
+// Package deploy embeds the sample configurations: city is the sample city 云川市 (which belongs to nobody) as plain configuration, so
 // that a department can start by editing it.
 package deploy
 

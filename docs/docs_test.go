@@ -1,4 +1,4 @@
-// Package docs_test keeps the documents true: tables are made from what they describe, commands are run, links lead somewhere.
+// Package docs_test tests the documents: generated tables match the code, example commands run, links resolve.
 package docs_test
 
 import (

@@ -1,5 +1,5 @@
-// Package document makes the document form (证照文件, GB/T 36905) of licenses: it composes what a license says, its layout and
-// its department's seal into the bytes of a file.
+// Package document renders licenses as documents (证照文件, GB/T 36905): it composes a license's content, its layout and its
+// department's seal into a file.
 //
 // The original is the whole license, sealed with the issuing department's electronic seal (GB/T 38540, Type=Seal), once for
 // each version; the register keeps it. An annotated copy (加注件) is drawn for one use from the granted claims alone. It is

@@ -350,7 +350,7 @@ func TestRequestID(t *testing.T) {
 }
 
 // Law 2: the time of a refusal says nothing of its cause. None leaves before the beat, whatever it cost to find out.
-func TestDenialsLeaveOnTheBeat(t *testing.T) {
+func TestDenialsArePadded(t *testing.T) {
 	w := newWorld(t)
 	w.accept("SP-2026-000003")
 	for name, ask := range map[string]func() answered{

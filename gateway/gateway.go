@@ -1,7 +1,7 @@
-// Package gateway answers calls: it authorises each one against the facts of its case and the policy, asks the sources,
+// Package gateway is the request handling of a gateway: it authorises each call against the facts of its case and the policy, asks the sources,
 // releases the granted fields of signed licenses, and records the call before its answer leaves.
 //
-// A call comes in by HTTP (http.go) or from this process (do.go), and then takes one way: call.go decides it, again where
+// A call comes in by HTTP (http.go) or from this process (do.go), and then takes the same path: call.go decides it, again where
 // something changed meanwhile; purpose.go checks why it is asked, decide.go what is allowed, find.go what the sources have;
 // release.go selects what leaves; record.go makes it durable, evidence.go says what is recorded. Each operation is a method of
 // the table in operations.go.

@@ -330,7 +330,7 @@ func TestSlowReadersOfPublicArtefacts(t *testing.T) {
 }
 
 // Somebody who proves nothing has nothing of a body read, however long it is.
-func TestUnprovenDocuments(t *testing.T) {
+func TestUnauthenticatedDocuments(t *testing.T) {
 	w := newWorld(t)
 	body := documentBody(7 << 20)
 	compact := w.token("food-approval", "POST", verifyPath, body, nil)

@@ -67,7 +67,7 @@ func TestTokensThatProveNothing(t *testing.T) {
 }
 
 // The URL in the token is compared with the configured public URL; the Host header has no part in it.
-func TestHostIsNotBelieved(t *testing.T) {
+func TestHostHeaderIsIgnored(t *testing.T) {
 	w := newWorld(t)
 	w.accept("SP-1")
 	body := must(marshal(query("business-license", company, "SP-1")))(t)

@@ -17,9 +17,8 @@ import (
 // BenchmarkQuery is the full durable query over loopback, and beside it the bare handler that verifies the same token by the same
 // code and writes an answer of the same length: 64 callers, one operation is one call. Between the two stands least, a handler that
 // decides nothing and signs nothing: it verifies the token, asks the source, and makes the record of the call durable with its
-// evidence, by the gateway's own rooms. It says what the laws cost before anybody has decided anything: least ÷ full by processor time
-// (cpu-µs/call, within one run) is how much of a query is law. docs/performance.md, section 4, has the figures and what the rest is. Profile
-// it with
+// evidence, by the packages of the gateway. It is the cost of recording alone: least ÷ full by processor time (cpu-µs/call, within one
+// run) is its part of a query. docs/performance.md, section 4, has the figures. Profile it with
 //
 //	go test ./hammer -run '^$' -bench Query/full -benchtime 20000x -cpuprofile cpu.out
 func BenchmarkQuery(b *testing.B) {
@@ -27,7 +26,7 @@ func BenchmarkQuery(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := &bench{Options: o, meter: &meter{}}
+	r := &session{Options: o, meter: &meter{}}
 	drop, err := r.prepare(b.Context())
 	if err != nil {
 		b.Fatal(err)
@@ -71,7 +70,7 @@ func BenchmarkQuery(b *testing.B) {
 }
 
 // leastOf asks the source and makes the record durable.
-func leastOf(b *testing.B, in *installation) func(context.Context, proven) error {
+func leastOf(b *testing.B, in *installation) func(context.Context, verifiedCall) error {
 	at := slices.IndexFunc(in.setup.Sources, func(s config.Source) bool { return s.ID == "market-registration" })
 	_, adapter := in.setup.Sources[at].Adapter.Config()
 	source, err := sqldb.Open(*adapter.(*sqldb.Config), in.setup.Catalogue, sqldb.Deps{})
@@ -93,7 +92,7 @@ func leastOf(b *testing.B, in *installation) func(context.Context, proven) error
 			}
 		}
 	}()
-	return func(ctx context.Context, call proven) error {
+	return func(ctx context.Context, call verifiedCall) error {
 		question, err := api.DecodeStrict[api.QueryRequest](call.body)
 		if err != nil {
 			return err
@@ -125,7 +124,7 @@ func BenchmarkRecord(b *testing.B) {
 			defer l.close()
 			spent := cpuTime()
 			b.ResetTimer()
-			took, all, err := l.work(b.Context(), callers, b.N, time.Minute)
+			took, all, err := l.recordFor(b.Context(), callers, b.N, time.Minute)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,6 +1,6 @@
-// Package hammer puts bounded load on a gateway of its own, on this machine's loopback only, measures it, and then proves that nothing
-// that was answered is missing: the sample city's configuration over a real legacy database, real keys, real signed calls over
-// keep-alive HTTP.
+// Package hammer is the load test and benchmark of a gateway: it puts bounded load on a gateway of its own, on the loopback interface
+// only, measures it, and then proves that no answered call is missing from the log. The gateway is a real one: the sample city's
+// configuration over a legacy database, real keys, and signed calls over keep-alive HTTP.
 package hammer
 
 import (
@@ -11,10 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// ErrLost says that the proof does not hold: something that was answered is missing, altered or recorded twice.
+// ErrLost reports a proof that does not hold: an answered call is missing from the log, altered, or recorded twice.
 var ErrLost = errors.New("the proof does not hold")
 
 // Bounds of a run.
@@ -31,7 +33,7 @@ const (
 	Postgres = "postgres"
 )
 
-// Options say how hard and how long. The zero value is usable.
+// Options configure a load test. The zero value is usable.
 type Options struct {
 	Dir      string        // a new or empty folder that keeps everything; empty: a temporary one, gone at the end
 	Callers  int           // at once, 1 to 1024; default 64
@@ -42,7 +44,7 @@ type Options struct {
 	Mix      Mix           // of the mixed stretch; the zero Mix: DefaultMix
 	Store    string        // SQLite (default) or Postgres
 	DSN      string        // connection URL of PostgreSQL; each run makes a schema of its own there and drops it
-	All      bool          // measure the rooms too: recorder, appends, eight slow sources, start, memory, and PostgreSQL where DSN is given
+	All      bool          // measure the parts too: recorder, appends, eight slow sources, start, memory, and PostgreSQL where DSN is given
 
 	// Serve is the command that serves a configuration, whose file comes as its last argument: for start and memory, which are
 	// measured on a process of its own. Empty: those two are left out.
@@ -94,8 +96,8 @@ func (o Options) withDefaults() (Options, error) {
 	return o, o.Mix.valid()
 }
 
-// Run puts the load on, measures, and proves. When ctx ends, what is under way is finished and proven all the same, and the Report
-// says Interrupted. The error is ErrLost if the proof does not hold.
+// Run runs the load test: it applies the load, measures, and proves. When ctx ends, calls under way are finished and proven all the
+// same, and the Report says Interrupted. The error is ErrLost if the proof does not hold.
 func Run(ctx context.Context, o Options) (Report, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -123,8 +125,8 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	return report, nil
 }
 
-// A bench is one run under way.
-type bench struct {
+// A session is the state of one load test under way.
+type session struct {
 	Options
 	*installation
 	report  Report
@@ -135,7 +137,7 @@ type bench struct {
 }
 
 func run(ctx context.Context, o Options) (_ Report, err error) {
-	b := &bench{Options: o, meter: &meter{out: o.Progress}, report: Report{Began: time.Now().UTC(), Machine: thisMachine(), Store: o.Store, Callers: o.Callers, Mix: o.Mix}}
+	b := &session{Options: o, meter: &meter{out: o.Progress}, report: Report{Began: time.Now().UTC(), Machine: thisMachine(), Store: o.Store, Callers: o.Callers, Mix: o.Mix}}
 	defer b.meter.clear()
 	defer func() { err = errors.Join(err, b.close()) }()
 	drop, err := b.prepare(ctx)
@@ -147,16 +149,17 @@ func run(ctx context.Context, o Options) (_ Report, err error) {
 		return b.report, err
 	}
 	if o.All && ctx.Err() == nil {
-		if err := b.measureRooms(ctx); err != nil && ctx.Err() == nil {
+		if err := b.measureParts(ctx); err != nil && ctx.Err() == nil {
 			return b.report, err
 		}
 	}
 	b.report.Interrupted = ctx.Err() != nil
-	return b.report, b.proven(context.WithoutCancel(ctx))
+	return b.report, b.prove(context.WithoutCancel(ctx))
 }
 
-// prepare makes the city and everything in it, and starts the gateway. drop removes what is kept outside the folder.
-func (b *bench) prepare(ctx context.Context) (drop func() error, err error) {
+// prepare sets up the test environment: the city and everything in it, and a running gateway. drop removes the database schema, the
+// only thing kept outside the folder.
+func (b *session) prepare(ctx context.Context) (drop func() error, err error) {
 	b.meter.say("making a city")
 	if b.slow, err = startSlow(); err != nil {
 		return nil, err
@@ -184,7 +187,7 @@ func (b *bench) prepare(ctx context.Context) (drop func() error, err error) {
 }
 
 // stopGateway stops the gateway that runs, if one does.
-func (b *bench) stopGateway() error {
+func (b *session) stopGateway() error {
 	if b.gateway == nil {
 		return nil
 	}
@@ -193,7 +196,7 @@ func (b *bench) stopGateway() error {
 	return stop()
 }
 
-func (b *bench) close() error {
+func (b *session) close() error {
 	err := b.stopGateway()
 	if b.answers != nil {
 		err = errors.Join(err, b.answers.close())
@@ -204,8 +207,8 @@ func (b *bench) close() error {
 	return err
 }
 
-// proven starts the gateway again, on what is on the disk, and proves what was answered as an auditor does: over HTTP.
-func (b *bench) proven(ctx context.Context) error {
+// prove restarts the gateway on the data on disk, and proves the answers as an auditor does: over HTTP.
+func (b *session) prove(ctx context.Context) error {
 	b.meter.say("starting again")
 	if err := b.stopGateway(); err != nil {
 		return err
@@ -238,4 +241,70 @@ func median(list []float64) float64 {
 		return (sorted[n/2-1] + sorted[n/2]) / 2
 	}
 	return sorted[len(sorted)/2]
+}
+
+// A meter is a progress line for a long run. A nil writer shows nothing.
+type meter struct {
+	out  io.Writer
+	mu   sync.Mutex // protects all below
+	quit chan struct{}
+	gone sync.WaitGroup
+}
+
+// start shows a count until stop. A total of 0 is unknown.
+func (m *meter) start(name string, count *atomic.Int64, total int) {
+	if m == nil || m.out == nil {
+		return
+	}
+	m.stop()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	quit := make(chan struct{})
+	m.quit = quit
+	m.gone.Go(func() {
+		tick := time.NewTicker(250 * time.Millisecond)
+		defer tick.Stop()
+		begin := time.Now()
+		for {
+			select {
+			case <-quit:
+				fmt.Fprint(m.out, "\r\x1b[K")
+				return
+			case <-tick.C:
+				n := count.Load()
+				fmt.Fprintf(m.out, "\r\x1b[K%s: %d", name, n)
+				if total > 0 {
+					fmt.Fprintf(m.out, " of %d", total)
+				}
+				fmt.Fprintf(m.out, ", %.0f/s", float64(n)/time.Since(begin).Seconds())
+			}
+		}
+	})
+}
+
+// say shows a line until something else is shown.
+func (m *meter) say(text string) {
+	if m != nil && m.out != nil {
+		fmt.Fprintf(m.out, "\r\x1b[K%s", text)
+	}
+}
+
+// clear removes the progress line.
+func (m *meter) clear() {
+	m.stop()
+	m.say("")
+}
+
+func (m *meter) stop() {
+	if m == nil {
+		return
+	}
+	m.mu.Lock()
+	quit := m.quit
+	m.quit = nil
+	m.mu.Unlock()
+	if quit != nil {
+		close(quit)
+		m.gone.Wait()
+	}
 }

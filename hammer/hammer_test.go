@@ -69,8 +69,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// The rooms are measured, on PostgreSQL too where there is one, and what was answered meanwhile is proven with the rest.
-func TestRooms(t *testing.T) {
+// The parts are measured, on PostgreSQL too where there is one, and what was answered meanwhile is proven with the rest.
+func TestParts(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -172,7 +172,7 @@ func TestProofFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{Options: o, meter: &meter{}}
+	b := &session{Options: o, meter: &meter{}}
 	drop, err := b.prepare(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -2,19 +2,156 @@ package hammer
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"math"
+	"net"
 	"net/http"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"oncegate/certs/second"
+	"oncegate/certs/token"
 )
 
-// A Phase is what one stretch of load came to. Times are in milliseconds.
+// load runs the stretches: bare, full and half load, in alternating rounds so that changes of the machine's speed affect all alike,
+// then the mixed load.
+func (b *session) load(ctx context.Context) error {
+	if err := b.warm(ctx); err != nil {
+		return err
+	}
+	length, err := b.answerLength(ctx)
+	if err != nil {
+		return err
+	}
+	floor, err := b.startBare(length, nil)
+	if err != nil {
+		return err
+	}
+	defer floor.close(context.WithoutCancel(ctx))
+	for range b.Rounds {
+		r, err := b.round(ctx, floor.address)
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		b.report.Rounds = append(b.report.Rounds, r)
+	}
+	b.report.summarize()
+	mixed, err := b.stretch(ctx, "mixed load", b.service, b.Mix.pattern(), 0, b.answers)
+	if err == nil {
+		b.report.Mixed = mixed
+	}
+	return err
+}
+
+// round measures each stretch once.
+func (b *session) round(ctx context.Context, bareAddress string) (r Round, err error) {
+	queries := []kind{query}
+	if r.Bare, err = b.stretch(ctx, "bare handler", bareAddress, queries, 0, nil); err != nil {
+		return r, err
+	}
+	if r.Full, err = b.stretch(ctx, "full load", b.service, queries, 0, b.answers); err != nil {
+		return r, err
+	}
+	rate := b.Rate
+	if rate == 0 {
+		rate = max(1, r.Full.Rate/2)
+	}
+	if r.Half, err = b.stretch(ctx, "half load", b.service, queries, rate, b.answers); err != nil {
+		return r, err
+	}
+	if r.Bare.Rate > 0 {
+		r.Ratio = r.Full.Rate / r.Bare.Rate
+	}
+	if r.Full.CPU > 0 {
+		r.CPU = r.Bare.CPU / r.Full.CPU
+	}
+	return r, nil
+}
+
+func (b *session) stretch(ctx context.Context, name, address string, pattern []kind, rate float64, keep *answers) (Phase, error) {
+	calls := b.Calls
+	if rate > 0 {
+		calls = min(calls, int(rate*b.Duration.Seconds())+1)
+	}
+	b.meter.say("signing " + fmt.Sprint(calls) + " calls")
+	list, err := b.sign(ctx, calls, pattern)
+	if err != nil {
+		return Phase{}, err
+	}
+	s := stretch{name: name, address: address, callers: b.Callers, calls: list, rate: rate, longest: b.Duration, keep: keep, meter: b.meter}
+	return s.run(ctx)
+}
+
+// warm registers the cases and has every license signed once.
+func (b *session) warm(ctx context.Context) error {
+	var list []*call
+	add := func(c *call, err error) error {
+		list = append(list, c)
+		return err
+	}
+	var errs []error
+	for i := range b.companies {
+		errs = append(errs, add(b.body(ctx, register, acceptance, "/v1/cases", b.acceptance(caseNumber(i), foodMatter, i))))
+	}
+	for i := range chains {
+		errs = append(errs, add(b.body(ctx, register, acceptance, "/v1/cases", b.acceptance(chainNumber(i), "YC-INVEST-CHAIN", i))))
+	}
+	errs = append(errs, add(b.body(ctx, register, acceptance, "/v1/cases", b.acceptance(eightCase, eightMatter, 0))))
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := b.all(ctx, "registering cases", list); err != nil {
+		return err
+	}
+	queries, err := b.sign(ctx, len(b.companies), []kind{query})
+	if err != nil {
+		return err
+	}
+	eights, err := b.body(ctx, check, approval, "/v1/cases/"+eightCase+"/check", struct{}{})
+	if err != nil {
+		return err
+	}
+	return b.all(ctx, "signing licenses", append(queries, eights))
+}
+
+// all makes every call, and fails unless each is answered with success.
+func (b *session) all(ctx context.Context, name string, list []*call) error {
+	s := stretch{name: name, address: b.service, callers: min(b.Callers, len(list)), calls: list, longest: maxDuration, keep: b.answers, meter: b.meter}
+	p, err := s.run(ctx)
+	if err != nil || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	if p.Codes["ok"] != len(list) {
+		return fmt.Errorf("%s: not every call was answered: %v", name, p.Codes)
+	}
+	return nil
+}
+
+// answerLength is the mean length of a query's answer, with its receipt as it is under load.
+func (b *session) answerLength(ctx context.Context) (int, error) {
+	list, err := b.sign(ctx, min(b.Calls, 4*b.Callers), []kind{query})
+	if err != nil {
+		return 0, err
+	}
+	p, err := stretch{name: "warming up", address: b.service, callers: b.Callers, calls: list, longest: b.Duration, keep: b.answers, meter: b.meter}.run(ctx)
+	if err == nil && p.Bytes == 0 && ctx.Err() == nil {
+		err = fmt.Errorf("no query was answered: %v", p.Codes)
+	}
+	return p.Bytes, errors.Join(err, ctx.Err())
+}
+
+// A Phase is the measured result of one stretch of load. Times are in milliseconds.
 type Phase struct {
 	Name    string         `json:"name"`
 	Callers int            `json:"callers"`
@@ -31,7 +168,7 @@ type Phase struct {
 	Bytes   int            `json:"bytes"`  // of the mean answer that was ok
 }
 
-// A stretch is a phase to come.
+// A stretch is a period of load with its parameters; running it gives a Phase.
 type stretch struct {
 	name    string
 	address string
@@ -68,11 +205,11 @@ func (in *installation) sign(ctx context.Context, calls int, pattern []kind) ([]
 	if err := failed.Load(); err != nil {
 		return nil, fmt.Errorf("sign calls: %w", *err)
 	}
-	return again(list), nil
+	return withReplays(list), nil
 }
 
-// again fills the gaps with calls of a moment before. What stands at the front cannot be one.
-func again(list []*call) []*call {
+// withReplays fills the gaps of a list with replays of earlier calls; a gap before the first call repeats the first.
+func withReplays(list []*call) []*call {
 	for i, c := range list {
 		if c != nil {
 			continue
@@ -88,9 +225,9 @@ func again(list []*call) []*call {
 	return list
 }
 
-// run makes the calls until they are used up, the time is over, or ctx ends. What was begun is finished.
+// run makes the calls until the list is exhausted, the time is over, or ctx ends. Calls under way are finished.
 func (s stretch) run(ctx context.Context) (Phase, error) {
-	lines := make([]*line, s.callers)
+	lines := make([]*connection, s.callers)
 	for i := range lines {
 		var err error
 		if lines[i], err = dial(ctx, s.address); err != nil {
@@ -111,7 +248,7 @@ func (s stretch) run(ctx context.Context) (Phase, error) {
 	return t.phase(time.Since(t.begin)), nil
 }
 
-// A tally is a stretch under way.
+// A tally counts the results of a stretch under way.
 type tally struct {
 	stretch
 	begin time.Time
@@ -125,8 +262,8 @@ type tally struct {
 	bytes int
 }
 
-// call is one caller's work. It returns the line that it has at the end.
-func (t *tally) call(ctx context.Context, l *line) *line {
+// call is the loop of one caller. It reconnects after a failure, and returns its last connection.
+func (t *tally) call(ctx context.Context, l *connection) *connection {
 	took, codes, bytes := make([]time.Duration, 0, 1024), map[string]int{}, 0
 	for ctx.Err() == nil && time.Since(t.begin) < t.longest {
 		i := int(t.next.Add(1)) - 1
@@ -211,3 +348,77 @@ func quantile(sorted []time.Duration, q float64) float64 {
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// A bare server is the baseline: it verifies the same token by the same code as the gateway, writes an answer of the same length,
+// and does nothing else.
+type bare struct {
+	address string
+	server  *http.Server
+	dual    *second.DualVerifier
+}
+
+// A verifiedCall is a call whose token the bare server has verified.
+type verifiedCall struct {
+	claims *token.Claims
+	token  string
+	body   []byte
+	answer []byte // what is answered
+}
+
+// startBare starts a bare server whose answers are length bytes. More, if not nil, is done before each is written.
+func (in *installation) startBare(length int, more func(context.Context, verifiedCall) error) (*bare, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("start the bare server: %w", err)
+	}
+	b := &bare{address: l.Addr().String(), dual: second.New(second.Config{})}
+	text := []byte(`"` + strings.Repeat("x", max(0, length-2)) + `"`)
+	b.server = &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		call, err := in.verified(b.dual, r)
+		if err != nil {
+			http.Error(w, "unauthenticated", http.StatusUnauthorized)
+			return
+		}
+		if call.answer = text; more != nil {
+			if err := more(r.Context(), call); err != nil {
+				http.Error(w, "failed", http.StatusServiceUnavailable)
+				return
+			}
+		}
+		h := w.Header()
+		h.Set("Content-Type", "application/json")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Length", strconv.Itoa(len(text)))
+		w.WriteHeader(http.StatusOK)
+		w.Write(text)
+	})}
+	go b.server.Serve(l)
+	return b, nil
+}
+
+func (in *installation) verified(dual *second.DualVerifier, r *http.Request) (call verifiedCall, err error) {
+	var ok bool
+	if call.token, ok = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !ok {
+		return call, errors.New("no token")
+	}
+	call.claims, err = token.Verify(r.Context(), call.token, token.Expect{
+		Audience: in.setup.Gateway.ID, Method: r.Method, URL: in.publicURL() + r.URL.EscapedPath(), Now: time.Now(), Verify: dual.Verify,
+		Body: func() (string, error) {
+			var err error
+			call.body, err = io.ReadAll(io.LimitReader(r.Body, maxAnswer))
+			return token.BodyDigest(call.body), err
+		},
+		KeyOf: func(iss, kid string) (*ecdsa.PublicKey, error) {
+			if key, ok := in.setup.Callers[iss].Keys[kid]; ok {
+				return key.Public, nil
+			}
+			return nil, fs.ErrNotExist
+		},
+	})
+	return call, err
+}
+
+func (b *bare) close(ctx context.Context) error {
+	defer b.dual.Close()
+	return b.server.Shutdown(ctx)
+}

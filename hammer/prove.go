@@ -1,10 +1,16 @@
 package hammer
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/mod/sumdb/note"
@@ -25,7 +31,7 @@ type Proof struct {
 	Steps   []Check `json:"steps"`
 }
 
-// A Check is one thing that was proven, or was not.
+// A Check is the result of one step of a proof.
 type Check struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
@@ -48,7 +54,7 @@ const (
 // unrecorded are the codes of answers that have no record (design law 1).
 var unrecorded = map[string]bool{"token-replayed": true, "too-many-requests": true, "record-unavailable": true}
 
-// A prover goes through what was answered, then through the log.
+// A prover verifies the receipts of all answers, then the whole log.
 type prover struct {
 	proof   Proof
 	trust   audit.Trust
@@ -61,14 +67,14 @@ type prover struct {
 	meter   *meter
 }
 
-// A fault is the first thing wrong in a step, and how many there are.
+// A fault counts the errors of a step and keeps the first.
 type fault struct {
 	first error
 	count int
 }
 
-// prove holds what was answered against a log and its newest checkpoint. An error says that the proof could not be made; that it
-// does not hold is no error, but stands in the Proof.
+// prove compares all answers with a log and its newest checkpoint. The error means that the proof could not be made. A proof that
+// does not hold is not an error; the Proof says so.
 func prove(ctx context.Context, a *answers, trustFile string, log tlog.Reader, checkpoint string, m *meter) (Proof, error) {
 	p, err := newProver(trustFile)
 	if err != nil {
@@ -97,7 +103,7 @@ func newProver(trustFile string) (*prover, error) {
 		return nil, err
 	}
 	if len(config.Logs) != 1 {
-		return nil, errors.New("the trust names not one log")
+		return nil, errors.New("the trust file must name exactly one log")
 	}
 	p := &prover{records: map[uint64][sha256.Size]byte{}, twice: map[string]bool{}, seen: map[string]tlog.Checkpoint{}, faults: map[string]*fault{}}
 	if p.whole, err = verdict.NewTrust(config); err != nil {
@@ -112,19 +118,19 @@ func newProver(trustFile string) (*prover, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.trust = audit.Trust{Trust: tlog.Trust{Origin: l.Origin, SM2: remember(sm2), Ed25519: remember(ed), NewSM3: sm.New}}
+	p.trust = audit.Trust{Trust: tlog.Trust{Origin: l.Origin, SM2: cacheVerified(sm2), Ed25519: cacheVerified(ed), NewSM3: sm.New}}
 	return p, nil
 }
 
-// A remembering verifier verifies each signature once: all receipts of a batch bring the same.
-type remembering struct {
+// A cachedVerifier is a cache of signature verifications: all receipts of a batch carry the same signature.
+type cachedVerifier struct {
 	note.Verifier
 	known map[string]bool
 }
 
-func remember(v note.Verifier) note.Verifier { return remembering{v, map[string]bool{}} }
+func cacheVerified(v note.Verifier) note.Verifier { return cachedVerifier{v, map[string]bool{}} }
 
-func (r remembering) Verify(msg, sig []byte) bool {
+func (r cachedVerifier) Verify(msg, sig []byte) bool {
 	key := string(msg) + "\x00" + string(sig)
 	ok, known := r.known[key]
 	if !known {
@@ -142,7 +148,7 @@ func (p *prover) wrong(step string, err error) {
 	p.faults[step].count++
 }
 
-// answered takes one answer.
+// answered verifies one answer and its receipt.
 func (p *prover) answered(got answer) {
 	document, receipt, err := audit.SplitAnswer(got.body)
 	if err != nil {
@@ -171,7 +177,7 @@ func (p *prover) answered(got answer) {
 	}
 }
 
-// log goes through the whole log under a checkpoint.
+// log verifies the whole log under a checkpoint.
 func (p *prover) log(ctx context.Context, r tlog.Reader, checkpoint string) error {
 	p.done.Store(0)
 	p.meter.start("verifying the log", &p.done, 0)
@@ -199,7 +205,7 @@ func (p *prover) log(ctx context.Context, r tlog.Reader, checkpoint string) erro
 	return p.history(ctx, r, c, checkpoint)
 }
 
-// A matchingReader holds every leaf that passes through against the receipts.
+// A matchingReader is a log reader that compares every leaf it reads with the receipts.
 type matchingReader struct {
 	tlog.Reader
 	*prover
@@ -237,7 +243,7 @@ func (r *matchingReader) match(index uint64, leaf []byte) {
 func (p *prover) result() Proof {
 	proof := p.proof
 	proof.Holds = true
-	for _, s := range []struct{ name, held string }{
+	for _, s := range []struct{ name, detail string }{
 		{CheckReceipts, fmt.Sprintf("%d receipts, answers and calls", proof.Answers)},
 		{CheckUnrecorded, fmt.Sprintf("%d answers without a record, all of the fixed kinds", proof.Others)},
 		{CheckOnce, fmt.Sprintf("%d calls with one answer each", len(p.twice))},
@@ -248,7 +254,7 @@ func (p *prover) result() Proof {
 		{CheckSize, fmt.Sprintf("size %d, answers %d", proof.LogSize, proof.Answers)},
 		{CheckHistory, fmt.Sprintf("%d checkpoints of receipts", len(p.seen))},
 	} {
-		check := Check{Name: s.name, OK: true, Detail: s.held}
+		check := Check{Name: s.name, OK: true, Detail: s.detail}
 		if f := p.faults[s.name]; f != nil {
 			proof.Holds, check.OK = false, false
 			check.Detail = fmt.Sprintf("%d wrong; the first: %v", f.count, f.first)
@@ -257,3 +263,180 @@ func (p *prover) result() Proof {
 	}
 	return proof
 }
+
+// mostHistory bounds how many checkpoints of receipts are checked for consistency with the log, spread evenly from the first to the
+// last: each takes a proof of its own.
+const mostHistory = 64
+
+// history verifies consistency proofs from the receipts' checkpoints to the newest one: no receipt is from a forked log.
+func (p *prover) history(ctx context.Context, r tlog.Reader, newest tlog.Checkpoint, signed string) error {
+	view := tlog.NewView(fixed{&cached{Reader: r}, tlog.Head{Size: newest.Size, Checkpoint: signed}}, sm.New)
+	for _, c := range spread(p.seen) {
+		if c.Size > newest.Size {
+			p.wrong(CheckHistory, fmt.Errorf("a receipt's checkpoint has size %d, the log %d", c.Size, newest.Size))
+			continue
+		}
+		proofs, err := view.ProveConsistency(ctx, c.Size, newest.Size)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil {
+			err = tlog.VerifyConsistency(sm.New, c, newest, proofs)
+		}
+		if err != nil {
+			p.wrong(CheckHistory, err)
+		}
+	}
+	return nil
+}
+
+// spread picks at most mostHistory checkpoints, the smallest and the largest among them, in order of size.
+func spread(seen map[string]tlog.Checkpoint) []tlog.Checkpoint {
+	all := make([]tlog.Checkpoint, 0, len(seen))
+	for _, c := range seen {
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b tlog.Checkpoint) int { return int(int64(a.Size) - int64(b.Size)) })
+	if len(all) <= mostHistory {
+		return all
+	}
+	picked := make([]tlog.Checkpoint, mostHistory)
+	for i := range picked {
+		picked[i] = all[i*(len(all)-1)/(mostHistory-1)]
+	}
+	return picked
+}
+
+// fixed is a log reader whose head does not advance.
+type fixed struct {
+	tlog.Reader
+	head tlog.Head
+}
+
+// Head implements tlog.Published.
+func (f fixed) Head(context.Context) (tlog.Head, error) { return f.head, nil }
+
+// cached is a read-through cache of tiles and leaf hashes: proofs share most of them.
+type cached struct {
+	tlog.Reader
+	tiles  map[tileKey][]byte
+	hashes map[hashKey][]byte
+}
+
+type tileKey struct {
+	tree  tlog.Tree
+	level int
+	index uint64
+}
+
+type hashKey struct {
+	tree       tlog.Tree
+	start, end uint64
+}
+
+// Tile implements tlog.Reader.
+func (c *cached) Tile(ctx context.Context, tree tlog.Tree, level int, index uint64) ([]byte, error) {
+	return readThrough(&c.tiles, tileKey{tree, level, index}, func() ([]byte, error) { return c.Reader.Tile(ctx, tree, level, index) })
+}
+
+// LeafHashes implements tlog.Reader.
+func (c *cached) LeafHashes(ctx context.Context, tree tlog.Tree, start, end uint64) ([]byte, error) {
+	return readThrough(&c.hashes, hashKey{tree, start, end}, func() ([]byte, error) { return c.Reader.LeafHashes(ctx, tree, start, end) })
+}
+
+func readThrough[K comparable](known *map[K][]byte, key K, read func() ([]byte, error)) ([]byte, error) {
+	if b, ok := (*known)[key]; ok {
+		return slices.Clone(b), nil
+	}
+	b, err := read()
+	if err == nil {
+		if *known == nil {
+			*known = map[K][]byte{}
+		}
+		(*known)[key] = slices.Clone(b)
+	}
+	return b, err
+}
+
+// answers is a file of all answers, so that a long run takes no memory. Adding one is a write to a buffer.
+type answers struct {
+	mu    sync.Mutex // protects all below
+	file  *os.File
+	out   *bufio.Writer
+	count int
+	err   error // the first that went wrong; nothing is added after it
+}
+
+// An answer is the response to a call.
+type answer struct {
+	kind   kind
+	status int
+	jti    string
+	token  string
+	body   []byte
+}
+
+func createAnswers(name string) (*answers, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("keep answers: %w", err)
+	}
+	return &answers{file: f, out: bufio.NewWriterSize(f, 1<<20)}, nil
+}
+
+// add keeps an answer.
+func (a *answers) add(got answer) {
+	var head [2 + 4*4]byte
+	head[0] = byte(got.kind)
+	binary.BigEndian.PutUint32(head[2:], uint32(got.status))
+	for i, part := range [][]byte{[]byte(got.jti), []byte(got.token), got.body} {
+		binary.BigEndian.PutUint32(head[6+4*i:], uint32(len(part)))
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err != nil {
+		return
+	}
+	a.out.Write(head[:])
+	a.out.WriteString(got.jti)
+	a.out.WriteString(got.token)
+	_, a.err = a.out.Write(got.body)
+	a.count++
+}
+
+// each reads all answers back, in the order in which they came.
+func (a *answers) each(visit func(answer) error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := errors.Join(a.err, a.out.Flush()); err != nil {
+		return fmt.Errorf("keep answers: %w", err)
+	}
+	in := bufio.NewReaderSize(io.NewSectionReader(a.file, 0, 1<<62), 1<<20)
+	for range a.count {
+		got, err := readAnswer(in)
+		if err != nil {
+			return fmt.Errorf("read kept answers: %w", err)
+		}
+		if err := visit(got); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readAnswer(in io.Reader) (got answer, err error) {
+	var head [2 + 4*4]byte
+	if _, err := io.ReadFull(in, head[:]); err != nil {
+		return got, err
+	}
+	var parts [3][]byte
+	for i := range parts {
+		parts[i] = make([]byte, binary.BigEndian.Uint32(head[6+4*i:]))
+		if _, err := io.ReadFull(in, parts[i]); err != nil {
+			return got, err
+		}
+	}
+	return answer{kind(head[0]), int(binary.BigEndian.Uint32(head[2:])), string(parts[0]), string(parts[1]), parts[2]}, nil
+}
+
+func (a *answers) close() error { return a.file.Close() }

@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A Report is what a run came to.
+// A Report is the result of a load test.
 type Report struct {
 	Began       time.Time `json:"began"`
 	Machine     Machine   `json:"machine"`
@@ -29,7 +29,7 @@ type Report struct {
 	Rounds []Round `json:"rounds"`
 	Mixed  Phase   `json:"mixed"`
 
-	Figures []Figure `json:"figures"` // of the rooms, where they were measured
+	Figures []Figure `json:"figures"` // of the parts, where they were measured
 	Missing []string `json:"missing"` // what was not measured, and why
 	Proof   Proof    `json:"proof"`
 }
@@ -65,7 +65,7 @@ type Figure struct {
 	Detail string `json:"detail,omitzero"`
 }
 
-// Machine is where it was measured.
+// Machine describes the machine of a measurement.
 type Machine struct {
 	System     string  `json:"system"`
 	Processors int     `json:"processors"`
@@ -95,8 +95,8 @@ func loadAverage() (load float64) {
 	return load
 }
 
-// settle sums up the rounds.
-func (r *Report) settle() {
+// summarize computes the ratios over all rounds.
+func (r *Report) summarize() {
 	r.Ratio = spreadOf(pick(r.Rounds, func(x Round) float64 { return x.Ratio }))
 	r.CPU = spreadOf(pick(r.Rounds, func(x Round) float64 { return x.CPU }))
 }
@@ -121,7 +121,7 @@ func (r Report) write(o Options) error {
 	return p.err
 }
 
-// A printer writes until it cannot.
+// A printer writes lines and keeps the first error.
 type printer struct {
 	out io.Writer
 	err error
@@ -175,7 +175,7 @@ func (p *printer) phase(name string, list []Phase) {
 
 func (p *printer) proof(r Report) {
 	if r.Interrupted {
-		p.line("\ninterrupted: what was answered until then is proven")
+		p.line("\ninterrupted: the answers until then are proven")
 	}
 	p.line("\nproof: %d answers with a receipt, %d without, log of %d", r.Proof.Answers, r.Proof.Others, r.Proof.LogSize)
 	for _, s := range r.Proof.Steps {
@@ -226,7 +226,7 @@ func codes(counts map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// stripped says whether a program file has no symbols; known is false where the system's files are of another form.
+// stripped reports whether a program file has no symbol table; known is false if the file is not ELF.
 func stripped(name string) (yes, known bool) {
 	f, err := elf.Open(name)
 	if err != nil {

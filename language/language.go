@@ -1,4 +1,4 @@
-// Package language is the localization (l10n) of the house: messages in English and Chinese from one catalogue, keyed by the English
+// Package language is the localization (l10n) of the program: messages in English and Chinese from one catalogue, keyed by the English
 // format.
 //
 // A room declares its translations as data, [Messages]. They serve in two ways. A program prints through a [Printer], which looks up the

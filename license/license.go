@@ -1,5 +1,5 @@
-// Package license is the vocabulary of Oncegate: what an e-license (电子证照) is, who holds it, how it is
-// identified, which types exist, and the questions and findings that pass between a gateway and its sources.
+// Package license is the data model of e-licenses (电子证照): licenses, holders, identifiers and the catalogue of types, and the
+// questions and findings that pass between a gateway and its sources.
 //
 // Metadata follow GB/T 36903, identifiers GB/T 36904, types GB/T 36902. The package imports nothing of ours.
 package license

@@ -1,4 +1,4 @@
-// Package policy decides who may see which fields of a license for which purpose. Grants are the sharing agreements of
+// Package policy is the authorization policy: it decides which system may see which fields of a license for which purpose. Grants are the sharing agreements of
 // 政务数据共享条例 art. 20, indexed data; guards are Cedar rules that every decision passes. The decision is pure: it reads
 // nothing but its Question and the loaded Set, so any decision can be replayed from its recorded inputs.
 package policy

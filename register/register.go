@@ -1,5 +1,5 @@
-// Package register is the license register: which content was signed as which version, the version's status and its slot
-// in a status list. It stores the signed JWT and a keyed digest of the content, and no disclosure: disclosures are recomputed
+// Package register is the license register: signed versions of licenses by content, their status and their slot in a status
+// list. It stores the signed JWT and a keyed digest of the content, and no disclosure: disclosures are recomputed
 // from the source record, and stay in a bounded cache in memory for a minute at most.
 package register
 

@@ -63,7 +63,7 @@ func (r *reading) layout(s strictyaml.Value) {
 	}
 }
 
-// head checks what stands above the items.
+// head checks the members above the items.
 func (r *reading) head(s strictyaml.Value, l *Layout) {
 	switch _, twice := r.layouts[l.Type]; {
 	case !styleName.MatchString(l.Type):
@@ -328,7 +328,7 @@ func (r *reading) repeat(s strictyaml.Value, l *Layout, rep *repeatItem, deep in
 	}
 }
 
-// extent is the box of what can be repeated.
+// extent is the bounding box of a repeated group.
 func (it item) extent() []float64 {
 	switch {
 	case it.Text != nil:
@@ -352,7 +352,7 @@ func (r *reading) box(s strictyaml.Value, l *Layout, key string, box []float64) 
 	}
 }
 
-// inside says whether a point (n = 2) or box (n = 4) lies on the page.
+// inside reports whether a point (n = 2) or box (n = 4) lies on the page.
 func (r *reading) inside(l *Layout, at []float64, n int) bool {
 	if len(at) != n || !finite(at) {
 		return false
@@ -384,7 +384,7 @@ func (r *reading) known(s strictyaml.Value, shape string) {
 	}
 }
 
-// look checks a named style and what differs from it.
+// look checks a named style and an item's differences from it.
 func (r *reading) look(s strictyaml.Value, l *Layout, nameKey, name, lookKey string, look style) {
 	if _, ok := l.Styles[name]; name != "" && !ok {
 		s.At(nameKey).Fault("there is no style %q", fault.Clip(name))
@@ -392,7 +392,7 @@ func (r *reading) look(s strictyaml.Value, l *Layout, nameKey, name, lookKey str
 	r.style(s.At(lookKey), look)
 }
 
-// glyphs checks that a fixed text can be drawn, so that a layout which loads never fails for what stands in it.
+// glyphs checks that a fixed text can be drawn, so that a layout which loads never fails for its own texts.
 func (r *reading) glyphs(s strictyaml.Value, font, text string) {
 	if !r.faces.has(font) {
 		return

@@ -9,7 +9,7 @@ import (
 	"rsc.io/qr"
 )
 
-// Bounds of what a page is filled with.
+// Bounds of a page's content.
 const (
 	maxValue   = 2500  // characters of one value: the longest field, a business scope, holds 2000
 	maxPage    = 20000 // characters of all values that are drawn
@@ -17,9 +17,9 @@ const (
 	maxQR      = 500 // bytes of the text of a QR code; more would need a code too fine for its place
 )
 
-// Content is what a page is filled with. The zero Content is an empty form.
+// Content is the data that fills a page. The zero Content is an empty form.
 type Content struct {
-	// Values are what the license says, by dictionary name, such as "holder_name"; a field per holder has one value for each,
+	// Values are the license's fields, by dictionary name, such as "holder_name"; a field per holder has one value for each,
 	// in the order of the holders. What is missing or empty is not drawn: so a page of some granted fields shows only those.
 	Values map[string][]string
 
@@ -33,7 +33,7 @@ type Content struct {
 	Overprint string // drawn once, large across the page: why the license is not in force; its first line largest; empty: none
 }
 
-// What an annotated copy says, and does not say.
+// Texts of annotated copies.
 const (
 	notShared  = "本次未共享" // of a field that was not granted
 	equalForce = "同等效力"  // an electronic license has that of a paper one; a copy has none
@@ -152,7 +152,7 @@ func (l *Layout) style(name, role string, look style) style {
 	return look.over(l.Styles[name]).over(l.Styles["text"]).over(plain)
 }
 
-// speaks says whether a fixed text stands on this kind of page. No copy claims equal force, whatever its layout says.
+// speaks reports whether a fixed text stands on this kind of page. No copy claims equal force, whatever its layout says.
 func (f *filling) speaks(it *textItem) bool {
 	if f.content.Copy {
 		return it.Only != "original" && !strings.Contains(it.Text, equalForce)
@@ -229,7 +229,7 @@ func (f *filling) value(it *fieldItem, holder int) (path, text string, note bool
 		if fields++; fields == 1 {
 			path = p.path
 		}
-		value := f.said(it, p, holder)
+		value := f.fieldText(it, p, holder)
 		switch {
 		case value != "":
 			said = true
@@ -251,8 +251,8 @@ func (f *filling) value(it *fieldItem, holder int) (path, text string, note bool
 	return path, "", false, nil
 }
 
-// withholds says whether a field was not granted, or not of that holder. It knows the grant alone: of what was not granted
-// nobody learns whether the license states it, nor whether there is such a holder.
+// withholds reports whether a field was not granted, or not of that holder. It knows the grant alone: of what was not granted
+// a reader does not learn whether the license states it, nor whether there is such a holder.
 func (f *filling) withholds(path string, holder int) bool {
 	if !f.content.Copy {
 		return false
@@ -267,8 +267,8 @@ func (f *filling) withholds(path string, holder int) bool {
 // layoutSpace makes the line ends and tabulators that notes of several lines bring into what can be laid out.
 var layoutSpace = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\t", " ")
 
-// said is what the license says in one place of a pattern; nothing where it is withheld, whatever was given.
-func (f *filling) said(it *fieldItem, p piece, holder int) string {
+// fieldText is the text of a field in one place of a pattern; empty where the field is withheld, whatever was given.
+func (f *filling) fieldText(it *fieldItem, p piece, holder int) string {
 	if f.withholds(p.path, holder) {
 		return ""
 	}

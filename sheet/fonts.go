@@ -18,7 +18,7 @@ import (
 	"oncegate/fault"
 )
 
-// shipped are the fonts that stand in the program, with their licenses; README.md there says where they come from.
+// shipped are the embedded fonts, with their licenses; README.md there names their origin.
 //
 //go:embed fonts
 var shipped embed.FS
@@ -47,7 +47,7 @@ func once(name string) func() (*typeface, error) {
 	})
 }
 
-// Font returns a font of the program, whole: [Song] or [Hei]. Nobody changes it. The error is fs.ErrNotExist for another name.
+// Font returns a font of the program, whole: [Song] or [Hei]. It is read-only. The error is fs.ErrNotExist for another name.
 func Font(name string) ([]byte, error) {
 	unpacked, ok := fonts[name]
 	if !ok {
@@ -106,7 +106,7 @@ func openFaces(files []FontFile, faults *fault.List) *faces {
 	return f
 }
 
-// has says whether a layout may ask for a font.
+// has reports whether a layout may ask for a font.
 func (f *faces) has(name string) bool {
 	for _, b := range builtin {
 		if b.name == name {
@@ -190,7 +190,7 @@ func (p *pen) use(g glyph, r rune) {
 	p.used[g.face][r] = g.index
 }
 
-// fonts cuts the fonts down to what was drawn.
+// fonts subsets the fonts to the characters that were drawn.
 func (p *pen) fonts() Fonts {
 	out := Fonts{}
 	for face, chars := range p.used {
@@ -230,7 +230,7 @@ func openTypeface(name string, data []byte) (*typeface, error) {
 	return f, nil
 }
 
-// parse has the library read what is needed for metrics, coverage and outlines.
+// parse parses the tables for metrics, coverage and outlines.
 func (f *typeface) parse(data []byte) (err error) {
 	defer func() {
 		if recover() != nil {
@@ -284,7 +284,7 @@ func (f *typeface) directory(data []byte) error {
 	return nil
 }
 
-// locations reads where each glyph's outline stands.
+// locations reads the offset of each glyph's outline.
 func (f *typeface) locations([]byte) error {
 	loca, size := f.tables["loca"], uint32(len(f.tables["glyf"]))
 	count := int(binary.BigEndian.Uint16(f.tables["maxp"][4:])) + 1

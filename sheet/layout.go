@@ -1,6 +1,6 @@
 package sheet
 
-// A Layout says how the page of one license type looks. It is data: a city changes its pages without code. Lengths are
+// A Layout is the page template of one license type. It is data: a city changes its pages without code. Lengths are
 // millimetres from the top left corner, sizes of type are points. [Load] makes layouts.
 type Layout struct {
 	Type   string                       `yaml:"type"`   // catalogue id of the license type
@@ -51,7 +51,7 @@ type style struct {
 	Lines   int     `yaml:"lines"`   // the most lines; 0: as many as fit
 }
 
-// over returns s where it says something, else base.
+// over returns s where it is set, else base.
 func (s style) over(base style) style {
 	pick(&s.Font, base.Font)
 	pick(&s.Size, base.Size)
@@ -73,7 +73,7 @@ func pick[T comparable](mine *T, base T) {
 	}
 }
 
-// plain is what every style is based on.
+// plain is the default style.
 var plain = style{Font: Song, Size: 12, Align: "left", VAlign: "middle", Leading: 1.35, Color: &Color{0, 0, 0}}
 
 // An item is one thing on the page: exactly one of its fields is set.
@@ -183,7 +183,7 @@ type repeatItem struct {
 	Items   []item    `yaml:"items"`
 }
 
-// A qrItem is where the QR code stands.
+// A qrItem is the place of the QR code.
 type qrItem struct {
 	Box   []float64 `yaml:"box"` // of the code with its quiet zone of four modules
 	Color Color     `yaml:"color"`

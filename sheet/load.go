@@ -5,7 +5,7 @@ import (
 	"oncegate/strictyaml"
 )
 
-// Bounds of what Load reads.
+// Bounds of Load's input.
 const (
 	maxFile  = 1 << 20 // bytes of one file
 	maxItems = 500     // of one layout
@@ -19,12 +19,12 @@ type File struct {
 	Data []byte
 }
 
-// Config is what layouts are made of.
+// Config is the input of Load.
 type Config struct {
 	Files []File
 	Fonts []FontFile // looked in for characters that the font of a layout lacks, in this order, before those of the program
 
-	// Knows says whether a license type has a field of that name, so that a misspelt one is a fault; nil knows everything.
+	// Knows reports whether a license type has a field of that name, so that a misspelt one is a fault; nil knows everything.
 	Knows func(licenseType, field string) bool
 }
 

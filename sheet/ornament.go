@@ -2,7 +2,7 @@ package sheet
 
 import "math"
 
-// ornament draws what is no text: rules, rectangles, shapes, waves, frames and rosettes.
+// ornament draws everything but text: rules, rectangles, shapes, waves, frames and rosettes.
 func (l *Layout) ornament(it item, dx, dy float64) []Item {
 	switch {
 	case it.Line != nil:
@@ -115,7 +115,7 @@ func trace(c curve, n int) []Segment {
 	return out
 }
 
-// piecesOfWave is how many cubic pieces draw one wave: with three nobody sees that it is none.
+// piecesOfWave is how many cubic pieces draw one wave: three are indistinguishable from a sine.
 const piecesOfWave = 3
 
 // wave is a sine along a straight line: whole waves count, and phase is a part of a wave.

@@ -1,10 +1,10 @@
-// Package sheet (版面) turns the fields of a license into a page people recognise, and draws that page.
+// Package sheet (版面) is the page layout engine: it fills a layout with the fields of a license and draws the page.
 //
 // A [Layout] is data: which field stands where, in which font, where the seal and the QR go. Filling a layout gives a
 // [Page], a list of things to draw in millimetres; a page is drawn as PDF, PNG or SVG here and as OFD by certs/ofd, so
 // that all forms of a license show the same: the same glyphs of the same fonts in the same places.
 //
-// A page shows what it was given, whole, or there is no page: a value that does not fit, a character that no font has or that
+// A page shows all of its content, or there is no page: a value that does not fit, a character that no font has or that
 // cannot be drawn by itself is an [*Error] that names the field. It shows nothing else either: its fonts are cut down to the
 // characters on it. Whether a page is genuine is not this room's question; signatures are made and checked in certs.
 package sheet
@@ -94,7 +94,7 @@ func (c Color) MarshalText() ([]byte, error) { return []byte(c.hex()), nil }
 
 func (c Color) hex() string { return fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B) }
 
-// A Code says why a page could not be laid out.
+// A Code is the reason why a page could not be laid out.
 type Code string
 
 // Why a page could not be laid out.
@@ -109,7 +109,7 @@ const (
 	BadPicture         Code = "bad-picture"         // not a PNG, or too large a one
 )
 
-// An Error says why a page could not be laid out or drawn. It names the field and the character, never the value.
+// An Error is the reason why a page could not be laid out or drawn. It names the field and the character, never the value.
 type Error struct {
 	Code  Code
 	Field string // path of the dictionary, "qr", "watermark" or "seal"; empty: a fixed text of the layout

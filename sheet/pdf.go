@@ -62,7 +62,7 @@ type pdf struct {
 }
 
 // A pdfFont is a font of the page as fpdf takes it. fpdf knows characters of the basic plane only, so that the others get codes
-// of the private area; what they are in truth stands beside them as ActualText.
+// of the private area; the real characters are in ActualText.
 type pdfFont struct {
 	codes    map[rune]rune
 	advances map[rune]float64 // in sizes, by character of the page
@@ -152,7 +152,7 @@ func (v *pdf) text(t *Text) error {
 // run returns where the characters end that can be shown at once: those which follow each other as the font moves the pen by
 // itself. A character outside the basic plane stands alone.
 func (v *pdf) run(glyphs []placed, start int, font *pdfFont, size float64) int {
-	const tolerance = 0.01 // millimetres: nobody sees less
+	const tolerance = 0.01 // millimetres, below visibility
 	end := start + 1
 	if glyphs[start].rune > 0xFFFF {
 		return end

@@ -329,7 +329,7 @@ func stroke(lines [][][2]float64, width float64) (area [][][2]float64) {
 	return area
 }
 
-// turns says whether two pieces meet at an angle that leaves a gap to be seen.
+// turns reports whether two pieces meet at an angle that leaves a gap to be seen.
 func turns(a, b, c [2]float64) bool {
 	ux, uy, vx, vy := b[0]-a[0], b[1]-a[1], c[0]-b[0], c[1]-b[1]
 	return math.Abs(ux*vy-uy*vx) > 0.1*math.Hypot(ux, uy)*math.Hypot(vx, vy) || ux*vx+uy*vy < 0

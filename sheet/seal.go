@@ -15,7 +15,7 @@ import (
 	"golang.org/x/image/vector"
 )
 
-// A SealDrawing says how a round seal (圆章) looks: a red ring, a five-pointed star, the name on an arc over it.
+// A SealDrawing is the design of a round seal (圆章): a red ring, a five-pointed star, the name on an arc over it.
 type SealDrawing struct {
 	Name     string // on the arc, from left to right; at most 60 characters
 	Line     string // under the star, such as "证照专用章"; at most 20 characters, empty for none
@@ -161,7 +161,7 @@ func (c *sealCanvas) at(p [2]float64) (x, y float32) {
 	return float32((p[0] + 1) * c.r), float32((p[1] + 1) * c.r)
 }
 
-// fill inks what was drawn since the last fill.
+// fill inks the path drawn since the last fill.
 func (c *sealCanvas) fill() {
 	c.pen.Draw(c.ink, c.ink.Rect, image.Opaque, image.Point{})
 	c.pen.Reset(c.ink.Rect.Dx(), c.ink.Rect.Dy())

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/image/font/sfnt"
 )
 
-// cut writes a font that has only the given characters: what is embedded in a document. The glyph of each character is that of
+// cut writes a font subset: a font with only the given characters, for embedding in a document. The glyph of each character is that of
 // the map; names and license notices stay. The same characters give the same bytes.
 func (f *typeface) cut(chars map[rune]sfnt.GlyphIndex) []byte {
 	runes := slices.Sorted(maps.Keys(chars))

@@ -10,17 +10,17 @@ import (
 // point is a typographic point in millimetres.
 const point = 25.4 / 72
 
-// ascent is where the baseline stands below the top of the em square: Chinese fonts are drawn in a square of which 0.86 lie
+// ascent is the distance of the baseline below the top of the em square: Chinese fonts are drawn in a square of which 0.86 lie
 // above the baseline.
 const ascent = 0.86
 
-// slack is what counts as no overflow, in millimetres: sums of advances are not exact.
+// slack is the tolerated overflow, in millimetres: sums of advances are not exact.
 const slack = 1e-6
 
 // rightToLeft are scripts whose order and joined forms this room does not lay out.
 var rightToLeft = []*unicode.RangeTable{unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Mongolian}
 
-// drawable says whether a character can be drawn by itself: controls, bidirectional marks, joiners, private and unassigned
+// drawable reports whether a character can be drawn by itself: controls, bidirectional marks, joiners, private and unassigned
 // characters cannot, nor can marks that combine with their neighbours. They are refused, so that no page shows another text
 // than its metadata say.
 func drawable(r rune) bool {
@@ -165,7 +165,7 @@ func fit(text []char, box Box, st style) (lines [][]char, size float64, ok bool)
 	}
 }
 
-// fits says whether lines of a size lie within the box: each in its width, all in its height. One line may be as high as the
+// fits reports whether lines of a size lie within the box: each in its width, all in its height. One line may be as high as the
 // size itself.
 func fits(lines [][]char, size float64, box Box, st style) bool {
 	if st.Lines > 0 && len(lines) > st.Lines || (float64(len(lines)-1)*st.Leading+1)*size > box.H+slack {

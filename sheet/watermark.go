@@ -66,7 +66,7 @@ func split(text []char) (lines [][]char) {
 	return append(lines, text[start:])
 }
 
-// A tilt turns what is drawn aslant about the middle of the page.
+// A tilt rotates coordinates about the middle of the page.
 type tilt struct{ x, y, sin, cos float64 }
 
 func tilted(p Page) tilt {
@@ -74,20 +74,20 @@ func tilted(p Page) tilt {
 	return tilt{p.Width / 2, p.Height / 2, sin, cos}
 }
 
-// turn takes a point, given from the middle of the page, to where it stands on the page.
-func (t tilt) turn(x, y float64) (float64, float64) {
+// rotate maps a point, given from the middle of the page, to its rotated place on the page.
+func (t tilt) rotate(x, y float64) (float64, float64) {
 	return t.x + x*t.cos - y*t.sin, t.y + x*t.sin + y*t.cos
 }
 
 // corners are those of a box that is turned.
 func (t tilt) corners(b Box) (out [4][2]float64) {
 	for i, c := range [4][2]float64{{b.X, b.Y}, {b.X + b.W, b.Y}, {b.X, b.Y + b.H}, {b.X + b.W, b.Y + b.H}} {
-		out[i][0], out[i][1] = t.turn(c[0], c[1])
+		out[i][0], out[i][1] = t.rotate(c[0], c[1])
 	}
 	return out
 }
 
-// inside says whether a turned box lies on the page.
+// inside reports whether a turned box lies on the page.
 func (t tilt) inside(b Box) bool {
 	for _, c := range t.corners(b) {
 		if c[0] < 0 || c[1] < 0 || c[0] > 2*t.x || c[1] > 2*t.y {
@@ -97,7 +97,7 @@ func (t tilt) inside(b Box) bool {
 	return true
 }
 
-// meets says whether a turned box meets one that is not turned: they lie apart where they do along the sides of either.
+// meets reports whether a turned box meets one that is not turned: they lie apart where they do along the sides of either.
 func (t tilt) meets(b Box, level *Box) bool {
 	if level == nil {
 		return false
@@ -107,7 +107,7 @@ func (t tilt) meets(b Box, level *Box) bool {
 	return overlap(t.corners(b), *level) && overlap(moved, b)
 }
 
-// overlap says whether the rectangle round four corners meets a box.
+// overlap reports whether the rectangle round four corners meets a box.
 func overlap(corners [4][2]float64, b Box) bool {
 	low, high := corners[0], corners[0]
 	for _, c := range corners[1:] {
@@ -152,7 +152,7 @@ func (m mark) at(f *filling, at Box, t tilt) (out []Item) {
 		base := at.Y + (float64(i)*1.3+ascent)*m.size
 		for _, it := range f.pen.line(nil, line, m.size, Box{X: at.X, W: at.W}, base, st) {
 			for _, piece := range apart(it.(*Text), func(cell Box) bool { return t.inside(cell) && !t.meets(cell, f.clear) }) {
-				piece.X, piece.Y = t.turn(piece.X, piece.Y)
+				piece.X, piece.Y = t.rotate(piece.X, piece.Y)
 				piece.Rotate, piece.Alpha = markTurn, markAlpha
 				out = append(out, piece)
 			}
@@ -234,7 +234,7 @@ func (f *filling) overprint(text string) error {
 			st := style{Align: "center", Color: &printColor, Spacing: printSpacing(i)}
 			for _, it := range f.pen.line(nil, line, size, Box{X: -w / 2, W: w}, y+(0.125+ascent)*size, st) {
 				piece := it.(*Text)
-				piece.X, piece.Y = t.turn(piece.X, piece.Y)
+				piece.X, piece.Y = t.rotate(piece.X, piece.Y)
 				piece.Rotate, piece.Alpha = markTurn, printAlpha
 				f.page.Watermark = append(f.page.Watermark, piece)
 			}
@@ -243,7 +243,7 @@ func (f *filling) overprint(text string) error {
 		border := &Path{Segments: rounded(frame, 0.12*size), Stroke: &printColor, Line: line, Alpha: printAlpha}
 		for i, s := range border.Segments {
 			for k := range s.count() {
-				s.Points[k][0], s.Points[k][1] = t.turn(s.Points[k][0], s.Points[k][1])
+				s.Points[k][0], s.Points[k][1] = t.rotate(s.Points[k][0], s.Points[k][1])
 			}
 			border.Segments[i] = s
 		}
@@ -264,7 +264,7 @@ func printSize(first float64, line int) float64 {
 	return printSmall * first
 }
 
-// printSpacing is what lies between the characters of a line, in sizes.
+// printSpacing is the space between the characters of a line, in sizes.
 func printSpacing(line int) float64 {
 	if line == 0 {
 		return 0.15

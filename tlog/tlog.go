@@ -1,4 +1,4 @@
-// Package tlog is a transparency log: bytes in, receipt out.
+// Package tlog is a transparency log: an append-only Merkle tree log that returns a receipt for every entry.
 //
 // A log keeps two Merkle trees of RFC 6962 shape over the same leaves, one hashed with SM3, one with
 // SHA-256, so that both Chinese auditors and the world's log tools can check it. Entries waiting at

@@ -1,5 +1,5 @@
-// Package verdict verifies offline everything that a gateway hands out — licenses, answers, receipts, checkpoints, documents, seals,
-// time stamps — from trust that the verifier brings, and says what came of it.
+// Package verdict is the offline verifier of a gateway's artefacts: licenses, answers, receipts, checkpoints, documents, seals and time
+// stamps, against trust that the verifier brings. Each gets a verdict.
 //
 //	trust, err := verdict.LoadTrust("trust/trust.json")
 //	for _, v := range trust.Verify(verdict.Artefact{Name: "answer.json", Data: data}) { fmt.Println(v.Name, v.Verdict, v.Says.En) }

@@ -1,4 +1,4 @@
-// Package adaptertest is the suite that every adapter passes. It knows nothing of how an adapter reaches its legacy
+// Package adaptertest is the conformance test suite of adapters. It knows nothing of how an adapter reaches its legacy
 // system; the adapter's test sets one up for real (a database, an HTTP server, files) and says how to break it.
 package adaptertest
 

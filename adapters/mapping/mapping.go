@@ -1,6 +1,5 @@
-// Package mapping turns the rows of a legacy system into licenses, by configuration only: which column or path is
-// which metadata element or dictionary field, which local code is which national one, how dates are written, which
-// local status is which of ours.
+// Package mapping maps rows of a legacy system to licenses, by configuration only: columns or paths to metadata elements and
+// dictionary fields, local codes to national ones, local statuses to statuses of licenses, and date layouts.
 //
 // Its one rule is that nothing is guessed. A row that cannot be mapped completely, an unknown status value, a date in
 // another layout, an end of validity that is missing where none may be: each makes the finding unavailable, never

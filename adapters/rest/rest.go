@@ -1,4 +1,4 @@
-// Package rest asks a legacy system that answers JSON over HTTP.
+// Package rest is the adapter for REST interfaces: it finds licenses in a legacy system that answers JSON over HTTP.
 //
 // Only what the configuration expects is an answer. Another status, another content type, malformed JSON, a missing
 // path, one page of several: each makes the finding unavailable, never "not found". URLs stay out of all errors, because

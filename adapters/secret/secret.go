@@ -1,4 +1,5 @@
-// Package secret reads what must not stand in a configuration file: passwords, keys for legacy interfaces.
+// Package secret reads secrets from files or environment variables: passwords and API keys of legacy interfaces, which no
+// configuration file may contain.
 package secret
 
 import (

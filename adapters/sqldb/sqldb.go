@@ -1,4 +1,4 @@
-// Package sqldb asks a department's database for licenses, through any database/sql driver.
+// Package sqldb is the adapter for SQL databases: it finds licenses in a department's database, through any database/sql driver.
 //
 // Query texts come from configuration; their parameters are bound. All questions of one call are asked in one
 // read-only transaction that is always rolled back, so that a case check sees one state of the database. Only a question

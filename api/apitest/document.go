@@ -1,4 +1,4 @@
-// Package apitest holds answers against the document that a gateway serves, as somebody does who knows nothing but the document.
+// Package apitest validates answers against the OpenAPI document that a gateway serves, as a client generated from it would.
 package apitest
 
 import (

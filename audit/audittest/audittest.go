@@ -1,5 +1,5 @@
-// Package audittest is the suite that every implementation of audit.Storage passes, and a storage in memory that passes
-// it, for tests of what stands on audit.
+// Package audittest is the conformance test suite of audit.Storage, with a storage in memory that passes it, for tests of
+// packages that use audit.
 package audittest
 
 import (

@@ -74,7 +74,7 @@ func testClaims(t *testing.T, b Bench) {
 	wantAbsent(t, "unknown jti", err)
 }
 
-// testClaimsRace has many callers claim the same jti at one moment: one wins.
+// testClaimsRace has many callers claim the same jti at the same time: one wins.
 func testClaimsRace(t *testing.T, b Bench) {
 	const callers = 16
 	errs := make([]error, callers)

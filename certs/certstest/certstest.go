@@ -1,4 +1,4 @@
-// Package certstest gives tests throw-away keys, a certificate authority and certificates. Everything follows from a
+// Package certstest makes throw-away keys, a certificate authority and certificates for tests. Everything is derived from a
 // seed, signatures included (RFC 6979), so that a failing test fails again; nothing is global.
 package certstest
 
@@ -14,7 +14,7 @@ import (
 	"oncegate/certs/sm"
 )
 
-// Epoch is the moment at which a World's certificates are issued.
+// Epoch is the time at which a World's certificates are issued.
 var Epoch = time.Date(2026, 11, 23, 4, 0, 0, 0, time.UTC)
 
 // World is a seed for keys and an authority of two levels. Its methods end the test on failure.
@@ -96,7 +96,7 @@ func (w *World) Trust() *pki.Verifier {
 	return v
 }
 
-// Lists are the revocation lists of both authorities, PEM, made at a moment for a month: the lower one's with the certificates
+// Lists are the revocation lists of both authorities, PEM, issued at a time for a month: the lower one's with the certificates
 // that were revoked, the root's with none.
 func (w *World) Lists(at time.Time, revoked ...pki.Revoked) (lower, root []byte) {
 	w.tb.Helper()

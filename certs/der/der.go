@@ -1,8 +1,7 @@
-// Package der tells strict DER (ITU-T X.690 clauses 8 and 10) from everything that only looks like it.
+// Package der validates and reads strict DER (ITU-T X.690 clauses 8 and 10).
 //
-// Signed structures are hashed and compared as bytes, so one value must have one encoding; and the libraries that take
-// such structures apart were not all written with lying lengths in mind. Whoever parses ASN.1 from outside checks it here
-// first, and parses after that.
+// Signed structures are hashed and compared as bytes, so one value must have one encoding; and not every library that parses
+// such structures is safe against false lengths. ASN.1 from outside is checked here before it is parsed.
 package der
 
 import (

@@ -1,5 +1,5 @@
-// Package envelope seals bytes at rest with SM4-GCM (GB/T 32907, RFC 8998 parameters), with the key's id on every blob,
-// so that keys can be changed while old blobs stay readable.
+// Package envelope is authenticated encryption at rest with SM4-GCM (GB/T 32907, RFC 8998 parameters). Every blob carries its
+// key's id, so that keys can be rotated while old blobs stay readable.
 //
 //	blob = version (1 byte, 0x01) ‖ n (1 byte) ‖ key id (n bytes) ‖ nonce (24 bytes) ‖ ciphertext ‖ tag (16 bytes)
 //

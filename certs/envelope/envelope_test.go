@@ -255,7 +255,7 @@ func BenchmarkSeal1K(b *testing.B) {
 }
 
 // Blobs of one epoch share a key and no nonce; after an epoch comes another key.
-func TestStints(t *testing.T) {
+func TestEpochs(t *testing.T) {
 	k := ring(t, key("k1"))
 	nonces, starts := map[string]bool{}, map[string]int{}
 	for n := range epochLength + 10 {

@@ -1,4 +1,4 @@
-// Package jws makes and checks compact JSON Web Signatures (RFC 7515) with SM2 and SM3.
+// Package jws signs and verifies compact JSON Web Signatures (RFC 7515) with SM2 and SM3.
 //
 // It is stricter than JOSE: three segments of unpadded base64url that decode to one value only, a header of known
 // members without duplicates, and an algorithm that the caller fixes. The header's "alg" must equal it; it never

@@ -1,5 +1,5 @@
-// Package note has the two signature lines of a checkpoint (design 5.6) as signers and verifiers for
-// golang.org/x/mod/sumdb/note: SM2 with SM3, and Ed25519 as C2SP signed-note has it. It also verifies the lines of
+// Package note implements the signature lines of a checkpoint (design 5.6) as signers and verifiers of signed notes
+// (golang.org/x/mod/sumdb/note): SM2 with SM3, and Ed25519 as C2SP signed-note has it. It also verifies the lines of
 // witnesses, which co-sign checkpoints: C2SP tlog-cosignature.
 //
 // SM2 line: key name = origin, type 0xff ‖ "oncegate/sm2-sm3/v1", public key 04‖x‖y, key id

@@ -15,7 +15,7 @@ import (
 	"oncegate/sheet"
 )
 
-// timeLayout is how moments stand in metadata: those of GB/T 36903 are dates without separators, and so are ours.
+// timeLayout is the format of times in metadata: like the dates of GB/T 36903, without separators.
 const timeLayout = "20060102150405"
 
 // Annotate makes an annotated copy. The original, where it is given, is read, so that nothing is said about a file that is no
@@ -64,7 +64,7 @@ func (a Copy) digest(ctx context.Context) ([]byte, error) {
 	return digest[:], nil
 }
 
-// marked says whether every page has a watermark with every line of the notice. A line may be drawn in several texts, and
+// marked reports whether every page has a watermark with every line of the notice. A line may be drawn in several texts, and
 // spaces may be left out.
 func marked(pages []*sheet.Page, n Notice) bool {
 	bare := func(s string) string { return strings.Join(strings.Fields(s), "") }
@@ -84,12 +84,12 @@ func marked(pages []*sheet.Page, n Notice) bool {
 	return len(pages) > 0
 }
 
-// added says whether an item of metadata is one that Annotate adds.
+// added reports whether an item of metadata is one that Annotate adds.
 func added(d Datum) bool {
 	return slices.Contains([]string{CopyMaker, CopyMade, CopyReason, CopyExpires, OriginalSM3}, d.Name)
 }
 
-// Lines are what the watermark says. Every form of a copy, PDF too, says the same.
+// Lines are the watermark's text, the same in every form of a copy, PDF too.
 func (n Notice) Lines() []string {
 	return []string{
 		n.Provider + "提供",
@@ -99,7 +99,7 @@ func (n Notice) Lines() []string {
 	}
 }
 
-// CopyInfo is what an annotated copy says about itself; the zero value with false when the package is no such copy.
+// CopyInfo is the metadata of an annotated copy; the zero value with false when the package is no such copy.
 type CopyInfo struct {
 	Maker, Reason string
 	Made, Expires time.Time // zero when they cannot be read
@@ -117,7 +117,7 @@ func (p *Package) Copy() (CopyInfo, bool) {
 	return info, p.Value(CopyMaker) != ""
 }
 
-// parseTime reads a moment as vendors write it. Of a day without time it is the end, or else the begin.
+// parseTime reads a time in the formats of vendors. Of a day without time it is the end, or else the begin.
 func parseTime(s string, end bool) (time.Time, bool) {
 	for _, layout := range []string{timeLayout, "2006-01-02 15:04:05", "2006-01-02T15:04:05", time.RFC3339, "200601021504"} {
 		if t, err := time.ParseInLocation(layout, s, china); err == nil {
@@ -135,7 +135,7 @@ func parseTime(s string, end bool) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// stepExpires says whether an annotated copy may still be used, as far as its metadata are signed; nothing when it names no
+// stepExpires reports whether an annotated copy may still be used, as far as its metadata are signed; nothing when it names no
 // end.
 func (p *Package) stepExpires(now time.Time, metadata []check.Step) []check.Step {
 	text := p.Value(CopyExpires)

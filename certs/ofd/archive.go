@@ -16,7 +16,7 @@ import (
 )
 
 // archive writes a zip: the same files give the same bytes. Sizes stand before the content, because readers that stream
-// stumble over data descriptors, and every entry has the first moment that a zip can name.
+// stumble over data descriptors, and every entry has the earliest time that a zip can express.
 type archive struct {
 	b     bytes.Buffer
 	w     *zip.Writer
@@ -165,7 +165,7 @@ func (m *markup) fail(format string, args ...any) {
 	}
 }
 
-// number writes a length in millimetres to a tenth of a micrometre. What is no length makes the document fail.
+// number writes a length in millimetres to a tenth of a micrometre. NaN and infinities make the document fail.
 func (m *markup) number(v float64) string {
 	if math.IsNaN(v) || math.Abs(v) > 1e6 {
 		m.fail("a length is no number")

@@ -42,7 +42,7 @@ func (v *verification) extents(ctx context.Context, all []*signed, judged []Sign
 
 // coverage names the files that are under no signature: smuggled in after signing (夹带). Only signatures that hold count;
 // when none does, all count, so that a file outside of everything is still named. It is ok when every file is under a
-// signature that was judged and held against its files.
+// signature whose value was verified and whose files were compared.
 func (v *verification) coverage(all []*signed, judged []Signature, list *docEntries) check.Step {
 	if len(all) == 0 {
 		return check.CannotCheck(StepCoverage, "Without a signature no file is covered.")
@@ -94,7 +94,7 @@ func (v *verification) outside(some []*signed, list *docEntries) (out names, roo
 	return out, root
 }
 
-// stepMetadata says whether the files that the metadata come from are under one signature that proves them; nothing when
+// stepMetadata reports whether the files that the metadata come from are under one signature that proves them; nothing when
 // there are no metadata.
 func (v *verification) stepMetadata(all []*signed, judged []Signature) []check.Step {
 	if len(v.Data()) == 0 {
@@ -136,19 +136,19 @@ func ofSignatures(some []*signed) map[string]bool {
 	return own
 }
 
-// holds says whether no step failed.
+// holds reports whether no step failed.
 func holds(steps []check.Step) bool {
 	return !slices.ContainsFunc(steps, func(s check.Step) bool { return s.State == check.Failed })
 }
 
-// proves says whether no step failed, the files were compared, and somebody judged the value.
+// proves reports whether no step failed, the files were compared, and the value was verified.
 func proves(steps []check.Step) bool {
 	return holds(steps) && compared(steps) && !slices.ContainsFunc(steps, func(s check.Step) bool {
 		return s.Name == StepContent && s.State != check.OK
 	})
 }
 
-// compared says whether the files could be compared with what was signed.
+// compared reports whether the files could be compared with what was signed.
 func compared(steps []check.Step) bool {
 	return slices.ContainsFunc(steps, func(s check.Step) bool { return s.Name == StepReferences && s.State != check.NotCheckable })
 }
@@ -196,12 +196,12 @@ func (p *Package) readFileList(ctx context.Context, b *budget) (*docEntries, err
 	return e, nil
 }
 
-// own says whether the file is the list or its signature.
+// own reports whether the file is the list or its signature.
 func (e *docEntries) own(file string) bool {
 	return e != nil && (file == fileList || file == e.value)
 }
 
-// fileList judges the list: the package has its files and no others, and somebody signed it.
+// fileList verifies the list: the package has its files and no others, and the list is signed.
 func (v *verification) fileList(ctx context.Context, e *docEntries) ([]check.Step, error) {
 	switch {
 	case e == nil:

@@ -1,10 +1,10 @@
-// Package ofd writes, signs, reads and judges OFD packages (版式文档, GB/T 33190-2016): a zip of XML files that any OFD
+// Package ofd writes, signs, reads and verifies OFD packages (版式文档, GB/T 33190-2016): a zip of XML files that any OFD
 // reader shows as pages.
 //
 // [Config.Write] draws [sheet.Page] values as a package with GB/T 36903 metadata, [Config.Sign] adds a seal (电子签章) or a
 // digital signature over every file of a package, ours or another's, and [Config.Annotate] makes an annotated copy
-// (加注件). [Open] reads a package within bounds, and [Package.Verify] judges it step by step. What a signature value is
-// made of is not known here: makers and judges of values are functions that the caller brings ([Signing], [Judges]);
+// (加注件). [Open] reads a package within bounds, and [Package.Verify] verifies it step by step. The format of
+// signature values is not known here: the caller brings functions that make and verify them ([Signing], [Judges]);
 // [SealWith] and [JudgeSeal] take them from package seal, [SignWith] and [JudgeCMS] from package cms.
 //
 // The same input gives the same bytes: entries stand in the order of writing, all with one time.
@@ -25,13 +25,13 @@ import (
 // Namespace is the XML namespace of every OFD element, GB/T 33190-2016 clause 7.1.
 const Namespace = "http://www.ofdspec.org/2016"
 
-// Bounds of what is read. What breaks one is refused before memory or time is spent on it.
+// Bounds of packages that are read. A package beyond one is refused before memory or time is spent on it.
 const (
 	// MaxPackage bounds a package in bytes: a license has some hundred kB, a scanned contract some ten MB.
 	MaxPackage = 64 << 20
 	// MaxEntries bounds the files of a package: ten thousand pages with nothing else.
 	MaxEntries = 10_000
-	// MaxUnpacked bounds all files of a package, unpacked, in bytes: they are read through, never held.
+	// MaxUnpacked bounds all files of a package, unpacked, in bytes: they are streamed, never kept in memory.
 	MaxUnpacked = 256 << 20
 	// MaxRatio bounds unpacked to packed of a file past a megabyte: text reaches 20, an empty raster 1000.
 	MaxRatio = 200
@@ -49,15 +49,15 @@ const (
 
 // Why a document could not be made.
 var (
-	// ErrDocument says that no package can be made of a document: no page, a number that is none, a font that is missing.
+	// ErrDocument reports that no package can be made of a document: no page, a number that is none, a font that is missing.
 	ErrDocument = errors.New("no package can be made of this document")
-	// ErrExpired says that an annotated copy would have expired already.
+	// ErrExpired reports that an annotated copy would have expired already.
 	ErrExpired = errors.New("an annotated copy cannot expire in the past")
-	// ErrSigning says that a signing does not fit the package.
+	// ErrSigning reports that a signing does not fit the package.
 	ErrSigning = errors.New("the package cannot be signed like this")
 )
 
-// Config is what making a package needs besides the document. The zero value works.
+// Config configures the writing of packages. The zero value works.
 type Config struct {
 	// Now is the clock of creation and signing times; nil means time.Now.
 	Now func() time.Time
@@ -69,7 +69,7 @@ type Config struct {
 // several holders or issuers; the order is kept.
 type Datum struct{ Name, Value string }
 
-// A Document is what a package shows and says.
+// A Document is the content of a package: pages and metadata.
 type Document struct {
 	ID          string    // DocID, 32 hexadecimal digits; empty derives one from the content
 	Title       string    // may be empty
@@ -115,7 +115,7 @@ type Copy struct {
 	// Original is the package of the license itself. Who made it and knows its SM3 may give that instead: OriginalSM3.
 	Original    []byte
 	OriginalSM3 []byte
-	// Document is the copy as it is granted: its pages and Data hold nothing else. The watermark of every page says
+	// Document is the copy as granted: its pages and Data contain nothing else. The watermark of every page says
 	// Notice.Lines. The JZJ metadata and the digest of the original are added to its Data, which must name the license
 	// (ZZBS).
 	Document Document
@@ -125,7 +125,7 @@ type Copy struct {
 	Signing       Signing
 }
 
-// A Notice says for what a copy was given out (国办函〔2016〕108号: by whom, for what, until when).
+// A Notice is the provenance of a copy (国办函〔2016〕108号: by whom, for what, until when).
 type Notice struct {
 	Provider string // who gave it out
 	User     string // who may use it
@@ -174,9 +174,9 @@ const (
 	StepExtent     = "signature-extent"     // it covers every file that is not of a signature
 )
 
-// A Proof is what a judge found out about a signature value.
+// A Proof is the result of verifying a signature value.
 type Proof struct {
-	Signer   string       // who signed, for people; hearsay until the steps hold
+	Signer   string       // who signed, for display; unverified unless the steps are ok
 	USCC     string       // of who signed, from a certificate that leads to an anchor; empty when it names none
 	SealName string       // Type=Seal
 	Time     time.Time    // at which the signature was judged
@@ -186,7 +186,7 @@ type Proof struct {
 	Steps    []check.Step // at least one
 }
 
-// Judges judge signature values. Without a judge a value is not checkable, never ok.
+// Judges are verifiers of signature values. Without one a value is not checkable, never ok.
 type Judges struct {
 	// Now is when an annotated copy is looked at; zero means time.Now.
 	Now time.Time
@@ -196,13 +196,13 @@ type Judges struct {
 	CMS func(ctx context.Context, signedData, content []byte) Proof
 }
 
-// A Report is what verification found. It holds when no step failed, of the document and of every signature.
+// A Report is the result of a verification. It holds when no step failed, of the document and of every signature.
 type Report struct {
 	Steps      []check.Step
 	Signatures []Signature // in the order of Signatures.xml
 }
 
-// A Signature is one signature of a document and how it was judged.
+// A Signature is the result of verifying one signature of a document.
 type Signature struct {
 	ID       string
 	Type     string // "Seal" or "Sign"
@@ -253,7 +253,7 @@ const (
 // maxKept bounds the files that are kept in memory once they were unpacked, in bytes.
 const maxKept = 16 << 20
 
-// A budget is what may still be spent, and what was bought already: files that were unpacked whole are not unpacked again.
+// A budget bounds the work of a verification, and caches unpacked files so that none is unpacked twice.
 type budget struct {
 	work, digests int64
 	files         map[string][]byte // by path
@@ -269,7 +269,7 @@ func (b *budget) opening(size int64) *budget {
 	return &budget{work: min(b.work, maxOpening+openingPerByte*size), digests: b.digests, files: b.files}
 }
 
-// clone is the budget for somebody else, who has the same files.
+// clone is a copy of the budget for another verification of the same files.
 func (b *budget) clone() *budget {
 	c := *b
 	c.files = maps.Clone(b.files)
@@ -299,7 +299,7 @@ func (b *budget) digest(bytes int64) error {
 	return b.spend(bytes)
 }
 
-// unpack takes the unpacking of an entry off the budget, or refuses. What was kept costs nothing.
+// unpack takes the unpacking of an entry off the budget, or refuses. Cached entries cost nothing.
 func (b *budget) unpack(e *entry) error {
 	if _, kept := b.files["/"+e.name]; kept {
 		return nil

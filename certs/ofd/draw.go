@@ -81,7 +81,7 @@ func (d *drawing) text(t *sheet.Text) {
 	}
 }
 
-// basic says whether a character is in the basic plane. Many readers are written in UTF-16: they count a character beyond it
+// basic reports whether a character is in the basic plane. Many readers are written in UTF-16: they count a character beyond it
 // as two and find no glyph for the halves. So each such character is an object of its own, with its glyph named.
 func basic(r rune) bool { return r <= 0xFFFF }
 
@@ -347,7 +347,7 @@ func agrees(b, extra []byte, e entry) error {
 	return nil
 }
 
-// hasZip64 says whether there are zip64 sizes among extra fields, which checkExtra has found to be well-formed.
+// hasZip64 reports whether there are zip64 sizes among extra fields, which checkExtra has found to be well-formed.
 func hasZip64(extra []byte) bool {
 	for len(extra) >= 4 && binary.LittleEndian.Uint16(extra) != tagZip64 {
 		extra = extra[4+binary.LittleEndian.Uint16(extra[2:]):]

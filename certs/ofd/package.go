@@ -343,7 +343,7 @@ func (p *Package) Value(name string) string {
 	return ""
 }
 
-// short says whether name has the form of a short name of GB/T 36903: ZZMC, KZ_….
+// short reports whether name has the form of a short name of GB/T 36903: ZZMC, KZ_….
 func short(name string) bool {
 	return strings.HasPrefix(name, "KZ_") || len(name) >= 4 && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
 }

@@ -97,7 +97,7 @@ func (v *verification) stampAreas(ctx context.Context, all []*signed, judged []S
 	return nil
 }
 
-// stampFault is what is wrong with the stamps of a signature.
+// stampFault is the first fault of a signature's stamps.
 type stampFault struct {
 	by   int
 	step check.Step

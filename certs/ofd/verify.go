@@ -25,7 +25,7 @@ type verification struct {
 	judges  Judges
 }
 
-// Verify judges the package and its signatures within the bounds of its work. Broken files are failed steps; the error is the reader's, or ctx's.
+// Verify verifies the package and its signatures within the bounds of its budget. Broken files are failed steps; the error is the reader's, or ctx's.
 func (p *Package) Verify(ctx context.Context, j Judges) (Report, error) {
 	v := &verification{Package: p, budget: p.left.clone(), judges: j}
 	report, err := v.verify(ctx)
@@ -44,7 +44,7 @@ func refused(err error) (Report, error) {
 	return Report{}, err
 }
 
-// verify reads the descriptions of all signatures, then every file of the package once, and then has the values judged. The
+// verify reads the descriptions of all signatures, then every file of the package once, and then verifies the values. The
 // error is a Refusal when the package as a whole is refused.
 func (v *verification) verify(ctx context.Context) (Report, error) {
 	list, err := v.readList(ctx, v.budget)
@@ -104,7 +104,7 @@ func (v *verification) verify(ctx context.Context) (Report, error) {
 	return report, err
 }
 
-// stepSigned says how many signatures there are.
+// stepSigned counts signatures there are.
 func (p *Package) stepSigned(list []listed) check.Step {
 	switch {
 	case p.signaturesLost:
@@ -142,7 +142,7 @@ func (v *verification) describe(ctx context.Context, l listed, left *int64) (*si
 	return s, one, nil
 }
 
-// signature judges one signature.
+// signature verifies one signature.
 func (v *verification) signature(ctx context.Context, s *signed, one *Signature) error {
 	if s.value == "" {
 		one.Steps = append(one.Steps, check.Fail(StepForm, "The SignedValue.dat of the signature is not in the package."))
@@ -199,7 +199,7 @@ func (v *verification) references(ctx context.Context, s *signed) ([]check.Step,
 // MaxValue bounds a SignedValue.dat or Seal.esl in bytes: a seal in use has 3–200 kB.
 const MaxValue = 2 << 20
 
-// readValue reads a signature value for its judge.
+// readValue reads a signature value for its verifier.
 func (v *verification) readValue(ctx context.Context, at string) ([]byte, error) {
 	if e := v.find(at); e != nil && e.size <= MaxValue {
 		if err := v.budget.spend(e.size * workPerValue); err != nil {
@@ -209,7 +209,7 @@ func (v *verification) readValue(ctx context.Context, at string) ([]byte, error)
 	return v.read(ctx, at, MaxValue, v.budget)
 }
 
-// value has the signature value judged.
+// value verifies the signature value.
 func (v *verification) value(ctx context.Context, s *signed, one *Signature) error {
 	value, err := v.readValue(ctx, s.value)
 	var refusal *Refusal
@@ -247,7 +247,7 @@ func (v *verification) value(ctx context.Context, s *signed, one *Signature) err
 	return nil
 }
 
-// stepContent says whether what SignedData carries is the signature's description. The standard has its digest; vendors
+// stepContent reports whether what SignedData carries is the signature's description. The standard has its digest; vendors
 // also sign the digest in base64, or the file itself. Without content inside, the judge was given the digest, and what it says
 // of the signature holds for that.
 func stepContent(proof Proof, digest, raw []byte) check.Step {

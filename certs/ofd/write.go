@@ -133,7 +133,7 @@ func (w *writer) page(p *sheet.Page) ([]byte, error) {
 	return m.bytes()
 }
 
-// marked says whether some page has a watermark.
+// marked reports whether some page has a watermark.
 func (w *writer) marked() bool {
 	return slices.ContainsFunc(w.doc.Pages, func(p *sheet.Page) bool { return len(p.Watermark) > 0 })
 }

@@ -117,7 +117,7 @@ func weigh(b []byte) (elements int, crowded bool) {
 	return elements, crowded
 }
 
-// doubled says whether two attributes have one name, prefixes aside.
+// doubled reports whether two attributes have one name, prefixes aside.
 func doubled(attrs []xml.Attr) bool {
 	for i, a := range attrs {
 		for _, b := range attrs[:i] {

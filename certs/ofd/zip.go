@@ -16,7 +16,7 @@ import (
 )
 
 // Layout of a zip (APPNOTE.TXT 6.3): every entry has a local header before its bytes and a header in the directory at the
-// end. Some readers believe the one, some the other, and each has extensions of its own. What is accepted here is a strict
+// end. Some readers use the one, some the other, and each has extensions of its own. What is accepted here is a strict
 // profile in which a file stands exactly once, so that every reader sees the same files (docs/verify.md lists the rules):
 // local entries from the first byte on, one behind the other, then the directory, then the end record, and nothing else.
 const (
@@ -245,7 +245,7 @@ func checkExtra(b []byte, e entry, local bool) error {
 	return nil
 }
 
-// readAt fills b from offset at. What is missing makes the package refused.
+// readAt fills b from offset at. A short read refuses the package.
 func readAt(r io.ReaderAt, b []byte, at int64) error {
 	n, err := r.ReadAt(b, at)
 	switch {
@@ -262,7 +262,7 @@ func refuse(step, format string, args ...any) error {
 	return &Refusal{step, fmt.Sprintf(format, args...)}
 }
 
-// quote makes a name of somebody else's fit for a sentence.
+// quote escapes a foreign name for an error text.
 func quote(name string) string {
 	const most = 120
 	if len(name) > most {

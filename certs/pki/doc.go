@@ -1,4 +1,4 @@
-// Package pki is a small SM2 certificate authority and the verifier of its, and others', chains.
+// Package pki is a small SM2 certificate authority, and a verifier of SM2 certificate chains (RFC 5280, GM/T 0015).
 //
 // Certificates follow GM/T 0015: signature 1.2.156.10197.1.501 (SM2 with SM3), SPKI id-ecPublicKey with parameter
 // 1.2.156.10197.1.301, key usage, subject and authority key identifiers. The subject names who and what for:

@@ -13,7 +13,7 @@ import (
 )
 
 // The table of [pki.SigningTime], cell by cell.
-func TestMoment(t *testing.T) {
+func TestSigningTime(t *testing.T) {
 	const day = 24 * time.Hour
 	now := certstest.Epoch
 	const ok, open, fails = check.OK, check.NotCheckable, check.Failed

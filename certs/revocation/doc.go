@@ -1,10 +1,9 @@
-// Package revocation says whether a certificate was revoked (证书吊销状态): from revocation lists (CRL, RFC 5280), from
-// responders (OCSP, RFC 6960), both signed with SM2 and SM3, and from evidence that was kept with a signature.
+// Package revocation checks the revocation status of certificates (证书吊销状态): from revocation lists (CRL, RFC 5280), from
+// responders (OCSP, RFC 6960), both signed with SM2 and SM3, and from evidence stored with a signature.
 //
-// A [Source] is asked about one certificate and one moment. [Client] asks over the network and keeps what it got;
-// [Evidence] is what [Collect] gathered when something was signed, and answers ten years later without network. [Check]
-// asks sources along a path that certs/pki found and reports steps.
-// [Responder] answers others.
+// A [Source] answers for one certificate at one time. [Client] asks over the network and caches the answers; [Evidence] is what
+// [Collect] gathered at signing time, and answers ten years later without network. [Check] asks sources along a path that
+// certs/pki found and reports steps.
 package revocation
 
 import (

@@ -1,5 +1,5 @@
-// Package sdjwt issues, presents and verifies SD-JWTs (RFC 9901): a signed JSON object in which fields are replaced by
-// salted digests, so that a release of some fields carries the issuer's one signature over all.
+// Package sdjwt issues, presents and verifies SD-JWTs (RFC 9901): selective disclosure, by a signed JSON object
+// in which fields are replaced by salted digests. A release of some fields carries the issuer's one signature over all.
 //
 // Issuing makes flat object disclosures, one per claim, with salts from the caller: the same claims and salts give the
 // same disclosures again, so that none need be stored. Verifying follows RFC 9901 section 7.1 whole, nested and array

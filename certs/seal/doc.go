@@ -1,13 +1,12 @@
-// Package seal is the electronic seal (电子印章) of GB/T 38540-2020, version 4: seals are made, documents are sealed with
-// them, and seals and seal signatures of ours and of others are read and judged. Version 1 (GM/T 0031-2014) and
-// version 5 (GM/T 0031-2025) are read only.
+// Package seal implements electronic seals (电子印章, GB/T 38540-2020, version 4): it makes seals, seals documents, and parses and
+// verifies seals and seal signatures, of other vendors too. Version 1 (GM/T 0031-2014) and version 5 (GM/T 0031-2025) are read only.
 //
-// A seal maker (制章者) signs a seal: who may use it (签章者), how it looks, from when to when. A signer on that list signs
-// the digest of a document's Signature.xml, with the whole seal inside. What is signed is exactly [Seal.Signed] and
+// A seal maker (制章者) signs a seal: its permitted signers (签章者), its picture and its period of validity. A permitted signer signs
+// the digest of a document's Signature.xml, with the whole seal inside. The signed bytes are exactly [Seal.Signed] and
 // [Signature.Signed], SM2 with SM3 under the default user id; signatures are DER.
 //
-// Reading is strict DER, bounded, and keeps what the standard does not know; [Signature.Verify] names that in a step of
-// its own. The parsed values share the bytes they were read from: nobody changes those.
+// Parsing is strict DER, bounded, and preserves unknown members; [Signature.Verify] names that in a step of
+// its own. The parsed values share the bytes they were read from: they are read-only.
 package seal
 
 import (
@@ -21,7 +20,7 @@ import (
 	"oncegate/certs/sm"
 )
 
-// Bounds of what is read. Seals in use have 3–200 kB, nearly all of it picture.
+// Bounds of parsing. Seals in use have 3–200 kB, nearly all of it picture.
 const (
 	// MaxSize bounds the DER of a signature, the seal inside it, in bytes.
 	MaxSize = 2 << 20
@@ -134,7 +133,7 @@ func (d CertDigest) sm3() bool {
 // Len is the number of signers.
 func (l Signers) Len() int { return len(l.Certificates) + len(l.Digests) }
 
-// Has tells whether a certificate is on the list, byte by byte or by its SM3. A digest that is not SM3 matches nothing.
+// Has reports whether a certificate is on the list, byte by byte or by its SM3. A digest that is not SM3 matches nothing.
 func (l Signers) Has(certificate []byte) bool {
 	if slices.ContainsFunc(l.Certificates, func(c []byte) bool { return bytes.Equal(c, certificate) }) {
 		return true
@@ -143,7 +142,7 @@ func (l Signers) Has(certificate []byte) bool {
 	return slices.ContainsFunc(l.Digests, func(d CertDigest) bool { return bytes.Equal(d.Value, digest[:]) })
 }
 
-// known says that nothing on the list is beyond us: who is not found is not there.
+// known reports whether every entry of the list was understood: only then is a certificate that is not found not on the list.
 func (l Signers) known() bool {
 	return !slices.ContainsFunc(l.Digests, func(d CertDigest) bool { return !d.sm3() })
 }

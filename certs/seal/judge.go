@@ -22,7 +22,7 @@ var order = []string{
 	StepPeriod, StepPeriodNow, StepStatus, StepTime,
 }
 
-// unreadable reports bytes that are no signature.
+// unreadable reports bytes that do not parse as a signature.
 func unreadable(err error) *Report {
 	r := &Report{Steps: []check.Step{check.Fail(StepForm, err.Error())}}
 	for _, name := range order[1:] {
@@ -50,8 +50,8 @@ func newJudge(ctx context.Context, e Expect) *judge {
 
 func (j *judge) add(steps ...check.Step) { j.steps = append(j.steps, steps...) }
 
-// values names what the standard does not know. A critical extension may change what the rest means; but vendors mark
-// their own ones so without a thought, and nobody else can tell.
+// values names members that the standard does not define. A critical extension may change what the rest means; but vendors mark
+// their own as critical by default, and others cannot know their meaning.
 func values(oddities []string) check.Step {
 	if len(oddities) == 0 {
 		return check.Pass(StepValues, "")
@@ -132,7 +132,7 @@ func listed(s *Signature) check.Step {
 	return check.Fail(StepListed, "the signer's certificate is not on the seal's list")
 }
 
-// period judges the seal's validity at the signing time, and now.
+// period checks the seal's validity at the signing time, and now.
 func (j *judge) period(s *Seal, t judgedAt) {
 	then, now := j.judged(StepPeriod, t.SigningTime, s.To, s.valid), s.valid(j.Now)
 	j.add(then)
@@ -155,7 +155,7 @@ func (j *judge) judged(step string, m pki.SigningTime, end time.Time, holds func
 	return check.Step{Name: step, State: state, Reason: reason}
 }
 
-// valid says why a seal is not valid at a time.
+// valid returns the reason why a seal is not valid at a time.
 func (s *Seal) valid(at time.Time) error {
 	switch {
 	case at.Before(s.From):

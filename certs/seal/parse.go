@@ -162,7 +162,7 @@ func (p *parser) signers(c *der.Cursor, l *Signers) {
 	}
 }
 
-// listed reads a certificate of the list. Seals are in use with a placeholder in its stead, which is nobody's certificate.
+// listed reads a certificate of the list. Seals are in use with a placeholder in its stead, which is not a certificate.
 func (p *parser) listed(c *der.Cursor) []byte {
 	if c.Is(der.OctetString) || c.Err() != nil {
 		return c.Octets("certificate")
@@ -218,7 +218,7 @@ func (p *parser) extension(c *der.Cursor) (x Extension) {
 	case c.Err() != nil:
 	case x.Critical:
 		p.odd("critical extension %s", x.ID)
-	case x.ID.Equal(revocation.OIDRevocationValues): // ours, and whoever else keeps evidence
+	case x.ID.Equal(revocation.OIDRevocationValues): // ours, and other software that stores evidence
 	default:
 		p.odd("extension %s", x.ID)
 	}

@@ -81,7 +81,7 @@ func (h Holder) extensions() ([]Extension, error) {
 	return []Extension{{ID: revocation.OIDRevocationValues, Value: der}}, err
 }
 
-// check says whether the holder may use the seal now.
+// check reports whether the holder may use the seal now.
 func (h Holder) check(now time.Time) error {
 	if err := owns(h.Signer, h.Certificate, now); err != nil {
 		return err

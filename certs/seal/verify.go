@@ -26,7 +26,7 @@ const (
 	StepMakerRevocation  = "seal-maker-revocation"  // it was not revoked at the time
 	StepPeriod           = "seal-period"            // the seal was valid at the time
 	StepPeriodNow        = "seal-period-now"        // the seal is still valid
-	StepStatus           = "seal-status"            // nobody has withdrawn the seal
+	StepStatus           = "seal-status"            // the seal is not withdrawn
 	StepMadeTime         = "seal-made-time"         // the time stamp of the seal itself; only when it has one (version 5)
 	StepTime             = "seal-time"              // whether the time is proven; the time stamp's own steps come after it
 )
@@ -41,16 +41,16 @@ type Expect struct {
 	Trust *pki.Verifier
 	// Intermediates are authorities between them: seals carry none.
 	Intermediates []*pki.Certificate
-	// Now is the moment of judging; zero means time.Now.
+	// Now is the time of verification; zero means time.Now.
 	Now time.Time
 	// Verify checks SM2 signatures; nil means [sm.Verify].
 	Verify sm.VerifyFunc
-	// Revocation says whether a certificate was revoked at a moment. chain is the certificate and the authorities that may be
+	// Revocation checks whether a certificate was revoked at a time. chain is the certificate and the authorities that may be
 	// above it, at most six. The step gets its name here.
 	Revocation func(ctx context.Context, chain []*pki.Certificate, at pki.SigningTime) check.Step
-	// Status says whether the seal was withdrawn. The step gets its name here.
+	// Status reports whether the seal was withdrawn. The step gets its name here.
 	Status func(ctx context.Context, s *Seal, at time.Time) check.Step
-	// TimeStamp judges a token over signature and gives its time, as timestamp.Verifier.Check does. The time is believed
+	// TimeStamp verifies a token over signature and gives its time, as timestamp.Verifier.Check does. The time is accepted
 	// when all of the steps are ok; only one whose name ends in "revocation" may be not checkable.
 	TimeStamp func(token, signature []byte) (time.Time, []check.Step)
 }
@@ -162,8 +162,8 @@ func (j *judge) time(s *Signature) judgedAt {
 	return t
 }
 
-// stamp asks the hook about the signature's time stamp. The step says why it is not believed; it is empty when it is, or
-// when nobody was asked.
+// stamp asks the hook about the signature's time stamp. The step has the reason why it is not accepted; it is empty if it is, or
+// without a hook.
 func (j *judge) stamp(s *Signature, t *judgedAt) (time.Time, check.Step) {
 	if s.TimeStamp == nil || j.TimeStamp == nil {
 		return time.Time{}, check.Step{}

@@ -1,4 +1,5 @@
-// Package second is the second, independent verifier of SM2 signatures: another library (tjfoc), other code, other mistakes.
+// Package second is an independent second SM2 verifier (N-version check), on another library (tjfoc) than signing and verification
+// elsewhere use, and the DualVerifier that asks both.
 //
 // It only ever verifies. It sees public keys, messages and the canonical 64 bytes r‖s; never a private key, a DER
 // signature or a ciphertext, where that library has known faults. Its verdict never turns a reject into an accept.

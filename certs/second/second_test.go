@@ -80,7 +80,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-func TestRealVoices(t *testing.T) {
+func TestRealVerifiers(t *testing.T) {
 	pub, message, rs := signed(t)
 	v := second.New(second.Config{Alarm: func(d second.Disagreement) { t.Errorf("alarm %+v", d) }, OneIn: 1})
 	defer v.Close()

@@ -1,5 +1,5 @@
-// Package sm is the ground of the room certs: SM3 digests, HMAC-SM3, SM2 signatures and SM2 public keys, in the one
-// shape that the house uses for each.
+// Package sm provides the SM2 and SM3 primitives: SM3 digests, HMAC-SM3, SM2 signatures and SM2 public keys, each in one
+// encoding only.
 //
 // A signature is r‖s, 64 bytes, SM2 (GB/T 32918.2) with SM3 (GB/T 32905) over the message itself, user id
 // "1234567812345678". A public key is the uncompressed point 04‖x‖y, 65 bytes, or SPKI PEM. Base64 is base64url

@@ -32,7 +32,7 @@ func newSigner(t testing.TB) *sm.KeySigner {
 }
 
 // Both voices agree on what is signed, and on what is changed afterwards.
-func TestVoicesAgree(t *testing.T) {
+func TestVerifiersAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "d")
 		priv, err := sm.ParsePrivateKey(d)

@@ -1,4 +1,4 @@
-// Package timestamp asks for and verifies time stamps (时间戳): RFC 3161 and GB/T 20520, with SM3 imprints and tokens
+// Package timestamp is the client and verifier of time stamps (时间戳): RFC 3161 and GB/T 20520, with SM3 imprints and tokens
 // signed with SM2.
 //
 // A stamp proves that a digest existed at a time; over the value of a signature it proves when, at the latest, was signed,

@@ -1,4 +1,4 @@
-// Package token makes and checks signed calls (design 5.4): a compact JWS whose claims name the caller, the receiver, a
+// Package token signs and verifies call tokens (design 5.4): a compact JWS whose claims name the caller, the receiver, a
 // short window of time, one use, and the exact request: method, URL and body digest. A call may carry an actor token, the signed
 // word of an identity service on the person who acts.
 //

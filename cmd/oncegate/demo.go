@@ -33,7 +33,7 @@ func (c *demoCommand) run(ctx context.Context, t *terminal) error {
 		o.Width, _, _ = term.GetSize(int(f.Fd())) // 0: no terminal
 	}
 	err := demo.Run(ctx, o)
-	if errors.Is(err, demo.ErrUntold) {
+	if errors.Is(err, demo.ErrStepFailed) {
 		return errNo // it has been told which
 	}
 	return err

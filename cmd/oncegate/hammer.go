@@ -45,7 +45,7 @@ func newHammer(t *terminal) *command {
 	cmd.number(&c.Replay, "replay", "Calls among them that are made twice.")
 	cmd.text(&c.Postgres, "postgres", "URL", "PostgreSQL to compare with, or with --store to run on. A schema is made there and dropped.").DefValue = "$" + database // the URL may hold a password
 	cmd.text(&c.Store, "store", "WORD", "Store of the gateway.", "sqlite", "postgres")
-	cmd.yes(&c.All, "all", "Measure the rooms too: records, eight slow sources, start, memory, program, PostgreSQL.")
+	cmd.yes(&c.All, "all", "Measure the parts too: records, eight slow sources, start, memory, program, PostgreSQL.")
 	cmd.yes(&c.JSON, "json", "Print the report as JSON.")
 	cmd.examples("oncegate hammer", "oncegate hammer --callers 256 --duration 30s", "oncegate hammer --all --json > report.json")
 	return cmd

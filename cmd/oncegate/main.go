@@ -1,5 +1,5 @@
-// Command oncegate runs a data-sharing gateway (一次办数据网关) and is the tool of everybody who works with one: it checks and
-// makes configurations, verifies what gateways hand out, makes signed calls by hand, explains policies, and searches and
+// Command oncegate runs a data-sharing gateway (一次办数据网关) and is the command-line tool for gateways: it checks and
+// makes configurations, verifies artefacts of gateways, makes signed calls by hand, explains policies, and searches and
 // verifies logs. It holds flags and printing only; node and client hold the rest.
 package main
 

@@ -165,7 +165,7 @@ var messages = language.Messages{
 	"Calls among them that are made twice.":                                                      "其中重放的调用数。",
 	"PostgreSQL to compare with, or with --store to run on. A schema is made there and dropped.": "用于对比的 PostgreSQL，或配合 --store 作为存储。在其中新建模式，用毕删除。",
 	"Store of the gateway.":                                                                      "网关的存储。",
-	"Measure the rooms too: records, eight slow sources, start, memory, program, PostgreSQL.":    "另测各组成部分：记录、八个慢数据源、启动、内存、程序大小、PostgreSQL。",
+	"Measure the parts too: records, eight slow sources, start, memory, program, PostgreSQL.":    "另测各组成部分：记录、八个慢数据源、启动、内存、程序大小、PostgreSQL。",
 	"Print the report as JSON.":                                                                  "以 JSON 输出报告。",
 
 	"Suspend, revoke, supersede, list and sign licenses, for the department that owns them.": "暂停、吊销、换发、查看和签发证照，供证照所属部门使用。",

@@ -1,3 +1,8 @@
+// Package legacy simulates the legacy systems (业务系统) of the sample city's departments, each with a schema, code lists, date formats
+// and conventions of its own. A gateway reaches them only from outside: through a database file, an HTTP port or a folder of drops.
+//
+// Everybody in it is made up: names are of heavenly stems and earthly branches (天干地支), codes have right check characters and
+// the region 379901, which belongs to nobody.
 package legacy
 
 import (

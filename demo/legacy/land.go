@@ -3,7 +3,7 @@ package legacy
 import "database/sql"
 
 // Land is the real estate register of natural resources (自然资源局 不动产登记系统): rights and owners in tables of their own, with
-// upper-case abbreviations and moments as text.
+// upper-case abbreviations and times as text.
 type Land struct{ db *sql.DB }
 
 const landSchema = `

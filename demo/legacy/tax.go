@@ -32,7 +32,7 @@ func newTax(dir string, payments []Payment) (*Tax, error) {
 	return &Tax{dir, payments}, nil
 }
 
-// Export drops the state of a moment. One of long ago stands for an export that has not run since.
+// Export writes a drop with the state at a time. An old time simulates an export that has not run since.
 func (t *Tax) Export(at time.Time) error {
 	text, err := simplifiedchinese.GB18030.NewEncoder().Bytes(t.table(at))
 	if err != nil {

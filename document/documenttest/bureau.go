@@ -1,4 +1,4 @@
-// Package documenttest makes documents of the sample city with throw-away seals, and reads everything that a document says.
+// Package documenttest makes documents of the sample city with throw-away seals, and extracts all text of a document.
 package documenttest
 
 import (

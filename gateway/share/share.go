@@ -18,16 +18,15 @@ type Pool struct {
 	mu       sync.Mutex // protects all fields below
 	size     int
 	left     int
-	owed     int            // reserved and not held
+	owed     int            // reserved and not taken
 	reserved map[string]int // by user
-	held     map[string]int // by user; only those who hold something
+	taken    map[string]int // by user; only users with units
 }
 
 // NewPool returns a pool of so many units, of which nothing is reserved yet.
-func NewPool(size int) *Pool { return &Pool{size: size, left: size, held: make(map[string]int)} }
+func NewPool(size int) *Pool { return &Pool{size: size, left: size, taken: make(map[string]int)} }
 
-// Divide reserves half of the pool to registered users by their weights; others than these are only lent to. What is held
-// stays held.
+// Divide reserves half of the pool to registered users by their weights; other users are only lent to. Units in use stay with their users.
 func (p *Pool) Divide(weights map[string]float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -38,7 +37,7 @@ func (p *Pool) Divide(weights map[string]float64) {
 	p.reserved, p.owed = make(map[string]int, len(weights)), 0
 	for user, w := range weights {
 		p.reserved[user] = int(float64(p.size) / 2 * w / all)
-		p.owed += max(0, p.reserved[user]-p.held[user])
+		p.owed += max(0, p.reserved[user]-p.taken[user])
 	}
 }
 
@@ -50,16 +49,16 @@ func (p *Pool) Take(user string, n int) bool {
 }
 
 func (p *Pool) take(user string, n int) bool {
-	held, reserved := p.held[user], p.reserved[user]
-	own := min(n, max(0, reserved-held)) // of its reserve
-	lent, more := max(0, held-reserved), n-own
+	taken, reserved := p.taken[user], p.reserved[user]
+	own := min(n, max(0, reserved-taken)) // of its reserve
+	lent, more := max(0, taken-reserved), n-own
 	toLend := p.left - p.owed
 	if n > p.left || more > 0 && lent+more > toLend-more+1 { // the last unit goes to a user that is lent nothing
 		return false
 	}
 	p.left -= n
 	p.owed -= own
-	p.held[user] = held + n
+	p.taken[user] = taken + n
 	return true
 }
 
@@ -71,15 +70,15 @@ func (p *Pool) Give(user string, n int) {
 }
 
 func (p *Pool) give(user string, n int) {
-	before, reserved := p.held[user], p.reserved[user]
+	before, reserved := p.taken[user], p.reserved[user]
 	p.left += n
 	p.owed += max(0, reserved-(before-n)) - max(0, reserved-before)
-	if p.held[user] = before - n; before == n {
-		delete(p.held, user)
+	if p.taken[user] = before - n; before == n {
+		delete(p.taken, user)
 	}
 }
 
-// Used returns how many units are held, by all together.
+// Used returns how many units are taken, by all users.
 func (p *Pool) Used() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,7 +91,7 @@ type Queue struct {
 	pool    *Pool
 	most    int
 	waiting map[string][]chan struct{} // by user, the oldest first; protected by pool.mu
-	turn    []string                   // users who wait, the one served longest ago first; protected by pool.mu
+	order   []string                   // users who wait, the one served longest ago first; protected by pool.mu
 }
 
 // NewQueue returns a queue for so many units. No more than most calls of one user wait at once.
@@ -111,7 +110,7 @@ func (q *Queue) Divide(weights map[string]float64) {
 // Take waits for a unit until ctx ends; it reports whether the user has one, to be given back.
 func (q *Queue) Take(ctx context.Context, user string) bool {
 	q.pool.mu.Lock()
-	// Whoever waits could not be served, so that who comes now passes nobody of its own and nobody who could.
+	// Whoever waits could not be served, so that a new caller overtakes none of its own user and none that could be served.
 	if len(q.waiting[user]) == 0 && ctx.Err() == nil && q.pool.take(user, 1) {
 		q.pool.mu.Unlock()
 		return true
@@ -122,7 +121,7 @@ func (q *Queue) Take(ctx context.Context, user string) bool {
 	}
 	served := make(chan struct{})
 	if len(q.waiting[user]) == 0 {
-		q.turn = append(q.turn, user)
+		q.order = append(q.order, user)
 	}
 	q.waiting[user] = append(q.waiting[user], served)
 	q.pool.mu.Unlock()
@@ -135,7 +134,7 @@ func (q *Queue) Take(ctx context.Context, user string) bool {
 	defer q.pool.mu.Unlock()
 	i := slices.Index(q.waiting[user], served)
 	if i < 0 {
-		return true // at the same moment
+		return true // at the same time
 	}
 	q.leave(user, i)
 	return false
@@ -149,16 +148,16 @@ func (q *Queue) Give(user string) {
 	q.serve()
 }
 
-// serve hands out what can be. Callers hold pool.mu.
+// serve grants units to waiting callers as far as possible. Callers hold pool.mu.
 func (q *Queue) serve() {
 	for {
-		i := slices.IndexFunc(q.turn, func(user string) bool { return q.pool.take(user, 1) })
+		i := slices.IndexFunc(q.order, func(user string) bool { return q.pool.take(user, 1) })
 		if i < 0 {
 			return
 		}
-		user := q.turn[i]
+		user := q.order[i]
 		close(q.waiting[user][0])
-		q.turn = append(slices.Delete(q.turn, i, i+1), user)
+		q.order = append(slices.Delete(q.order, i, i+1), user)
 		q.leave(user, 0)
 	}
 }
@@ -168,7 +167,7 @@ func (q *Queue) leave(user string, i int) {
 	q.waiting[user] = slices.Delete(q.waiting[user], i, i+1)
 	if len(q.waiting[user]) == 0 {
 		delete(q.waiting, user)
-		q.turn = slices.DeleteFunc(q.turn, func(other string) bool { return other == user })
+		q.order = slices.DeleteFunc(q.order, func(other string) bool { return other == user })
 	}
 }
 
@@ -182,5 +181,5 @@ func (q *Queue) Waiting() (calls int) {
 	return calls
 }
 
-// Used returns how many units are held.
+// Used returns how many units are taken.
 func (q *Queue) Used() int { return q.pool.Used() }

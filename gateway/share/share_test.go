@@ -48,12 +48,12 @@ func TestGreedy(t *testing.T) {
 	}
 }
 
-// The pool's sums hold, whatever is taken, given and divided again, and a reserve is never refused.
+// The invariants of the pool hold, whatever is taken, given and divided again, and a reserve is never refused.
 func TestSums(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		size := rapid.IntRange(1, 50).Draw(t, "size")
 		p, users, held := NewPool(size), []string{"a", "b", "c", "d"}, map[string]int{}
-		settled := true // nobody held more than the pool's half when it was divided
+		withinHalf := true // nobody held more than the pool's half when it was divided
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
 			user, n := rapid.SampledFrom(users).Draw(t, "user"), rapid.IntRange(1, 4).Draw(t, "n")
 			switch rapid.IntRange(0, 4).Draw(t, "step") {
@@ -63,7 +63,7 @@ func TestSums(t *testing.T) {
 					weights[u] = rapid.Float64Range(0.1, 3).Draw(t, "weight")
 				}
 				p.Divide(weights)
-				settled = p.left >= p.owed
+				withinHalf = p.left >= p.owed
 			case 1:
 				if n = min(n, held[user]); n > 0 {
 					p.Give(user, n)
@@ -72,7 +72,7 @@ func TestSums(t *testing.T) {
 			default:
 				if p.Take(user, n) {
 					held[user] += n
-				} else if settled && held[user]+n <= p.reserved[user] {
+				} else if withinHalf && held[user]+n <= p.reserved[user] {
 					t.Fatalf("%s is refused %d of its reserve: %+v", user, n, p)
 				}
 			}
@@ -81,7 +81,7 @@ func TestSums(t *testing.T) {
 				sum += held[u]
 				owed += max(0, p.reserved[u]-held[u])
 			}
-			if p.left != size-sum || p.left < 0 || owed != p.owed || settled && p.left < p.owed {
+			if p.left != size-sum || p.left < 0 || owed != p.owed || withinHalf && p.left < p.owed {
 				t.Fatalf("held %v, pool %+v", held, p)
 			}
 		}
@@ -117,7 +117,7 @@ func TestTurns(t *testing.T) {
 	if first, second := <-order, <-order; first != "modest" && second != "modest" {
 		t.Errorf("first %s, then %s", first, second)
 	}
-	if q.Used() != 0 || q.Waiting() != 0 || len(q.turn) != 0 {
+	if q.Used() != 0 || q.Waiting() != 0 || len(q.order) != 0 {
 		t.Errorf("left over: %+v", q)
 	}
 }
@@ -140,7 +140,7 @@ func TestLeaving(t *testing.T) {
 	}
 	all.Wait()
 	q.Give("a")
-	if q.Used() != 0 || q.Waiting() != 0 || len(q.turn) != 0 {
+	if q.Used() != 0 || q.Waiting() != 0 || len(q.order) != 0 {
 		t.Errorf("left over: %+v", q)
 	}
 }

@@ -1,4 +1,4 @@
-// Package sources makes departments' systems resilient to each other: every Source stands behind a deadline, a bulkhead whose
+// Package sources isolates departments' systems from each other: every Source has a deadline, a bulkhead whose
 // slots are divided fairly among the calling systems, and a circuit breaker; its findings are normalised and held to the
 // contract. A source that is slow, down or wrong costs the others nothing.
 package sources

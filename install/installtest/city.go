@@ -1,5 +1,5 @@
 // Package installtest makes installations for tests: a gateway's configuration in a folder of its own, with keys, certificates and a log,
-// and a legacy system that answers by SQL.
+// and a SQL database as the legacy system.
 package installtest
 
 import (

@@ -1,5 +1,5 @@
-// Package languagetest holds the two languages of the house together: it reads texts from Go sources, and judges whether a text is
-// Chinese in full.
+// Package languagetest tests that translations are complete: it extracts texts from Go sources, and checks that a text is entirely
+// Chinese.
 package languagetest
 
 import (

@@ -1,4 +1,4 @@
-// Package registertest is the suite that every implementation of register.Storage passes.
+// Package registertest is the conformance test suite of register.Storage.
 package registertest
 
 import (

@@ -1,4 +1,4 @@
-// Package sheettest has made-up licenses to fill pages with.
+// Package sheettest has made-up licenses for tests of layouts.
 package sheettest
 
 // Licenses are what one license of each type of the sample city says, as [sheet.Content] takes it. Nobody in them exists.

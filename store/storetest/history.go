@@ -1,4 +1,4 @@
-// Package storetest makes databases as years of use leave them, by bulk SQL: see [History].
+// Package storetest fills databases with years of history for tests and benchmarks, by bulk SQL: see [History].
 package storetest
 
 import (
@@ -35,7 +35,7 @@ type History struct {
 	Holders  int           // how many holders the records are about; 0: one for each ten records
 }
 
-// Proofs are what a store believes rows by: store.Config.Proofs.
+// Proofs make and verify the tags of rows: store.Config.Proofs.
 type Proofs interface {
 	// Tag authenticates a row of a table.
 	Tag(table string, columns ...any) []byte

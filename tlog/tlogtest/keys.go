@@ -1,5 +1,5 @@
-// Package tlogtest holds what tests of a log need: keys, a storage in memory that fails on demand, the
-// check of a whole log, and the suite that every tlog.Storage passes. It stands in for SM3 and SM2 with
+// Package tlogtest is the conformance test suite of tlog.Storage, with keys, a storage in memory that fails on
+// demand, and the check of a whole log, for tests of logs. It stands in for SM3 and SM2 with
 // hashes and keys of the standard library, so that it needs no other cryptography.
 package tlogtest
 

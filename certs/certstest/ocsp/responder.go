@@ -1,5 +1,5 @@
-// Package ocsp is an OCSP responder (RFC 6960) for tests: of an authority that is made up for them. Package revocation asks responders
-// and verifies what they answer; it has none.
+// Package ocsp is an OCSP responder (RFC 6960) for tests. Package revocation is the client: it asks responders and verifies their
+// answers.
 package ocsp
 
 import (
@@ -205,7 +205,7 @@ func (r *Responder) sign(ctx context.Context, data responseData) ([]byte, error)
 	return asn1.Marshal(ocspResponse{Bytes: responseBytes{oidBasic, basic}})
 }
 
-// names tells whether an id is of a certificate that issuer gave.
+// names reports whether an id is of a certificate that issuer gave.
 func names(id revocation.CertID, issuer *pki.Certificate) bool {
 	for _, h := range []revocation.Hash{revocation.SM3, revocation.SHA1, revocation.SHA256} {
 		want, err := revocation.NewCertID(issuer, id.Serial, h)

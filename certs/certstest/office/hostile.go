@@ -14,7 +14,7 @@ import (
 	"oncegate/certs/cms"
 )
 
-// Hostile are files that somebody made to hurt whoever reads them. Each fails, whatever step it is that says so.
+// Hostile are files made to attack their readers (decompression bombs, cycles, oversized input). Each must fail in some step.
 func (o *Office) Hostile() []Case {
 	o.tb.Helper()
 	good := o.License()

@@ -1,5 +1,5 @@
-// Package office gives tests sealed documents to verify: a department with a seal, a license key and a time-stamping
-// authority, all throw-away, and every way in which such a document can be wrong.
+// Package office makes sealed documents for tests of verifiers: a department with a seal, a license key and a time-stamping
+// authority, all throw-away, and forged variants of its documents.
 package office
 
 import (

@@ -1,5 +1,5 @@
-// Package tsa is a time-stamping authority (时间戳服务器) for tests and the demo: RFC 3161 and GB/T 20520. Package timestamp asks authorities
-// and verifies their tokens; it has none.
+// Package tsa is a time-stamping authority (时间戳服务器) for tests and the demo: RFC 3161 and GB/T 20520. Package timestamp is the
+// client: it asks authorities and verifies their tokens.
 package tsa
 
 import (
@@ -211,7 +211,7 @@ const (
 	maxQuery  = 4 << 10
 )
 
-// A Request is what was asked, and whether it has extensions, of which none is known.
+// A Request is a parsed time-stamp request, and whether it has extensions; none is supported.
 type Request struct {
 	timestamp.Request
 	Extended bool

@@ -1,5 +1,5 @@
-// Package zips makes zips for tests: in the ways of other writers, and in every way in which two readers of one zip may see
-// different files.
+// Package zips makes ZIP archives for tests: in the forms of other writers, and with every known ambiguity by which two readers
+// of one archive see different files.
 package zips
 
 import (
@@ -39,7 +39,7 @@ type Entry struct {
 	Elsewhere              *Entry // whose local header the directory names instead
 }
 
-// deflated is what compress/flate makes of data.
+// deflated is data compressed by compress/flate.
 func deflated(tb testing.TB, data []byte) []byte {
 	tb.Helper()
 	var b bytes.Buffer
@@ -117,7 +117,7 @@ func (p *Entry) header() []byte {
 		p.Name+string(p.Extra)+p.Comment...)
 }
 
-// ending is what stands behind the entries, every field of which a test can set.
+// ending is the end of central directory record, every field of which a test can set.
 type ending struct {
 	before, after []byte // the directory; the end record
 	comment       string

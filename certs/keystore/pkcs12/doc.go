@@ -1,5 +1,5 @@
-// Package pkcs12 reads PKCS#12 files (RFC 7292) that hold SM2 keys: how licensed authorities and OpenSSL hand over a key with
-// its certificates. It only reads. The libraries that know the format know no SM2.
+// Package pkcs12 reads PKCS#12 files (RFC 7292) that hold SM2 keys, the form in which licensed authorities and OpenSSL hand over
+// a key with its certificates. It only reads. The libraries that know the format do not know SM2.
 //
 // Read are files protected by a password throughout: PBES2 (AES, SM4 and others, PBKDF2 with SHA or SM3) and the old
 // triple DES for keys; MACs with SHA-1, SHA-2 or SM3. Certificates under the old 40-bit RC2 are passed over: they are

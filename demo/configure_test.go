@@ -15,10 +15,10 @@ import (
 	"oncegate/license"
 )
 
-// A port that is taken is replaced by one that is free, and the configuration says so.
+// A port in use is replaced by a free one, and the configuration is changed.
 func TestPortsAreFree(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := settle(dir, time.Now()); err != nil {
+	if _, err := configure(dir, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	main := filepath.Join(dir, config.MainFile)
@@ -31,7 +31,7 @@ func TestPortsAreFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	if _, err := settle(dir, time.Now()); err != nil {
+	if _, err := configure(dir, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	after, err := addressIn(main, listen)
@@ -44,12 +44,12 @@ func TestPortsAreFree(t *testing.T) {
 	}
 }
 
-// Deadlines can be told whenever the demo runs.
+// The calendar covers deadlines whenever the demo runs.
 func TestCalendarReaches(t *testing.T) {
 	for _, year := range []int{2024, 2026, 2027, 2041} {
 		dir := t.TempDir()
 		now := time.Date(year, 12, 28, 3, 0, 0, 0, time.UTC)
-		if _, err := settle(dir, now); err != nil {
+		if _, err := configure(dir, now); err != nil {
 			t.Fatal(err)
 		}
 		data, err := os.ReadFile(filepath.Join(dir, "calendar.yaml"))
@@ -72,8 +72,7 @@ func TestCalendarReaches(t *testing.T) {
 	}
 }
 
-// The sample stands in the repository as something to start from: nothing is wrong with it, and all that it lacks is what
-// Prepare makes.
+// The sample in the repository is a valid starting point: its only warnings are for files that Prepare makes.
 func TestSampleIsAccepted(t *testing.T) {
 	setup, faults := config.Load("../deploy/city/oncegate.yaml", time.Now())
 	if len(faults.Fatal()) > 0 {

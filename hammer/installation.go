@@ -1,17 +1,32 @@
 package hammer
 
 import (
+	"bufio"
+	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
+	"oncegate/certs/sm"
+	"oncegate/client"
+	"oncegate/config"
 	"oncegate/deploy"
+	"oncegate/install"
 	"oncegate/license"
+	"oncegate/node"
 )
 
 // Of the sample city, as deploy/city has it.
@@ -24,7 +39,7 @@ const (
 	region     = "379901" // belongs to nobody
 )
 
-// A city is the folder of one run: the sample city's configuration, made fit for load, over a legacy database of made-up companies.
+// A city is the folder of one run: the sample city's configuration, with limits raised for load, over a legacy database of made-up companies.
 //
 //	DIR/city/market.db  the business register of market regulation
 //	DIR/gateway/        the gateway
@@ -41,7 +56,7 @@ func (c *city) path(parts ...string) string {
 }
 func (c *city) mainFile() string { return c.path("gateway", "oncegate.yaml") }
 
-// newCity writes everything that a gateway needs and that install.Prepare does not make. The folder must be empty or new.
+// newCity writes the configuration and the legacy database of a gateway; install.Prepare makes the rest. The folder must be empty or new.
 func newCity(dir, dsn string, companies int, slow *slowSources) (*city, error) {
 	c := &city{dir: dir}
 	if left, err := os.ReadDir(dir); err == nil && len(left) > 0 {
@@ -95,7 +110,7 @@ func (c *city) configure(dsn string, slow *slowSources) error {
 	)
 }
 
-// edits make of the sample's main file one that stands load.
+// edits are text replacements that raise the limits of the sample's main file.
 func (c *city) edits(dsn string) []string {
 	list := []string{
 		"127.0.0.1:8420", c.service, "127.0.0.1:8421", c.admin,
@@ -112,7 +127,7 @@ func (c *city) edits(dsn string) []string {
 	return list
 }
 
-// edit replaces texts in a file; one that is not there is an error: the sample has changed.
+// edit replaces texts in a file. A text that is not found is an error: the sample has changed.
 func edit(data []byte, pairs ...string) ([]byte, error) {
 	text := string(data)
 	for i := 0; i < len(pairs); i += 2 {
@@ -132,7 +147,7 @@ func (c *city) write(name string, data []byte) error {
 	return os.WriteFile(path, data, 0o600)
 }
 
-// freeAddress is a loopback address on which nobody listens.
+// freeAddress returns a loopback address with a free port.
 func freeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -196,3 +211,139 @@ func personCode(n int) string {
 
 // caseNumber is the number of a company's case.
 func caseNumber(company int) string { return fmt.Sprintf("HM-2026-%06d", company) }
+
+// An installation is a city with keys: the gateway's, and those that its callers sign with.
+type installation struct {
+	*city
+	setup   *config.Setup
+	signers map[string]sm.Signer // by system
+}
+
+// newInstallation makes keys, certificates and the log.
+func newInstallation(ctx context.Context, c *city, cost int) (*installation, error) {
+	prepared, err := install.Prepare(ctx, c.mainFile(), install.PrepareOptions{Cost: cost})
+	if err != nil {
+		return nil, err
+	}
+	in := &installation{city: c, setup: prepared.Setup, signers: map[string]sm.Signer{}}
+	keys, err := install.OpenCallers(in.setup, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, system := range []string{acceptance, approval, platform, auditor} {
+		if in.signers[system], err = install.CallerSigner(in.setup, keys, system); err != nil {
+			return nil, err
+		}
+	}
+	return in, install.WriteTrust(in.setup, c.path("trust"))
+}
+
+func (in *installation) publicURL() string { return in.setup.Gateway.PublicURL }
+func (in *installation) trustFile() string { return in.path("trust", install.TrustFile) }
+
+// client returns a Go client that calls as a system, outside of the measured load.
+func (in *installation) client(system string) (*client.Client, error) {
+	return client.New(client.Config{BaseURL: in.publicURL(), Gateway: in.setup.Gateway.ID, System: system, Signer: in.signers[system], Operator: "hammer"})
+}
+
+// A gateway is a running gateway, in this process or another.
+type gateway struct {
+	stop func() error
+	pid  int // of the process; ours if it runs here
+}
+
+// open runs the gateway in this process.
+func (in *installation) open(ctx context.Context) (*gateway, error) {
+	n, err := node.Open(ctx, in.mainFile(), node.Options{Logger: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	if err != nil {
+		return nil, err
+	}
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- n.Run(serving) }()
+	return &gateway{pid: os.Getpid(), stop: func() error { cancel(); return <-done }}, in.ready(ctx)
+}
+
+// spawn runs the gateway in a process of its own: a command that takes the configuration's file as its last argument.
+func (in *installation) spawn(ctx context.Context, command []string) (*gateway, error) {
+	log, err := os.OpenFile(in.path("gateway.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	args := append(command[1:len(command):len(command)], in.mainFile())
+	cmd := exec.Command(command[0], args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", filepath.Base(command[0]), err)
+	}
+	g := &gateway{pid: cmd.Process.Pid, stop: func() error {
+		return errors.Join(cmd.Process.Signal(os.Interrupt), cmd.Wait())
+	}}
+	if err := in.ready(ctx); err != nil {
+		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+	}
+	return g, nil
+}
+
+// ready polls the readiness endpoint until the gateway takes calls.
+func (in *installation) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+in.admin+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the gateway to be ready: %w", context.Cause(ctx))
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// peak returns the peak resident memory of a process in bytes, or 0 where the system does not report it.
+func peak(pid int) int64 {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if rest, ok := strings.CutPrefix(lines.Text(), "VmHWM:"); ok {
+			kb, _ := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(rest, "kB")), 10, 64)
+			return kb << 10
+		}
+	}
+	return 0
+}
+
+// ownSchema creates a PostgreSQL schema for one run, and returns a connection URL whose search_path is that schema.
+func ownSchema(ctx context.Context, dsn string) (own string, drop func() error, err error) {
+	u, err := url.Parse(dsn)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return "", nil, errors.New("make a schema: the connection string is not a postgres:// URL")
+	}
+	db, err := sql.Open("pgx", dsn)
+	if err != nil {
+		return "", nil, fmt.Errorf("make a schema: %w", err)
+	}
+	schema := "hammer_" + strings.ToLower(rand.Text()[:12])
+	if _, err := db.ExecContext(ctx, "CREATE SCHEMA "+schema); err != nil {
+		return "", nil, errors.Join(fmt.Errorf("make a schema: %w", err), db.Close())
+	}
+	q := u.Query()
+	q.Set("search_path", schema)
+	u.RawQuery = q.Encode()
+	return u.String(), func() error {
+		_, err := db.ExecContext(context.Background(), "DROP SCHEMA "+schema+" CASCADE")
+		return errors.Join(err, db.Close())
+	}, nil
+}

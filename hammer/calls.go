@@ -1,9 +1,15 @@
 package hammer
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,18 +19,18 @@ import (
 	"oncegate/certs/token"
 )
 
-// A kind is one of the calls that callers make.
+// A kind is a kind of call in the load.
 type kind byte
 
 const (
 	query    kind = 'q' // the business license of a company, for its case
 	check    kind = 'c' // all materials of a chain of eight matters
 	register kind = 'r' // a new case
-	stranger kind = 's' // a company that is no party of the case: refused, and recorded
-	replay   kind = 'p' // the call before, once more: it must not be answered again
+	stranger kind = 's' // a company that is not a party of the case: refused, and recorded
+	replay   kind = 'p' // a replay of an earlier call: it must not be answered again
 )
 
-// A call is ready to go out: signed, and written as HTTP.
+// A call is a signed call, serialized as an HTTP/1.1 request.
 type call struct {
 	kind  kind
 	jti   string
@@ -68,7 +74,7 @@ func (in *installation) make(ctx context.Context, k kind, n int) (*call, error) 
 	case register:
 		return in.body(ctx, k, acceptance, "/v1/cases", in.acceptance(fmt.Sprintf("HM-NEW-%d-%d", time.Now().UnixNano(), n), foodMatter, company))
 	}
-	return nil, fmt.Errorf("there is no call %q", k)
+	return nil, fmt.Errorf("unknown kind of call %q", k)
 }
 
 func (in *installation) body(ctx context.Context, k kind, system, path string, question any) (*call, error) {
@@ -96,7 +102,7 @@ const chains = 20
 
 func chainNumber(n int) string { return fmt.Sprintf("HM-CHAIN-%04d", n) }
 
-// A Mix says how many of a hundred calls are of which kind; the rest are queries.
+// A Mix is the distribution of a hundred calls over the kinds; the rest are queries.
 type Mix struct {
 	Check    int `json:"check"`    // checks of a chain: eight materials in one call
 	Register int `json:"register"` // new cases
@@ -135,4 +141,85 @@ func (m Mix) pattern() []kind {
 		kinds[i] = kind(b)
 	}
 	return kinds
+}
+
+// A connection is one keep-alive HTTP/1.1 connection. It parses only what a call needs, so that the load generator costs little
+// beside the gateway that it measures.
+type connection struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+// callTime bounds one call.
+const callTime = 20 * time.Second
+
+// maxAnswer bounds an answer's body in bytes.
+const maxAnswer = 4 << 20
+
+// dial connects to a loopback address; there are no others here.
+func dial(ctx context.Context, address string) (*connection, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return nil, errors.New("connect: load is for loopback addresses only")
+	}
+	c, err := (&net.Dialer{Timeout: callTime}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return &connection{c, bufio.NewReaderSize(c, 16<<10)}, nil
+}
+
+// do sends a request and reads its answer. After an error the connection must be closed.
+func (l *connection) do(request []byte) (status int, body []byte, err error) {
+	if err := l.SetDeadline(time.Now().Add(callTime)); err != nil {
+		return 0, nil, err
+	}
+	if _, err := l.Write(request); err != nil {
+		return 0, nil, err
+	}
+	first, err := l.in.ReadSlice('\n')
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(first) < 12 || !bytes.HasPrefix(first, []byte("HTTP/1.1 ")) {
+		return 0, nil, errors.New("the answer is not HTTP/1.1")
+	}
+	if status, err = strconv.Atoi(string(first[9:12])); err != nil {
+		return 0, nil, errors.New("the answer's HTTP status is not a number")
+	}
+	length, err := l.head()
+	if err != nil {
+		return 0, nil, err
+	}
+	body = make([]byte, length)
+	_, err = io.ReadFull(l.in, body)
+	return status, body, err
+}
+
+// head reads the header and returns the body's length.
+func (l *connection) head() (length int, err error) {
+	length = -1
+	for {
+		text, err := l.in.ReadSlice('\n')
+		if err != nil {
+			return 0, err
+		}
+		text = bytes.TrimRight(text, "\r\n")
+		if len(text) == 0 {
+			break
+		}
+		name, value, _ := bytes.Cut(text, []byte(":"))
+		if bytes.EqualFold(name, []byte("Content-Length")) {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
+				return 0, errors.New("the answer's Content-Length is not a number")
+			}
+		}
+	}
+	if length < 0 || length > maxAnswer {
+		return 0, errors.New("the answer has no Content-Length, or one above the limit")
+	}
+	return length, nil
 }

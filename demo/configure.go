@@ -18,23 +18,23 @@ import (
 	"oncegate/license"
 )
 
-// settled is a gateway's folder that is fit for this machine and this moment.
-type settled struct {
+// cityConfig is the gateway's configuration folder after it was adapted to this machine and date.
+type cityConfig struct {
 	dir                    string
 	police, civil          string // host:port in the configuration
 	policeToken, civilCode string
 	stamping               string // host:port of the time-stamping authority
 }
 
-// settle writes the sample configuration into a folder, unless it is there, and makes what stands beside it: secrets for the
-// legacy systems, ports that are free, a calendar that reaches far enough.
-func settle(dir string, now time.Time) (*settled, error) {
+// configure writes the sample configuration into a folder, unless it is there, and adapts it: secrets for the legacy systems, free
+// ports, and a calendar that covers this year and the next.
+func configure(dir string, now time.Time) (*cityConfig, error) {
 	if _, err := os.Stat(filepath.Join(dir, config.MainFile)); errors.Is(err, fs.ErrNotExist) {
 		if err := deploy.WriteCity(dir); err != nil {
 			return nil, err
 		}
 	}
-	s := &settled{dir: dir}
+	s := &cityConfig{dir: dir}
 	var err error
 	if s.policeToken, err = secretIn(filepath.Join(dir, "secrets", "police.token")); err != nil {
 		return nil, err
@@ -57,17 +57,19 @@ func settle(dir string, now time.Time) (*settled, error) {
 	return s, extendCalendar(filepath.Join(dir, "calendar.yaml"), now)
 }
 
-func (s *settled) file(source string) string { return filepath.Join(s.dir, "sources", source+".yaml") }
+func (s *cityConfig) file(source string) string {
+	return filepath.Join(s.dir, "sources", source+".yaml")
+}
 
-// moved puts the addresses that the legacy systems really have into the configuration.
-func (s *settled) moved(city *legacy.City) error {
+// moved writes the actual addresses of the legacy systems into the configuration.
+func (s *cityConfig) moved(city *legacy.City) error {
 	if err := replaceIn(s.file("police"), s.police, city.Police.Addr()); err != nil {
 		return err
 	}
 	return replaceIn(s.file("civil"), s.civil, city.Civil.Addr())
 }
 
-// secretIn reads a secret, or makes one.
+// secretIn reads a secret from a file, or generates one.
 func secretIn(name string) (string, error) {
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -102,7 +104,7 @@ func addressIn(name string, where *regexp.Regexp) (string, error) {
 	return string(found[1]), nil
 }
 
-// replaceIn puts a text in the place of another throughout a file.
+// replaceIn replaces all occurrences of a text in a file.
 func replaceIn(name, old, new string) error {
 	if old == new {
 		return nil
@@ -117,7 +119,7 @@ func replaceIn(name, old, new string) error {
 	return nil
 }
 
-// freePorts keeps the gateway's ports if they are free, and takes others if not.
+// freePorts replaces ports of the gateway that are taken.
 func freePorts(name string) error {
 	for _, where := range []*regexp.Regexp{listen, admin} {
 		address, err := addressIn(name, where)
@@ -135,7 +137,7 @@ func freePorts(name string) error {
 	return nil
 }
 
-// freeAddress returns the address if nobody listens on it, and one that is free if somebody does.
+// freeAddress returns the address if its port is free, and otherwise a loopback address with a free port.
 func freeAddress(address string) (string, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -147,8 +149,8 @@ func freeAddress(address string) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// extendCalendar lets the sample calendar reach next year, whenever the demo runs: the years beyond its own have weekends
-// and no holidays. Deadlines of a real city need the arrangement that is published each autumn.
+// extendCalendar extends the sample calendar to next year, whenever the demo runs: years beyond its own have weekends and no
+// holidays. Deadlines of a real city need the holiday arrangement that is published each autumn.
 func extendCalendar(name string, now time.Time) error {
 	data, err := os.ReadFile(name)
 	if err != nil {
