@@ -79,8 +79,7 @@ var stepReasons = language.Messages{
 	"sm3": "SM3", "sha256": "SHA-256",
 
 	// what several reasons have in common
-	"%v than %v":    "%v，应为 %v",
-	"%v at %v (%v)": "%v（%v，%v）",
+	"%v than %v": "%v，应为 %v",
 
 	// what a verification comes to
 	"a step before it failed":                                     "前一步未通过",
@@ -641,7 +640,6 @@ var stepReasons = language.Messages{
 	"certificate is for another usage":                      "证书用途不符",
 	"certificate names no organisation code":                "证书未载明统一社会信用代码",
 	"certificate was revoked":                               "证书已吊销",
-	"revocation status of the certificate is unknown":       "证书是否吊销无从查证",
 	"not a trust anchor":                                    "不能作为信任锚",
 	"not a self-signed authority":                           "不是自签名的证书认证机构证书",
 	"no PEM certificate":                                    "没有 PEM 证书",
@@ -679,7 +677,6 @@ var stepReasons = language.Messages{
 	"none of its time stamps counts any more (RFC 3161 section 4)":           "其全部时间戳均不再有效（RFC 3161 第 4 章）",
 	"responder certificate has no ocsp-nocheck and no CRL covers it":         "其证书未带 OCSP 免吊销检查扩展，也没有吊销列表涵盖它",
 	"its authority does not know the certificate":                            "证书认证机构没有签发此证书的记录",
-	"its authority does not know it":                                         "证书认证机构没有签发它的记录",
 	"the revocation list is out of reach; what it said last, at %v, is over": "无法取得新的吊销列表；最近一次（%v）的已过时效",
 	"the responder is out of reach; what it said last, at %v, is over":       "OCSP 服务无法访问；最近一次（%v）的应答已过时效",
 	"the %v is out of reach; what it said last, at %v, is over":              "%v无法访问；最近一次（%v）的结果已过时效",
@@ -689,7 +686,6 @@ var stepReasons = language.Messages{
 	"revocation list":                                                        "吊销列表",
 	"responder":                                                              "OCSP 应答",
 	"there is no authority above the certificate":                            "证书没有上级证书认证机构",
-	"there is no certificate path to an authority with revocation data":      "没有可供查询的证书认证机构",
 
 	"the list has %v bytes, too many to keep with a document":                        "吊销列表有 %v 字节，过大，不能随文件保存",
 	"revocation data cannot be read":                                                 "吊销信息无法解析",

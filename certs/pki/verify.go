@@ -376,13 +376,6 @@ func (v *Verifier) describe(path []*Certificate, pub *ecdsa.PublicKey) Leaf {
 	return l
 }
 
-func place(path []*Certificate) string {
-	if len(path) == 1 {
-		return "the leaf"
-	}
-	return "an authority above it"
-}
-
 // chainKey is the name under which a chain is kept.
 func chainKey(chain ...[]byte) [sm.DigestSize]byte {
 	h := sm.New()
