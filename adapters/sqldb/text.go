@@ -29,7 +29,7 @@ func text(v any, types []*sql.ColumnType, i int) (string, error) {
 	case bool:
 		return strconv.FormatBool(v), nil
 	case time.Time:
-		return moment(v, strings.ToUpper(types[i].DatabaseTypeName()))
+		return formatTime(v, strings.ToUpper(types[i].DatabaseTypeName()))
 	case float64: // the shortest decimal that is this number
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return "", errors.New("not a number")
@@ -39,7 +39,7 @@ func text(v any, types []*sql.ColumnType, i int) (string, error) {
 	return "", errors.New("a type that mappings cannot read; cast it to text in the query")
 }
 
-func moment(t time.Time, databaseType string) (string, error) {
+func formatTime(t time.Time, databaseType string) (string, error) {
 	switch {
 	case databaseType == "DATE":
 		// With _inttotime, SQLite's driver takes the number that 20260102 becomes in a DATE column for seconds since 1970.

@@ -277,7 +277,7 @@ func signInfo1(c *der.Cursor, s *Seal, info []byte) {
 func (p *parser) signature1(c *der.Cursor, s *Signature, tbs *der.Cursor) {
 	s.Seal = p.seal(tbs)
 	time1(tbs, s)
-	s.DataHash = loose(tbs, "dataHash")
+	s.DataHash = bitsOrOctets(tbs, "dataHash")
 	s.PropertyInfo = tbs.ASCII(der.IA5String, "propertyInfo")
 	s.Certificate = tbs.Octets("signer's certificate")
 	s.Algorithm = tbs.OID("signatureAlgorithm")
@@ -285,8 +285,8 @@ func (p *parser) signature1(c *der.Cursor, s *Signature, tbs *der.Cursor) {
 	s.Signature = c.Bits("signature value")
 }
 
-// loose reads a BIT STRING, or the OCTET STRING that some encoders write in its place.
-func loose(c *der.Cursor, what string) []byte {
+// bitsOrOctets reads a BIT STRING, or the OCTET STRING that some encoders write in its place.
+func bitsOrOctets(c *der.Cursor, what string) []byte {
 	if c.Is(der.OctetString) {
 		return c.Octets(what)
 	}
@@ -300,7 +300,7 @@ func time1(c *der.Cursor, s *Signature) {
 		s.Time, s.TimeInfo = readTime(c, "timeInfo")
 		return
 	}
-	s.TimeInfo = loose(c, "timeInfo")
+	s.TimeInfo = bitsOrOctets(c, "timeInfo")
 	s.Time = timeInside(s.TimeInfo)
 }
 
