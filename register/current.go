@@ -32,7 +32,7 @@ var (
 type Register struct {
 	config Config
 	keys   keys
-	cache  disclosures
+	cache  *disclosures
 
 	mu      sync.Mutex // protects all fields below
 	pending map[[32]byte]*pending
@@ -50,7 +50,7 @@ func New(config Config) (*Register, error) {
 		return nil, fmt.Errorf("make register: %w", err)
 	}
 	return &Register{
-		config: config, keys: config.keys(), pending: make(map[[32]byte]*pending), drawn: make(map[place]time.Time), copies: make(map[[32]byte]keptCopy),
+		config: config, keys: config.keys(), cache: new(disclosures), pending: make(map[[32]byte]*pending), drawn: make(map[place]time.Time), copies: make(map[[32]byte]keptCopy),
 		originals: make(map[signedContent]*pendingOriginal),
 	}, nil
 }

@@ -3,6 +3,7 @@ package register
 import (
 	"sync"
 	"time"
+	"weak"
 
 	"oncegate/license"
 )
@@ -20,8 +21,8 @@ const (
 
 // disclosures is a bounded cache of disclosures that were released lately, so that a license which several offices ask for within a minute
 // is not salted and encoded anew for each. It holds personal data in plain text, in memory only and never longer than disclosureLife: only
-// claims that were granted to somebody, and nothing of what was merely read. It has two generations: what was made since the last turn and
-// what was made before; each turn drops the older one, so that an entry goes by its age however often it is asked for.
+// claims that were granted to somebody, and nothing of what was merely read. It has two generations: what was made since the last rotation and
+// what was made before; each rotation drops the older one, so that an entry goes by its age however often it is asked for.
 //
 // An entry is found by version and keyed digest of the content: a license that says something else finds nothing of what it said before.
 // Salts follow from the identifier and from the register's key, which never changes during its life: a Register has a cache of its own.
@@ -29,7 +30,7 @@ type disclosures struct {
 	mu         sync.Mutex // protects all fields
 	young, old map[disclosure]string
 	bytes      int  // about what young takes
-	turning    bool // a timer is set
+	rotating   bool // a timer is set
 }
 
 // A disclosure names a claim of one signed content.
@@ -67,7 +68,7 @@ func (d *disclosures) keep(of signedContent, claims []license.Claim, texts []str
 			continue
 		}
 		if d.bytes+cost > maxDisclosures/2 {
-			d.turn()
+			d.rotate()
 		}
 		if d.young == nil {
 			d.young = make(map[disclosure]string)
@@ -77,23 +78,29 @@ func (d *disclosures) keep(of signedContent, claims []license.Claim, texts []str
 		}
 		d.young[disclosure{of, c.Path}] = texts[i]
 	}
-	d.turnLater()
+	d.rotateLater()
 }
 
-// turn drops the older generation. Callers hold mu.
-func (d *disclosures) turn() { d.young, d.old, d.bytes = nil, d.young, 0 }
+// rotate drops the older generation. Callers hold mu.
+func (d *disclosures) rotate() { d.young, d.old, d.bytes = nil, d.young, 0 }
 
-// turnLater sets the timer, unless it is set or nothing is kept: a register that nobody asks forgets too. Callers hold mu.
-func (d *disclosures) turnLater() {
-	if d.turning || len(d.young)+len(d.old) == 0 {
+// rotateLater sets the timer, unless it is set or nothing is kept: a register that nobody asks forgets too. The timer holds the cache by a
+// weak pointer: it must not keep the cache of a register in memory that a reload has replaced. Callers hold mu.
+func (d *disclosures) rotateLater() {
+	if d.rotating || len(d.young)+len(d.old) == 0 {
 		return
 	}
-	d.turning = true
+	d.rotating = true
+	cache := weak.Make(d)
 	time.AfterFunc(disclosureLife/2, func() {
+		d := cache.Value()
+		if d == nil {
+			return
+		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.turn()
-		d.turning = false
-		d.turnLater()
+		d.rotate()
+		d.rotating = false
+		d.rotateLater()
 	})
 }

@@ -2,6 +2,7 @@ package register
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -34,11 +35,29 @@ func TestDisclosuresAge(t *testing.T) {
 			}
 			time.Sleep(disclosureLife)
 			synctest.Wait()
-			if d.young != nil || d.old != nil || d.turning {
+			if d.young != nil || d.old != nil || d.rotating {
 				t.Fatal("something is kept after its life")
 			}
 		}
 	})
+}
+
+// TestDisclosuresOfReplaced proves that the timer keeps no cache alive whose register is gone: each reload makes a register anew.
+func TestDisclosuresOfReplaced(t *testing.T) {
+	gone := make(chan struct{})
+	d := new(disclosures)
+	runtime.AddCleanup(d, func(gone chan struct{}) { close(gone) }, gone)
+	d.keep(signedContent{"a", [32]byte{1}}, claimsAt("number"), []string{"text"})
+	d = nil
+	for range 100 {
+		runtime.GC()
+		select {
+		case <-gone:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Fatal("the cache of a register that is gone is still in memory")
 }
 
 // TestDisclosuresKey proves that nothing is found under another version, content or path, or where one of several is missing.
