@@ -33,7 +33,7 @@ func (l *loader) readData() {
 // readNamed reads a required file into a value; nil if it could not be read.
 func (l *loader) readNamed(at, name string, into any) *strictyaml.Document {
 	if name == "" {
-		l.doc.Add(at, "the file is required")
+		l.doc.Add(at, "%s must name a file", strings.TrimPrefix(at, "$."))
 		return nil
 	}
 	data, ok := l.bytes(at, name)

@@ -209,7 +209,7 @@ var faultMessages = language.Messages{
 	"the title is missing":                                                                            "缺少标题",
 	"the kind must be one of %s":                                                                      "类别须为 %s 之一",
 	"the length must be 0 to %d":                                                                      "长度须为 0 至 %d",
-	"the file is required":                                                                            "须填文件",
+	"%s must name a file":                                                                             "%s 须指定一个文件",
 	"at least one file of matters is required":                                                        "至少须有一个事项文件",
 	"no source has licenses of type %s: the material will always be unavailable":                      "没有数据源提供类型 %s 的证照：此材料将始终不可得",
 	"there is no policy file, so everything would be refused":                                         "没有策略文件，一切请求都会被拒绝",
