@@ -90,10 +90,10 @@ func (a *Auditor) entry(ctx context.Context, index uint64) ([]byte, []Sealed, er
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, nil, err
 	}
-	c, unproven := a.config.View.Prove(ctx, leaves)
+	c, notProven := a.config.View.Prove(ctx, leaves)
 	switch {
-	case unproven != nil:
-		return nil, nil, unproven
+	case notProven != nil:
+		return nil, nil, notProven
 	case err != nil && index < c.Size:
 		return nil, nil, missing(err)
 	}

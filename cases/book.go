@@ -263,8 +263,8 @@ func (j Judgement) Blocks() bool {
 	return j.Need != Tolerable || j.Fallback.Kind != FallTolerate
 }
 
-// Settled reports whether nothing is left to do about the material.
-func (j Judgement) Settled() bool {
+// Done reports whether nothing is left to do about the material.
+func (j Judgement) Done() bool {
 	return j.State == Met || j.Covered == HowUploaded || j.Covered == HowWaived || j.Need == Optional
 }
 
@@ -280,9 +280,9 @@ func Conclude(judgements []Judgement) Outcome {
 	outcome := Outcome{GoesOn: len(judgements) > 0, Complete: len(judgements) > 0}
 	for _, j := range judgements {
 		outcome.GoesOn = outcome.GoesOn && !j.Blocks()
-		outcome.Complete = outcome.Complete && j.Settled()
+		outcome.Complete = outcome.Complete && j.Done()
 		open := j.Fallback.Deadline
-		if !j.Settled() && open != "" && (outcome.Deadline == "" || open.Before(outcome.Deadline)) {
+		if !j.Done() && open != "" && (outcome.Deadline == "" || open.Before(outcome.Deadline)) {
 			outcome.Deadline = open
 		}
 	}

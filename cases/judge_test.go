@@ -149,8 +149,8 @@ func TestJudgeFallback(t *testing.T) {
 			if diff := cmp.Diff(c.fallback, j.Fallback); diff != "" {
 				t.Errorf("fallback (-want +got):\n%s", diff)
 			}
-			if j.Covered != c.covered || j.Next != c.next || j.Blocks() != c.blocks || j.Settled() != c.settled {
-				t.Errorf("covered %q, next %q, blocks %v, settled %v", j.Covered, j.Next, j.Blocks(), j.Settled())
+			if j.Covered != c.covered || j.Next != c.next || j.Blocks() != c.blocks || j.Done() != c.settled {
+				t.Errorf("covered %q, next %q, blocks %v, done %v", j.Covered, j.Next, j.Blocks(), j.Done())
 			}
 		})
 	}
@@ -165,7 +165,7 @@ func TestJudgeLater(t *testing.T) {
 		t.Errorf("judged %+v", j)
 	}
 	form := cases.Judge(evidence(t, shop(), "form"), nil)
-	if form.Blocks() || !form.Settled() || form.Next != cases.NextNothing || form.Fallback.Kind != cases.FallUpload {
+	if form.Blocks() || !form.Done() || form.Next != cases.NextNothing || form.Fallback.Kind != cases.FallUpload {
 		t.Errorf("optional: %+v", form)
 	}
 }

@@ -65,7 +65,7 @@ func (n *Node) listen(ctx context.Context, s *config.Setup) (err error) {
 		return err
 	}
 	n.fillPort(s)
-	n.service.server.Handler = n.guarded(s.Limits.Body, s.Limits.Documents)
+	n.service.server.Handler = n.limitedHandler(s.Limits.Body, s.Limits.Documents)
 	n.admin.server.Handler = n.adminHandler()
 	return nil
 }
@@ -182,9 +182,9 @@ func (n *Node) AdminAddr() string { return n.admin.Addr().String() }
 // PublicURL is what callers sign for.
 func (n *Node) PublicURL() string { return n.current.Load().setup.Gateway.PublicURL }
 
-// guarded is the gateway behind the limit of body sizes and a panic handler. The value of a panic is not logged: it could quote what a caller
+// limitedHandler is the gateway behind the limit of body sizes and a panic handler. The value of a panic is not logged: it could quote what a caller
 // sent.
-func (n *Node) guarded(body, documents int) http.Handler {
+func (n *Node) limitedHandler(body, documents int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {

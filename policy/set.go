@@ -369,7 +369,7 @@ func (s *Set) warn(data Data) fault.List {
 		if s.lacksMaterial(g, data.Known) {
 			f.AddAt(g.at, "grant %s never fires for a case: none of its matters has a material of license type %s", g.ID, g.LicenseType)
 		}
-		if unproven(data.Known, g.Systems, g.operator) {
+		if demandsImpossibleProof(data.Known, g.Systems, g.operator) {
 			f.AddAt(g.at, "grant %s never fires: no identity service may prove the operators that it asks for at any of its systems", g.ID)
 		}
 		if s.allSuspended(g) {
@@ -377,15 +377,15 @@ func (s *Set) warn(data Data) fault.List {
 		}
 	}
 	for _, p := range s.permissions {
-		if unproven(data.Known, p.Systems, p.operator) {
+		if demandsImpossibleProof(data.Known, p.Systems, p.operator) {
 			f.AddAt(p.at, "permission %s never fires: no identity service may prove the operators that it asks for at any of its systems", p.ID)
 		}
 	}
 	return f
 }
 
-// unproven says whether a rule asks for proof of the acting person that no identity service may give at any of its systems.
-func unproven(known *Known, systems []string, d operatorDemands) bool {
+// demandsImpossibleProof reports whether a rule asks for proof of the acting person that no identity service may give at any of its systems.
+func demandsImpossibleProof(known *Known, systems []string, d operatorDemands) bool {
 	if known == nil || len(d.roles) == 0 && proofStrength(d.proof) < proofStrength(ProofSession) {
 		return false
 	}

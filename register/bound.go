@@ -37,14 +37,14 @@ type (
 		Supersedes string         `json:"supersedes"` // identifier of the version before it; "" for the first
 		Type       string         `json:"type"`
 	}
-	// BoundSetStatus is that of SetStatus: "register.set_status". The status column follows: Standing of Stated and what is ordered.
+	// BoundSetStatus is that of SetStatus: "register.set_status". The status column follows: EffectiveStatus of Stated and what is ordered.
 	BoundSetStatus struct {
 		Change     string         `json:"change"`
 		Identifier string         `json:"identifier"`
 		Stated     license.Status `json:"stated"`
 		StatusAt   int64          `json:"status_at"`
 	}
-	// BoundOrder is that of Order: "register.order". The status column follows: Standing of what is stated and Ordered.
+	// BoundOrder is that of Order: "register.order". The status column follows: EffectiveStatus of what is stated and Ordered.
 	BoundOrder struct {
 		Change     string         `json:"change"`
 		Identifier string         `json:"identifier"`

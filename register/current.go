@@ -109,7 +109,7 @@ func (r *Register) known(latest Version, s stated) (Signed, []any, error) {
 	var changes []any
 	if move, ok := moveStatus(latest, s.license.Status, s.asOf); ok {
 		latest.Stated, latest.StatusAt, changes = move.To, move.At, []any{move}
-		latest.Status = Standing(latest.Stated, latest.Ordered)
+		latest.Status = EffectiveStatus(latest.Stated, latest.Ordered)
 	}
 	return r.signed(latest, s, false), changes, nil
 }

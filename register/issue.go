@@ -47,7 +47,7 @@ func (v *Version) stand(before Version, s stated) {
 	if v.Ordered != "" {
 		v.OrderedAt = before.OrderedAt
 	}
-	v.Status = Standing(v.Stated, v.Ordered)
+	v.Status = EffectiveStatus(v.Stated, v.Ordered)
 }
 
 // identify gives a license its identifier (GB/T 36904): the next version of the one it has, or a new one with a random

@@ -80,7 +80,7 @@ func (s *state) apply(change any) error {
 			return fmt.Errorf("set status: %w", register.ErrTaken)
 		}
 		v := &s.versions[i]
-		v.Stated, v.StatusAt, v.Status = c.To, c.At, register.Standing(c.To, v.Ordered)
+		v.Stated, v.StatusAt, v.Status = c.To, c.At, register.EffectiveStatus(c.To, v.Ordered)
 		s.changes[v.List]++
 	case register.Order:
 		i := slices.IndexFunc(s.versions, func(v register.Version) bool {
@@ -90,7 +90,7 @@ func (s *state) apply(change any) error {
 			return fmt.Errorf("order: %w", register.ErrTaken)
 		}
 		v := &s.versions[i]
-		v.Ordered, v.OrderedAt, v.Status = c.To, c.At, register.Standing(v.Stated, c.To)
+		v.Ordered, v.OrderedAt, v.Status = c.To, c.At, register.EffectiveStatus(v.Stated, c.To)
 		s.changes[v.List]++
 	case register.Keep:
 		if old, ok := s.copies[c.Snapshot.Key]; !ok || c.Snapshot.AsOf.After(old.AsOf) {

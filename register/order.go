@@ -44,9 +44,9 @@ var orders = map[Command]map[license.Status]license.Status{
 // strictness ranks statuses: of what the source states and what is ordered, the stricter holds.
 var strictness = map[license.Status]int{"": 0, license.Valid: 0, license.Suspended: 1, license.Expired: 2, license.Revoked: 3, license.Superseded: 4}
 
-// Standing is the status of a version whose source states one thing and whose department ordered another, or nothing ("").
+// EffectiveStatus is the status of a version whose source states one thing and whose department ordered another, or nothing ("").
 // What is not known is the strictest.
-func Standing(stated, ordered license.Status) license.Status {
+func EffectiveStatus(stated, ordered license.Status) license.Status {
 	rank := func(s license.Status) int {
 		if r, known := strictness[s]; known {
 			return r
@@ -99,7 +99,7 @@ var done = map[license.Status]Command{
 }
 
 func (v Version) ordered(c Order) Version {
-	v.Ordered, v.OrderedAt, v.Status = c.To, c.At, Standing(v.Stated, c.To)
+	v.Ordered, v.OrderedAt, v.Status = c.To, c.At, EffectiveStatus(v.Stated, c.To)
 	return v
 }
 
@@ -124,7 +124,7 @@ func (r *Register) Holds(ctx context.Context, l license.License) (license.Status
 			ordered = license.Expired
 		}
 	}
-	return Standing(l.Status, ordered), nil
+	return EffectiveStatus(l.Status, ordered), nil
 }
 
 // Next returns the newest version of the license that a version is of.

@@ -32,7 +32,7 @@ type Version struct {
 	JWT        string         // issuer-signed JWT of the SD-JWT, without disclosures
 	KeyID      string         // the signing key
 	Signed     time.Time      //
-	Status     license.Status // what holds: Standing(Stated, Ordered)
+	Status     license.Status // what holds: EffectiveStatus(Stated, Ordered)
 	Stated     license.Status // what the source stated last; Superseded once a newer version is signed
 	StatusAt   time.Time      // the moment whose truth Stated is
 	Ordered    license.Status // what the department ordered: Suspended, Expired, Revoked or Superseded; "" for nothing

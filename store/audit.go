@@ -116,7 +116,7 @@ func (db *DB) horizon(ctx context.Context, q sqldb.Querier, s sums) (us int64, e
 	case us < s.horizon:
 		err = db.altered("horizon", "it fell")
 	default:
-		err = db.believeHorizon(us, mac)
+		err = db.verifyHorizon(us, mac)
 	}
 	return us, err
 }
@@ -236,7 +236,7 @@ func (s *state) loadClaims(ctx context.Context, q sqldb.Querier, w *keySet) erro
 			return nil
 		}
 		s.horizon, s.horizonRead = horizon, true
-		return s.db.believeHorizon(horizon, mac)
+		return s.db.verifyHorizon(horizon, mac)
 	})
 	if err == nil && len(w.claims) > 0 && !s.horizonRead {
 		err = s.db.altered("horizon", "the row is gone")
@@ -253,8 +253,8 @@ func (s *state) writeClaims(ctx context.Context, q sqldb.Querier, at func(entry 
 	})
 }
 
-// believeHorizon proves that a horizon is ours. Where nothing was purged yet there is none; the sums say where there was one.
-func (db *DB) believeHorizon(horizon int64, mac []byte) error {
+// verifyHorizon proves that a horizon is ours. Where nothing was purged yet there is none; the sums say where there was one.
+func (db *DB) verifyHorizon(horizon int64, mac []byte) error {
 	if horizon == 0 {
 		return nil
 	}

@@ -227,7 +227,7 @@ func (c setStatus) apply(s *state) error {
 		return register.ErrTaken
 	}
 	revert(s, v)
-	v.Stated, v.StatusAt, v.Status, v.entry, v.dirty = c.To, c.At, register.Standing(c.To, v.Ordered), s.entry, v.dirty.touch()
+	v.Stated, v.StatusAt, v.Status, v.entry, v.dirty = c.To, c.At, register.EffectiveStatus(c.To, v.Ordered), s.entry, v.dirty.touch()
 	return nil
 }
 
@@ -241,7 +241,7 @@ func (c order) apply(s *state) error {
 		return register.ErrTaken
 	}
 	revert(s, v)
-	v.Ordered, v.OrderedAt, v.Status, v.entry, v.dirty = c.To, c.At, register.Standing(v.Stated, c.To), s.entry, v.dirty.touch()
+	v.Ordered, v.OrderedAt, v.Status, v.entry, v.dirty = c.To, c.At, register.EffectiveStatus(v.Stated, c.To), s.entry, v.dirty.touch()
 	return nil
 }
 

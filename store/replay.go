@@ -315,7 +315,7 @@ func (r *replay) issue(pos int64, c register.BoundIssue, n int64) {
 func (r *replay) moved(s *versionState, pos int64) {
 	s.pos, s.status = pos, ""
 	if s.statedKnown && s.orderKnown {
-		s.status = register.Standing(s.stated, s.ordered)
+		s.status = register.EffectiveStatus(s.stated, s.ordered)
 	}
 	if s.list != nil {
 		s.list.move(pos)
@@ -658,7 +658,7 @@ func (c *comparison) oneVersion(rows *sql.Rows) error {
 	}
 	status := s.status
 	if status == "" { // half of it is not known: it follows from the row's own
-		status = register.Standing(r.Stated, r.Ordered)
+		status = register.EffectiveStatus(r.Stated, r.Ordered)
 	}
 	c.mutable(table, r.Identifier, &s.rowState, r.Status == status &&
 		(!s.statedKnown || r.Stated == s.stated && canonical.Micros(r.StatusAt) == s.statedAt) &&

@@ -146,7 +146,7 @@ func (l *Log) growTree(ctx context.Context, tree Tree, head Head, r Reader, upda
 
 // checkLocked refuses to integrate from a head that does not follow what is known.
 func (l *Log) checkLocked(ctx context.Context, head Head, r Reader) error {
-	return l.believe(ctx, *l.known.Load(), head, r)
+	return l.verifyHead(ctx, *l.known.Load(), head, r)
 }
 
 // release hands every entry of a committed attempt its verdict or its place.
@@ -262,7 +262,7 @@ func (l *Log) resolve(ctx context.Context, t *batchAttempt, verdicts []error, ca
 	}
 }
 
-// inHead proves that the stored head has what an attempt added to the log. That the batch's id is noted is not believed by itself: whoever
+// inHead proves that the stored head has what an attempt added to the log. That the batch's id is noted is not verified by itself: whoever
 // can write the database could break a commit off and note its id, and the entries would be answered without being recorded.
 func (l *Log) inHead(ctx context.Context, t *batchAttempt) error {
 	if len(t.accepted) == 0 {
@@ -270,7 +270,7 @@ func (l *Log) inHead(ctx context.Context, t *batchAttempt) error {
 	}
 	head, err := l.config.Storage.Head(ctx)
 	if err == nil {
-		err = l.believe(ctx, t.update.Head, head, l.config.Storage)
+		err = l.verifyHead(ctx, t.update.Head, head, l.config.Storage)
 	}
 	if err != nil {
 		return fmt.Errorf("the batch is noted as committed, but the stored head does not have it: %w", err)

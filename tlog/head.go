@@ -179,10 +179,10 @@ func checkMark(ctx context.Context, config Config, view *View, c Checkpoint) err
 	return nil
 }
 
-// believe accepts a stored head only if it is the one last known, byte for byte, or one of another node: larger, whole, signed by
-// one of our keys, and an extension of the one last known. The tables are not believed beyond that: somebody who can write them
+// verifyHead accepts a stored head only if it is the one last known, byte for byte, or one of another node: larger, whole, signed by
+// one of our keys, and an extension of the one last known. The tables are not trusted beyond that: somebody who can write them
 // and has no key can neither grow the log nor change its frontier, from which the next checkpoint would be signed.
-func (l *Log) believe(ctx context.Context, known, head Head, r Reader) error {
+func (l *Log) verifyHead(ctx context.Context, known, head Head, r Reader) error {
 	switch {
 	case head.equal(known):
 		return nil
@@ -201,7 +201,7 @@ func (l *Log) believe(ctx context.Context, known, head Head, r Reader) error {
 }
 
 // watch looks at the stored head again and again until the log is closed. A head of another node becomes the one last known, so
-// that the next batch has little to prove; one that is not believed has new entries refused until it is gone.
+// that the next batch has little to prove; one that is not verified has new entries refused until it is gone.
 func (l *Log) watch() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -231,7 +231,7 @@ func (l *Log) look(ctx context.Context) {
 	if err != nil {
 		return // that it cannot be read says nothing about it
 	}
-	err = l.believe(ctx, *known, head, l.config.Storage)
+	err = l.verifyHead(ctx, *known, head, l.config.Storage)
 	switch {
 	case l.known.Load() != known: // a batch was committed meanwhile: the head may be older than what is known now
 	case err == nil:
@@ -239,22 +239,22 @@ func (l *Log) look(ctx context.Context) {
 			l.known.CompareAndSwap(known, &head)
 		}
 		if l.forged.Swap(nil) != nil {
-			l.config.Logger.Warn("the stored head of the log is believed again")
+			l.config.Logger.Warn("the stored head of the log verifies again")
 		}
 	case errors.Is(err, ErrForged) || errors.Is(err, ErrRolledBack):
 		if l.forged.Swap(&err) == nil {
-			l.config.Logger.Error("the stored head of the log is not believed, refusing entries", "error", err)
+			l.config.Logger.Error("the stored head of the log is not verified, refusing entries", "error", err)
 		}
 	}
 }
 
-// believed reads the stored head and returns it if it is believed, for everything that is proven under it. Any other is ErrUnproven:
+// verifiedHead reads the stored head and returns it if it is verified, for everything that is proven under it. Any other is ErrUnproven:
 // also one that is older than what is known, and none at all. A head of another node becomes the one last known.
-func (l *Log) believed(ctx context.Context) (Head, error) {
+func (l *Log) verifiedHead(ctx context.Context) (Head, error) {
 	known := l.known.Load() // before the stored one is read: that can then only be newer
 	head, err := l.config.Storage.Head(ctx)
 	if err == nil {
-		err = l.believe(ctx, *known, head, l.config.Storage)
+		err = l.verifyHead(ctx, *known, head, l.config.Storage)
 	}
 	switch {
 	case err == nil:
@@ -291,7 +291,7 @@ func (l *Log) signedBySM2(checkpoint string) error {
 	return nil
 }
 
-// Distrusted says why the stored head is not believed; nil while it is.
+// Distrusted says why the stored head is not verified; nil while it is.
 func (l *Log) Distrusted() error {
 	if err := l.forged.Load(); err != nil {
 		return *err

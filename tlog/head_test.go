@@ -130,7 +130,7 @@ func TestForgedHeadIsNoticed(t *testing.T) {
 	b.add(t, 1)
 }
 
-// Heads of another node of the same log are believed, a few entries ahead or many.
+// Heads of another node of the same log are verified, a few entries ahead or many.
 func TestHeadOfAnotherNode(t *testing.T) {
 	b := newBench(t, func(c *tlog.Config) { c.Poll = time.Hour })
 	other := openLog(t, b.config)
@@ -192,7 +192,7 @@ func TestNotedBatch(t *testing.T) {
 			t.Errorf("a lost entry was answered: %v", err)
 		}
 		if size := l.Stats().Size; size != 0 {
-			t.Errorf("size %d is believed", size)
+			t.Errorf("size %d is verified", size)
 		}
 		storage.Inject(tlogtest.UnknownPersisted)
 		storage.honest.Store(true)

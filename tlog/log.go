@@ -56,10 +56,10 @@ type Config struct {
 	SM2, Ed25519 Signer
 
 	// Own verifies the Ed25519 lines of the log's own keys, present and retired. A stored head or
-	// mark is believed only if one of them signed it. Required.
+	// mark is verified only if one of them signed it. Required.
 	Own []note.Verifier
 
-	// OwnSM2 verifies the SM2 lines of the same keys. Own believes a head of another node, or of an earlier start, by the other line alone:
+	// OwnSM2 verifies the SM2 lines of the same keys. Own verifies a head of another node, or of an earlier start, by the other line alone:
 	// this one takes too long under the storage's lock. A receipt or a checkpoint under such a head is handed out only if one of
 	// OwnSM2 signed it too, or else nobody could verify it. nil leaves that unchecked.
 	OwnSM2 []note.Verifier
@@ -136,7 +136,7 @@ type Log struct {
 	// signedSM2 is the checkpoint whose SM2 line was verified, or made, last.
 	signedSM2 atomic.Pointer[string]
 
-	// forged is why the stored head is not believed, nil while it is; watch's own.
+	// forged is why the stored head is not verified, nil while it is; watch's own.
 	forged atomic.Pointer[error]
 
 	// doubt is set while a commit stays unknown beyond Patience: Append refuses at once.
@@ -212,7 +212,7 @@ func Open(ctx context.Context, config Config) (*Log, error) {
 		}
 	}
 	l.known.Store(&head)
-	view.believed, view.signed = l.believed, l.signed
+	view.verifiedHead, view.signed = l.verifiedHead, l.signed
 	go l.run()
 	go l.watch()
 	return l, nil

@@ -372,7 +372,7 @@ func TestProve(t *testing.T) {
 	}
 }
 
-// A head that the log does not believe proves nothing: not an older one of its own, not one whose signature for people's other tools is
+// A head that the log does not verify proves nothing: not an older one of its own, not one whose signature for people's other tools is
 // spoilt, and none at all.
 func TestNothingIsProvenUnderAnotherHead(t *testing.T) {
 	b := newBench(t)
@@ -424,7 +424,7 @@ func TestNothingIsProvenUnderAnotherHead(t *testing.T) {
 		t.Errorf("once the head is right again: %v", err)
 	}
 
-	// The line of SM2 is spoilt in a head that another node writes, which the other line has believed.
+	// The line of SM2 is spoilt in a head that another node writes, which the other line has verified.
 	storage.head = func(h tlog.Head) (tlog.Head, error) {
 		text, lines, _ := strings.Cut(h.Checkpoint, "\n\n")
 		first, rest, _ := strings.Cut(lines, "\n")

@@ -80,7 +80,7 @@ func (v *View) tile(ctx context.Context, tree Tree, name tileName) ([]byte, erro
 
 // published returns the head under which a tile is served, or fs.ErrNotExist if less is committed of the tile than its name says.
 func (v *View) published(ctx context.Context, name tileName) (Head, error) {
-	if v.believed == nil {
+	if v.verifiedHead == nil {
 		return Head{}, errKeyless
 	}
 	head, err := v.head(ctx)

@@ -269,24 +269,24 @@ func (w *walk) hashes(ids []compact.NodeID) ([][]byte, error) {
 	return hashes, nil
 }
 
-// A Leaf is an entry of a log as somebody read it, from a place that is not believed.
+// A Leaf is an entry of a log as somebody read it, from a place that is not verified.
 type Leaf struct {
 	Index uint64
 	Data  []byte
 }
 
 // errKeyless says that a view cannot tell whether the stored head is one that the log signed.
-var errKeyless = fmt.Errorf("%w: this view of the log has no key to believe a head by", ErrUnproven)
+var errKeyless = fmt.Errorf("%w: this view of the log has no key to verify a head with", ErrUnproven)
 
 // Prove proves that every leaf stands in both trees, at its index and with these bytes, under the newest checkpoint that the log
-// believes, and returns what that checkpoint says. Without leaves it proves the checkpoint alone. Leaves may come in any order; in
+// verifies, and returns what that checkpoint says. Without leaves it proves the checkpoint alone. Leaves may come in any order; in
 // the order of their indices, up or down, each tile is read once. That takes a tile of either tree for each 256 leaves that are neighbours,
 // and one for each leaf that has none near it.
 //
 // The error is ErrUnproven, a *CorruptError where an entry or a tile is wrong or missing, and names what is wrong; any other error says
 // that the storage could not be read, which says nothing about the leaves. Only the View of a Log proves: see [NewView].
 func (v *View) Prove(ctx context.Context, leaves []Leaf) (Checkpoint, error) {
-	if v.believed == nil {
+	if v.verifiedHead == nil {
 		return Checkpoint{}, errKeyless
 	}
 	head, err := v.head(ctx)
@@ -309,7 +309,7 @@ func (v *View) Prove(ctx context.Context, leaves []Leaf) (Checkpoint, error) {
 }
 
 // provenTiles reads the tiles of one tree as a head has them, and proves each before a hash of it is used: a full tile adds up to one
-// hash of the tile above it, and a tile at the right edge to hashes of the head's frontier. The head must be believed. It keeps the tile
+// hash of the tile above it, and a tile at the right edge to hashes of the head's frontier. The head must be verified. It keeps the tile
 // it read last at each level, which is all that proofs in the order of their indices need. It is used by one goroutine.
 type provenTiles struct {
 	*nodes

@@ -18,31 +18,31 @@ type Published interface {
 
 // View reads a log and proves what is in it. It is safe for concurrent use.
 //
-// Nothing that is stored is believed (design law 9): whoever can write the storage but holds no key can have a View fail, and never have
+// Nothing that is stored is verified (design law 9): whoever can write the storage but holds no key can have a View fail, and never have
 // it hand out what does not prove. Every error of a View that is ErrUnproven says that the storage was tampered with or damaged.
 type View struct {
 	storage Published
 	nodes   *nodes
 
-	// believed reads the stored head and returns it only if the log believes it: its Log's. nil in a view without keys.
-	believed func(context.Context) (Head, error)
+	// verifiedHead reads the stored head and returns it only if the log verifies it: its Log's. nil in a view without keys.
+	verifiedHead func(context.Context) (Head, error)
 
-	// signed proves the line of a believed head's checkpoint that believing does not look at. nil beside believed.
+	// signed proves the line of a verified head's checkpoint that this verification leaves out. nil beside verifiedHead.
 	signed func(checkpoint string) error
 }
 
 // NewView returns a view without keys, which takes the head that storage returns for the log's. It is for whoever verifies what it
 // hands out, or has proven the head before: its receipts hold under the checkpoint that they name, whose signatures nobody has looked
 // at, and its consistency proofs prove nothing until they are verified. What has no checkpoint beside it, it refuses with ErrUnproven:
-// Prove, bundles and tiles. The View of a Log believes a head only as that Log does.
+// Prove, bundles and tiles. The View of a Log verifies a head as that Log does.
 func NewView(storage Published, newSM3 func() hash.Hash) *View {
 	return &View{storage: storage, nodes: newNodes(newHashers(newSM3))}
 }
 
-// head returns the newest committed head that is believed. Without keys that is the stored one.
+// head returns the newest committed head that is verified. Without keys that is the stored one.
 func (v *View) head(ctx context.Context) (Head, error) {
-	if v.believed != nil {
-		return v.believed(ctx)
+	if v.verifiedHead != nil {
+		return v.verifiedHead(ctx)
 	}
 	head, err := v.storage.Head(ctx)
 	if err != nil {
@@ -73,7 +73,7 @@ func (h Head) checkpoint() (Checkpoint, error) {
 }
 
 // Checkpoint returns the newest committed checkpoint, a signed note, or fs.ErrNotExist if the log
-// was never created. It is ErrUnproven if the log does not believe the stored one.
+// was never created. It is ErrUnproven if the log does not verify the stored one.
 func (v *View) Checkpoint(ctx context.Context) (string, error) {
 	head, err := v.handedOut(ctx)
 	if err != nil {
@@ -84,7 +84,7 @@ func (v *View) Checkpoint(ctx context.Context) (string, error) {
 
 // Receipt returns a receipt for the entry at index under the newest checkpoint, which it verifies in both trees before it
 // returns it. The error is fs.ErrNotExist if the log has no such entry, and ErrUnproven if what is stored of it does not prove:
-// a leaf or a tile that was altered or is missing, or a head that the log does not believe.
+// a leaf or a tile that was altered or is missing, or a head that the log does not verify.
 func (v *View) Receipt(ctx context.Context, index uint64) (Receipt, error) {
 	head, err := v.handedOut(ctx)
 	if err != nil {
@@ -160,13 +160,13 @@ func (v *View) ProveConsistency(ctx context.Context, from, to uint64) (Proofs, e
 	return p, committed(err)
 }
 
-// prove carries out a plan in the trees of a size that is not above the head's. Where the head is believed, every hash is proven
+// prove carries out a plan in the trees of a size that is not above the head's. Where the head is verified, every hash is proven
 // under it; else whoever calls it verifies the proofs.
 func (v *View) prove(ctx context.Context, head Head, size uint64, plan proof.Nodes) (Proofs, error) {
 	var p Proofs
 	for _, tree := range Trees {
 		walk := v.nodes.walk(ctx, v.storage, tree, size)
-		if v.believed != nil {
+		if v.verifiedHead != nil {
 			walk = v.proven(ctx, tree, head).walk(size)
 		}
 		hashes, err := walk.prove(plan)

@@ -108,10 +108,10 @@ func (s *batch) call(compact string) (done check.Steps) {
 // bodyOf is the digest that the call must have: its own where some artefact is that body or nothing could be it, else that
 // of the one body at hand, so that a body changed by a byte is noticed.
 func (s *batch) bodyOf(c token.Claims) string {
-	if s.bodies[c.Body] || c.Body == token.BodyDigest(nil) || len(s.calls) != 1 || len(s.loose) != 1 {
+	if s.bodies[c.Body] || c.Body == token.BodyDigest(nil) || len(s.calls) != 1 || len(s.unmatchedBodies) != 1 {
 		return c.Body
 	}
-	return s.loose[0]
+	return s.unmatchedBodies[0]
 }
 
 // accepted looks for the receipt of a call.

@@ -109,15 +109,15 @@ type batch struct {
 	chains, seals, stamps *pki.Verifier
 	unread                int // bytes of signature values that may still be read out of documents
 
-	kinds        []Kind
-	bodies       map[string]bool            // base64url SM3 of every artefact that may be a call's body
-	loose        []string                   // those digests of bodies that are nothing else
-	calls        map[string]string          // tokens of calls, by their digest
-	callsOf      map[string]bool            // digests of the bodies that they are of
-	answers      []answered                 // answers and refusals whose receipts hold
-	read         map[string]answered        // every document read so far, by its digest
-	statusLists  []*statusListItem          // status lists
-	statusListOf map[string]*statusListItem // the same by their text
+	kinds           []Kind
+	bodies          map[string]bool            // base64url SM3 of every artefact that may be a call's body
+	unmatchedBodies []string                   // those digests of bodies that are nothing else
+	calls           map[string]string          // tokens of calls, by their digest
+	callsOf         map[string]bool            // digests of the bodies that they are of
+	answers         []answered                 // answers and refusals whose receipts hold
+	read            map[string]answered        // every document read so far, by its digest
+	statusLists     []*statusListItem          // status lists
+	statusListOf    map[string]*statusListItem // the same by their text
 
 	all            []Artefact
 	evidence       *revocation.Evidence
@@ -174,7 +174,7 @@ func (t *Trust) gather(ctx context.Context, artefacts []Artefact, each bool) *ba
 			digest := sm.DigestB64(a.Data)
 			s.bodies[digest] = true
 			if kind == Body {
-				s.loose = append(s.loose, digest)
+				s.unmatchedBodies = append(s.unmatchedBodies, digest)
 			}
 		}
 	}

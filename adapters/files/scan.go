@@ -70,7 +70,7 @@ func (s *Source) scan(ctx context.Context) (wait time.Duration, err error) {
 			skipped = true
 			continue
 		}
-		if left := s.unsettled(root, c, now); left > 0 {
+		if left := s.untilComplete(root, c, now); left > 0 {
 			wait = cmp.Or(min(wait, left), left)
 			continue
 		}
@@ -160,8 +160,8 @@ func (c candidate) replaces(d *drop) bool {
 	return c.name >= d.name
 }
 
-// unsettled says how long to wait until a file counts as complete.
-func (s *Source) unsettled(root *os.Root, c candidate, now time.Time) time.Duration {
+// untilComplete says how long to wait until a file counts as complete.
+func (s *Source) untilComplete(root *os.Root, c candidate, now time.Time) time.Duration {
 	settle := cmp.Or(s.cfg.Settle, defaultSettle)
 	if s.cfg.Marker != "" {
 		if info, err := root.Lstat(c.name + s.cfg.Marker); err != nil || !info.Mode().IsRegular() {

@@ -176,11 +176,11 @@ func (j *judgement) signature() {
 		j.put(StepSignature, check.NotCheckable, "the content is not there")
 		return
 	}
-	voice := j.VerifySM2
-	if voice == nil {
-		voice = sm.Verify
+	verify := j.VerifySM2
+	if verify == nil {
+		verify = sm.Verify
 	}
-	note, err := j.s.check(j.d.Certificate, j.s.signedOctets(j.content), voice, j.Foreign)
+	note, err := j.s.check(j.d.Certificate, j.s.signedOctets(j.content), verify, j.Foreign)
 	if err != nil {
 		j.add(StepSignature, err)
 		return
