@@ -17,7 +17,7 @@ import (
 // long is the length in bytes from which a body is looked through by tooMany before the validator sees it.
 const long = 64 << 10
 
-// checkSchema holds a body that CheckJSON let pass against the operation's schema. Why a body does not fit is looked for only
+// checkSchema holds a body that checkJSON let pass against the operation's schema. Why a body does not fit is looked for only
 // where one does not.
 func (o *Operation) checkSchema(body []byte) error {
 	var value any

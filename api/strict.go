@@ -19,10 +19,8 @@ const (
 	MaxMembers = 4096
 )
 
-// CheckJSON reports what is wrong with body as I-JSON (RFC 7493), as canonical.Check finds it. Every error is a *Problem that repeats
+// checkJSON reports what is wrong with a body of most bytes at most as I-JSON (RFC 7493), as canonical.Check finds it. Every error is a *Problem that repeats
 // nothing of the body but the names of its members.
-func CheckJSON(body []byte) error { return checkJSON(body, MaxBody) }
-
 func checkJSON(body []byte, most int) error {
 	err := canonical.Check(body, canonical.Limits{Bytes: most, Depth: MaxDepth, Members: MaxMembers})
 	if err == nil {
@@ -49,17 +47,17 @@ func checkJSON(body []byte, most int) error {
 	return NewProblem("malformed-json")
 }
 
-// DecodeStrict reads body into a T: what CheckJSON refuses, unknown members, members of another type and dates that do not
-// exist are a *Problem. It does not know lengths and patterns; Operation.Decode does.
+// DecodeStrict reads body into a T: what is no I-JSON of MaxBody bytes at most, unknown members, members of another type and dates that do not
+// exist are a *Problem. It does not know lengths and patterns; Decode does.
 func DecodeStrict[T any](body []byte) (T, error) {
 	var v T
-	if err := CheckJSON(body); err != nil {
+	if err := checkJSON(body, MaxBody); err != nil {
 		return v, err
 	}
 	return decode[T](body)
 }
 
-// decode reads a body that CheckJSON let pass.
+// decode reads a body that checkJSON let pass.
 func decode[T any](body []byte) (T, error) {
 	var v, none T
 	err := json.Unmarshal(body, &v, json.RejectUnknownMembers(true), canonical.Checked)

@@ -3,10 +3,8 @@ package client
 import (
 	"context"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,14 +18,12 @@ import (
 	"oncegate/audit"
 	"oncegate/canonical"
 	"oncegate/certs/certstest"
-	"oncegate/certs/envelope"
-	lognote "oncegate/certs/note"
 	"oncegate/certs/sm"
 	"oncegate/certs/token"
 	"oncegate/license"
 	"oncegate/tlog"
-	"oncegate/tlog/tlogtest"
 	"oncegate/verdict"
+	"oncegate/verdict/verdicttest"
 )
 
 // Made-up bodies and people.
@@ -81,40 +77,11 @@ func (c *city) must(err error) {
 	}
 }
 
-// leaves appends records without what commits beside them: the memory storage knows no such changes.
-type leaves struct{ *tlog.Log }
-
-func (l leaves) Append(ctx context.Context, leaf []byte, _ any) (tlog.Receipt, error) {
-	return l.Log.Append(ctx, leaf, nil)
-}
-
 func (c *city) openLog() {
-	sm2, ed := c.world.Signer("log-1"), c.world.Ed25519("log-1")
-	first, err := lognote.SM2NoteSigner(origin, sm2)
-	c.must(err)
-	other, err := lognote.Ed25519NoteSigner(origin, ed)
-	c.must(err)
-	config := tlog.Config{
-		Origin: origin, Storage: new(tlogtest.Memory), NewSM3: sm.New, SM2: first, Ed25519: other,
-		Logger: slog.New(slog.DiscardHandler),
-	}
-	config.Own, err = lognote.Ed25519NoteVerifiers(origin, ed.Public().(ed25519.PublicKey))
-	c.must(err)
-	c.must(tlog.Create(context.Background(), config))
-	c.log, err = tlog.Open(context.Background(), config)
-	c.must(err)
-	c.tb.Cleanup(func() { c.log.Close(context.Background()) })
-	ring, err := envelope.NewKeyring(nil, envelope.Key{ID: "k1"})
-	c.must(err)
-	c.recorder, err = audit.NewRecorder(audit.Config{
-		Self: "gateway", Log: leaves{c.log}, Sealer: ring, NewSM3: sm.New, IndexKeys: [][]byte{make([]byte, 32)},
-		Now: func() time.Time { return certstest.Epoch },
-	})
-	c.must(err)
-	c.vkey, err = lognote.MarshalVKey(origin, ed.Public().(ed25519.PublicKey))
-	c.must(err)
+	made := verdicttest.NewLog(c.tb, c.world, origin)
+	c.log, c.recorder, c.vkey = made.Log, made.Recorder, made.VKey
 	c.trust = verdict.TrustConfig{
-		Logs: []verdict.Log{{Origin: origin, SM2: sm2.Public(), Ed25519: c.vkey}}, Gateway: audience,
+		Logs: []verdict.Log{{Origin: origin, SM2: made.SM2, Ed25519: c.vkey}}, Gateway: audience,
 		Now: func() time.Time { return certstest.Epoch },
 	}
 }

@@ -163,18 +163,24 @@ func (l *loader) callers() {
 	l.setup.Callers = map[string]gateway.System{}
 	for i, s := range l.setup.Systems {
 		caller := gateway.System{ID: s.ID, Name: s.Name, Department: s.Department, Keys: map[string]gateway.Key{}, Rate: s.Rate, Burst: s.Burst, Share: s.Share}
-		for j, name := range s.Certificates {
-			at := fmt.Sprintf("$.systems[%d].certificates[%d]", i, j)
-			kid := KeyIDOf(name)
-			if _, twice := caller.Keys[kid]; twice {
-				l.doc.Add(at, "key id %q, the file's name without its ending, stands twice", fault.Clip(kid))
-				continue
-			}
-			if key, ok := l.readChain(at, name, pki.Call, l.uscc(s.Department)); ok {
-				caller.Keys[kid] = key
-			}
-		}
+		l.readKeys(fmt.Sprintf("$.systems[%d]", i), s.Certificates, pki.Call, l.uscc(s.Department), func(kid string, key gateway.Key) { caller.Keys[kid] = key })
 		l.setup.Callers[s.ID] = caller
+	}
+}
+
+// readKeys hands over the keys of certificates, each under its key id.
+func (l *loader) readKeys(at string, names []string, usage, uscc string, add func(kid string, key gateway.Key)) {
+	seen := map[string]bool{}
+	for i, name := range names {
+		at, kid := fmt.Sprintf("%s.certificates[%d]", at, i), KeyIDOf(name)
+		if seen[kid] {
+			l.doc.Add(at, "key id %q, the file's name without its ending, stands twice", fault.Clip(kid))
+			continue
+		}
+		if key, ok := l.readChain(at, name, usage, uscc); ok {
+			seen[kid] = true
+			add(kid, key)
+		}
 	}
 }
 
@@ -194,17 +200,7 @@ func (l *loader) vouchers() {
 	l.setup.Vouchers = map[string]token.IdentityService{}
 	for i, s := range l.setup.IdentityServices {
 		service := token.IdentityService{Name: s.Name, Keys: map[string]token.ServiceKey{}, Systems: s.Systems, Roles: s.Roles}
-		for j, name := range s.Certificates {
-			at := fmt.Sprintf("$.identity_services[%d].certificates[%d]", i, j)
-			kid := KeyIDOf(name)
-			if _, twice := service.Keys[kid]; twice {
-				l.doc.Add(at, "key id %q, the file's name without its ending, stands twice", fault.Clip(kid))
-				continue
-			}
-			if key, ok := l.readChain(at, name, pki.Attest, ""); ok {
-				service.Keys[kid] = token.ServiceKey(key)
-			}
-		}
+		l.readKeys(fmt.Sprintf("$.identity_services[%d]", i), s.Certificates, pki.Attest, "", func(kid string, key gateway.Key) { service.Keys[kid] = token.ServiceKey(key) })
 		l.setup.Vouchers[s.ID] = service
 	}
 }

@@ -22,13 +22,9 @@ func (g *Gateway) search(ctx context.Context, c *call, q api.SearchRequest) (*re
 		LicenseType: q.LicenseType, Holder: license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal(), Decision: q.Decision,
 		Before: q.Before, Limit: q.Limit,
 	}
-	uses, err := c.searchedPersons(ask)
+	page, uses, err := g.searchRecords(ctx, c, ask)
 	if err != nil {
 		return nil, err
-	}
-	page, err := g.Auditor.Search(ctx, ask)
-	if err != nil {
-		return nil, searchFailed(err)
 	}
 	answer := api.SearchAnswer{
 		Log: g.Origin, Records: []api.AuditRecord{},
@@ -38,6 +34,19 @@ func (g *Gateway) search(ctx context.Context, c *call, q api.SearchRequest) (*re
 		answer.Records = append(answer.Records, auditRecord(f))
 	}
 	return &result{answer: answer, uses: uses}, nil
+}
+
+// searchRecords returns a page of what was found, with the record entries of the persons searched for.
+func (g *Gateway) searchRecords(ctx context.Context, c *call, ask audit.Ask) (audit.Page, []audit.Use, error) {
+	uses, err := c.searchedPersons(ask)
+	if err != nil {
+		return audit.Page{}, nil, err
+	}
+	page, err := g.Auditor.Search(ctx, ask)
+	if err != nil {
+		return audit.Page{}, nil, searchFailed(err)
+	}
+	return page, uses, nil
 }
 
 // searchedPersons notes what an auditor searches for, and refuses a period that ends before it begins. It returns the record entries.
@@ -128,13 +137,9 @@ func (g *Gateway) exportReport(ctx context.Context, c *call, q api.ExportRequest
 		LicenseType: q.LicenseType, Holder: license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal(), Decision: q.Decision,
 		Before: q.Before, Limit: cmp.Or(q.Limit, audit.MaxPage), Whole: true, // each page is signed, and one of several says as much as one alone
 	}
-	uses, err := c.searchedPersons(ask)
+	page, uses, err := g.searchRecords(ctx, c, ask)
 	if err != nil {
 		return nil, err
-	}
-	page, err := g.Auditor.Search(ctx, ask)
-	if err != nil {
-		return nil, searchFailed(err)
 	}
 	answer := api.ExportAnswer{
 		Log: g.Origin, Size: page.Size, Covered: page.Covered, From: q.From, To: q.To,

@@ -15,12 +15,12 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"oncegate/api"
 	"oncegate/config"
+	"oncegate/gateway/intake"
 )
 
 // Bounds of a connection. A call's own deadline is the gateway's; these are for peers that are slow or silent.
@@ -226,42 +226,22 @@ func (p *certificatePair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return p.current.Load(), nil
 }
 
-// maxLinesPerSecond bounds the log lines of net/http about peers, so that nobody fills the log by failing handshakes.
-const maxLinesPerSecond = 10
-
-// A serverLog is the rate-limited error log of an HTTP server: at most maxLinesPerSecond, and then how many lines were dropped.
+// A serverLog is the rate-limited error log of an HTTP server, so that no peer fills the log by failing handshakes.
 type serverLog struct {
 	logger *slog.Logger
 	now    func() time.Time
-
-	mu      sync.Mutex // protects all fields below
-	second  int64
-	lines   int
-	dropped int
+	limit  intake.LineLimit
 }
 
 // Write logs one line.
 func (l *serverLog) Write(line []byte) (int, error) {
-	dropped, over := l.count()
+	ok, dropped := l.limit.Allow(l.now())
 	ctx := context.Background()
 	if dropped > 0 {
 		l.logger.WarnContext(ctx, "server: lines dropped", "count", dropped)
 	}
-	if !over {
+	if ok {
 		l.logger.WarnContext(ctx, "server", "says", strings.TrimSpace(string(line)))
 	}
 	return len(line), nil
-}
-
-func (l *serverLog) count() (dropped int, over bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if second := l.now().Unix(); second != l.second {
-		dropped, l.second, l.lines, l.dropped = l.dropped, second, 0, 0
-	}
-	l.lines++
-	if over = l.lines > maxLinesPerSecond; over {
-		l.dropped++
-	}
-	return dropped, over
 }

@@ -65,7 +65,7 @@ type epoch struct {
 	taken atomic.Uint32
 }
 
-// epochLength bounds the blobs of an epoch: two of them draw the same rest of a nonce with a chance of 2^-65.
+// epochLength bounds the blobs of an epoch: two of them draw the same rest of a nonce with a probability of 2^-65.
 const epochLength = 1 << 16
 
 // NewKeyring makes a ring. A nil random means crypto/rand.

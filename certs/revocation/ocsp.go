@@ -170,7 +170,7 @@ type responderID struct {
 	value []byte
 }
 
-// An answer says how one certificate stood (SingleResponse).
+// An answer is the status of one certificate (SingleResponse).
 type answer struct {
 	id         CertID
 	state      State

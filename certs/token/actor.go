@@ -37,7 +37,7 @@ type ActorClaims struct {
 	Expires  int64  `json:"exp"` // Unix seconds, at most 300 after iat
 	// Roles are what the person may act as, at most MaxRoles, each once.
 	Roles []string `json:"roles,omitempty"`
-	// Request binds the token to one call: [RequestDigest] of its claims. The person stood behind that request.
+	// Request binds the token to one call: [RequestDigest] of its claims. The person acted in that request.
 	Request string `json:"req,omitzero"`
 	// Confirmation binds the token to the calling system's key (RFC 7800). The person was signed in there: for as long as the token
 	// lives, the holder of that key may use it for any request.
@@ -245,18 +245,8 @@ func checkActor(c *ActorClaims, service IdentityService, e ActorExpect) error {
 	if c.Subject != e.Call.Operator {
 		return ErrActorPerson
 	}
-	if c.IssuedAt < 0 || c.IssuedAt > maxTime || c.Expires < 0 || c.Expires > maxTime {
-		return ErrActorMalformed
-	}
-	if life := c.Expires - c.IssuedAt; life <= 0 || life > int64(MaxLifetime/time.Second) {
-		return ErrActorLifetime
-	}
-	now, skew := e.Now.Unix(), int64(Skew/time.Second)
-	if c.IssuedAt > now+skew {
-		return ErrActorNotYet
-	}
-	if c.Expires <= now-skew {
-		return ErrActorExpired
+	if err := checkWindow(c.IssuedAt, c.Expires, e.Now, windowFaults{ErrActorMalformed, ErrActorLifetime, ErrActorNotYet, ErrActorExpired}); err != nil {
+		return err
 	}
 	for _, role := range c.Roles {
 		if !slices.Contains(service.Roles, role) {

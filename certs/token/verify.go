@@ -133,24 +133,33 @@ func plain(s string, limit int) bool {
 // maxTime bounds iat and exp in Unix seconds: beyond it, the arithmetic with them could overflow.
 const maxTime = int64(1) << 40
 
+// windowFaults are what a kind of token says of its time window.
+type windowFaults struct{ malformed, lifetime, notYet, expired *Fault }
+
+// checkWindow compares the time window of a token with now, give or take Skew. It lasts MaxLifetime at most.
+func checkWindow(issued, expires int64, at time.Time, faults windowFaults) error {
+	now, skew, life := at.Unix(), int64(Skew/time.Second), expires-issued
+	switch {
+	case issued < 0 || issued > maxTime || expires < 0 || expires > maxTime:
+		return faults.malformed
+	case life <= 0 || life > int64(MaxLifetime/time.Second):
+		return faults.lifetime
+	case issued > now+skew:
+		return faults.notYet
+	case expires <= now-skew:
+		return faults.expired
+	}
+	return nil
+}
+
 // check compares verified claims with the request. It goes from who and when to what, so that the first fault named is
 // the one the caller should mend first.
 func check(c *Claims, e Expect) error {
 	if c.Audience != e.Audience {
 		return ErrAudience
 	}
-	if c.IssuedAt < 0 || c.IssuedAt > maxTime || c.Expires < 0 || c.Expires > maxTime {
-		return ErrMalformed
-	}
-	if life := c.Expires - c.IssuedAt; life <= 0 || life > int64(MaxLifetime/time.Second) {
-		return ErrLifetime
-	}
-	now, skew := e.Now.Unix(), int64(Skew/time.Second)
-	if c.IssuedAt > now+skew {
-		return ErrNotYet
-	}
-	if c.Expires <= now-skew {
-		return ErrExpired
+	if err := checkWindow(c.IssuedAt, c.Expires, e.Now, windowFaults{ErrMalformed, ErrLifetime, ErrNotYet, ErrExpired}); err != nil {
+		return err
 	}
 	if !timeOrdered(c.ID, c.IssuedAt) {
 		return ErrID

@@ -7,20 +7,39 @@ import (
 	"time"
 )
 
-// securityLog is a rate-limited log of unauthenticated callers: floods are counted, not written, and nothing that such a
-// caller sent is repeated.
-type securityLog struct {
-	logger *slog.Logger
-	now    func() time.Time
+// LinesPerSecond is how many lines a LineLimit allows in a second.
+const LinesPerSecond = 10
 
-	mu      sync.Mutex // protects all fields below
+// A LineLimit is the rate limit of a log that others can make grow: it allows LinesPerSecond and counts the rest. It is safe for concurrent
+// use; the zero value is ready.
+type LineLimit struct {
+	mu      sync.Mutex // protects all fields
 	second  int64
 	lines   int
 	dropped int
 }
 
-// LinesPerSecond bounds the security log.
-const LinesPerSecond = 10
+// Allow reports whether a line may be written now, and how many were dropped in the second that ended before it.
+func (l *LineLimit) Allow(now time.Time) (ok bool, dropped int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if second := now.Unix(); second != l.second {
+		dropped, l.second, l.lines, l.dropped = l.dropped, second, 0, 0
+	}
+	l.lines++
+	if ok = l.lines <= LinesPerSecond; !ok {
+		l.dropped++
+	}
+	return ok, dropped
+}
+
+// securityLog is a rate-limited log of unauthenticated callers: floods are counted, not written, and nothing that such a
+// caller sent is repeated.
+type securityLog struct {
+	logger *slog.Logger
+	now    func() time.Time
+	limit  LineLimit
+}
 
 func newSecurityLog(l *slog.Logger, now func() time.Time) *securityLog {
 	return &securityLog{logger: l, now: now}
@@ -30,21 +49,11 @@ func newSecurityLog(l *slog.Logger, now func() time.Time) *securityLog {
 func (in *Intake) LogRefused(ctx context.Context, code string) { in.log.line(ctx, code) }
 
 func (s *securityLog) line(ctx context.Context, code string) {
-	s.mu.Lock()
-	dropped := 0
-	if second := s.now().Unix(); second != s.second {
-		dropped, s.second, s.lines, s.dropped = s.dropped, second, 0, 0
-	}
-	s.lines++
-	over := s.lines > LinesPerSecond
-	if over {
-		s.dropped++
-	}
-	s.mu.Unlock()
+	ok, dropped := s.limit.Allow(s.now())
 	if dropped > 0 {
 		s.logger.WarnContext(ctx, "unauthenticated callers: lines left out", "count", dropped)
 	}
-	if !over {
+	if ok {
 		s.logger.WarnContext(ctx, "unauthenticated caller refused", "code", code)
 	}
 }
