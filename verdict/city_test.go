@@ -184,6 +184,10 @@ func (c *city) answer(operation string, claims token.Claims, compact string, bod
 	case operation == "licenses.render": // the body names the picture
 		answer = api.RenderAnswer{Nonce: "AAAAAAAAAAAAAAAAAAAAAA", Time: api.At(certstest.Epoch), Operation: operation, AsOf: api.At(certstest.Epoch), Rules: []string{"grant-1"},
 			Document: api.LicenseDocument{Form: api.LicenseDocumentForm(pictureForm(body)), Content: sm.B64(body), SM3: sm.DigestB64(body)}}
+	case operation == reportOperation:
+		var q api.ExportRequest
+		c.must(json.Unmarshal(body, &q))
+		answer = c.page(q)
 	default:
 		answer = map[string]any{"nonce": "AAAAAAAAAAAAAAAAAAAAAA", "time": api.At(certstest.Epoch), "operation": operation, "index": 0}
 	}

@@ -14,6 +14,7 @@ import (
 	"oncegate/audit"
 	"oncegate/certs/sm"
 	"oncegate/check"
+	"oncegate/tlog"
 )
 
 // A ReportMark says how far a report has come: after how many pages, and where it goes on.
@@ -107,11 +108,16 @@ const (
 	StepReportComplete = "report-complete" // it begins with a first page, ends with a last one, and the search index covered the log
 )
 
-// VerifyReport verifies a report page by page, and that no page is missing, added or in another place. It believes nothing that is not in
-// t. Its memory is that of one page. The error is that of reading. progress, if not nil, is called after each page.
+// VerifyReport verifies a report page by page, and that no page is missing, added or in another place. It trusts nothing but what is in
+// t. It stops at the first page that is refuted. Its memory is that of one page. The error is that of reading. progress, if not nil, is
+// called after each page.
+//
+// Every page costs one verification of each signature of its checkpoint. The second SM2 verifier, which takes twenty times as long as the
+// first, verifies the checkpoints of the first and the last page only: what the last page proves covers all pages, since each one names
+// the digest of the answer before it.
 func (t *Trust) VerifyReport(ctx context.Context, name string, r io.Reader, progress func(ReportMark)) (Verified, error) {
 	v := Verified{Name: name, Kind: Report}
-	pages := reportCheck{trust: t}
+	pages := newReportCheck(t)
 	lines := newLines(r)
 	for {
 		line, _, err := lines.next()
@@ -135,6 +141,7 @@ func (t *Trust) VerifyReport(ctx context.Context, name string, r io.Reader, prog
 			progress(pages.mark)
 		}
 	}
+	pages.confirm()
 	v.Steps = pages.steps()
 	v.found.subject = api.Sentence{
 		En: fmt.Sprintf("the report of %d records on %d pages", pages.mark.Records, pages.mark.Pages),
@@ -171,22 +178,53 @@ func (f *finding) unless(ok bool, reason string) {
 
 // A reportCheck holds each page against those before it.
 type reportCheck struct {
-	trust                                      *Trust
-	mark                                       ReportMark
-	oldest                                     int64 // index of the last record so far
+	trust      *Trust // verifies with both SM2 verifiers
+	once       *Trust // verifies with the first one only
+	mark       ReportMark
+	oldest     int64  // index of the last record so far
+	checkpoint string // of the last page, while only the first SM2 verifier has verified it
+	refuted    bool   // a page is: nothing after it was read
+
 	form, pages, chain, question, ordered, end finding
 }
 
-// page verifies the next page; false where nothing after it can be.
+func newReportCheck(t *Trust) *reportCheck {
+	once := *t
+	once.logs = t.once
+	return &reportCheck{trust: t, once: &once}
+}
+
+// confirm has both SM2 verifiers verify the checkpoint of the last page.
+func (c *reportCheck) confirm() {
+	if c.checkpoint == "" || c.refuted {
+		return
+	}
+	log, err := c.trust.logOf(c.checkpoint)
+	if err == nil {
+		_, steps, _ := tlog.VerifyCheckpoint(c.checkpoint, log.Trust)
+		if failed, found := check.FirstFailed(steps); found {
+			err = errors.New(failed.Reason)
+		}
+	}
+	if err != nil {
+		c.pages.fail(fmt.Sprintf("page %d: %s", c.mark.Pages, err))
+	}
+}
+
+// page verifies the next page; false where nothing after it is verified.
 func (c *reportCheck) page(ctx context.Context, v *Verified, line []byte) bool {
 	n := c.mark.Pages + 1
-	answer, _, err := audit.SplitAnswer(line)
+	answer, receipt, err := audit.SplitAnswer(line)
 	var page api.ExportAnswer
 	if err != nil || json.Unmarshal(answer, &page) != nil || page.Operation != reportOperation {
 		c.form.fail(fmt.Sprintf("page %d: the line is no page of a report", n))
 		return false
 	}
-	proof := c.trust.VerifyContext(ctx, Artefact{Data: line})[0]
+	trust := c.once
+	if n == 1 {
+		trust = c.trust
+	}
+	proof := trust.VerifyContext(ctx, Artefact{Data: line})[0]
 	switch proof.Verdict {
 	case api.VerdictProven:
 	case api.VerdictRefuted:
@@ -195,11 +233,16 @@ func (c *reportCheck) page(ctx context.Context, v *Verified, line []byte) bool {
 				c.pages.fail(fmt.Sprintf("page %d: %s", n, s.Reason))
 			}
 		}
+		c.refuted = true
+		return false
 	default:
 		c.pages.unknown(fmt.Sprintf("page %d: %s", n, check.Find(proof.Steps, proof.Lacks[0]).Reason))
 	}
 	if w := proof.Beside.Witnessed; v.Beside.Witnessed == nil || w != nil && w.Count < v.Beside.Witnessed.Count {
 		v.Beside.Witnessed = w // of the page that fewest have co-signed
+	}
+	if n > 1 {
+		c.checkpoint = receipt.Checkpoint
 	}
 	before := c.mark
 	if n == 1 {
@@ -230,8 +273,13 @@ func (c *reportCheck) page(ctx context.Context, v *Verified, line []byte) bool {
 // steps are what came of all pages.
 func (c *reportCheck) steps() (done check.Steps) {
 	m := c.mark
-	if m.Pages == 0 {
+	if m.Pages == 0 && !c.refuted {
 		c.form.fail("page 1: the line is no page of a report")
+	}
+	if c.refuted {
+		for _, f := range []*finding{&c.chain, &c.question, &c.ordered, &c.end} {
+			f.unknown(fmt.Sprintf("nothing after page %d was verified: it is refuted", m.Pages+1))
+		}
 	}
 	if m.Pages > 0 && m.last.Next != 0 {
 		c.end.unknown("the last page names a next one, which is not here")

@@ -86,6 +86,7 @@ type IdentityService struct {
 // Trust verifies artefacts. It is immutable and safe for concurrent use.
 type Trust struct {
 	logs        map[string]audit.Trust // by origin
+	once        map[string]audit.Trust // the same logs, of whose SM2 signatures the first verifier alone decides
 	anchors     []*pki.Certificate     // all of them
 	chains      *pki.Verifier          // by Anchors
 	seals       *pki.Verifier          // by Anchors and SealAnchors
@@ -110,7 +111,7 @@ type Trust struct {
 // NewTrust checks the configuration and reports all its faults at once, as [Faults].
 func NewTrust(c TrustConfig) (*Trust, error) {
 	t := &Trust{
-		logs: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey), services: make(map[string]token.IdentityService),
+		logs: make(map[string]audit.Trust), once: make(map[string]audit.Trust), callers: make(map[[2]string]*ecdsa.PublicKey), services: make(map[string]token.IdentityService),
 		anchors: slices.Concat(c.Anchors, c.SealAnchors, c.TimeStampAnchors), authorities: c.Authorities, known: c.Known,
 		gateway: c.Gateway, seen: c.Seen, require: c.Require, keys: make(map[string]string), now: c.Now, verifySM2: second.VerifyBoth,
 	}
@@ -235,6 +236,10 @@ func (t *Trust) addLog(l Log, witnesses []note.Verifier) error {
 		t.keys[strings.TrimSpace(l.Ed25519)] = "log " + l.Origin
 	}
 	t.logs[l.Origin] = trust
+	if trust.SM2, err = lognote.SM2NoteVerifier(l.Origin, l.SM2, sm.Verify); err != nil {
+		return err
+	}
+	t.once[l.Origin] = trust
 	return nil
 }
 

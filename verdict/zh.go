@@ -339,6 +339,7 @@ var stepReasons = language.Messages{
 	"page %v: the line is no page of a report":                                                  "第 %v 页：该行不是报告的一页",
 	"page %v stands after the last page":                                                        "第 %v 页位于末页之后",
 	"page %v does not follow the page before it: a page is missing, or stands in another place": "第 %v 页与前一页不相接：有缺页，或次序有变",
+	"nothing after page %v was verified: it is refuted":                                         "第 %v 页已被否定，其后各页未再核验",
 	"page %v is of another period or question":                                                  "第 %v 页的期间或检索条件不同",
 	"page %v does not end where the next one begins":                                            "第 %v 页的末尾与下一页的起点不一致",
 	"page %v: record %v stands twice, or in another place":                                      "第 %v 页：记录 %v 重复或次序有变",
