@@ -29,6 +29,12 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	if stopCity != nil {
+		if err := stopCity(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop the city:", err)
+			code = max(code, 1)
+		}
+	}
 	os.RemoveAll(scratch)
 	os.Exit(code)
 }
@@ -60,9 +66,17 @@ var built = sync.OnceValues(func() (string, error) {
 // program runs shell commands in which oncegate is the program.
 func program(t *testing.T, dir, commands string) (string, error) {
 	t.Helper()
+	if _, err := built(); err != nil {
+		t.Fatal(err)
+	}
+	return commandIn(dir, commands)
+}
+
+// commandIn is program outside of a test.
+func commandIn(dir, commands string) (string, error) {
 	bin, err := built()
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	cmd := exec.Command("sh", "-eu", "-c", commands)
 	cmd.Dir = dir
