@@ -62,6 +62,7 @@ type metrics struct {
 	disagreements prometheus.Counter
 	reloads       *prometheus.CounterVec // result
 	loaded        prometheus.Gauge
+	reloaded      prometheus.Gauge // 1 unless the last reload was refused or failed
 	covered, size prometheus.Gauge
 	erased        prometheus.Counter
 	unstamped     prometheus.Counter
@@ -75,6 +76,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		disagreements: prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_sm2_disagreements_total", Help: "Signatures about which the two SM2 verifiers disagree: an alarm."}),
 		reloads:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_config_reloads_total", Help: "Reloads of the configuration, by result."}, []string{"result"}),
 		loaded:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_config_loaded_timestamp_seconds", Help: "When the configuration in force was loaded."}),
+		reloaded:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_config_last_reload_successful", Help: "0 while the files of the configuration are not what is in force, because the last reload was refused or failed."}),
 		covered:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_projection_records", Help: "Records that audit search finds."}),
 		size:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_projection_log_records", Help: "Records there were when the projection was last followed."}),
 		erased:        prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_evidence_erased_total", Help: "Records whose evidence was erased at the end of its retention."}),
@@ -82,8 +84,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		unstapled:     prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_unstapled_documents_total", Help: "Documents that were signed without evidence that the signer's certificate is not revoked, although there should be some."}),
 		loops:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_upkeep_failures_total", Help: "Failures of recurring work, by kind."}, []string{"kind"}),
 	}
-	r.MustRegister(m.disagreements, m.reloads, m.loaded, m.covered, m.size, m.erased, m.unstamped, m.unstapled, m.loops,
+	r.MustRegister(m.disagreements, m.reloads, m.loaded, m.reloaded, m.covered, m.size, m.erased, m.unstamped, m.unstapled, m.loops,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+	m.reloaded.Set(1)
+	b := ReadBuild()
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oncegate_build_info", Help: "1; which program runs stands in the labels."}, []string{"version", "commit", "go", "platform"})
+	build.WithLabelValues(b.Version, b.Commit, b.Go, b.Platform).Set(1)
+	r.MustRegister(build)
 	for _, result := range []string{"ok", "unchanged", "refused", "failed"} {
 		m.reloads.WithLabelValues(result)
 	}

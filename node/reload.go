@@ -29,6 +29,10 @@ func (n *Node) Reload(ctx context.Context) error {
 	n.reload.Lock()
 	defer n.reload.Unlock()
 	err := n.swap(ctx)
+	n.metrics.reloaded.Set(0)
+	if err == nil || errors.Is(err, ErrUnchanged) {
+		n.metrics.reloaded.Set(1)
+	}
 	switch faults := (fault.List)(nil); {
 	case err == nil:
 		n.metrics.reloads.WithLabelValues("ok").Inc()

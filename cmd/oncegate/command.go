@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"oncegate/node"
 )
 
 // A command is cobra's, declared in the reader's language, with what cobra has no place for: names and texts of its arguments.
@@ -31,11 +33,11 @@ type argument struct {
 func newProgram(t *terminal) *command {
 	root := t.group("oncegate", "A data-sharing gateway and electronic-license exchange: ask once, prove it.",
 		newServe(t), newCheck(t), newInit(t), newDemo(t), newVerify(t), newCall(t), newKeys(t), newPolicy(t), newAudit(t), newLicense(t),
-		newBackup(t), newRecover(t), newHammer(t))
+		newBackup(t), newRecover(t), newHammer(t), newVersion(t))
 	root.examples("oncegate demo", "oncegate init /srv/oncegate", "oncegate serve -c /srv/oncegate/oncegate.yaml")
 	for _, g := range []struct{ title, names string }{
 		{"Run a gateway:", "init check serve keys backup recover"}, {"Call and verify:", "call verify"},
-		{"Look after records, licenses and the policy:", "audit license policy"}, {"Try it:", "demo hammer completion help"},
+		{"Look after records, licenses and the policy:", "audit license policy"}, {"Try it:", "demo hammer completion help version"},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: t.paint(bold, t.Message(g.title))})
 		for _, name := range strings.Fields(g.names) {
@@ -52,6 +54,9 @@ func newProgram(t *terminal) *command {
 	root.SetErr(t.err)
 	t.localizeHelp(root.Command)
 	root.SetFlagErrorFunc(t.misread)
+	root.Version = node.ReadBuild().Version
+	root.SetVersionTemplate("oncegate {{.Version}}\n")
+	root.Flags().Bool("version", false, t.say("Say which version this is; more says oncegate version."))
 	root.InitDefaultCompletionCmd()
 	root.InitDefaultHelpCmd()
 	t.localize(root.Command)

@@ -318,4 +318,14 @@ var messages = language.Messages{
   4. 验证其给出的内容：                          oncegate verify --trust %[3]s FILE…
 正式使用之前：口令抄存保险柜；把 %[4]s/ca 移出本机；把 %[4]s/callers 中的密钥交给各业务系统（更好：让各系统
 自己生成并提交证书请求）；把高水位标记放在另一块磁盘上。`,
+
+	// version
+	"Say which program this is: version, commit, Go version, platform.": "显示程序的版本、提交、Go 版本和平台。",
+	"Say which version this is; more says oncegate version.":            "显示版本；详情见 oncegate version。",
+	"oncegate %s": "oncegate %s",
+	"  commit    not known: built outside of its repository":    "  提交      未知：不是在代码库中构建的",
+	"  commit    %s of %s, with changes that are not committed": "  提交      %s（%s），另有未提交的修改",
+	"  commit    %s of %s": "  提交      %s（%s）",
+	"  go        %s":       "  Go        %s",
+	"  platform  %s":       "  平台      %s",
 }
