@@ -152,13 +152,13 @@ func parseError(err error) error {
 
 // mapError says on which line a row stands that cannot be mapped.
 func mapError(err error, at []int) error {
-	var bad *mapping.Error
-	if !errors.As(err, &bad) || bad.Row >= len(at) {
+	var bad *license.SourceError
+	if !errors.As(err, &bad) || bad.Row < 1 || bad.Row > len(at) {
 		return err
 	}
-	reason := bad.Reason
-	if bad.Column != "" {
-		reason = "column " + bad.Column + ": " + reason
+	reason := cmp.Or(bad.Detail, bad.Error())
+	if bad.Name != "" {
+		reason = "column " + bad.Name + ": " + reason
 	}
-	return &badLine{at[bad.Row], reason}
+	return &badLine{at[bad.Row-1], reason}
 }

@@ -22,8 +22,8 @@ import (
 
 // Why a source of files cannot answer.
 var (
-	ErrNoDrop = errors.New("no drop has been taken yet")
-	ErrTooOld = errors.New("the newest drop is older than allowed")
+	ErrNoDrop = error(&license.SourceError{Cause: license.NoDrop})
+	ErrTooOld = error(&license.SourceError{Cause: license.DropTooOld})
 )
 
 // Deps are what a source needs from its house. The zero value is usable.
@@ -134,6 +134,9 @@ func (s *Source) CanAsk(q license.Question) error {
 
 func (s *Source) usable(d *drop) error {
 	if d == nil {
+		if refused := s.Status().Refused; refused != nil {
+			return &license.SourceError{Cause: license.DropRefused, Row: refused.Line, Detail: refused.Reason}
+		}
 		return ErrNoDrop
 	}
 	if s.deps.Now().Sub(d.asOf) > s.cfg.MaxAge {

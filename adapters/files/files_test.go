@@ -164,7 +164,7 @@ func TestWatch(t *testing.T) {
 
 	p.drop(t, "estate-2.csv", encode(t, "gb18030", append(rows, adaptertest.BadRow())), 2*time.Minute)
 	st = p.await(t, func(st Status) bool { return st.Refused != nil })
-	if st.Drop != "estate-1.csv" || st.Refused.Drop != "estate-2.csv" || st.Refused.Line != len(rows)+2 || !strings.Contains(st.Refused.Reason, "column status: the code is not in list") {
+	if st.Drop != "estate-1.csv" || st.Refused.Drop != "estate-2.csv" || st.Refused.Line != len(rows)+2 || !strings.Contains(st.Refused.Reason, "column status: the code is not in the table of list") {
 		t.Errorf("status %+v, refusal %+v", st, st.Refused)
 	}
 	if find(t, s, 0).State != license.IsFound || find(t, s, 7).State != license.IsNotFound {

@@ -32,7 +32,7 @@ func (p *Plan) Collect() *Collector {
 	return &Collector{plan: p, byKey: map[key]*draft{}}
 }
 
-// Add maps one row. Its error is an *Error, after which the collection is of no more use.
+// Add maps one row. Its error is a *license.SourceError, after which the collection is of no more use.
 func (c *Collector) Add(r Row) error {
 	n := c.rows
 	c.rows++
@@ -60,7 +60,7 @@ func (c *Collector) Licenses() ([]license.License, error) {
 		}
 		l, err := license.Validate(c.plan.cat, l, license.Import)
 		if err != nil { // names fields and rules, never values
-			return nil, &Error{Row: d.row, Reason: err.Error()}
+			return nil, &license.SourceError{Cause: license.BadRecord, Row: d.row + 1, Detail: strings.ReplaceAll(err.Error(), "\n", "; ")}
 		}
 		all = append(all, l)
 	}
@@ -71,11 +71,11 @@ func (c *Collector) Licenses() ([]license.License, error) {
 func (d *draft) join(next *draft) error {
 	a, b := d.license, next.license
 	if a.Issuer != b.Issuer || a.Issued != b.Issued || a.ValidFrom != b.ValidFrom || a.ValidTo != b.ValidTo || a.Status != b.Status || !maps.Equal(a.Fields, b.Fields) {
-		return &Error{Row: next.row, Reason: "differs from row " + itoa(d.row+1) + " of the same license in more than the holder"}
+		return &license.SourceError{Cause: license.BadRecord, Row: next.row + 1, Detail: "differs from row " + itoa(d.row+1) + " of the same license in more than the holder"}
 	}
 	for _, h := range b.Holders {
 		if d.seen[h.HolderID] {
-			return &Error{Row: next.row, Reason: "names a holder of row " + itoa(d.row+1) + " a second time"}
+			return &license.SourceError{Cause: license.BadRecord, Row: next.row + 1, Detail: "names a holder of row " + itoa(d.row+1) + " a second time"}
 		}
 		d.seen[h.HolderID] = true
 	}

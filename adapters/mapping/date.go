@@ -94,7 +94,7 @@ func (v Value) day(s string) (license.Date, error) {
 			return d, nil
 		}
 	}
-	return "", errors.New("not a day in any of the layouts")
+	return "", errNotADay
 }
 
 // end reads the end of a validity, where "not stated" would read as "unlimited": the empty text counts only if the

@@ -67,12 +67,12 @@ func (p *Plan) Answer(q license.Question, rows []Row) license.Finding {
 			}
 		}
 		if err := c.Add(r); err != nil {
-			return Unavailable(fmt.Errorf("%w: %w", license.ErrUnanswerable, err))
+			return Unavailable(err)
 		}
 	}
 	records, err := c.Licenses()
 	if err != nil {
-		return Unavailable(fmt.Errorf("%w: %w", license.ErrUnanswerable, err))
+		return Unavailable(err)
 	}
 	for _, l := range records {
 		if !HeldBy(l, q.Holder) {

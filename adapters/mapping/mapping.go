@@ -3,8 +3,8 @@
 //
 // Its one rule is that nothing is guessed. A row that cannot be mapped completely, an unknown status value, a date in
 // another layout, an end of validity that is missing where none may be: each makes the finding unavailable, never
-// "not found" and never a license with a hole in it. Errors name the row and the column, and never a value, because
-// values are personal data.
+// "not found" and never a license with a hole in it. Errors are license.SourceError: they name the row and the column, and never a
+// value, because values are personal data.
 package mapping
 
 import (
@@ -19,8 +19,8 @@ import (
 var (
 	ErrUnknownType = fmt.Errorf("%w: source serves no licenses of this type", license.ErrCannotAsk)
 	ErrCannotAsk   = fmt.Errorf("%w: source cannot be asked about this holder", license.ErrCannotAsk)
-	ErrOtherHolder = fmt.Errorf("%w: source answered with a license of another holder", license.ErrUnanswerable)
-	ErrClosed      = errors.New("source is closed")
+	ErrOtherHolder = error(&license.SourceError{Cause: license.OtherHolder})
+	ErrClosed      = error(&license.SourceError{Cause: license.SourceClosed})
 )
 
 // A Record says how rows become licenses of one type (字段映射). It is configuration data.
@@ -63,22 +63,6 @@ type Holders struct {
 // A Row is one row of a source as text by column name or path. NULL is the empty text, which means "not stated". A
 // column that the row does not have at all is an error unless its Value is optional.
 type Row map[string]string
-
-// An Error says why a row could not be mapped. It carries no value of the row.
-type Error struct {
-	Row    int    // which row, counted from 0 in the order they were added
-	Column string // the column or path of the configuration; empty when it is about the row as a whole
-	Reason string // one phrase
-}
-
-// Error names row (counted from 1), column and reason.
-func (e *Error) Error() string {
-	s := "cannot map row " + itoa(e.Row+1)
-	if e.Column != "" {
-		s += ", column " + e.Column
-	}
-	return s + ": " + e.Reason
-}
 
 // A Plan is a Record bound to its type in a catalogue. It is immutable: any number of goroutines may use it.
 type Plan struct {

@@ -7,6 +7,15 @@ import (
 	"oncegate/license"
 )
 
+// Why one value cannot be read, where that has a cause of its own.
+var (
+	errNoColumn     = errors.New("the row has no such column")
+	errNotADay      = errors.New("not a day in any of the layouts")
+	errUnlistedCode = errors.New("the code is not in the table")
+)
+
+var causes = map[license.Cause]error{license.NoColumn: errNoColumn, license.NotADay: errNotADay, license.UnlistedCode: errUnlistedCode}
+
 // A reader reads one row and keeps the first error.
 type reader struct {
 	row Row
@@ -16,7 +25,16 @@ type reader struct {
 
 func (in *reader) fail(v Value, err error) {
 	if in.err == nil {
-		in.err = &Error{Row: in.n, Column: v.From, Reason: err.Error()}
+		e := &license.SourceError{Cause: license.BadValue, Row: in.n + 1, Name: v.From, Detail: err.Error()}
+		for cause, is := range causes {
+			if errors.Is(err, is) {
+				e.Cause = cause
+			}
+		}
+		if e.Cause == license.NoColumn {
+			e.Detail = "" // the cause says it all
+		}
+		in.err = e
 	}
 }
 

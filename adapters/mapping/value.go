@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ func (v Value) raw(r Row) (string, error) {
 	}
 	s, ok := r[v.From]
 	if !ok && !v.Optional {
-		return "", errors.New("the row has no such column")
+		return "", errNoColumn
 	}
 	if strings.ContainsRune(s, utf8.RuneError) || !utf8.ValidString(s) {
 		return "", errors.New("a character was lost before it came here (U+FFFD or invalid UTF-8)")
@@ -66,9 +67,9 @@ func (v Value) code(s string) (string, error) {
 		return "", nil
 	}
 	if v.List != "" {
-		return "", errors.New("the code is not in list " + v.List)
+		return "", fmt.Errorf("%w of list %s", errUnlistedCode, v.List)
 	}
-	return "", errors.New("the code is not in the table")
+	return "", errUnlistedCode
 }
 
 // text is raw followed by code.

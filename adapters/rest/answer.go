@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
 	"oncegate/adapters/mapping"
+	"oncegate/license"
 )
 
 // A reply is what came back over HTTP.
@@ -25,17 +27,17 @@ func (c Call) read(r reply, maxRecords int) ([]mapping.Row, error) {
 	a := c.Answer
 	rules := slices.DeleteFunc(slices.Clone(a.NotFound), func(n NotFound) bool { return cmp.Or(n.Status, 200) != r.status })
 	if r.status != 200 && len(rules) == 0 {
-		return nil, fmt.Errorf("the source answered with status %d", r.status)
+		return nil, ofStatus(r.status)
 	}
 	if len(r.body) == 0 && slices.ContainsFunc(rules, func(n NotFound) bool { return n.NoBody }) {
 		return nil, nil
 	}
 	if err := a.isJSON(r.contentType); err != nil {
-		return nil, fmt.Errorf("status %d: %w", r.status, err)
+		return nil, unreadable(r.status, err)
 	}
 	doc, err := document(r.body)
 	if err != nil {
-		return nil, fmt.Errorf("status %d: %w", r.status, err)
+		return nil, unreadable(r.status, err)
 	}
 	if slices.ContainsFunc(rules, func(n NotFound) bool {
 		return !n.NoBody && n.Mark.matches(doc) && (!n.Empty || a.empty(doc)) && !n.bare(a, doc)
@@ -43,9 +45,38 @@ func (c Call) read(r reply, maxRecords int) ([]mapping.Row, error) {
 		return nil, nil
 	}
 	if r.status != 200 {
-		return nil, fmt.Errorf("the source answered with status %d and without the mark of not found", r.status)
+		return nil, &license.SourceError{Cause: license.HTTPStatus, Status: r.status, Detail: "without the mark of not found"}
 	}
 	return c.rows(doc, maxRecords)
+}
+
+// ofStatus is why a status is no answer.
+func ofStatus(status int) *license.SourceError {
+	e := &license.SourceError{Cause: license.HTTPStatus, Status: status}
+	switch status {
+	case http.StatusUnauthorized, http.StatusProxyAuthRequired:
+		e.Cause, e.Code = license.Authentication, fmt.Sprintf("HTTP %d", status)
+	case http.StatusForbidden:
+		e.Cause, e.Code = license.Forbidden, fmt.Sprintf("HTTP %d", status)
+	case http.StatusTooManyRequests:
+		e.Cause, e.Code = license.Busy, fmt.Sprintf("HTTP %d", status)
+	}
+	return e
+}
+
+// unreadable is why a body is no answer: of a status that says by itself that the call failed, the status; else its form.
+func unreadable(status int, err error) *license.SourceError {
+	if status != http.StatusOK {
+		e := ofStatus(status)
+		e.Detail = err.Error()
+		return e
+	}
+	return &license.SourceError{Cause: license.UnreadableAnswer, Detail: err.Error()}
+}
+
+// faulty is an answer that has another form than the configuration says.
+func faulty(format string, args ...any) error {
+	return &license.SourceError{Cause: license.BadAnswer, Detail: fmt.Sprintf(format, args...)}
 }
 
 // bare says whether a rule only asks for an empty list although the body says that the call failed.
@@ -76,13 +107,13 @@ func (a Answer) empty(doc any) bool {
 func (a Answer) isJSON(contentType string) error {
 	kind, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
-		return errors.New("the answer's content type is missing or malformed")
+		return errors.New("its content type is missing or malformed")
 	}
 	if kind != "application/json" && !strings.HasSuffix(kind, "+json") && !slices.Contains(a.ContentTypes, kind) {
-		return errors.New("the answer is no JSON by its content type")
+		return errors.New("it is no JSON by its content type")
 	}
 	if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "utf8" {
-		return errors.New("the answer is not in UTF-8")
+		return errors.New("it is not in UTF-8")
 	}
 	return nil
 }
@@ -91,11 +122,11 @@ func (a Answer) isJSON(contentType string) error {
 func (c Call) rows(doc any, maxRecords int) ([]mapping.Row, error) {
 	a := c.Answer
 	if !a.Success.matches(doc) {
-		return nil, errors.New("the answer's code is neither success nor not found")
+		return nil, &license.SourceError{Cause: license.UnreadableAnswer, Detail: "its code is neither success nor not found"}
 	}
 	v, ok := at(doc, a.Records)
 	if !ok {
-		return nil, errors.New("the answer has nothing at " + a.Records)
+		return nil, faulty("it has nothing at %s", a.Records)
 	}
 	records := []any{v}
 	if list, ok := v.([]any); ok {
@@ -103,18 +134,18 @@ func (c Call) rows(doc any, maxRecords int) ([]mapping.Row, error) {
 	}
 	switch {
 	case len(records) == 0 || v == nil:
-		return nil, errors.New("the answer has no record, and that is not configured to mean not found")
+		return nil, faulty("it has no record, and that is not configured to mean not found")
 	case len(records) > maxRecords:
-		return nil, fmt.Errorf("the answer has more than %d records", maxRecords)
+		return nil, faulty("more than %d records", maxRecords)
 	}
 	if err := a.complete(doc, len(records)); err != nil {
 		return nil, err
 	}
 	var rows []mapping.Row
 	for i, record := range records {
-		more, err := c.record(record)
+		more, err := c.record(record, i+1)
 		if err != nil {
-			return nil, fmt.Errorf("record %d: %w", i+1, err)
+			return nil, err
 		}
 		rows = append(rows, more...)
 	}
@@ -129,22 +160,22 @@ func (a Answer) complete(doc any, records int) error {
 	v, _ := at(doc, a.Total)
 	s, err := text(v, "")
 	if total, bad := strconv.Atoi(s); err != nil || bad != nil || total != records {
-		return errors.New("the answer does not hold as many records as it says there are")
+		return faulty("it does not hold as many records as it says there are")
 	}
 	return nil
 }
 
-// record makes rows of one record: one, or one per element of the holders' list.
-func (c Call) record(v any) ([]mapping.Row, error) {
+// record makes rows of the nth record: one, or one per element of the holders' list.
+func (c Call) record(v any, n int) ([]mapping.Row, error) {
 	if _, ok := v.(map[string]any); !ok {
-		return nil, errors.New("is no JSON object")
+		return nil, &license.SourceError{Cause: license.BadRecord, Row: n, Detail: "it is no JSON object"}
 	}
 	elements := []any{nil}
 	if c.Answer.Holders != "" {
 		inside, _ := at(v, c.Answer.Holders)
 		list, ok := inside.([]any)
 		if !ok || len(list) == 0 || len(list) > maxHolders {
-			return nil, fmt.Errorf("has no list of 1 to %d holders at %s", maxHolders, c.Answer.Holders)
+			return nil, &license.SourceError{Cause: license.BadValue, Row: n, Name: c.Answer.Holders, Detail: fmt.Sprintf("no list of 1 to %d holders", maxHolders)}
 		}
 		elements = list
 	}
@@ -162,7 +193,7 @@ func (c Call) record(v any) ([]mapping.Row, error) {
 			}
 			s, err := text(cell, c.Record.Holders.Separator)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", column, err)
+				return nil, &license.SourceError{Cause: license.BadValue, Row: n, Name: column, Detail: err.Error()}
 			}
 			row[column] = s
 		}

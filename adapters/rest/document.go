@@ -32,7 +32,7 @@ func document(body []byte) (any, error) {
 	if errors.As(err, &syntax) { // its text repeats the answer
 		err = fmt.Errorf("malformed at byte %d", syntax.ByteOffset)
 	}
-	return nil, fmt.Errorf("the answer is no JSON that can be used: %w", err)
+	return nil, fmt.Errorf("it is no JSON that can be used: %w", err)
 }
 
 var errDeep = errors.New("nested too deeply")

@@ -7,7 +7,6 @@ package rest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -86,7 +85,7 @@ func (s *Source) Check(ctx context.Context) error {
 		return err
 	}
 	if s.cfg.Health != "" && r.status != http.StatusOK {
-		return fmt.Errorf("the health path answered with status %d", r.status)
+		return ofStatus(r.status)
 	}
 	return nil
 }
@@ -98,4 +97,4 @@ func (s *Source) Close() error {
 	return nil
 }
 
-var errLong = errors.New("the answer is longer than allowed")
+var errLong = error(&license.SourceError{Cause: license.BadAnswer, Detail: "it is longer than allowed"})

@@ -14,6 +14,9 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"oncegate/adapters/failure"
+	"oncegate/license"
 )
 
 const (
@@ -64,7 +67,7 @@ func (c Config) client() (*http.Client, error) {
 func (s *Source) send(ctx context.Context, method, target string, body []byte, contentType string) (reply, error) {
 	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
 	if err != nil {
-		return reply{}, errors.New("cannot write the request")
+		return reply{}, &license.SourceError{Cause: license.OtherCause, Detail: "cannot write the request"}
 	}
 	for name, value := range s.cfg.Header {
 		req.Header.Set(name, value)
@@ -90,7 +93,7 @@ func (s *Source) send(ctx context.Context, method, target string, body []byte, c
 		return reply{}, errLong
 	}
 	if res.Header.Get("Content-Encoding") != "" {
-		return reply{}, errors.New("the answer is compressed, which was not asked for")
+		return reply{}, &license.SourceError{Cause: license.UnreadableAnswer, Detail: "it is compressed, which was not asked for"}
 	}
 	return reply{res.StatusCode, res.Header.Get("Content-Type"), read}, nil
 }
@@ -101,7 +104,7 @@ func (s *Source) authorize(req *http.Request, body []byte) error {
 	if a.Signed {
 		var err error
 		if value, err = s.deps.Sign(req.Context(), req.Method, req.URL.String(), body); err != nil {
-			return errors.New("cannot sign the request")
+			return &license.SourceError{Cause: license.OtherCause, Detail: "cannot sign the request"}
 		}
 	}
 	if value != "" {
@@ -112,20 +115,11 @@ func (s *Source) authorize(req *http.Request, body []byte) error {
 
 // transportError keeps what helps an operator and drops what may repeat a request or an answer.
 func transportError(ctx context.Context, err error) error {
-	var op *net.OpError
-	var certificate *tls.CertificateVerificationError
-	var timeout net.Error
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return fmt.Errorf("cannot reach the source: %w", ctx.Err())
-	case errors.As(err, &certificate):
-		return errors.New("cannot reach the source: its certificate is not believed")
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return errors.New("cannot reach the source: it took too long")
-	case errors.As(err, &op):
-		return fmt.Errorf("cannot reach the source: %w", op)
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("cannot reach the source: it hung up")
 	}
-	return errors.New("cannot reach the source: the exchange failed")
+	if e := failure.OfNetwork(err); e != nil {
+		return e
+	}
+	return &license.SourceError{Cause: license.OtherCause, Detail: "the exchange failed"}
 }

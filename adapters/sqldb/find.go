@@ -31,12 +31,23 @@ func (s *Source) Find(ctx context.Context, r license.Request) ([]license.Finding
 		if tx == nil && !alone { // at first, and after an error that spoilt the transaction for the rest
 			var err error
 			if tx, err = s.db.BeginTx(ctx, s.options); err != nil {
-				return nil, ended(ctx, cannot("begin a transaction", err))
+				return nil, ended(ctx, failed(err, ""))
 			}
 		}
 		f, err := s.one(ctx, tx, q)
 		if ctx.Err() != nil {
 			return nil, ended(ctx, nil)
+		}
+		for again := 0; again < maxAgain && s.stale(q, err); again++ {
+			if tx != nil {
+				tx.Rollback()
+				if tx, err = s.db.BeginTx(ctx, s.options); err != nil {
+					return nil, ended(ctx, failed(err, ""))
+				}
+			}
+			if f, err = s.one(ctx, tx, q); ctx.Err() != nil {
+				return nil, ended(ctx, nil)
+			}
 		}
 		if answered = err == nil; !answered {
 			if tx != nil {
@@ -81,14 +92,44 @@ func (s *Source) one(ctx context.Context, tx *sql.Tx, q license.Question) (licen
 	})
 	rows, err := s.run(ctx, tx, kind, args)
 	if err != nil {
-		return license.Finding{}, cannot("run the query", err)
+		return license.Finding{}, kind.failed(err)
 	}
 	defer rows.Close()
-	read, err := s.read(rows)
+	read, err := s.read(rows, kind)
 	if err != nil {
 		return license.Finding{}, err
 	}
+	kind.worked.Store(true)
 	return kind.plan.Answer(q, read), nil
+}
+
+// failed says why a query failed, and of what is missing whether it was there before.
+func (q *query) failed(err error) *license.SourceError {
+	e := failed(err, q.statement.text)
+	e.Gone = (e.Cause == license.NoTable || e.Cause == license.NoColumn) && q.worked.Load()
+	return e
+}
+
+// maxAgain bounds how often a question is asked again because its plan may be stale: once for our prepared statement, and once for
+// one that the driver keeps for itself.
+const maxAgain = 2
+
+// stalePlan is how PostgreSQL says that a statement was prepared for another schema: cached plan must not change result type.
+const stalePlan = "SQLSTATE 0A000"
+
+// stale reports whether a question may have failed because its statement was prepared before the schema changed: it fails for ever on
+// some databases. The prepared statement is dropped, so that asking again prepares anew.
+func (s *Source) stale(q license.Question, err error) bool {
+	var e *license.SourceError
+	if !errors.As(err, &e) || !e.Cause.Faulty() && e.Cause != license.OtherCause {
+		return false
+	}
+	kind := s.queries[q.Type]
+	st := kind.prepared.Load()
+	if st != nil && kind.prepared.CompareAndSwap(st, nil) {
+		st.Close()
+	}
+	return st != nil || e.Code == stalePlan
 }
 
 // run asks with the prepared statement if there is one.
@@ -121,11 +162,12 @@ func (s *Source) prepare(ctx context.Context, questions []license.Question) {
 	}
 }
 
-// read takes the rows as text. An answer cut short by an error or by the bound is no answer.
-func (s *Source) read(rows *sql.Rows) ([]mapping.Row, error) {
-	columns, err := rows.Columns()
+// read takes the rows as text. An answer cut short by an error or by the bound is no answer, and one that lacks a column of the
+// mapping says nothing, not even that there is none.
+func (s *Source) read(rows *sql.Rows, kind *query) ([]mapping.Row, error) {
+	columns, err := kind.columns(rows)
 	if err != nil {
-		return nil, cannot("read the columns", err)
+		return nil, err
 	}
 	var all []mapping.Row
 	var types []*sql.ColumnType // looked up when a moment comes, the only value whose text depends on its column
@@ -136,31 +178,49 @@ func (s *Source) read(rows *sql.Rows) ([]mapping.Row, error) {
 	}
 	for rows.Next() {
 		if len(all) == s.maxRows {
-			return nil, fmt.Errorf("cannot use the answer: more than %d rows", s.maxRows)
+			return nil, &license.SourceError{Cause: license.BadAnswer, Detail: fmt.Sprintf("more than %d rows", s.maxRows)}
 		}
 		if err := rows.Scan(into...); err != nil {
-			return nil, cannot("read a row", err)
+			return nil, kind.failed(err)
 		}
 		row := make(mapping.Row, len(columns))
 		for i, column := range columns {
-			if _, twice := row[column]; twice {
-				return nil, fmt.Errorf("cannot use the answer: two columns are named %s", column)
-			}
 			if _, ok := cells[i].(time.Time); ok && types == nil {
 				if types, err = rows.ColumnTypes(); err != nil {
-					return nil, cannot("read the columns", err)
+					return nil, kind.failed(err)
 				}
 			}
 			if row[column], err = text(cells[i], types, i); err != nil {
-				return nil, fmt.Errorf("cannot use column %s: %w", column, err)
+				return nil, &license.SourceError{Cause: license.BadValue, Row: len(all) + 1, Name: column, Detail: err.Error()}
 			}
 		}
 		all = append(all, row)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, cannot("read the rows", err)
+		return nil, kind.failed(err)
 	}
 	return all, nil
+}
+
+// columns are the names of the columns of an answer, each once, with all that the mapping requires.
+func (q *query) columns(rows *sql.Rows) ([]string, error) {
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, q.failed(err)
+	}
+	seen := make(map[string]bool, len(columns))
+	for _, column := range columns {
+		if seen[column] {
+			return nil, &license.SourceError{Cause: license.BadAnswer, Detail: "two columns are named " + column}
+		}
+		seen[column] = true
+	}
+	for _, column := range q.required {
+		if !seen[column] {
+			return nil, &license.SourceError{Cause: license.NoColumn, Name: column, Gone: q.worked.Load()}
+		}
+	}
+	return columns, nil
 }
 
 // ended prefers the context's own end over what a driver makes of it.
@@ -169,28 +229,4 @@ func ended(ctx context.Context, err error) error {
 		return fmt.Errorf("cannot ask the database: %w", ctx.Err())
 	}
 	return err
-}
-
-// cannot describes a driver's error without its text, which may repeat bound values or rows. What helps an operator,
-// the SQLSTATE or the driver's number, is kept.
-func cannot(what string, err error) error {
-	var state interface{ SQLState() string }
-	if errors.As(err, &state) {
-		return fmt.Errorf("cannot %s: SQLSTATE %s", what, state.SQLState())
-	}
-	var code interface{ Code() int }
-	if errors.As(err, &code) {
-		return fmt.Errorf("cannot %s: driver's code %d", what, code.Code())
-	}
-	return fmt.Errorf("cannot %s: the driver reports %T", what, root(err))
-}
-
-func root(err error) error {
-	for {
-		next := errors.Unwrap(err)
-		if next == nil {
-			return err
-		}
-		err = next
-	}
 }

@@ -13,6 +13,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -47,7 +49,9 @@ type Source struct {
 type query struct {
 	statement statement
 	plan      *mapping.Plan
-	prepared  atomic.Pointer[sql.Stmt] // nil until it was asked once
+	required  []string                 // columns that an answer must have
+	prepared  atomic.Pointer[sql.Stmt] // nil until it was asked once, and after it failed
+	worked    atomic.Bool              // whether the database has answered it
 }
 
 // Open checks the configuration and prepares a connection pool. It does not connect: a database that is down at start
@@ -113,28 +117,39 @@ func New(cfg Config, cat *license.Catalogue, db *sql.DB, deps Deps) (*Source, er
 		if err != nil {
 			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
 		}
-		s.queries[q.Record.Type] = &query{statement: st, plan: plan}
+		s.queries[q.Record.Type] = &query{statement: st, plan: plan, required: q.Record.Required()}
 	}
 	return s, nil
 }
 
-// Check says whether the source can answer now: it connects and has the database prepare every statement. The error
-// may name tables and columns, but no person.
+// Check says whether the source can answer now: it connects and runs every query with empty parameters, which name nobody. It reads
+// no row. The error is a *license.SourceError or ctx's own.
 func (s *Source) Check(ctx context.Context) error {
 	if s.closed.Load() {
 		return mapping.ErrClosed
 	}
-	if err := s.db.PingContext(ctx); err != nil {
-		return cannot("reach the database", err)
-	}
-	for id, q := range s.queries {
-		st, err := s.db.PrepareContext(ctx, q.statement.text)
-		if err != nil {
-			return fmt.Errorf("cannot prepare the statement of %s: %w", id, err)
+	for _, id := range slices.Sorted(maps.Keys(s.queries)) {
+		if err := s.try(ctx, s.queries[id]); err != nil {
+			return ended(ctx, err)
 		}
-		st.Close()
 	}
 	return nil
+}
+
+// try runs a query for nobody, and looks at the columns of the answer.
+func (s *Source) try(ctx context.Context, q *query) error {
+	tx, err := s.db.BeginTx(ctx, s.options)
+	if err != nil {
+		return failed(err, "")
+	}
+	defer tx.Rollback()
+	rows, err := tx.QueryContext(ctx, q.statement.text, q.statement.bind(func(string) string { return "" })...)
+	if err != nil {
+		return q.failed(err)
+	}
+	defer rows.Close()
+	_, err = q.columns(rows)
+	return err
 }
 
 // Close releases the connections that Open made. Later calls of Find fail with mapping.ErrClosed.

@@ -219,7 +219,7 @@ func TestNothingIsWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, f := range findings {
-				if f.State != license.IsUnavailable || f.Err == nil || !strings.Contains(f.Err.Error(), "driver's code 8") {
+				if f.State != license.IsUnavailable || f.Err == nil || !strings.Contains(f.Err.Error(), "SQLite 8") {
 					t.Errorf("%s, one of %d: %q, %v", by, len(questions), f.State, f.Err)
 				}
 			}
@@ -273,10 +273,10 @@ func TestAnswersRefused(t *testing.T) {
 	for name, c := range map[string]struct{ sql, reason string }{
 		"too many rows":  {selectEstates[:strings.Index(selectEstates, "where")] + " where :holder_code <> ''", "more than 5 rows"},
 		"everybody":      {"select * from estate where :holder_code <> '' limit 3", mapping.ErrOtherHolder.Error()},
-		"column missing": {"select cert_no, status from estate where id_no = :holder_code", "no such column"},
+		"column missing": {"select cert_no, status from estate where id_no = :holder_code", "column area does not exist"},
 		"column twice":   {"select *, 1 as status from estate where id_no = :holder_code", "two columns are named status"},
 		"blob":           {"select *, x'ff' as x from estate where id_no = :holder_code", "binary data"},
-		"no such table":  {"select * from nowhere where id_no = :holder_code", "driver's code 1"},
+		"no such table":  {"select * from nowhere where id_no = :holder_code", "table nowhere does not exist; SQLite 1"},
 		"fails half-way": {"select e.*, case when pos > 0 then 1 else abs(-9223372036854775808) end as x from estate e where :holder_code <> '' order by pos desc limit 100", ""},
 		"joined twice":   {"select e.* from estate e, (select 1 union all select 2) where id_no = :holder_code", "a second time"},
 	} {
@@ -431,7 +431,7 @@ func TestLockedFile(t *testing.T) {
 	}
 	for _, own := range []string{"_busy_timeout=0", "_timeout=0", "_pragma=busy_timeout(0)"} {
 		findings, err := open(dsn+"&"+own).Find(t.Context(), license.Request{Questions: []license.Question{q}})
-		if err != nil || findings[0].State != license.IsUnavailable || !strings.Contains(findings[0].Err.Error(), "driver's code 5") {
+		if err != nil || findings[0].State != license.IsUnavailable || !strings.Contains(findings[0].Err.Error(), "SQLite 5") {
 			t.Errorf("%s: %+v, %v", own, findings, err)
 		}
 	}
