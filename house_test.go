@@ -44,6 +44,11 @@ var owners = map[string]string{
 	"modernc.org/sqlite":          "store install node demo adapters",
 	"github.com/jackc/pgx":        "store node adapters",
 	"github.com/transparency-dev": "tlog",
+
+	"github.com/go-sql-driver/mysql":  "adapters docs", // docs tests the steward's manual on a real database
+	"github.com/microsoft/go-mssqldb": "adapters",
+	"github.com/sijms/go-ora":         "adapters",
+	"github.com/xuri/excelize":        "adapters docs",
 }
 
 // bare rooms use no cryptography but the standard library's.

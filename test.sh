@@ -9,6 +9,7 @@
 #                     instead: breaks the rooms line by line and demands that their tests notice (.ci/mutants); takes hours for all
 #
 # ONCEGATE_TEST_STRICT=1 makes a skip a failure. ONCEGATE_TEST_POSTGRES=URL uses that PostgreSQL instead of one of our own,
+# ONCEGATE_TEST_MARIADB=DSN that MariaDB, with an account that may make databases and set global variables: user:password@tcp(host:port)/,
 # ONCEGATE_TEST_BOUNCYCASTLE=CLASSPATH that Bouncy Castle instead of Debian's, ONCEGATE_TEST_COMMONSCOMPRESS=JAR that Apache Commons
 # Compress, ONCEGATE_TEST_REDOCLY=PROGRAM that linter instead of the one that interop/openapi pins.
 set -euo pipefail
@@ -23,6 +24,7 @@ skip() { skipped+=("$1"); printf -- '-- skipped: %s\n' "$1"; }
 finish() {
 	status=$?
 	if [ -n "${pgdata:-}" ]; then as_server pg_ctl -D "$pgdata" -m immediate stop >/dev/null 2>&1 || true; fi
+	if [ -s "$scratch/mariadb/pid" ]; then kill "$(cat "$scratch/mariadb/pid")" 2>/dev/null || true; wait; fi # its shell is our child
 	rm -rf "$scratch"
 	exit "$status"
 }
@@ -114,6 +116,38 @@ if [ -z "${ONCEGATE_TEST_POSTGRES:-}" ]; then
 		"$PGBIN/postgres" --version
 	else
 		skip "PostgreSQL: the store ran on SQLite only"
+	fi
+fi
+
+# MariaDB, the database of older systems than the gateway itself. Its package starts a server of its own where the machine runs services;
+# ours is another, in a folder of its own, and it runs as the user its package made, or as nobody.
+as_mariadb() {
+	local user
+	user=$(id -un mysql 2>/dev/null || id -un nobody)
+	if [ "$(id -u)" = 0 ]; then (cd / && exec setpriv --reuid="$(id -u "$user")" --regid="$(id -g "$user")" --clear-groups "$@"); else "$@"; fi
+}
+mariadbd() { PATH=$PATH:/usr/sbin command -v mariadbd; }
+start_mariadb() { # prints its DSN
+	local data=$scratch/mariadb port
+	mkdir -p "$data" && chmod 755 "$scratch" && { [ "$(id -u)" != 0 ] || chown "$(id -un mysql 2>/dev/null || id -un nobody)" "$data"; } || return 1
+	port=$(go run ./.ci/freeport)
+	as_mariadb mariadb-install-db --no-defaults --datadir="$data/data" --auth-root-authentication-method=normal --skip-test-db >"$data.log" 2>&1 || return 1
+	as_mariadb "$(mariadbd)" --no-defaults --datadir="$data/data" --bind-address=127.0.0.1 --port="$port" --socket="$data/socket" --pid-file="$data/pid" \
+		--innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=0 --skip-log-bin >>"$data.log" 2>&1 &
+	local server=$!
+	for _ in $(seq 150); do
+		mariadb -S "$data/socket" -u root -e "create user oncegate@localhost; grant all on *.* to oncegate@localhost" 2>/dev/null && break
+		kill -0 $server 2>/dev/null || return 1
+		sleep 0.2
+	done
+	export ONCEGATE_TEST_MARIADB="oncegate@tcp(127.0.0.1:$port)/"
+	mariadb -h 127.0.0.1 -P "$port" -u oncegate -N -e "select concat('MariaDB ', version())"
+}
+if [ -z "${ONCEGATE_TEST_MARIADB:-}" ]; then
+	mariadbd >/dev/null || install mariadb-server || true
+	if ! mariadbd >/dev/null || ! start_mariadb; then
+		unset ONCEGATE_TEST_MARIADB
+		skip "MariaDB: the SQL adapter ran on SQLite and PostgreSQL only, and the manual's sources for it were not tried"
 	fi
 fi
 

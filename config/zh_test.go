@@ -15,12 +15,13 @@ import (
 var faultSources = map[string]string{
 	"config": "*", "install": "", "node": "listen tables", "license": "faults", "cases": "faults calendar",
 	"policy": "compile guard load set table", "register": "", "fault": "",
-	"adapters/files": "config", "adapters/mapping": "check", "adapters/rest": "check template", "adapters/sqldb": "config statement",
-	"sheet": "check checkitem color faces load pathdata pattern", "strictyaml": "decode strictyaml value",
+	"adapters/files": "config", "adapters/mapping": "check", "adapters/rest": "check template", "adapters/secret": "*",
+	"adapters/sqldb": "config engine mysql oracle postgres scanner sqlserver statement",
+	"sheet":          "check checkitem color faces load pathdata pattern", "strictyaml": "decode strictyaml value",
 }
 
 // reporting are the functions that report a fault, and which of their arguments is the format.
-var reporting = map[string]int{"Add": 1, "AddAt": 1, "Unless": 2, "unless": 2, "warn": 1}
+var reporting = map[string]int{"Add": 1, "AddAt": 1, "Warn": 1, "Unless": 2, "unless": 2, "warn": 1}
 
 // keptWords are keys and values of configuration files, which stand in Chinese texts as they are.
 var keptWords = strings.Fields(`repeat layouts route oncegate license init default data codes upload sqlite promise http values tolerate text size
@@ -28,12 +29,14 @@ var keptWords = strings.Fields(`repeat layouts route oncegate license init defau
 	turn true tls title tests systems suspensions suspended superseded styles sqldb song signed shares shape settle select secret seal rosette
 	revoked rest rect qr pgx permissions page original optional only ok money mode missing line items https holder hei grants gbk grants frame
 	form files file field false expired esl equals dsn drop date copy const consent check cedar case capital business-license body blank alpha
-	align age Cedar utf null keys csr audit adopt session call operations holders`)
+	align age Cedar utf null keys csr audit adopt session call operations holders
+	transaction plain Server encrypt day ca mysql sslrootcert certificate sqlserver oracle absent Oracle current number is first last sslmode`)
 
 // unfaulty are texts of these files that are no faults of a configuration.
 var unfaulty = []string{
 	"read the guards' schema: %v", "resolve the guards' schema: %v", // the program's own schema
 	"look up working day: %v", "look up working day in %v: %v", "count working days: the number is negative", "count working days: %v", // cases, at work
+	"connections", "key", "error", "at", // keys of log lines in node
 	"load TLS certificate: %v", "listen: %v", "make seal of %v: %v", "adopt tables: %v",
 	"what the tables add up to cannot be read: it was sealed under an envelope key that the keystore lacks; either the database was tampered with (operations, section 5), or %v; %v", // starting a node
 }

@@ -49,6 +49,11 @@ func (l *List) Add(path, format string, args ...any) {
 	*l = append(*l, Fault{Path: path, Reason: fmt.Sprintf(format, args...)})
 }
 
+// Warn reports at a YAML path what is usable all the same.
+func (l *List) Warn(path, format string, args ...any) {
+	*l = append(*l, Fault{Path: path, Reason: fmt.Sprintf(format, args...), Warning: true})
+}
+
 // AddAt reports a fault at a place.
 func (l *List) AddAt(at Place, format string, args ...any) {
 	*l = append(*l, Fault{Place: at, Reason: fmt.Sprintf(format, args...)})

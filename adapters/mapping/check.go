@@ -38,16 +38,24 @@ func (v Value) check(f *fault.List, path string) {
 	if v.From != "" && v.Const != "" {
 		f.Add("$."+path, "has both from and const; keep one")
 	}
-	if v.From == "" && (v.Codes != nil || v.Default != nil || v.Layouts != nil || v.Optional) {
-		f.Add("$."+path, "codes, default, layouts and optional need from")
+	if v.From == "" && (v.Codes != nil || v.Default != nil || v.Layouts != nil || v.Absent != nil || v.Optional) {
+		f.Add("$."+path, "codes, default, layouts, absent and optional need from")
 	}
 	if v.Default != nil && v.Codes == nil {
 		f.Add("$."+path+".default", "a default needs codes")
 	}
 	for i, layout := range v.Layouts {
-		if reason := CheckLayout(layout); reason != "" {
+		if reason := checkLayout(layout); reason != "" {
 			f.Add("$."+path+".layouts["+itoa(i)+"]", "%s", reason)
 		}
+	}
+	switch months := slices.ContainsFunc(v.Layouts, isMonth); {
+	case v.Day != "" && v.Day != firstDay && v.Day != lastDay:
+		f.Add("$."+path+".day", `expected "first" or "last"`)
+	case months && v.Day == "":
+		f.Add("$."+path+".day", "required: which day of the month a layout without a day means, first or last")
+	case !months && v.Day != "":
+		f.Add("$."+path+".day", "day belongs to layouts without a day, such as yyyyMM")
 	}
 }
 

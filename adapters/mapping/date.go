@@ -10,9 +10,21 @@ import (
 	"oncegate/license"
 )
 
-const rfc3339 = "rfc3339"
+const (
+	rfc3339 = "rfc3339"
+	// serial is a number of days since 1899-12-30, as spreadsheets keep dates and write them where they take a date for a number. A
+	// part of a day is the time of day.
+	serial = "excel-serial"
+)
 
-var defaultLayouts = []string{"yyyy-MM-dd", "yyyyMMdd"}
+// defaultLayouts are those that can be mistaken for nothing else: how SQL writes a day and a time stamp, and eight digits.
+var defaultLayouts = []string{"yyyy-MM-dd", "yyyyMMdd", "yyyy-MM-dd HH:mm:ss"}
+
+// Which day of a month a text means that names no day.
+const (
+	firstDay = "first"
+	lastDay  = "last"
+)
 
 var layoutWords = strings.NewReplacer("yyyy", "2006", "MM", "01", "M", "1", "dd", "02", "d", "2", "HH", "15", "mm", "04", "ss", "05")
 
@@ -24,17 +36,38 @@ func hasZone(layout string) bool {
 	return layout == rfc3339 || layout == license.UnixSeconds || layout == license.UnixMillis
 }
 
-// CheckLayout says what is wrong with a layout of Value.Layouts, or "".
+// isMonth says whether texts in the layout name a month and no day: yyyyMM, yyyy-MM, yyyy年M月.
+func isMonth(layout string) bool {
+	return !hasZone(layout) && layout != serial && !strings.Contains(layout, "d")
+}
+
+// CheckLayout says what is wrong with a layout of a moment, or "".
 func CheckLayout(layout string) string {
 	if hasZone(layout) {
 		return ""
 	}
-	for _, word := range []string{"yyyy", "M", "d"} {
-		if !strings.Contains(layout, word) {
-			return "a layout needs yyyy, MM or M, and dd or d"
-		}
+	if layout == serial || isMonth(layout) {
+		return "a layout needs yyyy, MM or M, and dd or d"
+	}
+	return checkLayout(layout)
+}
+
+// checkLayout says what is wrong with a layout of Value.Layouts, or "".
+func checkLayout(layout string) string {
+	if hasZone(layout) || layout == serial {
+		return ""
 	}
 	sample := time.Date(2031, 11, 29, 0, 0, 0, 0, time.UTC)
+	needed, complaint := []string{"yyyy", "M", "d"}, "a layout needs yyyy, MM or M, and dd or d"
+	if isMonth(layout) {
+		needed, complaint = needed[:2], "a layout needs yyyy, and MM or M"
+		sample = sample.AddDate(0, 0, 1-sample.Day())
+	}
+	for _, word := range needed {
+		if !strings.Contains(layout, word) {
+			return complaint
+		}
+	}
 	if back, err := time.Parse(goLayout(layout), sample.Format(goLayout(layout))); err != nil || !back.Equal(sample) {
 		return "the layout does not read back what it writes; it may use yyyy, MM, M, dd, d, HH, mm, ss and signs"
 	}
@@ -61,6 +94,8 @@ func day(layout, s string) (license.Date, error) {
 	case layout == rfc3339:
 		t, err := time.Parse(time.RFC3339, s)
 		return license.DateOf(t), err
+	case layout == serial:
+		return serialDay(s)
 	case hasZone(layout): // a number; license.ParseDate would try its own two forms first
 		n, err := strconv.ParseInt(s, 10, 64)
 		if layout == license.UnixSeconds {
@@ -70,6 +105,25 @@ func day(layout, s string) (license.Date, error) {
 	}
 	t, err := time.Parse(goLayout(layout), s)
 	return license.Date(t.Format("2006-01-02")), err
+}
+
+// serialDay reads a spreadsheet's number of a day. Before 1900-03-01 spreadsheets do not agree on it, because the first of them took 1900
+// for a leap year.
+func serialDay(s string) (license.Date, error) {
+	days, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(days >= 61 && days < 2958466) { // up to 9999-12-31
+		return "", errors.New("not the number of a day")
+	}
+	return license.Date(time.Date(1899, 12, 30+int(days), 0, 0, 0, 0, time.UTC).Format("2006-01-02")), nil
+}
+
+// dayOfMonth is the day that a text means which names a month.
+func (v Value) dayOfMonth(first license.Date) license.Date {
+	t, err := time.Parse("2006-01-02", string(first))
+	if err != nil || v.Day != lastDay {
+		return first
+	}
+	return license.Date(t.AddDate(0, 1, -1).Format("2006-01-02"))
 }
 
 // date reads a calendar day. Impossible days, and placeholders such as 0001-01-01, are refused.
@@ -90,7 +144,11 @@ func (v Value) day(s string) (license.Date, error) {
 		layouts = defaultLayouts
 	}
 	for _, layout := range layouts {
-		if d, err := day(layout, s); err == nil && d.Check() == nil {
+		d, err := day(layout, s)
+		if err == nil && isMonth(layout) {
+			d = v.dayOfMonth(d)
+		}
+		if err == nil && d.Check() == nil {
 			return d, nil
 		}
 	}

@@ -240,6 +240,10 @@ func TestCheck(t *testing.T) {
 		"  note: {from: bz, optional: true}":      {"  notes: bz", "$.fields.notes"},
 		"  registered: {from: djrq, layouts: [yyyy年M月d日, unix-ms]}": {"", "$.fields"},
 		`default: "9"`: {`default: "9", layouts: [x]`, "$.fields.sex.layouts[0]"},
+		"issued: {from: djrq, layouts: [yyyy年M月d日, unix-ms]}": {"issued: {from: djrq, layouts: [yyyyMM]}", "$.issued.day"},
+		"issued: {from: djrq, layouts: [yyyy年M月d日":            {"issued: {from: djrq, day: first, layouts: [yyyy年M月d日", "$.issued.day"},
+		"\nissued: {from: djrq, layouts: [yyyy年M月d日":          {"\nissued: {from: djrq, day: middle, layouts: [yyyyMM", "$.issued.day"},
+		"birth: csrq\n": {"birth: {from: csrq, layouts: [yyyy]}\n", "$.fields.birth.layouts[0]"},
 	} {
 		text := strings.Replace(recordYAML, old, c.with, 1)
 		if text == recordYAML {
@@ -305,4 +309,53 @@ func TestCommonLayouts(t *testing.T) {
 			t.Fatalf("%q by %s: %q, %v; want %q", text, layout, got, err, want)
 		}
 	})
+}
+
+// TestDates: months mean the day that the mapping says, numbers of spreadsheets are days, and texts that mean nothing are not stated.
+func TestDates(t *testing.T) {
+	for _, c := range []struct {
+		value Value
+		text  string
+		want  license.Date // "" where it is refused
+	}{
+		{Value{Layouts: []string{"yyyyMM"}, Day: firstDay}, "200402", "2004-02-01"},
+		{Value{Layouts: []string{"yyyyMM"}, Day: lastDay}, "200402", "2004-02-29"},
+		{Value{Layouts: []string{"yyyyMM"}, Day: lastDay}, "200312", "2003-12-31"},
+		{Value{Layouts: []string{"yyyy年M月"}, Day: lastDay}, "2003年4月", "2003-04-30"},
+		{Value{Layouts: []string{"yyyyMMdd", "yyyyMM"}, Day: firstDay}, "20030406", "2003-04-06"},
+		{Value{Layouts: []string{"yyyyMMdd", "yyyyMM"}, Day: firstDay}, "200304", "2003-04-01"},
+		{Value{Layouts: []string{"yyyyMM"}, Day: firstDay}, "200313", ""},
+		{Value{Layouts: []string{"yyyyMM"}, Day: lastDay}, "200300", ""},
+		{Value{Layouts: []string{"yyyyMM"}, Day: firstDay}, "20030", ""},
+		{Value{Layouts: []string{serial}}, "37747", "2003-05-06"},
+		{Value{Layouts: []string{serial}}, "37747.99", "2003-05-06"},
+		{Value{Layouts: []string{serial}}, "61", "1900-03-01"},
+		{Value{Layouts: []string{serial}}, "60", ""},
+		{Value{Layouts: []string{serial}}, "NaN", ""},
+		{Value{Layouts: []string{serial}}, "20030506", ""},
+		{Value{}, "2003-05-06 13:30:00", "2003-05-06"},
+		{Value{}, "2003-05-06 13:30:00.5", "2003-05-06"},
+		{Value{}, "2003-05-06 25:30:00", ""},
+		{Value{}, "0000-00-00", ""},
+		{Value{}, "2003-05", ""},
+	} {
+		c.value.From = "x"
+		got, err := c.value.date(Row{"x": c.text})
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%q by %+v: %q, %v; want %q", c.text, c.value, got, err, c.want)
+		}
+	}
+	absent := Value{From: "x", Absent: []string{"0000-00-00", "/"}}
+	for text, refused := range map[string]bool{"0000-00-00": false, " / ": false, "": false, "//": true} {
+		if d, err := absent.date(Row{"x": text}); d != "" || (err != nil) != refused {
+			t.Errorf("%q: %q, %v", text, d, err)
+		}
+	}
+	if _, err := absent.end(Row{"x": "/"}); err == nil {
+		t.Error("an end of validity that is not stated reads as unlimited")
+	}
+	absent.Unlimited = []string{""}
+	if d, err := absent.end(Row{"x": "/"}); d != "" || err != nil {
+		t.Errorf("%q, %v", d, err)
+	}
 }

@@ -18,7 +18,9 @@ type Value struct {
 	List      string            `yaml:"list"`      // id and version of the source's code list that codes translates
 	Codes     map[string]string `yaml:"codes"`     // code table: the source's code → ours
 	Default   *string           `yaml:"default"`   // what a code outside the table becomes; without it, such a row is refused
-	Layouts   []string          `yaml:"layouts"`   // of a date: yyyyMMdd, yyyy-MM-dd, yyyy年M月d日, "yyyy-MM-dd HH:mm:ss", rfc3339, unix-s, unix-ms. None: yyyy-MM-dd and yyyyMMdd
+	Absent    []string          `yaml:"absent"`    // texts that mean "not stated", such as ["0000-00-00", "/", "无"]; they are read as the empty text
+	Layouts   []string          `yaml:"layouts"`   // of a date: yyyyMMdd, yyyy-MM-dd, yyyy年M月d日, "yyyy-MM-dd HH:mm:ss", rfc3339, unix-s, unix-ms, excel-serial; of a month: yyyyMM, yyyy年M月. None: yyyy-MM-dd, yyyyMMdd and "yyyy-MM-dd HH:mm:ss"
+	Day       string            `yaml:"day"`       // which day of the month a layout without a day means: first (issued on, valid from) or last (valid to). Required with such a layout
 	Unlimited []string          `yaml:"unlimited"` // of valid_to: what means 长期, such as ["长期", "9999-12-31", ""]
 }
 
@@ -48,7 +50,10 @@ func (v Value) raw(r Row) (string, error) {
 	if strings.ContainsRune(s, utf8.RuneError) || !utf8.ValidString(s) {
 		return "", errors.New("a character was lost before it came here (U+FFFD or invalid UTF-8)")
 	}
-	return strings.TrimSpace(s), nil
+	if s = strings.TrimSpace(s); slices.Contains(v.Absent, s) {
+		return "", nil
+	}
+	return s, nil
 }
 
 // code translates a text by the code table, where there is one. The empty text is a code like any other when the

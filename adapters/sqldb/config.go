@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"database/sql"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -18,8 +19,8 @@ import (
 type Config struct {
 	// ID names the source in findings and errors; the house fills it, it is no part of the YAML.
 	ID string `yaml:"-"`
-	// Driver is the name under which a driver registered with database/sql: "sqlite" and "pgx" are linked; a site build
-	// blank-imports others.
+	// Driver is the name under which a driver registered with database/sql: "sqlite", "pgx" (PostgreSQL), "mysql" (MySQL and
+	// MariaDB), "sqlserver" and "oracle" are linked; a site build blank-imports others.
 	Driver string `yaml:"driver"`
 	// DSN is the driver's connection text. One with a password belongs in dsn_secret. A SQLite database must be opened
 	// read-only: file:/srv/market.db?mode=ro (or _query_only=1 where the file is written in WAL mode by others). While
@@ -28,6 +29,12 @@ type Config struct {
 	DSN string `yaml:"dsn"`
 	// DSNSecret is where the DSN is kept instead.
 	DSNSecret secret.Ref `yaml:"dsn_secret"`
+	// CA is a PEM file with the authorities that may sign the server's certificate, for mysql. Empty: those of the machine.
+	// Other drivers name such a file in the DSN: sslrootcert (pgx), certificate (sqlserver), WALLET (oracle).
+	CA string `yaml:"ca"`
+	// AllowPlain accepts a connection beyond this machine without TLS, or with a certificate that nobody verifies, for
+	// networks that encrypt below and for servers too old for TLS.
+	AllowPlain bool `yaml:"allow_plain"`
 	// Placeholders is the driver's own form of parameters: "?", "$1", "@p1" or ":1". Known for sqlite, sqlite3, mysql,
 	// pgx, postgres, sqlserver and oracle; other drivers must say it.
 	Placeholders string `yaml:"placeholders"`
@@ -60,40 +67,39 @@ const (
 	plain    = "plain"
 )
 
-var knownForms = map[string]string{
-	"sqlite": question, "sqlite3": question, "mysql": question,
-	"pgx": dollar, "postgres": dollar,
-	"sqlserver": at, "mssql": at, "oracle": colon,
-}
-
-func (c Config) form() string {
-	if c.Placeholders != "" {
-		return c.Placeholders
-	}
-	return knownForms[c.Driver]
-}
-
-// Check reports everything wrong with the configuration at once; paths start at "$", the Config itself. It opens nothing.
+// Check reports everything wrong with the configuration at once; paths start at "$", the Config itself. It connects to nothing, and
+// reads no secret.
 func (c Config) Check(cat *license.Catalogue) fault.List {
 	var f fault.List
 	f.Unless(c.Driver != "", "$.driver", "required: the name of a database/sql driver, such as sqlite or pgx")
+	f.Unless(c.Driver == "" || linked(c.Driver), "$.driver", "no driver of this name is linked into this program; there are %s", strings.Join(sql.Drivers(), ", "))
 	f.Unless((c.DSN == "") != c.DSNSecret.IsZero(), "$.dsn", "say either dsn or dsn_secret")
 	if !c.DSNSecret.IsZero() {
 		f.Under("$.dsn_secret", c.DSNSecret.Check())
 	}
-	if c.DSN != "" {
-		if err := c.checkDSN(c.DSN); err != nil {
+	f.Unless(c.CA == "" || c.Driver == "mysql", "$.ca", "ca is for mysql; other drivers name such a file in the DSN: sslrootcert (pgx), certificate (sqlserver), WALLET (oracle)")
+	if c.DSN != "" && linked(c.Driver) {
+		if db, err := c.connect(c.DSN); err != nil {
 			f.Add("$.dsn", "%v", err)
+		} else {
+			db.Close()
+		}
+		if c.holdsPassword(c.DSN) {
+			f.Warn("$.dsn", "a password stands in the configuration: keep the DSN in a file of its own and name it under dsn_secret")
 		}
 	}
-	f.Unless(slices.Contains(placeholderForms, c.form()), "$.placeholders", "say how this driver writes parameters: %s", strings.Join(placeholderForms, ", "))
+	form := c.engine().form
+	f.Unless(slices.Contains(placeholderForms, form), "$.placeholders", "say how this driver writes parameters: %s", strings.Join(placeholderForms, ", "))
 	f.Unless(slices.Contains([]string{"", readOnly, plain}, c.Transaction), "$.transaction", `expected "read-only" or "plain"`)
+	if without := c.engine().noReadOnly; without != "" {
+		f.Unless(c.Transaction == plain, "$.transaction", "%s: say transaction: plain, and let the account read only", without)
+	}
 	f.Unless(c.MaxRows >= 0 && c.MaxConnections >= 0, "$", "max_rows and max_connections may not be negative")
 	f.Unless(len(c.Queries) > 0, "$.queries", "at least one query is needed")
 	seen := map[string]bool{}
 	for i, q := range c.Queries {
 		path := fmt.Sprintf("$.queries[%d]", i)
-		f.Under(path, q.check(c.form(), cat))
+		f.Under(path, q.check(form, cat))
 		f.Unless(!seen[q.Record.Type], path+".record.type", "a second query for the same license type")
 		seen[q.Record.Type] = true
 	}
@@ -116,11 +122,8 @@ func (q Query) check(form string, cat *license.Catalogue) (f fault.List) {
 
 func (c Config) isSQLite() bool { return c.Driver == "sqlite" || c.Driver == "sqlite3" }
 
-// checkDSN refuses a SQLite DSN that could write: SQLite takes "read-only transaction" as a mere wish.
-func (c Config) checkDSN(dsn string) error {
-	if !c.isSQLite() {
-		return nil
-	}
+// checkSQLite refuses a SQLite DSN that could write: SQLite takes "read-only transaction" as a mere wish.
+func checkSQLite(dsn string) error {
 	_, query, _ := strings.Cut(dsn, "?")
 	values, err := url.ParseQuery(query)
 	if err != nil {
@@ -170,8 +173,10 @@ func (c *Config) Types() (list []string) {
 
 // ResolvePaths makes relative paths relative to a folder, that of the file in a SQLite DSN ("file:market.db?mode=ro") too.
 func (c *Config) ResolvePaths(dir string) {
-	if f := &c.DSNSecret.File; *f != "" && !filepath.IsAbs(*f) {
-		*f = filepath.Join(dir, filepath.FromSlash(*f))
+	for _, f := range []*string{&c.DSNSecret.File, &c.CA} {
+		if *f != "" && !filepath.IsAbs(*f) {
+			*f = filepath.Join(dir, filepath.FromSlash(*f))
+		}
 	}
 	if !c.isSQLite() || c.DSN == "" {
 		return

@@ -30,7 +30,7 @@ func (s *Source) Find(ctx context.Context, r license.Request) ([]license.Finding
 	for i, q := range questions {
 		if tx == nil && !alone { // at first, and after an error that spoilt the transaction for the rest
 			var err error
-			if tx, err = s.db.BeginTx(ctx, s.options); err != nil {
+			if tx, err = s.begin(ctx); err != nil {
 				return nil, ended(ctx, failed(err, ""))
 			}
 		}
@@ -41,7 +41,7 @@ func (s *Source) Find(ctx context.Context, r license.Request) ([]license.Finding
 		for again := 0; again < maxAgain && s.stale(q, err); again++ {
 			if tx != nil {
 				tx.Rollback()
-				if tx, err = s.db.BeginTx(ctx, s.options); err != nil {
+				if tx, err = s.begin(ctx); err != nil {
 					return nil, ended(ctx, failed(err, ""))
 				}
 			}
@@ -81,20 +81,23 @@ func (s *Source) one(ctx context.Context, tx *sql.Tx, q license.Question) (licen
 	if err != nil {
 		return mapping.Unavailable(err), nil
 	}
-	args := kind.statement.bind(func(name string) string {
+	args := kind.statement.bind(func(name string) any {
 		switch name {
 		case holderCode:
-			return asked.HolderCode
+			return s.engine.argument(asked.HolderCode)
 		case holderType:
-			return asked.HolderType
+			return s.engine.argument(asked.HolderType)
 		}
-		return asked.Number
+		return s.engine.argument(asked.Number)
 	})
+	ctx, cancel := context.WithCancel(ctx)
 	rows, err := s.run(ctx, tx, kind, args)
 	if err != nil {
+		cancel()
 		return license.Finding{}, kind.failed(err)
 	}
 	defer rows.Close()
+	defer cancel() // first: some drivers would read an answer that is too long to its end when it is closed
 	read, err := s.read(rows, kind)
 	if err != nil {
 		return license.Finding{}, err
@@ -190,7 +193,7 @@ func (s *Source) read(rows *sql.Rows, kind *query) ([]mapping.Row, error) {
 					return nil, kind.failed(err)
 				}
 			}
-			if row[column], err = text(cells[i], types, i); err != nil {
+			if row[column], err = s.engine.text(cells[i], types, i); err != nil {
 				return nil, &license.SourceError{Cause: license.BadValue, Row: len(all) + 1, Name: column, Detail: err.Error()}
 			}
 		}

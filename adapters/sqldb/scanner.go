@@ -35,6 +35,9 @@ func (s *scanner) next() error {
 		if w := strings.ToLower(word); w == "q" || w == "nq" {
 			return errors.New("q-quotes are not understood; use a plain string")
 		}
+		if s.form == colon && strings.HasPrefix(rest, "''") && !strings.HasPrefix(rest, "'''") {
+			return errors.New("'' is null in Oracle and equals nothing; ask whether it is null, as in :number is null")
+		}
 		return s.quoted('\'')
 	case c == '"' || c == '`':
 		return s.quoted(c)
@@ -61,7 +64,7 @@ func (s *scanner) next() error {
 		s.ended = true
 		s.pos++ // not copied: some drivers refuse it
 	case isWord(c):
-		s.word(rest)
+		return s.word(rest)
 	default:
 		s.copy(1)
 	}
@@ -79,13 +82,22 @@ func (s *scanner) drop(n int) {
 	s.pos += n
 }
 
-func (s *scanner) word(rest string) {
+// writing are words that make a statement of SQL Server write, which no read-only transaction stops there, or ask another server.
+var writing = []string{"insert", "update", "delete", "merge", "exec", "execute", "openquery", "openrowset", "opendatasource"}
+
+// word copies a word. "select … into" writes a table or a file on some databases, even in a read-only transaction (MySQL's outfile).
+func (s *scanner) word(rest string) error {
 	n := wordLength(rest)
 	s.last = rest[:n]
 	if s.first == "" {
 		s.first = s.last
 	}
+	word := strings.ToLower(s.last)
+	if word == "into" || s.form == at && slices.Contains(writing, word) {
+		return fmt.Errorf("a query may not write: %s; quote it if it is a name", word)
+	}
 	s.copy(n)
+	return nil
 }
 
 // quoted copies up to the closing quote; a doubled one stands for itself.
@@ -173,7 +185,8 @@ func (s *scanner) colon(rest string) error {
 	return nil
 }
 
-// place writes the placeholder of a parameter. Forms with numbers name each parameter once.
+// place writes the placeholder of a parameter. PostgreSQL and SQL Server name each parameter once; Oracle binds by the place, whatever
+// number stands there.
 func (s *scanner) place(name string) {
 	if s.form == question {
 		s.args = append(s.args, name)
@@ -181,7 +194,7 @@ func (s *scanner) place(name string) {
 		return
 	}
 	i := slices.Index(s.args, name)
-	if i < 0 {
+	if i < 0 || s.form == colon {
 		i = len(s.args)
 		s.args = append(s.args, name)
 	}

@@ -37,6 +37,7 @@ type Deps struct {
 type Source struct {
 	id      string
 	db      *sql.DB
+	engine  engine
 	own     bool // whether Close closes db
 	options *sql.TxOptions
 	alone   bool // whether a question alone is asked without a transaction
@@ -57,22 +58,16 @@ type query struct {
 // Open checks the configuration and prepares a connection pool. It does not connect: a database that is down at start
 // is unavailable, not an error.
 func Open(cfg Config, cat *license.Catalogue, deps Deps) (*Source, error) {
-	if f := cfg.Check(cat); len(f) > 0 {
+	if f := cfg.Check(cat).Fatal(); len(f) > 0 {
 		return nil, fmt.Errorf("cannot open source %s: %s: %s", cfg.ID, f[0].Path, f[0].Reason)
 	}
-	dsn := cfg.DSN
-	if dsn == "" {
-		var err error
-		if dsn, err = cfg.DSNSecret.Read(); err != nil {
-			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
-		}
-		if err := cfg.checkDSN(dsn); err != nil {
-			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
-		}
+	dsn, err := cfg.dsn()
+	if err != nil {
+		return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
 	}
-	db, err := sql.Open(cfg.Driver, cfg.withLockWait(dsn))
-	if err != nil { // its text may repeat the DSN
-		return nil, fmt.Errorf("cannot open source %s: driver %q is not linked or refuses the DSN", cfg.ID, cfg.Driver)
+	db, err := cfg.connect(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
 	}
 	n := cfg.MaxConnections
 	if n == 0 {
@@ -92,15 +87,15 @@ func Open(cfg Config, cat *license.Catalogue, deps Deps) (*Source, error) {
 // New is Open over a database that the caller opened and closes. cfg's dsn and max_connections are not used, but must
 // pass Check.
 func New(cfg Config, cat *license.Catalogue, db *sql.DB, deps Deps) (*Source, error) {
-	if f := cfg.Check(cat); len(f) > 0 {
+	if f := cfg.Check(cat).Fatal(); len(f) > 0 {
 		return nil, fmt.Errorf("cannot open source %s: %s: %s", cfg.ID, f[0].Path, f[0].Reason)
 	}
 	s := &Source{
-		id: cfg.ID, db: db, maxRows: cfg.MaxRows, now: deps.Now, queries: map[string]*query{},
+		id: cfg.ID, db: db, maxRows: cfg.MaxRows, now: deps.Now, queries: map[string]*query{}, engine: cfg.engine(),
 		options: &sql.TxOptions{ReadOnly: cfg.Transaction != plain},
 	}
-	if cfg.form() == dollar && s.options.ReadOnly {
-		s.options.Isolation = sql.LevelRepeatableRead // PostgreSQL's default would see a new state per statement
+	if s.options.ReadOnly {
+		s.options.Isolation = s.engine.isolation
 	}
 	if s.maxRows == 0 {
 		s.maxRows = defaultRows
@@ -109,7 +104,7 @@ func New(cfg Config, cat *license.Catalogue, db *sql.DB, deps Deps) (*Source, er
 		s.now = time.Now
 	}
 	for _, q := range cfg.Queries {
-		st, err := rewrite(q.SQL, cfg.form())
+		st, err := rewrite(q.SQL, s.engine.form)
 		if err != nil {
 			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
 		}
@@ -120,6 +115,14 @@ func New(cfg Config, cat *license.Catalogue, db *sql.DB, deps Deps) (*Source, er
 		s.queries[q.Record.Type] = &query{statement: st, plan: plan, required: q.Record.Required()}
 	}
 	return s, nil
+}
+
+// begin begins the transaction of a call, which is always rolled back.
+func (s *Source) begin(ctx context.Context) (*sql.Tx, error) {
+	if s.options.ReadOnly && s.engine.begin != nil {
+		return s.engine.begin(ctx, s.db)
+	}
+	return s.db.BeginTx(ctx, s.options)
 }
 
 // Check says whether the source can answer now: it connects and runs every query with empty parameters, which name nobody. It reads
@@ -138,12 +141,12 @@ func (s *Source) Check(ctx context.Context) error {
 
 // try runs a query for nobody, and looks at the columns of the answer.
 func (s *Source) try(ctx context.Context, q *query) error {
-	tx, err := s.db.BeginTx(ctx, s.options)
+	tx, err := s.begin(ctx)
 	if err != nil {
 		return failed(err, "")
 	}
 	defer tx.Rollback()
-	rows, err := tx.QueryContext(ctx, q.statement.text, q.statement.bind(func(string) string { return "" })...)
+	rows, err := tx.QueryContext(ctx, q.statement.text, q.statement.bind(func(string) any { return s.engine.argument("") })...)
 	if err != nil {
 		return q.failed(err)
 	}

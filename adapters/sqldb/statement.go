@@ -61,7 +61,7 @@ func rewrite(query, form string) (statement, error) {
 }
 
 // bind returns the arguments in the order of the placeholders.
-func (st statement) bind(value func(parameter string) string) []any {
+func (st statement) bind(value func(parameter string) any) []any {
 	args := make([]any, len(st.args))
 	for i, name := range st.args {
 		args[i] = value(name)

@@ -10,6 +10,10 @@ func TestRewrite(t *testing.T) {
 		{question, "select :holder_code, :number, :holder_code", "select ?, ?, ?", "holder_code number holder_code"},
 		{dollar, "select :holder_code, :number, :holder_code", "select $1, $2, $1", "holder_code number"},
 		{at, "select :number from [a:b] where x=:holder_code", "select @p1 from [a:b] where x=@p2", "number holder_code"},
+		{colon, "select :number from t where :number is null or n = :number", "select :1 from t where :2 is null or n = :3", "number number number"},
+		{at, "select [into], \"delete\", 'exec' from t where n = :number", "select [into], \"delete\", 'exec' from t where n = @p1", "number"},
+		{question, "select insert(a, 1, 2, '') from t where n = :number", "select insert(a, 1, 2, '') from t where n = ?", "number"},
+		{colon, "select '''' from t where n = :number", "select '''' from t where n = :1", "number"},
 		{colon, "with a as (select 1) select :holder_code", "with a as (select 1) select :1", "holder_code"},
 		{dollar, "select ':holder_code' || :number::text", "select ':holder_code' || $1::text", "number"},
 		{dollar, "select 'it''s :number', \"a:\"\":number\", :number", "select 'it''s :number', \"a:\"\":number\", $1", "number"},
@@ -37,6 +41,9 @@ func TestRewriteRefuses(t *testing.T) {
 		{question, "select 1; select 2"}, {question, "select 1;;"}, {question, "select 'open"}, {question, "select \"open"}, {dollar, "select $$ open"},
 		{question, "select /* open"}, {question, "select /* /* */ 1"}, {question, "select /*! 1 */"},
 		{question, `select 'a\' :number, '`}, {colon, "select q'[it's]'"}, {question, "select 1--1"},
+		{question, "select * into outfile '/tmp/x' from t"}, {at, "select * into t2 from t"}, {dollar, "select 1 INTO x"},
+		{at, "with x as (select 1 a) delete from x"}, {at, "select * from openquery(s, 'delete t')"}, {at, "with x as (select 1 a) update x set a = :number"},
+		{colon, "select 1 from t where :number = '' or n = :number"},
 		{dollar, "select $x"}, {question, "select \x00"}, {"%s", "select 1"}, {question, "select " + strings.Repeat("1", maxStatement)},
 	} {
 		if st, err := rewrite(c.in, c.form); err == nil {
