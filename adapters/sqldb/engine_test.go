@@ -1,14 +1,17 @@
 package sqldb
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	mssql "github.com/microsoft/go-mssqldb"
 	ora "github.com/sijms/go-ora/v2"
+	"github.com/sijms/go-ora/v2/network"
 
 	"oncegate/adapters/adaptertest"
 	"oncegate/adapters/secret"
@@ -154,6 +157,36 @@ func TestTexts(t *testing.T) {
 	} {
 		if got, err := engines[c.driver].formatTime(day, c.column); got != c.want || err != nil {
 			t.Errorf("%s %s: %q, %v; want %q", c.driver, c.column, got, err, c.want)
+		}
+	}
+}
+
+// TestCauses: errors of every linked driver have a cause and the driver's number, and repeat no value.
+func TestCauses(t *testing.T) {
+	const statement = "select ZZBH from DJ.ZZXX where DM = ?"
+	for _, c := range []struct {
+		err  error
+		want license.SourceError
+	}{
+		{&mysql.MySQLError{Number: 1146, Message: "Table 'dj.zzxx' doesn't exist"}, license.SourceError{Cause: license.NoTable, Name: "zzxx", Code: "MySQL 1146"}},
+		{&mysql.MySQLError{Number: 1054, Message: "Unknown column 'zzbh' in 'field list'"}, license.SourceError{Cause: license.NoColumn, Name: "zzbh", Code: "MySQL 1054"}},
+		{&mysql.MySQLError{Number: 1146, Message: "Table '张三' doesn't exist"}, license.SourceError{Cause: license.NoTable, Code: "MySQL 1146"}},
+		{&mysql.MySQLError{Number: 1064, SQLState: [5]byte([]byte("42000"))}, license.SourceError{Cause: license.BadStatement, Code: "MySQL 1064"}},
+		{&mysql.MySQLError{Number: 9999}, license.SourceError{Cause: license.OtherCause, Code: "MySQL 9999"}},
+		{mysql.ErrNoTLS, license.SourceError{Cause: license.TLSFailed}},
+		{mysql.ErrInvalidConn, license.SourceError{Cause: license.Disconnected}},
+		{mssql.Error{Number: 208, Message: "Invalid object name 'dj.zzxx'."}, license.SourceError{Cause: license.NoTable, Name: "zzxx", Code: "SQL Server 208"}},
+		{mssql.Error{Number: 207, Message: "列名 'DM' 无效。"}, license.SourceError{Cause: license.NoColumn, Name: "DM", Code: "SQL Server 207"}},
+		{mssql.Error{Number: 18456, Message: "Login failed for user 'u'."}, license.SourceError{Cause: license.Authentication, Code: "SQL Server 18456"}},
+		{mssql.Error{Number: 1222}, license.SourceError{Cause: license.Busy, Code: "SQL Server 1222"}},
+		{&network.OracleError{ErrCode: 942, ErrMsg: "ORA-00942: table or view does not exist"}, license.SourceError{Cause: license.NoTable, Code: "ORA-00942"}},
+		{&network.OracleError{ErrCode: 904, ErrMsg: `ORA-00904: "Z"."ZZBH": invalid identifier`}, license.SourceError{Cause: license.NoColumn, Name: "ZZBH", Code: "ORA-00904"}},
+		{&network.OracleError{ErrCode: 1017}, license.SourceError{Cause: license.Authentication, Code: "ORA-01017"}},
+		{&network.OracleError{ErrCode: 923}, license.SourceError{Cause: license.BadStatement, Code: "ORA-00923"}},
+		{&network.OracleError{ErrCode: 12514}, license.SourceError{Cause: license.NoDatabase, Code: "ORA-12514"}},
+	} {
+		if got := failed(fmt.Errorf("query: %w", c.err), statement); *got != c.want {
+			t.Errorf("%v: %+v; want %+v", c.err, *got, c.want)
 		}
 	}
 }

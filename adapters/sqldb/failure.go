@@ -21,7 +21,7 @@ type dialect func(err error, statement string) *license.SourceError
 
 // dialects are all that are known. Of a driver that is missing here the causes of its network errors are still told apart, and every
 // other error is license.OtherCause with the type of the error.
-var dialects = []dialect{postgres, sqlState, sqlite}
+var dialects = []dialect{postgres, ofMySQL, ofSQLServer, ofOracle, sqlState, sqlite}
 
 // failed says why the database did not answer, without the driver's text, which may repeat bound values, rows or the DSN.
 func failed(err error, statement string) *license.SourceError {

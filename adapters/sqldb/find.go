@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"oncegate/adapters/mapping"
@@ -211,6 +213,7 @@ func (q *query) columns(rows *sql.Rows) ([]string, error) {
 	if err != nil {
 		return nil, q.failed(err)
 	}
+	q.fold(columns)
 	seen := make(map[string]bool, len(columns))
 	for _, column := range columns {
 		if seen[column] {
@@ -224,6 +227,21 @@ func (q *query) columns(rows *sql.Rows) ([]string, error) {
 		}
 	}
 	return columns, nil
+}
+
+// fold names columns as the mapping does where they differ in letter case only: SQL has names without quotes in one case, Oracle in upper,
+// PostgreSQL in lower, MySQL as the table has them.
+func (q *query) fold(columns []string) {
+	for _, name := range q.named {
+		if slices.Contains(columns, name) {
+			continue
+		}
+		for i, column := range columns {
+			if strings.EqualFold(column, name) && !slices.Contains(q.named, column) {
+				columns[i] = name
+			}
+		}
+	}
 }
 
 // ended prefers the context's own end over what a driver makes of it.

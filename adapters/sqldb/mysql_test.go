@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -189,5 +190,55 @@ func TestMariaDBLongAnswer(t *testing.T) {
 	findings, err := src.Find(t.Context(), license.Request{Questions: []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}}})
 	if err != nil || findings[0].State != license.IsUnavailable || !strings.Contains(fmt.Sprint(findings[0].Err), "more than 1000 rows") {
 		t.Errorf("%+v, %v", findings, err)
+	}
+}
+
+// TestMariaDBCauses: what a steward gets wrong first is told apart.
+func TestMariaDBCauses(t *testing.T) {
+	writer, dsn := mariaDB(t, "causes")
+	fill(t, writer, question)
+	server, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, writer, "create or replace user oncegate_reader@localhost identified by 'reads'")
+	defer exec(t, writer, "drop user oncegate_reader@localhost")
+	for name, c := range map[string]struct {
+		change func(*mysql.Config)
+		sql    string
+		want   license.SourceError
+	}{
+		"password": {func(c *mysql.Config) { c.Passwd = "wrong" }, "", license.SourceError{Cause: license.Authentication, Code: "MySQL 1045"}},
+		"database": {func(c *mysql.Config) { c.DBName = "nowhere" }, "", license.SourceError{Cause: license.NoDatabase, Code: "MySQL 1049"}},
+		"rights":   {func(c *mysql.Config) { c.User, c.Passwd, c.DBName = "oncegate_reader", "reads", "information_schema" }, "select * from mysql.user where user = :holder_code", license.SourceError{Cause: license.Forbidden, Code: "MySQL 1142"}},
+		"port":     {func(c *mysql.Config) { c.Addr = "127.0.0.1:1" }, "", license.SourceError{Cause: license.ConnectionRefused}},
+		"TLS":      {func(c *mysql.Config) { c.TLSConfig = "true" }, "", license.SourceError{Cause: license.TLSFailed}},
+		"table":    {nil, "select * from estates where id_no = :holder_code", license.SourceError{Cause: license.NoTable, Name: "estates", Code: "MySQL 1146"}},
+		"column":   {nil, "select ID_NUMBER from estate where id_no = :holder_code", license.SourceError{Cause: license.NoColumn, Name: "ID_NUMBER", Code: "MySQL 1054"}},
+		"mapped":   {nil, "select cert_no from estate where id_no = :holder_code", license.SourceError{Cause: license.NoColumn, Name: "area"}},
+		"syntax":   {nil, "select cert_no form estate where id_no = :holder_code", license.SourceError{Cause: license.BadStatement, Code: "MySQL 1064"}},
+		"slow":     {func(c *mysql.Config) { c.Params = map[string]string{"max_statement_time": "0.05"} }, "select sleep(60), e.* from estate e where id_no = :holder_code", license.SourceError{Cause: license.TimedOut, Code: "MySQL 1969"}},
+	} {
+		own := server.Clone()
+		if c.change != nil {
+			c.change(own)
+		}
+		cfg := config("mysql", own.FormatDSN())
+		if c.sql != "" {
+			cfg.Queries[0].SQL = c.sql
+		}
+		src, err := Open(cfg, adaptertest.Catalogue(), Deps{})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		findings, err := src.Find(t.Context(), license.Request{Questions: []license.Question{{Type: adaptertest.Type, Holder: adaptertest.Person(0).HolderID}}})
+		if err == nil {
+			err = findings[0].Err
+		}
+		var got *license.SourceError
+		if !errors.As(err, &got) || *got != c.want {
+			t.Errorf("%s: %#v, %v; want %#v", name, got, err, c.want)
+		}
+		src.Close()
 	}
 }

@@ -4,8 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"regexp"
 
 	ora "github.com/sijms/go-ora/v2"
+	"github.com/sijms/go-ora/v2/network"
+
+	"oncegate/license"
 )
 
 // connectOracle takes a DSN of go-ora: oracle://user:password@host:1521/service, with ?SSL=true&WALLET=folder for TLS.
@@ -38,4 +43,38 @@ func beginOracle(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
 		return nil, errors.Join(err, tx.Rollback())
 	}
 	return tx, nil
+}
+
+// oracleCauses are causes by the number after ORA-.
+var oracleCauses = map[int]license.Cause{
+	1005: license.Authentication, 1017: license.Authentication, 28000: license.Authentication, 28001: license.Authentication, 28040: license.Authentication,
+	1031: license.Forbidden, 1045: license.Forbidden, 12505: license.NoDatabase, 12514: license.NoDatabase, 12154: license.NoDatabase,
+	942: license.NoTable, 904: license.NoColumn,
+	18: license.Busy, 20: license.Busy, 54: license.Busy, 60: license.Busy, 1033: license.Busy, 1034: license.Busy, 1555: license.Busy,
+	12516: license.Busy, 12519: license.Busy, 12520: license.Busy, 1013: license.TimedOut, 12170: license.TimedOut,
+	28: license.Disconnected, 1012: license.Disconnected, 1089: license.Disconnected, 3113: license.Disconnected, 3114: license.Disconnected,
+	3135: license.Disconnected, 12537: license.Disconnected,
+	1008: license.BadStatement, 1427: license.BadStatement, 1456: license.BadStatement, 1722: license.BadStatement, 1830: license.BadStatement,
+	1841: license.BadStatement, 1843: license.BadStatement, 1858: license.BadStatement, 1861: license.BadStatement, 12704: license.BadStatement,
+}
+
+// doubleQuoted is the name in ORA-00904: "O"."ZZBH": invalid identifier.
+var doubleQuoted = regexp.MustCompile(`"([^"]+)":`)
+
+// ofOracle reads errors of Oracle. Numbers from 900 to 999 are about the statement.
+func ofOracle(err error, _ string) *license.SourceError {
+	var o *network.OracleError
+	if !errors.As(err, &o) {
+		return nil
+	}
+	e := &license.SourceError{Cause: license.OtherCause, Code: fmt.Sprintf("ORA-%05d", o.ErrCode)}
+	if cause, ok := oracleCauses[o.ErrCode]; ok {
+		e.Cause = cause
+	} else if o.ErrCode >= 900 && o.ErrCode <= 999 {
+		e.Cause = license.BadStatement
+	}
+	if m := doubleQuoted.FindStringSubmatch(o.ErrMsg); m != nil && e.Cause == license.NoColumn {
+		e.Name = m[1]
+	}
+	return e
 }

@@ -50,6 +50,7 @@ type Source struct {
 type query struct {
 	statement statement
 	plan      *mapping.Plan
+	named     []string                 // columns that the mapping reads
 	required  []string                 // columns that an answer must have
 	prepared  atomic.Pointer[sql.Stmt] // nil until it was asked once, and after it failed
 	worked    atomic.Bool              // whether the database has answered it
@@ -112,7 +113,7 @@ func New(cfg Config, cat *license.Catalogue, db *sql.DB, deps Deps) (*Source, er
 		if err != nil {
 			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
 		}
-		s.queries[q.Record.Type] = &query{statement: st, plan: plan, required: q.Record.Required()}
+		s.queries[q.Record.Type] = &query{statement: st, plan: plan, named: q.Record.Columns(), required: q.Record.Required()}
 	}
 	return s, nil
 }
@@ -146,11 +147,14 @@ func (s *Source) try(ctx context.Context, q *query) error {
 		return failed(err, "")
 	}
 	defer tx.Rollback()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	rows, err := tx.QueryContext(ctx, q.statement.text, q.statement.bind(func(string) any { return s.engine.argument("") })...)
 	if err != nil {
 		return q.failed(err)
 	}
 	defer rows.Close()
+	defer cancel() // first: an answer is not read to its end
 	_, err = q.columns(rows)
 	return err
 }

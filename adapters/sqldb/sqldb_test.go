@@ -441,3 +441,18 @@ func TestLockedFile(t *testing.T) {
 		t.Errorf("a lock was waited for as long as %s", took)
 	}
 }
+
+// TestColumnsInAnyCase: a mapping may write columns in another case than the database names them, unless that could mean two.
+func TestColumnsInAnyCase(t *testing.T) {
+	_, dsn := sqliteFile(t)
+	for selected, found := range map[string]bool{
+		`issued as "ISSUED"`: true, `'19990101' as "ISSUED", issued`: true, `issued as "ISSUED", issued as "Issued"`: false, `issued as "IS SUED"`: false,
+	} {
+		cfg := config("sqlite", dsn)
+		cfg.Queries[0].SQL = "select cert_no, status, valid_to, owner, id_type, id_no, location, area, share, " + selected + " from estate where id_no = :holder_code"
+		f := ask(t, cfg, 0)
+		if (f.State == license.IsFound) != found || found && f.Records[0].Issued != "2021-05-01" {
+			t.Errorf("%s: %+v", selected, f)
+		}
+	}
+}

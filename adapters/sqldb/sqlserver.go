@@ -3,9 +3,12 @@ package sqldb
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 
 	mssql "github.com/microsoft/go-mssqldb"
 	"github.com/microsoft/go-mssqldb/msdsn"
+
+	"oncegate/license"
 )
 
 // connectSQLServer takes a DSN of go-mssqldb: sqlserver://user:password@host:1433?database=db&encrypt=true&certificate=ca.pem.
@@ -31,4 +34,31 @@ func bindSQLServer(s string) any {
 		}
 	}
 	return mssql.VarChar(s)
+}
+
+// sqlServerCauses are causes by the server's error number.
+var sqlServerCauses = map[int32]license.Cause{
+	18456: license.Authentication, 18452: license.Authentication, 18470: license.Authentication, 18486: license.Authentication, 18487: license.Authentication,
+	18488: license.Authentication, 229: license.Forbidden, 230: license.Forbidden, 297: license.Forbidden, 300: license.Forbidden, 916: license.Forbidden,
+	4060: license.NoDatabase, 911: license.NoDatabase, 208: license.NoTable, 207: license.NoColumn,
+	1204: license.Busy, 1205: license.Busy, 1222: license.Busy, 17809: license.Busy, 10928: license.Busy, 40501: license.Busy,
+	6005: license.Disconnected, 6006: license.Disconnected,
+	102: license.BadStatement, 105: license.BadStatement, 156: license.BadStatement, 195: license.BadStatement, 209: license.BadStatement,
+	241: license.BadStatement, 245: license.BadStatement, 468: license.BadStatement, 8114: license.BadStatement, 8115: license.BadStatement,
+}
+
+// ofSQLServer reads errors of SQL Server.
+func ofSQLServer(err error, _ string) *license.SourceError {
+	var ms mssql.Error
+	if !errors.As(err, &ms) {
+		return nil
+	}
+	e := &license.SourceError{Cause: license.OtherCause, Code: fmt.Sprintf("SQL Server %d", ms.Number)}
+	if cause, ok := sqlServerCauses[ms.Number]; ok {
+		e.Cause = cause
+	}
+	if e.Cause == license.NoTable || e.Cause == license.NoColumn {
+		e.Name = namedIn(ms.Message)
+	}
+	return e
 }
