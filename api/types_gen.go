@@ -56,10 +56,11 @@ const (
 
 // Defines values for IssuedHolderState.
 const (
-	IssuedHolderStateFaulty  IssuedHolderState = "faulty"
-	IssuedHolderStateKnown   IssuedHolderState = "known"
-	IssuedHolderStateMissing IssuedHolderState = "missing"
-	IssuedHolderStateSigned  IssuedHolderState = "signed"
+	IssuedHolderStateFaulty      IssuedHolderState = "faulty"
+	IssuedHolderStateKnown       IssuedHolderState = "known"
+	IssuedHolderStateMissing     IssuedHolderState = "missing"
+	IssuedHolderStateSigned      IssuedHolderState = "signed"
+	IssuedHolderStateUnavailable IssuedHolderState = "unavailable"
 )
 
 // Defines values for LicenseCommand.
@@ -904,11 +905,17 @@ type IssueRequest struct {
 }
 
 // IssuedHolder What became of one holder's licenses of the type. signed: at least one is signed now; known: all were signed before; missing: the
-// source has none; faulty: a record breaks a rule that a signed license must keep, or no key signs for its issuing body.
+// source has none; unavailable: the source answered about others and not about this one, which may succeed later; faulty: a record
+// cannot be read, breaks a rule that a signed license must keep, or no key signs for its issuing body, or the source cannot be asked
+// about this holder at all. What could be signed beside a faulty record is signed, and stands in `identifiers`.
 type IssuedHolder struct {
-	Identifiers []string          `json:"identifiers,omitempty,omitzero"`
-	Reason      string            `json:"reason,omitempty,omitzero"`
-	State       IssuedHolderState `json:"state"`
+	// Detail With `reason`: what exactly, such as the column that cannot be read; never a value.
+	Detail      string   `json:"detail,omitempty,omitzero"`
+	Identifiers []string `json:"identifiers,omitempty,omitzero"`
+
+	// Reason One reason of a decision or a judgement.
+	Reason Reason            `json:"reason,omitempty,omitzero"`
+	State  IssuedHolderState `json:"state"`
 }
 
 // IssuedHolderState defines model for IssuedHolder.State.

@@ -54,6 +54,7 @@ type city struct {
 	refuse  []string       // codes to answer the next calls with, instead
 	spoil   func([]byte) []byte
 	exports func(api.ExportRequest) api.ExportAnswer // answers audit.export
+	issues  func(api.IssueRequest) (api.IssueAnswer, *api.Problem)
 }
 
 func newCity(tb testing.TB) *city {
@@ -159,6 +160,12 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 			Materials: []api.CheckedMaterial{{Matter: "food", Material: "m1", Need: 1, State: api.MaterialStateMet, License: l.License,
 				LicenseType: l.LicenseType, Identifier: l.Identifier, Version: 1, Status: l.Status, Fields: l.Fields, Source: l.Source,
 				Freshness: l.Freshness, AsOf: l.AsOf}}}
+	case op.ID == "licenses.issue" && c.issues != nil:
+		var q api.IssueRequest
+		c.must(json.Unmarshal(body, &q))
+		if answer, problem = c.issued(q, op.ID); problem != nil {
+			status, answer = problem.Status, problem
+		}
 	case op.ID == "audit.export" && c.exports != nil:
 		answer = c.exported(body)
 	default:
@@ -204,6 +211,16 @@ func (c *city) answer(op *api.Operation, claims *token.Claims, compact string, b
 		out = c.spoil(out)
 	}
 	return out, status
+}
+
+// issued answers licenses.issue.
+func (c *city) issued(q api.IssueRequest, operation string) (any, *api.Problem) {
+	answer, problem := c.issues(q)
+	answer.Nonce, answer.Time, answer.Operation = "AAAAAAAAAAAAAAAAAAAAAA", api.At(certstest.Epoch), operation
+	if problem != nil {
+		problem.Nonce, problem.Operation, problem.RetryAfter, problem.Time = answer.Nonce, operation, 0, answer.Time
+	}
+	return answer, problem
 }
 
 func (c *city) newTrust() *verdict.Trust {

@@ -188,12 +188,16 @@ func documentProblem(err error) string {
 		return ""
 	}
 	switch page.Code {
-	case sheet.NoLayout, sheet.NoSealPlace:
+	case sheet.NoLayout:
 		return "document-no-layout"
-	case sheet.NoGlyph, sheet.ForbiddenCharacter:
+	case sheet.NoSealPlace:
+		return "document-no-seal-place"
+	case sheet.NoGlyph:
 		return "document-no-glyph"
+	case sheet.ForbiddenCharacter:
+		return "document-forbidden-character"
 	case sheet.BadPicture:
-		return "document-no-seal"
+		return "document-bad-seal-picture"
 	}
 	return "document-does-not-fit"
 }
@@ -246,14 +250,17 @@ func (g *Gateway) render(ctx context.Context, c *call, q api.RenderRequest) (*re
 		use.Decision = outcomeDenied
 		return nil, unanswered(why, "/holder").withUses(use)
 	}
-	if err := c.askOwn(ctx, []license.Question{ask}); err != nil {
-		return nil, unanswered(err, "/holder").withUses(use)
-	}
+	c.askOwn(ctx, []license.Question{ask})
 	f := c.findings[ask]
+	if f.State == license.IsUnavailable {
+		return nil, unanswered(f.Err, "/holder").withUses(use)
+	}
 	use.Source, use.Freshness = f.Source, string(c.config.freshness(f))+" "+api.At(f.AsOf).String()
 	record, err := theOne(ask, f.Records)
 	if err != nil {
-		use.Decision = outcomeMissing
+		if use.Decision = outcomeMissing; !errors.Is(err, api.NewProblem("license-missing")) {
+			use.Decision = outcomeListed // that there are several
+		}
 		return nil, asRefusal(err).withUses(use)
 	}
 	a := g.newAttempt(c)
@@ -268,7 +275,7 @@ func (g *Gateway) render(ctx context.Context, c *call, q api.RenderRequest) (*re
 		answer.Document, err = a.rendered(ctx, string(q.Form), signed, record, f.AsOf)
 	}
 	if code := cmp.Or(unsignable(err), documentProblem(err)); code != "" {
-		ref := refuse(code).withUses(use).withReasons(evidenceReason(code, nil))
+		ref := refuse(code).withUses(use).withReasons(unsignedReasons(code, err))
 		if page := (*sheet.Error)(nil); errors.As(err, &page) && page.Field != "" {
 			ref.withDetail(string(page.Code) + ": " + page.Field) // of its own license; never the value or the character
 		} else if errors.Is(err, errNotInForce) {

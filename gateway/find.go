@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"oncegate/api"
-	"oncegate/cases"
 	"oncegate/gateway/sources"
 	"oncegate/license"
 )
@@ -38,21 +37,37 @@ func (c *call) cannotAsk(q license.Question) error {
 // unanswered refuses a question that has no answer, by the cause: the caller's fault if it can never have one, with the place of the
 // body; the source's if its data cannot be read; else the source is down. holder is the JSON pointer to the holder asked about.
 func unanswered(why error, holder string) *refusal {
+	code := unansweredCode(why)
+	r := refuse(code).withReasons(evidenceReason(code, why))
+	if errors.Is(why, errHolderType) {
+		at := impossibleType(holder)
+		r.pointingAt(at.Pointer, at.Reason)
+	}
+	return r
+}
+
+// impossibleType points at a holder whose code is of a type under which nobody holds such a license.
+func impossibleType(holder string) api.Fault {
+	return api.Fault{Pointer: holder + "/type", Reason: "no license of this type is held under such a code"}
+}
+
+// unansweredCode is the problem code of why a question has no answer; the evidence has it by the same code.
+func unansweredCode(why error) string {
 	switch {
 	case errors.Is(why, errHolderType):
-		return refuse("holder-type-impossible").pointingAt(holder+"/type", "no license of this type is held under such a code").withReasons(evidenceReason("question-unanswerable", why))
+		return "holder-type-impossible"
 	case errors.Is(why, errNoSource):
-		return refuse("license-type-not-served").withReasons(evidenceReason("question-unanswerable", why))
+		return "license-type-not-served"
 	case errors.Is(why, license.ErrCannotAsk):
-		return refuse("question-unanswerable").withReasons(evidenceReason("question-unanswerable", why))
+		return "question-unanswerable"
 	case errors.Is(why, sources.ErrNoSlot):
-		return refuse("source-busy").withReasons(evidenceReason("source-busy", why))
+		return "source-busy"
 	case errors.Is(why, errPresented):
-		return refuse("license-presented").withReasons(evidenceReason("license-presented", why))
+		return "license-presented"
 	case errors.Is(why, license.ErrUnanswerable):
-		return refuse("source-faulty").withReasons(evidenceReason("source-faulty", why))
+		return "source-faulty"
 	}
-	return refuse("source-unavailable").withReasons(evidenceReason(string(cases.SourceUnavailable), why))
+	return "source-unavailable"
 }
 
 // find asks the sources: each one once with all its questions, all sources concurrently, and nothing that this call has in its
@@ -180,9 +195,8 @@ func belongs(record license.License, q license.Question) bool {
 	return record.Type == q.Type && slices.ContainsFunc(record.Holders, func(h license.Holder) bool { return h.Code != "" && h.HolderID.Normal() == q.Holder })
 }
 
-// askOwn asks a department's source for that department itself, but for what this call has asked already. The error says why
-// the source did not answer.
-func (c *call) askOwn(ctx context.Context, questions []license.Question) error {
+// askOwn asks a department's source for that department itself, but for what this call has asked already.
+func (c *call) askOwn(ctx context.Context, questions []license.Question) {
 	r := license.Request{Operator: c.principal.Person.ID}
 	for _, q := range questions {
 		if _, known := c.findings[q]; !known {
@@ -195,12 +209,20 @@ func (c *call) askOwn(ctx context.Context, questions []license.Question) error {
 			c.findings[r.Questions[i]] = usable(f)
 		}
 	}
+}
+
+// noAnswer is why none of several questions has an answer: the source could not be asked at all. It is nil where the source answered one
+// of them, or is well and keeps a record that cannot be read.
+func (c *call) noAnswer(questions []license.Question) error {
 	for _, q := range questions {
-		if f := c.findings[q]; f.State == license.IsUnavailable {
-			return errors.Join(f.Err, errNoAnswer)
+		if f := c.findings[q]; f.State != license.IsUnavailable || errors.Is(f.Err, license.ErrUnanswerable) {
+			return nil
 		}
 	}
-	return nil
+	if len(questions) == 0 {
+		return nil
+	}
+	return errors.Join(c.findings[questions[0]].Err, errNoAnswer)
 }
 
 var errNoAnswer = errors.New("the source did not answer")

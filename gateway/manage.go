@@ -183,27 +183,29 @@ func (g *Gateway) issue(ctx context.Context, c *call, q api.IssueRequest) (*resu
 	if err != nil {
 		return nil, err
 	}
-	questions := make([]license.Question, len(q.Holders))
-	uses := make([]audit.Use, len(q.Holders))
-	for i, h := range q.Holders {
-		holder := license.HolderID{Type: h.Type, Code: h.Code}.Normal()
-		if err := checkHolder(c, holder, fmt.Sprintf("/holders/%d", i)); err != nil {
-			return nil, err
-		}
-		c.nameParties(holder)
-		questions[i] = license.Question{Type: q.LicenseType, Holder: holder}
-		if why := c.cannotAsk(questions[i]); why != nil {
-			use := ownerUse(q.LicenseType, outcomeDenied, rules)
-			use.Person = holder
-			return nil, unanswered(why, fmt.Sprintf("/holders/%d", i)).withUses(use)
-		}
+	questions, err := c.eachOf(q, rules)
+	if err != nil {
+		return nil, err
+	}
+	uses := make([]audit.Use, len(questions))
+	var asked []license.Question
+	for i, question := range questions {
 		uses[i] = ownerUse(q.LicenseType, outcomeUnavailable, rules)
-		uses[i].Person = holder
+		uses[i].Person = question.Holder
+		c.nameParties(question.Holder)
+		if why := c.cannotAsk(question); why != nil {
+			c.findings[question] = license.Finding{State: license.IsUnavailable, Err: why, AsOf: c.now}
+			continue
+		}
+		asked = append(asked, question)
 	}
 	if !audit.Fits(audit.Draft{Uses: uses}) {
 		return nil, refuse("too-many-materials").withUses(ownerUse(q.LicenseType, outcomeDenied, rules))
 	}
-	if err := c.askOwn(ctx, questions); err != nil {
+	if len(asked) > 0 {
+		c.askOwn(ctx, asked)
+	}
+	if err := c.noAnswer(asked); err != nil {
 		return nil, unanswered(err, "").withUses(uses...)
 	}
 	a := g.newAttempt(c)
@@ -212,42 +214,103 @@ func (g *Gateway) issue(ctx context.Context, c *call, q api.IssueRequest) (*resu
 	}
 	for i, question := range questions {
 		f := c.findings[question]
-		if answer.Holders[i], err = a.issued(ctx, question, f); err != nil {
+		var why error
+		if answer.Holders[i], why, err = a.issued(ctx, question, f); err != nil {
 			return nil, err
 		}
+		if code := answer.Holders[i].Reason.Code; code != "" {
+			c.note(notIssued{i, code, clip(textOf(why), 500)})
+		}
 		uses[i].Decision, uses[i].Source = string(answer.Holders[i].State), f.Source
-		uses[i].Freshness = string(c.config.freshness(f)) + " " + api.At(f.AsOf).String()
+		if f.State != license.IsUnavailable {
+			uses[i].Freshness = string(c.config.freshness(f)) + " " + api.At(f.AsOf).String()
+		}
 	}
 	return &result{answer: answer, uses: uses, changes: a.changes}, nil
 }
 
-// issued signs the licenses that a source has of one holder. A faulty record does not affect the others.
-func (a *attempt) issued(ctx context.Context, q license.Question, f license.Finding) (out api.IssuedHolder, err error) {
-	out.State = api.IssuedHolderStateMissing
-	if f.State == license.IsFound {
-		out.State = api.IssuedHolderStateKnown
+// eachOf are the questions about the holders of a request. Codes that break their rule, or under which nobody holds such a license, are
+// the caller's to correct, in all places at once.
+func (c *call) eachOf(q api.IssueRequest, rules []string) ([]license.Question, error) {
+	questions := make([]license.Question, len(q.Holders))
+	var wrong *refusal
+	refused := func(code string, at api.Fault) {
+		if wrong == nil {
+			wrong = refuse(code)
+		}
+		wrong.pointingAt(at.Pointer, at.Reason)
 	}
-	faulty := ""
-	for _, record := range f.Records[:min(len(f.Records), maxLicenses)] {
+	for i, h := range q.Holders {
+		questions[i] = license.Question{Type: q.LicenseType, Holder: license.HolderID{Type: h.Type, Code: h.Code}.Normal()}
+		place := fmt.Sprintf("/holders/%d", i)
+		if code, at := c.wrongHolder(questions[i].Holder, place); code != "" {
+			refused(code, at)
+		} else if why := c.cannotAsk(questions[i]); errors.Is(why, errHolderType) {
+			refused("holder-type-impossible", impossibleType(place))
+			use := ownerUse(q.LicenseType, outcomeDenied, rules)
+			use.Person = questions[i].Holder
+			wrong.uses, wrong.reasons = append(wrong.uses, use), evidenceReason("holder-type-impossible", why)
+			c.nameParties(use.Person)
+		}
+	}
+	if wrong != nil {
+		return nil, wrong
+	}
+	return questions, nil
+}
+
+// notIssued is, for the evidence, why a license of a holder was not signed.
+type notIssued struct {
+	Holder int    `json:"holder"` // place in the request
+	Reason string `json:"reason"`
+	Error  string `json:"error,omitempty"`
+}
+
+// issued signs the licenses that a source has of one holder. What is wrong with one holder's records does not affect the others; why is
+// the error behind the answer's reason, if there is one.
+func (a *attempt) issued(ctx context.Context, q license.Question, f license.Finding) (out api.IssuedHolder, why, err error) {
+	faulty := func(code string, cause error) {
+		out.State, out.Reason, out.Detail, why = api.IssuedHolderStateFaulty, reason(code), clip(textOf(cause), 500), cause
+	}
+	switch f.State {
+	case license.IsNotFound:
+		out.State = api.IssuedHolderStateMissing
+		return out, nil, nil
+	case license.IsUnavailable:
+		if faulty(unansweredCode(f.Err), f.Err); !errors.Is(f.Err, license.ErrUnanswerable) {
+			out.State, out.Detail = api.IssuedHolderStateUnavailable, "" // where a source is and what it runs on is its operator's to know
+		}
+		return out, why, nil
+	}
+	out.State = api.IssuedHolderStateKnown
+	for i, record := range f.Records {
+		if i == maxLicenses {
+			faulty("licenses-too-many", nil)
+			break
+		}
 		if !belongs(record, q) {
-			faulty = "record-of-other-holder"
+			faulty("record-of-other-holder", nil)
 			continue
 		}
 		signed, err := a.current(ctx, &licenseUse{ask: q, finding: f}, record)
 		if code := unsignable(err); code != "" {
-			faulty = code
+			faulty(code, err)
 			continue
 		}
 		if err != nil {
-			return out, err
+			return out, nil, err
 		}
-		if signed.New {
+		if signed.New && out.State == api.IssuedHolderStateKnown {
 			out.State = api.IssuedHolderStateSigned
 		}
 		out.Identifiers = append(out.Identifiers, signed.Version.Identifier)
 	}
-	if faulty != "" {
-		out.State, out.Reason = api.IssuedHolderStateFaulty, faulty
+	return out, why, nil
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
 	}
-	return out, nil
+	return err.Error()
 }

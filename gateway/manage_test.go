@@ -1,8 +1,12 @@
 package gateway
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"oncegate/api"
@@ -172,4 +176,98 @@ func TestIssue(t *testing.T) {
 	w.legacy["business-license"].set(func(l *legacy) { l.err = http.ErrServerClosed })
 	w.refused(w.call("samr-licenses", "POST", issuePath, body), "source-unavailable")
 	w.refused(w.call("samr-licenses", "POST", issuePath, map[string]any{"license_type": "business-license", "holders": []any{map[string]any{"type": "001", "code": "91379901MA9920002X"}}}), "holder-code-invalid")
+}
+
+// Of a batch, a holder whose record cannot be signed affects no other: each has a state and a reason of its own, in the answer, the record
+// and the evidence.
+func TestIssueAroundFaults(t *testing.T) {
+	w := newWorld(t)
+	code := func(n int) license.HolderID {
+		return license.HolderID{Type: "001", Code: must(license.MakeUSCC(fmt.Sprintf("91379901MA994%04d", n)))(t)}
+	}
+	good := func(h license.HolderID, number string) license.License {
+		l := businessLicense()
+		l.Number, l.Holders = number, []license.Holder{{HolderID: h, Name: "云川某店"}}
+		return l
+	}
+	source := w.legacy["business-license"]
+	broken := make(map[license.HolderID]error)
+	w.reload(func(s *Snapshot) {
+		s.Sources = slices.Clone(s.Sources)
+		for i, c := range s.Sources {
+			if c.Department == "samr" {
+				s.Sources[i].Source = findFunc(func(ctx context.Context, r license.Request) ([]license.Finding, error) {
+					out, err := source.Find(ctx, r)
+					for i := range out {
+						if e := broken[r.Questions[i].Holder]; e != nil {
+							out[i] = license.Finding{State: license.IsUnavailable, Err: e}
+						}
+					}
+					return out, err
+				})
+			}
+		}
+	})
+	put := func(n int, change func(*license.License)) {
+		l := good(code(n), fmt.Sprintf("N-%d", n))
+		change(&l)
+		source.put(license.Question{Type: "business-license", Holder: code(n)}, l)
+	}
+	nothing := func(*license.License) {}
+	put(0, nothing)
+	put(1, nothing)
+	broken[code(1)] = fmt.Errorf("%w: cannot map row 1, column djrq: not a day", license.ErrUnanswerable)
+	put(3, func(l *license.License) { l.Issuer.Code = "11379900MB00000000" }) // of no issuer
+	put(4, func(l *license.License) { l.Holders[0].HolderID = code(0) })
+	broken[code(5)] = errors.New("connection refused by db.internal")
+	put(6, func(l *license.License) { l.Fields["address"] = "路\uFFFD1号" })
+	put(7, nothing)
+	for n := range maxLicenses + 1 {
+		q := license.Question{Type: "business-license", Holder: code(8)}
+		source.put(q, append(source.get(q), good(code(8), fmt.Sprintf("M-%d", n)))...)
+	}
+	var holders []any
+	for n := range 9 {
+		holders = append(holders, code(n))
+	}
+	body := map[string]any{"license_type": "business-license", "holders": holders}
+	a := w.call("samr-licenses", "POST", issuePath, body)
+	got := read[api.IssueAnswer](t, a).Holders
+	e := must(w.auditor.Evidence(t.Context(), a.index))(t)
+	for n, want := range []struct {
+		state          api.IssuedHolderState
+		reason, detail string
+		identifiers    int
+	}{
+		{"signed", "", "", 1}, {"faulty", "source-faulty", "column djrq: not a day", 0}, {"missing", "", "", 0}, {"faulty", "source-faulty", "field issuer_code: rule broken: issuer", 0},
+		{"faulty", "record-of-other-holder", "", 0}, {"unavailable", "source-unavailable", "", 0}, {"faulty", "source-faulty", "field address: rule broken: replaced-character", 0},
+		{"signed", "", "", 1}, {"faulty", "licenses-too-many", "", maxLicenses},
+	} {
+		h := got[n]
+		if h.State != want.state || h.Reason.Code != want.reason || !strings.HasSuffix(h.Detail, want.detail) || (want.detail == "") != (h.Detail == "") || len(h.Identifiers) != want.identifiers {
+			t.Errorf("holder %d: %+v", n, h)
+		}
+		if want.reason != "" && h.Reason.En == reason("policy").En {
+			t.Errorf("holder %d is told another reason: %+v", n, h.Reason)
+		}
+		if u := a.record.Uses[n]; u.Decision != string(want.state) || u.Holder == "" {
+			t.Errorf("holder %d: recorded %+v", n, u)
+		}
+		if noted := strings.Contains(string(e.Inputs), fmt.Sprintf(`{"asked":{"holder":%d,`, n)); noted != (want.reason != "") {
+			t.Errorf("holder %d: evidence %s", n, e.Inputs)
+		}
+	}
+	again := read[api.IssueAnswer](t, w.call("samr-licenses", "POST", issuePath, body)).Holders
+	if again[0].State != api.IssuedHolderStateKnown || again[0].Identifiers[0] != got[0].Identifiers[0] || again[7].State != api.IssuedHolderStateKnown {
+		t.Errorf("again: %+v", again)
+	}
+	for n := range 9 { // a source that answers about nobody is down
+		broken[code(n)] = errors.New("down")
+	}
+	w.refused(w.call("samr-licenses", "POST", issuePath, body), "source-unavailable")
+	wrong := map[string]any{"license_type": "business-license", "holders": []any{map[string]any{"type": "001", "code": "91379901MA9920002X"}, code(0), map[string]any{"type": "777", "code": "1"}, wife}}
+	w.refused(w.call("samr-licenses", "POST", issuePath, wrong), "holder-code-invalid")
+	if p := w.call("samr-licenses", "POST", issuePath, wrong).problem; len(p.Faults) != 3 || p.Faults[0].Pointer != "/holders/0/code" || p.Faults[1].Pointer != "/holders/2/type" || p.Faults[2].Pointer != "/holders/3/type" {
+		t.Errorf("faults: %+v", p.Faults)
+	}
 }

@@ -80,13 +80,21 @@ func (g *Gateway) queried(ctx context.Context, c *call, q api.QueryRequest) (*li
 func hasField(t license.Type, name string) bool { _, ok := t.Field(name); return ok }
 
 func checkHolder(c *call, holder license.HolderID, pointer string) error {
-	if _, ok := c.config.Catalogue.CodeType(holder.Type); !ok {
-		return refuse("holder-type-unknown").pointingAt(pointer+"/type", "unknown holder code type")
-	}
-	if err := c.config.Catalogue.CheckHolder(holder); err != nil {
-		return refuse("holder-code-invalid").pointingAt(pointer+"/code", reasonCode(err))
+	if code, f := c.wrongHolder(holder, pointer); code != "" {
+		return refuse(code).pointingAt(f.Pointer, f.Reason)
 	}
 	return nil
+}
+
+// wrongHolder is the problem code of a holder's code that breaks its rule, and where; "" for a right one.
+func (c *call) wrongHolder(holder license.HolderID, pointer string) (code string, at api.Fault) {
+	if _, ok := c.config.Catalogue.CodeType(holder.Type); !ok {
+		return "holder-type-unknown", api.Fault{Pointer: pointer + "/type", Reason: "unknown holder code type"}
+	}
+	if err := c.config.Catalogue.CheckHolder(holder); err != nil {
+		return "holder-code-invalid", api.Fault{Pointer: pointer + "/code", Reason: reasonCode(err)}
+	}
+	return "", at
 }
 
 // cited loads the consent that the caller names. It must cover the question; a wrong one is refused, not ignored.

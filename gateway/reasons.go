@@ -28,12 +28,16 @@ var reasonTexts = sync.OnceValue(func() map[string]api.Sentence {
 	return texts
 })
 
-// reason is a stable code with its sentences. A code without sentences is one of the policy's; the evidence has them.
+// reason is a stable code with its sentences: those of reasons.yaml, else of the problem of that code. Any other code is one of the
+// policy's, whose own sentences stand in the evidence.
 func reason(code string) api.Reason {
-	text, ok := reasonTexts()[code]
-	if !ok {
-		text = reasonTexts()["policy"]
+	if text, ok := reasonTexts()[code]; ok {
+		return api.Reason{Code: code, Zh: text.Zh, En: text.En}
 	}
+	if k, ok := api.ByCode(code); ok {
+		return api.Reason{Code: code, Zh: k.Zh, En: k.En}
+	}
+	text := reasonTexts()["policy"]
 	return api.Reason{Code: code, Zh: text.Zh, En: text.En}
 }
 

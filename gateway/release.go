@@ -16,6 +16,7 @@ import (
 	"oncegate/license"
 	"oncegate/policy"
 	"oncegate/register"
+	"oncegate/sheet"
 )
 
 // maxLicenses is how many licenses one answer holds.
@@ -36,7 +37,7 @@ func (a *attempt) release(ctx context.Context, u *licenseUse) ([]api.License, er
 	for i, record := range records {
 		switch {
 		case !belongs(record, u.ask):
-			return nil, u.unusable(a.c, "source-faulty", "record-of-other-holder")
+			return nil, u.unusable(a.c, "source-faulty", evidenceReason("record-of-other-holder", nil))
 		case slices.ContainsFunc(records[:i], func(l license.License) bool { return reflect.DeepEqual(l, record) }):
 			continue
 		case len(out) == maxLicenses:
@@ -52,7 +53,7 @@ func (a *attempt) release(ctx context.Context, u *licenseUse) ([]api.License, er
 			}
 		}
 		if code := cmp.Or(u.unsignable(err), documentProblem(err)); code != "" {
-			return nil, u.unusable(a.c, code, code)
+			return nil, u.unusable(a.c, code, unsignedReasons(code, err))
 		}
 		if err != nil {
 			return nil, err
@@ -63,10 +64,24 @@ func (a *attempt) release(ctx context.Context, u *licenseUse) ([]api.License, er
 }
 
 // unusable refuses a use whose source returned records that cannot be released.
-func (u *licenseUse) unusable(c *call, code, why string) *refusal {
+func (u *licenseUse) unusable(c *call, code string, why []api.Reason) *refusal {
 	u.outcome, u.fields, u.versions = outcomeUnavailable, nil, nil
 	u.released(u.compares...) // the refusal reveals that there is such a record
-	return refuse(code).withUses(c.usesOf(u)...).withReasons(evidenceReason(why, nil))
+	return refuse(code).withUses(c.usesOf(u)...).withReasons(why)
+}
+
+// unsignedReasons are, for the evidence, why a license was not released or drawn, where the caller is told the problem of a code: each
+// cause by its own name, with its error.
+func unsignedReasons(code string, err error) []api.Reason {
+	switch page := (*sheet.Error)(nil); {
+	case errors.Is(err, register.ErrOutdated):
+		code = "copy-outdated"
+	case errors.Is(err, errContradiction):
+		code = "records-contradictory"
+	case errors.As(err, &page): // its text names a character, which is of a value
+		err = fmt.Errorf("%s: %s", page.Code, page.Field)
+	}
+	return evidenceReason(code, err)
 }
 
 // unsignable is the code of a lasting reason why a license has no signed version; "" for any other error.

@@ -266,7 +266,6 @@ func TestPresentedLicenses(t *testing.T) {
 		"queried":              w.call("food-approval", "POST", queryPath, ask),
 		"its status":           w.status("food-approval", identifier, "SP-1"),
 		"that confirms a role": w.call("food-approval", "POST", queryPath, query("resident-id", boss, "SP-1")),
-		"issued ahead":         w.call("samr-licenses", "POST", issuePath, holders),
 		"rendered":             w.call("samr-licenses", "POST", renderPath, renderOf("ofd")),
 	} {
 		w.refused(a, "license-presented")
@@ -274,6 +273,10 @@ func TestPresentedLicenses(t *testing.T) {
 		if strings.Contains(string(a.body), "elsewhere~") || len(a.record.Uses) == 0 || !strings.Contains(string(e.Reasons), "license-presented") {
 			t.Errorf("%s: %s, recorded %+v %s", name, a.body, a.record.Uses, e.Reasons)
 		}
+	}
+	issued := w.call("samr-licenses", "POST", issuePath, holders)
+	if got := read[api.IssueAnswer](t, issued).Holders[0]; got.State != api.IssuedHolderStateFaulty || got.Reason.Code != "license-presented" || len(got.Identifiers) > 0 || strings.Contains(string(issued.body), "elsewhere~") {
+		t.Errorf("issued ahead: %+v", got)
 	}
 	m := material(t, w.check("food-approval", "SP-1", map[string]any{}), "business-license")
 	if m.State != api.MaterialStateUnavailable || m.Reason.Code != "license-presented" || m.Fallback.Kind == "" || m.License != "" || len(m.Fields) > 0 {

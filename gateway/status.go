@@ -141,7 +141,7 @@ func (a *attempt) statusOf(ctx context.Context, u *licenseUse, version register.
 		}
 		signed, err := a.current(ctx, u, record)
 		if code := u.unsignable(err); code != "" {
-			return nil, u.unusable(a.c, code, code)
+			return nil, u.unusable(a.c, code, unsignedReasons(code, err))
 		}
 		if err != nil {
 			return nil, err

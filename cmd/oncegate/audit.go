@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"oncegate/api"
@@ -129,9 +128,9 @@ func (c *auditSearch) run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
+	w := t.table("")
 	if !c.JSON {
-		fmt.Fprintln(w, t.say("RECORD\tTIME\tSYSTEM\tOPERATION\tCASE\tTYPE\tDECISION\tRULES"))
+		w = t.table(t.say("RECORD\tTIME\tSYSTEM\tOPERATION\tCASE\tTYPE\tDECISION\tRULES"))
 	}
 	shown := 0
 	for shown < c.Limit {
@@ -143,7 +142,7 @@ func (c *auditSearch) run(ctx context.Context, t *terminal) error {
 		if c.JSON {
 			fmt.Fprintf(t.out, "%s\n", page.Raw)
 		} else {
-			printRecords(w, page.Answer.Records)
+			t.printRecords(w, page.Answer.Records)
 		}
 		shown += len(page.Answer.Records)
 		if q.Before = page.Answer.Next; q.Before == 0 {
@@ -153,18 +152,18 @@ func (c *auditSearch) run(ctx context.Context, t *terminal) error {
 			break
 		}
 	}
-	return w.Flush()
+	return w.flush()
 }
 
 // printRecords prints a line for each use, or one for a record without any.
-func printRecords(w *tabwriter.Writer, records []api.AuditRecord) {
+func (t *terminal) printRecords(w *table, records []api.AuditRecord) {
 	for _, r := range records {
 		at := r.Time.In(license.Shanghai()).Format("2006-01-02 15:04:05")
 		if len(r.Uses) == 0 {
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t\t\t\t\n", r.Index, at, r.System, r.Operation)
+			w.row(strconv.FormatUint(uint64(r.Index), 10), at, r.System, r.Operation)
 		}
 		for _, u := range r.Uses {
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Index, at, r.System, r.Operation, u.Case, u.LicenseType, u.Decision, strings.Join(u.Rules, " "))
+			w.row(strconv.FormatUint(uint64(r.Index), 10), at, r.System, r.Operation, u.Case, u.LicenseType, u.Decision, strings.Join(u.Rules, " "))
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"oncegate/certs/keystore"
@@ -65,12 +64,11 @@ func (c *keysList) run(_ context.Context, t *terminal) error {
 	if c.JSON {
 		return t.json(all)
 	}
-	w := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, t.say("ID\tUSAGE\tOWNER\tALGORITHM\tSTATE\tCREATED\tCERTIFICATE UNTIL"))
+	w := t.table(t.say("ID\tUSAGE\tOWNER\tALGORITHM\tSTATE\tCREATED\tCERTIFICATE UNTIL"))
 	for _, k := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Usage, k.Owner, k.Algorithm, k.State, k.Created, k.Expires)
+		w.row(k.ID, k.Usage, k.Owner, k.Algorithm, k.State, k.Created, k.Expires)
 	}
-	return w.Flush()
+	return w.flush()
 }
 
 type keysNew struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 
 	"oncegate/api"
 	"oncegate/license"
@@ -56,7 +55,7 @@ func (c *licenseOrder) run(ctx context.Context, t *terminal) error {
 	for _, id := range c.Identifiers {
 		done, err := caller.Order(ctx, api.OrderRequest{Identifier: id, Command: c.command, Reference: c.Reference})
 		if _, known := errors.AsType[*api.Problem](err); err != nil && !known {
-			return errors.Join(err, w.Flush())
+			return errors.Join(err, w.flush())
 		}
 		switch {
 		case err != nil:
@@ -67,7 +66,7 @@ func (c *licenseOrder) run(ctx context.Context, t *terminal) error {
 			printVersion(w, done.Answer.License)
 		}
 	}
-	return errors.Join(w.Flush(), refused)
+	return errors.Join(w.flush(), refused)
 }
 
 type licenseStatus struct {
@@ -103,7 +102,7 @@ func (c *licenseStatus) run(ctx context.Context, t *terminal) error {
 	for _, v := range found.Answer.Licenses {
 		printVersion(w, v)
 	}
-	return w.Flush()
+	return w.flush()
 }
 
 type licenseList struct {
@@ -143,7 +142,7 @@ func (c *licenseList) run(ctx context.Context, t *terminal) error {
 		}
 		found, err := caller.List(ctx, q)
 		if err != nil {
-			return errors.Join(w.Flush(), t.refused(err))
+			return errors.Join(w.flush(), t.refused(err))
 		}
 		if c.JSON {
 			fmt.Fprintf(t.out, "%s\n", found.Raw)
@@ -157,24 +156,23 @@ func (c *licenseList) run(ctx context.Context, t *terminal) error {
 			break
 		}
 	}
-	return w.Flush()
+	return w.flush()
 }
 
 // versions begins a table of signed versions.
-func (t *terminal) versions(headed bool) *tabwriter.Writer {
-	w := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
-	if headed {
-		fmt.Fprintln(w, t.say("IDENTIFIER\tSTATUS\tSOURCE SAYS\tORDERED\tSIGNED\tSUPERSEDED BY"))
+func (t *terminal) versions(headed bool) *table {
+	if !headed {
+		return t.table("")
 	}
-	return w
+	return t.table(t.say("IDENTIFIER\tSTATUS\tSOURCE SAYS\tORDERED\tSIGNED\tSUPERSEDED BY"))
 }
 
-func printVersion(w *tabwriter.Writer, v api.SignedVersion) {
+func printVersion(w *table, v api.SignedVersion) {
 	ordered := v.Ordered
 	if ordered != "" {
 		ordered += " " + day(v.OrderedAt)
 	}
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.Identifier, v.Status, v.Stated+" "+day(v.AsOf), ordered, day(v.Signed), v.SupersededBy.Identifier)
+	w.row(v.Identifier, string(v.Status), v.Stated+" "+day(v.AsOf), ordered, day(v.Signed), v.SupersededBy.Identifier)
 }
 
 func day(at api.Time) string { return at.In(license.Shanghai()).Format("2006-01-02") }

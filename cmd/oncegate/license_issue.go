@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,12 +21,14 @@ import (
 
 type licenseIssue struct {
 	calling
-	Type    string
-	Holders string
-	From    string
-	Skip    int
-	Jobs    int
-	JSON    bool
+	Type     string
+	Holders  string
+	From     string
+	Skip     int
+	Jobs     int
+	Failed   string
+	Receipts string
+	JSON     bool
 }
 
 func newLicenseIssue(t *terminal) *command {
@@ -32,21 +37,21 @@ func newLicenseIssue(t *terminal) *command {
 	cmd.Long = t.say(issueHelp)
 	cmd.text(&c.Type, "type", "ID", "License type.")
 	cmd.required("type")
-	cmd.text(&c.Holders, "holders", "FILE", "The holders, one a line as TYPE:CODE, such as 001:91379901MA9920002Q; - is standard input.")
+	cmd.text(&c.Holders, "holders", "FILE", "The holders, one a line as TYPE:CODE, such as 001:91379901MA9920002Q; - is standard input. What follows a # is a comment.")
 	cmd.text(&c.From, "from", "SOURCE", "Instead: all holders that this source of the configuration has in its newest drop.")
 	cmd.number(&c.Skip, "skip", "Leave out the first N holders, as when a run was broken off.")
 	cmd.number(&c.Jobs, "jobs", "Calls at once, to 16.")
-	cmd.yes(&c.JSON, "json", "Print the counts as JSON.")
+	cmd.text(&c.Failed, "failed", "FILE", "Write the holders that failed to this new file, whole, with reasons, so that --holders takes them again.")
+	cmd.text(&c.Receipts, "receipts", "FILE", "Keep all answers with their receipts in this new file, one a line.")
+	cmd.yes(&c.JSON, "json", "Print the counts and who failed, masked, as JSON.")
 	c.declare(cmd)
-	cmd.examples("oncegate license issue -c oncegate.yaml --system market-licenses --type business-license --holders holders.txt",
+	cmd.examples("oncegate license issue -c oncegate.yaml --system market-licenses --type business-license --holders holders.txt --failed failed.txt",
+		"oncegate license issue -c oncegate.yaml --system market-licenses --type business-license --holders failed.txt",
 		"oncegate license issue -c oncegate.yaml --system tax-licenses --type tax-clearance --from tax-drop")
 	return cmd
 }
 
-const issueHelp = "Each license is signed once for each state that its source has of it, when it is asked for first. This signs them ahead, so that nobody waits for it. What is signed already stays as it is: a run that was broken off may begin again, or go on with --skip."
-
-// issueBatch is how many holders stand in one call: what one answer may hold.
-const issueBatch = 64
+const issueHelp = "Each license is signed once for each state that its source has of it, when it is asked for first. This signs them ahead, so that nobody waits for it. What is signed already stays as it is: a run that was broken off, by Ctrl-C too, may begin again, or go on with the --skip that it names. A holder whose license cannot be signed stops no other. Exit code: 0 if nobody failed; 1 if somebody failed, or the run was refused or broken off; 2 for wrong usage."
 
 // run signs, showing how far it is.
 func (c *licenseIssue) run(ctx context.Context, t *terminal) error {
@@ -56,58 +61,135 @@ func (c *licenseIssue) run(ctx context.Context, t *terminal) error {
 	if c.Jobs < 1 || c.Jobs > 16 || c.Skip < 0 {
 		return misuse{errors.New("--jobs is 1 to 16, --skip not negative")}
 	}
-	holders, err := c.holders(ctx, t)
+	holders, repeated, err := c.holders(ctx, t)
 	if err != nil {
 		return err
+	}
+	failed, receipts := newFile(c.Failed), newFile(c.Receipts)
+	if err := errors.Join(failed.absent(), receipts.absent()); err != nil {
+		return misuse{err}
 	}
 	caller, err := c.client(t)
 	if err != nil {
 		return err
 	}
+	if repeated > 0 {
+		t.tell("%d holders stand more than once in the list", repeated)
+	}
 	begun := time.Now()
-	run := issuing{caller: caller, licenseType: c.Type, holders: holders, next: min(c.Skip, len(holders)), progress: t.progress("holders"), say: t.tell}
-	err = run.all(ctx, c.Jobs)
-	if printErr := c.report(t, &run, time.Since(begun)); printErr != nil {
-		return printErr
+	run := client.Bulk{LicenseType: c.Type, Holders: holders, Skip: c.Skip, Concurrent: c.Jobs, Progress: t.progress("holders")}
+	if c.Receipts != "" {
+		run.Keep = receipts.line
 	}
-	if err != nil {
-		if run.done < len(holders) {
-			t.tell("%d of %d holders are done: go on with --skip %d", run.done, len(holders), run.done)
+	result, err := caller.IssueAll(ctx, run)
+	for _, f := range result.Failures {
+		if c.Failed != "" {
+			err = errors.Join(err, failed.line(fmt.Appendf(nil, "%s:%s  # %s", f.Holder.Type, f.Holder.Code, strings.TrimSuffix(f.Reason.Code+": "+f.Detail, ": "))))
 		}
-		return t.refused(err)
 	}
-	if run.count[api.IssuedHolderStateFaulty] > 0 {
+	err = errors.Join(err, failed.close(), receipts.close(), c.report(t, result, time.Since(begun)))
+	return c.outcome(t, result, err)
+}
+
+// outcome says how a run ended that did not sign for everybody, and how it goes on.
+func (c *licenseIssue) outcome(t *terminal, r client.BulkResult, err error) error {
+	if len(r.Failures) > 0 && c.Failed != "" {
+		t.tell("the %d holders that failed stand in %s: correct their source and give the file to --holders", len(r.Failures), c.Failed)
+	}
+	if r.Open > 0 {
+		t.tell("%d holders are open: go on with --skip %d", r.Open, r.Next)
+	}
+	switch p, refused := errors.AsType[*api.Problem](err); {
+	case errors.Is(err, context.Canceled):
+		t.tell("the run was broken off; what is signed stays signed")
+		return errNo
+	case refused:
+		t.explain(p)
+		return errors.Join(c.keepRefusal(t, p), errNo)
+	case err != nil:
+		return err
+	case len(r.Failures) > 0:
 		return errNo
 	}
 	return nil
 }
 
-func (c *licenseIssue) report(t *terminal, run *issuing, took time.Duration) error {
-	n := run.count
-	if c.JSON {
-		return t.json(map[string]any{
-			"holders": len(run.holders), "done": run.done, "signed": n[api.IssuedHolderStateSigned], "known": n[api.IssuedHolderStateKnown],
-			"missing": n[api.IssuedHolderStateMissing], "faulty": n[api.IssuedHolderStateFaulty], "ms": took.Milliseconds(),
-		})
+// keepRefusal keeps the refusal with its receipt, which has as many uses as holders: no screen is the place for it.
+func (c *licenseIssue) keepRefusal(t *terminal, p *api.Problem) error {
+	if c.Receipts != "" {
+		t.tell("the refusal with its receipt stands in %s", c.Receipts)
+		return nil
 	}
-	t.println("%d holders with licenses signed now, %d known before, %d whom the source does not have, %d with faulty records (%s)",
-		n[api.IssuedHolderStateSigned], n[api.IssuedHolderStateKnown], n[api.IssuedHolderStateMissing], n[api.IssuedHolderStateFaulty], took.Round(time.Millisecond))
+	f := newFile("license-issue-refused-" + time.Now().Format("20060102-150405") + ".json")
+	if err := errors.Join(f.line(p.Body()), f.close()); err != nil {
+		return err
+	}
+	t.tell("the refusal with its receipt stands in %s", f.name)
 	return nil
 }
 
-// holders reads or lists them, each once.
-func (c *licenseIssue) holders(ctx context.Context, t *terminal) (list []api.HolderID, err error) {
+func masked(h api.HolderID) string { return license.HolderID{Type: h.Type, Code: h.Code}.Masked() }
+
+// mostShown is how many holders that failed are shown: the rest is in the file.
+const mostShown = 20
+
+// report prints what became of the holders. Codes are masked: the screen is no place for them.
+func (c *licenseIssue) report(t *terminal, r client.BulkResult, took time.Duration) error {
+	if c.JSON {
+		type failure struct {
+			Place  int        `json:"place"` // from 1
+			Holder string     `json:"holder"`
+			Reason api.Reason `json:"reason"`
+			Detail string     `json:"detail,omitempty"`
+			Later  bool       `json:"later,omitempty"`
+		}
+		failures := make([]failure, len(r.Failures))
+		for i, f := range r.Failures {
+			failures[i] = failure{f.Place + 1, masked(f.Holder), f.Reason, f.Detail, f.Later}
+		}
+		return t.json(map[string]any{
+			"asked": r.Asked, "signed": r.Signed, "unchanged": r.Unchanged, "skipped": r.Skipped, "failed": len(r.Failures), "open": r.Open, "next": r.Next,
+			"failures": failures, "ms": took.Milliseconds(),
+		})
+	}
+	t.println("%d holders: %d signed, %d unchanged, %d skipped, %d failed (%s)", r.Asked, r.Signed, r.Unchanged, r.Skipped, len(r.Failures), took.Round(time.Millisecond))
+	if len(r.Failures) == 0 {
+		return nil
+	}
+	w := t.table(t.say("NO\tHOLDER\tREASON\tWHAT"))
+	count, sentences := make(map[string]int), make(map[string]string)
+	for i, f := range r.Failures {
+		count[f.Reason.Code]++
+		sentences[f.Reason.Code] = t.pick(f.Reason.Zh, f.Reason.En)
+		if i < mostShown {
+			w.row(strconv.Itoa(f.Place+1), masked(f.Holder), f.Reason.Code, printable(t.Text(f.Detail)))
+		}
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if more := len(r.Failures) - mostShown; more > 0 {
+		t.println("  … and %d more", more)
+	}
+	for _, code := range slices.Sorted(maps.Keys(count)) {
+		t.println("%d × %s: %s", count[code], code, sentences[code])
+	}
+	return nil
+}
+
+// holders reads or lists them, each once, and says how often one stands there again.
+func (c *licenseIssue) holders(ctx context.Context, t *terminal) (list []api.HolderID, repeated int, err error) {
 	var all []license.HolderID
 	if c.From != "" {
 		if c.Config == "" {
-			return nil, misuse{errors.New("--from needs the configuration: -c FILE")}
+			return nil, 0, misuse{errors.New("--from needs the configuration: -c FILE")}
 		}
 		all, err = config.SourceHolders(ctx, c.Config, c.From, c.Type)
 	} else {
 		all, err = c.readHolders(t)
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	seen := make(map[license.HolderID]bool, len(all))
 	for _, h := range all {
@@ -116,7 +198,7 @@ func (c *licenseIssue) holders(ctx context.Context, t *terminal) (list []api.Hol
 			list = append(list, api.HolderID{Type: h.Type, Code: h.Code})
 		}
 	}
-	return list, nil
+	return list, len(all) - len(list), nil
 }
 
 func (c *licenseIssue) readHolders(t *terminal) (list []license.HolderID, err error) {
@@ -131,8 +213,8 @@ func (c *licenseIssue) readHolders(t *terminal) (list []license.HolderID, err er
 	}
 	lines := bufio.NewScanner(in)
 	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
+		line, _, _ := strings.Cut(lines.Text(), "#")
+		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
 		kind, code, ok := strings.Cut(line, ":")
@@ -145,85 +227,4 @@ func (c *licenseIssue) readHolders(t *terminal) (list []license.HolderID, err er
 		return nil, misuse{err}
 	}
 	return list, nil
-}
-
-// An issuing is a run over many holders. Batches end in any order; done counts those before which nothing is open.
-type issuing struct {
-	caller      *client.Client
-	licenseType string
-	holders     []api.HolderID
-	progress    func(done, total uint64)
-	say         func(format string, args ...any)
-
-	next, done int // next to be asked; everything before done is done
-	count      map[api.IssuedHolderState]int
-}
-
-// A batch is one call and what came of it.
-type batch struct {
-	start, end int
-	answer     []api.IssuedHolder
-	err        error
-}
-
-// all makes the calls, a few at once, until all is done or one has failed for good.
-func (r *issuing) all(ctx context.Context, jobs int) (err error) {
-	r.count, r.done = make(map[api.IssuedHolderState]int), r.next
-	results := make(chan batch)
-	finished := make(map[int]int) // start → end
-	for running := 0; ; {
-		for err == nil && ctx.Err() == nil && running < jobs && r.next < len(r.holders) {
-			b := batch{start: r.next, end: min(r.next+issueBatch, len(r.holders))}
-			r.next = b.end
-			running++
-			go func() {
-				b.answer, b.err = r.call(ctx, r.holders[b.start:b.end])
-				results <- b
-			}()
-		}
-		if running == 0 {
-			return errors.Join(err, ctx.Err())
-		}
-		b := <-results
-		running--
-		if b.err != nil {
-			err = b.err
-			continue
-		}
-		r.note(b)
-		for finished[b.start] = b.end; finished[r.done] > 0; {
-			r.done = finished[r.done]
-		}
-		r.progress(uint64(r.done), uint64(len(r.holders)))
-	}
-}
-
-// note counts what came of a batch. A faulty record is told by its place: the code of its holder is for no screen.
-func (r *issuing) note(b batch) {
-	for i, h := range b.answer {
-		r.count[h.State]++
-		if h.State == api.IssuedHolderStateFaulty {
-			r.say("holder %d cannot be signed: %s", b.start+i+1, h.Reason)
-		}
-	}
-}
-
-// call makes one call, again while the gateway says that it may succeed later.
-func (r *issuing) call(ctx context.Context, holders []api.HolderID) ([]api.IssuedHolder, error) {
-	const tries = 6
-	for try := 1; ; try++ {
-		done, err := r.caller.Issue(ctx, api.IssueRequest{LicenseType: r.licenseType, Holders: holders})
-		if err == nil {
-			return done.Answer.Holders, nil
-		}
-		p, refused := errors.AsType[*api.Problem](err)
-		if !refused || !p.Retry || try == tries {
-			return nil, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, err
-		case <-time.After(max(time.Duration(p.RetryAfter)*time.Second, time.Duration(try)*200*time.Millisecond)):
-		}
-	}
 }

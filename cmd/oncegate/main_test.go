@@ -14,11 +14,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"oncegate/install/installtest"
 	"oncegate/language"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"oncegate": main})
+	testscript.Main(installtest.Tests{M: m}, map[string]func(){"oncegate": main})
 }
 
 // TestScripts runs testdata/*.txt on the real program.

@@ -33,6 +33,14 @@ func newTerminal(in, out, err *os.File, getenv func(string) string) *terminal {
 // chinese reports whether the reader's language is Chinese.
 func (t *terminal) chinese() bool { return t.Language == language.Chinese }
 
+// pick is the one of two texts that is in the reader's language.
+func (t *terminal) pick(zh, en string) string {
+	if t.chinese() {
+		return zh
+	}
+	return en
+}
+
 type colour string
 
 const (

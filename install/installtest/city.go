@@ -66,12 +66,18 @@ var first = sync.OnceValues(func() (string, error) {
 })
 
 // Main runs the tests of a package and removes what New made. Call it from TestMain.
-func Main(m *testing.M) {
-	code := m.Run()
+func Main(m *testing.M) { os.Exit(Tests{m}.Run()) }
+
+// Tests are those of a package; Run removes what New made. They are for who has a TestMain of another's making.
+type Tests struct{ *testing.M }
+
+// Run runs the tests and returns the exit code.
+func (t Tests) Run() int {
+	code := t.M.Run()
 	if dir, err := first(); err == nil {
 		os.RemoveAll(dir)
 	}
-	os.Exit(code)
+	return code
 }
 
 // FreePort finds a port that no other test of this run has.
