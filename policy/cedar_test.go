@@ -6,18 +6,19 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Only the attributes of the context that some guard reads are built for a decision, and no question is put to Cedar that no guard is
 // about.
 func TestContextReads(t *testing.T) {
 	for condition, want := range map[string]string{
-		`principal.department == "x"`:                                         "",
+		`principal.department == "x"`:                                 "",
 		`context.matter == "food-permit"`:                             "matter",
 		`context has matter && context.matter == "food-permit"`:       "matter",
 		`context has basis`:                                           "basis",
 		`context.matter == "a" || context.fields.contains("name")`:    "fields matter",
-		`principal.department == context.role`:                                "role",
+		`principal.department == context.role`:                        "role",
 		`resource has provider && resource.provider == context.basis`: "basis",
 		`context == context`:                                          "all",
 		`context.matter == "a" && context == context`:                 "all matter",
@@ -35,6 +36,39 @@ func TestContextReads(t *testing.T) {
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s reads %q, want %q", condition, got, want)
+		}
+	}
+}
+
+// A guard that compares with another system, or another license type, reads nothing of the one that is asked with.
+func TestGuardsReadTheQuestionOnly(t *testing.T) {
+	const data = `systems:
+- {id: kiosk, tags: [window]}
+- {id: hall, tags: [self-service]}
+shares:
+- {license_type: business-license, share: 1, provider: market}
+permissions:
+- {id: p, systems: [kiosk, hall], operations: [licenses.verify]}
+`
+	for condition, fires := range map[string]bool{
+		`principal.tags.contains("window")`:                  true,
+		`principal.tags.contains("self-service")`:            false,
+		`System::"kiosk".tags.contains("window")`:            true,
+		`System::"hall".tags.contains("window")`:             true, // it has no attributes here: the guard errs, which counts as fired
+		`System::"hall".tags.contains("nothing")`:            true,
+		`LicenseType::"resident-id".share == 7`:              true,
+		`LicenseType::"business-license".share == 7`:         false,
+		`LicenseType::"kiosk".share == 7`:                    true,
+		`System::"business-license".tags.contains("x")`:      true,
+		`resource.provider == "market"`:                      true,
+		`resource.provider == "tax"`:                         false,
+		`LicenseType::"business-license".sensitive`:          false,
+		`principal.tags.contains("x") || resource.suspended`: false,
+	} {
+		set := load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(data)}, {Path: "g.cedar", Data: []byte("@id(\"g\")\n@reason_zh(\"由\") @reason_en(\"r\")\nforbid (principal, action, resource) when { " + condition + " };")}}})
+		d := set.Decide(Question{Operation: "licenses.verify", System: "kiosk", LicenseType: "business-license", Now: time.Date(2026, 11, 23, 1, 0, 0, 0, time.UTC)})
+		if d.Allow == fires {
+			t.Errorf("%s: fires %v, want %v: %+v", condition, !d.Allow, fires, d)
 		}
 	}
 }

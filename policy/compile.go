@@ -124,7 +124,7 @@ func (c *checker) grantTerms(p *placed[Grant], g *grant) {
 	text(c, p, "agreement", g.Agreement, true)
 	text(c, p, "basis", g.Basis, true)
 	text(c, p, "scenario", g.Scenario, true)
-	oneOf(c, p, "basis_kind", g.BasisKind, "law", "regulation", "decision", "rule", "permissionKey", "agreement")
+	oneOf(c, p, "basis_kind", g.BasisKind, "law", "regulation", "decision", "rule", "duty", "agreement")
 	oneOf(c, p, "purpose", g.Purpose, Answer, Confirm)
 	if slices.Contains(g.Grounds, ByCase) || g.Attestation != "" {
 		oneOf(c, p, "attestation", g.Attestation, attestations...)

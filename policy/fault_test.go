@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"strings"
 	"testing"
+	"time"
 
 	"oncegate/fault"
 )
@@ -76,6 +77,12 @@ func TestFaults(t *testing.T) {
 		{"unknown material", "a.yaml", change("  basis: b", "  materials: [x]\n  basis: b"), "a.yaml:10:15", `"x" is no known material`},
 		{"unknown ground", "a.yaml", change("  basis: b", "  grounds: [case, x]\n  basis: b"), "a.yaml:10:19", `"x" is no known ground`},
 		{"no citation", "a.yaml", change("basis: b", "basis: ''"), "a.yaml:10:10", "basis must be given"},
+		{"no provider", "a.yaml", change("market", "''"), "a.yaml:4:13", `"" is no known department`},
+		{"no type", "a.yaml", change("business-license", "''"), "a.yaml:6:17", `"" is no known license type`},
+		{"no agreement", "a.yaml", change("  agreement: a\n", ""), "a.yaml:2:3", "agreement must be given"},
+		{"no scenario", "a.yaml", change("scenario: s", "scenario: ' '"), "a.yaml:12:13", "scenario must be given"},
+		{"long agreement", "a.yaml", change("agreement: a", "agreement: "+strings.Repeat("a", 4001)), "a.yaml:3:14", "longer than 4000"},
+		{"attestation where no case is", "a.yaml", change("attestation: self", "grounds: [consent]\n  attestation: mayor"), "a.yaml:14:16", "attestation is"},
 		{"basis kind", "a.yaml", change("law", "hearsay"), "a.yaml:11:15", `basis_kind is "hearsay"`},
 		{"attestation", "a.yaml", change("attestation: self", "attestation: mayor"), "a.yaml:13:16", "attestation is"},
 		{"no attestation", "a.yaml", change("  attestation: self\n", ""), "a.yaml:2:3", "attestation is"},
@@ -90,12 +97,21 @@ func TestFaults(t *testing.T) {
 		{"negative age", "a.yaml", goodGrant + "  max_age: -3h\n", "a.yaml:15:12", "no age"},
 		{"registering any matter", "a.yaml", "permissions:\n- {id: p, systems: [kiosk], operations: [cases.register]}", "a.yaml:2:4", "matters must not be empty"},
 		{"query by permission", "a.yaml", "permissions:\n- {id: p, systems: [kiosk], operations: [licenses.query]}", "a.yaml:2:42", "operation that a permission opens"},
+		{"permission without usable id", "a.yaml", "permissions: [{id: 'p p', systems: [kiosk], operations: [cases.close]}]", "a.yaml:1:20", "permission has no usable id"},
+		{"permission of a stranger", "a.yaml", "permissions: [{id: p, systems: [moon], operations: [cases.close]}]", "a.yaml:1:33", `"moon" is no known system`},
+		{"permission of nobody", "a.yaml", "permissions: [{id: p, operations: [cases.close]}]", "a.yaml:1:16", "systems must not be empty"},
+		{"permission for an unknown type", "a.yaml", "permissions: [{id: p, systems: [kiosk], operations: [licenses.verify], license_types: [moon]}]", "a.yaml:1:88", `"moon" is no known license type`},
+		{"permission with a long basis", "a.yaml", "permissions: [{id: p, systems: [kiosk], operations: [cases.close], basis: " + strings.Repeat("b", 4001) + "}]", "a.yaml:1:75", "longer than 4000"},
 		{"share out of range", "a.yaml", "shares: [{license_type: resident-id, share: 4}]", "a.yaml:1:45", "share is 4"},
 		{"conditional without scope", "a.yaml", "shares: [{license_type: resident-id, share: 2}]", "a.yaml:1:11", "scope must be given"},
 		{"withheld without reason", "a.yaml", "shares: [{license_type: resident-id, share: 3, basis: b}]", "a.yaml:1:11", "reason must be given"},
 		{"share twice", "a.yaml", "shares: [{license_type: resident-id, share: 1}, {license_type: resident-id, share: 1}]", "a.yaml:1:64", "given twice"},
 		{"suspension of nothing", "a.yaml", "suspensions: [{id: s, reason_zh: z, reason_en: e}]", "a.yaml:1:16", "names either"},
 		{"suspension of all", "a.yaml", "suspensions: [{id: s, systems: [kiosk], rules: [x], reason_zh: z, reason_en: e}]", "a.yaml:1:16", "names either"},
+		{"suspension without id", "a.yaml", "suspensions: [{systems: [kiosk], reason_zh: z, reason_en: e}]", "a.yaml:1:16", "suspension has no usable id"},
+		{"suspension of an unknown system", "a.yaml", "suspensions: [{id: s, systems: [moon], reason_zh: z, reason_en: e}]", "a.yaml:1:33", `"moon" is no known system`},
+		{"suspension of an unknown type", "a.yaml", "suspensions: [{id: s, license_types: [moon], reason_zh: z, reason_en: e}]", "a.yaml:1:39", `"moon" is no known license type`},
+		{"suspension without reason in Chinese", "a.yaml", "suspensions: [{id: s, systems: [kiosk], reason_en: e}]", "a.yaml:1:16", "reason_zh must be given"},
 		{"suspension of a stranger", "a.yaml", "suspensions: [{id: s, rules: [x], reason_zh: z, reason_en: e}]", "a.yaml:1:31", `"x" is no known grant`},
 		{"suspension without reason", "a.yaml", "suspensions: [{id: s, systems: [kiosk], reason_zh: z}]", "a.yaml:1:16", "reason_en must be given"},
 		{"basis that needs no entry", "a.yaml", "bases: [{id: case, citation: c}]", "a.yaml:1:14", "needs no entry"},
@@ -144,6 +160,33 @@ func TestGoodGrantHasNoFault(t *testing.T) {
 	load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(goodGrant)}}, Known: cityKnown()})
 	longest := strings.Replace(goodGrant, "id: g", "id: "+strings.Repeat("g", 96), 1)
 	load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(longest)}}, Known: cityKnown()})
+}
+
+// Where no names are known outside, as in a stored set, a grant still names its provider and its type.
+func TestNamesAreGiven(t *testing.T) {
+	for _, name := range []string{"market", "business-license"} {
+		set, faults := New(Data{Files: []File{{Path: "a.yaml", Data: []byte(strings.Replace(goodGrant, name, "''", 1))}}, NewSM3: sha256.New})
+		if set != nil || countReasons(faults, `"" is no known`) != 1 {
+			t.Errorf("a grant without %s: %v", name, faults)
+		}
+	}
+}
+
+// The kinds of a legal basis are a contract with the configurations of cities: each is accepted as it is spelled here.
+func TestBasisKinds(t *testing.T) {
+	for _, kind := range []string{"law", "regulation", "decision", "rule", "duty", "agreement"} {
+		load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(strings.Replace(goodGrant, "basis_kind: law", "basis_kind: "+kind, 1))}}, Known: cityKnown()})
+	}
+}
+
+// A suspension may name a permission as well as a grant.
+func TestSuspensionOfPermission(t *testing.T) {
+	set := load(t, Data{Known: cityKnown(), Files: []File{{Path: "a.yaml", Data: []byte(`permissions: [{id: p, systems: [kiosk], operations: [audit.search]}]
+suspensions: [{id: s, rules: [p], reason_zh: z, reason_en: e}]`)}}})
+	q := Question{Operation: "audit.search", System: "kiosk", Now: time.Date(2026, 11, 23, 1, 0, 0, 0, time.UTC)}
+	if d := set.Decide(q); d.Allow {
+		t.Errorf("the suspended permission allows: %+v", d)
+	}
 }
 
 func TestAllFaultsAtOnce(t *testing.T) {

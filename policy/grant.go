@@ -35,7 +35,7 @@ type Grant struct {
 	Purpose string `yaml:"purpose"`
 
 	Basis     string `yaml:"basis"`      // 使用依据: citation of the law, regulation or decision, with its article
-	BasisKind string `yaml:"basis_kind"` // "law" 法律, "regulation" 行政法规 or 地方性法规, "decision" 国务院决定, "rule" 规章, "permissionKey" 法定职责, "agreement" 协议
+	BasisKind string `yaml:"basis_kind"` // "law" 法律, "regulation" 行政法规 or 地方性法规, "decision" 国务院决定, "rule" 规章, "duty" 法定职责, "agreement" 协议
 	Scenario  string `yaml:"scenario"`   // 使用场景: one sentence
 
 	// Attestation is the weakest attestation of a case that will do: "self", "holder" or "platform". Needed with ground
