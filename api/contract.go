@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -26,12 +27,13 @@ type Contract struct {
 
 // An Operation is one row of the contract.
 type Operation struct {
-	ID     string // such as "licenses.query": the name in records, policy and metrics
-	Method string // GET or POST
-	Path   string // as the document has it, such as "/v1/cases/{no}/check"
-	Signed bool   // needs a call token; false for public artefacts
-	Body   bool   // takes a JSON body
-	Most   int    // bytes of its longest body: MaxBody, or what the document says in x-max-body
+	ID     string   // such as "licenses.query": the name in records, policy and metrics
+	Method string   // GET or POST
+	Path   string   // as the document has it, such as "/v1/cases/{no}/check"
+	Signed bool     // needs a call token; false for public artefacts
+	Body   bool     // takes a JSON body
+	Most   int      // bytes of its longest body: MaxBody, or what the document says in x-max-body
+	Title  Sentence // what it does, for people
 
 	segments []segment
 	schema   *openapi3.Schema
@@ -76,7 +78,7 @@ func readContract() (*Contract, error) {
 }
 
 func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem, o *openapi3.Operation) (*Operation, error) {
-	op := &Operation{ID: o.OperationID, Method: method, Path: path, Signed: o.Security == nil || len(*o.Security) > 0, Most: MaxBody}
+	op := &Operation{ID: o.OperationID, Method: method, Path: path, Signed: o.Security == nil || len(*o.Security) > 0, Most: MaxBody, Title: titleOf(o.Summary)}
 	if most, ok := o.Extensions["x-max-body"].(float64); ok {
 		op.Most = int(most)
 	}
@@ -97,6 +99,15 @@ func newOperation(doc *openapi3.T, path, method string, item *openapi3.PathItem,
 		op.segments = append(op.segments, s)
 	}
 	return op, nil
+}
+
+// titleOf takes a summary of the document apart: the English, and the Chinese in brackets behind it.
+func titleOf(summary string) Sentence {
+	en, zh, ok := strings.Cut(strings.TrimSuffix(summary, ")"), " (")
+	if !ok || strings.IndexFunc(zh, func(r rune) bool { return unicode.Is(unicode.Han, r) }) < 0 {
+		return Sentence{En: summary, Zh: summary}
+	}
+	return Sentence{En: en, Zh: zh}
 }
 
 // Operations returns every operation, by id.

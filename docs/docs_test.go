@@ -8,6 +8,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -17,10 +18,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
 	"oncegate/api"
 	"oncegate/config"
+	"oncegate/policy"
 	"oncegate/verdict"
 )
 
@@ -37,6 +40,7 @@ func TestTables(t *testing.T) {
 		{"api.md", "operations", operations},
 		{"api.md", "problems", problems},
 		{"api.md", "unsent", unsent},
+		{"api.md", "reasons", reasons},
 		{"operations.md", "configuration", configuration},
 		{"operations.md", "metrics", metrics},
 		{"verify.md", "needs", needs},
@@ -201,6 +205,41 @@ func problems(*testing.T) string {
 			}
 		}
 		fmt.Fprintf(&b, "| `%s` | %d | %s | %s | %s | %s | %s<br>%s |\n", k.Code, k.Status, k.Party, retry, k.Zh, k.En, cell(k.AdviceEn), cell(k.AdviceZh))
+	}
+	return b.String()
+}
+
+// reasons are those of judgements and evidence, and of the policy, with what to do: one table for this document and for oncegate explain.
+func reasons(t *testing.T) string {
+	var texts map[string]api.Sentence
+	must(t, yaml.Unmarshal([]byte(read(t, "../gateway/reasons.yaml")), &texts))
+	var codes []string
+	for _, r := range policy.Reasons() {
+		codes = append(codes, r.Code)
+		if _, ours := texts[r.Code]; !ours { // else it is what the caller of a check sees
+			texts[r.Code] = api.Sentence{Zh: r.Zh, En: r.En}
+		}
+	}
+	codes = append(codes, slices.Sorted(maps.Keys(texts))...)
+	var b strings.Builder
+	b.WriteString("| reason | 中文 | English | what to do · 怎么办 |\n|---|---|---|---|\n")
+	slices.Sort(codes)
+	for _, code := range slices.Compact(codes) {
+		advice, ok := api.AdviceOn(code)
+		if !ok {
+			t.Errorf("nobody knows what to do about the reason %s: add it to api/advice.yaml", code)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s<br>%s |\n", code, cell(texts[code].Zh), cell(texts[code].En), cell(advice.En), cell(advice.Zh))
+	}
+	var advised map[string]api.Sentence
+	must(t, yaml.UnmarshalWithOptions([]byte(read(t, "../api/advice.yaml")), &advised, yaml.Strict()))
+	for code, s := range advised {
+		if _, known := texts[code]; !known {
+			t.Errorf("api/advice.yaml knows what to do about %s, which nobody says", code)
+		}
+		if s.Zh == "" || s.En == "" {
+			t.Errorf("api/advice.yaml says nothing about %s in one of the languages", code)
+		}
 	}
 	return b.String()
 }

@@ -254,6 +254,9 @@ func Codes() []string {
 	return list
 }
 
+// Reasons returns the reasons of [Codes], each with its code's own sentences.
+func Reasons() []Reason { return slices.Clone(texts[:]) }
+
 // because makes a reason of the code's own sentences.
 func because(c code, rule string) Reason {
 	r := texts[c]

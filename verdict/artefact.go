@@ -55,6 +55,9 @@ const (
 	Unknown       Kind = "unknown"         //
 )
 
+// KindOf says what an artefact claims to be. It verifies nothing.
+func KindOf(data []byte) Kind { return kindOf(data) }
+
 // kindOf looks at an artefact. JSON of no other kind is taken for a body.
 func kindOf(data []byte) Kind {
 	text := bytes.TrimSpace(data)

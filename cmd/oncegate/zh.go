@@ -2,12 +2,13 @@ package main
 
 import (
 	"oncegate/config"
+	"oncegate/explanation"
 	"oncegate/language"
 )
 
 // catalogue has the Chinese of everything that this program prints: its own messages, what verifications say, and faults of
 // configurations.
-var catalogue = language.New(append(config.Messages(), messages)...)
+var catalogue = language.New(append(append(config.Messages(), explanation.Messages()...), messages)...)
 
 // messages are the Chinese of this program's own texts.
 var messages = language.Messages{
@@ -18,13 +19,19 @@ var messages = language.Messages{
 	"Make a new installation: configuration, keys, certificates, log.":                                                                         "新建安装：配置、密钥、证书、日志。",
 	"Start a small city, tell its story, and serve until Ctrl-C.":                                                                              "启动示例城市，演示全过程，然后运行到按下 Ctrl-C。",
 	"Verify what a gateway or somebody else handed out, offline: licenses, sealed documents, answers, receipts, time stamps, lists, and more.": "离线验证网关或他人给出的证照、版式文件与签章、答复、回执、时间戳、各类清单等。",
-	"Make a signed call by hand.":                                                        "手工发起一次签名调用。",
-	"Look after the gateway's keys and certificates.":                                    "管理网关的密钥和证书。",
-	"Copy the SQLite database to a file, while a node serves it or not.":                 "备份 SQLite 数据库到文件，运行中亦可。",
-	"Open a new log origin after an old backup was restored.":                            "恢复旧备份之后，以新的日志名重新开始。",
-	"File to write; it must not exist.":                                                  "要写入的文件，不得已存在。",
-	"The configuration, with a new log.origin.":                                          "配置文件，其中 log.origin 已改为新名。",
-	"The last checkpoint known of the old log; default: the one in the high-water mark.": "旧日志最后已知的检查点；缺省取水位文件中的检查点。",
+	"Say in words what an answer, refusal, receipt, evidence, checkpoint or error says.":                                                       "用文字说明答复、拒绝、回执、证据、检查点或错误的内容。",
+	"What to explain; - or none is standard input.":                                                                                            "要说明的文件；- 或省略为标准输入。",
+	"It verifies nothing: what a file says may be false. Verify it with oncegate verify.":                                                      "不作任何核验：文件所述可能不实。请用 oncegate verify 核验。",
+	"Show personal values instead of masking them.":                                                                                            "显示个人信息，不作遮盖。",
+	"Nothing of this was verified. To verify it: %s":                                                                                           "以上内容均未核验。核验命令：%s",
+	"Nothing of this was verified, and without a receipt nothing can be.":                                                                      "以上内容均未核验；没有回执，也无从核验。",
+	"Make a signed call by hand.":                                                                                                              "手工发起一次签名调用。",
+	"Look after the gateway's keys and certificates.":                                                                                          "管理网关的密钥和证书。",
+	"Copy the SQLite database to a file, while a node serves it or not.":                                                                       "备份 SQLite 数据库到文件，运行中亦可。",
+	"Open a new log origin after an old backup was restored.":                                                                                  "恢复旧备份之后，以新的日志名重新开始。",
+	"File to write; it must not exist.":                                                                                                        "要写入的文件，不得已存在。",
+	"The configuration, with a new log.origin.":                                                                                                "配置文件，其中 log.origin 已改为新名。",
+	"The last checkpoint known of the old log; default: the one in the high-water mark.":                                                       "旧日志最后已知的检查点；缺省取水位文件中的检查点。",
 	"pages": "页",
 	"the database as it was when the backup began, in %s; keys and configuration are not in it":       "数据库（备份开始时刻的状态）已写入 %s；不含密钥和配置",
 	"the log %s begins with the checkpoint of %s at %d entries":                                       "日志 %s 以 %s 第 %d 条处的检查点开始",

@@ -1,0 +1,421 @@
+package explanation
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"oncegate/api"
+	"oncegate/canonical"
+	"oncegate/tlog"
+)
+
+// answer explains an answer with its receipt.
+func (w *writer) answer(raw jsontext.Value, receipt tlog.Receipt, err error) {
+	var head struct {
+		Operation string `json:"operation"`
+	}
+	_ = json.Unmarshal(raw, &head, canonical.Checked) // what is not there is told as unknown
+	if head.Operation == "audit.evidence" {
+		w.kind("evidence of a record")
+	} else {
+		w.kind("answer with its receipt")
+	}
+	w.record(receipt, err)
+	w.section("What was answered")
+	if w.pages {
+		w.say("This is a report of several pages; the first is explained.")
+	}
+	if tell, ok := tellers[head.Operation]; !ok {
+		w.say("An answer of the operation %s, which is not explained further.", clean(head.Operation))
+	} else if !tell(w, raw) {
+		w.say("The answer is not of the form that this operation has.")
+	}
+	w.proof(receipt, err, true)
+}
+
+// tellers tell the answers of the operations.
+var tellers = map[string]func(*writer, jsontext.Value) bool{
+	"licenses.query":  telling((*writer).query),
+	"licenses.status": telling((*writer).status),
+	"licenses.verify": telling((*writer).verified),
+	"licenses.order":  telling(func(w *writer, a api.OrderAnswer) { w.version(a.License); w.rules(a.Rules) }),
+	"licenses.list":   telling((*writer).list),
+	"licenses.issue":  telling((*writer).issued),
+	"licenses.render": telling((*writer).rendered),
+	"cases.register":  telling((*writer).registered),
+	"cases.check":     telling((*writer).checked),
+	"cases.materials": telling((*writer).received),
+	"cases.close": telling(func(w *writer, a api.CloseAnswer) {
+		w.say("Case %s was closed at %s.", clean(a.Case), w.time(a.Closed))
+	}),
+	"precheck":          telling((*writer).prechecked),
+	"consents.give":     telling((*writer).consent),
+	"consents.withdraw": telling((*writer).consent),
+	"catalog.types":     telling(func(w *writer, a api.TypesAnswer) { w.say("%d license types.", len(a.Types)) }),
+	"catalog.matters":   telling(func(w *writer, a api.MattersAnswer) { w.say("%d matters.", len(a.Matters)) }),
+	"audit.search":      telling((*writer).found),
+	"audit.evidence":    telling((*writer).evidence),
+	"audit.export":      telling((*writer).report),
+	"audit.reuse":       telling((*writer).reuse),
+	"audit.erase":       telling((*writer).erased),
+	"audit.receipt":     telling((*writer).receiptOf),
+	"receipts":          telling((*writer).receiptOf),
+}
+
+// telling reads an answer of one type. Members that a newer gateway adds are passed over.
+func telling[T any](tell func(*writer, T)) func(*writer, jsontext.Value) bool {
+	return func(w *writer, raw jsontext.Value) bool {
+		var a T
+		if json.Unmarshal(raw, &a, canonical.Checked) != nil {
+			return false
+		}
+		tell(w, a)
+		return true
+	}
+}
+
+func (w *writer) query(a api.QueryAnswer) {
+	if a.Found == api.FoundNotFound {
+		w.say("The source answered and has no such license. That is knowledge: it is not the same as a source that is down.")
+		w.advise("not-found")
+	}
+	for _, l := range a.Licenses {
+		w.say("License %s (%s), version %d: %s.", clean(l.Identifier), clean(l.LicenseType), l.Version, w.standing(l.Status))
+		w.source(l.Source, l.Freshness, l.AsOf)
+		w.fields(l.Fields)
+		w.undrawn(l.Undrawn)
+	}
+	w.decision(a.Decision)
+}
+
+func (w *writer) status(a api.StatusAnswer) {
+	w.say("License %s, version %d: %s.", clean(a.Identifier), a.Version, w.standing(a.Status))
+	w.source(a.Source, a.Freshness, a.AsOf)
+	if a.SupersededBy.Identifier != "" {
+		w.say("It was superseded by %s.", clean(a.SupersededBy.Identifier))
+	}
+	w.decision(a.Decision)
+}
+
+// checked tells each material of a case: its state, why, what goes in its place, and what was released.
+func (w *writer) checked(a api.CheckAnswer) {
+	if a.CanProceed {
+		w.say("Case %s, matter %s: it can proceed.", clean(a.Case), clean(a.Matter))
+	} else {
+		w.say("Case %s, matter %s: it cannot proceed yet.", clean(a.Case), clean(a.Matter))
+	}
+	for _, p := range a.Parts {
+		if !p.CanProceed {
+			w.say("Of its matters, %s cannot proceed yet.", clean(p.Matter))
+		}
+	}
+	for _, m := range a.Materials {
+		w.add("• " + w.Sprintf("%s (%s, matter %s): %s", w.pick(m.Name, m.NameEn), clean(m.Material), clean(m.Matter), w.outcome(string(m.State))))
+		if m.Reason.Code != "" {
+			w.reason(m.Reason)
+		}
+		w.fallback(m.Fallback)
+		if m.Source != "" {
+			w.source(m.Source, m.Freshness, m.AsOf)
+		}
+		w.fields(m.Fields)
+		w.undrawn(m.Undrawn)
+		w.obligations(m.Obligations)
+		w.rules(m.Rules)
+	}
+	w.say("Materials met from their sources / required: %s.", counted(a.Reuse))
+}
+
+func (w *writer) prechecked(a api.PrecheckAnswer) {
+	w.say("Pre-check of matter %s: whether a material would be met, and nothing else.", clean(a.Matter))
+	for _, m := range a.Materials {
+		w.add("• " + w.Sprintf("%s (%s): %s", w.pick(m.Name, m.NameEn), clean(m.Material), w.outcome(string(m.State))))
+	}
+}
+
+func (w *writer) registered(a api.CaseAnswer) {
+	w.say("Case %s of matter %s is registered since %s; attested by: %s.", clean(a.Case), clean(a.Matter), w.time(a.Registered), w.attestation(a.Attestation))
+	if len(a.Parts) > 0 {
+		w.say("Its matters: %s.", w.names(a.Parts))
+	}
+}
+
+func (w *writer) attestation(a api.Attestation) string {
+	switch a {
+	case api.AttestationPlatform:
+		return w.Message("the acceptance platform")
+	case api.AttestationHolder:
+		return w.Message("the holder's signed assertion")
+	case api.AttestationSelf:
+		return w.Message("the calling system alone")
+	}
+	return clean(string(a))
+}
+
+func (w *writer) received(a api.MaterialAnswer) {
+	w.say("Case %s, matter %s, material %s: recorded as %s.", clean(a.Case), clean(a.Matter), clean(a.Material), w.how(a.How))
+	if a.Deadline != "" {
+		w.say("To be made good by %s.", clean(a.Deadline))
+	}
+}
+
+func (w *writer) how(h api.How) string {
+	switch h {
+	case api.HowUploaded:
+		return w.Message("uploaded by the applicant")
+	case api.HowPromised:
+		return w.Message("promised")
+	case api.HowWaived:
+		return w.Message("waived")
+	}
+	return clean(string(h))
+}
+
+func (w *writer) consent(a api.ConsentAnswer) {
+	w.say("Consent %s: license types %s, until %s.", clean(a.ID), w.orNone(a.Types), w.time(a.Expires))
+	if len(a.Matters) > 0 {
+		w.say("For the matters %s only.", w.names(a.Matters))
+	}
+	if !a.Withdrawn.IsZero() {
+		w.say("It was withdrawn at %s and cannot be used any more.", w.time(a.Withdrawn))
+	}
+}
+
+func (w *writer) verified(a api.VerifyAnswer) {
+	w.add(w.pick(a.Says.Zh, a.Says.En))
+	w.say("That is what the gateway found when it was asked: %d steps.", len(a.Steps))
+	for _, s := range a.Steps {
+		if s.State != api.StepStateOk {
+			w.add("• " + clean(s.Name) + ": " + clean(s.Reason))
+		}
+	}
+}
+
+func (w *writer) list(a api.ListAnswer) {
+	w.say("%d signed versions of licenses.", len(a.Licenses))
+	for _, v := range a.Licenses {
+		w.version(v)
+	}
+	if a.Next != "" {
+		w.say("There are more: ask with after = %s.", clean(a.Next))
+	}
+	w.rules(a.Rules)
+}
+
+func (w *writer) version(v api.SignedVersion) {
+	w.say("License %s (%s), version %d: %s.", clean(v.Identifier), clean(v.LicenseType), v.Version, w.standing(v.Status))
+	if v.Ordered != "" {
+		w.say("By an order of its department (%s) of %s.", clean(v.Ordered), w.time(v.OrderedAt))
+	}
+}
+
+func (w *writer) issued(a api.IssueAnswer) {
+	counts := make(map[api.IssuedHolderState]int)
+	for _, h := range a.Holders {
+		counts[h.State]++
+	}
+	w.say("%d holders were asked for.", len(a.Holders))
+	for _, state := range slices.Sorted(maps.Keys(counts)) {
+		w.add("• " + clean(string(state)) + ": " + w.Sprintf("%d", counts[state]))
+	}
+	for i, h := range a.Holders {
+		if h.Reason.Code != "" {
+			w.say("Holder %d of the call: %s", i+1, clean(string(h.State)))
+			w.reason(h.Reason)
+		}
+	}
+	w.rules(a.Rules)
+}
+
+func (w *writer) rendered(a api.RenderAnswer) {
+	w.say("License %s, version %d: %s, drawn as %s.", clean(a.Identifier), a.Version, w.standing(a.Status), clean(string(a.Document.Form)))
+	w.source(a.Source, a.Freshness, a.AsOf)
+	w.rules(a.Rules)
+}
+
+func (w *writer) found(a api.SearchAnswer) {
+	w.say("%d records of log %s.", len(a.Records), clean(a.Log))
+	w.records(a.Records)
+	if a.Next != 0 {
+		w.say("There are older ones: ask with before = %d.", a.Next)
+	}
+}
+
+func (w *writer) records(list []api.AuditRecord) {
+	for _, r := range list[:min(len(list), maxNames)] {
+		w.say("Record %d: system %s called %s at %s.", r.Index, orNobody(w, r.System), clean(r.Operation), w.time(r.Time))
+		for _, u := range r.Uses {
+			w.use(u, false)
+		}
+	}
+	if more := len(list) - maxNames; more > 0 {
+		w.say("And %d more records.", more)
+	}
+}
+
+// evidence tells why a record was decided as it was.
+func (w *writer) evidence(a api.EvidenceAnswer) {
+	w.records([]api.AuditRecord{a.Record})
+	if len(a.Reasons) == 0 {
+		w.say("The evidence has no reasons: what was asked for was allowed.")
+	} else {
+		w.say("The real reasons, also where the caller was told less:")
+	}
+	for _, r := range a.Reasons {
+		w.reason(r)
+	}
+	for _, p := range a.Persons {
+		w.say("Person in the record: type %s, code %s.", clean(p.Type), w.masked(p.Code))
+	}
+	if a.Request.Token != "" {
+		w.say("The call itself, its token and body, is in the file.")
+	}
+	if len(a.Erased) > 0 {
+		w.say("Erased by order of record %d: %s.", a.ErasedBy, w.names(a.Erased))
+	}
+}
+
+func (w *writer) report(a api.ExportAnswer) {
+	w.say("A report on log %s from %s to %s.", clean(a.Log), w.time(a.From), w.time(a.To))
+	w.say("%d records on this page.", a.Total)
+	if a.Complete {
+		w.say("It says that this is all that matched.")
+	} else {
+		w.say("It has further pages: one page alone does not hold all that matched.")
+	}
+	for _, d := range a.Decisions {
+		w.add("• " + w.outcome(d.Decision) + ": " + w.Sprintf("%d", d.Uses))
+	}
+}
+
+func (w *writer) reuse(a api.ReuseAnswer) {
+	w.say("Materials met from their sources / required, from %s to %s: %s.", w.time(a.From), w.time(a.To), counted(a.Total))
+	for _, m := range a.Matters {
+		w.add("• " + clean(m.Matter) + ": " + counted(api.Counts{Numerator: m.Numerator, Denominator: m.Denominator}))
+	}
+}
+
+func (w *writer) erased(a api.EraseAnswer) {
+	if len(a.Parts) == 0 {
+		w.say("Nothing was left to erase of record %d: an order before did.", a.Index)
+		return
+	}
+	w.say("The personal evidence of record %d is erased (%s); the record itself stays.", a.Index, w.names(a.Parts))
+}
+
+func (w *writer) receiptOf(a api.ReceiptAnswer) {
+	w.say("It brings the receipt of record %d:", a.Index)
+	raw, err := json.Marshal(a.Receipt)
+	if err != nil {
+		return
+	}
+	inner, err := tlog.ParseReceipt(raw)
+	if err != nil {
+		w.say("The receipt cannot be read.")
+		return
+	}
+	w.checkpoint(inner.Checkpoint)
+}
+
+// ---- parts of answers -------------------------------------------------------------------------------------------------
+
+// decision tells what was allowed by which rules, and what was kept back.
+func (w *writer) decision(d api.Decision) {
+	w.say("Fields allowed: %s.", w.orNone(d.Fields))
+	w.rules(d.Rules)
+	w.obligations(d.Obligations)
+	for _, r := range d.Reasons {
+		w.reason(r)
+	}
+}
+
+func (w *writer) rules(rules []string) {
+	if len(rules) > 0 {
+		w.say("Rules that decided: %s.", w.names(rules))
+	}
+}
+
+func (w *writer) obligations(list []string) {
+	if len(list) > 0 {
+		w.say("Obligations on whoever uses it: %s.", w.names(list))
+	}
+}
+
+// reason tells a reason and what to do about it.
+func (w *writer) reason(r api.Reason) {
+	line := w.Sprintf("Why: %s (%s", w.pick(r.Zh, r.En), clean(r.Code))
+	if r.Rule != "" {
+		line += w.Sprintf(", rule %s", clean(r.Rule))
+	}
+	w.add(line + w.Message(")"))
+	w.advise(r.Code)
+}
+
+// advise tells what to do about a reason or a problem.
+func (w *writer) advise(code string) {
+	advice, ok := api.AdviceOn(code)
+	if !ok {
+		k, known := api.ByCode(code)
+		if !known {
+			return
+		}
+		advice = api.Sentence{Zh: k.AdviceZh, En: k.AdviceEn}
+	}
+	w.say("What to do: %s", w.pick(advice.Zh, advice.En))
+}
+
+func (w *writer) undrawn(r api.Reason) {
+	if r.Code != "" {
+		w.say("No document was drawn: %s (%s)", w.pick(r.Zh, r.En), clean(r.Code))
+		w.advise(r.Code)
+	}
+}
+
+func (w *writer) fallback(f api.Fallback) {
+	switch f.Kind {
+	case api.FallbackKindTolerate:
+		w.say("Instead: tolerated for now (容缺), to be made good by %s.", w.orOpen(f.Deadline))
+	case api.FallbackKindPromise:
+		w.say("Instead: the applicant's promise (告知承诺), to be made good by %s.", w.orOpen(f.Deadline))
+	case api.FallbackKindUpload:
+		w.say("Instead: the applicant brings it.")
+	}
+}
+
+func (w *writer) orOpen(deadline string) string {
+	if deadline == "" {
+		return w.Message("(no deadline)")
+	}
+	return clean(deadline)
+}
+
+func (w *writer) source(source string, fresh api.Freshness, at api.Time) {
+	w.say("Source %s, %s.", clean(source), w.fresh(fresh, at.String()))
+}
+
+// fields tells what was released, by name.
+func (w *writer) fields(f api.Fields) {
+	if len(f) == 0 {
+		return
+	}
+	w.say("Released:")
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		w.add("    " + clean(name) + strings.Repeat(" ", max(1, 28-len(clean(name)))) + w.value(name, f[name]))
+	}
+}
+
+// standings are the statuses of licenses in words.
+var standings = map[api.Status]string{
+	api.StatusValid: "valid", api.StatusSuspended: "suspended", api.StatusRevoked: "revoked", api.StatusSuperseded: "superseded", api.StatusExpired: "expired",
+}
+
+func (w *writer) standing(s api.Status) string {
+	if text, ok := standings[s]; ok {
+		return w.Message(text)
+	}
+	return clean(string(s))
+}
