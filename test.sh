@@ -111,6 +111,8 @@ if [ -z "${ONCEGATE_TEST_POSTGRES:-}" ]; then
 		mkdir -p "$pgdata" && { [ "$(id -u)" != 0 ] || chown "$(server_user)" "$pgdata"; }
 		port=$(go run ./.ci/freeport)
 		as_server initdb -D "$pgdata" -A trust -U oncegate --no-locale -E UTF8 >/dev/null
+		# Members of this group are asked for their passwords, so that tests can change one.
+		sed -i '1i host all +oncegate_password 127.0.0.1/32 scram-sha-256' "$pgdata/pg_hba.conf"
 		as_server pg_ctl -D "$pgdata" -w -l "$pgdata/log" -o "-h 127.0.0.1 -p $port -k $pgdata -c max_connections=200" start >/dev/null
 		export ONCEGATE_TEST_POSTGRES="postgres://oncegate@127.0.0.1:$port/postgres?sslmode=disable"
 		"$PGBIN/postgres" --version

@@ -233,6 +233,7 @@ func (l *loader) checkSeal(at string, d Department) {
 		l.doc.Add(at+".key", "the keystore has no seal key %q for department %s; oncegate init makes what is missing", fault.Clip(d.Seal.Key), d.ID)
 		return
 	}
+	l.looked = append(l.looked, d.Seal.ESL)
 	if _, err := os.Stat(d.Seal.ESL); errors.Is(err, fs.ErrNotExist) {
 		l.doc.Warn(at+".esl", "%s is not there: licenses of %s have no document form; oncegate init makes a seal for trying things out", l.relative(d.Seal.ESL), d.ID)
 		return

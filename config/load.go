@@ -33,6 +33,9 @@ type Setup struct {
 	Config
 	File  string   // the main file
 	Files []string // every file it was read from: a change of any is a change of the configuration
+	// Inputs are the files, folders and patterns of names that were looked for, there or not, secrets and drop folders of sources too:
+	// what appears or changes there may change what the configuration says, or whether it can be used.
+	Inputs []string
 	// Digest names the configuration: that of its files by their paths relative to the main file, as a policy set's.
 	Digest string
 
@@ -83,6 +86,7 @@ func (s *Setup) Reload(now time.Time) (*Setup, fault.List) { return load(s.File,
 
 func load(path string, now time.Time, was *Setup) (*Setup, fault.List) {
 	l := &loader{setup: &Setup{File: path, Known: map[string]pki.Known{}, Usages: map[string]pki.UsageRule{}, Seals: map[string]*seal.Seal{}}, was: was, dir: filepath.Dir(path), now: now}
+	defer l.inputs()
 	l.main()
 	if l.doc == nil {
 		return l.setup, l.faults.Sorted()
@@ -109,11 +113,13 @@ type loader struct {
 	doc    *strictyaml.Document // the main file with its includes
 	faults fault.List
 	read   []canonical.File
+	looked []string      // files and patterns, there or not
 	chains *pki.Verifier // nil where no anchor could be read
 }
 
 // bytes reads a file that belongs to the configuration. The fault stands where it is named.
 func (l *loader) bytes(path, name string) ([]byte, bool) {
+	l.looked = append(l.looked, name)
 	data, err := ReadFile(name)
 	if err != nil {
 		l.doc.Add(path, "%s", PathReason(err))
@@ -121,6 +127,26 @@ func (l *loader) bytes(path, name string) ([]byte, bool) {
 	}
 	l.note(name, data)
 	return data, true
+}
+
+// inputs adds to what was looked for what is read elsewhere: keys, secrets, the connection string, the server's certificate.
+func (l *loader) inputs() {
+	c := l.setup.Config
+	list := append(l.looked, l.setup.File, c.Gateway.TLS.Certificate, c.Gateway.TLS.Key, c.Store.DSNFile, c.Keys.PassphraseFile)
+	list = append(list, c.Include...)
+	if c.Keys.Dir != "" {
+		list = append(list, filepath.Join(c.Keys.Dir, "*.key"))
+	}
+	for _, s := range c.Sources {
+		for _, a := range s.Adapter.byKey {
+			list = append(list, a.Files()...)
+		}
+	}
+	for i := range list {
+		list[i] = filepath.Clean(list[i])
+	}
+	slices.Sort(list)
+	l.setup.Inputs = slices.DeleteFunc(slices.Compact(list), func(name string) bool { return name == "." }) // Clean's name for none
 }
 
 // note remembers a file that the configuration was read from.
@@ -204,6 +230,7 @@ func (l *loader) expand(at, pattern string) []string {
 	if !strings.ContainsAny(pattern, "*?[") {
 		return []string{pattern}
 	}
+	l.looked = append(l.looked, pattern)
 	names, err := filepath.Glob(pattern)
 	if err != nil || len(names) == 0 {
 		l.doc.Add(at, "no file matches %q", fault.Clip(l.relative(pattern)))

@@ -75,13 +75,21 @@ func (s *Setup) storeConfig(now func() time.Time) (store.Config, *Keyring, error
 		Digest: func(data []byte) []byte { d := sm.HMAC(key[:], data); return d[:] }, UnknownKey: envelope.ErrUnknownKey,
 	}
 	if s.Store.DSNFile != "" {
-		dsn, err := os.ReadFile(s.Store.DSNFile)
-		if err != nil {
-			return c, nil, fmt.Errorf("read connection string: %s", PathReason(err))
+		if c.DSN, err = s.Store.ReadDSN(); err != nil {
+			return c, nil, err
 		}
-		c.DSN = strings.TrimSpace(string(dsn))
+		c.Reread = s.Store.ReadDSN
 	}
 	return c, keyring, nil
+}
+
+// ReadDSN reads the connection string of PostgreSQL from its file.
+func (s Store) ReadDSN() (string, error) {
+	dsn, err := ReadFile(s.DSNFile)
+	if err != nil {
+		return "", fmt.Errorf("read connection string: %s", PathReason(err))
+	}
+	return strings.TrimSpace(string(dsn)), nil
 }
 
 // LogConfig says how the log is opened, over its storage.

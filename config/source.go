@@ -28,6 +28,8 @@ type AdapterConfig interface {
 	ResolvePaths(dir string)
 	// Types are the license types that the source has.
 	Types() []string
+	// Files are the files that opening it reads, secrets and certificates, and the folders that must be there.
+	Files() []string
 	// Check reports all faults at once, with paths from "$", the configuration itself. It opens nothing.
 	Check(*license.Catalogue) fault.List
 }

@@ -124,6 +124,7 @@ func (l *loader) readPEMs(list string, names []string) (all []*pki.Certificate) 
 func (l *loader) evidence(patterns []string) {
 	for i, pattern := range patterns {
 		at := fmt.Sprintf("$.trust.evidence[%d]", i)
+		l.looked = append(l.looked, pattern)
 		names, err := filepath.Glob(pattern)
 		l.unless(err == nil, at, "is no pattern of file names")
 		for _, name := range names {
@@ -136,6 +137,7 @@ func (l *loader) evidence(patterns []string) {
 
 // certificates reads a PEM file of certificates. Before init has run, a missing file is a warning.
 func (l *loader) certificates(at, name string) ([]*pki.Certificate, bool) {
+	l.looked = append(l.looked, name)
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && l.setup.Unmade {
 		l.doc.Warn(at, "%s is not there yet; oncegate init makes it", l.relative(name))
 		return nil, false

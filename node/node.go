@@ -67,6 +67,11 @@ type Node struct {
 	current atomic.Pointer[running]
 	reload  sync.Mutex // held during a reload
 	ready   readiness
+
+	attempted   atomic.Pointer[config.Setup] // what the last reload read, in force or not
+	refused     atomic.Pointer[unloaded]     // why it is not in force; nil if it is
+	reloadRetry time.Duration
+
 	folders []*folder
 
 	markPatience time.Duration
@@ -87,7 +92,7 @@ type running struct {
 // the configuration is unusable. A log that was never created is not made here: Prepare does that.
 func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 	ignoreFileSizeSignal()
-	n := &Node{Options: o.withDefaults(), markPatience: defaultMarkPatience}
+	n := &Node{Options: o.withDefaults(), markPatience: defaultMarkPatience, reloadRetry: reloadRetry}
 	setup, faults := config.Load(path, n.Now())
 	for _, w := range faults.Warnings() {
 		n.Logger.Warn("configuration", "at", w.String())

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
-	"os/signal"
-	"path/filepath"
 	"slices"
-	"syscall"
+	"strings"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 
 	"oncegate/certs/keystore"
 	"oncegate/config"
@@ -22,32 +19,54 @@ import (
 // ErrUnchanged says that a reload found the configuration that is in force.
 var ErrUnchanged = errors.New("the configuration has not changed")
 
-// Reload reads the configuration again, checks it as a whole, records what will be in force, and swaps it in. Calls under
-// way finish by the old one or are decided again before they are recorded. With any fault, which are the error (fault.List),
-// nothing changes.
+// Reload reads the configuration again with its keys and secrets, checks it as a whole, records what will be in force, and swaps it
+// in. Calls under way finish by the old one or are decided again before they are recorded. With any fault, which are the error
+// (fault.List), nothing changes.
 func (n *Node) Reload(ctx context.Context) error {
 	n.reload.Lock()
 	defer n.reload.Unlock()
 	err := n.swap(ctx)
-	n.metrics.reloaded.Set(0)
-	if err == nil || errors.Is(err, ErrUnchanged) {
-		n.metrics.reloaded.Set(1)
-	}
 	switch faults := (fault.List)(nil); {
 	case err == nil:
-		n.metrics.reloads.WithLabelValues("ok").Inc()
+		n.reloaded("ok", nil)
 	case errors.Is(err, ErrUnchanged):
-		n.metrics.reloads.WithLabelValues("unchanged").Inc()
+		n.reloaded("unchanged", nil)
 	case errors.As(err, &faults):
-		n.metrics.reloads.WithLabelValues("refused").Inc()
-		for _, f := range faults.Fatal() {
-			n.Logger.Error("configuration refused, the one before stays in force", "at", f.String())
-		}
+		n.reloaded("refused", &unloaded{n.Now(), reasons(faults.Fatal())})
 	default:
-		n.metrics.reloads.WithLabelValues("failed").Inc()
-		n.Logger.Error("configuration not taken over, the one before stays in force", "error", err.Error())
+		n.reloaded("failed", &unloaded{n.Now(), err.Error()})
 	}
 	return err
+}
+
+// An unloaded is why the configuration in the files is not the one in force.
+type unloaded struct {
+	since  time.Time
+	reason string // with file, line and column of each fault
+}
+
+// reloaded says what became of a reload, in the metrics and, where the files are not in force, in one line of the log.
+func (n *Node) reloaded(result string, why *unloaded) {
+	n.metrics.reloads.WithLabelValues(result).Inc()
+	n.metrics.reloaded.Set(1)
+	if why != nil {
+		n.metrics.reloaded.Set(0)
+		n.Logger.Error("reload "+result+", the configuration before stays in force", "reason", why.reason)
+	}
+	n.refused.Store(why)
+}
+
+// reasons are the first faults in one line: more belong to oncegate check.
+func reasons(faults fault.List) string {
+	const most = 8
+	var list []string
+	for _, f := range faults[:min(len(faults), most)] {
+		list = append(list, f.String())
+	}
+	if more := len(faults) - most; more > 0 {
+		list = append(list, fmt.Sprintf("and %d more faults: oncegate check says all", more))
+	}
+	return strings.Join(list, "; ")
 }
 
 func (n *Node) swap(ctx context.Context) error {
@@ -68,7 +87,14 @@ func (n *Node) swap(ctx context.Context) error {
 			return fmt.Errorf("reload: %w", err)
 		}
 	}
-	if setup.Digest == was.setup.Digest && sameKeys(setup, was.setup) {
+	rotated, err := n.rotateLogin(ctx, was.setup)
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	if setup.Digest == was.setup.Digest && sameKeys(setup, was.setup) && was.sources.current(setup) {
+		if rotated {
+			return nil
+		}
 		return ErrUnchanged
 	}
 	for _, w := range faults.Warnings() {
@@ -82,6 +108,24 @@ func (n *Node) swap(ctx context.Context) error {
 	return n.use(ctx, was, next)
 }
 
+// rotateLogin opens connections to the database by the connection string that stands in its file now.
+func (n *Node) rotateLogin(ctx context.Context, was *config.Setup) (changed bool, err error) {
+	if was.Store.DSNFile == "" {
+		return false, nil
+	}
+	dsn, err := was.Store.ReadDSN()
+	if err != nil {
+		return false, err
+	}
+	if changed, err = n.db.Reconnect(ctx, dsn); err != nil {
+		return false, fmt.Errorf("%s: %w", was.Store.DSNFile, err)
+	}
+	if changed {
+		n.Logger.Info("connections to the database are opened by the changed connection string", "dsn_file", was.Store.DSNFile)
+	}
+	return changed, nil
+}
+
 // quietPeriod is for how long no file may have changed before a configuration is used. A file that is being written may be valid by
 // chance: grants without their end, or guards without the one that forbids.
 const quietPeriod = 50 * time.Millisecond
@@ -89,11 +133,12 @@ const quietPeriod = 50 * time.Millisecond
 // read loads the configuration once its files have not changed for quietPeriod.
 func (n *Node) read(ctx context.Context, was *config.Setup) (*config.Setup, fault.List, error) {
 	const patience = 200 // times
-	files := was.Files
+	files := was.Inputs
 	for range patience {
 		if begun := time.Now(); unchangedSince(files, begun) {
 			setup, faults := was.Reload(n.Now())
-			if files = setup.Files; unchangedSince(files, begun) {
+			n.attempted.Store(setup)
+			if files = setup.Inputs; unchangedSince(files, begun) {
 				return setup, faults, nil
 			}
 		}
@@ -107,11 +152,11 @@ func (n *Node) read(ctx context.Context, was *config.Setup) (*config.Setup, faul
 }
 
 // unchangedSince reports whether no file has changed since quietPeriod before begun. Modification times in the future come from another machine's
-// clock and are ignored, as are files that are gone.
+// clock and are ignored, as are files that are gone, and folders: a drop folder changes all the time.
 func unchangedSince(files []string, begun time.Time) bool {
 	for _, name := range files {
 		info, err := os.Stat(name)
-		if err != nil {
+		if err != nil || info.IsDir() {
 			continue
 		}
 		if changed := info.ModTime(); changed.After(begun.Add(-quietPeriod)) && !changed.After(time.Now()) {
@@ -135,8 +180,8 @@ func (n *Node) use(ctx context.Context, was, next *running) error {
 	n.current.Store(next)
 	n.gateway.Use(next.snapshot)
 	n.metrics.loaded.Set(float64(n.Now().Unix()))
-	n.Logger.Info("configuration in force", "configuration", next.setup.Digest, "policy", next.snapshot.Policy.Digest())
-	n.closeLater(was.sources.without(next.sources), next.setup)
+	n.Logger.Info("configuration in force", "configuration", next.setup.Digest, "policy", next.snapshot.Policy.Digest(), "sources_opened", slices.Sorted(maps.Keys(fresh)))
+	n.closeLater(was.sources.without(next.sources).retire(), next.setup)
 	return nil
 }
 
@@ -181,115 +226,4 @@ func (n *Node) keepFixed(next, was *config.Setup) {
 		next.Config.Keys, next.Keys = was.Config.Keys, was.Keys
 	})
 	fixed("limits", next.Limits == was.Limits, func() { next.Limits = was.Limits })
-}
-
-// reloadDelay debounces file events: editors and copies write in steps.
-const reloadDelay = 500 * time.Millisecond
-
-// A fileWatcher receives SIGHUP and, where the system reports them, file events of folders.
-type fileWatcher struct {
-	hup     chan os.Signal
-	folders *fsnotify.Watcher // nil where nothing is reported
-}
-
-// watchFiles starts a fileWatcher. Once it returns no change is missed, and no SIGHUP ends the process.
-func (n *Node) watchFiles() *fileWatcher {
-	l := &fileWatcher{hup: make(chan os.Signal, 1)}
-	signal.Notify(l.hup, syscall.SIGHUP)
-	var err error
-	if l.folders, err = fsnotify.NewWatcher(); err != nil {
-		l.folders = nil
-		n.Logger.Warn("files are not watched; send SIGHUP to reload", "error", err.Error())
-	}
-	n.watchFolders(l.folders)
-	return l
-}
-
-func (l *fileWatcher) close() {
-	signal.Stop(l.hup)
-	if l.folders != nil {
-		l.folders.Close()
-	}
-}
-
-// watch reloads on SIGHUP and when a file of the configuration, or a key, changes. Folders are watched, not files, so that
-// files that are replaced by renaming are seen; where the system reports nothing, SIGHUP alone does.
-func (n *Node) watch(ctx context.Context) {
-	hup, w := n.changes.hup, n.changes.folders
-	var events chan fsnotify.Event
-	var lost chan error
-	if w != nil {
-		events, lost = w.Events, w.Errors
-	}
-	quiet := time.NewTimer(time.Hour)
-	quiet.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hup:
-			quiet.Reset(0)
-		case e, ok := <-events:
-			if !ok {
-				return
-			}
-			if n.concerns(e) {
-				quiet.Reset(reloadDelay)
-			}
-		case err := <-lost: // events were lost
-			n.Logger.Warn("watching files", "error", err)
-			quiet.Reset(reloadDelay)
-		case <-quiet.C:
-			_ = n.Reload(ctx) // it has logged why
-			n.watchFolders(w)
-		}
-	}
-}
-
-// watched are the files whose change is a change of the configuration.
-func watched(s *config.Setup) []string {
-	files := slices.Clone(s.Files)
-	if s.Gateway.TLS != (config.TLS{}) {
-		files = append(files, s.Gateway.TLS.Certificate, s.Gateway.TLS.Key)
-	}
-	return files
-}
-
-func (n *Node) watchFolders(w *fsnotify.Watcher) {
-	if w == nil {
-		return
-	}
-	s := n.current.Load().setup
-	folders := []string{s.Config.Keys.Dir}
-	for _, pattern := range slices.Concat(s.Include, s.Data.Matters, s.Data.Grants, s.Data.Guards) {
-		folders = append(folders, filepath.Dir(pattern))
-	}
-	for _, name := range watched(s) {
-		folders = append(folders, filepath.Dir(name))
-	}
-	slices.Sort(folders)
-	for _, dir := range slices.Compact(folders) {
-		if !slices.Contains(w.WatchList(), dir) {
-			_ = w.Add(dir) // a pattern's folder may not be there; it is tried again after each reload
-		}
-	}
-}
-
-// concerns says whether an event is about the configuration. A new file may be one that a pattern finds.
-func (n *Node) concerns(e fsnotify.Event) bool {
-	if e.Op == fsnotify.Chmod {
-		return false
-	}
-	s := n.current.Load().setup
-	name := filepath.Clean(e.Name)
-	if slices.ContainsFunc(watched(s), func(f string) bool { return filepath.Clean(f) == name }) {
-		return true
-	}
-	switch filepath.Ext(name) {
-	case ".key":
-		return filepath.Dir(name) == filepath.Clean(s.Config.Keys.Dir)
-	case ".yaml", ".yml", ".cedar":
-		return true
-	}
-	return filepath.Base(name) == "..data" // how Kubernetes replaces mounted files
 }

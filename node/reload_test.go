@@ -15,6 +15,7 @@ import (
 	"oncegate/audit"
 	"oncegate/certs/keystore"
 	"oncegate/client"
+	"oncegate/config"
 	"oncegate/fault"
 	"oncegate/install"
 	"oncegate/install/installtest"
@@ -128,9 +129,111 @@ func TestBadFileChangesNothing(t *testing.T) {
 	if grown := s.log.Stats().Size - size; grown != 1 {
 		t.Errorf("the refused reload left %d records", grown-1)
 	}
+	// The reasons stand in one line of the log, with their places, and the figures say so.
+	var line string
+	for l := range strings.Lines(s.logs.String()) {
+		if strings.Contains(l, "level=ERROR") && strings.Contains(l, "reload refused") {
+			line = l
+		}
+	}
 	for _, f := range faults.Fatal() {
-		if !strings.Contains(s.logs.String(), f.Reason) && !strings.Contains(s.logs.String(), strings.ReplaceAll(f.Reason, `"`, `\"`)) {
-			t.Errorf("the log does not say %q", f)
+		if !strings.Contains(line, strings.ReplaceAll(f.String(), `"`, `\"`)) {
+			t.Errorf("the log does not say %q in the line %q", f, line)
+		}
+	}
+	const figure = "\noncegate_config_last_reload_successful "
+	if _, text := s.get("/metrics"); !strings.Contains(text, figure+"0\n") {
+		t.Error("the metrics do not say that the last reload was refused")
+	}
+	c.Edit("policy/grants.yaml", "bases: 审计法", "basis: 审计法")
+	c.Edit("matters.yaml", "department: nobody", "department: service")
+	if err := s.Reload(t.Context()); err != nil && !errors.Is(err, ErrUnchanged) {
+		t.Fatal(err)
+	}
+	if _, text := s.get("/metrics"); !strings.Contains(text, figure+"1\n") {
+		t.Error("the metrics do not say that the reload was taken over")
+	}
+}
+
+// What a refused configuration names and was not there is taken over when it appears, without anybody's doing: no file of the configuration
+// in force changes then.
+func TestWhatAppearsAfterARefusalIsTakenOver(t *testing.T) {
+	t.Parallel()
+	c := newCity(t)
+	certificate, err := os.ReadFile(filepath.Join(c.Dir, "certificates/acceptance-1.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	layout, err := os.ReadFile(filepath.Join(c.Dir, "layouts/business-license.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	market := c.read("sources/market.yaml")
+	database := market[strings.Index(market, "    sqldb:"):strings.Index(market, "          record:")]
+	drops := "    files:\n      dir: ../inbox/market\n      pattern: m-*.csv\n      encoding: utf-8\n      max_age: 48h\n      record:\n"
+	_, record, _ := strings.Cut(market, "          record:\n")
+	drops += strings.ReplaceAll(record, "            ", "        ")
+	s := c.serveAs(func(n *Node) { n.reloadRetry = time.Hour }) // events must do
+	for _, test := range []struct {
+		name             string
+		file, old, new   string
+		appears, content string
+	}{
+		{"certificate", config.MainFile, "certificates/food-approval-1.pem]", "certificates/food-approval-1.pem, new/folder/food-approval-2.pem]", "new/folder/food-approval-2.pem", string(certificate)},
+		{"layout", config.MainFile, "layouts: [layouts/*.yaml]", "layouts: [layouts-2/*.yaml]", "layouts-2/business-license.yaml", string(layout)},
+		{"drop folder", "sources/market.yaml", database + "          record:\n" + record, drops, "inbox/market/README", "for drops"},
+	} {
+		was := s.current.Load()
+		c.Edit(test.file, test.old, test.new)
+		await(t, test.name+": the reload is refused", func() bool { return s.refused.Load() != nil })
+		if s.current.Load() != was {
+			t.Fatalf("%s: taken over though something is missing", test.name)
+		}
+		c.Write(test.appears, []byte(test.content))
+		await(t, test.name+": it is taken over", func() bool { return s.refused.Load() == nil && s.current.Load() != was })
+	}
+}
+
+// await waits until something holds that nobody tells of.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not within 20 s: " + what)
+		}
+	}
+}
+
+func (c *city) read(name string) string {
+	c.T.Helper()
+	data, err := os.ReadFile(filepath.Join(c.Dir, name))
+	if err != nil {
+		c.T.Fatal(err)
+	}
+	return string(data)
+}
+
+// A folder on the way to an input, or one that a pattern may find, is about the configuration; what lies beside it is not.
+func TestLeadsTo(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, input string
+		want        bool
+	}{
+		{"/srv/a.yaml", "/srv/a.yaml", true},
+		{"/srv/b.yaml", "/srv/a.yaml", false},
+		{"/srv", "/srv/a.yaml", true},
+		{"/srv/a.yaml/x", "/srv/a.yaml", false},
+		{"/srv/more/x.crl", "/srv/more/*", true},
+		{"/srv/more/x/y", "/srv/more/*", false},
+		{"/srv/city/market", "/srv/city/*/grants.yaml", true},
+		{"/srv/city/market/grants.yaml", "/srv/city/*/grants.yaml", true},
+		{"/srv/city/market/else.yaml", "/srv/city/*/grants.yaml", false},
+		{"a.yaml", "a.yaml", true},
+		{"sources", "sources/*.yaml", true},
+	} {
+		if got := leadsTo(test.name, test.input); got != test.want {
+			t.Errorf("leadsTo(%q, %q) = %v", test.name, test.input, got)
 		}
 	}
 }

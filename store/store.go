@@ -66,6 +66,8 @@ type Config struct {
 	Driver string // SQLite (also "") or Postgres
 	Path   string // SQLite: the database file; its folder must exist
 	DSN    string // PostgreSQL: connection string, URL or key=value form
+	// Reread reads DSN anew where it is not let in any more, as after its password was changed; nil: it never changes.
+	Reread func() (string, error)
 
 	// Log is the origin of the log that the views belong to. A database keeps several after a recovery.
 	Log string
@@ -208,7 +210,7 @@ func open(ctx context.Context, c Config, wrap func(driver.Connector) driver.Conn
 
 func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Connector) (err error) {
 	c := db.config
-	e, err := sqldb.Open(ctx, sqldb.Config{Engine: c.Driver, Path: c.Path, DSN: c.DSN, Readers: c.Readers, Searchers: searchReaders, Standby: c.Standby, Wrap: wrap})
+	e, err := sqldb.Open(ctx, sqldb.Config{Engine: c.Driver, Path: c.Path, DSN: c.DSN, Reread: c.Reread, Readers: c.Readers, Searchers: searchReaders, Standby: c.Standby, Wrap: wrap})
 	if err != nil {
 		return err
 	}
@@ -258,6 +260,22 @@ func schema(folder, table string, now func() time.Time) sqldb.Schema {
 // Backup copies an SQLite database to a new file at path, while it serves: see [sqldb.DB.Backup].
 func (db *DB) Backup(ctx context.Context, path string, progress func(done, total int)) error {
 	return db.engine.Backup(ctx, path, progress)
+}
+
+// Reconnect opens connections to PostgreSQL by another connection string from now on, as after a password was changed, and reports false
+// where it is the one in use. It is tried first, and must lead to the log Config.Log. Nothing under way fails: see [sqldb.DB.Reconnect].
+func (db *DB) Reconnect(ctx context.Context, dsn string) (changed bool, err error) {
+	changed, err = db.engine.Reconnect(ctx, dsn, func(ctx context.Context, q sqldb.Querier) error {
+		_, err := db.head(ctx, q, "")
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("the log %s is not in the database that it leads to", db.config.Log)
+		}
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("connect with the changed connection string: %w", err)
+	}
+	return changed, nil
 }
 
 // Close releases the database. Nothing may be running.

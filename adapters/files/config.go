@@ -102,3 +102,6 @@ func (c *Config) ResolvePaths(dir string) {
 		c.Dir = filepath.Join(dir, filepath.FromSlash(c.Dir))
 	}
 }
+
+// Files is the folder that must be there. What is dropped into it the source watches by itself.
+func (c *Config) Files() []string { return []string{c.Dir} }

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"path/filepath"
+	"slices"
 	"time"
 
 	"oncegate/adapters/mapping"
@@ -135,4 +136,9 @@ func (c *Config) ResolvePaths(dir string) {
 			*p = filepath.Join(dir, filepath.FromSlash(*p))
 		}
 	}
+}
+
+// Files are those that opening the source reads: certificates, key and secret.
+func (c *Config) Files() []string {
+	return slices.DeleteFunc([]string{c.TLS.CA, c.TLS.Certificate, c.TLS.Key, c.Auth.Secret.File}, func(name string) bool { return name == "" })
 }

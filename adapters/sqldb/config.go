@@ -79,10 +79,8 @@ func (c Config) Check(cat *license.Catalogue) fault.List {
 	}
 	f.Unless(c.CA == "" || c.Driver == "mysql", "$.ca", "ca is for mysql; other drivers name such a file in the DSN: sslrootcert (pgx), certificate (sqlserver), WALLET (oracle)")
 	if c.DSN != "" && linked(c.Driver) {
-		if db, err := c.connect(c.DSN); err != nil {
+		if _, err := c.connect(c.DSN); err != nil {
 			f.Add("$.dsn", "%v", err)
-		} else {
-			db.Close()
 		}
 		if c.holdsPassword(c.DSN) {
 			f.Warn("$.dsn", "a password stands in the configuration: keep the DSN in a file of its own and name it under dsn_secret")
@@ -190,4 +188,12 @@ func (c *Config) ResolvePaths(dir string) {
 	if hasQuery && query != "" {
 		c.DSN += "?" + query
 	}
+}
+
+// Files is the file of the DSN, where it is kept in one.
+func (c *Config) Files() []string {
+	if c.DSNSecret.File == "" {
+		return nil
+	}
+	return []string{c.DSNSecret.File}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -20,9 +21,9 @@ import (
 // driver that registered with database/sql is opened with the DSN as it stands.
 type engine struct {
 	form string // how the driver writes parameters
-	// connect makes a connection pool of a DSN, without connecting. It refuses a DSN that the driver does not understand, or by which
+	// connect makes of a DSN what opens connections, without connecting. It refuses a DSN that the driver does not understand, or by which
 	// more could be done than to ask. Its errors repeat nothing of the DSN.
-	connect func(c Config, dsn string) (*sql.DB, error)
+	connect func(c Config, dsn string) (driver.Connector, error)
 	// noReadOnly says why the engine has no read-only transactions.
 	noReadOnly string
 	// begin begins a read-only transaction where the driver cannot do it by itself.
@@ -76,17 +77,44 @@ func (c Config) dsn() (string, error) {
 	return c.DSNSecret.Read()
 }
 
-// connect opens the connection pool of a DSN. It does not connect.
-func (c Config) connect(dsn string) (*sql.DB, error) {
+// connect makes of a DSN what opens connections. It does not connect.
+func (c Config) connect(dsn string) (driver.Connector, error) {
 	if connect := c.engine().connect; connect != nil {
 		return connect(c, dsn)
 	}
-	db, err := sql.Open(c.Driver, dsn)
-	if err != nil { // its text may repeat the DSN
-		return nil, fmt.Errorf("driver %q refuses the DSN", c.Driver)
-	}
-	return db, nil
+	return registered(c.Driver, dsn)
 }
+
+// registered is the connector of a driver that registered with database/sql, as sql.Open makes it.
+func registered(name, dsn string) (driver.Connector, error) {
+	refused := fmt.Errorf("driver %q refuses the DSN", name) // its own text may repeat the DSN
+	db, err := sql.Open(name, dsn)
+	if err != nil {
+		return nil, refused
+	}
+	defer db.Close()
+	d, ok := db.Driver().(driver.DriverContext)
+	if !ok {
+		return dsnConnector{db.Driver(), dsn}, nil
+	}
+	c, err := d.OpenConnector(dsn)
+	if err != nil {
+		return nil, refused
+	}
+	return c, nil
+}
+
+// A dsnConnector is the connector of a driver that has none of its own.
+type dsnConnector struct {
+	driver driver.Driver
+	dsn    string
+}
+
+// Connect implements driver.Connector.
+func (c dsnConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+
+// Driver implements driver.Connector.
+func (c dsnConnector) Driver() driver.Driver { return c.driver }
 
 // holdsPassword reports whether a DSN of a linked driver holds a password.
 func (c Config) holdsPassword(dsn string) bool {
@@ -139,13 +167,9 @@ func (c Config) authorities() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func connectSQLite(c Config, dsn string) (*sql.DB, error) {
+func connectSQLite(c Config, dsn string) (driver.Connector, error) {
 	if err := checkSQLite(dsn); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open(c.Driver, c.withLockWait(dsn))
-	if err != nil {
-		return nil, fmt.Errorf("driver %q refuses the DSN", c.Driver)
-	}
-	return db, nil
+	return registered(c.Driver, c.withLockWait(dsn))
 }

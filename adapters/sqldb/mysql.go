@@ -2,7 +2,7 @@ package sqldb
 
 import (
 	"crypto/tls"
-	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -18,7 +18,7 @@ import (
 //
 // Dates come as MySQL writes them, zero dates (0000-00-00) too, which a driver would turn into the year 1: whatever the DSN says of
 // parseTime and loc has no effect. TIMESTAMP columns are kept in UTC and read in China's time, unless the DSN says time_zone.
-func connectMySQL(c Config, dsn string) (*sql.DB, error) {
+func connectMySQL(c Config, dsn string) (driver.Connector, error) {
 	m, err := mysql.ParseDSN(dsn)
 	if err != nil { // its text may repeat the DSN
 		return nil, errors.New("the DSN is none of MySQL: write USER:PASSWORD@tcp(HOST:3306)/DATABASE?tls=true")
@@ -63,7 +63,7 @@ func connectMySQL(c Config, dsn string) (*sql.DB, error) {
 	if err != nil {
 		return nil, errors.New("the DSN has settings that exclude each other")
 	}
-	return sql.OpenDB(connector), nil
+	return connector, nil
 }
 
 // mysqlCauses are causes by the number of the server's error. Of other numbers the SQLSTATE tells the cause.

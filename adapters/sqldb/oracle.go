@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"regexp"
@@ -14,7 +15,7 @@ import (
 )
 
 // connectOracle takes a DSN of go-ora: oracle://user:password@host:1521/service, with ?SSL=true&WALLET=folder for TLS.
-func connectOracle(c Config, dsn string) (*sql.DB, error) {
+func connectOracle(c Config, dsn string) (driver.Connector, error) {
 	o, err := ora.ParseConfig(dsn)
 	if err != nil || len(o.Servers) == 0 { // its text may repeat the DSN
 		return nil, errors.New("the DSN is none of Oracle: write oracle://USER:PASSWORD@HOST:1521/SERVICE?SSL=true")
@@ -29,7 +30,7 @@ func connectOracle(c Config, dsn string) (*sql.DB, error) {
 	if err := c.protected(o.SSL && o.SSLVerify, hosts...); err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(ora.NewConnector(dsn)), nil
+	return ora.NewConnector(dsn), nil
 }
 
 // beginOracle begins a read-only transaction, which Oracle is told by its first statement: the driver refuses sql.TxOptions.ReadOnly.

@@ -1,7 +1,7 @@
 package sqldb
 
 import (
-	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"strings"
 
@@ -10,7 +10,7 @@ import (
 )
 
 // connectPostgres takes a DSN of pgx: postgres://user@host:5432/db?sslmode=verify-full&sslrootcert=ca.pem, or the same as key=value.
-func connectPostgres(c Config, dsn string) (*sql.DB, error) {
+func connectPostgres(c Config, dsn string) (driver.Connector, error) {
 	p, err := pgx.ParseConfig(dsn)
 	if err != nil { // its text may repeat the DSN
 		return nil, errors.New("the DSN is none of PostgreSQL: write postgres://USER@HOST:5432/DATABASE?sslmode=verify-full")
@@ -28,5 +28,5 @@ func connectPostgres(c Config, dsn string) (*sql.DB, error) {
 	if err := c.protected(verified, hosts...); err != nil {
 		return nil, err
 	}
-	return stdlib.OpenDB(*p), nil
+	return stdlib.GetConnector(*p), nil
 }

@@ -66,10 +66,11 @@ func Open(cfg Config, cat *license.Catalogue, deps Deps) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
 	}
-	db, err := cfg.connect(dsn)
+	connector, err := cfg.connect(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
 	}
+	db := sql.OpenDB(newLogin(cfg, dsn, connector))
 	n := cfg.MaxConnections
 	if n == 0 {
 		n = defaultConnections
@@ -175,3 +176,7 @@ func (s *Source) Close() error {
 	}
 	return errors.Join(all...)
 }
+
+// Retire ends connections that nobody uses, and each other one when its call is over. Calls go on being answered until Close, over
+// connections of their own.
+func (s *Source) Retire() { s.db.SetMaxIdleConns(-1) }

@@ -1,7 +1,7 @@
 package sqldb
 
 import (
-	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 
@@ -12,7 +12,7 @@ import (
 )
 
 // connectSQLServer takes a DSN of go-mssqldb: sqlserver://user:password@host:1433?database=db&encrypt=true&certificate=ca.pem.
-func connectSQLServer(c Config, dsn string) (*sql.DB, error) {
+func connectSQLServer(c Config, dsn string) (driver.Connector, error) {
 	m, err := msdsn.Parse(dsn)
 	if err != nil { // its text may repeat the DSN
 		return nil, errors.New("the DSN is none of SQL Server: write sqlserver://USER:PASSWORD@HOST:1433?database=DATABASE&encrypt=true")
@@ -22,7 +22,7 @@ func connectSQLServer(c Config, dsn string) (*sql.DB, error) {
 	if err := c.protected(verified, m.Host); err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(mssql.NewConnectorConfig(m)), nil
+	return mssql.NewConnectorConfig(m), nil
 }
 
 // bindSQLServer sends plain ASCII as VARCHAR. As NVARCHAR, the default, it would make the server convert every row of a VARCHAR column

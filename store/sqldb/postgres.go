@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -56,23 +57,15 @@ var (
 // its connections. Few connections write: batches take turns at the head's lock anyway, and each connection prepares its statements
 // for itself.
 func (db *DB) openPostgres(ctx context.Context, c Config) error {
-	config, err := pgx.ParseConfig(c.DSN)
+	login, err := parseLogin(c.DSN)
 	if err != nil {
-		return errors.New("connection string cannot be parsed") // the cause would repeat it, password and all
+		return err
 	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 2 * time.Second
-	}
+	db.login.Store(login)
 	open := func(conns int, l limits, patience time.Duration, wrap func(driver.Connector) driver.Connector) *Pool {
 		p := newPool(nil, postgresDialect())
 		p.dialect.patience = patience
-		config := config.Copy()
-		config.OnNotice = p.noticed
-		config.RuntimeParams["application_name"] = "oncegate"
-		config.RuntimeParams["statement_timeout"] = fmt.Sprint(l.statement.Milliseconds())
-		config.RuntimeParams["lock_timeout"] = fmt.Sprint(l.lock.Milliseconds())
-		config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(l.idle.Milliseconds())
-		p.db = sql.OpenDB(wrap(stdlib.GetConnector(*config)))
+		p.db = sql.OpenDB(wrap(connector{db, p, l}))
 		p.db.SetMaxOpenConns(conns)
 		p.db.SetMaxIdleConns(conns)
 		p.db.SetConnMaxIdleTime(5 * time.Minute)
@@ -83,7 +76,141 @@ func (db *DB) openPostgres(ctx context.Context, c Config) error {
 	db.Upkeep = open(3, upkeepLimits, 2*time.Minute, c.Wrap)
 	db.Bulk = db.Upkeep
 	db.Search = open(c.Searchers, searchLimits, 0, unwrapped)
-	return checkPostgres(ctx, db.Write.db, c.Standby)
+	db.standby, db.reread = c.Standby, c.Reread
+	if err := checkPostgres(ctx, db.Write.db, c.Standby); err != nil {
+		return err
+	}
+	db.opened.Store(db.reread != nil)
+	return nil
+}
+
+// A login is a connection string and what it says.
+type login struct {
+	dsn    string
+	config *pgx.ConnConfig
+}
+
+func parseLogin(dsn string) (*login, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, errors.New("connection string cannot be parsed") // the cause would repeat it, password and all
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 2 * time.Second
+	}
+	return &login{dsn, config}, nil
+}
+
+// sameServer reports whether another login leads to the same database of the same server, if perhaps by another user or password.
+func (l *login) sameServer(other *login) bool {
+	a, b := l.config, other.config
+	return a.Host == b.Host && a.Port == b.Port && a.Database == b.Database
+}
+
+// A connector opens the connections of a pool by the newest login. While a password is rotated, the server and the file of the connection
+// string change one after the other: a connection that is refused meanwhile waits a moment for the login that leads in, so that no call
+// fails.
+type connector struct {
+	db     *DB
+	pool   *Pool
+	limits limits
+}
+
+const (
+	rotationWait = 2 * time.Second       // for the other half of a rotation
+	rotationLook = 25 * time.Millisecond // how often the file is read meanwhile
+)
+
+// Connect implements driver.Connector.
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	by := c.db.login.Load()
+	conn, err := c.connect(ctx, by)
+	if err == nil || !c.db.opened.Load() || !strings.HasPrefix(sqlState(err), "28") { // invalid password, or no such role
+		return conn, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, rotationWait)
+	defer cancel()
+	for {
+		if newest := c.db.login.Load(); newest != by {
+			return c.connect(ctx, newest)
+		}
+		if dsn, unread := c.db.reread(); unread == nil && dsn != by.dsn {
+			if fresh, invalid := parseLogin(dsn); invalid == nil && fresh.sameServer(by) { // to another one only Reconnect leads
+				c.db.use(by, fresh)
+				continue
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(rotationLook):
+		}
+	}
+}
+
+func (c connector) connect(ctx context.Context, by *login) (driver.Conn, error) {
+	config := by.config.Copy()
+	config.OnNotice = c.pool.noticed
+	config.RuntimeParams["application_name"] = "oncegate"
+	config.RuntimeParams["statement_timeout"] = fmt.Sprint(c.limits.statement.Milliseconds())
+	config.RuntimeParams["lock_timeout"] = fmt.Sprint(c.limits.lock.Milliseconds())
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(c.limits.idle.Milliseconds())
+	conn, err := stdlib.GetConnector(*config).Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{conn.(*stdlib.Conn), by, &c.db.login}, nil
+}
+
+// Driver implements driver.Connector.
+func (connector) Driver() driver.Driver { return stdlib.GetDefaultDriver() }
+
+// A connection knows by which login it was opened.
+type connection struct {
+	*stdlib.Conn
+	by     *login
+	newest *atomic.Pointer[login]
+}
+
+// IsValid implements driver.Validator: database/sql asks when a connection is given back, and closes one of an older login.
+func (c *connection) IsValid() bool { return c.by == c.newest.Load() }
+
+// Reconnect opens connections by another connection string from now on, as after a password was changed; it reports false where it is
+// the one in use. The new one is tried first, and test may refuse what it leads to. Connections by the old one are closed: idle ones at
+// once, others when what they do is done, so that nothing under way fails. SQLite has no connection string.
+func (db *DB) Reconnect(ctx context.Context, dsn string, test func(context.Context, Querier) error) (changed bool, err error) {
+	if old := db.login.Load(); old == nil || old.dsn == dsn {
+		return false, nil
+	}
+	by, err := parseLogin(dsn)
+	if err != nil {
+		return false, err
+	}
+	trial := &DB{}
+	trial.login.Store(by)
+	p := newPool(nil, postgresDialect())
+	p.db = sql.OpenDB(connector{trial, p, answerLimits})
+	p.db.SetMaxOpenConns(1)
+	defer p.Close()
+	if err := checkPostgres(ctx, p.db, db.standby); err != nil {
+		return false, err
+	}
+	if err := test(ctx, p); err != nil {
+		return false, err
+	}
+	db.use(db.login.Load(), by)
+	return true, nil
+}
+
+// use opens connections by a login from now on, unless another one than old is in use meanwhile, and closes those that are idle.
+func (db *DB) use(old, by *login) {
+	if !db.login.CompareAndSwap(old, by) {
+		return
+	}
+	for _, p := range []*Pool{db.Write, db.Read, db.Upkeep, db.Search} {
+		p.db.SetMaxIdleConns(-1)
+		p.db.SetMaxIdleConns(p.db.Stats().MaxOpenConnections)
+	}
 }
 
 // noticed counts warnings: a standby that did not confirm shows only as a warning of a COMMIT that succeeds.

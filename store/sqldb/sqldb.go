@@ -30,6 +30,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 )
 
 // The engines that Config.Engine names.
@@ -48,6 +49,8 @@ type Config struct {
 	Searchers int
 	// Standby refuses a PostgreSQL server on which no synchronous standby confirms a commit.
 	Standby bool
+	// Reread reads the connection string anew where one of before is not let in any more, PostgreSQL only; nil: it never changes.
+	Reread func() (string, error)
 	// Wrap, if not nil, puts a driver between the pools that write and the database, for fault injection.
 	Wrap func(driver.Connector) driver.Connector
 }
@@ -67,6 +70,11 @@ type DB struct {
 	path string        // SQLite: the file's one true path
 	lock *os.File      // SQLite: held while open
 	wal  *checkpointer // SQLite
+
+	login   atomic.Pointer[login] // PostgreSQL: by which connections are opened
+	standby bool                  // PostgreSQL: Config.Standby
+	reread  func() (string, error)
+	opened  atomic.Bool // the login has led in, and Config.Reread says how it changes
 }
 
 // Open opens a database. It refuses settings that are not durable, and an SQLite file that another process has (ErrInUse).
