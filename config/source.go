@@ -61,7 +61,7 @@ var kinds = []Kind{
 	kind("rest", "a JSON interface over HTTP", false, func(c *rest.Config, s *Setup, o OpenSource) (Adapter, error) {
 		return rest.Open(*c, s.Catalogue, rest.Deps{Now: o.Now, Sign: s.requestSigner(c.ID, o.Now)})
 	}),
-	kind("files", "CSV files dropped into a folder", true, func(c *files.Config, s *Setup, o OpenSource) (Adapter, error) {
+	kind("files", "CSV files or XLSX workbooks dropped into a folder", true, func(c *files.Config, s *Setup, o OpenSource) (Adapter, error) {
 		return files.Open(*c, s.Catalogue, files.Deps{Now: o.Now, Changed: func(st files.Status) { logDrop(o.Logger, c.ID, st) }})
 	}),
 }

@@ -115,8 +115,12 @@ var faultMessages = language.Messages{
 	"department %q has no license_key: its licenses cannot be released": "部门 %q 没有 license_key：其证照无法释放",
 
 	// sources and their mappings
-	"open source %s: no adapter is named": "打开数据源 %s：未指定适配器",
-	"bounds may not be negative":          "上限不得为负",
+	"open source %s: no adapter is named":                      "打开数据源 %s：未指定适配器",
+	"expected csv or xlsx":                                     "应为 csv 或 xlsx",
+	"this is for workbooks: say format: xlsx, or leave it out": "此项用于工作簿：请写 format: xlsx，或去掉此项",
+	"this is for CSV files: say format: csv, or leave it out":  "此项用于 CSV 文件：请写 format: csv，或去掉此项",
+	"the row with the names of the columns, 1 to %d":           "列名所在的行，1 至 %d",
+	"bounds may not be negative":                               "上限不得为负",
 	"the source's deadline is not shorter than limits.call, %s: when the source hangs, calls end before it is found out": "数据源的时限不短于 limits.call（%s）：数据源停滞时，调用会先于发现停滞而结束",
 	"licenses of type %q come from source %q already; a type has one source":                                             "证照类型 %q 已来自数据源 %q；一个类型只有一个数据源",
 	"say exactly one of sqldb, rest and files":                                                                           "请在 sqldb、rest、files 中恰好给出一项",

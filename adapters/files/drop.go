@@ -60,34 +60,45 @@ func (s *Source) load(ctx context.Context, root *os.Root, want fingerprint) (*dr
 	return d, nil
 }
 
-// read turns CSV into an index of licenses.
+// A table yields the rows of a drop in order, the header first.
+type table interface {
+	// next returns the cells of the next row and the line where it begins, counted from 1. They hold until the next call. The error is
+	// io.EOF after the last row, or a *badLine.
+	next() (cells []string, line int, err error)
+}
+
+// read turns a drop into an index of licenses.
 func (s *Source) read(ctx context.Context, in io.Reader) (*drop, error) {
-	text := newLines(in, s.cfg.Encoding, cmp.Or(s.cfg.MaxRowBytes, defaultRowBytes), s.cfg.Marker != "")
-	table := csv.NewReader(text)
-	table.Comma, _ = comma(s.cfg.Separator)
-	table.ReuseRecord = true
-	header, err := s.header(table)
+	t, err := s.table(in)
+	if err != nil {
+		return nil, err
+	}
+	header, err := s.header(t)
 	if err != nil {
 		return nil, err
 	}
 	collector := s.plan.Collect()
 	var at []int // the line where each row begins
 	for {
-		cells, err := table.Read()
+		cells, line, err := t.next()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return nil, parseError(err)
+			return nil, err
 		}
-		line, _ := table.FieldPos(0)
 		at = append(at, line)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		if len(cells) > len(header) {
+			return nil, &badLine{line, "has more cells than the header"}
+		}
 		row := make(mapping.Row, len(header))
 		for i, column := range header {
-			row[column] = cells[i]
+			if row[column] = ""; i < len(cells) {
+				row[column] = cells[i]
+			}
 		}
 		if err := collector.Add(row); err != nil {
 			return nil, mapError(err, at)
@@ -103,25 +114,50 @@ func (s *Source) read(ctx context.Context, in io.Reader) (*drop, error) {
 	return index(licenses, len(at)), nil
 }
 
-func (s *Source) header(table *csv.Reader) ([]string, error) {
-	cells, err := table.Read()
+func (s *Source) table(in io.Reader) (table, error) {
+	if s.cfg.isXLSX() {
+		return newWorkbook(in, s.cfg)
+	}
+	r := csv.NewReader(newLines(in, s.cfg.Encoding, cmp.Or(s.cfg.MaxRowBytes, defaultRowBytes), s.cfg.Marker != ""))
+	r.Comma, _ = comma(s.cfg.Separator)
+	r.ReuseRecord = true
+	return csvTable{r}, nil
+}
+
+// A csvTable is a CSV file. Every row has as many cells as the header.
+type csvTable struct{ in *csv.Reader }
+
+func (t csvTable) next() ([]string, int, error) {
+	cells, err := t.in.Read()
+	if err == io.EOF {
+		return nil, 0, err
+	}
+	if err != nil {
+		return nil, 0, parseError(err)
+	}
+	line, _ := t.in.FieldPos(0)
+	return cells, line, nil
+}
+
+func (s *Source) header(t table) ([]string, error) {
+	cells, line, err := t.next()
 	if err == io.EOF {
 		return nil, &badLine{0, "the drop is empty"}
 	}
 	if err != nil {
-		return nil, parseError(err)
+		return nil, err
 	}
 	header := slices.Clone(cells)
 	seen := map[string]bool{}
 	for _, name := range header {
 		if seen[name] && name != "" {
-			return nil, &badLine{1, "two columns have the same name"}
+			return nil, &badLine{line, "two columns have the same name"}
 		}
 		seen[name] = true
 	}
 	for _, name := range s.cfg.Record.Required() {
 		if !seen[name] {
-			return nil, &badLine{1, "the header has no column " + name}
+			return nil, &badLine{line, "the header has no column " + name}
 		}
 	}
 	return header, nil

@@ -1,4 +1,5 @@
-// Package files is the adapter for file drops: it finds licenses in CSV files that a department drops into a directory.
+// Package files is the adapter for file drops: it finds licenses in CSV files and XLSX workbooks that a department drops into a
+// directory.
 //
 // The newest complete drop is read whole, mapped whole and indexed by holder; then it replaces the one before in a single
 // step. A drop is never half used: one bad row refuses it, the one before goes on serving, and Status names file, line

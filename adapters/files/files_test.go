@@ -18,8 +18,8 @@ import (
 	"oncegate/license"
 )
 
-// table writes rows as a drop in UTF-8.
-func table(rows []mapping.Row) []byte {
+// csvText writes rows as a drop in UTF-8.
+func csvText(rows []mapping.Row) []byte {
 	var out bytes.Buffer
 	w := csv.NewWriter(&out)
 	w.UseCRLF = true
@@ -39,7 +39,7 @@ func table(rows []mapping.Row) []byte {
 // encode writes a drop in an encoding; GBK lacks some of the names' characters, so they are made plain first.
 func encode(t testing.TB, name string, rows []mapping.Row) []byte {
 	t.Helper()
-	text, err := table(rows), error(nil)
+	text, err := csvText(rows), error(nil)
 	switch name {
 	case "gb18030":
 		text, err = simplifiedchinese.GB18030.NewEncoder().Bytes(text)
