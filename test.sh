@@ -79,7 +79,7 @@ fi
 command -v javac >/dev/null || skip "java.util.zip as another reader of zips"
 command -v unzip >/dev/null || skip "Info-ZIP as another reader of zips"
 command -v python3 >/dev/null || install python3 || true
-command -v python3 >/dev/null || skip "Python's zipfile as another reader of zips"
+command -v python3 >/dev/null || skip "Python's zipfile as another reader of zips, and the Python client"
 if [ -n "${ONCEGATE_TEST_BOUNCYCASTLE:-}" ]; then javac -version; echo "Bouncy Castle at $ONCEGATE_TEST_BOUNCYCASTLE"; fi
 
 redocly() { # installs the linter of OpenAPI documents that interop/openapi pins, and prints its path
@@ -187,6 +187,13 @@ go build -o "$scratch/oncegate" ./cmd/oncegate
 "$scratch/oncegate" verify --trust "$scratch/demo/trust" "$scratch"/demo/artefacts/* >/dev/null
 "$scratch/oncegate" check -c "$scratch/demo/gateway/oncegate.yaml"
 "$scratch/oncegate" check -c deploy/city/oncegate.yaml 2>/dev/null
+
+say "the Python client, against a gateway that the program serves"
+if command -v python3 >/dev/null; then
+	(cd clients/python && ONCEGATE_BINARY="$scratch/oncegate" PYTHONDONTWRITEBYTECODE=1 python3 -m unittest -q)
+else
+	skip "the Python client: no Python"
+fi
 
 say "other people's tools: on the served log, and the matrix of signatures, certificates and documents"
 (

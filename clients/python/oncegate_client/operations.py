@@ -1,0 +1,27 @@
+"""The operations of the contract: method and path. Generated from the OpenAPI document by `go test ./docs -update`."""
+
+OPERATIONS = {
+    "audit.erase": ("POST", "/v1/audit/records/{index}/erase"),
+    "audit.evidence": ("POST", "/v1/audit/records/{index}"),
+    "audit.export": ("POST", "/v1/audit/export"),
+    "audit.receipt": ("GET", "/v1/audit/records/{index}/receipt"),
+    "audit.reuse": ("POST", "/v1/audit/reuse"),
+    "audit.search": ("POST", "/v1/audit/search"),
+    "cases.check": ("POST", "/v1/cases/{no}/check"),
+    "cases.close": ("POST", "/v1/cases/{no}/close"),
+    "cases.materials": ("POST", "/v1/cases/{no}/materials"),
+    "cases.register": ("POST", "/v1/cases"),
+    "catalog.matters": ("GET", "/v1/catalog/matters"),
+    "catalog.types": ("GET", "/v1/catalog/types"),
+    "consents.give": ("POST", "/v1/consents"),
+    "consents.withdraw": ("POST", "/v1/consents/{id}/withdraw"),
+    "licenses.issue": ("POST", "/v1/licenses/issue"),
+    "licenses.list": ("POST", "/v1/licenses/list"),
+    "licenses.order": ("POST", "/v1/licenses/order"),
+    "licenses.query": ("POST", "/v1/licenses/query"),
+    "licenses.render": ("POST", "/v1/licenses/render"),
+    "licenses.status": ("POST", "/v1/licenses/status"),
+    "licenses.verify": ("POST", "/v1/licenses/verify"),
+    "precheck": ("POST", "/v1/precheck"),
+    "receipts": ("POST", "/v1/receipts"),
+}
