@@ -64,9 +64,6 @@ func (l *loader) keystore() {
 	if l.setup.KeysErr != nil {
 		l.doc.Add("$.keys", "%v", l.setup.KeysErr)
 	}
-	if info, err := os.Stat(k.PassphraseFile); k.PassphraseFile != "" && err == nil && info.Mode().Perm()&0o007 != 0 {
-		l.doc.Warn("$.keys.passphrase_file", "everybody on this machine may read the passphrase file: set its mode to 0600")
-	}
 }
 
 // hasKeys reports whether a folder is a keystore with a key in it.

@@ -65,6 +65,8 @@ type Setup struct {
 	KeysErr error
 	// Unmade says that init was never run: there is no keystore, and certificates may be missing.
 	Unmade bool
+
+	at func(path string) fault.Place // where a YAML path stands in the files
 }
 
 // Load reads a configuration and everything it names, and reports every fault at once, warnings among them. The Setup is
@@ -100,7 +102,9 @@ func load(path string, now time.Time, was *Setup) (*Setup, fault.List) {
 	l.checkCertificates()
 	l.checkTrust()
 	l.policy()
-	l.setup.Digest = l.digest()
+	l.checkUsed()
+	l.checkModes()
+	l.setup.Digest, l.setup.at = l.digest(), l.doc.At
 	return l.setup, l.faults.Sorted()
 }
 

@@ -30,6 +30,8 @@ type AdapterConfig interface {
 	Types() []string
 	// Files are the files that opening it reads, secrets and certificates, and the folders that must be there.
 	Files() []string
+	// Secrets are the files that only the gateway's account should read: secrets, keys, databases.
+	Secrets() []string
 	// Check reports all faults at once, with paths from "$", the configuration itself. It opens nothing.
 	Check(*license.Catalogue) fault.List
 }
@@ -141,6 +143,9 @@ func (o OpenSource) Open(c Source, s *Setup) (Adapter, error) {
 
 // requestSigner signs our own requests to a legacy system, as the gateway, for the source's id. Nil where there is no key.
 func (s *Setup) requestSigner(id string, now func() time.Time) func(ctx context.Context, method, url string, body []byte) (string, error) {
+	if s.Keys == nil {
+		return nil
+	}
 	signer, err := s.Keys.Signer(keystore.Call, s.Gateway.ID)
 	if err != nil {
 		return nil

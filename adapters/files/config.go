@@ -146,3 +146,6 @@ func (c *Config) ResolvePaths(dir string) {
 
 // Files is the folder that must be there. What is dropped into it the source watches by itself.
 func (c *Config) Files() []string { return []string{c.Dir} }
+
+// Secrets implements config.AdapterConfig: a drop is no secret of the gateway's.
+func (c *Config) Secrets() []string { return nil }

@@ -142,3 +142,6 @@ func (c *Config) ResolvePaths(dir string) {
 func (c *Config) Files() []string {
 	return slices.DeleteFunc([]string{c.TLS.CA, c.TLS.Certificate, c.TLS.Key, c.Auth.Secret.File}, func(name string) bool { return name == "" })
 }
+
+// Secrets are the files of the key and the secret that the system knows us by.
+func (c *Config) Secrets() []string { return []string{c.TLS.Key, c.Auth.Secret.File} }

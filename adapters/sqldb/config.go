@@ -197,3 +197,13 @@ func (c *Config) Files() []string {
 	}
 	return []string{c.DSNSecret.File}
 }
+
+// Secrets are the file of the DSN and that of a SQLite database.
+func (c *Config) Secrets() (list []string) {
+	list = append(list, c.DSNSecret.File)
+	if c.isSQLite() {
+		name, _, _ := strings.Cut(strings.TrimPrefix(c.DSN, "file:"), "?")
+		list = append(list, name)
+	}
+	return list
+}

@@ -73,6 +73,9 @@ func newCheck(t *terminal) *command {
 // run reports every fault, and whether the configuration can be used.
 func (c *checkCommand) run(_ context.Context, t *terminal) error {
 	setup, faults := config.Load(c.Config, now())
+	if len(faults.Fatal()) == 0 {
+		faults = append(faults, setup.CheckStart(now)...).Sorted()
+	}
 	if c.JSON {
 		type row struct {
 			File    string `json:"file"`
@@ -97,7 +100,11 @@ func (c *checkCommand) run(_ context.Context, t *terminal) error {
 		return faults
 	}
 	t.faults(faults)
-	t.println("%s can be used: %d departments, %d systems, %d sources, %d license types, %d matters, %d grants (%d warnings)", c.Config, len(setup.Departments),
+	verdict := "%s can be used: %d departments, %d systems, %d sources, %d license types, %d matters, %d grants (%d warnings)"
+	if setup.Unmade {
+		verdict = "%s can be used once oncegate init has made its keys: %d departments, %d systems, %d sources, %d license types, %d matters, %d grants (%d warnings)"
+	}
+	t.println(verdict, c.Config, len(setup.Departments),
 		len(setup.Systems), len(setup.Sources), len(setup.Catalogue.Types), len(setup.Book.Matters), len(setup.Policy.Grants()), len(faults))
 	fmt.Fprintln(t.out, t.paint(faint, "configuration "+setup.Digest+"  policy "+setup.Policy.Digest()))
 	return nil
