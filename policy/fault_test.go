@@ -105,6 +105,11 @@ func TestFaults(t *testing.T) {
 		{"share out of range", "a.yaml", "shares: [{license_type: resident-id, share: 4}]", "a.yaml:1:45", "share is 4"},
 		{"conditional without scope", "a.yaml", "shares: [{license_type: resident-id, share: 2}]", "a.yaml:1:11", "scope must be given"},
 		{"withheld without reason", "a.yaml", "shares: [{license_type: resident-id, share: 3, basis: b}]", "a.yaml:1:11", "reason must be given"},
+		{"share of an unknown type", "a.yaml", "shares: [{license_type: moon, share: 1}]", "a.yaml:1:25", `"moon" is no known license type`},
+		{"share of no type", "a.yaml", "shares: [{share: 1}]", "a.yaml:1:11", `"" is no known license type`},
+		{"share below the range", "a.yaml", "shares: [{license_type: resident-id, share: 0}]", "a.yaml:1:45", "share is 0"},
+		{"share of an unknown provider", "a.yaml", "shares: [{license_type: resident-id, share: 1, provider: moon}]", "a.yaml:1:58", `"moon" is no known department`},
+		{"withheld without basis", "a.yaml", "shares: [{license_type: resident-id, share: 3, reason: r}]", "a.yaml:1:11", "basis must be given"},
 		{"share twice", "a.yaml", "shares: [{license_type: resident-id, share: 1}, {license_type: resident-id, share: 1}]", "a.yaml:1:64", "given twice"},
 		{"suspension of nothing", "a.yaml", "suspensions: [{id: s, reason_zh: z, reason_en: e}]", "a.yaml:1:16", "names either"},
 		{"suspension of all", "a.yaml", "suspensions: [{id: s, systems: [kiosk], rules: [x], reason_zh: z, reason_en: e}]", "a.yaml:1:16", "names either"},
@@ -115,6 +120,13 @@ func TestFaults(t *testing.T) {
 		{"suspension of a stranger", "a.yaml", "suspensions: [{id: s, rules: [x], reason_zh: z, reason_en: e}]", "a.yaml:1:31", `"x" is no known grant`},
 		{"suspension without reason", "a.yaml", "suspensions: [{id: s, systems: [kiosk], reason_zh: z}]", "a.yaml:1:16", "reason_en must be given"},
 		{"basis that needs no entry", "a.yaml", "bases: [{id: case, citation: c}]", "a.yaml:1:14", "needs no entry"},
+		{"basis without citation", "a.yaml", "bases: [{id: court-order}]", "a.yaml:1:10", "citation must be given"},
+		{"consent needs no entry", "a.yaml", "bases: [{id: consent, citation: c}]", "a.yaml:1:14", "needs no entry"},
+		{"ground that has a faulty id", "a.yaml", "bases: [{id: 'b b', citation: c}]\n" + change("attestation: self", "grounds: ['b b']"), "a.yaml:14:", `"b b" is no known ground`},
+		{"unknown system described", "a.yaml", "systems: [{id: moon}]", "a.yaml:1:16", `"moon" is no known system`},
+		{"system without id", "a.yaml", "systems: [{tags: [a]}]", "a.yaml:1:12", `"" is no known system`},
+		{"empty tag", "a.yaml", "systems: [{id: kiosk, tags: ['']}]", "a.yaml:1:30", "tags holds an empty or overlong entry"},
+		{"long tag", "a.yaml", "systems: [{id: kiosk, tags: [" + strings.Repeat("a", 201) + "]}]", "a.yaml:1:30", "tags holds an empty or overlong entry"},
 		{"system twice", "a.yaml", "systems: [{id: kiosk}, {id: kiosk}]", "a.yaml:1:29", "described twice"},
 		{"file's name", "../a.yaml", "", "../a.yaml", "no plain relative path"},
 		{"file's kind", "a.toml", "", "a.toml", "ends in"},
@@ -158,12 +170,16 @@ func TestFaults(t *testing.T) {
 
 func TestGoodGrantHasNoFault(t *testing.T) {
 	load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(goodGrant)}}, Known: cityKnown()})
+	load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte("systems: [{id: kiosk, tags: [" + strings.Repeat("a", 200) + "]}]\nshares: [{license_type: resident-id, share: 1}]")}}, Known: cityKnown()})
 	longest := strings.Replace(goodGrant, "id: g", "id: "+strings.Repeat("g", 96), 1)
 	load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(longest)}}, Known: cityKnown()})
 }
 
 // Where no names are known outside, as in a stored set, a grant still names its provider and its type.
 func TestNamesAreGiven(t *testing.T) {
+	if _, faults := New(Data{Files: []File{{Path: "a.yaml", Data: []byte("shares: [{share: 1}]\nsystems: [{tags: [a]}]")}}, NewSM3: sha256.New}); countReasons(faults, `"" is no known`) != 2 {
+		t.Errorf("a share of no type and a system without id: %v", faults)
+	}
 	for _, name := range []string{"market", "business-license"} {
 		set, faults := New(Data{Files: []File{{Path: "a.yaml", Data: []byte(strings.Replace(goodGrant, name, "''", 1))}}, NewSM3: sha256.New})
 		if set != nil || countReasons(faults, `"" is no known`) != 1 {
