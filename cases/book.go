@@ -247,7 +247,7 @@ func (j Judgement) next() NextStep {
 		return NextUpload
 	case j.Covered == "" && j.Fallback.Kind == FallPromise:
 		return NextPromise
-	case j.State == Unavailable:
+	case j.State == Unavailable && j.Reason != SourceFaulty && j.Reason != RoleFaulty: // checking again mends no data
 		return NextAgain
 	}
 	return NextFollow

@@ -199,7 +199,7 @@ type RoleCheck struct {
 }
 
 // ConfirmBy confirms the role by what a source answered: one record that confirms is enough. The error is nil if the role
-// is confirmed, else a Reason; RoleUnavailable says nothing about the role.
+// is confirmed, else a Reason; RoleUnavailable and RoleFaulty say nothing about the role.
 func (r RoleCheck) ConfirmBy(t license.Type, found license.Finding, day license.Date) error {
 	switch found.State {
 	case license.IsNotFound:
@@ -208,6 +208,9 @@ func (r RoleCheck) ConfirmBy(t license.Type, found license.Finding, day license.
 	default:
 		if errors.Is(found.Err, license.ErrCannotAsk) {
 			return RoleNotFound // and never will be
+		}
+		if errors.Is(found.Err, license.ErrFaulty) {
+			return RoleFaulty
 		}
 		return RoleUnavailable
 	}

@@ -184,6 +184,7 @@ func TestConfirm(t *testing.T) {
 		{"not found", representative, business, license.Finding{State: license.IsNotFound}, cases.RoleNotFound},
 		{"found without record", representative, business, found(), cases.RoleNotFound},
 		{"unavailable", representative, business, license.Finding{State: license.IsUnavailable}, cases.RoleUnavailable},
+		{"faulty", representative, business, license.Finding{State: license.IsUnavailable, Err: &license.SourceError{Cause: license.NoTable}}, cases.RoleFaulty},
 		{"no finding", representative, business, license.Finding{}, cases.RoleUnavailable},
 		{"co-owner", owner, flat, found(record("flat-certificate", nil, anna, bert)), nil},
 		{"no co-owner", owner, flat, found(record("flat-certificate", nil, anna)), cases.RoleNotInRecord},

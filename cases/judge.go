@@ -118,7 +118,7 @@ func (e Evidence) state() (State, Reason, int) {
 	}
 	if e.Facts.Confirm != nil && !e.Confirmed {
 		reason := cmp.Or(ReasonOf(e.Role), RoleUnavailable)
-		if reason == RoleUnavailable {
+		if errors.Is(reason, RoleUnavailable) {
 			return Unavailable, reason, -1
 		}
 		return Denied, reason, -1
@@ -130,6 +130,8 @@ func (e Evidence) state() (State, Reason, int) {
 		return e.records()
 	case errors.Is(e.Finding.Err, license.ErrCannotAsk):
 		return Missing, NotAskable, -1
+	case errors.Is(e.Finding.Err, license.ErrFaulty):
+		return Unavailable, SourceFaulty, -1
 	}
 	return Unavailable, SourceUnavailable, -1
 }
@@ -236,6 +238,7 @@ const (
 const (
 	RoleNotFound    Reason = "role-record-not-found"
 	RoleUnavailable Reason = "role-source-unavailable"
+	RoleFaulty      Reason = "role-source-faulty" // a RoleUnavailable that is the fault of the source's data
 	RoleOtherType   Reason = "role-record-of-other-type"
 	RoleOtherHolder Reason = "role-record-of-other-holder"
 	RoleNotInForce  Reason = "role-record-not-in-force"
@@ -247,6 +250,7 @@ const (
 	NotFound          Reason = "not-found"             // the source answered and has none
 	NotAskable        Reason = "question-unanswerable" // no source can have such a license of this holder, or be asked about it
 	SourceUnavailable Reason = "source-unavailable"
+	SourceFaulty      Reason = "source-faulty" // it answers, and its data or schema is not what the configuration says
 	IsExpired         Reason = "expired"
 	IsRevoked         Reason = "revoked"
 	IsSuspended       Reason = "suspended"
@@ -295,6 +299,9 @@ const (
 
 // Error makes a Reason an error.
 func (r Reason) Error() string { return "not so: " + string(r) }
+
+// Is makes a role whose source is faulty one that could not be confirmed.
+func (r Reason) Is(target error) bool { return r == RoleFaulty && target == RoleUnavailable }
 
 // ReasonOf returns the reason inside err, or "" if there is none.
 func ReasonOf(err error) Reason {

@@ -49,6 +49,7 @@ func TestJudgeState(t *testing.T) {
 		{"not found", couple(), "flat-certificate", nil, license.Finding{State: license.IsNotFound}, cases.Missing, cases.NotFound, -1},
 		{"found without record", couple(), "flat-certificate", nil, found(), cases.Missing, cases.NotFound, -1},
 		{"unavailable", couple(), "flat-certificate", nil, license.Finding{State: license.IsUnavailable}, cases.Unavailable, cases.SourceUnavailable, -1},
+		{"faulty", couple(), "flat-certificate", nil, license.Finding{State: license.IsUnavailable, Err: &license.SourceError{Cause: license.NotADay}}, cases.Unavailable, cases.SourceFaulty, -1},
 		{"can never be asked", couple(), "flat-certificate", nil, license.Finding{State: license.IsUnavailable, Err: license.ErrCannotAsk}, cases.Missing, cases.NotAskable, -1},
 		{"no finding at all", couple(), "flat-certificate", nil, license.Finding{}, cases.Unavailable, cases.SourceUnavailable, -1},
 		{"expired", couple(), "flat-certificate", nil, found(with(sound, func(l *license.License) { l.ValidTo = "2026-11-22" })), cases.Lapsed, cases.IsExpired, 0},
@@ -153,6 +154,17 @@ func TestJudgeFallback(t *testing.T) {
 				t.Errorf("covered %q, next %q, blocks %v, done %v", j.Covered, j.Next, j.Blocks(), j.Done())
 			}
 		})
+	}
+}
+
+// Checking again mends no data: what a faulty source does not say follows by the deadline like anything that is missing.
+func TestFaultyIsNotCheckedAgain(t *testing.T) {
+	for err, want := range map[error]cases.NextStep{nil: cases.NextAgain, license.ErrFaulty: cases.NextFollow} {
+		e := evidence(t, couple(), "tax-clearance")
+		e.Finding, e.From, e.Day = license.Finding{State: license.IsUnavailable, Err: err}, today, today
+		if j := cases.Judge(e, calendar(t)); j.State != cases.Unavailable || j.Next != want {
+			t.Errorf("%v: %s, next %q, want %q", err, j.State, j.Next, want)
+		}
 	}
 }
 

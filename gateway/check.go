@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -221,6 +222,9 @@ func (a *attempt) material(ctx context.Context, b *caseJudge, u *licenseUse) (ap
 		code := u.unsignable(err)
 		switch {
 		case code != "":
+			if code == "source-faulty" {
+				err = fmt.Errorf("%w: %w", license.ErrFaulty, err)
+			}
 			u.finding = license.Finding{State: license.IsUnavailable, Source: u.finding.Source, AsOf: u.finding.AsOf, Err: err}
 			j = b.judge(u)
 			j.Reason, u.judged.Reason = cases.Reason(code), cases.Reason(code)

@@ -234,6 +234,50 @@ func (unreadable) Find(_ context.Context, r license.Request) ([]license.Finding,
 	return out, nil
 }
 
+// A fault of a source's data is no outage: it is said as the source's fault, not to be retried, no kept copy stands in, and the evidence says row and column.
+func TestFaultySource(t *testing.T) {
+	w := newWorld(t)
+	w.rules("copies.yaml", `
+grants:
+  - {id: samr/copies, agreement: 测试, provider: samr, systems: [food-approval], license_type: business-license, operations: [licenses.query, cases.check],
+     matters: [YC-FOOD-01], fields: [name], max_age: 24h, basis: 测试, basis_kind: rule, scenario: 测试, attestation: platform, valid_until: "2030-12-31"}
+`)
+	w.accept("SP-1")
+	ask := func() answered {
+		return w.call("food-approval", "POST", queryPath, query("business-license", company, "SP-1"))
+	}
+	read[api.QueryAnswer](t, ask()) // keeps a copy
+	fail := func(err error) {
+		for i := range 7 { // more than open a breaker
+			w.legacy["business-license"].set(func(l *legacy) { l.err = err })
+			if i > 0 {
+				ask()
+			}
+		}
+	}
+	fail(&license.SourceError{Cause: license.NotADay, Row: 2, Name: "clrq", Detail: "not a day in any of the layouts"})
+	a := ask()
+	w.refused(a, "source-faulty")
+	if a.problem.Retry || a.problem.Party != api.Source {
+		t.Errorf("retry %t, party %s", a.problem.Retry, a.problem.Party)
+	}
+	if e := must(w.auditor.Evidence(t.Context(), a.index))(t); !strings.Contains(string(e.Inputs), "row 2, column clrq cannot be mapped: not a day in any of the layouts") {
+		t.Errorf("the evidence: %s", e.Inputs)
+	}
+	m := material(t, w.check("food-approval", "SP-1", map[string]any{}), "business-license")
+	if m.State != api.MaterialStateUnavailable || m.Reason.Code != "source-faulty" {
+		t.Errorf("checked: %+v", m)
+	}
+	w.legacy["business-license"].set(func(l *legacy) { l.err = nil })
+	if got := read[api.QueryAnswer](t, ask()); got.Licenses[0].Freshness != api.FreshnessLive { // at once: no breaker is open
+		t.Errorf("mended: %s", got.Licenses[0].Freshness)
+	}
+	fail(&license.SourceError{Cause: license.ConnectionRefused})
+	if got := read[api.QueryAnswer](t, ask()); got.Licenses[0].Freshness != api.FreshnessStale {
+		t.Errorf("an outage: %s", got.Licenses[0].Freshness)
+	}
+}
+
 // presents is a source that passes on what another gateway has signed, beside a record of its own.
 type presents struct{ *legacy }
 

@@ -68,10 +68,11 @@ func (c Config) Same(next Config) bool {
 // nothing; its slots are divided, so that one system that asks much costs the others little.
 type Resilient struct {
 	Config
-	slots   *share.Queue // one unit per call under way; a call that ignores its deadline keeps its own
-	breaker *gobreaker.CircuitBreaker[[]license.Finding]
-	metrics *sourceMetrics
-	now     func() time.Time
+	slots    *share.Queue // one unit per call under way; a call that ignores its deadline keeps its own
+	breaker  *gobreaker.CircuitBreaker[[]license.Finding]
+	metrics  *sourceMetrics
+	failures failureLog
+	now      func() time.Time
 }
 
 // maxWaiting bounds how many calls of one system wait for a slot of one source.
@@ -81,13 +82,16 @@ const maxWaiting = 1024
 func New(c Config, m *Metrics, logger *slog.Logger, now func() time.Time) *Resilient {
 	c = c.withDefaults()
 	s := &Resilient{Config: c, slots: share.NewQueue(c.Concurrent, maxWaiting), metrics: m.of(c.ID), now: now}
+	s.failures = failureLog{logger: logger, source: c.ID, now: now, said: make(map[license.Cause]*said)}
 	s.metrics.state.Set(0)
 	s.breaker = gobreaker.NewCircuitBreaker[[]license.Finding](gobreaker.Settings{
 		Name:        c.ID,
 		MaxRequests: 1,
 		Timeout:     c.Cooldown,
 		ReadyToTrip: func(n gobreaker.Counts) bool { return int(n.ConsecutiveFailures) >= c.Failures },
-		IsExcluded:  func(err error) bool { return errors.As(err, new(*callerLeft)) },
+		IsExcluded: func(err error) bool {
+			return errors.As(err, new(*callerLeft)) || errors.Is(err, license.ErrUnanswerable)
+		},
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			s.metrics.state.Set(float64(to)) // 0 closed, 1 half open, 2 open
 			logger.Warn("source breaker", "source", c.ID, "from", from.String(), "to", to.String())
@@ -116,12 +120,6 @@ func (s *Resilient) CannotAsk(q license.Question) error {
 // ErrNoSlot says that the system's calls fill its share of a source's slots. It is no fault of the source.
 var ErrNoSlot = errors.New("the source has no free slot for this system; try again later")
 
-// Why a finding is worth nothing: an adapter broke its contract.
-var (
-	errMiscounted = errors.New("the source did not answer every question")
-	errUnsound    = errors.New("the source answered neither found nor not found")
-)
-
 // Find asks the source for a system and always answers every question: a failure becomes "unavailable", never an error. The
 // source's deadline runs from when the call has its slot.
 func (s *Resilient) Find(ctx context.Context, system string, r license.Request) []license.Finding {
@@ -137,13 +135,17 @@ func (s *Resilient) Find(ctx context.Context, system string, r license.Request) 
 	}
 	s.metrics.observe(s.now().Sub(start), err)
 	if findings == nil {
+		s.report(ctx, err)
 		findings = make([]license.Finding, len(r.Questions))
 		for i := range findings {
 			findings[i] = license.Finding{State: license.IsUnavailable, Err: err}
+			s.normalize(&findings[i], start)
 		}
+		return findings
 	}
 	for i := range findings {
 		s.normalize(&findings[i], start)
+		s.report(ctx, findings[i].Err)
 	}
 	return findings
 }
@@ -219,7 +221,7 @@ func (s *Resilient) ask(ctx context.Context, leave func(), r license.Request) ([
 	}
 	done := make(chan answer, 1)
 	go func() {
-		a := answer{err: errors.New("the source's adapter panicked")}
+		a := answer{err: errPanicked}
 		defer func() {
 			_ = recover() // its value may hold anything
 			leave()
