@@ -14,10 +14,28 @@ const (
 	AttestationSelf     Attestation = "self"
 )
 
+// Defines values for CasesRequestDue.
+const (
+	CasesRequestDueDue     CasesRequestDue = "due"
+	CasesRequestDueOverdue CasesRequestDue = "overdue"
+)
+
+// Defines values for CasesRequestState.
+const (
+	CasesRequestStateClosed CasesRequestState = "closed"
+	CasesRequestStateOpen   CasesRequestState = "open"
+)
+
 // Defines values for DocumentForm.
 const (
 	DocumentFormOfd DocumentForm = "ofd"
 	DocumentFormPdf DocumentForm = "pdf"
+)
+
+// Defines values for DueKind.
+const (
+	DueKindPromise  DueKind = "promise"
+	DueKindTolerate DueKind = "tolerate"
 )
 
 // Defines values for FallbackKind.
@@ -109,6 +127,17 @@ const (
 	RenderRequestFormPdf RenderRequestForm = "pdf"
 	RenderRequestFormPng RenderRequestForm = "png"
 	RenderRequestFormSvg RenderRequestForm = "svg"
+)
+
+// Defines values for StandingState.
+const (
+	StandingStateDenied      StandingState = "denied"
+	StandingStateLapsed      StandingState = "lapsed"
+	StandingStateMet         StandingState = "met"
+	StandingStateMismatched  StandingState = "mismatched"
+	StandingStateMissing     StandingState = "missing"
+	StandingStateUnavailable StandingState = "unavailable"
+	StandingStateUnchecked   StandingState = "unchecked"
 )
 
 // Defines values for Status.
@@ -223,10 +252,101 @@ type CaseAnswer struct {
 	Time Time `json:"time"`
 }
 
+// CaseMaterial defines model for CaseMaterial.
+type CaseMaterial struct {
+	// Due What the applicant still owes: `tolerate` for a material that was tolerated as missing (容缺受理), `promise` for a promise that is to
+	// be verified (告知承诺). Without `deadline` the working-day calendar does not reach so far.
+	Due      Due    `json:"due,omitempty,omitzero"`
+	Material string `json:"material"`
+	Matter   string `json:"matter"`
+	Name     string `json:"name"`
+	NameEn   string `json:"name_en"`
+
+	// Need is_need: 1 必要, 2 非必要, 3 容缺后补.
+	Need Need `json:"need"`
+
+	// Reason One reason of a decision or a judgement.
+	Reason Reason `json:"reason,omitempty,omitzero"`
+
+	// Received What the window received last.
+	Received ReceivedMaterial `json:"received,omitempty,omitzero"`
+
+	// Role Whose it is.
+	Role string `json:"role"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Since Time `json:"since,omitempty,omitzero"`
+
+	// State What the last check found; `unchecked` before one, `denied` where the rules do not let this be told. Of a material that several
+	// parties have, the worst.
+	State StandingState `json:"state"`
+}
+
 // CaseNo A case number (办件编号), as the registering system gave it.
 //
 // Example: SP-2026-000123
 type CaseNo = string
+
+// CasePlace Where a page ended. It means nothing to others than who got it.
+type CasePlace = string
+
+// CaseReadAnswer The case as it was registered, without who its parties are, and how its materials stand.
+type CaseReadAnswer struct {
+	// Accepted RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Accepted Time `json:"accepted"`
+
+	// Attestation Who vouches for a case: the asking system alone, the holder's signed assertion, or a system other than the asker.
+	Attestation Attestation `json:"attestation"`
+	Case        string      `json:"case"`
+
+	// Closed RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Closed Time `json:"closed,omitempty,omitzero"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
+	// Deadline A calendar day.
+	//
+	// Example: 2026-11-30
+	Deadline Date `json:"deadline,omitempty,omitzero"`
+
+	// Due Materials that are awaited, overdue ones too.
+	Due       int            `json:"due"`
+	Materials []CaseMaterial `json:"materials"`
+	Matter    string         `json:"matter"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+	Overdue   int    `json:"overdue"`
+
+	// Parts The matters of a chain.
+	Parts []string `json:"parts,omitempty,omitzero"`
+
+	// Registered RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Registered Time `json:"registered"`
+	Revision   int  `json:"revision"`
+
+	// Roles The roles of its parties.
+	Roles []string `json:"roles"`
+	Rules []string `json:"rules"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
 
 // CaseRequest A case whose `attestation` is `holder` brings the holder's `assertion`, any other brings none; absent, it is `platform`.
 type CaseRequest struct {
@@ -250,6 +370,84 @@ type CaseRequest struct {
 	No      CaseNo  `json:"no"`
 	Parties []Party `json:"parties"`
 }
+
+// CaseSummary defines model for CaseSummary.
+type CaseSummary struct {
+	// Accepted RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Accepted Time   `json:"accepted"`
+	Case     string `json:"case"`
+
+	// Closed RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Closed Time `json:"closed,omitempty,omitzero"`
+
+	// Deadline A calendar day.
+	//
+	// Example: 2026-11-30
+	Deadline Date `json:"deadline,omitempty,omitzero"`
+
+	// Due Materials that are awaited, overdue ones too.
+	Due     int    `json:"due"`
+	Matter  string `json:"matter"`
+	Overdue int    `json:"overdue"`
+
+	// Registered RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Registered Time `json:"registered"`
+	Revision   int  `json:"revision"`
+}
+
+// CasesAnswer defines model for CasesAnswer.
+type CasesAnswer struct {
+	Cases []CaseSummary `json:"cases"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
+	// Next To be asked as `after` for the next page; absent: there is none.
+	Next string `json:"next,omitempty,omitzero"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce    `json:"nonce"`
+	Operation string   `json:"operation"`
+	Rules     []string `json:"rules"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// CasesRequest defines model for CasesRequest.
+type CasesRequest struct {
+	// After Where a page ended. It means nothing to others than who got it.
+	After CasePlace `json:"after,omitempty,omitzero"`
+
+	// Due Only cases of which something is due, or is overdue.
+	Due CasesRequestDue `json:"due,omitempty,omitzero"`
+
+	// Limit Most cases that are looked at for the page; default 50.
+	Limit int `json:"limit,omitempty,omitzero"`
+
+	// Matter An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	Matter Word `json:"matter,omitempty,omitzero"`
+
+	// State Absent: both.
+	State CasesRequestState `json:"state,omitempty,omitzero"`
+}
+
+// CasesRequestDue Only cases of which something is due, or is overdue.
+type CasesRequestDue string
+
+// CasesRequestState Absent: both.
+type CasesRequestState string
 
 // CatalogFallback defines model for CatalogFallback.
 type CatalogFallback struct {
@@ -588,6 +786,23 @@ type DocumentWanted struct {
 	// Matter An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 	Matter Word `json:"matter,omitempty,omitzero"`
 }
+
+// Due What the applicant still owes: `tolerate` for a material that was tolerated as missing (容缺受理), `promise` for a promise that is to
+// be verified (告知承诺). Without `deadline` the working-day calendar does not reach so far.
+type Due struct {
+	// Deadline A calendar day.
+	//
+	// Example: 2026-11-30
+	Deadline Date    `json:"deadline,omitempty,omitzero"`
+	Kind     DueKind `json:"kind"`
+	Overdue  bool    `json:"overdue"`
+
+	// WorkingDays Working days (工作日) left until the deadline; 0 on its day.
+	WorkingDays *int `json:"working_days,omitempty"`
+}
+
+// DueKind defines model for Due.Kind.
+type DueKind string
 
 // EraseAnswer defines model for EraseAnswer.
 type EraseAnswer struct {
@@ -1366,6 +1581,22 @@ type ReceiptAnswer struct {
 	Time Time `json:"time"`
 }
 
+// ReceivedMaterial What the window received last.
+type ReceivedMaterial struct {
+	// At RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	At Time `json:"at"`
+
+	// Digest Unpadded base64url of an SM3 hash.
+	//
+	// Example: 1qqKZ1dJ3mCkHXhDcYh2nJ8o2m4dA0e6m0n3o8t3v9M
+	Digest Digest `json:"digest,omitempty,omitzero"`
+
+	// How What the window received: an upload, a promise (告知承诺), or a waiver.
+	How How `json:"how"`
+}
+
 // RenderAnswer defines model for RenderAnswer.
 type RenderAnswer struct {
 	// AsOf RFC 3339 in UTC with milliseconds.
@@ -1580,6 +1811,10 @@ type SignedVersion struct {
 	Version      int       `json:"version"`
 }
 
+// StandingState What the last check found; `unchecked` before one, `denied` where the rules do not let this be told. Of a material that several
+// parties have, the worst.
+type StandingState string
+
 // Status A license's standing, list `oncegate-license-status/1` (有效, 暂扣, 撤销或注销, 已换发, 过期).
 type Status string
 
@@ -1766,6 +2001,9 @@ type AuditSearchJSONRequestBody = SearchRequest
 
 // CasesRegisterJSONRequestBody defines body for CasesRegister for application/json ContentType.
 type CasesRegisterJSONRequestBody = CaseRequest
+
+// CasesListJSONRequestBody defines body for CasesList for application/json ContentType.
+type CasesListJSONRequestBody = CasesRequest
 
 // CasesCheckJSONRequestBody defines body for CasesCheck for application/json ContentType.
 type CasesCheckJSONRequestBody = CheckRequest

@@ -47,6 +47,16 @@ type (
 		Material string `json:"material"`
 		Matter   string `json:"matter"`
 	}
+	// BoundSetState is that of SetState: "cases.set_state".
+	BoundSetState struct {
+		At       int64  `json:"at"`
+		BySystem string `json:"by_system"`
+		CaseNo   string `json:"case_no"`
+		Change   string `json:"change"`
+		Material string `json:"material"`
+		Matter   string `json:"matter"`
+		State    State  `json:"state"`
+	}
 	// BoundGive is that of Give: "cases.give".
 	BoundGive struct {
 		Change    string   `json:"change"`
@@ -74,6 +84,7 @@ const (
 	changeRegister = "cases.register"
 	changeClose    = "cases.close"
 	changeReceive  = "cases.receive"
+	changeSetState = "cases.set_state"
 	changeGive     = "cases.give"
 	changeWithdraw = "cases.withdraw"
 )
@@ -119,6 +130,13 @@ func (c Receive) Bound(func([]byte, any) (string, error), func([]byte) string) (
 	}, nil
 }
 
+// Bound returns BoundSetState.
+func (c SetState) Bound(func([]byte, any) (string, error), func([]byte) string) (any, error) {
+	return BoundSetState{
+		Change: changeSetState, CaseNo: c.Case, Matter: c.Matter, Material: c.Material, State: c.State, BySystem: c.By, At: canonical.Micros(c.At),
+	}, nil
+}
+
 // Bound returns BoundGive.
 func (c Give) Bound(commit func(r []byte, v any) (string, error), _ func([]byte) string) (any, error) {
 	k := c.Consent
@@ -161,6 +179,7 @@ var boundForms = canonical.Union{
 	changeRegister: canonical.Variant(func(b BoundRegister) bool { return canonical.IsDigest(b.Parties) && b.Revision > 0 }),
 	changeClose:    canonical.Variant(func(b BoundClose) bool { return b.Closed > 0 && b.Revision > 0 }),
 	changeReceive:  canonical.Variant(func(BoundReceive) bool { return true }),
+	changeSetState: canonical.Variant(func(b BoundSetState) bool { return b.State.IsFound() }),
 	changeGive:     canonical.Variant(func(b BoundGive) bool { return canonical.IsDigest(b.Holder) }),
 	changeWithdraw: canonical.Variant(func(b BoundWithdraw) bool { return b.Withdrawn > 0 }),
 }

@@ -66,6 +66,24 @@ func (c *Calendar) Working(day license.Date) (bool, error) {
 	return !slices.Contains(c.Holidays, day), nil
 }
 
+// Between returns how many working days there are after one day, up to and with another: 0 where the other is not later. Beyond the
+// covered years the error wraps ErrNotCovered.
+func (c *Calendar) Between(from, to license.Date) (n int, err error) {
+	for day := from; day.Before(to); {
+		if day, err = day.AddDays(1); err != nil {
+			return 0, fmt.Errorf("count working days: %w", err)
+		}
+		working, err := c.Working(day)
+		if err != nil {
+			return 0, fmt.Errorf("count working days: %w", err)
+		}
+		if working {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // Add returns the n-th working day after a day, the day itself not counted; with n = 0 the day itself. Beyond the covered
 // years the error wraps ErrNotCovered.
 func (c *Calendar) Add(from license.Date, n int) (license.Date, error) {

@@ -64,6 +64,37 @@ type Received struct {
 	At       time.Time `json:"at"`
 }
 
+// A LastState is how a check found a material of a case to stand: what is known of it until the next one. Of a material that several
+// parties have, it is the worst. A check that could not tell (Denied) leaves none.
+type LastState struct {
+	Case     string
+	Matter   string // the matter within a chain; else the case's
+	Material string
+	State    State
+	By       string    // id of the system that checked
+	At       time.Time // of the first of the checks that found it so one after another
+}
+
+// A Filter selects cases of one registrar.
+type Filter struct {
+	Registrar string // id of the system; required
+	Matter    string // code; empty: any
+	Open      bool   // only open cases
+	Closed    bool   // only closed cases
+	After     Place  // only cases behind this place; zero: from the first
+	Limit     int    // most cases; required
+}
+
+// A Place is where a case stands among those of its registrar: by the time of its registration, then by its number. It never changes,
+// so that a list can be read page by page while cases come and close.
+type Place struct {
+	Registered time.Time
+	No         string
+}
+
+// PlaceOf returns the place of a case.
+func PlaceOf(c Case) Place { return Place{c.Registered, c.No} }
+
 // A Consent is a holder's permission: what, to whom, until when.
 type Consent struct {
 	ID        string           `json:"id"`
@@ -87,6 +118,10 @@ type Storage interface {
 	Case(ctx context.Context, no string) (Case, error)
 	// Received returns what was handed in for a case, oldest first; empty if nothing.
 	Received(ctx context.Context, no string) ([]Received, error)
+	// States returns how checks found the materials of a case to stand, oldest first: of a material, the last counts.
+	States(ctx context.Context, no string) ([]LastState, error)
+	// Registered returns the cases that a filter selects, in the order of their places.
+	Registered(ctx context.Context, f Filter) ([]Case, error)
 	// Consent returns the consent; fs.ErrNotExist if unknown.
 	Consent(ctx context.Context, id string) (Consent, error)
 	// Consents returns the holder's consents to a system, newest first, withdrawn and expired ones too.
@@ -110,6 +145,8 @@ type (
 	}
 	// Receive adds what the window received. Refused with ErrChanged if the case is closed.
 	Receive struct{ Received Received }
+	// SetState adds how a check found a material to stand. Refused with ErrChanged if the case is closed.
+	SetState struct{ LastState }
 	// Give adds a consent. Refused with ErrRegistered if the id is taken. R is as in Register, for the holder.
 	Give struct {
 		Consent Consent

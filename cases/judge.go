@@ -20,7 +20,13 @@ const (
 	Mismatched  State = "mismatched"  // in force, but not what the matter expects
 	Denied      State = "denied"      // the policy does not let it be asked
 	Unavailable State = "unavailable" // the source did not answer
+	Unchecked   State = "unchecked"   // no check has told yet (Stand)
 )
+
+// IsFound reports whether the state is one that a check finds at a source: what may be kept as a LastState.
+func (s State) IsFound() bool {
+	return slices.Contains([]State{Met, Missing, Lapsed, Mismatched, Unavailable}, s)
+}
 
 // Evidence is everything a judgement rests on.
 type Evidence struct {
@@ -84,6 +90,11 @@ func Judge(e Evidence, calendar *Calendar) Judgement {
 	}
 	j.State, j.Reason, j.Record = e.state()
 	j.Stale = j.Record >= 0 && e.Finding.Stale
+	return e.cover(j, calendar)
+}
+
+// cover completes a judgement whose state is known: what covers the material, and what to do where it is not met.
+func (e Evidence) cover(j Judgement, calendar *Calendar) Judgement {
 	if j.State == Met {
 		return j
 	}
@@ -103,18 +114,26 @@ func Judge(e Evidence, calendar *Calendar) Judgement {
 	return j
 }
 
-// state judges by the source alone.
-func (e Evidence) state() (State, Reason, int) {
+// unasked is the state of a material whose source may not be asked at all; empty where it may.
+func (e Evidence) unasked() (State, Reason) {
 	for _, reason := range []Reason{NoSource, NoPartyInRole} {
 		if slices.Contains(e.Facts.Reasons, reason) {
-			return Missing, reason, -1
+			return Missing, reason
 		}
 	}
 	if len(e.Facts.Reasons) > 0 {
-		return Denied, e.Facts.Reasons[0], -1
+		return Denied, e.Facts.Reasons[0]
 	}
 	if !e.Facts.Usable() || !e.Allowed {
-		return Denied, cmp.Or(e.Reason, ByPolicy), -1
+		return Denied, cmp.Or(e.Reason, ByPolicy)
+	}
+	return "", ""
+}
+
+// state judges by the source alone.
+func (e Evidence) state() (State, Reason, int) {
+	if state, reason := e.unasked(); state != "" {
+		return state, reason, -1
 	}
 	if e.Facts.Confirm != nil && !e.Confirmed {
 		reason := cmp.Or(ReasonOf(e.Role), RoleUnavailable)

@@ -86,6 +86,16 @@ func (c *Client) RegisterCase(ctx context.Context, q api.CaseRequest) (*Answered
 	return ask[api.CaseAnswer](ctx, c, "cases.register", nil, q)
 }
 
+// ReadCase says how a case of ours stands, and what is due of it.
+func (c *Client) ReadCase(ctx context.Context, no string) (*Answered[api.CaseReadAnswer], error) {
+	return ask[api.CaseReadAnswer](ctx, c, "cases.read", map[string]string{"no": no}, nil)
+}
+
+// ListCases lists one page of our cases with what is due; while the answer names a next page, there is more.
+func (c *Client) ListCases(ctx context.Context, q api.CasesRequest) (*Answered[api.CasesAnswer], error) {
+	return ask[api.CasesAnswer](ctx, c, "cases.list", nil, q)
+}
+
 // Check checks the materials of a case.
 func (c *Client) Check(ctx context.Context, no string, q api.CheckRequest) (*Answered[api.CheckAnswer], error) {
 	return ask[api.CheckAnswer](ctx, c, "cases.check", map[string]string{"no": no}, q)

@@ -97,6 +97,7 @@ var caseNeeded = map[string]string{
 	"cases.check":     "the one in the path, open",
 	"cases.materials": "the one in the path, open",
 	"cases.close":     "the one in the path, open",
+	"cases.read":      "the one in the path",
 	"precheck":        "no: the holder's consent",
 }
 
@@ -112,6 +113,8 @@ var callers = map[string]string{
 	"cases.check":     "a rule that names the system and the case's matter; a grant for each material",
 	"cases.materials": "who registered the case, or a permission for the matter",
 	"cases.close":     "who registered the case, or a permission for the matter",
+	"cases.read":      "who registered the case, by a permission for the matter; a grant for how each material stands",
+	"cases.list":      "who registered the cases, by a permission; a grant for how each material stands",
 	"precheck":        "a grant with ground consent for each material",
 }
 

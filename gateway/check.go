@@ -56,7 +56,14 @@ func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*resu
 	answer.Parts = parts(c, checked, judged, all)
 	reuse := cases.ReuseOf(checked.No, judged)
 	answer.Reuse = api.Counts{Numerator: reuse.Numerator, Denominator: reuse.Denominator}
+	states, err := g.Cases.States(ctx, checked.No)
+	if err != nil {
+		return nil, err
+	}
 	res := a.result(ctx, answer, wanted)
+	for _, found := range cases.StatesOf(states, cases.LastState{Case: checked.No, By: c.system.ID, At: c.now}, judged) {
+		res.changes = append(res.changes, found)
+	}
 	res.disclosed = disclosedHolders(answer.Materials, wanted)
 	markCounted(res.uses, wanted)
 	return res, nil

@@ -33,6 +33,8 @@ func (g *Gateway) table() map[string]operation {
 		"licenses.issue":    {right: "licenses.manage", run: typed(g.issue)},
 		"licenses.render":   {right: "licenses.render", run: typed(g.render)},
 		"cases.register":    {right: "cases.register", run: typed(g.registerCase)},
+		"cases.list":        {right: "cases.read", run: typed(g.listCases)},
+		"cases.read":        {right: "cases.read", run: typed(g.readCase)},
 		"cases.check":       {right: "cases.check", run: typed(g.check)},
 		"cases.materials":   {right: "cases.materials", run: typed(g.receive)},
 		"cases.close":       {right: "cases.close", run: typed(g.closeCase)},

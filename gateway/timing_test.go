@@ -64,6 +64,11 @@ func TestRefusalTiming(t *testing.T) {
 		}, "SP-2026-999999", map[string]string{
 			"another system's case": "SP-2026-000004", "closed case of another": "SP-2026-000005",
 		}},
+		"cases.read": {refusals{
+			"food-approval", "case-not-usable", func(no string) string { return "/v1/cases/" + no }, nil,
+		}, "SP-2026-999999", map[string]string{
+			"another's case": "SP-2026-000004", "closed case of another": "SP-2026-000005", "another's case that it may check": "SP-2026-000003",
+		}},
 		"precheck": {refusals{
 			"citizen-portal", "consent-not-usable", func(string) string { return "/v1/precheck" },
 			func(id string) any { return map[string]any{"matter": "YC-FOOD-01", "holder": company, "consent": id} },
@@ -104,14 +109,17 @@ func TestRefusalTiming(t *testing.T) {
 type refusals struct {
 	system, code string
 	path         func(named string) string
-	body         func(named string) any
+	body         func(named string) any // nil: it is read
 }
 
 // sample makes one call that is refused, and checks what must be exact.
 func (w *world) sample(t *testing.T, of refusals, named string) (s sample) {
 	t.Helper()
-	path, raw := of.path(named), w.bodyOf(of.body(named))
-	request := w.request("POST", path, raw, w.token(of.system, "POST", path, raw, nil))
+	path, method, raw := of.path(named), "GET", []byte(nil)
+	if of.body != nil {
+		method, raw = "POST", w.bodyOf(of.body(named))
+	}
+	request := w.request(method, path, raw, w.token(of.system, method, path, raw, nil))
 	began := time.Now()
 	response := must(http.DefaultClient.Do(request))(t)
 	document := must(io.ReadAll(response.Body))(t)

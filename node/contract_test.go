@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,9 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 			{op.Method, path, "X Y: z\r\n", "", "request-malformed"},
 			{op.Method, path, "Expect: the-worst\r\n", "", "expectation-refused"},
 		} {
+			if r.code == "method-not-allowed" && slices.Contains(contract.Allow(r.path), r.method) {
+				continue // another operation: GET /v1/cases/list reads the case with that number
+			}
 			request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: gateway\r\n%s\r\n%s", r.method, r.path, r.headers, r.body)
 			header := expect(s.Addr(), r.method, r.path, request, r.code)
 			if want := op.Method; r.code == "method-not-allowed" && !strings.Contains(header.Get("Allow"), want) {

@@ -305,9 +305,9 @@ func (s *Set) indexNames() {
 	}
 }
 
-// ofCases reports whether an operation cites a case.
+// ofCases reports whether an operation cites a case of anybody. Reading is of one's own cases only, and entitles to no other.
 func ofCases(operation string) bool {
-	return strings.HasPrefix(operation, "cases.") || strings.HasPrefix(operation, "licenses.")
+	return strings.HasPrefix(operation, "cases.") && operation != "cases.read" || strings.HasPrefix(operation, "licenses.")
 }
 
 // Basis returns one of the set's legal bases other than a case or a consent.

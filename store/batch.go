@@ -261,9 +261,17 @@ func (db *DB) prepareChange(c any) (change, error) {
 	case cases.Close:
 		return closing(c), text(c.No)
 	case cases.Receive:
+		if cases.State(c.Received.How).IsFound() {
+			return nil, errors.New("what the window received is no state that a check found")
+		}
 		return receipt(c.Received), text(c.Received.Case, c.Received.Matter, c.Received.Material, c.Received.How, c.Received.Digest, c.Received.By)
 	case cases.StillOpen:
 		return stillOpen(c), text(c.No)
+	case cases.SetState:
+		if !c.State.IsFound() {
+			return nil, errors.New("the state is none that a check finds")
+		}
+		return receipt{Case: c.Case, Matter: c.Matter, Material: c.Material, How: string(c.State), By: c.By, At: c.At}, text(c.Case, c.Matter, c.Material, string(c.State), c.By)
 	case cases.Give:
 		return db.prepareConsent(c.Consent, c.R)
 	case cases.Withdraw:

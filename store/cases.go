@@ -66,6 +66,11 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 		v.db.openDecoy()
 		return c, fmt.Errorf("case is not registered: %w", fs.ErrNotExist)
 	}
+	return v.db.openCase(r)
+}
+
+// openCase opens a row.
+func (db *DB) openCase(r *caseRow) (c cases.Case, err error) {
 	c = cases.Case{
 		No: r.no, Matter: r.matter, Registrar: r.registrar, Attestation: cases.Attestation(r.attestation),
 		Accepted: canonical.FromMicros(r.accepted), Registered: canonical.FromMicros(r.registered), Closed: canonical.FromMicros(r.closed), Revision: int(r.revision),
@@ -73,7 +78,7 @@ func (v casesView) read(ctx context.Context, no string) (c cases.Case, err error
 	if err := json.Unmarshal([]byte(r.parts), &c.Parts); err != nil {
 		return cases.Case{}, fmt.Errorf("parts of the case could not be read: %w", err)
 	}
-	if c.Parties, _, err = openPersonal[[]cases.Party](v.db, r.parties, partiesAAD(no)); err != nil {
+	if c.Parties, _, err = openPersonal[[]cases.Party](db, r.parties, partiesAAD(r.no)); err != nil {
 		return cases.Case{}, fmt.Errorf("parties of the case could not be read: %w", err)
 	}
 	return c, nil
@@ -104,12 +109,33 @@ func (db *DB) newDecoy() *caseRow {
 }
 
 func (v casesView) Received(ctx context.Context, no string) (all []cases.Received, err error) {
+	rows, err := v.received(ctx, no)
+	for _, r := range rows {
+		if !cases.State(r.How).IsFound() {
+			all = append(all, cases.Received(r.receipt))
+		}
+	}
+	return all, err
+}
+
+func (v casesView) States(ctx context.Context, no string) (all []cases.LastState, err error) {
+	rows, err := v.received(ctx, no)
+	for _, r := range rows {
+		if state := cases.State(r.How); state.IsFound() {
+			all = append(all, cases.LastState{Case: r.Case, Matter: r.Matter, Material: r.Material, State: state, By: r.By, At: r.At})
+		}
+	}
+	return all, err
+}
+
+// received reads all rows of a case: what the window received, and what checks found.
+func (v casesView) received(ctx context.Context, no string) (all []receivedRow, err error) {
 	err = v.db.readFresh("case_received", func(saw func(string, int64)) error {
 		all = nil
 		return sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
 			r, err := v.db.scanReceived(rows)
 			if err == nil {
-				all = append(all, cases.Received(r.receipt))
+				all = append(all, r)
 				saw(r.key(), r.pos)
 			}
 			return err
@@ -117,6 +143,40 @@ func (v casesView) Received(ctx context.Context, no string) (all []cases.Receive
 	})
 	if err != nil {
 		return nil, fmt.Errorf("what was received for the case could not be read: %w", err)
+	}
+	return all, nil
+}
+
+// Registered reads rows that are the newest known; that none is gone, the sums say (Check).
+func (v casesView) Registered(ctx context.Context, f cases.Filter) (all []cases.Case, err error) {
+	where, args := "WHERE registrar = ?", []any{f.Registrar}
+	if f.After != (cases.Place{}) {
+		where, args = where+" AND (registered, no) > (?, ?)", append(args, canonical.Micros(f.After.Registered), f.After.No)
+	}
+	if f.Matter != "" {
+		where, args = where+" AND matter = ?", append(args, f.Matter)
+	}
+	if f.Open {
+		where += " AND closed = 0"
+	}
+	if f.Closed {
+		where += " AND closed <> 0"
+	}
+	err = v.db.readFresh("cases", func(saw func(string, int64)) error {
+		all = nil
+		return sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
+			r, err := v.db.scanCase(rows)
+			if err != nil {
+				return err
+			}
+			saw(r.no, r.pos)
+			c, err := v.db.openCase(r)
+			all = append(all, c)
+			return err
+		}, selectCase+where+" ORDER BY registered, no LIMIT ?", append(args, f.Limit)...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cases of a registrar could not be read: %w", err)
 	}
 	return all, nil
 }

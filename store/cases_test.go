@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -202,6 +203,101 @@ func TestReceived(t *testing.T) {
 		}
 		mustChange(t, b, cases.StillOpen{No: "C-1", Revision: 1}) // decisions do not rest on it
 	})
+}
+
+// TestStates: what checks found stands beside what the window received, in the order of the log, and neither is taken for the other.
+func TestStates(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := newBench(t, e)
+		mustChange(t, b, cases.Register{Case: aCase("C-1")})
+		var want []cases.LastState
+		for i, state := range []cases.State{cases.Missing, cases.Unavailable, cases.Met, cases.Lapsed, cases.Mismatched} {
+			one := cases.LastState{Case: "C-1", Matter: "flat", Material: "tax", State: state, By: "bureau", At: accepted.Add(time.Duration(i) * time.Minute)}
+			mustChange(t, b, cases.SetState{LastState: one}, cases.Receive{Received: cases.Received{Case: "C-1", Material: "tax", How: "waived", At: accepted}})
+			want = append(want, one)
+		}
+		got, err := b.db.Cases().States(t.Context(), "C-1")
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("states: %v (-want +got):\n%s", err, diff)
+		}
+		if received, err := b.db.Cases().Received(t.Context(), "C-1"); err != nil || len(received) != len(want) {
+			t.Errorf("received %v, %v", received, err)
+		}
+		for name, change := range map[string]any{
+			"a state that no check finds":  cases.SetState{LastState: cases.LastState{Case: "C-1", State: cases.Denied}},
+			"a receipt that says a state":  cases.Receive{Received: cases.Received{Case: "C-1", How: "met"}},
+			"a state that is how received": cases.SetState{LastState: cases.LastState{Case: "C-1", State: "waived"}},
+		} {
+			if err := b.change(t.Context(), change); err == nil {
+				t.Errorf("%s is accepted", name)
+			}
+		}
+		mustChange(t, b, cases.Close{No: "C-1", Revision: 1, At: accepted})
+		wantError(t, "a state of a closed case", b.change(t.Context(), cases.SetState{LastState: cases.LastState{Case: "C-1", State: cases.Met}}), cases.ErrChanged)
+	})
+}
+
+// TestRegistered: a list has a registrar's own cases only, each once, in an order that neither checks nor closing change.
+func TestRegistered(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := newBench(t, e)
+		var want []string
+		for i := range 9 {
+			k := aCase(fmt.Sprint("C-", 9-i))
+			k.Registered = accepted.Add(time.Duration(i/3) * time.Millisecond) // three of each moment
+			if i%2 == 1 {
+				k.Registrar = "other"
+			}
+			if i == 4 {
+				k.Matter = "flat"
+			}
+			mustChange(t, b, cases.Register{Case: k})
+		}
+		mustChange(t, b, cases.Close{No: "C-9", Revision: 1, At: accepted})
+		mine := aCase("C-1").Registrar
+		list := func(f cases.Filter) (nos []string) {
+			f.Registrar = orElse(f.Registrar, mine)
+			if f.Limit == 0 {
+				f.Limit = 100
+			}
+			all, err := b.db.Cases().Registered(t.Context(), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, k := range all {
+				if same, err := b.db.Cases().Case(t.Context(), k.No); err != nil || !cmp.Equal(same, k) {
+					t.Errorf("%s is listed as %v, read as %v", k.No, k, same)
+				}
+				nos = append(nos, k.No)
+			}
+			return nos
+		}
+		want = []string{"C-7", "C-9", "C-5", "C-1", "C-3"}
+		for name, c := range map[string]struct {
+			f    cases.Filter
+			want []string
+		}{
+			"all":                          {cases.Filter{}, want},
+			"open":                         {cases.Filter{Open: true}, []string{"C-7", "C-5", "C-1", "C-3"}},
+			"closed":                       {cases.Filter{Closed: true}, []string{"C-9"}},
+			"of another":                   {cases.Filter{Registrar: "other"}, []string{"C-8", "C-4", "C-6", "C-2"}},
+			"of nobody":                    {cases.Filter{Registrar: "nobody"}, nil},
+			"of matter":                    {cases.Filter{Matter: "flat"}, []string{"C-5"}},
+			"behind":                       {cases.Filter{After: cases.Place{Registered: accepted, No: "C-7"}, Limit: 2}, []string{"C-9", "C-5"}},
+			"behind one that is not there": {cases.Filter{After: cases.Place{Registered: accepted, No: "C-8"}}, want[1:]},
+		} {
+			if got := list(c.f); !slices.Equal(got, c.want) {
+				t.Errorf("%s: %v, want %v", name, got, c.want)
+			}
+		}
+	})
+}
+
+func orElse(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
 }
 
 func TestConsents(t *testing.T) {

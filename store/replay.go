@@ -229,6 +229,8 @@ func (r *replay) change(pos int64, raw jsontext.Value, issued *int64) error {
 		s.closed, s.revision, s.pos = c.Closed, int64(c.Revision), pos
 	case cases.BoundReceive:
 		r.received = append(r.received, receivedState{pos: pos, plain: plainReceived(c.CaseNo, c.Matter, c.Material, c.How, c.Digest, c.BySystem, c.At)})
+	case cases.BoundSetState:
+		r.received = append(r.received, receivedState{pos: pos, plain: plainReceived(c.CaseNo, c.Matter, c.Material, string(c.State), "", c.BySystem, c.At)})
 	case cases.BoundGive:
 		if r.consents[c.ID] != nil {
 			return errTwice

@@ -32,7 +32,7 @@ type argument struct {
 // newProgram declares the command line. Help texts stand beside what they explain in English; zh.go has their Chinese.
 func newProgram(t *terminal) *command {
 	root := t.group("oncegate", "A data-sharing gateway and electronic-license exchange: ask once, prove it.",
-		newServe(t), newCheck(t), newInit(t), newDemo(t), newVerify(t), newExplain(t), newCall(t), newKeys(t), newPolicy(t), newAudit(t), newLicense(t),
+		newServe(t), newCheck(t), newInit(t), newDemo(t), newVerify(t), newExplain(t), newCall(t), newKeys(t), newPolicy(t), newAudit(t), newLicense(t), newCase(t),
 		newBackup(t), newRecover(t), newHammer(t), newVersion(t))
 	root.examples("oncegate demo", "oncegate init /srv/oncegate", "oncegate serve -c /srv/oncegate/oncegate.yaml")
 	for _, g := range []struct{ title, names string }{

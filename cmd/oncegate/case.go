@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"text/tabwriter"
+
+	"oncegate/api"
+)
+
+func newCase(t *terminal) *command {
+	return t.group("case", "Show one's own cases (办件) and what is due of them, for the system that registered them.", newCaseList(t), newCaseShow(t))
+}
+
+type caseList struct {
+	calling
+	Matter string
+	State  string
+	Due    string
+	Limit  int
+	JSON   bool
+}
+
+func newCaseList(t *terminal) *command {
+	c := &caseList{Limit: 100}
+	cmd := t.command("list", "List one's own cases in the order of registration, with what is due.", c.run)
+	cmd.text(&c.Matter, "matter", "CODE", "Only cases of this matter (事项).")
+	cmd.text(&c.State, "state", "WORD", "Only those that stand so.", "open", "closed")
+	cmd.text(&c.Due, "due", "WORD", "Only those of which something is due, or is overdue.", "due", "overdue")
+	cmd.number(&c.Limit, "limit", "Most cases shown; 0 is all.")
+	cmd.yes(&c.JSON, "json", "Print the answers with their receipts as they came, one a line.")
+	c.declare(cmd)
+	cmd.examples("oncegate case list -c oncegate.yaml --system acceptance --state open --due overdue")
+	return cmd
+}
+
+// run lists cases page by page. A page may be empty while there are more.
+func (c *caseList) run(ctx context.Context, t *terminal) error {
+	caller, err := c.client(t)
+	if err != nil {
+		return err
+	}
+	const page = 100
+	w := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
+	if !c.JSON {
+		fmt.Fprintln(w, t.say("CASE\tMATTER\tACCEPTED\tCLOSED\tDUE\tOVERDUE\tDEADLINE"))
+	}
+	q := api.CasesRequest{Matter: c.Matter, State: api.CasesRequestState(c.State), Due: api.CasesRequestDue(c.Due), Limit: page}
+	for shown := 0; c.Limit == 0 || shown < c.Limit; {
+		if c.Limit > 0 {
+			q.Limit = min(page, c.Limit-shown)
+		}
+		found, err := caller.ListCases(ctx, q)
+		if err != nil {
+			return errors.Join(w.Flush(), t.refused(err))
+		}
+		if c.JSON {
+			fmt.Fprintf(t.out, "%s\n", found.Raw)
+		} else {
+			for _, k := range found.Answer.Cases {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", k.Case, k.Matter, day(k.Accepted), dayOrNone(k.Closed), k.Due, k.Overdue, k.Deadline)
+			}
+		}
+		shown += len(found.Answer.Cases)
+		if q.After = found.Answer.Next; q.After == "" {
+			break
+		}
+	}
+	return w.Flush()
+}
+
+func dayOrNone(at api.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return day(at)
+}
+
+type caseShow struct {
+	calling
+	JSON bool
+	No   string
+}
+
+func newCaseShow(t *terminal) *command {
+	c := &caseShow{}
+	cmd := t.command("show", "Show how one's own case stands: its materials by the last check, and what is due until when.", c.run,
+		argument{name: "number", help: "Number of the case (办件编号).", one: &c.No})
+	cmd.yes(&c.JSON, "json", "Print the answer with its receipt as it came.")
+	c.declare(cmd)
+	cmd.examples("oncegate case show -c oncegate.yaml --system acceptance BDC-2026-000045")
+	return cmd
+}
+
+// run shows one case, a line for each material.
+func (c *caseShow) run(ctx context.Context, t *terminal) error {
+	caller, err := c.client(t)
+	if err != nil {
+		return err
+	}
+	found, err := caller.ReadCase(ctx, c.No)
+	if err != nil {
+		return t.refused(err)
+	}
+	if c.JSON {
+		return t.answer(&found.Response)
+	}
+	a := found.Answer
+	fmt.Fprintf(t.out, "%s  %s  %s %s", a.Case, a.Matter, t.say("accepted"), day(a.Accepted))
+	if !a.Closed.IsZero() {
+		fmt.Fprintf(t.out, "  %s %s", t.say("closed"), day(a.Closed))
+	}
+	fmt.Fprintf(t.out, "\n%s\n", t.say("%d due, %d overdue", a.Due, a.Overdue))
+	w := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, t.say("MATERIAL\tNEED\tSTATE\tSINCE\tRECEIVED\tDUE\tDEADLINE\tWORKING DAYS LEFT"))
+	for _, m := range a.Materials {
+		received, due := "", string(m.Due.Kind)
+		if m.Received.How != "" {
+			received = string(m.Received.How) + " " + day(m.Received.At)
+		}
+		left := ""
+		switch {
+		case m.Due.Overdue:
+			left = t.say("overdue")
+		case m.Due.WorkingDays != nil:
+			left = strconv.Itoa(*m.Due.WorkingDays)
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Material, m.Need, m.State, dayOrNone(m.Since), received, due, m.Due.Deadline, left)
+	}
+	return w.Flush()
+}
