@@ -47,6 +47,8 @@ var tellers = map[string]func(*writer, jsontext.Value) bool{
 	"licenses.issue":  telling((*writer).issued),
 	"licenses.render": telling((*writer).rendered),
 	"cases.register":  telling((*writer).registered),
+	"cases.list":      telling((*writer).caseList),
+	"cases.read":      telling((*writer).caseStanding),
 	"cases.check":     telling((*writer).checked),
 	"cases.materials": telling((*writer).received),
 	"cases.close": telling(func(w *writer, a api.CloseAnswer) {
@@ -128,6 +130,39 @@ func (w *writer) checked(a api.CheckAnswer) {
 		w.rules(m.Rules)
 	}
 	w.say("Materials met from their sources / required: %s.", counted(a.Reuse))
+}
+
+// caseStanding tells each material of a case between checks, and what is due.
+func (w *writer) caseStanding(a api.CaseReadAnswer) {
+	w.say("Case %s, matter %s, accepted at %s: %d due, %d of them overdue.", clean(a.Case), clean(a.Matter), w.time(a.Accepted), a.Due, a.Overdue)
+	if !a.Closed.IsZero() {
+		w.say("Case %s was closed at %s.", clean(a.Case), w.time(a.Closed))
+	}
+	for _, m := range a.Materials {
+		w.add("• " + w.Sprintf("%s (%s, matter %s): %s", w.pick(m.Name, m.NameEn), clean(m.Material), clean(m.Matter), w.outcome(string(m.State))))
+		if m.Reason.Code != "" {
+			w.reason(m.Reason)
+		}
+		switch {
+		case m.Due.Kind == "":
+		case m.Due.Overdue:
+			w.say("Due since %s: overdue.", w.orOpen(m.Due.Deadline))
+		default:
+			w.say("Due by %s.", w.orOpen(m.Due.Deadline))
+		}
+	}
+	w.rules(a.Rules)
+}
+
+func (w *writer) caseList(a api.CasesAnswer) {
+	w.say("%d cases.", len(a.Cases))
+	for _, c := range a.Cases {
+		w.add("• " + w.Sprintf("%s, matter %s: %d due, %d of them overdue", clean(c.Case), clean(c.Matter), c.Due, c.Overdue))
+	}
+	if a.Next != "" {
+		w.say("There are more pages.")
+	}
+	w.rules(a.Rules)
 }
 
 func (w *writer) prechecked(a api.PrecheckAnswer) {

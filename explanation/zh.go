@@ -8,6 +8,15 @@ func Messages() []language.Messages { return []language.Messages{messages} }
 var catalogue = language.New(messages)
 
 var messages = language.Messages{
+	// cases
+	"Case %s, matter %s, accepted at %s: %d due, %d of them overdue.": "办件 %s，事项 %s，%s 受理：待补 %d 项，其中逾期 %d 项。",
+	"Due since %s: overdue.": "应于 %s 前补齐，已逾期。",
+	"Due by %s.":             "应于 %s 前补齐。",
+	"%d cases.":              "%d 件办件。",
+	"%s, matter %s: %d due, %d of them overdue": "%s，事项 %s：待补 %d 项，其中逾期 %d 项",
+	"There are more pages.":                     "还有下一页。",
+	"not checked yet":                           "尚未核验",
+
 	// what it is
 	"answer with its receipt":                "答复及其回执",
 	"evidence of a record":                   "记录的证据",
@@ -71,7 +80,7 @@ var messages = language.Messages{
 	"covered: the window has received it otherwise":               "已由窗口收取",
 	"searched in the records":                                     "在记录中检索",
 	"evidence was opened":                                         "查看了证据",
-	"listed for its own department":                               "为本部门列出",
+	"listed: how it stands was told":                              "已列出：告知了现状",
 	"drawn for its own department":                                "为本部门制作文件",
 	"must be brought":                                             "需要提交",
 
