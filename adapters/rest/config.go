@@ -56,7 +56,7 @@ type Auth struct {
 	Header string     `yaml:"header"` // default Authorization
 	Prefix string     `yaml:"prefix"` // what stands before the value, such as "Bearer "
 	Secret secret.Ref `yaml:"secret"` // the value
-	Signed bool       `yaml:"signed"` // instead: the value is a token over method, URL and body, from Deps.Sign
+	Signed bool       `yaml:"signed"` // instead: the value is a token over method, URL and body, signed with the gateway's key for calls
 }
 
 // A Call fetches the licenses of one type that one holder has.
@@ -98,8 +98,8 @@ type Answer struct {
 
 // A Mark is a value in the body with the texts that count.
 type Mark struct {
-	Path   string   `yaml:"path"`
-	Values []string `yaml:"values"`
+	Path   string   `yaml:"path"`   // JSON pointer of the value
+	Values []string `yaml:"values"` // texts of which it must be one
 }
 
 // A NotFound is one way of saying "there is none". All that it states must hold.
