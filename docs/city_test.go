@@ -34,13 +34,20 @@ type city struct {
 	setup  *config.Setup
 	keys   *keystore.Store // of callers and identity services
 	trust  *verdict.Trust
+	stop   func() error
 }
 
-// stopCity shuts the city down; nil if no test asked for it.
+// stopCity shuts the shared city down; nil if no test asked for it.
 var stopCity func() error
 
 // theCity is the city that the tests of this package share.
-var theCity = sync.OnceValues(func() (*city, error) { return openCity(filepath.Join(scratch, "city")) })
+var theCity = sync.OnceValues(func() (*city, error) {
+	c, err := openCity(filepath.Join(scratch, "city"))
+	if err == nil {
+		stopCity = c.stop
+	}
+	return c, err
+})
 
 // aCity returns the city.
 func aCity(t *testing.T) *city {
@@ -137,7 +144,7 @@ func (c *city) serve() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
-	stopCity = func() error {
+	c.stop = func() error {
 		cancel()
 		return errors.Join(<-done, c.legacy.Close())
 	}

@@ -38,6 +38,7 @@ func TestTables(t *testing.T) {
 	}{
 		{"api.md", "example", example},
 		{"api.md", "operations", operations},
+		{"api.md", "bodies", bodies},
 		{"api.md", "problems", problems},
 		{"api.md", "unsent", unsent},
 		{"api.md", "reasons", reasons},
