@@ -165,12 +165,49 @@ func (v *sentences) outcome(d Decision) {
 	}
 }
 
-// Sentence reads a grant aloud, for the steward who answers for it. Lang as in Explain.
-func (g Grant) Sentence(lang string) string {
+// Names are what people call the ids that rules name, in the language of the reader: of departments, systems, license types and matters, and
+// of the fields of a type. A function is nil, or returns "", where there is no name.
+type Names struct {
+	Department, System, LicenseType, Matter func(id string) string
+	Field                                   func(licenseType, id string) string
+}
+
+// call writes an id as people call it, with the id in brackets.
+func (v *sentences) call(id string, name func(id string) string) string {
+	var named string
+	if name != nil {
+		named = name(id)
+	}
+	switch {
+	case named == "" || named == id:
+		return id
+	case v.zh:
+		return named + "（" + id + "）"
+	}
+	return named + " (" + id + ")"
+}
+
+// callAll is call of each.
+func (v *sentences) callAll(ids []string, name func(id string) string) []string {
+	called := make([]string, len(ids))
+	for i, id := range ids {
+		called[i] = v.call(id, name)
+	}
+	return called
+}
+
+// Sentence reads a grant aloud, for the steward who answers for it: with names, and the ids in brackets. Lang as in Explain.
+func (g Grant) Sentence(lang string, names Names) string {
 	v := &sentences{zh: strings.HasPrefix(lang, "zh")}
+	field := func(id string) string {
+		if names.Field == nil {
+			return ""
+		}
+		return names.Field(g.LicenseType, id)
+	}
 	until := v.names(nonEmpty(g.ValidUntil), "长期", "no end")
 	age := v.names(nonEmpty(g.MaxAge), "仅实时", "live only")
-	fields := v.names(g.Fields, "无（仅证照状态）", "none (only that the license exists)")
+	fields := v.names(v.callAll(g.Fields, field), "无（仅证照状态）", "none (only that the license exists)")
 	consent := v.names(nil, "不需要", "not needed")
 	if g.needsConsent() {
 		consent = v.names(nil, "需要", "needed")
@@ -181,8 +218,8 @@ func (g Grant) Sentence(lang string) string {
 	}
 	v.say("依据 %[1]s（%[2]s），%[3]s 准许系统 %[4]s 为事项 %[5]s 通过 %[6]s 使用证照 %[7]s 的字段：%[8]s；角色：%[9]s；同意：%[10]s；经办人证明：%[13]s；副本时效：%[11]s；有效期至：%[12]s。",
 		"By %[1]s (%[2]s), %[3]s lets the systems %[4]s, for the matters %[5]s, through %[6]s, use of the license %[7]s the fields: %[8]s; roles: %[9]s; consent: %[10]s; proof of the operator: %[13]s; age of copies: %[11]s; valid until: %[12]s.",
-		g.Basis, g.Agreement, g.Provider, v.names(g.Systems, "", ""), v.names(g.Matters, "不限", "any"), v.names(g.Operations, "", ""),
-		g.LicenseType, fields, v.names(g.Roles, Applicant, Applicant), consent, age, until, proof)
+		g.Basis, g.Agreement, v.call(g.Provider, names.Department), v.names(v.callAll(g.Systems, names.System), "", ""), v.names(v.callAll(g.Matters, names.Matter), "不限", "any"),
+		v.names(g.Operations, "", ""), v.call(g.LicenseType, names.LicenseType), fields, v.names(g.Roles, Applicant, Applicant), consent, age, until, proof)
 	return v.lines[0]
 }
 

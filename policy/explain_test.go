@@ -48,8 +48,8 @@ func TestGrantsReadAsSentences(t *testing.T) {
 	files, _ := city(t)
 	for _, g := range load(t, Data{Files: files}).Grants() {
 		for _, lang := range []string{"zh", "en"} {
-			s := g.Sentence(lang)
-			if strings.Contains(s, "%!") || !strings.Contains(s, g.LicenseType) || !strings.Contains(s, g.Basis) || !strings.Contains(s, "2027-12-31") {
+			s := g.Sentence(lang, Names{LicenseType: func(id string) string { return "<" + id + ">" }})
+			if strings.Contains(s, "%!") || !strings.Contains(s, "<"+g.LicenseType+">"+map[string]string{"zh": "（", "en": " ("}[lang]+g.LicenseType) || !strings.Contains(s, g.Provider) || !strings.Contains(s, g.Basis) || !strings.Contains(s, "2027-12-31") {
 				t.Errorf("%s: %s", g.ID, s)
 			}
 		}

@@ -20,7 +20,8 @@ import (
 )
 
 func newAudit(t *terminal) *command {
-	return t.group("audit", "Search, verify, export and erase the records.", newAuditSearch(t), newAuditVerify(t), newAuditExport(t), newAuditErase(t), newAuditAdopt(t))
+	return t.group("audit", "Search, verify, export and erase the records.", newAuditSearch(t), newAuditEvidence(t), newAuditReceipt(t), newAuditReuse(t), newAuditVerify(t),
+		newAuditExport(t), newAuditErase(t), newAuditAdopt(t))
 }
 
 // asking are the flags that say which records are meant.
@@ -130,7 +131,7 @@ func (c *auditSearch) run(ctx context.Context, t *terminal) error {
 	}
 	w := t.table("")
 	if !c.JSON {
-		w = t.table(t.say("RECORD\tTIME\tSYSTEM\tOPERATION\tCASE\tTYPE\tDECISION\tRULES"))
+		w = t.table(recordTitles(t))
 	}
 	shown := 0
 	for shown < c.Limit {
@@ -155,6 +156,10 @@ func (c *auditSearch) run(ctx context.Context, t *terminal) error {
 	return w.flush()
 }
 
+func recordTitles(t *terminal) string {
+	return t.say("RECORD\tTIME\tSYSTEM\tOPERATION\tCASE\tTYPE\tDECISION\tRULES")
+}
+
 // printRecords prints a line for each use, or one for a record without any.
 func (t *terminal) printRecords(w *table, records []api.AuditRecord) {
 	for _, r := range records {
@@ -163,7 +168,7 @@ func (t *terminal) printRecords(w *table, records []api.AuditRecord) {
 			w.row(strconv.FormatUint(uint64(r.Index), 10), at, r.System, r.Operation)
 		}
 		for _, u := range r.Uses {
-			w.row(strconv.FormatUint(uint64(r.Index), 10), at, r.System, r.Operation, u.Case, u.LicenseType, u.Decision, strings.Join(u.Rules, " "))
+			w.row(strconv.FormatUint(uint64(r.Index), 10), at, r.System, r.Operation, u.Case, u.LicenseType, t.word(u.Decision), strings.Join(u.Rules, " "))
 		}
 	}
 }
@@ -222,8 +227,8 @@ func (c *auditVerify) run(ctx context.Context, t *terminal) error {
 	return c.verify(ctx, t, trust, log, checkpoint)
 }
 
-// believed is the trust that the whole log is held against.
-func (c *auditVerify) believed() (*verdict.Trust, error) {
+// believed is what log and receipts are held against.
+func (c calling) believed() (*verdict.Trust, error) {
 	if c.Trust != "" {
 		trust, err := verdict.LoadTrust(install.TrustPath(c.Trust))
 		if err != nil {
@@ -436,9 +441,9 @@ func newAuditErase(t *terminal) *command {
 
 // run orders the erasure and says which record is the order.
 func (c *auditErase) run(ctx context.Context, t *terminal) error {
-	index, err := strconv.ParseUint(c.Index, 10, 63)
+	index, err := recordIndex(c.Index)
 	if err != nil {
-		return misuse{errors.New("a record is named by its index in the log, such as 17")}
+		return err
 	}
 	caller, err := c.client(t)
 	if err != nil {
@@ -449,13 +454,12 @@ func (c *auditErase) run(ctx context.Context, t *terminal) error {
 		return t.refused(err)
 	}
 	if c.JSON {
-		_, err = fmt.Fprintf(t.out, "%s\n", done.Raw)
-		return err
+		return t.raw(done.Raw)
 	}
 	if len(done.Answer.Parts) == 0 {
 		t.println("nothing was left to erase beside record %d; the order is record %d", index, done.Receipt.Index)
 		return nil
 	}
-	t.println("erased beside record %d: %s; the order is record %d", index, strings.Join(done.Answer.Parts, ", "), done.Receipt.Index)
+	t.println("erased beside record %d: %s; the order is record %d", index, t.List(t.wordsOf(done.Answer.Parts)), done.Receipt.Index)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,9 +181,9 @@ func (c *callCommand) body(t *terminal) ([]byte, error) {
 	return []byte(c.Data), nil
 }
 
-// answer prints an answer's bytes, and beside them whether its receipt was verified.
+// answer prints an answer, and beside it whether its receipt was verified.
 func (t *terminal) answer(r *client.Response) error {
-	if _, err := t.out.Write(append(r.Raw, '\n')); err != nil {
+	if err := t.raw(r.Raw); err != nil {
 		return err
 	}
 	if r.Steps != nil {
@@ -191,25 +192,45 @@ func (t *terminal) answer(r *client.Response) error {
 	return nil
 }
 
-// refused prints a problem document as it came, and what it says in the reader's language.
+// raw prints bytes as they came, so that what is piped or kept can be verified; to somebody who looks at it JSON is indented.
+func (t *terminal) raw(data []byte) error {
+	if t.shown {
+		indented := jsontext.Value(slices.Clone(data))
+		if indented.Indent(jsontext.WithIndent("  ")) == nil {
+			data = indented
+		}
+	}
+	_, err := t.out.Write(append(data[:len(data):len(data)], '\n'))
+	return err
+}
+
+// refused prints a problem document as it came, and what it says in the reader's language. A screen shows it without its receipt.
 func (t *terminal) refused(err error) error {
 	p, ok := errors.AsType[*api.Problem](err)
 	if !ok {
 		return err
 	}
-	fmt.Fprintf(t.out, "%s\n", p.Body())
+	body := p.Body()
+	if t.shown {
+		body = p.Bytes()
+	}
+	if err := t.raw(body); err != nil {
+		return err
+	}
 	t.explain(p)
+	if t.shown && p.Receipt != nil {
+		t.tell("its receipt is not shown: > FILE keeps the whole document")
+	}
 	return errNo
 }
 
 func (t *terminal) explain(p *api.Problem) {
-	sentence, advice := p.En, p.Advice.En
-	if t.chinese() {
-		sentence, advice = p.Zh, p.Advice.Zh
+	fmt.Fprintf(t.err, "%s %s\n  %s\n", t.paint(red, p.Code+":"), t.pick(p.Zh, p.En), t.pick(p.Advice.Zh, p.Advice.En))
+	if p.Detail != "" && (!t.chinese() || t.Text(p.Detail) != p.Detail) {
+		fmt.Fprintf(t.err, "  %s\n", printable(t.Text(p.Detail)))
 	}
-	fmt.Fprintf(t.err, "%s %s\n  %s\n", t.paint(red, p.Code+":"), sentence, advice)
 	for _, f := range p.Faults {
-		fmt.Fprintf(t.err, "  %s: %s\n", f.Pointer, f.Reason)
+		fmt.Fprintf(t.err, "  %s: %s\n", f.Pointer, printable(t.Text(f.Reason)))
 	}
 }
 

@@ -66,7 +66,7 @@ func (c *keysList) run(_ context.Context, t *terminal) error {
 	}
 	w := t.table(t.say("ID\tUSAGE\tOWNER\tALGORITHM\tSTATE\tCREATED\tCERTIFICATE UNTIL"))
 	for _, k := range all {
-		w.row(k.ID, k.Usage, k.Owner, k.Algorithm, k.State, k.Created, k.Expires)
+		w.row(k.ID, k.Usage, k.Owner, k.Algorithm, t.word(k.State), k.Created, k.Expires)
 	}
 	return w.flush()
 }

@@ -63,7 +63,7 @@ func (c *licenseOrder) run(ctx context.Context, t *terminal) error {
 		case c.JSON:
 			fmt.Fprintf(t.out, "%s\n", done.Raw)
 		default:
-			printVersion(w, done.Answer.License)
+			t.printVersion(w, done.Answer.License)
 		}
 	}
 	return errors.Join(w.flush(), refused)
@@ -100,7 +100,7 @@ func (c *licenseStatus) run(ctx context.Context, t *terminal) error {
 	}
 	w := t.versions(true)
 	for _, v := range found.Answer.Licenses {
-		printVersion(w, v)
+		t.printVersion(w, v)
 	}
 	return w.flush()
 }
@@ -142,13 +142,16 @@ func (c *licenseList) run(ctx context.Context, t *terminal) error {
 		}
 		found, err := caller.List(ctx, q)
 		if err != nil {
-			return errors.Join(w.flush(), t.refused(err))
+			if shown > 0 {
+				err = errors.Join(w.flush(), err)
+			}
+			return t.refused(err)
 		}
 		if c.JSON {
 			fmt.Fprintf(t.out, "%s\n", found.Raw)
 		} else {
 			for _, v := range found.Answer.Licenses {
-				printVersion(w, v)
+				t.printVersion(w, v)
 			}
 		}
 		shown += len(found.Answer.Licenses)
@@ -167,12 +170,12 @@ func (t *terminal) versions(headed bool) *table {
 	return t.table(t.say("IDENTIFIER\tSTATUS\tSOURCE SAYS\tORDERED\tSIGNED\tSUPERSEDED BY"))
 }
 
-func printVersion(w *table, v api.SignedVersion) {
-	ordered := v.Ordered
+func (t *terminal) printVersion(w *table, v api.SignedVersion) {
+	ordered := t.word(v.Ordered)
 	if ordered != "" {
 		ordered += " " + day(v.OrderedAt)
 	}
-	w.row(v.Identifier, string(v.Status), v.Stated+" "+day(v.AsOf), ordered, day(v.Signed), v.SupersededBy.Identifier)
+	w.row(v.Identifier, t.word(string(v.Status)), t.word(v.Stated)+" "+day(v.AsOf), ordered, day(v.Signed), v.SupersededBy.Identifier)
 }
 
 func day(at api.Time) string { return at.In(license.Shanghai()).Format("2006-01-02") }

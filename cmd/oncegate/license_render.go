@@ -106,6 +106,6 @@ func (c *licenseRender) write(t *terminal, a api.RenderAnswer, data []byte) erro
 			return err
 		}
 	}
-	t.println("%s, version %d, %s: %s (%d bytes)", a.Identifier, a.Version, a.Status, c.Output, len(data))
+	t.println("%s, version %d, %s: %s (%d bytes)", a.Identifier, a.Version, t.word(string(a.Status)), c.Output, len(data))
 	return nil
 }

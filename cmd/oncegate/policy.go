@@ -161,6 +161,7 @@ func (c *policyTest) tables(t *terminal, set *policy.Set, tables []policy.File) 
 		results, faults := policy.RunTable(set, table)
 		for _, f := range faults {
 			faulty = true
+			f.Reason = t.Text(f.Reason)
 			fmt.Fprintf(t.err, "%s %s\n", t.paint(red, t.say("error:")), f)
 		}
 		for _, r := range results {
@@ -182,7 +183,7 @@ func (c *policyTest) tables(t *terminal, set *policy.Set, tables []policy.File) 
 			}
 			fmt.Fprintf(t.out, "%s %s  %s\n", mark, r.Name, t.paint(faint, r.Place))
 			for _, d := range r.Diff {
-				fmt.Fprintf(t.out, "    %s\n", d)
+				fmt.Fprintf(t.out, "    %s\n", t.Text(d))
 			}
 		}
 		t.println("%d decisions, %d not as expected", len(rows), failed)
@@ -216,9 +217,10 @@ func (c *policyGrants) run(_ context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
+	names := setup.Names(t.chinese())
 	for _, g := range setup.Policy.Grants() {
 		if c.System == "" || strings.Contains(","+strings.Join(g.Systems, ",")+",", ","+c.System+",") {
-			fmt.Fprintf(t.out, "%s\n  %s\n", t.paint(bold, g.ID), g.Sentence(string(t.Language)))
+			fmt.Fprintf(t.out, "%s\n  %s\n", t.paint(bold, g.ID), g.Sentence(string(t.Language), names))
 		}
 	}
 	return nil

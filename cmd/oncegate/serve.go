@@ -106,6 +106,6 @@ func (c *checkCommand) run(_ context.Context, t *terminal) error {
 	}
 	t.println(verdict, c.Config, len(setup.Departments),
 		len(setup.Systems), len(setup.Sources), len(setup.Catalogue.Types), len(setup.Book.Matters), len(setup.Policy.Grants()), len(faults))
-	fmt.Fprintln(t.out, t.paint(faint, "configuration "+setup.Digest+"  policy "+setup.Policy.Digest()))
+	fmt.Fprintln(t.out, t.paint(faint, t.say("configuration %s  policy %s", setup.Digest, setup.Policy.Digest())))
 	return nil
 }

@@ -18,14 +18,15 @@ type terminal struct {
 	out, err io.Writer
 	*language.Printer
 	colour  bool // of both streams
+	shown   bool // somebody looks at out: it is laid out for eyes; otherwise bytes stay as they came
 	watched bool // somebody looks at err: progress is worth showing
 
 	understood bool // the command line was: an error that follows is not one of usage
 }
 
 func newTerminal(in, out, err *os.File, getenv func(string) string) *terminal {
-	t := &terminal{in: in, out: out, err: err, watched: isatty.IsTerminal(err.Fd())}
-	t.colour = isatty.IsTerminal(out.Fd()) && t.watched && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	t := &terminal{in: in, out: out, err: err, shown: isatty.IsTerminal(out.Fd()), watched: isatty.IsTerminal(err.Fd())}
+	t.colour = t.shown && t.watched && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 	t.Printer = catalogue.Printer(language.OfLocale(getenv))
 	return t
 }
