@@ -1252,6 +1252,13 @@ type LostRequest struct {
 	JTI string `json:"jti"`
 }
 
+// MaskedHolder A holder as a list shows one (脱敏). A name is whole where the code is a 统一社会信用代码, which is public.
+type MaskedHolder struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
 // MaterialAnswer defines model for MaterialAnswer.
 type MaterialAnswer struct {
 	Case string `json:"case"`
@@ -1780,9 +1787,15 @@ type SignedVersion struct {
 	// AsOf RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-11-23T01:00:00.000Z
-	AsOf        Time   `json:"as_of"`
-	Identifier  string `json:"identifier"`
-	LicenseType string `json:"license_type"`
+	AsOf Time `json:"as_of"`
+
+	// Holders Whose license it is. Absent where it is not kept: of versions signed before labels were, or longer ago than originals are kept. licenses.issue keeps it anew.
+	Holders     []MaskedHolder `json:"holders,omitempty,omitzero"`
+	Identifier  string         `json:"identifier"`
+	LicenseType string         `json:"license_type"`
+
+	// Number 证照编号, masked where it is the code of a holder; absent as `holders` is.
+	Number string `json:"number,omitempty,omitzero"`
 
 	// Ordered What was ordered; absent: nothing.
 	Ordered string `json:"ordered,omitempty,omitzero"`

@@ -77,6 +77,26 @@ func (c *Client) IssueAll(ctx context.Context, b Bulk) (BulkResult, error) {
 	return *r, err
 }
 
+// Licenses returns the signed versions of the licenses of a type that one holder has now. What was never signed is signed for it, as
+// licenses.issue does.
+func (c *Client) Licenses(ctx context.Context, licenseType string, holder api.HolderID) ([]api.SignedVersion, error) {
+	issued, err := c.Issue(ctx, api.IssueRequest{LicenseType: licenseType, Holders: []api.HolderID{holder}})
+	if err != nil {
+		return nil, err
+	}
+	var versions []api.SignedVersion
+	for _, h := range issued.Answer.Holders {
+		for _, identifier := range h.Identifiers {
+			found, err := c.List(ctx, api.ListRequest{Identifier: identifier})
+			if err != nil {
+				return versions, err
+			}
+			versions = append(versions, found.Answer.Licenses...)
+		}
+	}
+	return versions, nil
+}
+
 // A bulkRun is the state of a Bulk. Batches end in any order.
 type bulkRun struct {
 	Bulk

@@ -63,9 +63,12 @@ func (g *Gateway) order(ctx context.Context, c *call, q api.OrderRequest) (*resu
 	case err != nil:
 		return nil, err
 	}
-	answer := api.OrderAnswer{
-		Rules: notNil(rules), License: c.describe(version), Changed: len(changes) > 0,
+	described, labelled, err := c.describe(ctx, version)
+	if err != nil {
+		return nil, err
 	}
+	use.Fields = labelled
+	answer := api.OrderAnswer{Rules: notNil(rules), License: described, Changed: len(changes) > 0}
 	return &result{answer: answer, uses: []audit.Use{use}, changes: changes}, nil
 }
 
@@ -92,8 +95,15 @@ func (g *Gateway) list(ctx context.Context, c *call, q api.ListRequest) (*result
 		versions = versions[:limit]
 		answer.Next = versions[limit-1].Identifier
 	}
+	use := ownerUse(t, outcomeListed, rules)
 	for _, v := range versions {
-		described := c.describe(v)
+		described, labelled, err := c.describe(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		if len(labelled) > 0 {
+			use.Fields = labelled
+		}
 		if v.Gone() {
 			next, err := c.config.Register.Next(ctx, v)
 			if err != nil {
@@ -105,7 +115,7 @@ func (g *Gateway) list(ctx context.Context, c *call, q api.ListRequest) (*result
 		}
 		answer.Licenses = append(answer.Licenses, described)
 	}
-	return &result{answer: answer, uses: []audit.Use{ownerUse(t, outcomeListed, rules)}}, nil
+	return &result{answer: answer, uses: []audit.Use{use}}, nil
 }
 
 const listPage = 100
@@ -140,17 +150,28 @@ func (c *call) listed(ctx context.Context, q api.ListRequest) (found []register.
 	return found, q.LicenseType, rules, err
 }
 
-// describe is a version as its department sees it. Expiry by a license's own dates is no status of the version, here as in the
-// status list.
-func (c *call) describe(v register.Version) api.SignedVersion {
-	out := api.SignedVersion{
+// describe is a version as its department sees it, and the fields that its label shows: of the holders nothing is shown whole that is not
+// public. Expiry by a license's own dates is no status of the version, here as in the status list.
+func (c *call) describe(ctx context.Context, v register.Version) (out api.SignedVersion, fields []string, err error) {
+	out = api.SignedVersion{
 		Identifier: v.Identifier, LicenseType: v.Type, Version: v.Number, Status: api.Status(v.Status), Stated: string(v.Stated), AsOf: api.At(v.StatusAt),
 		Ordered: string(v.Ordered), Signed: api.At(v.Signed), StatusList: c.config.Register.ListURI(v.List),
 	}
 	if !v.OrderedAt.IsZero() {
 		out.OrderedAt = api.At(v.OrderedAt)
 	}
-	return out
+	label, err := c.config.Register.Label(ctx, v)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return out, []string{}, nil
+	case err != nil:
+		return out, nil, err
+	}
+	out.Number = label.Number
+	for _, h := range label.Holders {
+		out.Holders = append(out.Holders, api.MaskedHolder{Type: h.Type, Code: h.Code, Name: h.Name})
+	}
+	return out, []string{license.FieldNumber}, nil
 }
 
 func successor(v register.Version) api.Successor {
@@ -302,6 +323,13 @@ func (a *attempt) issued(ctx context.Context, q license.Question, f license.Find
 		}
 		if signed.New && out.State == api.IssuedHolderStateKnown {
 			out.State = api.IssuedHolderStateSigned
+		}
+		if !signed.New {
+			label, err := a.c.config.Register.KeepLabel(ctx, signed.Version, record)
+			if err != nil {
+				return out, nil, err
+			}
+			a.changes = append(a.changes, label...)
 		}
 		out.Identifiers = append(out.Identifiers, signed.Version.Identifier)
 	}

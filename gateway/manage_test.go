@@ -94,6 +94,9 @@ func TestOrder(t *testing.T) {
 	page := read[api.ListAnswer](t, w.call("samr-licenses", "POST", listPath, map[string]any{"license_type": "business-license"}))
 	var stand []api.Status
 	for i, v := range page.Licenses {
+		if v.Number != businessLicense().Number || len(v.Holders) != 1 || v.Holders[0].Code != license.MaskCode(company.Code) || v.Holders[0].Name != businessLicense().Holders[0].Name {
+			t.Errorf("version %d shows number %q of %+v", v.Version, v.Number, v.Holders)
+		}
 		stand = append(stand, v.Status)
 		if i < 3 && (v.SupersededBy.Version != 4 || v.Version != i+1) {
 			t.Errorf("version %d: %+v", i+1, v)

@@ -65,7 +65,7 @@ type Signed struct {
 }
 
 // Current returns the signed version of a license as its source stated it at asOf, and the changes that must commit with
-// the record of its release: an Issue if the content was never signed, changed or was ordered to be superseded, a SetStatus if
+// the record of its release: an Issue, with the version's label, if the content was never signed, changed or was ordered to be superseded, a SetStatus if
 // only the status moved, else none. What the department ordered of the license stands in Version beside what the source states. A refusal of these changes with ErrTaken means that somebody was first: call Current again.
 //
 // A record that is older than what the register knows changes nothing: its content must be the one signed (else
@@ -101,7 +101,11 @@ func (r *Register) current(ctx context.Context, s stated) (Signed, []any, error)
 	if err != nil {
 		return Signed{}, nil, err
 	}
-	return r.signed(version, s, true), []any{Issue{version, latest.Identifier}}, nil
+	label, err := r.keepLabel(version, s.license)
+	if err != nil {
+		return Signed{}, nil, err
+	}
+	return r.signed(version, s, true), append([]any{Issue{version, latest.Identifier}}, label...), nil
 }
 
 // known returns a version that is signed already.

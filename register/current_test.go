@@ -22,8 +22,8 @@ func TestFirstVersion(t *testing.T) {
 	b := newBench(t)
 	l := company(t, 1)
 	s, changes, err := b.Current(t.Context(), l, noon)
-	if err != nil || !s.New || len(changes) != 1 {
-		t.Fatalf("current: %+v, %v, %v", s, changes, err)
+	if err != nil || !s.New || len(changes) != 2 {
+		t.Fatalf("current: %d changes, %v", len(changes), err)
 	}
 	if issue, ok := changes[0].(register.Issue); !ok || cmp.Diff(s.Version, issue.Version) != "" {
 		t.Errorf("changes are %+v", changes)

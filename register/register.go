@@ -51,12 +51,12 @@ type List struct {
 	Changes int64
 }
 
-// A Snapshot is the last source record of a question, sealed; kept only where some grant allows its age.
+// A Snapshot is the last source record of a question, sealed, kept only where some grant allows its age; or the label of a version.
 type Snapshot struct {
-	Key     [32]byte  // HMAC-SM3(key, JCS([type, holder type, holder code])), with the number at the end where one was asked for
-	Sealed  []byte    // the finding's records
-	AsOf    time.Time //
-	Expires time.Time // when it must be gone: AsOf and the longest age any grant allows
+	Key     [32]byte  // HMAC-SM3(key, JCS([type, holder type, holder code])), with the number at the end where one was asked for; of a label JCS(["label", identifier])
+	Sealed  []byte    // the finding's records, or the label
+	AsOf    time.Time // of a label when it was kept
+	Expires time.Time // when it must be gone: AsOf and the longest age any grant allows; of a label as an original
 }
 
 // Storage reads the register. Writing happens only with a record: the change types below stand in audit.Entry.Changes.
@@ -166,7 +166,7 @@ type Config struct {
 	// ListSize is the number of slots of a status list. Default 131,072; at most 4,194,304.
 	ListSize int
 
-	// Originals is how long the original of a version is kept. Default 26,280 h: three years. A longer life of the license has
+	// Originals is how long the original of a version, and its label, is kept. Default 26,280 h: three years. A longer life of the license has
 	// another one made.
 	Originals time.Duration
 

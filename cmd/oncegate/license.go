@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +116,8 @@ type licenseList struct {
 
 func newLicenseList(t *terminal) *command {
 	c := &licenseList{Limit: 100}
-	cmd := t.command("list", "List the signed licenses of a type and how they stand.", c.run)
+	cmd := t.command("list", "List the signed licenses of a type, whose they are and how they stand.", c.run)
+	cmd.Long = t.say("Codes and names of holders are masked. A dash stands where they are not kept: of licenses signed by an older version, or longer ago than originals are kept; license issue keeps them anew.")
 	cmd.text(&c.Type, "type", "ID", "License type.")
 	cmd.required("type")
 	cmd.text(&c.Status, "status", "WORD", "Only those that stand so.", "valid", "suspended", "revoked", "superseded", "expired")
@@ -167,7 +169,7 @@ func (t *terminal) versions(headed bool) *table {
 	if !headed {
 		return t.table("")
 	}
-	return t.table(t.say("IDENTIFIER\tSTATUS\tSOURCE SAYS\tORDERED\tSIGNED\tSUPERSEDED BY"))
+	return t.table(t.say("NUMBER\tNAME\tHOLDER\tSTATUS\tSOURCE SAYS\tORDERED\tSIGNED\tIDENTIFIER\tSUPERSEDED BY"))
 }
 
 func (t *terminal) printVersion(w *table, v api.SignedVersion) {
@@ -175,7 +177,16 @@ func (t *terminal) printVersion(w *table, v api.SignedVersion) {
 	if ordered != "" {
 		ordered += " " + day(v.OrderedAt)
 	}
-	w.row(v.Identifier, t.word(string(v.Status)), t.word(v.Stated)+" "+day(v.AsOf), ordered, day(v.Signed), v.SupersededBy.Identifier)
+	names, codes := "–", "–" // not kept any more
+	for i, h := range v.Holders {
+		if i == 0 {
+			names, codes = "", ""
+		} else {
+			names, codes = names+t.say("; "), codes+t.say("; ")
+		}
+		names, codes = names+printable(h.Name), codes+h.Type+":"+h.Code
+	}
+	w.row(cmp.Or(printable(v.Number), "–"), names, codes, t.word(string(v.Status)), t.word(v.Stated)+" "+day(v.AsOf), ordered, day(v.Signed), v.Identifier, v.SupersededBy.Identifier)
 }
 
 func day(at api.Time) string { return at.In(license.Shanghai()).Format("2006-01-02") }

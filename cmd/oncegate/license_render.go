@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"oncegate/api"
+	"oncegate/client"
 	"oncegate/license"
 )
 
@@ -55,7 +57,11 @@ func (c *licenseRender) run(ctx context.Context, t *terminal) error {
 	}
 	done, err := caller.Render(ctx, api.RenderRequest{LicenseType: c.Type, Holder: holder, Number: c.Number, Form: api.RenderRequestForm(c.Form)})
 	if err != nil {
-		return t.refused(err)
+		refused := t.refused(err)
+		if p, ok := errors.AsType[*api.Problem](err); ok && !c.JSON && slices.ContainsFunc(p.Faults, func(f api.Fault) bool { return f.Pointer == "/number" }) {
+			return errors.Join(c.choices(ctx, t, caller, holder), refused)
+		}
+		return refused
 	}
 	if c.JSON {
 		return t.answer(&done.Response)
@@ -65,6 +71,24 @@ func (c *licenseRender) run(ctx context.Context, t *terminal) error {
 		return fmt.Errorf("read document: %w", err)
 	}
 	return c.write(t, done.Answer, data)
+}
+
+// choices lists the licenses of the holder that --number chooses from. Whoever may not list them is told so by the refusal alone.
+func (c *licenseRender) choices(ctx context.Context, t *terminal, caller *client.Client, holder api.HolderID) error {
+	versions, err := caller.Licenses(ctx, c.Type, holder)
+	if errors.As(err, new(*api.Problem)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t.tell("choose one with --number:")
+	w := t.versions(true)
+	w.out = t.err
+	for _, v := range versions {
+		t.printVersion(w, v)
+	}
+	return w.flush()
 }
 
 // holder is whom --holder names.

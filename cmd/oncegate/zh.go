@@ -177,7 +177,6 @@ var messages = language.Messages{
 
 	"Suspend, revoke, supersede, list and sign licenses, for the department that owns them.": "暂停、吊销、换发、查看和签发证照，供证照所属部门使用。",
 	"Show how a signed license stands.":                                                                                         "查看一份已签发证照的状态。",
-	"List the signed licenses of a type and how they stand.":                                                                    "列出某类已签发证照及其状态。",
 	"Suspend licenses (暂停), whatever their source says, until they are reinstated.":                                             "暂停证照（不论数据源如何陈述），直至恢复。",
 	"Revoke licenses (吊销, 注销), their next versions too.":                                                                        "吊销、注销证照，其后续版本一并生效。",
 	"End versions before their time; a changed license is valid again.":                                                         "使版本提前到期；内容变更后的证照重新有效。",
@@ -201,8 +200,7 @@ var messages = language.Messages{
 	"Instead: all holders that this source of the configuration has in its newest drop.": "或：配置中此数据源最新文件内的全部持证主体。",
 	"Leave out the first N holders, as when a run was broken off.":                       "略过前 N 个持证主体，用于续跑。",
 	"Calls at once, to 16.": "并发调用数，至多 16。",
-	"IDENTIFIER\tSTATUS\tSOURCE SAYS\tORDERED\tSIGNED\tSUPERSEDED BY": "标识\t状态\t数据源陈述\t部门决定\t签发\t换发为",
-	"holders": "持证主体",
+	"holders":               "持证主体",
 	"Show one's own cases (办件) and what is due of them, for the system that registered them.":      "查看本系统登记的办件及其待补材料。",
 	"List one's own cases in the order of registration, with what is due.":                         "按登记先后列出本系统的办件及待补情况。",
 	"Only cases of this matter (事项).":                                                              "只列该事项的办件。",
@@ -344,6 +342,11 @@ var messages = language.Messages{
 	" (%s)":                                "（%s）",
 	"its receipt is not shown: > FILE keeps the whole document": "回执未显示：用 > 文件 可保存完整文档",
 	"configuration %s  policy %s":                               "配置 %s  策略 %s",
+
+	"NUMBER\tNAME\tHOLDER\tSTATUS\tSOURCE SAYS\tORDERED\tSIGNED\tIDENTIFIER\tSUPERSEDED BY":                                                                                                       "证照编号\t名称\t持证主体\t状态\t数据源\t部门决定\t签发\t证照标识\t换发为",
+	"List the signed licenses of a type, whose they are and how they stand.":                                                                                                                      "列出某类已签发的证照、其持证主体及状态。",
+	"Codes and names of holders are masked. A dash stands where they are not kept: of licenses signed by an older version, or longer ago than originals are kept; license issue keeps them anew.": "持证主体的代码和姓名已脱敏。横线表示未保存：由旧版本签发，或签发时间已超过原件保存期限；license issue 会重新保存。",
+	"choose one with --number:": "请用 --number 选择其一：",
 
 	"Examples:":                           "示例：",
 	"see: oncegate --help":                "参见：oncegate --help",
