@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"text/tabwriter"
 
 	"oncegate/api"
 )
@@ -43,9 +42,9 @@ func (c *caseList) run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	const page = 100
-	w := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
+	w := t.table("")
 	if !c.JSON {
-		fmt.Fprintln(w, t.say("CASE\tMATTER\tACCEPTED\tCLOSED\tDUE\tOVERDUE\tDEADLINE"))
+		w = t.table(t.say("CASE\tMATTER\tACCEPTED\tCLOSED\tDUE\tOVERDUE\tDEADLINE"))
 	}
 	q := api.CasesRequest{Matter: c.Matter, State: api.CasesRequestState(c.State), Due: api.CasesRequestDue(c.Due), Limit: page}
 	for shown := 0; c.Limit == 0 || shown < c.Limit; {
@@ -54,13 +53,16 @@ func (c *caseList) run(ctx context.Context, t *terminal) error {
 		}
 		found, err := caller.ListCases(ctx, q)
 		if err != nil {
-			return errors.Join(w.Flush(), t.refused(err))
+			if shown > 0 {
+				err = errors.Join(w.flush(), err)
+			}
+			return t.refused(err)
 		}
 		if c.JSON {
 			fmt.Fprintf(t.out, "%s\n", found.Raw)
 		} else {
 			for _, k := range found.Answer.Cases {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%s\n", k.Case, k.Matter, day(k.Accepted), dayOrNone(k.Closed), k.Due, k.Overdue, k.Deadline)
+				w.row(printable(k.Case), k.Matter, day(k.Accepted), dayOrNone(k.Closed), strconv.Itoa(k.Due), strconv.Itoa(k.Overdue), k.Deadline)
 			}
 		}
 		shown += len(found.Answer.Cases)
@@ -68,7 +70,7 @@ func (c *caseList) run(ctx context.Context, t *terminal) error {
 			break
 		}
 	}
-	return w.Flush()
+	return w.flush()
 }
 
 func dayOrNone(at api.Time) string {
@@ -113,12 +115,11 @@ func (c *caseShow) run(ctx context.Context, t *terminal) error {
 		fmt.Fprintf(t.out, "  %s %s", t.say("closed"), day(a.Closed))
 	}
 	fmt.Fprintf(t.out, "\n%s\n", t.say("%d due, %d overdue", a.Due, a.Overdue))
-	w := tabwriter.NewWriter(t.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, t.say("MATERIAL\tNEED\tSTATE\tSINCE\tRECEIVED\tDUE\tDEADLINE\tWORKING DAYS LEFT"))
+	w := t.table(t.say("MATERIAL\tNEED\tSTATE\tSINCE\tRECEIVED\tDUE\tDEADLINE\tWORKING DAYS LEFT"))
 	for _, m := range a.Materials {
-		received, due := "", string(m.Due.Kind)
+		received, due := "", t.word(string(m.Due.Kind))
 		if m.Received.How != "" {
-			received = string(m.Received.How) + " " + day(m.Received.At)
+			received = t.word(string(m.Received.How)) + " " + day(m.Received.At)
 		}
 		left := ""
 		switch {
@@ -127,7 +128,7 @@ func (c *caseShow) run(ctx context.Context, t *terminal) error {
 		case m.Due.WorkingDays != nil:
 			left = strconv.Itoa(*m.Due.WorkingDays)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Material, m.Need, m.State, dayOrNone(m.Since), received, due, m.Due.Deadline, left)
+		w.row(m.Material, strconv.Itoa(int(m.Need)), t.word(string(m.State)), dayOrNone(m.Since), received, due, m.Due.Deadline, left)
 	}
-	return w.Flush()
+	return w.flush()
 }

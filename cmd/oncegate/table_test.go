@@ -2,8 +2,31 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
+
+// Every table of the program is a table: text/tabwriter counts a Chinese character as one column.
+func TestNoTabwriter(t *testing.T) {
+	names, err := filepath.Glob("*.go")
+	if err != nil || len(names) == 0 {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(text, []byte(`"text/tabwriter"`)) {
+			t.Errorf("%s imports text/tabwriter: use terminal.table", name)
+		}
+	}
+}
 
 // Columns begin below one another on a screen: a Chinese character is as wide as two of others.
 func TestTable(t *testing.T) {

@@ -8,6 +8,9 @@ var words = map[string]string{
 	"unmatched": "非所询证照", "noted": "已登记", "met": "已满足", "lapsed": "已失效", "mismatched": "不一致", "covered": "已由窗口收取",
 	"searched": "已检索", "opened": "已查看", "rendered": "已制作文件", "listed": "已列出", "signed": "已签发", "known": "此前已签发", "faulty": "记录有误",
 
+	// what the window received, and what is due instead of a license
+	"uploaded": "已上传", "promised": "已承诺", "waived": "已豁免", "tolerate": "容缺受理", "promise": "告知承诺", "upload": "申请人提交",
+
 	// statuses of licenses, and what is ordered of them
 	"valid": "有效", "suspended": "暂扣", "revoked": "撤销、吊销或注销", "superseded": "已换发", "expired": "过期失效",
 	"suspend": "暂停", "revoke": "吊销", "expire": "提前终止", "reinstate": "恢复", "supersede": "换发",

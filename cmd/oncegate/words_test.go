@@ -22,6 +22,7 @@ func TestWords(t *testing.T) {
 		string(cases.Met), string(cases.Missing), string(cases.Lapsed), string(cases.Mismatched), string(cases.Denied), string(cases.Unavailable),
 		string(api.IssuedHolderStateFaulty), string(api.IssuedHolderStateKnown), string(api.IssuedHolderStateSigned), string(api.IssuedHolderStateMissing), string(api.IssuedHolderStateUnavailable),
 		string(api.LicenseCommandExpire), string(api.LicenseCommandReinstate), string(api.LicenseCommandRevoke), string(api.LicenseCommandSupersede), string(api.LicenseCommandSuspend),
+		cases.HowUploaded, cases.HowPromised, cases.HowWaived, cases.FallTolerate, cases.FallPromise, cases.FallUpload,
 		audit.KindRequest, audit.KindInputs, audit.KindPerson,
 	}
 	for _, s := range license.Statuses() {
