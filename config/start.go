@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -27,7 +28,12 @@ func (s *Setup) CheckStart(now func() time.Time) (faults fault.List) {
 	}
 	for i, c := range s.Sources {
 		a, err := OpenSource{Now: now, Logger: slog.New(slog.DiscardHandler)}.Open(c, s)
-		if err != nil {
+		var missing *fs.PathError
+		switch {
+		case errors.As(err, &missing): // a secret, a key, a folder
+			report(fmt.Sprintf("$.sources[%d]", i), "cannot open source %s: %s", c.ID, PathReason(missing))
+			continue
+		case err != nil:
 			report(fmt.Sprintf("$.sources[%d]", i), "%v", err)
 			continue
 		}

@@ -43,10 +43,10 @@ func TestCheckStart(t *testing.T) {
 		reason string // "" where nothing is at fault
 	}{
 		{"sound", func(*installtest.City) {}, "", ""},
-		{"a folder of drops that is not there", func(c *installtest.City) { c.Write("sources/market.yaml", []byte(dropSource)) }, "sources/market.yaml", "cannot open source market-drop: cannot open the directory of drops"},
+		{"a folder of drops that is not there", func(c *installtest.City) { c.Write("sources/market.yaml", []byte(dropSource)) }, "sources/market.yaml", "drops is not there"},
 		{"a secret that is not there", func(c *installtest.City) {
 			c.Edit("sources/market.yaml", "dsn: file:market.db?mode=ro", "dsn_secret: {file: market.dsn}")
-		}, "sources/market.yaml", "cannot read secret"},
+		}, "sources/market.yaml", "market.dsn is not there"},
 		{"a database that was lost", func(c *installtest.City) { os.Remove(filepath.Join(c.Dir, "data/oncegate.db")) }, config.MainFile, "restored from a backup"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

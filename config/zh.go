@@ -231,7 +231,7 @@ var faultMessages = language.Messages{
 	"cannot read tls.ca: %v":                                                                            "无法读取 tls.ca：%v",
 	"cannot read tls.ca: no certificate in it":                                                          "无法读取 tls.ca：其中没有证书",
 	"cannot read tls.certificate and tls.key: %v":                                                       "无法读取 tls.certificate 与 tls.key：%v",
-	"cannot open the directory of drops":                                                                "无法打开文件交换目录",
+	"cannot open the directory of drops: %v":                                                            "无法打开文件交换目录：%v",
 	"cannot read the directory of drops":                                                                "无法读取文件交换目录",
 	"say either dsn or dsn_secret":                                                                      "请给出 dsn 或 dsn_secret，二者取一",
 	"say how this driver writes parameters: %s":                                                         "请说明此驱动的参数写法：%s",

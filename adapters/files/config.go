@@ -26,7 +26,7 @@ type Config struct {
 	// truth the drop is. Empty: the file's modification time, which a copy may lose.
 	Time string `yaml:"time"`
 	// Marker is the ending of a second file that says a drop is complete: with ".ok", tax-1.csv counts once tax-1.csv.ok is
-	// there. Empty: a drop counts once it has not changed for Settle and ends with a line break.
+	// there. Empty: a drop counts once it has not changed for Settle and, if it is CSV, ends with a line break.
 	Marker string `yaml:"marker"`
 	// Settle is how long a drop without marker must lie unchanged. 0: 5s.
 	Settle time.Duration `yaml:"settle"`

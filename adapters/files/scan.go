@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func (s *Source) scan(ctx context.Context) (wait time.Duration, err error) {
 	}()
 	root, err := os.OpenRoot(s.cfg.Dir)
 	if err != nil {
-		return 0, errors.New("cannot open the directory of drops")
+		return 0, fmt.Errorf("cannot open the directory of drops: %w", err)
 	}
 	defer root.Close()
 	candidates, err := s.list(root)
