@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -480,8 +481,11 @@ func writeMark(path, checkpoint string) (err error) {
 	return syncDir(dir)
 }
 
-// syncDir makes the renaming itself durable.
+// syncDir makes the renaming itself durable. Windows cannot flush a folder; NTFS journals the renaming.
 func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -267,6 +268,9 @@ func replace(path string, content []byte) error {
 	}
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return err
+	}
+	if runtime.GOOS == "windows" {
+		return nil // a folder cannot be flushed there; NTFS journals the renaming
 	}
 	d, err := os.Open(filepath.Dir(path))
 	if err != nil {

@@ -32,11 +32,12 @@ type argument struct {
 // newProgram declares the command line. Help texts stand beside what they explain in English; zh.go has their Chinese.
 func newProgram(t *terminal) *command {
 	root := t.group("oncegate", "A data-sharing gateway and electronic-license exchange: ask once, prove it.",
+		newReady(t),
 		newServe(t), newCheck(t), newInit(t), newDemo(t), newVerify(t), newExplain(t), newCall(t), newKeys(t), newPolicy(t), newAudit(t), newLicense(t), newCase(t),
 		newBackup(t), newRecover(t), newHammer(t), newVersion(t))
 	root.examples("oncegate demo", "oncegate init /srv/oncegate", "oncegate serve -c /srv/oncegate/oncegate.yaml")
 	for _, g := range []struct{ title, names string }{
-		{"Run a gateway:", "init check serve keys backup recover"}, {"Call and verify:", "call verify explain"},
+		{"Run a gateway:", "init check serve ready keys backup recover"}, {"Call and verify:", "call verify explain"},
 		{"Look after records, licenses and the policy:", "audit license policy"}, {"Try it:", "demo hammer completion help version"},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: t.paint(bold, t.Message(g.title))})

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"modernc.org/sqlite"
@@ -76,7 +77,7 @@ func backup(ctx context.Context, read *sql.DB, path string, progress func(done, 
 	if err := os.Link(part.Name(), path); err != nil { // unlike a rename it never replaces a file
 		return err
 	}
-	return syncFile(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
 }
 
 // copyPages holds one read transaction over all steps: in WAL mode that is one snapshot, and the copy never starts over.
@@ -156,10 +157,23 @@ func checkCopy(ctx context.Context, path string) error {
 	return nil
 }
 
+// syncFile flushes a file to its disk. It is opened for writing, without which Windows flushes nothing.
 func syncFile(path string) error {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// syncDir makes a renaming durable. Windows cannot flush a folder; NTFS journals the renaming.
+func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

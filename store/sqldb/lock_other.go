@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !unix && !windows
 
 package sqldb
 
@@ -9,5 +9,5 @@ import (
 
 // lockFile refuses: without a lock that ends with its process, two could write one file.
 func lockFile(string) (*os.File, error) {
-	return nil, errors.New("sqlite is served on unix systems only; use postgres here")
+	return nil, errors.New("sqlite is served on Unix and Windows only; use postgres here")
 }
