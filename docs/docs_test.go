@@ -349,21 +349,37 @@ func sentence(c *ast.CommentGroup) string { return strings.Join(strings.Fields(c
 
 var metricForm = regexp.MustCompile(`(?s)(?:Name: |gauge\(|counter\(|NewDesc\()"(oncegate_[a-z0-9_]+)",\s*(?:Help: )?"([^"]+)"`)
 
-// metrics lists every figure with its help, as the code says it.
-func metrics(t *testing.T) string {
-	var rows []string
-	declared := 0
-	for _, name := range []string{"../gateway/metrics.go", "../gateway/sources/metrics.go", "../node/metrics.go"} {
-		declared += strings.Count(read(t, name), `"oncegate_`)
-		for _, m := range metricForm.FindAllStringSubmatch(read(t, name), -1) {
-			rows = append(rows, fmt.Sprintf("| `%s` | %s |\n", m[1], cell(m[2])))
+// declaredMetrics are the metrics of the program, each with its help, as the code says it.
+func declaredMetrics(t *testing.T) map[string]string {
+	helps := make(map[string]string)
+	for _, pattern := range []string{"../gateway/*.go", "../gateway/sources/*.go", "../node/*.go"} {
+		names, err := filepath.Glob(pattern)
+		must(t, err)
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			found := metricForm.FindAllStringSubmatch(read(t, name), -1)
+			if declared := strings.Count(read(t, name), `"oncegate_`); declared != len(found) {
+				t.Errorf("%s declares %d metrics, %d were found", name, declared, len(found))
+			}
+			for _, m := range found {
+				helps[m[1]] = m[2]
+			}
 		}
 	}
-	if declared != len(rows) {
-		t.Errorf("%d metrics are declared, %d were found", declared, len(rows))
+	return helps
+}
+
+// metrics is the table of all metrics.
+func metrics(t *testing.T) string {
+	helps := declaredMetrics(t)
+	var b strings.Builder
+	b.WriteString("| metric | what it says |\n|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(helps)) {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", name, cell(helps[name]))
 	}
-	slices.Sort(rows)
-	return "| metric | what it says |\n|---|---|\n" + strings.Join(rows, "")
+	return b.String()
 }
 
 // documents are all that people read.
