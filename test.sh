@@ -192,6 +192,9 @@ if [ "$mode" = mutants ]; then
 	exit
 fi
 
+# What is tested is built as releases are: without cgo, without paths.
+export CGO_ENABLED=0 GOFLAGS=-trimpath
+
 # ---- the checks ------------------------------------------------------------------------------------------------------------
 say "gofmt"
 unformatted=$(gofmt -l $(git ls-files '*.go'))
