@@ -33,6 +33,7 @@ type Options struct {
 	Logger   *slog.Logger         // default: discard
 	Registry *prometheus.Registry // default: one of its own
 	Now      func() time.Time     // default time.Now
+	Serving  func()               // called once, when calls are taken and a SIGHUP reloads; default: nothing
 }
 
 func (o Options) withDefaults() Options {
@@ -44,6 +45,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Serving == nil {
+		o.Serving = func() {}
 	}
 	return o
 }

@@ -31,6 +31,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.ready.set(true, false)
 	n.Logger.Info("serving", "version", ReadBuild().Version, "address", n.Addr(), "admin", n.AdminAddr(), "public_url", n.PublicURL(), "policy", n.current.Load().snapshot.Policy.Digest(), "log_size", n.log.Stats().Size)
+	n.Serving()
 
 	var err error
 	select {

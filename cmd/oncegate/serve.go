@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
 
 	"oncegate/config"
 	"oncegate/node"
@@ -30,12 +34,19 @@ func newServe(t *terminal) *command {
 // run serves until a signal ends it.
 func (c *serveCommand) run(ctx context.Context, t *terminal) error {
 	tuneGC()
-	n, err := node.Open(ctx, c.Config, node.Options{Logger: c.logger(t)})
+	signal.Ignore(syscall.SIGHUP) // until the node reloads on it: one that comes during the start must not end the process
+	n, err := node.Open(ctx, c.Config, node.Options{Logger: c.logger(t), Serving: tellSystemd})
 	if err != nil {
 		return err
 	}
 	t.tell("service %s, admin %s, public URL %s", n.Addr(), n.AdminAddr(), n.PublicURL())
 	return n.Run(ctx)
+}
+
+// tellSystemd tells the service manager that the service is up (sd_notify), so that "systemctl start" fails where the start does, and what
+// is ordered after the gateway waits for it. It does nothing where no service manager asks.
+func tellSystemd() {
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady) // a service manager that is not told ends the start by its own time limit
 }
 
 // tuneGC tunes the garbage collector: it lets garbage grow to twice the live heap: the heap of a gateway is small, and collecting it at every doubling costs a
