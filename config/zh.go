@@ -6,7 +6,9 @@ import (
 )
 
 // Messages are the Chinese of all that loading a configuration says: faults, and what verifications say, which faults quote.
-func Messages() []language.Messages { return append(verdict.Messages(), faultMessages) }
+func Messages() []language.Messages {
+	return append(verdict.Messages(), sourceMessages, faultMessages)
+}
 
 // faultMessages are the Chinese of what can be wrong with a configuration, and of what is only warned about: the formats of faults, from
 // all rooms that check a part of it, and of the errors that they quote. TestEveryFaultHasItsChinese says which are missing.

@@ -211,11 +211,11 @@ func (c *call) askOwn(ctx context.Context, questions []license.Question) {
 	}
 }
 
-// noAnswer is why none of several questions has an answer: the source could not be asked at all. It is nil where the source answered one
-// of them, or is well and keeps a record that cannot be read.
+// noAnswer is why none of several questions has an answer: the source could not be asked at all, or its schema is not the configured
+// one. It is nil where the source answered one of them, or is well and keeps a record that cannot be read.
 func (c *call) noAnswer(questions []license.Question) error {
 	for _, q := range questions {
-		if f := c.findings[q]; f.State != license.IsUnavailable || errors.Is(f.Err, license.ErrUnanswerable) {
+		if f := c.findings[q]; f.State != license.IsUnavailable || errors.Is(f.Err, license.ErrUnanswerable) && !ofSchema(f.Err) {
 			return nil
 		}
 	}
@@ -223,6 +223,19 @@ func (c *call) noAnswer(questions []license.Question) error {
 		return nil
 	}
 	return errors.Join(c.findings[questions[0]].Err, errNoAnswer)
+}
+
+// ofSchema reports whether a source's fault is of its schema: then it is of every record.
+func ofSchema(err error) bool {
+	fault, ok := errors.AsType[*license.SourceError](err)
+	if !ok || fault.Row > 0 {
+		return false
+	}
+	switch fault.Cause {
+	case license.NoTable, license.NoColumn, license.BadStatement:
+		return true
+	}
+	return false
 }
 
 var errNoAnswer = errors.New("the source did not answer")

@@ -336,7 +336,11 @@ func (a *attempt) issued(ctx context.Context, q license.Question, f license.Find
 	return out, why, nil
 }
 
+// textOf is what an error says: of a source's fault the fault alone.
 func textOf(err error) string {
+	if fault, ok := errors.AsType[*license.SourceError](err); ok {
+		return fault.Error()
+	}
 	if err == nil {
 		return ""
 	}

@@ -219,7 +219,7 @@ func TestIssueAroundFaults(t *testing.T) {
 	nothing := func(*license.License) {}
 	put(0, nothing)
 	put(1, nothing)
-	broken[code(1)] = fmt.Errorf("%w: cannot map row 1, column djrq: not a day", license.ErrUnanswerable)
+	broken[code(1)] = fmt.Errorf("ask source: %w", &license.SourceError{Cause: license.NotADay, Row: 1, Name: "djrq", Detail: "not a day in any of the layouts"})
 	put(3, func(l *license.License) { l.Issuer.Code = "11379900MB00000000" }) // of no issuer
 	put(4, func(l *license.License) { l.Holders[0].HolderID = code(0) })
 	broken[code(5)] = errors.New("connection refused by db.internal")
@@ -242,7 +242,7 @@ func TestIssueAroundFaults(t *testing.T) {
 		reason, detail string
 		identifiers    int
 	}{
-		{"signed", "", "", 1}, {"faulty", "source-faulty", "column djrq: not a day", 0}, {"missing", "", "", 0}, {"faulty", "source-faulty", "field issuer_code: rule broken: issuer", 0},
+		{"signed", "", "", 1}, {"faulty", "source-faulty", "row 1, column djrq cannot be mapped: not a day in any of the layouts", 0}, {"missing", "", "", 0}, {"faulty", "source-faulty", "field issuer_code: rule broken: issuer", 0},
 		{"faulty", "record-of-other-holder", "", 0}, {"unavailable", "source-unavailable", "", 0}, {"faulty", "source-faulty", "field address: rule broken: replaced-character", 0},
 		{"signed", "", "", 1}, {"faulty", "licenses-too-many", "", maxLicenses},
 	} {
@@ -268,6 +268,10 @@ func TestIssueAroundFaults(t *testing.T) {
 		broken[code(n)] = errors.New("down")
 	}
 	w.refused(w.call("samr-licenses", "POST", issuePath, body), "source-unavailable")
+	for n := range 9 { // a source without the configured table has it for nobody
+		broken[code(n)] = &license.SourceError{Cause: license.NoTable, Name: "licenses", Gone: true}
+	}
+	w.refused(w.call("samr-licenses", "POST", issuePath, body), "source-faulty")
 	wrong := map[string]any{"license_type": "business-license", "holders": []any{map[string]any{"type": "001", "code": "91379901MA9920002X"}, code(0), map[string]any{"type": "777", "code": "1"}, wife}}
 	w.refused(w.call("samr-licenses", "POST", issuePath, wrong), "holder-code-invalid")
 	if p := w.call("samr-licenses", "POST", issuePath, wrong).problem; len(p.Faults) != 3 || p.Faults[0].Pointer != "/holders/0/code" || p.Faults[1].Pointer != "/holders/2/type" || p.Faults[2].Pointer != "/holders/3/type" {

@@ -41,7 +41,8 @@ func OfLocale(getenv func(string) string) Language {
 }
 
 // Messages are the Chinese formats of one room by their English ones, both as fmt takes them. A Chinese format that names its values in
-// another order says which: %[2]s. A finished text has lost the types of its values: formats that only such texts need may say %v for all.
+// another order says which: %[2]s. A finished text has lost the types of its values: formats that only such texts need may say %v for all, and in the
+// Chinese %#v for a name, such as that of a column, which is kept although it may be a word of ours.
 type Messages map[string]string
 
 // A Catalogue holds the messages of rooms. It is safe for concurrent use. What it needs to translate is made when it is first asked.

@@ -11,7 +11,7 @@ import (
 var catalogue = language.New(language.Messages{
 	"%d of %s are done: go on with --skip %d": "%[2]s 已完成 %[1]d 个：以 --skip %[3]d 继续",
 	"%s is missing": "缺少参数 %s", "valid": "有效", "there is no department %q": "没有部门 %q", "took %s": "用时 %s", "took %v": "用时 %v",
-	"Show help.": "显示帮助。",
+	"Show help.": "显示帮助。", "row %v, column %v: %v": "第 %v 行、列 %#v：%v",
 })
 
 func TestPrinter(t *testing.T) {
@@ -26,6 +26,7 @@ func TestPrinter(t *testing.T) {
 		{en.Text("x is missing"), "x is missing"},
 		{zh.Text(`There is no department "a; b: c".`), `没有部门 "a; b: c"`},
 		{zh.Text(`y: there is no department "x"; valid`), `y：没有部门 "x"；有效`},
+		{zh.Text("row 3, column valid: valid"), "第 3 行、列 valid：有效"}, // the column is named so
 		{zh.Text("took 26h5m7s"), "用时 1 天 2 小时"},
 		{zh.Text("2026-11-23T04:00:00Z"), "2026-11-23 12:00:00"},
 		{zh.Text("nobody has said this"), "nobody has said this"},

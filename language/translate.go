@@ -149,6 +149,9 @@ func newPatterns(messages Messages) patterns {
 		}
 		p := pattern{english: literals}
 		p.chinese, p.order = parts(chinese)
+		for _, v := range verb.FindAllString(chinese, -1) {
+			p.names = append(p.names, strings.Contains(v, "#"))
+		}
 		if slices.IsSorted(order) && strings.ContainsFunc(strings.Join(literals, ""), unicode.IsLetter) {
 			all.formats = append(all.formats, p)
 		}
@@ -184,12 +187,16 @@ func parts(format string) (literals []string, order []int) {
 type pattern struct {
 	english, chinese []string
 	order            []int
+	names            []bool // of the values, in the order of the Chinese: written %#v there, they are kept as they are
 }
 
 // translate is the Chinese of a text that has this pattern.
 func (p pattern) translate(t *translation, text string, depth int) (string, bool) {
 	values, ok := p.match(text)
 	for i, value := range values {
+		if at := slices.Index(p.order, i); at >= 0 && p.names[at] {
+			continue // a column named status is no status
+		}
 		values[i] = t.of(value, depth+valueDepth)
 		if !isChinese(values[i]) {
 			return "", false // it is no value, but part of a sentence

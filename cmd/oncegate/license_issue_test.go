@@ -115,7 +115,8 @@ func TestIssueThousand(t *testing.T) {
 	if code != exitNo || !strings.HasPrefix(out, "1000 个持证主体：新签 995，未变 0，跳过 0，失败 5（") || len(out) > 2000 {
 		t.Errorf("first: %d\n%s\n%s", code, out, side)
 	}
-	for _, text := range []string{"序号", "18 ", "001:9137************", "3 个 source-faulty：", "1 个 not-found：数据源查无此证照。", "1 个 holder-code-invalid：持证主体代码不符合其类型的规则。"} {
+	for _, text := range []string{"序号", "18 ", "001:9137************", "3 个 source-faulty：", "1 个 not-found：数据源查无此证照。", "1 个 holder-code-invalid：持证主体代码不符合其类型的规则。",
+		"第 1 行、列 issued 无法映射：不是所列任一格式的日期", "第 1 行、列 status 无法映射：代码不在代码表 example-market-status/1 的对照表中"} {
 		if !strings.Contains(out, text) {
 			t.Errorf("the report has no %q:\n%s", text, out)
 		}
