@@ -129,6 +129,13 @@ const (
 	RenderRequestFormSvg RenderRequestForm = "svg"
 )
 
+// Defines values for RepresentativeKind.
+const (
+	RepresentativeKindAgent    RepresentativeKind = "agent"
+	RepresentativeKindGuardian RepresentativeKind = "guardian"
+	RepresentativeKindHandler  RepresentativeKind = "handler"
+)
+
 // Defines values for StandingState.
 const (
 	StandingStateDenied      StandingState = "denied"
@@ -335,8 +342,9 @@ type CaseReadAnswer struct {
 	// Registered RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-11-23T01:00:00.000Z
-	Registered Time `json:"registered"`
-	Revision   int  `json:"revision"`
+	Registered      Time                 `json:"registered"`
+	Representatives []CaseRepresentative `json:"representatives,omitempty,omitzero"`
+	Revision        int                  `json:"revision"`
 
 	// Roles The roles of its parties.
 	Roles []string `json:"roles"`
@@ -346,6 +354,20 @@ type CaseReadAnswer struct {
 	//
 	// Example: 2026-11-23T01:00:00.000Z
 	Time Time `json:"time"`
+}
+
+// CaseRepresentative Who came, without who it is.
+type CaseRepresentative struct {
+	// At RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	At Time `json:"at"`
+
+	// Kind 经办人 · 代理人 · 监护人.
+	Kind RepresentativeKind `json:"kind"`
+
+	// Mandate A power of attorney (委托书). `until` is its last day; absent, it stands until it is withdrawn.
+	Mandate Mandate `json:"mandate,omitempty,omitzero"`
 }
 
 // CaseRequest A case whose `attestation` is `holder` brings the holder's `assertion`, any other brings none; absent, it is `platform`.
@@ -1252,6 +1274,19 @@ type LostRequest struct {
 	JTI string `json:"jti"`
 }
 
+// Mandate A power of attorney (委托书). `until` is its last day; absent, it stands until it is withdrawn.
+type Mandate struct {
+	// Digest Unpadded base64url of an SM3 hash.
+	//
+	// Example: 1qqKZ1dJ3mCkHXhDcYh2nJ8o2m4dA0e6m0n3o8t3v9M
+	Digest Digest `json:"digest"`
+
+	// Until A calendar day.
+	//
+	// Example: 2026-11-30
+	Until Date `json:"until,omitempty,omitzero"`
+}
+
 // MaskedHolder A holder as a list shows one (脱敏). A name is whole where the code is a 统一社会信用代码, which is public.
 type MaskedHolder struct {
 	Code string `json:"code"`
@@ -1291,6 +1326,11 @@ type MaterialAnswer struct {
 
 // MaterialRequest An upload is named by the digest of what was uploaded; a promise and a waiver have none.
 type MaterialRequest struct {
+	// BroughtBy A holder (持证主体), by a code and the type of that code.
+	//
+	// Example: {"code":"91379901MA9920002Q","type":"001"}
+	BroughtBy HolderID `json:"brought_by,omitempty,omitzero"`
+
 	// Digest Unpadded base64url of an SM3 hash.
 	//
 	// Example: 1qqKZ1dJ3mCkHXhDcYh2nJ8o2m4dA0e6m0n3o8t3v9M
@@ -1660,6 +1700,50 @@ type RenderRequest struct {
 // RenderRequestForm defines model for RenderRequest.Form.
 type RenderRequestForm string
 
+// RepresentAnswer defines model for RepresentAnswer.
+type RepresentAnswer struct {
+	Case string `json:"case"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
+	// ConfirmedBy The material whose license names the guardian.
+	ConfirmedBy string `json:"confirmed_by,omitempty,omitzero"`
+
+	// Kind 经办人 · 代理人 · 监护人.
+	Kind RepresentativeKind `json:"kind"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce    `json:"nonce"`
+	Operation string   `json:"operation"`
+	Rules     []string `json:"rules,omitempty,omitzero"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// RepresentRequest A handler and an agent bring a `mandate`, a guardian none.
+type RepresentRequest struct {
+	// Kind 经办人 · 代理人 · 监护人.
+	Kind RepresentativeKind `json:"kind"`
+
+	// Mandate A power of attorney (委托书). `until` is its last day; absent, it stands until it is withdrawn.
+	Mandate Mandate `json:"mandate,omitempty,omitzero"`
+
+	// Person A holder (持证主体), by a code and the type of that code.
+	//
+	// Example: {"code":"91379901MA9920002Q","type":"001"}
+	Person HolderID `json:"person"`
+}
+
+// RepresentativeKind 经办人 · 代理人 · 监护人.
+type RepresentativeKind string
+
 // ReuseAnswer defines model for ReuseAnswer.
 type ReuseAnswer struct {
 	// From RFC 3339 in UTC with milliseconds.
@@ -2026,6 +2110,9 @@ type CasesCloseJSONRequestBody = CloseRequest
 
 // CasesMaterialsJSONRequestBody defines body for CasesMaterials for application/json ContentType.
 type CasesMaterialsJSONRequestBody = MaterialRequest
+
+// CasesRepresentJSONRequestBody defines body for CasesRepresent for application/json ContentType.
+type CasesRepresentJSONRequestBody = RepresentRequest
 
 // ConsentsGiveJSONRequestBody defines body for ConsentsGive for application/json ContentType.
 type ConsentsGiveJSONRequestBody = ConsentRequest

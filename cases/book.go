@@ -12,13 +12,14 @@ import (
 
 // A Matter is one thing a department does for people (事项), with the materials it needs. Matters are data.
 type Matter struct {
-	Code       string     `yaml:"code"`       // 事项编码: opaque, unique in the configuration
-	Name       string     `yaml:"name"`       // 食品经营许可
-	NameEN     string     `yaml:"name_en"`    //
-	Department string     `yaml:"department"` // id of the department that decides it
-	Roles      []Role     `yaml:"roles"`      // roles other than applicant, and what confirms them
-	Materials  []Material `yaml:"materials"`  //
-	Chain      []string   `yaml:"chain"`      // for a chain (一件事): the matters' codes; then Materials is empty
+	Code       string         `yaml:"code"`       // 事项编码: opaque, unique in the configuration
+	Name       string         `yaml:"name"`       // 食品经营许可
+	NameEN     string         `yaml:"name_en"`    //
+	Department string         `yaml:"department"` // id of the department that decides it
+	Roles      []Role         `yaml:"roles"`      // roles other than applicant, and what confirms them
+	Materials  []Material     `yaml:"materials"`  //
+	Guardians  []Guardianship `yaml:"guardians"`  // what proves who the guardian (监护人) of a party is; empty: no guardian may come
+	Chain      []string       `yaml:"chain"`      // for a chain (一件事): the matters' codes; then Materials is empty
 }
 
 // A Role is a role other than applicant, confirmed by a field of a license, never by the caller.
@@ -327,6 +328,7 @@ type faults struct {
 func (f *faults) chain(at string, m Matter) {
 	f.Unless(len(m.Materials) == 0, at+".materials", "a chain has no materials of its own: its matters have")
 	f.Unless(len(m.Roles) == 0, at+".roles", "a chain has no roles of its own: its matters have")
+	f.Unless(len(m.Guardians) == 0, at+".guardians", "a chain has no guardians of its own: its matters have")
 	parts := f.Unique()
 	for i, code := range m.Chain {
 		path := fmt.Sprintf("%s.chain[%d]", at, i)
@@ -345,6 +347,7 @@ func (f *faults) matter(at string, m Matter) {
 		names(path+".name", role.Name)
 		f.role(path, m, role)
 	}
+	f.guardians(at, m)
 	codes := f.Unique()
 	for i, material := range m.Materials {
 		path := fmt.Sprintf("%s.materials[%d]", at, i)
@@ -357,6 +360,7 @@ func (f *faults) matter(at string, m Matter) {
 // questions and never three.
 func (f *faults) role(at string, m Matter, role Role) {
 	f.Unless(roleName.MatchString(role.Name), at+".name", "the name must be lower-case letters, digits and underscores, starting with a letter, at most 64")
+	f.Unless(role.Name != Guardian || len(m.Guardians) == 0, at+".name", "%q is who comes for a party: no role of one can be called so where the matter says what proves a guardian", Guardian)
 	f.Unless(role.Name != Applicant, at+".name", "the applicant is a role of every matter and needs no confirmation")
 	f.Unless(role.Title != "", at+".title", "the title is missing")
 	path := at + ".confirmed_by.material"

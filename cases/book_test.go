@@ -59,6 +59,16 @@ func TestBookFaults(t *testing.T) {
 		{"expectations", func(b *cases.Book) {
 			food(b).Materials[0].Expect = []cases.Expectation{{Field: "status", Equals: "valid"}, {Field: "number", Equals: "1", Role: "applicant"}, {Field: "number", Role: "friend"}}
 		}, []string{"$.matters[0].materials[0].expect[0].field", "$.matters[0].materials[0].expect[1]", "$.matters[0].materials[0].expect[2].role"}},
+		{"guardians", func(b *cases.Book) {
+			food(b).Guardians = []cases.Guardianship{
+				{Material: "x", Field: "y"}, {Material: "form", Field: "y"}, {Material: "business-license", Of: "friend", Field: "legal_representative_code"}, {Material: "business-license", Of: "guardian", Field: "colour"},
+				{Material: "business-license", Of: "legal_representative", Field: "legal_representative_code"}, {Material: "business-license", Field: "legal_representative_code"},
+			}
+		}, []string{"$.matters[0].guardians[0].material", "$.matters[0].guardians[1].material", "$.matters[0].guardians[2].of", "$.matters[0].guardians[2].of", "$.matters[0].guardians[3].field", "$.matters[0].guardians[4].of"}},
+		{"guardian as a role", func(b *cases.Book) {
+			food(b).Guardians, food(b).Roles[0].Name = []cases.Guardianship{{Material: "business-license", Field: "legal_representative_code"}}, "guardian"
+		}, []string{"$.matters[0].materials[1].role", "$.matters[0].roles[0].name"}},
+		{"guardians of a chain", func(b *cases.Book) { b.Matters[3].Guardians = []cases.Guardianship{{Material: "x"}} }, []string{"$.matters[3].guardians"}},
 		{"upload with days", func(b *cases.Book) { food(b).Materials[0].Fallback.Days = 1 }, []string{"$.matters[0].materials[0].fallback.days"}},
 		{"necessary tolerated", func(b *cases.Book) { food(b).Materials[0].Fallback = cases.Fallback{Kind: "tolerate", Days: 300} }, []string{
 			"$.matters[0].materials[0].fallback.days", "$.matters[0].materials[0].fallback.kind",

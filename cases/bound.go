@@ -57,6 +57,16 @@ type (
 		Matter   string `json:"matter"`
 		State    State  `json:"state"`
 	}
+	// BoundRepresent is that of Represent: "cases.represent".
+	BoundRepresent struct {
+		At       int64  `json:"at"`
+		BySystem string `json:"by_system"`
+		CaseNo   string `json:"case_no"`
+		Change   string `json:"change"`
+		Kind     string `json:"kind"`
+		Mandate  string `json:"mandate"`
+		Person   string `json:"person"` // commitment to RepresentativeCommitted
+	}
 	// BoundGive is that of Give: "cases.give".
 	BoundGive struct {
 		Change    string   `json:"change"`
@@ -81,12 +91,13 @@ type (
 
 // The names of the bound forms.
 const (
-	changeRegister = "cases.register"
-	changeClose    = "cases.close"
-	changeReceive  = "cases.receive"
-	changeSetState = "cases.set_state"
-	changeGive     = "cases.give"
-	changeWithdraw = "cases.withdraw"
+	changeRegister  = "cases.register"
+	changeClose     = "cases.close"
+	changeReceive   = "cases.receive"
+	changeSetState  = "cases.set_state"
+	changeRepresent = "cases.represent"
+	changeGive      = "cases.give"
+	changeWithdraw  = "cases.withdraw"
 )
 
 // PartiesCommitted is the value whose JCS form a registration commits to: [role, type, code] of each party, in the stored order.
@@ -137,6 +148,17 @@ func (c SetState) Bound(func([]byte, any) (string, error), func([]byte) string) 
 	}, nil
 }
 
+// Bound returns BoundRepresent.
+func (c Represent) Bound(commit func(r []byte, v any) (string, error), _ func([]byte) string) (any, error) {
+	person, err := commit(c.R[:], RepresentativeCommitted(c.Representative))
+	if err != nil {
+		return nil, fmt.Errorf("commit to representative: %w", err)
+	}
+	return BoundRepresent{
+		Change: changeRepresent, CaseNo: c.Case, Kind: c.Kind, Mandate: c.Mandate, Person: person, BySystem: c.By, At: canonical.Micros(c.At),
+	}, nil
+}
+
 // Bound returns BoundGive.
 func (c Give) Bound(commit func(r []byte, v any) (string, error), _ func([]byte) string) (any, error) {
 	k := c.Consent
@@ -176,12 +198,13 @@ func ParseBound(raw []byte) (any, error) {
 }
 
 var boundForms = canonical.Union{
-	changeRegister: canonical.Variant(func(b BoundRegister) bool { return canonical.IsDigest(b.Parties) && b.Revision > 0 }),
-	changeClose:    canonical.Variant(func(b BoundClose) bool { return b.Closed > 0 && b.Revision > 0 }),
-	changeReceive:  canonical.Variant(func(BoundReceive) bool { return true }),
-	changeSetState: canonical.Variant(func(b BoundSetState) bool { return b.State.IsFound() }),
-	changeGive:     canonical.Variant(func(b BoundGive) bool { return canonical.IsDigest(b.Holder) }),
-	changeWithdraw: canonical.Variant(func(b BoundWithdraw) bool { return b.Withdrawn > 0 }),
+	changeRegister:  canonical.Variant(func(b BoundRegister) bool { return canonical.IsDigest(b.Parties) && b.Revision > 0 }),
+	changeClose:     canonical.Variant(func(b BoundClose) bool { return b.Closed > 0 && b.Revision > 0 }),
+	changeReceive:   canonical.Variant(func(BoundReceive) bool { return true }),
+	changeSetState:  canonical.Variant(func(b BoundSetState) bool { return b.State.IsFound() }),
+	changeRepresent: canonical.Variant(func(b BoundRepresent) bool { return canonical.IsDigest(b.Person) && IsRepresentative(b.Kind) }),
+	changeGive:      canonical.Variant(func(b BoundGive) bool { return canonical.IsDigest(b.Holder) }),
+	changeWithdraw:  canonical.Variant(func(b BoundWithdraw) bool { return b.Withdrawn > 0 }),
 }
 
 // listed is a list that is written as [] where it is empty.

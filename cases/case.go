@@ -120,6 +120,8 @@ type Storage interface {
 	Received(ctx context.Context, no string) ([]Received, error)
 	// States returns how checks found the materials of a case to stand, oldest first: of a material, the last counts.
 	States(ctx context.Context, no string) ([]LastState, error)
+	// Representatives returns who came for a case's parties, oldest first.
+	Representatives(ctx context.Context, no string) ([]Representative, error)
 	// Registered returns the cases that a filter selects, in the order of their places.
 	Registered(ctx context.Context, f Filter) ([]Case, error)
 	// Consent returns the consent; fs.ErrNotExist if unknown.
@@ -147,6 +149,11 @@ type (
 	Receive struct{ Received Received }
 	// SetState adds how a check found a material to stand. Refused with ErrChanged if the case is closed.
 	SetState struct{ LastState }
+	// Represent adds who comes for the parties. Refused with ErrChanged if the case is closed. R is as in Register, for the person.
+	Represent struct {
+		Representative
+		R [32]byte
+	}
 	// Give adds a consent. Refused with ErrRegistered if the id is taken. R is as in Register, for the holder.
 	Give struct {
 		Consent Consent

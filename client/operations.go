@@ -106,6 +106,11 @@ func (c *Client) ReportMaterial(ctx context.Context, no string, q api.MaterialRe
 	return ask[api.MaterialAnswer](ctx, c, "cases.materials", map[string]string{"no": no}, q)
 }
 
+// Represent records who comes for the parties of a case.
+func (c *Client) Represent(ctx context.Context, no string, q api.RepresentRequest) (*Answered[api.RepresentAnswer], error) {
+	return ask[api.RepresentAnswer](ctx, c, "cases.represent", map[string]string{"no": no}, q)
+}
+
 // CloseCase closes a case.
 func (c *Client) CloseCase(ctx context.Context, no string) (*Answered[api.CloseAnswer], error) {
 	return ask[api.CloseAnswer](ctx, c, "cases.close", map[string]string{"no": no}, api.CloseRequest{})

@@ -164,6 +164,11 @@ func (l *loader) known() *policy.Known {
 	}
 	for _, m := range s.Book.Matters {
 		known := policy.KnownMatter{Roles: map[string]bool{}, Materials: map[string]string{}}
+		for _, g := range m.Guardians { // a grant opens the guardian's own license under this role
+			if g.Whose() == cases.Guardian {
+				known.Roles[cases.Guardian] = true
+			}
+		}
 		for _, r := range m.Roles {
 			known.Roles[r.Name] = true
 		}

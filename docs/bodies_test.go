@@ -69,6 +69,8 @@ func (b *bodyBook) cases() {
 	b.call("acceptance", "cases.register", nil, fmt.Sprintf(`{"no":"%s","matter":"YC-FOOD-01","accepted":"%s","parties":[{"role":"applicant","holder":{"type":"001","code":"%s"}},{"role":"legal_representative","holder":{"type":"111","code":"%s"}}]}`,
 		theCase, b.now(0), shop.Code, shop.Legal.Code))
 	b.call("food-approval", "cases.check", map[string]string{"no": theCase}, `{}`)
+	comes := b.city.legacy.Population.Cast.Couple[0].Holder()
+	b.call("acceptance", "cases.represent", map[string]string{"no": theCase}, fmt.Sprintf(`{"kind":"handler","person":{"type":"%s","code":"%s"},"mandate":{"digest":"V7n5Gsg9Vq1oLf0Ipo3L2xaoQ1dYYpZVCMqvN6Yf0vE","until":"2099-12-31"}}`, comes.Type, comes.Code))
 	b.city.register(b.T, "SP-2026-000124")
 	b.call("food-approval", "cases.materials", map[string]string{"no": "SP-2026-000124"}, `{"material":"legal-representative-id","how":"uploaded","digest":"V7n5Gsg9Vq1oLf0Ipo3L2xaoQ1dYYpZVCMqvN6Yf0vE"}`)
 	b.call("food-approval", "cases.close", map[string]string{"no": "SP-2026-000124"}, `{}`)

@@ -51,6 +51,10 @@ var tellers = map[string]func(*writer, jsontext.Value) bool{
 	"cases.read":      telling((*writer).caseStanding),
 	"cases.check":     telling((*writer).checked),
 	"cases.materials": telling((*writer).received),
+	"cases.represent": telling(func(w *writer, a api.RepresentAnswer) {
+		w.say("Who comes in case %s was recorded: %s.", clean(a.Case), clean(string(a.Kind)))
+		w.rules(a.Rules)
+	}),
 	"cases.close": telling(func(w *writer, a api.CloseAnswer) {
 		w.say("Case %s was closed at %s.", clean(a.Case), w.time(a.Closed))
 	}),

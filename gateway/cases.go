@@ -172,6 +172,9 @@ func (g *Gateway) receive(ctx context.Context, c *call, q api.MaterialRequest) (
 		return nil, refuseFlaws("invalid-field", err)
 	}
 	use.Matter, use.Material = got.Matter, got.Material
+	if err := g.comes(ctx, c, open, license.HolderID{Type: q.BroughtBy.Type, Code: q.BroughtBy.Code}.Normal(), &use); err != nil {
+		return nil, err
+	}
 	answer := api.MaterialAnswer{
 		Case: open.No, Matter: got.Matter, Material: got.Material, How: q.How,
 		Deadline: string(c.promised(got)),

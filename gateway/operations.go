@@ -37,6 +37,7 @@ func (g *Gateway) table() map[string]operation {
 		"cases.read":        {right: "cases.read", run: typed(g.readCase)},
 		"cases.check":       {right: "cases.check", run: typed(g.check)},
 		"cases.materials":   {right: "cases.materials", run: typed(g.receive)},
+		"cases.represent":   {right: "cases.represent", run: typed(g.represent)},
 		"cases.close":       {right: "cases.close", run: typed(g.closeCase)},
 		"precheck":          {right: "precheck", run: typed(g.precheck)},
 		"consents.give":     {right: "consents.register", byCaller: true, run: typed(g.giveConsent)},

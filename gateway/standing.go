@@ -51,6 +51,15 @@ func (g *Gateway) readCase(ctx context.Context, c *call, _ struct{}) (*result, e
 	for _, p := range own.Parties {
 		answer.Roles = append(answer.Roles, p.Role)
 	}
+	came, err := g.Cases.Representatives(ctx, own.No)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range came {
+		answer.Representatives = append(answer.Representatives, api.CaseRepresentative{
+			Kind: api.RepresentativeKind(r.Kind), At: api.At(r.At), Mandate: api.Mandate{Digest: r.Mandate, Until: string(r.Until)},
+		})
+	}
 	for i, one := range standing {
 		answer.Materials[i] = s.describe(one)
 	}

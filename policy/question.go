@@ -108,6 +108,7 @@ var operations = map[string]authorization{
 	"cases.register":    byPermission | needsMatter,
 	"cases.materials":   byPermission,
 	"cases.close":       byPermission,
+	"cases.represent":   byGrant | byPermission, // a permission to record who comes, a grant for what names a guardian
 	"cases.read":        byGrant | byPermission, // a permission for the case, a grant for how a material stands; by the registrar: the gateway sees to that
 	"consents.register": byPermission,
 	"consents.withdraw": byPermission,

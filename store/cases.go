@@ -111,7 +111,7 @@ func (db *DB) newDecoy() *caseRow {
 func (v casesView) Received(ctx context.Context, no string) (all []cases.Received, err error) {
 	rows, err := v.received(ctx, no)
 	for _, r := range rows {
-		if !cases.State(r.How).IsFound() {
+		if !cases.State(r.How).IsFound() && !cases.IsRepresentative(r.How) {
 			all = append(all, cases.Received(r.receipt))
 		}
 	}
@@ -365,20 +365,66 @@ func (s *state) openCase(no string, revision int) (*caseRow, error) {
 // A receivedRow is what the window received, with the entry that brings it.
 type receivedRow struct {
 	receipt
+	person []byte // sealed: who came for the parties; nil for what was received or found
 	entry  int
 	pos, n int64
 	mac    []byte // as it was read
 }
 
+// A knownPerson is what is sealed of a representative.
+type knownPerson struct {
+	Person license.HolderID `json:"person"`
+	Until  license.Date     `json:"until"`
+}
+
+func personAAD(no string) []byte { return []byte("case_received/person/" + no) }
+
+// A coming is a representative, made ready.
+type coming struct {
+	receipt
+	person []byte
+}
+
+func (db *DB) prepareRepresentative(c cases.Represent) (change, error) {
+	if !cases.IsRepresentative(c.Kind) {
+		return nil, errors.New("the representative is of no kind that there is")
+	}
+	if err := text(c.Case, c.Kind, c.Mandate, c.By); err != nil {
+		return nil, err
+	}
+	sealed, err := db.seal(personalValue[knownPerson]{c.R[:], knownPerson{c.Person, c.Until}}, personAAD(c.Case))
+	return coming{receipt{Case: c.Case, How: c.Kind, Digest: c.Mandate, By: c.By, At: c.At}, sealed}, err
+}
+
+func (c coming) apply(s *state) error { return c.receipt.add(s, c.person) }
+
+// Representatives opens who came for the parties of a case.
+func (v casesView) Representatives(ctx context.Context, no string) (all []cases.Representative, err error) {
+	rows, err := v.received(ctx, no)
+	for _, r := range rows {
+		if !cases.IsRepresentative(r.How) {
+			continue
+		}
+		known, _, err := openPersonal[knownPerson](v.db, r.person, personAAD(no))
+		if err != nil {
+			return nil, fmt.Errorf("representative of the case could not be read: %w", err)
+		}
+		all = append(all, cases.Representative{Case: no, Kind: r.How, Person: known.Person, Mandate: r.Digest, Until: known.Until, By: r.By, At: r.At})
+	}
+	return all, err
+}
+
 func (c receipt) reads(w *keySet) { w.cases[c.Case] = true }
 
 // judge does not raise the case's revision: what was received is no part of what decisions are made on.
-func (c receipt) apply(s *state) error {
+func (c receipt) apply(s *state) error { return c.add(s, nil) }
+
+func (c receipt) add(s *state, person []byte) error {
 	if r := s.cases[c.Case]; r == nil || r.closed != 0 {
 		return cases.ErrChanged
 	}
 	revert(s, &s.received)
-	s.received = append(s.received, receivedRow{receipt: c, entry: s.entry})
+	s.received = append(s.received, receivedRow{receipt: c, person: person, entry: s.entry})
 	return nil
 }
 
@@ -439,24 +485,32 @@ func (s *state) writeCases(ctx context.Context, q sqldb.Querier, position func(e
 		}
 	}
 	n := 0
-	return sqldb.WriteSet(ctx, q, s.received, "INSERT INTO case_received (case_no, pos, n, matter, material, how, digest, by_system, at, mac)", 10, "", func(r receivedRow) []any {
+	return sqldb.WriteSet(ctx, q, s.received, "INSERT INTO case_received (case_no, pos, n, matter, material, how, digest, by_system, at, person, mac)", 11, "", func(r receivedRow) []any {
 		n++
 		r.pos, r.n = position(r.entry), int64(n)
-		columns := r.columns()
-		return append(columns, s.tagRow("case_received", r.key(), r.pos, nil, columns))
+		mac := s.tagRow("case_received", r.key(), r.pos, nil, r.columns())
+		var person any // NULL where there is nobody
+		if r.person != nil {
+			person = r.person
+		}
+		return []any{r.Case, r.pos, r.n, r.Matter, r.Material, r.How, r.Digest, r.By, canonical.Micros(r.At), person, mac}
 	})
 }
 
-// columns are what the row's tag is over.
+// columns are what the row's tag is over. Rows of before there were representatives have no column person, and their tags do not cover one.
 func (r receivedRow) columns() []any {
-	return []any{r.Case, r.pos, r.n, r.Matter, r.Material, r.How, r.Digest, r.By, canonical.Micros(r.At)}
+	columns := []any{r.Case, r.pos, r.n, r.Matter, r.Material, r.How, r.Digest, r.By, canonical.Micros(r.At)}
+	if r.person != nil {
+		columns = append(columns, r.person)
+	}
+	return columns
 }
 
-const selectReceived = "SELECT case_no, pos, n, matter, material, how, digest, by_system, at, mac FROM case_received "
+const selectReceived = "SELECT case_no, pos, n, matter, material, how, digest, by_system, at, person, mac FROM case_received "
 
 func (r *receivedRow) scan(rows *sql.Rows) error {
 	var at int64
-	err := rows.Scan(&r.Case, &r.pos, &r.n, &r.Matter, &r.Material, &r.How, &r.Digest, &r.By, &at, &r.mac)
+	err := rows.Scan(&r.Case, &r.pos, &r.n, &r.Matter, &r.Material, &r.How, &r.Digest, &r.By, &at, &r.person, &r.mac)
 	r.At = canonical.FromMicros(at)
 	return err
 }

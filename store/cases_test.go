@@ -237,6 +237,44 @@ func TestStates(t *testing.T) {
 	})
 }
 
+// TestRepresentatives: who came is read back, is neither received nor found, and stands sealed in the table.
+func TestRepresentatives(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := newBench(t, e)
+		mustChange(t, b, cases.Register{Case: aCase("C-1")})
+		var want []cases.Representative
+		for i, kind := range []string{cases.Handler, cases.Agent, cases.Guardian} {
+			one := cases.Representative{Case: "C-1", Kind: kind, Person: license.HolderID{Type: "111", Code: fmt.Sprint("made up ", i)}, By: "window", At: accepted.Add(time.Duration(i) * time.Minute)}
+			if kind != cases.Guardian {
+				one.Mandate, one.Until = "d", "2026-12-31"
+			}
+			mustChange(t, b, cases.Represent{Representative: one, R: [32]byte{7}})
+			want = append(want, one)
+		}
+		got, err := b.db.Cases().Representatives(t.Context(), "C-1")
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("representatives: %v (-want +got):\n%s", err, diff)
+		}
+		received, err := b.db.Cases().Received(t.Context(), "C-1")
+		states, err2 := b.db.Cases().States(t.Context(), "C-1")
+		if len(received)+len(states) > 0 || err != nil || err2 != nil {
+			t.Errorf("received %v, found %v, %v %v", received, states, err, err2)
+		}
+		for name, change := range map[string]any{
+			"a kind that there is not":           cases.Represent{Representative: cases.Representative{Case: "C-1", Kind: "uploaded"}},
+			"a receipt that says who came":       cases.Receive{Received: cases.Received{Case: "C-1", How: "agent"}},
+			"a state that says who came":         cases.SetState{LastState: cases.LastState{Case: "C-1", State: "guardian"}},
+			"a person in a case that nobody has": cases.Represent{Representative: cases.Representative{Case: "C-9", Kind: cases.Agent}},
+		} {
+			if err := b.change(t.Context(), change); err == nil {
+				t.Errorf("%s is accepted", name)
+			}
+		}
+		mustChange(t, b, cases.Close{No: "C-1", Revision: 1, At: accepted})
+		wantError(t, "of a closed case", b.change(t.Context(), cases.Represent{Representative: want[0]}), cases.ErrChanged)
+	})
+}
+
 // TestRegistered: a list has a registrar's own cases only, each once, in an order that neither checks nor closing change.
 func TestRegistered(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {

@@ -91,9 +91,10 @@ type listState struct {
 }
 
 type receivedState struct {
-	pos   int64
-	plain [32]byte
-	seen  bool
+	pos    int64
+	plain  [32]byte
+	person [32]byte // commitment to a representative; zero: there is none
+	seen   bool
 }
 
 // An adoptionState is a record that took rows on as they stood (audit.Adopt).
@@ -231,6 +232,10 @@ func (r *replay) change(pos int64, raw jsontext.Value, issued *int64) error {
 		r.received = append(r.received, receivedState{pos: pos, plain: plainReceived(c.CaseNo, c.Matter, c.Material, c.How, c.Digest, c.BySystem, c.At)})
 	case cases.BoundSetState:
 		r.received = append(r.received, receivedState{pos: pos, plain: plainReceived(c.CaseNo, c.Matter, c.Material, string(c.State), "", c.BySystem, c.At)})
+	case cases.BoundRepresent:
+		s := receivedState{pos: pos, plain: plainReceived(c.CaseNo, "", "", c.Kind, c.Mandate, c.BySystem, c.At)}
+		base64.RawURLEncoding.Decode(s.person[:], []byte(c.Person)) // 43 characters: ParseBound has looked
+		r.received = append(r.received, s)
 	case cases.BoundGive:
 		if r.consents[c.ID] != nil {
 			return errTwice
@@ -723,6 +728,7 @@ func (c *comparison) receivedRows() func(*sql.Rows) error {
 			if c.lost[r.pos] {
 				return nil
 			}
+			c.representative(r, s)
 			if s.plain != plainReceived(r.Case, r.Matter, r.Material, r.How, r.Digest, r.By, canonical.Micros(r.At)) {
 				c.fault(&c.rows, table, r.key(), r.pos, rowPlain)
 			}
@@ -740,6 +746,21 @@ func (c *comparison) receivedRows() func(*sql.Rows) error {
 		}
 		c.unmade(table, r.key(), nil, r.pos)
 		return nil
+	}
+}
+
+// representative compares who came with what the record commits to.
+func (c *comparison) representative(r receivedRow, s *receivedState) {
+	const table = "case_received"
+	nobody := s.person == [32]byte{}
+	switch {
+	case nobody && r.person == nil:
+	case nobody || r.person == nil:
+		c.fault(&c.rows, table, r.key(), r.pos, rowPerson)
+	default:
+		known, random, err := openPersonal[knownPerson](c.db, r.person, personAAD(r.Case))
+		came := cases.Representative{Person: known.Person, Until: known.Until}
+		c.person(table, r.key(), &rowState{made: true, pos: r.pos, person: s.person}, random, cases.RepresentativeCommitted(came), err)
 	}
 }
 
