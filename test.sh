@@ -11,7 +11,7 @@
 #                     instead: breaks the rooms line by line and demands that their tests notice (.ci/mutants); takes hours for all
 #
 # ONCEGATE_TEST_STRICT=1 makes a skip a failure. ONCEGATE_TEST_POSTGRES=URL uses that PostgreSQL instead of one of our own,
-# ONCEGATE_TEST_MARIADB=DSN that MariaDB, with an account that may make databases and set global variables: user:password@tcp(host:port)/,
+# ONCEGATE_TEST_MARIADB=DSN that MariaDB, with an account that may make databases and accounts and set global variables: user:password@tcp(host:port)/,
 # ONCEGATE_TEST_BOUNCYCASTLE=CLASSPATH that Bouncy Castle instead of Debian's, ONCEGATE_TEST_COMMONSCOMPRESS=JAR that Apache Commons
 # Compress, ONCEGATE_TEST_REDOCLY=PROGRAM that linter instead of the one that interop/openapi pins, ONCEGATE_TEST_PROMTOOL=PROGRAM that promtool
 # instead of Debian's, ONCEGATE_TEST_HADOLINT=PROGRAM that hadolint instead of the one from PyPI.
@@ -167,11 +167,16 @@ start_mariadb() { # prints its DSN
 	mkdir -p "$data" && chmod 755 "$scratch" && { [ "$(id -u)" != 0 ] || chown "$(id -un mysql 2>/dev/null || id -un nobody)" "$data"; } || return 1
 	port=$(go run ./.ci/freeport)
 	as_mariadb mariadb-install-db --no-defaults --datadir="$data/data" --auth-root-authentication-method=normal --skip-test-db >"$data.log" 2>&1 || return 1
-	as_mariadb "$(mariadbd)" --no-defaults --datadir="$data/data" --bind-address=127.0.0.1 --port="$port" --socket="$data/socket" --pid-file="$data/pid" \
+	local tls=()
+	if command -v openssl >/dev/null && as_mariadb openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 \
+		-keyout "$data/key.pem" -out "$data/certificate.pem" >/dev/null 2>&1; then
+		tls=(--ssl-cert="$data/certificate.pem" --ssl-key="$data/key.pem")
+	fi
+	as_mariadb "$(mariadbd)" --no-defaults --datadir="$data/data" --bind-address=127.0.0.1 --port="$port" --socket="$data/socket" --pid-file="$data/pid" "${tls[@]}" \
 		--innodb-buffer-pool-size=32M --innodb-flush-log-at-trx-commit=0 --skip-log-bin >>"$data.log" 2>&1 &
 	local server=$!
 	for _ in $(seq 150); do
-		mariadb -S "$data/socket" -u root -e "create user oncegate@localhost; grant all on *.* to oncegate@localhost" 2>/dev/null && break
+		mariadb -S "$data/socket" -u root -e "create user oncegate@localhost; grant all on *.* to oncegate@localhost with grant option" 2>/dev/null && break
 		kill -0 $server 2>/dev/null || return 1
 		sleep 0.2
 	done

@@ -1,10 +1,15 @@
 package sqldb
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -236,9 +241,62 @@ func TestMariaDBCauses(t *testing.T) {
 			err = findings[0].Err
 		}
 		var got *license.SourceError
-		if !errors.As(err, &got) || *got != c.want {
+		if !errors.As(err, &got) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got.Cause == license.TLSFailed {
+			got.Detail = "" // the server has no TLS, or a certificate that nobody trusts
+		}
+		if *got != c.want {
 			t.Errorf("%s: %#v, %v; want %#v", name, got, err, c.want)
 		}
 		src.Close()
+	}
+}
+
+// TestMariaDBTLS: the server's certificate is verified, by the authority that ca names.
+func TestMariaDBTLS(t *testing.T) {
+	writer, dsn := mariaDB(t, "tls")
+	fill(t, writer, question)
+	server, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var certificate []byte
+	look := server.Clone()
+	look.TLS = &tls.Config{InsecureSkipVerify: true, VerifyPeerCertificate: func(raw [][]byte, _ [][]*x509.Certificate) error { certificate = raw[0]; return nil }}
+	connector, err := mysql.NewConnector(look)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	defer db.Close()
+	if err := db.Ping(); errors.Is(err, mysql.ErrNoTLS) {
+		t.Skip("the MariaDB of the tests has no TLS: connections by ca were not tried")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	file := func(name string, der []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	other := httptest.NewTLSServer(nil)
+	defer other.Close()
+	for ca, found := range map[string]bool{file("its.pem", certificate): true, file("another.pem", other.Certificate().Raw): false, "": false} {
+		own := server.Clone()
+		own.TLSConfig = "true"
+		cfg := config("mysql", own.FormatDSN())
+		cfg.CA = ca
+		src, err := Open(cfg, adaptertest.Catalogue(), Deps{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer src.Close()
+		if err := src.Check(t.Context()); (err == nil) != found || err != nil && license.CauseOf(err) != license.TLSFailed {
+			t.Errorf("by %q: %v", filepath.Base(ca), err)
+		}
 	}
 }
