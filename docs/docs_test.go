@@ -391,7 +391,7 @@ func documents(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(names, "../README.md", "../README.zh-CN.md", "../CHANGELOG.md", "../CONTRIBUTING.md")
+	return append(names, "../README.md", "../README.zh-CN.md", "../CHANGELOG.md", "../CONTRIBUTING.md", "../clients/python/README.md")
 }
 
 var linkForm = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)\s]*)?\)|(?:src|srcset)="([^"]+)"`)

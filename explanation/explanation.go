@@ -53,7 +53,7 @@ var ErrTooLarge = fmt.Errorf("larger than %d MiB", verdict.MaxArtefact>>20)
 // bounds are those of JSON that anybody may have written.
 var bounds = canonical.Limits{Bytes: verdict.MaxArtefact, Depth: 32, Members: 4096}
 
-// Of explains a file. The errors are ErrTooLarge, ErrUnexplained, and of JSON that cannot be read a *canonical.SyntaxError.
+// Of explains a file. Of licenses, documents and other files that are signed it only says what they are. The errors are ErrTooLarge, ErrUnexplained, and of JSON that cannot be read a *canonical.SyntaxError.
 func Of(data []byte, o Options) (*Explanation, error) {
 	if len(data) > verdict.MaxArtefact {
 		return nil, ErrTooLarge
@@ -77,9 +77,23 @@ func Of(data []byte, o Options) (*Explanation, error) {
 		}
 		w.say("Whoever has this checkpoint can prove later that the log still contains what it contained then: file it.")
 	default:
-		return nil, ErrUnexplained
+		if !w.other(verdict.KindOf(data)) {
+			return nil, ErrUnexplained
+		}
 	}
 	return &w.out, nil
+}
+
+// other names a file of a kind that verification alone can tell anything of.
+func (w *writer) other(kind verdict.Kind) bool {
+	if kind == verdict.Unknown || kind == verdict.Body {
+		return false
+	}
+	noun := kind.Noun()
+	w.out.Kind, w.out.Verifiable = w.pick(noun.Zh, noun.En), true
+	w.section("What it says")
+	w.say("A file of this kind is signed, or supports what is signed: what it says, oncegate verify tells together with whether it is true.")
+	return true
 }
 
 // document explains JSON.

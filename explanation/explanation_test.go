@@ -163,11 +163,14 @@ func TestHostile(t *testing.T) {
 	}
 	for name, data := range map[string]string{
 		"nothing": "", "deep": strings.Repeat(`{"answer":`, 100) + "1" + strings.Repeat("}", 100), "cut": `{"answer":{"operation":`, "twice": `{"answer":1,"answer":2}`,
-		"other JSON": `{"a":1}`, "a picture": "\x89PNG\r\n\x1a\n", "a note": "x\n1\n", "a list": "[1]", "large": `{"answer":"` + strings.Repeat("a", 17<<20) + `"}`,
+		"other JSON": `{"a":1}`, "a note": "x\n1\n", "a list": "[1]", "large": `{"answer":"` + strings.Repeat("a", 17<<20) + `"}`,
 	} {
 		if e, err := Of([]byte(data), Options{}); err == nil {
 			t.Errorf("%s is explained: %s", name, texts(e))
 		}
+	}
+	if e := explain(t, "\x89PNG\r\n\x1a\n", Options{}); e.Kind != "picture" || !strings.Contains(texts(e), "oncegate verify tells") {
+		t.Errorf("of a picture it says:\n%s", texts(e))
 	}
 	// Of the wrong types, it says so.
 	for _, data := range []string{`{"answer":{"operation":"cases.check","materials":7}}`, `{"answer":7}`, `{"answer":{"operation":7}}`, `{"answer":null}`} {

@@ -34,6 +34,9 @@ var messages = language.Messages{
 	"this is no answer, refusal, receipt, evidence, checkpoint or error of a gateway": "这不是网关的答复、拒绝、回执、证据、检查点或错误",
 	"larger than %d MiB": "超过 %d MiB",
 
+	"What it says": "内容",
+	"A file of this kind is signed, or supports what is signed: what it says, oncegate verify tells together with whether it is true.": "此类文件带有签名，或用于佐证带签名的文件：其内容及真伪由 oncegate verify 一并说明。",
+
 	// the record
 	"There is no receipt: nothing here says who asked, or that it was recorded.": "没有回执：无从得知谁提出请求，也不能说明已被记录。",
 	"The receipt cannot be read.": "回执无法读取。",

@@ -19,6 +19,8 @@ from oncegate_client import NOT_PROVEN, PROVEN, REFUTED, CallFailed, Client, Pro
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]  # of the repository
 
+os.environ["no_proxy"] = "127.0.0.1"
+
 
 def free_address():
     with socket.socket() as s:
