@@ -129,14 +129,43 @@ func (l *loader) checkStore() {
 		l.unless(s.Path != "", "$.store.path", "the database file is required")
 		l.unless(l.setup.Gateway.Nodes <= 1, "$.store.driver", "sqlite serves one node; several need postgres")
 	case store.Postgres:
-		if s.DSNFile == "" {
-			l.doc.Add("$.store.dsn_file", "a file with the connection string is required")
-		} else if _, err := os.Stat(s.DSNFile); err != nil {
-			l.doc.Add("$.store.dsn_file", "%s", PathReason(err))
+		if f := s.CheckDSNFile(); f != nil && f.Warning {
+			l.doc.Warn("$.store.dsn_file", "%s", f.Reason)
+		} else if f != nil {
+			l.doc.Add("$.store.dsn_file", "%s", f.Reason)
 		}
 	default:
 		l.doc.Add("$.store.driver", "%q is neither sqlite nor postgres", fault.Clip(s.Driver))
 	}
+}
+
+// CheckDSNFile says what is wrong with the file of the connection string: it is not there, or others may write it, so that they could lead
+// the gateway to a database of their own; that others may read its password is a warning. It returns nil where nothing is.
+func (s Store) CheckDSNFile() *fault.Fault {
+	wrong := func(format string, args ...any) *fault.Fault {
+		return &fault.Fault{Path: "$.store.dsn_file", Reason: fmt.Sprintf(format, args...)}
+	}
+	if s.DSNFile == "" {
+		return wrong("a file with the connection string is required")
+	}
+	info, err := os.Stat(s.DSNFile)
+	switch {
+	case err != nil:
+		return wrong("%s", PathReason(err))
+	case info.IsDir():
+		return wrong("%s is a folder, not a file", s.DSNFile)
+	case info.Mode().Perm()&0o002 != 0:
+		return wrong("everybody on this machine may write the file of the connection string, %s: set its mode to 0600", s.DSNFile)
+	}
+	if text, err := s.ReadDSN(); err != nil || text == "" {
+		return wrong("the connection string in %s is empty or cannot be read: write one line such as postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full", s.DSNFile)
+	}
+	if info.Mode().Perm()&0o004 == 0 {
+		return nil
+	}
+	f := wrong("everybody on this machine may read the file of the connection string, %s: set its mode to 0600", s.DSNFile)
+	f.Warning = true
+	return f
 }
 
 // department reports whether there is a department of this id.

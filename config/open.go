@@ -25,6 +25,7 @@ type OpenOptions struct {
 	Now      func() time.Time
 	Alarm    func(table, what string) // of rows that were altered; see store.Config
 	Existing bool                     // refuse to make a SQLite database that is not there
+	Recover  bool                     // a recovery begins another log beside those that the database holds
 	Copy     string                   // a copy of the SQLite database, to be opened in its place
 }
 
@@ -34,7 +35,7 @@ func (s *Setup) OpenStore(ctx context.Context, o OpenOptions) (*store.DB, *Keyri
 	if err != nil {
 		return nil, nil, err
 	}
-	c.Alarm = o.Alarm
+	c.Alarm, c.Recover = o.Alarm, o.Recover
 	if o.Copy != "" {
 		if c.Driver == store.Postgres {
 			return nil, nil, errors.New("a copy of a PostgreSQL database is named by a configuration of its own")

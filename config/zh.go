@@ -476,4 +476,9 @@ var faultMessages = language.Messages{
 	"list holders: the configuration has no source %q with licenses of type %q":                 "列出持证主体：配置中没有提供类型 %[2]q 的数据源 %[1]q",
 	"list holders: source %q answers about one holder at a time; name them with --holders FILE": "列出持证主体：数据源 %q 一次只答复一个持证主体；请用 --holders 文件 列出",
 	"list holders: %v": "列出持证主体：%v",
+
+	// PostgreSQL
+	"everybody on this machine may write the file of the connection string, %s: set its mode to 0600":                                                "本机所有用户都能改写连接串文件 %s：请将其权限设为 0600",
+	"everybody on this machine may read the file of the connection string, %s: set its mode to 0600":                                                 "本机所有用户都能读取连接串文件 %s：请将其权限设为 0600",
+	"the connection string in %s is empty or cannot be read: write one line such as postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full": "%s 中的连接串为空或无法读取：请写入一行，如 postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full",
 }

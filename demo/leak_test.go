@@ -20,7 +20,7 @@ var codeOfAPerson = regexp.MustCompile(`379901(19|20)[0-9]{9}[0-9X]|91379901MA9[
 // metrics.
 func TestNobodyIsNamed(t *testing.T) {
 	dir := t.TempDir()
-	st, err := open(t.Context(), dir)
+	st, err := open(t.Context(), dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}

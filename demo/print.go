@@ -196,7 +196,7 @@ func (p *printer) opening(st *stage) {
 	for _, row := range table {
 		p.line(row, widthsOf(table))
 	}
-	p.printf("   %s\n", p.styled(dim, fmt.Sprintf(p.in(text{"网关 %s，SQLite；全部启动用时 %s", "gateway on %s over SQLite; all of it started in %s"}), st.node.PublicURL(), seconds(st.ready))))
+	p.printf("   %s\n", p.styled(dim, fmt.Sprintf(p.in(text{"网关 %s，%s；全部启动用时 %s", "gateway on %s over %s; all of it started in %s"}), st.node.PublicURL(), st.database(), seconds(st.ready))))
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }

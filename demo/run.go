@@ -22,6 +22,10 @@ type Options struct {
 	Lang  string    // "zh" for Chinese sentences; English otherwise. Terms stand in both
 	Color bool      // whether Out shows colours
 	Width int       // of Out in columns; 0: 100
+
+	// Postgres is the connection URL of a PostgreSQL, over which the gateway runs, in a schema of its own; empty: SQLite. The schema is
+	// dropped at the end unless Dir keeps everything.
+	Postgres string
 }
 
 // A Result is the outcome of the story, as JSON prints it.
@@ -48,7 +52,7 @@ type Step struct {
 // Run runs all steps and then, unless Options say to end there, serves until ctx ends. The error is ErrStepFailed if a step failed.
 func Run(ctx context.Context, o Options) error {
 	p := newPrinter(o)
-	st, err := open(ctx, o.Dir)
+	st, err := open(ctx, o.Dir, o.Postgres)
 	if err != nil {
 		if o.JSON {
 			err = errors.Join(err, p.result(notReached()))

@@ -3,6 +3,7 @@ package demo
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"strings"
@@ -13,14 +14,54 @@ import (
 
 	"oncegate/api"
 	"oncegate/install"
+	"oncegate/install/installtest"
 	"oncegate/verdict"
 )
 
 // The story as machines ask for it: exactly one document of the agreed form, and every step ok.
 func TestJSON(t *testing.T) {
+	tellAsJSON(t, "")
+}
+
+// The same story on PostgreSQL, in a schema that is kept with the folder, or dropped with it.
+func TestOnPostgres(t *testing.T) {
+	d := installtest.NewDatabase(t)
+	if d == nil {
+		return
+	}
+	tellAsJSON(t, d.URL.String())
+	own := func() int {
+		db, err := sql.Open("pgx", d.URL.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		var n int
+		if err := db.QueryRow("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'demo%'").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if own() != 1 {
+		t.Error("the schema of a demo whose folder is kept is gone")
+	}
+	st, err := open(t.Context(), "", d.URL.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st.database() != "PostgreSQL" || own() != 2 {
+		t.Errorf("the demo runs on %s", st.database())
+	}
+	if err := st.close(); err != nil || own() != 1 {
+		t.Errorf("a demo in a temporary folder left its schema there, %v", err)
+	}
+}
+
+func tellAsJSON(t *testing.T, postgres string) {
+	t.Helper()
 	dir := t.TempDir()
 	var out bytes.Buffer
-	if err := Run(t.Context(), Options{Dir: dir, Once: true, JSON: true, Out: &out}); err != nil {
+	if err := Run(t.Context(), Options{Dir: dir, Once: true, JSON: true, Out: &out, Postgres: postgres}); err != nil {
 		t.Fatal(err, out.String())
 	}
 	var got struct {
@@ -118,7 +159,7 @@ func keptArtefacts(t *testing.T, dir string) {
 
 // A step that does not hold is told, ends the story, and is the run's error.
 func TestAStepThatFails(t *testing.T) {
-	st, err := open(t.Context(), t.TempDir())
+	st, err := open(t.Context(), t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

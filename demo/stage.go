@@ -18,13 +18,15 @@ import (
 	"oncegate/demo/legacy"
 	"oncegate/install"
 	"oncegate/node"
+	"oncegate/store"
 	"oncegate/verdict"
 )
 
 // A stage is the running environment of the demo: the city's legacy systems, the gateway, and its callers' keys.
 type stage struct {
 	dir     string
-	ours    bool // the folder is temporary
+	ours    bool         // the folder is temporary
+	drop    func() error // removes the schema of a temporary installation on PostgreSQL
 	began   time.Time
 	ready   time.Duration // how long starting took
 	city    *legacy.City
@@ -43,7 +45,7 @@ type stage struct {
 }
 
 // open prepares the folder, starts the legacy systems and the gateway.
-func open(ctx context.Context, dir string) (_ *stage, err error) {
+func open(ctx context.Context, dir, postgres string) (_ *stage, err error) {
 	st := &stage{dir: dir, began: time.Now(), failed: make(chan error, 1)}
 	defer func() {
 		if err != nil {
@@ -64,7 +66,8 @@ func open(ctx context.Context, dir string) (_ *stage, err error) {
 			return nil, err
 		}
 	}
-	for _, step := range []func(context.Context) error{st.openCity, st.prepareGateway, st.openStamping, st.openGateway} {
+	onPostgres := func(ctx context.Context) error { return st.onPostgres(ctx, postgres) }
+	for _, step := range []func(context.Context) error{st.openCity, onPostgres, st.prepareGateway, st.openStamping, st.openGateway} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -99,6 +102,33 @@ func (st *stage) openCity(context.Context) error {
 		return err
 	}
 	return st.city.Tax.Export(st.began.Add(-72 * time.Hour))
+}
+
+// onPostgres gives the gateway a schema of its own in a PostgreSQL database, unless a run before did.
+func (st *stage) onPostgres(ctx context.Context, dsn string) error {
+	name := st.path("gateway", "dsn")
+	if _, err := os.Stat(name); dsn == "" || err == nil {
+		return nil
+	}
+	if _, err := os.Stat(st.path("gateway", "data")); err == nil {
+		return fmt.Errorf("the gateway in %s has a SQLite database already: name another folder", st.dir)
+	}
+	own, drop, err := store.NewSchema(ctx, dsn, "demo")
+	if err != nil {
+		return err
+	}
+	if st.ours {
+		st.drop = drop
+	}
+	if err := os.WriteFile(name, []byte(own+"\n"), 0o600); err != nil {
+		return err
+	}
+	written := func(string) error { return nil }
+	move, err := install.OnPostgres(ctx, name, written)
+	if err != nil {
+		return err
+	}
+	return move(st.path("gateway"))
 }
 
 // cost is a cheap key derivation for keystores: here the passphrase is stored beside them anyway.
@@ -175,6 +205,9 @@ func (st *stage) close() error {
 	if st.city != nil {
 		all = append(all, st.city.Close())
 	}
+	if st.drop != nil {
+		all = append(all, st.drop())
+	}
 	if st.ours && st.dir != "" {
 		all = append(all, os.RemoveAll(st.dir))
 	}
@@ -195,4 +228,12 @@ func (st *stage) departmentOf(source string) (zh, en string) {
 		}
 	}
 	return source, source
+}
+
+// database is what the gateway keeps its records in.
+func (st *stage) database() string {
+	if st.setup.Store.Driver == store.Postgres {
+		return "PostgreSQL"
+	}
+	return "SQLite"
 }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"oncegate/store"
 )
 
 // ErrLost reports a proof that does not hold: an answered call is missing from the log, altered, or recorded twice.
@@ -166,7 +168,7 @@ func (b *session) prepare(ctx context.Context) (drop func() error, err error) {
 	}
 	dsn, drop := "", func() error { return nil }
 	if b.Store == Postgres {
-		if dsn, drop, err = ownSchema(ctx, b.DSN); err != nil {
+		if dsn, drop, err = store.NewSchema(ctx, b.DSN, "hammer"); err != nil {
 			return nil, err
 		}
 	}

@@ -435,10 +435,13 @@ func (m *preparation) log(ctx context.Context) (err error) {
 		return err
 	}
 	if err := tlog.Create(ctx, c); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return nil
+		if !errors.Is(err, fs.ErrExist) {
+			return err
 		}
-		return err
+		if _, err := db.Log().Head(ctx); errors.Is(err, fs.ErrNotExist) { // the mark alone is there
+			return LogMissing(setup)
+		}
+		return nil
 	}
 	where := cmp.Or(setup.Store.Path, "the database")
 	m.report("the log %s, in %s", setup.Log.Origin, where)

@@ -83,7 +83,7 @@ func (o RecoverOptions) recover(ctx context.Context, path string) (done Recovere
 	if err := o.lastKnown(setup); err != nil {
 		return done, err
 	}
-	db, keyring, err := setup.OpenStore(ctx, config.OpenOptions{Now: o.Now})
+	db, keyring, err := setup.OpenStore(ctx, config.OpenOptions{Now: o.Now, Recover: true})
 	if err != nil {
 		return done, err
 	}

@@ -46,7 +46,13 @@ func OpenLogFile(ctx context.Context, path, origin string) (*store.DB, error) {
 	if _, err := os.Stat(path); err != nil { // store.Open would make it
 		return nil, errors.New(config.PathReason(err))
 	}
-	return store.Open(ctx, store.Config{Path: path, Log: origin, Sealer: keyless{}, Digest: func([]byte) []byte { return make([]byte, 32) }})
+	return OpenKeyless(ctx, store.Config{Path: path, Log: origin})
+}
+
+// OpenKeyless opens a database without any key, for verifying the log in it. Nothing sealed opens, and nothing can be recorded.
+func OpenKeyless(ctx context.Context, c store.Config) (*store.DB, error) {
+	c.Sealer, c.Digest = keyless{}, func([]byte) []byte { return make([]byte, 32) }
+	return store.Open(ctx, c)
 }
 
 // StateOptions say how VerifyState works. The zero value is usable.

@@ -163,7 +163,9 @@ func (n *Node) openLog(ctx context.Context, s *config.Setup) error {
 	n.log, err = tlog.Open(ctx, c)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the log %s was never created: run oncegate init -c %s", s.Log.Origin, s.File)
+		return install.LogMissing(s)
+	case errors.Is(err, tlog.ErrRolledBack):
+		return fmt.Errorf("%w: put the newest backup of the database back, or, if nothing newer is left, run oncegate recover (operations, section 4)", err)
 	case errors.Is(err, tlog.ErrForged): // by a key that this keystore does not have, or by none
 		return fmt.Errorf("%w; either the database was tampered with (operations, section 5), or %w; %s", err, install.ErrOldKeys, install.OldKeysAdvice)
 	case err != nil:

@@ -189,6 +189,7 @@ func newGround(t *testing.T, e engine) *ground {
 			t.Fatal(err)
 		}
 	}
+	g.config.Recover = true
 	before := g.config
 	before.Log = oldOrigin
 	g.fill(t, before, tlogtest.NewKeys(t, oldOrigin), func(r *rig) {

@@ -91,7 +91,7 @@ func TestTwoLogs(t *testing.T) {
 		b.log.Close(t.Context())
 		db.Close()
 
-		c.Log = "store.example/second"
+		c.Log, c.Recover = "store.example/second", true
 		db = mustOpen(t, c)
 		if _, err := db.Log().Head(t.Context()); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("new log has a head: %v", err)

@@ -97,7 +97,7 @@ func TestOldLogErased(t *testing.T) {
 		b.log.Close(t.Context())
 		db.Close()
 
-		c.Log = "store.example/second"
+		c.Log, c.Recover = "store.example/second", true
 		db = mustOpen(t, c)
 		old, err := c.check()
 		if err != nil {

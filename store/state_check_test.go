@@ -54,7 +54,7 @@ func (w *world) must(err error) {
 func (w *world) open(keys tlogtest.Keys, create func(tlog.Config) error) {
 	w.t.Helper()
 	var err error
-	w.config.Log = keys.Trust.Origin
+	w.config.Log, w.config.Recover = keys.Trust.Origin, true
 	w.db, err = Open(w.t.Context(), w.config)
 	w.must(err)
 	config := keys.Config(w.db.Log())

@@ -55,10 +55,12 @@ const (
 	Postgres = sqldb.Postgres
 )
 
-// What Open refuses: see package sqldb.
+// What Open refuses: see package sqldb, and ErrForeign.
 var (
 	ErrInUse = sqldb.ErrInUse
 	ErrNewer = sqldb.ErrNewer
+	// ErrForeign says that the database holds the log of another gateway.
+	ErrForeign = errors.New("the database is another gateway's")
 )
 
 // A Config says which database, which log in it, and who seals and digests persons.
@@ -71,6 +73,10 @@ type Config struct {
 
 	// Log is the origin of the log that the views belong to. A database keeps several after a recovery.
 	Log string
+
+	// Recover says that the log may follow others that the database holds, as a recovery begins it. Otherwise a database that holds logs,
+	// and not this one, is refused with ErrForeign before anything is written to it.
+	Recover bool
 
 	// Nodes is how many nodes share the database, 0 meaning 1. SQLite serves one.
 	Nodes int
@@ -215,6 +221,9 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 		return err
 	}
 	db.use(e)
+	if err := db.refuseForeign(ctx); err != nil {
+		return err
+	}
 	if err := db.upkeep.Migrate(ctx, mainSchema(c.Now)); err != nil {
 		return err
 	}
@@ -226,6 +235,40 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 		return fmt.Errorf("search projection could not be opened: %w", err)
 	}
 	return nil
+}
+
+// refuseForeign refuses a database that holds logs, but not Config.Log. A schema of a gateway must not be migrated by another one.
+func (db *DB) refuseForeign(ctx context.Context) error {
+	begun, err := begunLogs(ctx, db.read)
+	if err != nil || len(begun) == 0 || db.config.Recover {
+		return err
+	}
+	for _, l := range begun {
+		if l.Origin == db.config.Log {
+			return nil
+		}
+	}
+	last := begun[len(begun)-1]
+	return fmt.Errorf("%w: it holds the log %s with %d records, and not %s; name a database of its own, or, where an old backup was restored and log.origin was changed, run oncegate recover", ErrForeign, last.Origin, last.Head.Size, db.config.Log)
+}
+
+// CheckVacant reports why a PostgreSQL database cannot be that of a new gateway: it does not let us in, may lose answered commits, does not
+// let us create tables, or holds the log of a gateway (ErrForeign). It writes nothing.
+func CheckVacant(ctx context.Context, dsn string) error {
+	e, err := sqldb.Open(ctx, sqldb.Config{Engine: Postgres, DSN: dsn, Readers: 1, Searchers: 1})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	if err := e.CheckRights(ctx); err != nil {
+		return err
+	}
+	begun, err := begunLogs(ctx, e.Read)
+	if err == nil && len(begun) > 0 {
+		last := begun[len(begun)-1]
+		err = fmt.Errorf("%w: it holds the log %s with %d records; make a database of its own: CREATE DATABASE", ErrForeign, last.Origin, last.Head.Size)
+	}
+	return err
 }
 
 // use takes an open engine. Rows are cached on SQLite only: nobody else writes there.

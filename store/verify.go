@@ -48,14 +48,10 @@ type KeptLog struct {
 // Logs are those of the database that were begun, the oldest first; the last is the one that is written. The error is fs.ErrNotExist
 // where that is not Config.Log.
 func (db *DB) Logs(ctx context.Context) (logs []KeptLog, err error) {
-	err = sqldb.Each(ctx, db.read, func(rows *sql.Rows) error {
-		var l KeptLog
-		var size int64
-		err := rows.Scan(&l.number, &l.Origin, &size, &l.Head.SM3, &l.Head.SHA256, &l.Head.Checkpoint)
-		l.Head.Size, l.Reader = uint64(size), reader{db.bulk, l.number}
-		logs = append(logs, l)
-		return err
-	}, "SELECT number, origin, size, sm3, sha256, checkpoint FROM logs WHERE checkpoint <> '' ORDER BY number")
+	logs, err = begunLogs(ctx, db.read)
+	for i := range logs {
+		logs[i].Reader = reader{db.bulk, logs[i].number}
+	}
 	if err == nil && (len(logs) == 0 || logs[len(logs)-1].number != db.number) {
 		err = fmt.Errorf("the log that the database writes is not %s: %w", db.config.Log, fs.ErrNotExist)
 	}
@@ -63,6 +59,27 @@ func (db *DB) Logs(ctx context.Context) (logs []KeptLog, err error) {
 		return nil, fmt.Errorf("logs could not be read: %w", err)
 	}
 	return logs, nil
+}
+
+// begunLogs are the logs of a database that were begun, the oldest first, without their readers; none of a database that has no tables.
+func begunLogs(ctx context.Context, q *sqldb.Pool) (logs []KeptLog, err error) {
+	exists := "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'logs')"
+	if q.Engine() == Postgres {
+		exists = "SELECT to_regclass('logs') IS NOT NULL"
+	}
+	var there bool
+	if _, err := sqldb.One(ctx, q, []any{&there}, exists); err != nil || !there {
+		return nil, err
+	}
+	err = sqldb.Each(ctx, q, func(rows *sql.Rows) error {
+		var l KeptLog
+		var size int64
+		err := rows.Scan(&l.number, &l.Origin, &size, &l.Head.SM3, &l.Head.SHA256, &l.Head.Checkpoint)
+		l.Head.Size = uint64(size)
+		logs = append(logs, l)
+		return err
+	}, "SELECT number, origin, size, sm3, sha256, checkpoint FROM logs WHERE checkpoint <> '' ORDER BY number")
+	return logs, err
 }
 
 // VerifyState replays the records of all logs (event sourcing) and compares every row of every table with the result. It changes

@@ -14,6 +14,8 @@ type demoCommand struct {
 	Once bool
 	JSON bool
 	Dir  string
+
+	Postgres string
 }
 
 func newDemo(t *terminal) *command {
@@ -22,13 +24,14 @@ func newDemo(t *terminal) *command {
 	cmd.yes(&c.Once, "once", "End after the story; the exit code says whether every step held.")
 	cmd.yes(&c.JSON, "json", "Print the result as JSON and end.")
 	cmd.text(&c.Dir, "dir", "DIR", "Keep everything here: city, gateway, trust, artefacts.")
-	cmd.examples("oncegate demo", "oncegate demo --once --dir /tmp/city", "oncegate demo --json")
+	cmd.text(&c.Postgres, "postgres", "URL", "Run the gateway over this PostgreSQL, in a schema of its own, dropped at the end unless --dir keeps everything.")
+	cmd.examples("oncegate demo", "oncegate demo --once --dir /tmp/city", "oncegate demo --json", "oncegate demo --once --postgres 'postgres://USER@127.0.0.1:5432/DATABASE?sslmode=disable'")
 	return cmd
 }
 
 // run tells the story.
 func (c *demoCommand) run(ctx context.Context, t *terminal) error {
-	o := demo.Options{Dir: c.Dir, Once: c.Once, JSON: c.JSON, Out: t.out, Lang: string(t.Language), Color: t.colour}
+	o := demo.Options{Dir: c.Dir, Once: c.Once, JSON: c.JSON, Out: t.out, Lang: string(t.Language), Color: t.colour, Postgres: c.Postgres}
 	if f, ok := t.out.(*os.File); ok {
 		o.Width, _, _ = term.GetSize(int(f.Fd())) // 0: no terminal
 	}

@@ -93,7 +93,8 @@ type login struct {
 func parseLogin(dsn string) (*login, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, errors.New("connection string cannot be parsed") // the cause would repeat it, password and all
+		// The cause would repeat it, password and all.
+		return nil, errors.New("connection string cannot be parsed: write one line such as postgres://USER:PASSWORD@HOST:5432/DATABASE?sslmode=verify-full, special characters in the password as %XX")
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 2 * time.Second
@@ -223,6 +224,9 @@ func (p *Pool) noticed(_ *pgconn.PgConn, n *pgconn.Notice) {
 // checkPostgres refuses a server that may lose an answered commit.
 func checkPostgres(ctx context.Context, db *sql.DB, standby bool) error {
 	setting := map[string]string{}
+	if err := db.PingContext(ctx); err != nil {
+		return explainPostgres(err)
+	}
 	for _, name := range []string{"fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names", "server_encoding"} {
 		var v string
 		if err := db.QueryRowContext(ctx, "SELECT coalesce(current_setting('"+name+"', true), '')").Scan(&v); err != nil {
@@ -230,16 +234,35 @@ func checkPostgres(ctx context.Context, db *sql.DB, standby bool) error {
 		}
 		setting[name] = v
 	}
+	return weakness(setting, standby)
+}
+
+// weakness is why a server's settings cannot be used; nil if they can.
+func weakness(setting map[string]string, standby bool) error {
 	if e := setting["server_encoding"]; e != "" && e != "UTF8" {
-		return fmt.Errorf("the database's encoding is %s, not UTF8", e)
+		return fmt.Errorf("the database's encoding is %s, not UTF8: make one with CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'", e)
 	}
 	for _, name := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
 		if setting[name] == "off" {
-			return fmt.Errorf("weak durability: %s is off", name)
+			return fmt.Errorf("weak durability: %s is off, so the server may lose records that were answered: ALTER SYSTEM SET %s = on; SELECT pg_reload_conf(); and ask that neither database nor role sets it off", name, name)
 		}
 	}
 	if standby && (setting["synchronous_standby_names"] == "" || setting["synchronous_commit"] == "local") {
-		return errors.New("weak durability: no synchronous standby confirms a commit")
+		return errors.New("weak durability: store.standby is declared, and no synchronous standby confirms a commit: set synchronous_standby_names on the server, or leave standby out")
+	}
+	return nil
+}
+
+// CheckRights refuses a PostgreSQL database in which the user may not create tables, as migrations do.
+func (db *DB) CheckRights(ctx context.Context) error {
+	var may bool
+	var user, database string
+	const ask = "SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false), current_user, current_database()"
+	if _, err := One(ctx, db.Read, []any{&may, &user, &database}, ask); err != nil {
+		return err
+	}
+	if !may {
+		return fmt.Errorf("the user %s may not create tables in the database %s: ALTER DATABASE %s OWNER TO %s, or GRANT CREATE ON SCHEMA public TO %s", user, database, database, user, user)
 	}
 	return nil
 }
@@ -265,14 +288,62 @@ func gonePostgres(err error) bool {
 	return false
 }
 
+// An explained is an error in words for operators that say all that is worth saying; the cause stays for those who ask for its type.
+type explained struct {
+	what  string
+	cause error
+}
+
+func (e *explained) Error() string { return e.what }
+
+func (e *explained) Unwrap() error { return e.cause }
+
+// explainConnect says why a connection could not be opened, and what to do. It returns nil where the error itself says it.
+func explainConnect(err error) error {
+	var failed *pgconn.ConnectError
+	if !errors.As(err, &failed) {
+		return nil
+	}
+	c := failed.Config
+	say := func(format string, args ...any) error { return &explained{fmt.Sprintf(format, args...), err} }
+	var network *net.OpError
+	var unknown *net.DNSError
+	switch state := sqlState(err); {
+	case state == "28P01":
+		return say("the server %s refuses the password of user %s: correct the connection string in its file, or ALTER ROLE %s PASSWORD", c.Host, c.User, c.User)
+	case state == "28000":
+		return say("the server %s does not let user %s in: see that the role exists (CREATE ROLE %s LOGIN PASSWORD) and that pg_hba.conf lets it in from this machine", c.Host, c.User, c.User)
+	case state == "3D000":
+		return say("the server %s has no database %s: CREATE DATABASE %s OWNER %s", c.Host, c.Database, c.Database, c.User)
+	case state == "42501":
+		return say("user %s may not connect to the database %s: GRANT CONNECT ON DATABASE %s TO %s", c.User, c.Database, c.Database, c.User)
+	case state == "53300":
+		return say("the server %s has no connection left: raise max_connections, a node opens up to 18", c.Host)
+	case state == "57P03":
+		return say("the server %s is starting up or shutting down: wait until it serves", c.Host)
+	case state == "" && errors.As(err, &unknown):
+		return say("no host of the name %s is known: correct the connection string in its file", c.Host)
+	case state == "" && errors.As(err, &network) && network.Op == "dial":
+		return say("nothing answers at %s, port %d: see that PostgreSQL runs there and that host and port of the connection string are right", c.Host, c.Port)
+	}
+	return nil
+}
+
+// Explain says of an error of PostgreSQL what happened and what to do, in words for operators; the error stays within.
+func Explain(err error) error { return explainPostgres(err) }
+
 func explainPostgres(err error) error {
 	if err == nil {
 		return nil
+	}
+	if e := explainConnect(err); e != nil {
+		return e
 	}
 	state := sqlState(err)
 	what, known := map[string]string{
 		"53100": "the disk is full",
 		"25006": "the database cannot be written",
+		"42501": "the user has not the rights for it; let it own the database and its tables",
 		"55P03": "the head is locked by another node",
 		"57014": "the statement took too long",
 		"40001": "another node was at it",

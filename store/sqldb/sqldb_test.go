@@ -175,3 +175,34 @@ func TestForgetUnderReader(t *testing.T) {
 		t.Errorf("the log has %d bytes without a reader", size)
 	}
 }
+
+// A server that may lose answered commits is refused, and the refusal says what to set.
+func TestWeakness(t *testing.T) {
+	t.Parallel()
+	with := func(pairs ...string) map[string]string {
+		m := map[string]string{"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "server_encoding": "UTF8", "synchronous_standby_names": ""}
+		for i := 0; i < len(pairs); i += 2 {
+			m[pairs[i]] = pairs[i+1]
+		}
+		return m
+	}
+	for _, test := range []struct {
+		setting map[string]string
+		standby bool
+		want    string
+	}{
+		{with(), false, ""},
+		{with("fsync", "off"), false, "ALTER SYSTEM SET fsync = on"},
+		{with("full_page_writes", "off"), false, "ALTER SYSTEM SET full_page_writes = on"},
+		{with("synchronous_commit", "off"), false, "ALTER SYSTEM SET synchronous_commit = on"},
+		{with("server_encoding", "SQL_ASCII"), false, "ENCODING 'UTF8'"},
+		{with(), true, "synchronous_standby_names"},
+		{with("synchronous_standby_names", "*"), true, ""},
+		{with("synchronous_standby_names", "*", "synchronous_commit", "local"), true, "standby"},
+	} {
+		err := weakness(test.setting, test.standby)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v, standby %v: %v, want %q", test.setting, test.standby, err, test.want)
+		}
+	}
+}
