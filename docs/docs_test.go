@@ -438,7 +438,7 @@ func anchors(t *testing.T, file string) (list []string) {
 	return list
 }
 
-var testForm = regexp.MustCompile("`([a-z]+(?:/[a-z]+)*)?\\.?((?:Test|Fuzz)[A-Z][A-Za-z0-9]*)`")
+var testForm = regexp.MustCompile("`([a-z0-9]+(?:/[a-z0-9]+)*)?\\.?((?:Test|Fuzz)[A-Z][A-Za-z0-9]*)`")
 
 // TestNamedTests finds every test that a document names, in the room that it names: "`gateway.TestReplay`".
 func TestNamedTests(t *testing.T) {

@@ -104,7 +104,8 @@ func prompted(t *testing.T, document string) (list []string) {
 var elsewhere = map[string]string{
 	"go run ./cmd/oncegate demo": "demo's own tests",
 	"./test.sh":                  "runs this test",
-	"go build -trimpath -o oncegate ./cmd/oncegate": "as the tests build it",
+	"CGO_ENABLED=0 go build -trimpath -o oncegate ./cmd/oncegate": "as the tests build it",
+	"deploy/release.sh dist linux/amd64":                          "the tests of deploy/kit",
 }
 
 // TestCommands runs the commands of the documents as they stand there: those of an installation in an empty folder, the others on a
