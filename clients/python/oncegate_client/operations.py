@@ -13,6 +13,7 @@ OPERATIONS = {
     "cases.materials": ("POST", "/v1/cases/{no}/materials"),
     "cases.read": ("GET", "/v1/cases/{no}"),
     "cases.register": ("POST", "/v1/cases"),
+    "cases.represent": ("POST", "/v1/cases/{no}/representative"),
     "catalog.matters": ("GET", "/v1/catalog/matters"),
     "catalog.types": ("GET", "/v1/catalog/types"),
     "consents.give": ("POST", "/v1/consents"),
