@@ -35,6 +35,7 @@ func newProgram(t *terminal) *command {
 		newReady(t),
 		newServe(t), newCheck(t), newInit(t), newDemo(t), newVerify(t), newExplain(t), newCall(t), newKeys(t), newPolicy(t), newAudit(t), newLicense(t), newCase(t),
 		newBackup(t), newRecover(t), newHammer(t), newVersion(t))
+	root.Long = t.say("Exit code: 0 done; 1 refused, refuted or could not be done; 2 wrong usage, or a configuration that cannot be used; 3 not proven.")
 	root.examples("oncegate demo", "oncegate init /srv/oncegate", "oncegate serve -c /srv/oncegate/oncegate.yaml")
 	for _, g := range []struct{ title, names string }{
 		{"Run a gateway:", "init check serve ready keys backup recover"}, {"Call and verify:", "call verify explain"},

@@ -355,6 +355,7 @@ var messages = language.Messages{
 	"Codes and names of holders are masked. A dash stands where they are not kept: of licenses signed by an older version, or longer ago than originals are kept; license issue keeps them anew.": "持证主体的代码和姓名已脱敏。横线表示未保存：由旧版本签发，或签发时间已超过原件保存期限；license issue 会重新保存。",
 	"choose one with --number:": "请用 --number 选择其一：",
 
+	"Exit code: 0 done; 1 refused, refuted or could not be done; 2 wrong usage, or a configuration that cannot be used; 3 not proven.": "退出码：0 完成；1 被拒绝、不成立或无法完成；2 用法错误或配置不可用；3 未证实。",
 	"Examples:":                           "示例：",
 	"see: oncegate --help":                "参见：oncegate --help",
 	"error:":                              "错误：",
