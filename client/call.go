@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -34,6 +37,32 @@ type CallError struct {
 
 func (e *CallError) Error() string { return fmt.Sprintf("call %s: %v", e.Operation, e.Err) }
 func (e *CallError) Unwrap() error { return e.Err }
+
+// An UnreachableError says that no answer came from the gateway, and why.
+type UnreachableError struct {
+	Host string // of the URL that was called
+	Err  error  // of net/http
+}
+
+// Error says what the operator can look at; the URL is no part of it.
+func (e *UnreachableError) Error() string {
+	var network net.Error
+	switch {
+	case errors.Is(e.Err, syscall.ECONNREFUSED):
+		return "nothing listens at " + e.Host + " (is the gateway running?)"
+	case errors.Is(e.Err, context.Canceled):
+		return "it was broken off"
+	case errors.As(e.Err, &network) && network.Timeout():
+		return "the gateway at " + e.Host + " did not answer in time"
+	}
+	err := e.Err
+	if of, ok := errors.AsType[*url.Error](err); ok {
+		err = of.Err
+	}
+	return "the gateway at " + e.Host + " cannot be reached: " + err.Error()
+}
+
+func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // A Response is an answer as it came.
 type Response struct {
@@ -115,7 +144,7 @@ func (c *Client) send(ctx context.Context, call *signedCall) (*Response, error) 
 	}
 	res, err := c.config.HTTP.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, &UnreachableError{req.URL.Host, err}
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))

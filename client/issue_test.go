@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -197,5 +198,22 @@ func TestIssueAllAsksAgain(t *testing.T) {
 	}
 	if _, err := client.IssueAll(t.Context(), Bulk{Concurrent: 17}); err == nil {
 		t.Error("17 calls at once")
+	}
+}
+
+// Of a gateway that does not run it is said so, and nothing of the call.
+func TestUnreachable(t *testing.T) {
+	c := newCity(t)
+	client := c.newClient(c.newTrust())
+	c.server.Close()
+	_, err := client.Types(t.Context())
+	var unreachable *UnreachableError
+	if !errors.As(err, &unreachable) || !errors.Is(err, syscall.ECONNREFUSED) || !strings.HasSuffix(err.Error(), " (is the gateway running?)") || strings.Contains(err.Error(), "http://") {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := client.Types(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
 	}
 }

@@ -226,8 +226,8 @@ func (t *terminal) refused(err error) error {
 
 func (t *terminal) explain(p *api.Problem) {
 	fmt.Fprintf(t.err, "%s %s\n  %s\n", t.paint(red, p.Code+":"), t.pick(p.Zh, p.En), t.pick(p.Advice.Zh, p.Advice.En))
-	if p.Detail != "" && (!t.chinese() || t.Text(p.Detail) != p.Detail) {
-		fmt.Fprintf(t.err, "  %s\n", printable(t.Text(p.Detail)))
+	if said := strings.TrimSuffix(p.Detail, "."); said != "" && (!t.chinese() || t.Text(said) != said) { // the policy's sentences are in the evidence in both languages
+		fmt.Fprintf(t.err, "  %s\n", printable(t.Text(said)))
 	}
 	for _, f := range p.Faults {
 		fmt.Fprintf(t.err, "  %s: %s\n", f.Pointer, printable(t.Text(f.Reason)))

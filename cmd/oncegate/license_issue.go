@@ -82,6 +82,9 @@ func (c *licenseIssue) run(ctx context.Context, t *terminal) error {
 		run.Keep = receipts.line
 	}
 	result, err := caller.IssueAll(ctx, run)
+	if result.Open > 0 && t.watched {
+		fmt.Fprintln(t.err) // behind the bar that stopped halfway
+	}
 	for _, f := range result.Failures {
 		if c.Failed != "" {
 			err = errors.Join(err, failed.line(fmt.Appendf(nil, "%s:%s  # %s", f.Holder.Type, f.Holder.Code, strings.TrimSuffix(f.Reason.Code+": "+f.Detail, ": "))))

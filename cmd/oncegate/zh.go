@@ -356,6 +356,12 @@ var messages = language.Messages{
 	"choose one with --number:": "请用 --number 选择其一：",
 
 	"Exit code: 0 done; 1 refused, refuted or could not be done; 2 wrong usage, or a configuration that cannot be used; 3 not proven.": "退出码：0 完成；1 被拒绝、不成立或无法完成；2 用法错误或配置不可用；3 未证实。",
+	"call %v: %v": "调用 %#v：%v",
+	"nothing listens at %v (is the gateway running?)": "%#v 无人监听（网关是否在运行？）",
+	"the gateway at %v did not answer in time":        "网关 %#v 未按时应答",
+	"the gateway at %v cannot be reached: %v":         "无法连接网关 %#v：%v",
+	"it was broken off":                               "已中断",
+
 	"Examples:":                           "示例：",
 	"see: oncegate --help":                "参见：oncegate --help",
 	"error:":                              "错误：",
