@@ -78,6 +78,7 @@ func TestOperations(t *testing.T) {
 		"openapi GET /openapi.yaml signed=false body=false",
 		"precheck POST /v1/precheck signed=true body=true",
 		"receipts POST /v1/receipts signed=true body=true",
+		"sources.try POST /v1/sources/{source}/try signed=true body=true",
 		"status-lists GET /status-lists/{id} signed=false body=false",
 	}
 	if d := cmp.Diff(want, ids); d != "" {

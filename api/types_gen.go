@@ -163,6 +163,14 @@ const (
 	StepStateOk           StepState = "ok"
 )
 
+// Defines values for TryAnswerFound.
+const (
+	TryAnswerFoundFaulty      TryAnswerFound = "faulty"
+	TryAnswerFoundFound       TryAnswerFound = "found"
+	TryAnswerFoundNotFound    TryAnswerFound = "not-found"
+	TryAnswerFoundUnavailable TryAnswerFound = "unavailable"
+)
+
 // Defines values for Verdict.
 const (
 	VerdictNotProven Verdict = "not-proven"
@@ -1986,6 +1994,80 @@ type Successor struct {
 	Version    int    `json:"version"`
 }
 
+// TriedLicense One license as the mapping makes it.
+type TriedLicense struct {
+	// Fields The granted fields and their values, as the disclosures state them.
+	Fields Fields `json:"fields"`
+	Flags  []Flag `json:"flags,omitempty,omitzero"`
+
+	// Status A license's standing, list `oncegate-license-status/1` (有效, 暂扣, 撤销或注销, 已换发, 过期).
+	Status Status `json:"status"`
+}
+
+// TryAnswer defines model for TryAnswer.
+type TryAnswer struct {
+	// AsOf RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	AsOf Time `json:"as_of,omitempty,omitzero"`
+
+	// Column The table, column or path that the reason is about, as the configuration names it.
+	Column string `json:"column,omitempty,omitzero"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
+	// Found unavailable: an outage; faulty: the source answers, and its data or schema is not as configured.
+	Found TryAnswerFound `json:"found"`
+
+	// Freshness Where the facts come from: asked live; a drop of files at `as_of`; or a kept copy of `as_of`, because the source could not
+	// be reached and the grant allows this age.
+	Freshness   Freshness      `json:"freshness,omitempty,omitzero"`
+	LicenseType string         `json:"license_type"`
+	Licenses    []TriedLicense `json:"licenses"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Reason One reason of a decision or a judgement.
+	Reason Reason `json:"reason,omitempty,omitzero"`
+
+	// Row The row of the answer, or the line of the drop, that the reason is about.
+	Row    int      `json:"row,omitempty,omitzero"`
+	Rules  []string `json:"rules"`
+	Shown  bool     `json:"shown"`
+	Source string   `json:"source"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// TryAnswerFound unavailable: an outage; faulty: the source answers, and its data or schema is not as configured.
+type TryAnswerFound string
+
+// TryRequest defines model for TryRequest.
+type TryRequest struct {
+	// Holder A holder (持证主体), by a code and the type of that code.
+	//
+	// Example: {"code":"91379901MA9920002Q","type":"001"}
+	Holder HolderID `json:"holder"`
+
+	// LicenseType An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	LicenseType Word `json:"license_type"`
+
+	// Number 证照编号, to ask for that license only.
+	Number string `json:"number,omitempty,omitzero"`
+
+	// Show Show the values, not masked.
+	Show bool `json:"show,omitempty,omitzero"`
+}
+
 // TypesAnswer defines model for TypesAnswer.
 type TypesAnswer struct {
 	// List Id and version of the catalogue.
@@ -2071,6 +2153,9 @@ type Witnessed struct {
 // Word An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 type Word = string
 
+// SourceID defines model for SourceID.
+type SourceID = string
+
 // Tile defines model for Tile.
 type Tile = string
 
@@ -2146,3 +2231,6 @@ type PrecheckJSONRequestBody = PrecheckRequest
 
 // ReceiptsJSONRequestBody defines body for Receipts for application/json ContentType.
 type ReceiptsJSONRequestBody = LostRequest
+
+// SourcesTryJSONRequestBody defines body for SourcesTry for application/json ContentType.
+type SourcesTryJSONRequestBody = TryRequest

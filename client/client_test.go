@@ -66,6 +66,10 @@ func TestOperationsReachTheirAddress(t *testing.T) {
 		func() error { _, err := cl.List(ctx, api.ListRequest{Identifier: identifier}); return err },
 		func() error { _, err := cl.Issue(ctx, api.IssueRequest{LicenseType: "business-license"}); return err },
 		func() error { _, err := cl.Render(ctx, api.RenderRequest{LicenseType: "business-license"}); return err },
+		func() error {
+			_, err := cl.Try(ctx, "market-registration", api.TryRequest{LicenseType: "business-license"})
+			return err
+		},
 		func() error { _, err := cl.RegisterCase(ctx, api.CaseRequest{No: "SP-1"}); return err },
 		func() error {
 			_, err := cl.Check(ctx, "苏-SP 1", api.CheckRequest{})

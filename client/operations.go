@@ -81,6 +81,11 @@ func (c *Client) Render(ctx context.Context, q api.RenderRequest) (*Answered[api
 	return ask[api.RenderAnswer](ctx, c, "licenses.render", nil, q)
 }
 
+// Try tries a source with one holder, for the department whose system it is.
+func (c *Client) Try(ctx context.Context, source string, q api.TryRequest) (*Answered[api.TryAnswer], error) {
+	return ask[api.TryAnswer](ctx, c, "sources.try", map[string]string{"source": source}, q)
+}
+
 // RegisterCase registers a case; Response.Status is 200 if the same case was registered before.
 func (c *Client) RegisterCase(ctx context.Context, q api.CaseRequest) (*Answered[api.CaseAnswer], error) {
 	return ask[api.CaseAnswer](ctx, c, "cases.register", nil, q)

@@ -2,12 +2,13 @@ package config
 
 import (
 	"oncegate/language"
+	"oncegate/license"
 	"oncegate/verdict"
 )
 
 // Messages are the Chinese of all that loading a configuration says: faults, and what verifications say, which faults quote.
 func Messages() []language.Messages {
-	return append(verdict.Messages(), sourceMessages, faultMessages)
+	return append(verdict.Messages(), license.SourceMessages(), recordMessages, faultMessages)
 }
 
 // faultMessages are the Chinese of what can be wrong with a configuration, and of what is only warned about: the formats of faults, from
@@ -117,6 +118,8 @@ var faultMessages = language.Messages{
 	"department %q has no license_key: its licenses cannot be released": "部门 %q 没有 license_key：其证照无法释放",
 
 	// sources and their mappings
+	"the statement lists holders and has no parameters":        "该语句列出持证主体，不得带参数",
+	"there is no source %v; there are %v":                      "没有数据源 %v；现有 %v",
 	"open source %s: no adapter is named":                      "打开数据源 %s：未指定适配器",
 	"expected csv or xlsx":                                     "应为 csv 或 xlsx",
 	"this is for workbooks: say format: xlsx, or leave it out": "此项用于工作簿：请写 format: xlsx，或去掉此项",

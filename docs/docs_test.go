@@ -111,6 +111,7 @@ var callers = map[string]string{
 	"licenses.list":   "a permission for the type, of the department that owns it",
 	"licenses.issue":  "a permission for the type, of the department that owns it",
 	"licenses.render": "a permission for the type, of the department that owns it",
+	"sources.try":     "a permission for the type, of the department that owns it; `show` needs `licenses.render` too",
 	"cases.register":  "a permission for the matter",
 	"cases.check":     "a rule that names the system and the case's matter; a grant for each material",
 	"cases.materials": "who registered the case, or a permission for the matter",

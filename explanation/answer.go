@@ -45,6 +45,7 @@ var tellers = map[string]func(*writer, jsontext.Value) bool{
 	"licenses.order":  telling(func(w *writer, a api.OrderAnswer) { w.version(a.License); w.rules(a.Rules) }),
 	"licenses.list":   telling((*writer).list),
 	"licenses.issue":  telling((*writer).issued),
+	"sources.try":     telling((*writer).tried),
 	"licenses.render": telling((*writer).rendered),
 	"cases.register":  telling((*writer).registered),
 	"cases.list":      telling((*writer).caseList),
@@ -266,6 +267,21 @@ func (w *writer) issued(a api.IssueAnswer) {
 			w.say("Holder %d of the call: %s", i+1, clean(string(h.State)))
 			w.reason(h.Reason)
 		}
+	}
+	w.rules(a.Rules)
+}
+
+func (w *writer) tried(a api.TryAnswer) {
+	switch {
+	case a.Reason.Code != "":
+		w.say("Source %s was tried, and did not answer:", clean(a.Source))
+		w.reason(a.Reason)
+	case len(a.Licenses) == 0:
+		w.say("Source %s was tried: the holder has no such license.", clean(a.Source))
+	case a.Shown:
+		w.say("Source %s was tried: %d licenses, with their values.", clean(a.Source), len(a.Licenses))
+	default:
+		w.say("Source %s was tried: %d licenses, masked.", clean(a.Source), len(a.Licenses))
 	}
 	w.rules(a.Rules)
 }

@@ -29,9 +29,14 @@ func ownerUse(licenseType, decision string, rules []string) audit.Use {
 // mayManage authorises the caller to manage licenses of a type: a permission names it, and it belongs to the department whose source
 // has the type. It returns the rules that allow it.
 func (c *call) mayManage(licenseType string) ([]string, error) {
+	return c.mayOwn(c.row.right, licenseType)
+}
+
+// mayOwn is mayManage by a right.
+func (c *call) mayOwn(right, licenseType string) ([]string, error) {
 	owner := c.config.provider(licenseType)
 	d, _ := c.decide(policy.Question{
-		Operation: c.row.right, System: c.system.ID, Department: c.system.Department, LicenseType: licenseType, Provider: owner, Basis: policy.ByCase, Now: c.now,
+		Operation: right, System: c.system.ID, Department: c.system.Department, LicenseType: licenseType, Provider: owner, Basis: policy.ByCase, Now: c.now,
 	})
 	use := ownerUse(licenseType, outcomeDenied, d.Rules)
 	switch {

@@ -32,6 +32,7 @@ func (g *Gateway) table() map[string]operation {
 		"licenses.list":     {right: "licenses.manage", run: typed(g.list)},
 		"licenses.issue":    {right: "licenses.manage", run: typed(g.issue)},
 		"licenses.render":   {right: "licenses.render", run: typed(g.render)},
+		"sources.try":       {right: "sources.try", run: typed(g.try)},
 		"cases.register":    {right: "cases.register", run: typed(g.registerCase)},
 		"cases.list":        {right: "cases.read", run: typed(g.listCases)},
 		"cases.read":        {right: "cases.read", run: typed(g.readCase)},

@@ -1,6 +1,7 @@
 package license_test
 
 import (
+	"strings"
 	"testing"
 
 	"oncegate/license"
@@ -24,6 +25,42 @@ func TestMask(t *testing.T) {
 		}
 		if got := h.Masked(); got != c.kind+":3799************15" {
 			t.Error(got)
+		}
+	}
+}
+
+// A masked license tells the mapping and not the person.
+func TestMaskClaims(t *testing.T) {
+	for _, l := range []license.License{shop(), flat()} {
+		kind, _ := loadCatalogue(t).Type(l.Type)
+		claims := claimsOf(t, l)
+		masked := license.MaskClaims(kind, claims)
+		if len(masked) != len(claims) {
+			t.Fatal(masked)
+		}
+		for i, c := range masked {
+			was := claims[i]
+			if c.Path != was.Path || c.Value == "" {
+				t.Errorf("%+v of %+v", c, was)
+			}
+			switch was.Field {
+			case license.FieldName, license.FieldIssuerName, license.FieldIssuerCode, license.FieldIssuerLevel, license.FieldHolderCodeType:
+				if c.Value != was.Value {
+					t.Errorf("%s is masked: %s", c.Path, c.Value)
+				}
+			case license.FieldHolderName:
+				if c.Value != string([]rune(was.Value)[:1])+strings.Repeat("*", len([]rune(was.Value))-1) {
+					t.Errorf("%s: %s", c.Path, c.Value)
+				}
+			case license.FieldIssued, license.FieldValidFrom, license.FieldValidTo:
+				if was.Value != license.Unlimited && c.Value != was.Value[:4]+"-**-**" {
+					t.Errorf("%s: %s", c.Path, c.Value)
+				}
+			default:
+				if strings.Trim(c.Value, "*-") != "" || len(c.Value) > 20 {
+					t.Errorf("%s: %s", c.Path, c.Value)
+				}
+			}
 		}
 	}
 }

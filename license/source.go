@@ -38,13 +38,13 @@ const (
 const (
 	NoTable      Cause = "no-table"
 	NoColumn     Cause = "no-column"
-	BadStatement Cause = "statement"    // the database refuses the configured query
-	BadAnswer    Cause = "answer"       // more rows than allowed, two columns of one name, no list where one is configured
-	NotADay      Cause = "not-a-day"    // a date in none of the configured layouts
-	UnlistedCode Cause = "unknown-code" // a code that the configured table does not have
-	BadValue     Cause = "value"        // another value that cannot be read
-	BadRecord    Cause = "record"       // a record that breaks the rules of its license type
-	OtherHolder  Cause = "other-holder" // an answer about somebody else
+	BadStatement Cause = "statement"     // the database refuses the configured query
+	BadAnswer    Cause = "answer"        // more rows than allowed, two columns of one name, no list where one is configured
+	NotADay      Cause = "not-a-day"     // a date in none of the configured layouts
+	UnlistedCode Cause = "unlisted-code" // a code that the configured table does not have
+	BadValue     Cause = "value"         // another value that cannot be read
+	BadRecord    Cause = "record"        // a record that breaks the rules of its license type
+	OtherHolder  Cause = "other-holder"  // an answer about somebody else
 	DropRefused  Cause = "drop-refused"
 )
 
@@ -97,47 +97,67 @@ var sentences = map[Cause]string{
 	OtherCause:        "the system could not answer",
 	BadStatement:      "the database refuses the configured query",
 	BadAnswer:         "the answer is not as configured",
+	NotADay:           "a date cannot be read",
+	UnlistedCode:      "a code is not in its table",
+	BadValue:          "a value cannot be read",
+	BadRecord:         "a record cannot be mapped",
 	OtherHolder:       "the source answered with a license of another holder",
 	DropRefused:       "the drop was refused",
 }
 
 // Error is one sentence: what happened, to which row, table or column, and the driver's code.
 func (e *SourceError) Error() string {
-	var parts []string
-	switch said := e.said(); {
-	case e.Detail != "" && said != "":
-		parts = append(parts, said+": "+e.Detail)
-	default:
-		parts = append(parts, said+e.Detail)
-	}
-	if e.Code != "" {
-		parts = append(parts, e.Code)
-	}
-	return strings.Join(parts, "; ")
+	format, args := e.said()
+	return joined(fmt.Sprintf(format, args...), e.Detail, e.Code, ": ", "; ")
 }
 
-func (e *SourceError) said() string {
-	missing, what := "does not exist", map[Cause]string{NoTable: "table", NoColumn: "column"}[e.Cause]
-	if e.Gone {
-		missing = "is gone: the schema has changed"
+// Chinese is Error in Chinese.
+func (e *SourceError) Chinese() string {
+	format, args := e.said()
+	return joined(fmt.Sprintf(strings.ReplaceAll(chinese[format], "%#v", "%v"), args...), translated().Translate(e.Detail), e.Code, "：", "；")
+}
+
+func joined(said, detail, code, colon, semicolon string) string {
+	if detail != "" {
+		said += colon + detail
 	}
+	if code != "" {
+		said += semicolon + code
+	}
+	return said
+}
+
+// said is the sentence without detail and code, as a format that chinese translates.
+func (e *SourceError) said() (format string, args []any) {
 	switch {
 	case e.Cause == HTTPStatus:
-		return fmt.Sprintf("the system answered with HTTP status %d", e.Status)
-	case what != "" && e.Row > 0:
-		return fmt.Sprintf("row %d has no %s %s", e.Row, what, e.Name)
-	case what != "" && e.Name == "":
-		return "a " + what + " of the configured query " + missing
-	case what != "":
-		return what + " " + e.Name + " " + missing
+		return "the system answered with HTTP status %d", []any{e.Status}
+	case e.Cause == NoTable && e.Name == "" && e.Gone:
+		return "a table of the configured query is gone: the schema has changed", nil
+	case e.Cause == NoTable && e.Name == "":
+		return "a table of the configured query does not exist", nil
+	case e.Cause == NoTable && e.Gone:
+		return "table %s is gone: the schema has changed", []any{e.Name}
+	case e.Cause == NoTable:
+		return "table %s does not exist", []any{e.Name}
+	case e.Cause == NoColumn && e.Row > 0:
+		return "row %d has no column %s", []any{e.Row, e.Name}
+	case e.Cause == NoColumn && e.Name == "" && e.Gone:
+		return "a column of the configured query is gone: the schema has changed", nil
+	case e.Cause == NoColumn && e.Name == "":
+		return "a column of the configured query does not exist", nil
+	case e.Cause == NoColumn && e.Gone:
+		return "column %s is gone: the schema has changed", []any{e.Name}
+	case e.Cause == NoColumn:
+		return "column %s does not exist", []any{e.Name}
 	case e.Cause == DropRefused && e.Row > 0:
-		return fmt.Sprintf("the drop was refused at line %d", e.Row)
+		return "the drop was refused at line %d", []any{e.Row}
 	case e.Row > 0 && e.Name != "":
-		return fmt.Sprintf("row %d, column %s cannot be mapped", e.Row, e.Name)
+		return "row %d, column %s cannot be mapped", []any{e.Row, e.Name}
 	case e.Row > 0:
-		return fmt.Sprintf("row %d cannot be mapped", e.Row)
+		return "row %d cannot be mapped", []any{e.Row}
 	}
-	return sentences[e.Cause]
+	return sentences[e.Cause], nil
 }
 
 // Is makes a fault of the source's ErrFaulty, and so ErrUnanswerable.

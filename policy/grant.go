@@ -53,14 +53,14 @@ type Grant struct {
 }
 
 // A Permission lets systems do what releases no field of a license: register cases of a matter, search the audit, read
-// log entries, register consents, ask a status, pre-check, close a case. The one exception releases a department's own licenses
-// to that department: licenses.render.
+// log entries, register consents, ask a status, pre-check, close a case. Two exceptions release a department's own licenses
+// to that department: licenses.render and, masked, sources.try.
 type Permission struct {
 	ID           string   `yaml:"id"`            // unique in the set
 	Systems      []string `yaml:"systems"`       // ids of the systems; at least one, no wildcard
 	Operations   []string `yaml:"operations"`    // such as [cases.register, cases.close]; at least one
 	Matters      []string `yaml:"matters"`       // codes of the matters; needed for cases.register, else empty: any
-	LicenseTypes []string `yaml:"license_types"` // for licenses.verify, licenses.status, licenses.manage and licenses.render; empty: any
+	LicenseTypes []string `yaml:"license_types"` // for licenses.verify, licenses.status, licenses.manage, licenses.render and sources.try; empty: any
 	Basis        string   `yaml:"basis"`         // why: citation or decision
 
 	OperatorProof string   `yaml:"operator_proof"` // as in a grant

@@ -103,6 +103,7 @@ var operations = map[string]authorization{
 	"licenses.status":   byGrant | byPermission | permissionCoversLicense,
 	"licenses.manage":   byPermission | permissionCoversLicense, // by the department that owns the type: the gateway sees to that
 	"licenses.render":   byPermission | permissionCoversLicense, // the same: the whole license, to the department whose own it is
+	"sources.try":       byPermission | permissionCoversLicense, // the same: that a license exists, and its fields masked
 	"cases.check":       byGrant | byPermission,
 	"precheck":          byGrant | byPermission,
 	"cases.register":    byPermission | needsMatter,

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"syscall"
 
@@ -61,7 +62,7 @@ func ofTLS(err error) *license.SourceError {
 		detail = "the certificate is of no trusted authority"
 	case errors.As(err, &untrusted), errors.As(err, &invalid):
 		detail = "the certificate is not trusted"
-	case errors.As(err, &noTLS):
+	case errors.As(err, &noTLS), errors.Is(err, http.ErrSchemeMismatch):
 		detail = "the system does not speak TLS there"
 	case errors.As(err, &alert):
 		detail = "the system broke off the handshake"

@@ -2,6 +2,7 @@ package files
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	"oncegate/license"
@@ -20,5 +21,22 @@ func (s *Source) Holders() ([]license.HolderID, error) {
 	slices.SortFunc(list, func(a, b license.HolderID) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Code, b.Code))
 	})
+	return list, nil
+}
+
+// Sample returns the holders of the first n licenses of the drop that serves, each once, to try the source with.
+func (s *Source) Sample(_ context.Context, _ string, n int) (list []license.HolderID, err error) {
+	d := s.current.Load()
+	if err := s.usable(d); err != nil {
+		return nil, err
+	}
+	for _, l := range d.licenses {
+		if len(list) == n {
+			break
+		}
+		if h := l.Holders[0].HolderID; !slices.Contains(list, h) {
+			list = append(list, h)
+		}
+	}
 	return list, nil
 }

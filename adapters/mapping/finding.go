@@ -95,3 +95,16 @@ func HeldBy(l license.License, h license.HolderID) bool {
 	}
 	return false
 }
+
+// Holder is the holder that a source lists by its code and by its own code of the type of that code, which is only read where the mapping
+// has a table of them. It undoes what Ask does.
+func (p *Plan) Holder(code, localType string) (license.HolderID, error) {
+	kind := p.record.Holders.Type.Const
+	if p.record.Holders.Type.Const == "" {
+		var err error
+		if kind, err = p.record.Holders.Type.convert(strings.TrimSpace(localType)); err != nil {
+			return license.HolderID{}, err
+		}
+	}
+	return license.HolderID{Type: kind, Code: code}.Normal(), nil
+}

@@ -20,6 +20,7 @@ var (
 	ErrUnknownType = fmt.Errorf("%w: source serves no licenses of this type", license.ErrCannotAsk)
 	ErrCannotAsk   = fmt.Errorf("%w: source cannot be asked about this holder", license.ErrCannotAsk)
 	ErrOtherHolder = error(&license.SourceError{Cause: license.OtherHolder})
+	ErrNoSample    = errors.New("it lists no holders to take a sample of")
 	ErrClosed      = error(&license.SourceError{Cause: license.SourceClosed})
 )
 

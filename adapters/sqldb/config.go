@@ -58,6 +58,12 @@ type Query struct {
 	//	select c.no, c.status, o.name, o.id_type, o.id_no from certificate c join owner o on o.cert = c.no
 	//	where c.no in (select cert from owner where id_no = :holder_code and id_type = :holder_type)
 	SQL string `yaml:"sql"`
+	// Holders is one SELECT without parameters that lists holders to try the source with (oncegate source try --sample): its first
+	// column is the holder's code, a second one, if there is one, its type in the source's own code. Only the first rows are read. It may
+	// be left out: the source then answers about one holder at a time.
+	//
+	//	select id_no, id_type from owner order by registered desc
+	Holders string `yaml:"holders"`
 	// Record maps the columns.
 	Record mapping.Record `yaml:"record"`
 }
@@ -113,6 +119,13 @@ func (q Query) check(form string, cat *license.Catalogue) (f fault.List) {
 	if err != nil {
 		f.Add("$.sql", "%v", err)
 		return f
+	}
+	if q.Holders != "" {
+		list, err := rewrite(q.Holders, form)
+		if err != nil {
+			f.Add("$.holders", "%v", err)
+		}
+		f.Unless(len(list.args) == 0, "$.holders", "the statement lists holders and has no parameters")
 	}
 	f.Unless(slices.Contains(st.args, holderCode), "$.sql", "the statement never uses :holder_code and would read everybody's licenses")
 	return f

@@ -51,6 +51,7 @@ type query struct {
 	statement statement
 	plan      *mapping.Plan
 	named     []string                 // columns that the mapping reads
+	holders   string                   // lists holders; "" where the configuration has none
 	required  []string                 // columns that an answer must have
 	prepared  atomic.Pointer[sql.Stmt] // nil until it was asked once, and after it failed
 	worked    atomic.Bool              // whether the database has answered it
@@ -110,11 +111,15 @@ func New(cfg Config, cat *license.Catalogue, db *sql.DB, deps Deps) (*Source, er
 		if err != nil {
 			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
 		}
+		holders := statement{}
+		if q.Holders != "" {
+			holders, _ = rewrite(q.Holders, s.engine.form) // Check has seen its fault
+		}
 		plan, err := q.Record.Bind(cat)
 		if err != nil {
 			return nil, fmt.Errorf("cannot open source %s: %w", cfg.ID, err)
 		}
-		s.queries[q.Record.Type] = &query{statement: st, plan: plan, named: q.Record.Columns(), required: q.Record.Required()}
+		s.queries[q.Record.Type] = &query{statement: st, plan: plan, named: q.Record.Columns(), required: q.Record.Required(), holders: holders.text}
 	}
 	return s, nil
 }

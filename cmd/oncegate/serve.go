@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -68,25 +69,34 @@ func (c *serveCommand) logger(t *terminal) *slog.Logger {
 }
 
 type checkCommand struct {
-	Config string
-	JSON   bool
+	Config  string
+	Sources bool
+	JSON    bool
 }
 
 func newCheck(t *terminal) *command {
 	c := &checkCommand{}
 	cmd := t.command("check", "Check a configuration and everything it names; report all faults at once.", c.run)
 	cmd.config(&c.Config)
+	cmd.yes(&c.Sources, "sources", "Try every source too, as oncegate source try does.")
 	cmd.yes(&c.JSON, "json", "Print the faults as JSON.")
-	cmd.examples("oncegate check -c oncegate.yaml")
+	cmd.examples("oncegate check -c oncegate.yaml", "oncegate check -c oncegate.yaml --sources")
 	return cmd
 }
 
 // run reports every fault, and whether the configuration can be used.
-func (c *checkCommand) run(_ context.Context, t *terminal) error {
+func (c *checkCommand) run(ctx context.Context, t *terminal) error {
 	setup, faults := config.Load(c.Config, now())
 	if len(faults.Fatal()) == 0 {
 		faults = append(faults, setup.CheckStart(now)...).Sorted()
 	}
+	var trials []config.Trial
+	if c.Sources && len(faults.Fatal()) == 0 {
+		for _, source := range setup.Sources {
+			trials = append(trials, setup.Try(ctx, source, 0))
+		}
+	}
+	silent := slices.ContainsFunc(trials, func(trial config.Trial) bool { return trial.Err != nil })
 	if c.JSON {
 		type row struct {
 			File    string `json:"file"`
@@ -99,11 +109,22 @@ func (c *checkCommand) run(_ context.Context, t *terminal) error {
 		for i, f := range faults {
 			list[i] = row{f.Place.File, f.Place.Line, f.Place.Column, f.Reason, f.Warning}
 		}
-		if err := t.json(map[string]any{"ok": len(faults.Fatal()) == 0, "faults": list}); err != nil {
+		result := map[string]any{"ok": len(faults.Fatal()) == 0 && !silent, "faults": list}
+		if c.Sources {
+			tried := make([]any, len(trials))
+			for i, trial := range trials {
+				tried[i] = jsonTrial(trial)
+			}
+			result["sources"] = tried
+		}
+		if err := t.json(result); err != nil {
 			return err
 		}
-		if len(faults.Fatal()) > 0 {
+		switch {
+		case len(faults.Fatal()) > 0:
 			return misuse{errNo}
+		case silent:
+			return errNo
 		}
 		return nil
 	}
@@ -118,5 +139,11 @@ func (c *checkCommand) run(_ context.Context, t *terminal) error {
 	t.println(verdict, c.Config, len(setup.Departments),
 		len(setup.Systems), len(setup.Sources), len(setup.Catalogue.Types), len(setup.Book.Matters), len(setup.Policy.Grants()), len(faults))
 	fmt.Fprintln(t.out, t.paint(faint, t.say("configuration %s  policy %s", setup.Digest, setup.Policy.Digest())))
+	for _, trial := range trials {
+		t.printTrial(trial)
+	}
+	if silent {
+		return errNo
+	}
 	return nil
 }

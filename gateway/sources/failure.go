@@ -19,6 +19,17 @@ var (
 	errPanicked   = &license.SourceError{Cause: license.OtherCause, Detail: "the source's adapter panicked"}
 )
 
+// FailureOf is why a source did not answer, in the words of fixed sentences alone.
+func FailureOf(err error) *license.SourceError {
+	if e := failureOf(err); e != nil {
+		return e
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &license.SourceError{Cause: license.TimedOut}
+	}
+	return &license.SourceError{Cause: license.OtherCause}
+}
+
 // failureOf is why a source did not answer, as logs and metrics say it; nil for what says nothing about the source: it was not asked,
 // or its caller left. Of an error that is no license.SourceError nothing is repeated.
 func failureOf(err error) *license.SourceError {

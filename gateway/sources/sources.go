@@ -121,14 +121,25 @@ func (s *Resilient) CannotAsk(q license.Question) error {
 var ErrNoSlot = errors.New("the source has no free slot for this system; try again later")
 
 // Find asks the source for a system and always answers every question: a failure becomes "unavailable", never an error. The
-// source's deadline runs from when the call has its slot.
+// source's deadline runs from when the call has its slot. An open breaker is not waited for.
 func (s *Resilient) Find(ctx context.Context, system string, r license.Request) []license.Finding {
-	start := s.now()
+	return s.find(ctx, system, r, s.Open(), s.breaker.Execute)
+}
+
+// Try is Find past the circuit breaker, which it neither asks nor moves: for whoever looks why the source does not answer.
+func (s *Resilient) Try(ctx context.Context, system string, r license.Request) []license.Finding {
+	return s.find(ctx, system, r, false, func(ask func() ([]license.Finding, error)) ([]license.Finding, error) { return ask() })
+}
+
+func (s *Resilient) find(ctx context.Context, system string, r license.Request, open bool, by func(func() ([]license.Finding, error)) ([]license.Finding, error)) []license.Finding {
+	start, leave, err := s.now(), func() {}, error(gobreaker.ErrOpenState)
 	var findings []license.Finding
-	leave, err := s.enter(ctx, system)
+	if !open {
+		leave, err = s.enter(ctx, system)
+	}
 	if err == nil {
 		start = s.now()
-		findings, err = s.breaker.Execute(func() ([]license.Finding, error) { return s.call(ctx, leave, r) })
+		findings, err = by(func() ([]license.Finding, error) { return s.call(ctx, leave, r) })
 		if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 			leave() // it was not asked
 		}
@@ -196,11 +207,8 @@ func (s *Resilient) call(caller context.Context, leave func(), r license.Request
 	return findings, fmt.Errorf("source %s could answer nothing", s.ID)
 }
 
-// enter waits for a slot. An open breaker is not waited for.
+// enter waits for a slot.
 func (s *Resilient) enter(ctx context.Context, system string) (leave func(), err error) {
-	if s.Open() {
-		return nil, gobreaker.ErrOpenState
-	}
 	waiting, cancel := context.WithTimeout(ctx, s.Deadline)
 	defer cancel()
 	switch {
