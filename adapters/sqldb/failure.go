@@ -44,7 +44,11 @@ func classify(err error, statement string) *license.SourceError {
 	if errors.Is(err, driver.ErrBadConn) {
 		return &license.SourceError{Cause: license.Disconnected}
 	}
-	return &license.SourceError{Cause: license.OtherCause, Code: fmt.Sprintf("%T", root(err))}
+	e := &license.SourceError{Cause: license.OtherCause}
+	if kind := fmt.Sprintf("%T", root(err)); !strings.HasPrefix(kind, "*errors.") && !strings.HasPrefix(kind, "*fmt.") { // those say nothing
+		e.Code = kind
+	}
+	return e
 }
 
 // root is the innermost error, of several the first.
@@ -72,11 +76,17 @@ func names(statement, name string) bool {
 	return name != "" && strings.Contains(strings.ToLower(statement), strings.ToLower(name))
 }
 
+// refusedTLS is how pgx says that the server speaks no TLS; it has no type for it.
+const refusedTLS = "server refused TLS connection"
+
 // postgres reads errors of pgx. What a table or column is called is taken from the statement itself, at the place that the error names:
 // the message may be in any language.
 func postgres(err error, statement string) *license.SourceError {
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
+		if root(err).Error() == refusedTLS {
+			return &license.SourceError{Cause: license.TLSFailed, Detail: "the system does not speak TLS there"}
+		}
 		return nil
 	}
 	e := ofSQLState(pg.Code)

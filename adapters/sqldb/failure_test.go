@@ -109,6 +109,9 @@ func postgresFailures(t *testing.T, writer *sql.DB, dsn string) {
 		t.Log("ONCEGATE_TEST_POSTGRES is no URL: accounts were not tried")
 		return
 	}
+	secure := *u
+	secure.RawQuery = strings.Replace(u.RawQuery, "sslmode=disable", "sslmode=require", 1)
+	fails(t, "no TLS", config("pgx", secure.String()), license.TLSFailed, "does not speak TLS")
 	missing := *u
 	missing.Path = "/nowhere_at_all"
 	fails(t, "no such database", config("pgx", missing.String()), license.NoDatabase, "SQLSTATE 3D000")
@@ -148,7 +151,7 @@ func TestNamesAreOfTheStatement(t *testing.T) {
 			t.Errorf("%s: %+v", message, *e)
 		}
 	}
-	if e := failed(errors.New("password gcheim of stcward at 11010519491231002X"), "select 1"); e.Cause != license.OtherCause || e.Code != "*errors.errorString" || e.Detail+e.Name != "" {
+	if e := failed(errors.New("password gcheim of stcward at 11010519491231002X"), "select 1"); e.Cause != license.OtherCause || e.Code+e.Detail+e.Name != "" {
 		t.Errorf("%+v", *e)
 	}
 	for position, want := range map[int]string{0: "", 8: "乙.丙", 14: "q", 99: ""} {

@@ -114,7 +114,7 @@ func (c *sourceTry) ask(ctx context.Context, t *terminal) error {
 func (t *terminal) printTried(a api.TryAnswer) {
 	switch {
 	case a.Reason.Code != "":
-		t.printReason(a.Source, a.Found == api.TryAnswerFoundFaulty, a.Reason.Code, a.Reason.En)
+		t.printReason(a.Source, a.Found == api.TryAnswerFoundFaulty, a.Reason.Code, a.Reason.En, a.Reason.Zh)
 	case len(a.Licenses) == 0:
 		t.println("%s answers: the holder has no such license", a.Source)
 	default:
@@ -133,13 +133,17 @@ func (t *terminal) printTried(a api.TryAnswer) {
 	}
 }
 
-// printReason says why a source does not answer: whose fault it is, the cause as metrics name it, and the sentence.
-func (t *terminal) printReason(source string, faulty bool, cause, reason string) {
+// printReason says why a source does not answer: whose fault it is, the cause as metrics name it, and the sentence. Its Chinese is given,
+// because a column may have the name of a word that has Chinese.
+func (t *terminal) printReason(source string, faulty bool, cause, reason, chinese string) {
+	if t.chinese() {
+		reason = chinese
+	}
 	whose := t.say("unavailable")
 	if faulty {
 		whose = t.say("faulty")
 	}
-	fmt.Fprintf(t.out, "%s %s (%s): %s\n", t.paint(red, source+":"), whose, cause, t.Text(reason))
+	fmt.Fprintf(t.out, "%s %s (%s): %s\n", t.paint(red, source+":"), whose, cause, reason)
 }
 
 // answers reports whether the source could be asked, and answered about its whole sample.
@@ -200,7 +204,7 @@ func (t *terminal) printSample(source string, s config.Sample) {
 // read, its driver is not linked.
 func (t *terminal) printError(source string, err error) {
 	if e, ok := errors.AsType[*license.SourceError](err); ok {
-		t.printReason(source, e.Cause.Faulty(), string(e.Cause), e.Error())
+		t.printReason(source, e.Cause.Faulty(), string(e.Cause), e.Error(), e.Chinese())
 		return
 	}
 	fmt.Fprintf(t.out, "%s %s\n", t.paint(red, source+":"), t.Text(err.Error()))
