@@ -95,6 +95,7 @@ func (b *bodyBook) licenses() {
 	b.call("samr-licenses", "licenses.issue", nil, fmt.Sprintf(`{"license_type":"business-license","holders":[{"type":"001","code":"%s"}]}`, shop.Code))
 	b.call("samr-licenses", "licenses.list", nil, `{"license_type":"business-license","limit":10}`)
 	b.call("samr-licenses", "licenses.render", nil, fmt.Sprintf(`{"license_type":"business-license","holder":{"type":"001","code":"%s"},"form":"ofd"}`, shop.Code))
+	b.call("samr-licenses", "sources.try", map[string]string{"source": "market-registration"}, fmt.Sprintf(`{"license_type":"business-license","holder":{"type":"001","code":"%s"}}`, shop.Code))
 	b.call("samr-licenses", "licenses.order", nil, fmt.Sprintf(`{"identifier":"%s","command":"suspend","reference":"云市监〔2026〕17号"}`, got.Identifier))
 }
 
