@@ -193,6 +193,8 @@ func (b *caseJudge) judge(u *licenseUse) cases.Judgement {
 		j.Reason = "license-presented"
 	case j.Reason == cases.SourceUnavailable && errors.Is(u.finding.Err, sources.ErrNoSlot):
 		j.Reason = "source-busy"
+	case j.Reason == cases.RoleUnavailable && u.confirm != nil && errors.Is(u.confirm.finding.Err, sources.ErrNoSlot):
+		j.Reason = "role-source-busy"
 	}
 	u.outcome = string(j.State)
 	u.judged = &judgedInput{
@@ -229,12 +231,13 @@ func (a *attempt) material(ctx context.Context, b *caseJudge, u *licenseUse) (ap
 		code := u.unsignable(err)
 		switch {
 		case code != "":
+			recorded := unsignedReasons(code, err)[0].Code
 			if code == "source-faulty" {
 				err = fmt.Errorf("%w: %w", license.ErrFaulty, err)
 			}
 			u.finding = license.Finding{State: license.IsUnavailable, Source: u.finding.Source, AsOf: u.finding.AsOf, Err: err}
 			j = b.judge(u)
-			j.Reason, u.judged.Reason = cases.Reason(code), cases.Reason(code)
+			j.Reason, u.judged.Reason = cases.Reason(code), cases.Reason(recorded)
 		case err != nil:
 			return api.CheckedMaterial{}, j, err
 		case l.Status != api.StatusValid: // the register has heard more of it than the kept copy

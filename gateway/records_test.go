@@ -260,8 +260,8 @@ grants:
 		t.Helper()
 		a := w.call("land-approval", "POST", queryPath, flatQuery(""))
 		w.refused(a, code)
-		if e := must(w.auditor.Evidence(t.Context(), a.index))(t); !strings.Contains(string(e.Inputs), why) {
-			t.Errorf("the evidence of %s does not say %q: %s", code, why, e.Inputs)
+		if e := must(w.auditor.Evidence(t.Context(), a.index))(t); !strings.Contains(string(e.Inputs), why) || !strings.Contains(string(e.Reasons), `"copy-outdated"`) {
+			t.Errorf("the evidence of %s does not say %q, and that the copy is outdated: %s %s", code, why, e.Inputs, e.Reasons)
 		}
 	}
 	checked := func(code string) {

@@ -40,6 +40,9 @@ func TestSourceBusy(t *testing.T) {
 	if m.State != api.MaterialStateUnavailable || m.Reason.Code != "source-busy" {
 		t.Errorf("checked: %+v", m)
 	}
+	if m := material(t, w.check("food-approval", "SP-1", map[string]any{}), "legal-representative-id"); m.State != api.MaterialStateUnavailable || m.Reason.Code != "role-source-busy" {
+		t.Errorf("checked, for a role: %+v", m)
+	}
 	close(release)
 	settle(t, "the slot", func() bool { return w.gateway.running.Load().sources["samr-system"].Busy() == 0 })
 	if a := ask(); a.status != http.StatusOK {
