@@ -201,8 +201,7 @@ func newGround(t *testing.T, e engine) *ground {
 	g.fill(t, g.config, g.keys, func(r *rig) {
 		for n := range 4 {
 			g.record(t, r, n, cases.Register{Case: groundCase(n), R: [32]byte{1}}, cases.Give{Consent: groundConsent(n), R: [32]byte{1}})
-			g.record(t, r, n, cases.Represent{Representative: cases.Representative{Case: fmt.Sprint("C-", n), Kind: cases.Agent, Person: license.HolderID{Type: "111", Code: fmt.Sprint("came-", n)}, Mandate: fmt.Sprint("d-", n), By: "window", At: at(n)}, R: [32]byte{1}})
-			g.record(t, r, n, cases.Receive{Received: groundReceived(n%2, n)}, cases.Receive{Received: groundReceived(n%2, n+4)})
+			g.record(t, r, n, cases.Represent{Representative: cases.Representative{Case: fmt.Sprint("C-", n%2), Kind: cases.Agent, Person: license.HolderID{Type: "111", Code: fmt.Sprint("came-", n)}, Mandate: fmt.Sprint("d-", n), By: "window", At: at(n)}, R: [32]byte{1}}, cases.Receive{Received: groundReceived(n%2, n)}, cases.Receive{Received: groundReceived(n%2, n+4)})
 			_, err := r.recorder.Activate(t.Context(), []audit.File{{Path: fmt.Sprint("grants-", n), Data: []byte{byte(n)}}})
 			must(err)
 		}
