@@ -29,8 +29,15 @@ func Backup(ctx context.Context, file, path string, progress func(done, total in
 	if err := sqldb.BackupFile(ctx, setup.Store.Path, path, progress); err != nil {
 		return fmt.Errorf("back up the database: %w", err)
 	}
+	if err := os.WriteFile(BackupNote(setup), []byte(time.Now().UTC().Format(time.RFC3339)+" "+path+"\n"), 0o644); err != nil {
+		return fmt.Errorf("the backup is made, but not noted: %w", err)
+	}
 	return nil
 }
+
+// BackupNote is a file beside the high-water mark whose time of modification is that of the newest backup. Backup writes it; who backs up
+// by other means touches it.
+func BackupNote(s *config.Setup) string { return s.Log.Mark + ".backup" }
 
 // lostCalls is for how long after the last known checkpoint a call may still be made again that the lost part of the log had
 // refused for ever.

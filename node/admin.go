@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"path"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +25,7 @@ func (n *Node) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", n.readyz)
+	mux.HandleFunc("GET /doctor", n.serveHealth)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.Registry, promhttp.HandlerOpts{Registry: n.Registry}))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
@@ -86,12 +86,12 @@ var errHangs = errors.New("the file system does not answer")
 
 // watchSpace begins to watch the folders that records need.
 func (n *Node) watchSpace(_ context.Context, s *config.Setup) error {
-	watch := func(name, path string) {
-		f := &folder{name, filepath.Dir(path), make(chan struct{}, 1)}
-		n.folders = append(n.folders, f)
+	n.metrics.watchBackup(s)
+	n.folders = foldersOf(s)
+	for _, f := range n.folders {
 		n.metrics.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "oncegate_free_space_bytes", Help: "Bytes that may still be written to the file system of a folder (store, mark); -1 if it does not say.",
-			ConstLabels: prometheus.Labels{"folder": name},
+			ConstLabels: prometheus.Labels{"folder": f.name},
 		}, func() float64 {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
@@ -102,10 +102,6 @@ func (n *Node) watchSpace(_ context.Context, s *config.Setup) error {
 			return float64(free)
 		}))
 	}
-	if s.Store.Path != "" {
-		watch("store", s.Store.Path)
-	}
-	watch("mark", s.Log.Mark)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +12,7 @@ import (
 	"oncegate/certs/pki"
 	"oncegate/certs/second"
 	"oncegate/config"
+	"oncegate/install"
 	"oncegate/store"
 	"oncegate/tlog"
 )
@@ -64,6 +66,7 @@ type metrics struct {
 	loaded        prometheus.Gauge
 	reloaded      prometheus.Gauge // 1 unless the last reload was refused or failed
 	covered, size prometheus.Gauge
+	clock         prometheus.Gauge
 	erased        prometheus.Counter
 	unstamped     prometheus.Counter
 	unstapled     prometheus.Counter
@@ -77,6 +80,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		reloads:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_config_reloads_total", Help: "Reloads of the configuration, by result."}, []string{"result"}),
 		loaded:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_config_loaded_timestamp_seconds", Help: "When the configuration in force was loaded."}),
 		reloaded:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_config_last_reload_successful", Help: "0 while the files of the configuration are not what is in force, because the last reload was refused or failed."}),
+		clock:         prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_clock_offset_seconds", Help: "This machine's clock minus the database server's, measured every minute; 0 on SQLite."}),
 		covered:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_projection_records", Help: "Records that audit search finds."}),
 		size:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_projection_log_records", Help: "Records there were when the projection was last followed."}),
 		erased:        prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_evidence_erased_total", Help: "Records whose evidence was erased at the end of its retention."}),
@@ -84,7 +88,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		unstapled:     prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_unstapled_documents_total", Help: "Documents that were signed without evidence that the signer's certificate is not revoked, although there should be some."}),
 		loops:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_upkeep_failures_total", Help: "Failures of recurring work, by kind."}, []string{"kind"}),
 	}
-	r.MustRegister(m.disagreements, m.reloads, m.loaded, m.reloaded, m.covered, m.size, m.erased, m.unstamped, m.unstapled, m.loops,
+	r.MustRegister(m.disagreements, m.reloads, m.loaded, m.reloaded, m.clock, m.covered, m.size, m.erased, m.unstamped, m.unstapled, m.loops,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	m.reloaded.Set(1)
 	b := ReadBuild()
@@ -122,6 +126,17 @@ func (m *metrics) watchLog(l *tlog.Log) {
 	m.counter("oncegate_log_unknown_commits_total", "Commits whose outcome was not known at once.", func() float64 { return float64(l.Stats().Unknown) })
 	m.gauge("oncegate_log_mark_behind_seconds", "For how long the high-water mark has lacked a commit; 0 if it lacks none.", func() float64 { return l.Stats().MarkAge.Seconds() })
 	m.counter("oncegate_log_mark_failures_total", "Failed writes of the high-water mark.", func() float64 { return float64(l.Stats().MarkFail) })
+}
+
+// watchBackup shows when the newest backup was made.
+func (m *metrics) watchBackup(s *config.Setup) {
+	m.gauge("oncegate_backup_timestamp_seconds", "When the newest backup was made, as the note beside the high-water mark says; 0 if none is known.", func() float64 {
+		info, err := os.Stat(install.BackupNote(s))
+		if err != nil {
+			return 0
+		}
+		return float64(info.ModTime().Unix())
+	})
 }
 
 // watchTables shows how often the database was found altered.

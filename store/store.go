@@ -333,6 +333,18 @@ func (db *DB) Close() error {
 // Ready reports whether the database answers.
 func (db *DB) Ready(ctx context.Context) error { return db.read.Ping(ctx) }
 
+// ClockOffset is now minus what PostgreSQL says the time is; false where there is no server whose clock could differ.
+func (db *DB) ClockOffset(ctx context.Context, now func() time.Time) (off time.Duration, asked bool, err error) {
+	if db.write.Engine() != Postgres {
+		return 0, false, nil
+	}
+	var theirs float64
+	before := now()
+	_, err = sqldb.One(ctx, db.read, []any{&theirs}, "SELECT extract(epoch FROM clock_timestamp())::float8")
+	middle := before.Add(now().Sub(before) / 2)
+	return middle.Sub(time.UnixMicro(int64(theirs * 1e6))), true, err
+}
+
 // Log is the log Config.Log.
 func (db *DB) Log() tlog.Storage { return logView{db} }
 
