@@ -118,7 +118,7 @@ func (r *reloader) reload(bad bool) {
 	r.n++
 	text, says, count := r.grants+fmt.Sprintf("# %d\n", r.n), "configuration in force", &r.good
 	if bad {
-		text, says, count = strings.Replace(text, "business-license", "no-such-license", 1), "configuration refused", &r.bad
+		text, says, count = strings.Replace(text, "business-license", "no-such-license", 1), "reload refused, the configuration before stays in force", &r.bad
 	}
 	*count++
 	before, _ := r.logs.mentions(says)
