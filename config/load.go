@@ -66,7 +66,7 @@ type Setup struct {
 	// Unmade says that init was never run: there is no keystore, and certificates may be missing.
 	Unmade bool
 
-	at func(path string) fault.Place // where a YAML path stands in the files
+	places map[string]fault.Place // of what CheckStart reports, by YAML path; the parsed files themselves are not kept
 }
 
 // Load reads a configuration and everything it names, and reports every fault at once, warnings among them. The Setup is
@@ -104,7 +104,11 @@ func load(path string, now time.Time, was *Setup) (*Setup, fault.List) {
 	l.policy()
 	l.checkUsed()
 	l.checkModes()
-	l.setup.Digest, l.setup.at = l.digest(), l.doc.At
+	l.setup.Digest = l.digest()
+	l.setup.places = map[string]fault.Place{"$.store.path": l.doc.At("$.store.path"), "$.trust": l.doc.At("$.trust")}
+	for i := range l.setup.Sources {
+		l.setup.places[sourcePath(i)] = l.doc.At(sourcePath(i))
+	}
 	return l.setup, l.faults.Sorted()
 }
 

@@ -23,7 +23,7 @@ import (
 // warnings: a sample names what does not exist yet.
 func (s *Setup) CheckStart(now func() time.Time) (faults fault.List) {
 	report := func(path, format string, args ...any) {
-		faults.AddAt(s.at(path), format, args...)
+		faults.AddAt(s.places[path], format, args...)
 		faults[len(faults)-1].Warning = s.Unmade
 	}
 	for i, c := range s.Sources {
@@ -31,14 +31,14 @@ func (s *Setup) CheckStart(now func() time.Time) (faults fault.List) {
 		var missing *fs.PathError
 		switch {
 		case errors.As(err, &missing): // a secret, a key, a folder
-			report(fmt.Sprintf("$.sources[%d]", i), "cannot open source %s: %s", c.ID, PathReason(missing))
+			report(sourcePath(i), "cannot open source %s: %s", c.ID, PathReason(missing))
 			continue
 		case err != nil:
-			report(fmt.Sprintf("$.sources[%d]", i), "%v", err)
+			report(sourcePath(i), "%v", err)
 			continue
 		}
 		if err := a.Close(); err != nil {
-			report(fmt.Sprintf("$.sources[%d]", i), "%v", err)
+			report(sourcePath(i), "%v", err)
 		}
 	}
 	if s.Unmade {
@@ -59,6 +59,8 @@ func (s *Setup) CheckStart(now func() time.Time) (faults fault.List) {
 	return faults.Sorted()
 }
 
+func sourcePath(i int) string { return fmt.Sprintf("$.sources[%d]", i) }
+
 // checkUsed warns of license types that have a source and that no grant names: nobody may use what a steward has just connected.
 func (l *loader) checkUsed() {
 	if l.setup.Policy == nil {
@@ -71,7 +73,7 @@ func (l *loader) checkUsed() {
 	for i, s := range l.setup.Sources {
 		for _, t := range s.types() {
 			if _, known := l.setup.Catalogue.Type(t); known && !granted[t] {
-				l.doc.Warn(fmt.Sprintf("$.sources[%d]", i), "no grant names license type %q: nobody may use what this source has", fault.Clip(t))
+				l.doc.Warn(sourcePath(i), "no grant names license type %q: nobody may use what this source has", fault.Clip(t))
 			}
 		}
 	}
@@ -100,7 +102,7 @@ func (l *loader) checkModes() {
 	for i, c := range s.Sources {
 		for _, a := range c.Adapter.byKey {
 			for _, name := range a.Secrets() {
-				warn(fmt.Sprintf("$.sources[%d]", i), name)
+				warn(sourcePath(i), name)
 			}
 		}
 	}

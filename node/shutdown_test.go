@@ -160,7 +160,7 @@ func TestHistoryIsNeverBegunTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Open(t.Context(), c.Main, Options{}); err == nil || !strings.Contains(err.Error(), "never created") {
+	if _, err := Open(t.Context(), c.Main, Options{}); err == nil || !strings.Contains(err.Error(), "the database has no log, but the high-water mark") {
 		t.Fatalf("with the database gone: %v", err)
 	}
 	// Not even by asking for it: the mark knows that there was one.

@@ -27,4 +27,5 @@ OPERATIONS = {
     "licenses.verify": ("POST", "/v1/licenses/verify"),
     "precheck": ("POST", "/v1/precheck"),
     "receipts": ("POST", "/v1/receipts"),
+    "sources.try": ("POST", "/v1/sources/{source}/try"),
 }
