@@ -60,6 +60,7 @@ func TestOperations(t *testing.T) {
 		"cases.read GET /v1/cases/{no} signed=true body=false",
 		"cases.register POST /v1/cases signed=true body=true",
 		"cases.represent POST /v1/cases/{no}/representative signed=true body=true",
+		"cases.result POST /v1/cases/{no}/result signed=true body=true",
 		"catalog.matters GET /v1/catalog/matters signed=true body=false",
 		"catalog.types GET /v1/catalog/types signed=true body=false",
 		"consents.give POST /v1/consents signed=true body=true",

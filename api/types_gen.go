@@ -136,6 +136,15 @@ const (
 	RepresentativeKindHandler  RepresentativeKind = "handler"
 )
 
+// Defines values for ResultIssuerLevel.
+const (
+	ResultIssuerLevelN1 ResultIssuerLevel = "1"
+	ResultIssuerLevelN2 ResultIssuerLevel = "2"
+	ResultIssuerLevelN3 ResultIssuerLevel = "3"
+	ResultIssuerLevelN4 ResultIssuerLevel = "4"
+	ResultIssuerLevelN5 ResultIssuerLevel = "5"
+)
+
 // Defines values for StandingState.
 const (
 	StandingStateDenied      StandingState = "denied"
@@ -1752,6 +1761,84 @@ type RepresentRequest struct {
 // RepresentativeKind 经办人 · 代理人 · 监护人.
 type RepresentativeKind string
 
+// ResultAnswer defines model for ResultAnswer.
+type ResultAnswer struct {
+	Case string `json:"case"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+	Identifier  string      `json:"identifier"`
+	LicenseType string      `json:"license_type"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce    `json:"nonce"`
+	Operation string   `json:"operation"`
+	Rules     []string `json:"rules"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time    Time `json:"time"`
+	Version int  `json:"version"`
+}
+
+// ResultField defines model for ResultField.
+type ResultField struct {
+	// Name An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	Name  Word   `json:"name"`
+	Value string `json:"value"`
+}
+
+// ResultHolder defines model for ResultHolder.
+type ResultHolder struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// ResultIssuer defines model for ResultIssuer.
+type ResultIssuer struct {
+	// Code USCC of the issuing body.
+	Code  string            `json:"code"`
+	Level ResultIssuerLevel `json:"level,omitempty,omitzero"`
+	Name  string            `json:"name"`
+}
+
+// ResultIssuerLevel defines model for ResultIssuer.Level.
+type ResultIssuerLevel string
+
+// ResultRequest defines model for ResultRequest.
+type ResultRequest struct {
+	// Fields The type's own fields; catalog.types lists them.
+	Fields  []ResultField  `json:"fields,omitempty,omitzero"`
+	Holders []ResultHolder `json:"holders"`
+
+	// Issued A calendar day.
+	//
+	// Example: 2026-11-30
+	Issued Date         `json:"issued"`
+	Issuer ResultIssuer `json:"issuer"`
+
+	// LicenseType An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	LicenseType Word `json:"license_type"`
+
+	// Number 证照编号, as the issuer numbers it.
+	Number string `json:"number"`
+
+	// ValidFrom A calendar day.
+	//
+	// Example: 2026-11-30
+	ValidFrom Date `json:"valid_from,omitempty,omitzero"`
+
+	// ValidTo A calendar day.
+	//
+	// Example: 2026-11-30
+	ValidTo Date `json:"valid_to,omitempty,omitzero"`
+}
+
 // ReuseAnswer defines model for ReuseAnswer.
 type ReuseAnswer struct {
 	// From RFC 3339 in UTC with milliseconds.
@@ -2198,6 +2285,9 @@ type CasesMaterialsJSONRequestBody = MaterialRequest
 
 // CasesRepresentJSONRequestBody defines body for CasesRepresent for application/json ContentType.
 type CasesRepresentJSONRequestBody = RepresentRequest
+
+// CasesResultJSONRequestBody defines body for CasesResult for application/json ContentType.
+type CasesResultJSONRequestBody = ResultRequest
 
 // ConsentsGiveJSONRequestBody defines body for ConsentsGive for application/json ContentType.
 type ConsentsGiveJSONRequestBody = ConsentRequest

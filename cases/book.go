@@ -19,6 +19,7 @@ type Matter struct {
 	Roles      []Role         `yaml:"roles"`      // roles other than applicant, and what confirms them
 	Materials  []Material     `yaml:"materials"`  //
 	Guardians  []Guardianship `yaml:"guardians"`  // what proves who the guardian (监护人) of a party is; empty: no guardian may come
+	Results    []string       `yaml:"results"`    // license types with which a case ends (结果证照), catalogue ids; a source of kind results has them
 	Chain      []string       `yaml:"chain"`      // for a chain (一件事): the matters' codes; then Materials is empty
 }
 
@@ -348,6 +349,13 @@ func (f *faults) matter(at string, m Matter) {
 		f.role(path, m, role)
 	}
 	f.guardians(at, m)
+	results := f.Unique()
+	for i, id := range m.Results {
+		path := fmt.Sprintf("%s.results[%d]", at, i)
+		results(path, id)
+		_, ok := f.cat.Type(id)
+		f.Unless(ok, path, "the catalogue has no license type %q", id)
+	}
 	codes := f.Unique()
 	for i, material := range m.Materials {
 		path := fmt.Sprintf("%s.materials[%d]", at, i)

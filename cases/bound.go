@@ -67,6 +67,15 @@ type (
 		Mandate  string `json:"mandate"`
 		Person   string `json:"person"` // commitment to RepresentativeCommitted
 	}
+	// BoundIssue is that of Issue: "cases.issue".
+	BoundIssue struct {
+		At          int64  `json:"at"`
+		BySystem    string `json:"by_system"`
+		CaseNo      string `json:"case_no"`
+		Change      string `json:"change"`
+		License     string `json:"license"` // commitment to ResultCommitted
+		LicenseType string `json:"license_type"`
+	}
 	// BoundGive is that of Give: "cases.give".
 	BoundGive struct {
 		Change    string   `json:"change"`
@@ -95,6 +104,7 @@ const (
 	changeClose     = "cases.close"
 	changeReceive   = "cases.receive"
 	changeSetState  = "cases.set_state"
+	changeIssue     = "cases.issue"
 	changeRepresent = "cases.represent"
 	changeGive      = "cases.give"
 	changeWithdraw  = "cases.withdraw"
@@ -159,6 +169,15 @@ func (c Represent) Bound(commit func(r []byte, v any) (string, error), _ func([]
 	}, nil
 }
 
+// Bound returns BoundIssue.
+func (c Issue) Bound(commit func(r []byte, v any) (string, error), _ func([]byte) string) (any, error) {
+	l, err := commit(c.R[:], ResultCommitted(c.Holder, c.License))
+	if err != nil {
+		return nil, fmt.Errorf("commit to license: %w", err)
+	}
+	return BoundIssue{Change: changeIssue, CaseNo: c.Case, LicenseType: c.License.Type, License: l, BySystem: c.By, At: canonical.Micros(c.At)}, nil
+}
+
 // Bound returns BoundGive.
 func (c Give) Bound(commit func(r []byte, v any) (string, error), _ func([]byte) string) (any, error) {
 	k := c.Consent
@@ -202,6 +221,7 @@ var boundForms = canonical.Union{
 	changeClose:     canonical.Variant(func(b BoundClose) bool { return b.Closed > 0 && b.Revision > 0 }),
 	changeReceive:   canonical.Variant(func(BoundReceive) bool { return true }),
 	changeSetState:  canonical.Variant(func(b BoundSetState) bool { return b.State.IsFound() }),
+	changeIssue:     canonical.Variant(func(b BoundIssue) bool { return canonical.IsDigest(b.License) }),
 	changeRepresent: canonical.Variant(func(b BoundRepresent) bool { return canonical.IsDigest(b.Person) && IsRepresentative(b.Kind) }),
 	changeGive:      canonical.Variant(func(b BoundGive) bool { return canonical.IsDigest(b.Holder) }),
 	changeWithdraw:  canonical.Variant(func(b BoundWithdraw) bool { return b.Withdrawn > 0 }),

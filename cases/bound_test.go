@@ -62,6 +62,8 @@ func TestBound(t *testing.T) {
 			`{"at":1795399200123000,"by_system":"window","case_no":"c","change":"cases.set_state","material":"x","matter":"m","state":"missing"}`},
 		{cases.Represent{Representative: cases.Representative{Case: "c", Kind: cases.Agent, Person: anna, Mandate: "d", Until: "2026-12-31", By: "window", At: at}, R: [32]byte{3}},
 			`{"at":1795399200123000,"by_system":"window","case_no":"c","change":"cases.represent","kind":"agent","mandate":"d","person":"` + strings.Repeat("D", 42) + `A"}`},
+		{cases.Issue{Result: cases.Result{Case: "c", Holder: anna, License: license.License{Type: "permit", Number: "1"}, By: "bureau", At: at}, R: [32]byte{4}},
+			`{"at":1795399200123000,"by_system":"bureau","case_no":"c","change":"cases.issue","license":"` + strings.Repeat("E", 42) + `A","license_type":"permit"}`},
 		{cases.Give{Consent: given, R: [32]byte{2}}, `{"change":"cases.give","digest":"d","evidence":"holder","expires":1795402800123000,"given":1795399200123000,"holder":"` +
 			strings.Repeat("C", 42) + `A","id":"k-1","matters":[],"system":"window","types":["business-license"],"withdrawn":0}`},
 		{cases.Withdraw{ID: "k-1", At: at}, `{"change":"cases.withdraw","id":"k-1","withdrawn":1795399200123000}`},

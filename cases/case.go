@@ -122,6 +122,8 @@ type Storage interface {
 	States(ctx context.Context, no string) ([]LastState, error)
 	// Representatives returns who came for a case's parties, oldest first.
 	Representatives(ctx context.Context, no string) ([]Representative, error)
+	// Results returns the licenses of a type with which cases ended, of one holder, oldest first.
+	Results(ctx context.Context, licenseType string, holder license.HolderID) ([]license.License, error)
 	// Registered returns the cases that a filter selects, in the order of their places.
 	Registered(ctx context.Context, f Filter) ([]Case, error)
 	// Consent returns the consent; fs.ErrNotExist if unknown.
@@ -152,6 +154,12 @@ type (
 	// Represent adds who comes for the parties. Refused with ErrChanged if the case is closed. R is as in Register, for the person.
 	Represent struct {
 		Representative
+		R [32]byte
+	}
+	// Issue adds a license with which the case ends, for one of its holders. Refused with ErrChanged if the case is closed. R is as in
+	// Register, for holder and license.
+	Issue struct {
+		Result
 		R [32]byte
 	}
 	// Give adds a consent. Refused with ErrRegistered if the id is taken. R is as in Register, for the holder.

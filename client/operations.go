@@ -116,6 +116,11 @@ func (c *Client) Represent(ctx context.Context, no string, q api.RepresentReques
 	return ask[api.RepresentAnswer](ctx, c, "cases.represent", map[string]string{"no": no}, q)
 }
 
+// IssueResult issues the license with which a case ends, for the department that issues its type through the gateway.
+func (c *Client) IssueResult(ctx context.Context, no string, q api.ResultRequest) (*Answered[api.ResultAnswer], error) {
+	return ask[api.ResultAnswer](ctx, c, "cases.result", map[string]string{"no": no}, q)
+}
+
 // CloseCase closes a case.
 func (c *Client) CloseCase(ctx context.Context, no string) (*Answered[api.CloseAnswer], error) {
 	return ask[api.CloseAnswer](ctx, c, "cases.close", map[string]string{"no": no}, api.CloseRequest{})

@@ -12,6 +12,7 @@ import (
 
 	"oncegate/adapters/files"
 	"oncegate/adapters/rest"
+	"oncegate/adapters/results"
 	"oncegate/adapters/sqldb"
 	"oncegate/certs/keystore"
 	"oncegate/certs/token"
@@ -65,6 +66,9 @@ var kinds = []Kind{
 	}),
 	kind("files", "CSV files or XLSX workbooks dropped into a folder", true, func(c *files.Config, s *Setup, o OpenSource) (Adapter, error) {
 		return files.Open(*c, s.Catalogue, files.Deps{Now: o.Now, Changed: func(st files.Status) { logDrop(o.Logger, c.ID, st) }})
+	}),
+	kind("results", "licenses with which the department's cases end (结果证照), issued through the gateway and kept sealed in its database", false, func(c *results.Config, s *Setup, o OpenSource) (Adapter, error) {
+		return results.Open(*c, o.Results), nil
 	}),
 }
 
@@ -130,6 +134,9 @@ func (s Source) types() (list []string) {
 type OpenSource struct {
 	Now    func() time.Time
 	Logger *slog.Logger
+
+	// Results reads the licenses that were issued here; nil: the database is not open, and such a source answers nothing.
+	Results results.Storage
 }
 
 // Open opens a source of a checked configuration.

@@ -100,6 +100,7 @@ var caseNeeded = map[string]string{
 	"cases.close":     "the one in the path, open",
 	"cases.read":      "the one in the path",
 	"cases.represent": "the one in the path, open",
+	"cases.result":    "the one in the path, open",
 	"precheck":        "no: the holder's consent",
 }
 
@@ -116,6 +117,7 @@ var callers = map[string]string{
 	"cases.check":     "a rule that names the system and the case's matter; a grant for each material",
 	"cases.materials": "who registered the case, or a permission for the matter",
 	"cases.close":     "who registered the case, or a permission for the matter",
+	"cases.result":    "a permission for the type, of the department that issues it here; a rule that names the system and the case's matter",
 	"cases.represent": "who registered the case, or a permission for the matter; a grant for what names a guardian",
 	"cases.read":      "who registered the case, by a permission for the matter; a grant for how each material stands",
 	"cases.list":      "who registered the cases, by a permission; a grant for how each material stands",

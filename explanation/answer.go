@@ -52,6 +52,10 @@ var tellers = map[string]func(*writer, jsontext.Value) bool{
 	"cases.read":      telling((*writer).caseStanding),
 	"cases.check":     telling((*writer).checked),
 	"cases.materials": telling((*writer).received),
+	"cases.result": telling(func(w *writer, a api.ResultAnswer) {
+		w.say("License %s (%s), version %d, was issued as what case %s ends with.", clean(a.Identifier), clean(a.LicenseType), a.Version, clean(a.Case))
+		w.rules(a.Rules)
+	}),
 	"cases.represent": telling(func(w *writer, a api.RepresentAnswer) {
 		w.say("Who comes in case %s was recorded: %s.", clean(a.Case), clean(string(a.Kind)))
 		w.rules(a.Rules)

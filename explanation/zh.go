@@ -9,14 +9,16 @@ var catalogue = language.New(messages)
 
 var messages = language.Messages{
 	// cases
-	"Who comes in case %s was recorded: %s.":                          "已登记办件 %s 的来办人：%s。",
-	"Case %s, matter %s, accepted at %s: %d due, %d of them overdue.": "办件 %s，事项 %s，%s 受理：待补 %d 项，其中逾期 %d 项。",
-	"Due since %s: overdue.":                                          "应于 %s 前补齐，已逾期。",
-	"Due by %s.":                                                      "应于 %s 前补齐。",
-	"%d cases.":                                                       "%d 件办件。",
-	"%s, matter %s: %d due, %d of them overdue":                       "%s，事项 %s：待补 %d 项，其中逾期 %d 项",
-	"There are more pages.":                                           "还有下一页。",
-	"not checked yet":                                                 "尚未核验",
+	"issued: what the case ends with":                                    "已颁发：办件的结果证照",
+	"License %s (%s), version %d, was issued as what case %s ends with.": "证照 %s（%s）第 %d 版已作为办件 %s 的结果证照颁发。",
+	"Who comes in case %s was recorded: %s.":                             "已登记办件 %s 的来办人：%s。",
+	"Case %s, matter %s, accepted at %s: %d due, %d of them overdue.":    "办件 %s，事项 %s，%s 受理：待补 %d 项，其中逾期 %d 项。",
+	"Due since %s: overdue.":                                             "应于 %s 前补齐，已逾期。",
+	"Due by %s.":                                                         "应于 %s 前补齐。",
+	"%d cases.":                                                          "%d 件办件。",
+	"%s, matter %s: %d due, %d of them overdue":                          "%s，事项 %s：待补 %d 项，其中逾期 %d 项",
+	"There are more pages.":                                              "还有下一页。",
+	"not checked yet":                                                    "尚未核验",
 
 	// what it is
 	"answer with its receipt":                "答复及其回执",

@@ -38,6 +38,7 @@ func (g *Gateway) table() map[string]operation {
 		"cases.read":        {right: "cases.read", run: typed(g.readCase)},
 		"cases.check":       {right: "cases.check", run: typed(g.check)},
 		"cases.materials":   {right: "cases.materials", run: typed(g.receive)},
+		"cases.result":      {right: "cases.result", run: typed(g.issueResult)},
 		"cases.represent":   {right: "cases.represent", run: typed(g.represent)},
 		"cases.close":       {right: "cases.close", run: typed(g.closeCase)},
 		"precheck":          {right: "precheck", run: typed(g.precheck)},

@@ -28,6 +28,7 @@ type Snapshot struct {
 	Departments map[string]string   // id → name
 	Sources     []sources.Config    //
 	Serves      map[string]string   // license type → id of the source that has it
+	Results     map[string]bool     // ids of sources that have what cases end with (结果证照): their licenses are issued here
 	Assertions  map[string]Asserter // issuer of identity assertions → its key
 	// IdentityServices are the services whose actor tokens are believed, by iss, each with the systems and roles it may speak of.
 	IdentityServices map[string]token.IdentityService

@@ -251,7 +251,7 @@ func (n *Node) prepare(_ context.Context, s *config.Setup, was *running) (*runni
 	if err != nil {
 		return nil, err
 	}
-	opened, err := old.open(s, n.Logger, n.Now)
+	opened, err := old.open(s, n.Logger, n.Now, n.db.Cases())
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +261,7 @@ func (n *Node) prepare(_ context.Context, s *config.Setup, was *running) (*runni
 	}
 	return &running{setup: s, sources: opened, trust: trust, snapshot: &gateway.Snapshot{
 		Catalogue: s.Catalogue, Book: s.Book, Calendar: s.Calendar, Policy: s.Policy, Systems: s.Callers, Departments: departments,
-		Sources: opened.configs(s), Serves: s.Serves, Assertions: s.Asserters, IdentityServices: s.Vouchers, Register: reg,
+		Sources: opened.configs(s), Serves: s.Serves, Results: issuing(s), Assertions: s.Asserters, IdentityServices: s.Vouchers, Register: reg,
 		Documents: documents, CopyLife: time.Duration(s.Gateway.CopyLife),
 		AssertionLife: time.Duration(s.Gateway.AssertionLife), ConsentLife: time.Duration(s.Gateway.ConsentLife),
 	}}, nil

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"time"
 
+	"oncegate/adapters/results"
 	"oncegate/certs/sm"
 	"oncegate/config"
 	resilient "oncegate/gateway/sources"
@@ -54,7 +55,7 @@ func (s sources) current(setup *config.Setup) bool {
 
 // open opens the sources of a setup. One whose configuration, catalogue and secrets did not change is taken over from old. When
 // it fails, nothing stays open that was not before.
-func (old sources) open(s *config.Setup, logger *slog.Logger, now func() time.Time) (_ sources, err error) {
+func (old sources) open(s *config.Setup, logger *slog.Logger, now func() time.Time, issued results.Storage) (_ sources, err error) {
 	opened := make(sources, len(s.Sources))
 	defer func() {
 		if err != nil {
@@ -67,7 +68,7 @@ func (old sources) open(s *config.Setup, logger *slog.Logger, now func() time.Ti
 			opened[c.ID] = was
 			continue
 		}
-		a, err := config.OpenSource{Now: now, Logger: logger}.Open(c, s)
+		a, err := config.OpenSource{Now: now, Logger: logger, Results: issued}.Open(c, s)
 		if err != nil {
 			return nil, err
 		}
@@ -103,6 +104,19 @@ func (s sources) close() error {
 		all = append(all, one.Close())
 	}
 	return errors.Join(all...)
+}
+
+// issuing are the sources whose licenses are issued here.
+func issuing(setup *config.Setup) map[string]bool {
+	ids := map[string]bool{}
+	for _, c := range setup.Sources {
+		if _, adapter := c.Adapter.Config(); adapter != nil {
+			if _, ours := adapter.(*results.Config); ours {
+				ids[c.ID] = true
+			}
+		}
+	}
+	return ids
 }
 
 // configs are the sources as the gateway takes them.

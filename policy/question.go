@@ -109,8 +109,9 @@ var operations = map[string]authorization{
 	"cases.register":    byPermission | needsMatter,
 	"cases.materials":   byPermission,
 	"cases.close":       byPermission,
-	"cases.represent":   byGrant | byPermission, // a permission to record who comes, a grant for what names a guardian
-	"cases.read":        byGrant | byPermission, // a permission for the case, a grant for how a material stands; by the registrar: the gateway sees to that
+	"cases.result":      byPermission | permissionCoversLicense, // by the department that issues the type: the gateway sees to that
+	"cases.represent":   byGrant | byPermission,                 // a permission to record who comes, a grant for what names a guardian
+	"cases.read":        byGrant | byPermission,                 // a permission for the case, a grant for how a material stands; by the registrar: the gateway sees to that
 	"consents.register": byPermission,
 	"consents.withdraw": byPermission,
 	"catalog.read":      byPermission,

@@ -275,6 +275,41 @@ func TestRepresentatives(t *testing.T) {
 	})
 }
 
+func aResult(no, holder, number string) cases.Result {
+	who := license.HolderID{Type: "111", Code: holder}
+	return cases.Result{Case: no, Holder: who, By: "bureau", At: accepted, License: license.License{
+		Type: "permit", Number: number, Issued: "2026-11-23", Status: license.Valid, Holders: []license.Holder{{HolderID: who, Name: "made up"}}, Fields: map[string]string{"a": "b"},
+	}}
+}
+
+// TestResults: a license with which a case ended is found by type and holder and by nothing else, and is no receipt.
+func TestResults(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		b := newBench(t, e)
+		mustChange(t, b, cases.Register{Case: aCase("C-1")}, cases.Register{Case: aCase("C-2")})
+		first, second, other := aResult("C-1", "anna", "1"), aResult("C-2", "anna", "2"), aResult("C-2", "ben", "3")
+		mustChange(t, b, cases.Issue{Result: first, R: [32]byte{1}})
+		mustChange(t, b, cases.Issue{Result: second, R: [32]byte{1}}, cases.Issue{Result: other, R: [32]byte{1}})
+		for holder, want := range map[string][]license.License{"anna": {first.License, second.License}, "ben": {other.License}, "carl": nil} {
+			got, err := b.db.Cases().Results(t.Context(), "permit", license.HolderID{Type: "111", Code: holder})
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Errorf("%s: %v (-want +got):\n%s", holder, err, diff)
+			}
+		}
+		if got, err := b.db.Cases().Results(t.Context(), "other", first.Holder); len(got) > 0 || err != nil {
+			t.Errorf("of another type: %v, %v", got, err)
+		}
+		if got, err := b.db.Cases().Received(t.Context(), "C-2"); len(got) > 0 || err != nil {
+			t.Errorf("received: %v, %v", got, err)
+		}
+		if err := b.change(t.Context(), cases.Receive{Received: cases.Received{Case: "C-1", How: "result"}}); err == nil {
+			t.Error("a receipt that says a result is accepted")
+		}
+		mustChange(t, b, cases.Close{No: "C-1", Revision: 1, At: accepted})
+		wantError(t, "of a closed case", b.change(t.Context(), cases.Issue{Result: first}), cases.ErrChanged)
+	})
+}
+
 // TestRegistered: a list has a registrar's own cases only, each once, in an order that neither checks nor closing change.
 func TestRegistered(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {

@@ -93,7 +93,7 @@ type listState struct {
 type receivedState struct {
 	pos    int64
 	plain  [32]byte
-	person [32]byte // commitment to a representative; zero: there is none
+	person [32]byte // commitment to a representative or a result; zero: there is none
 	seen   bool
 }
 
@@ -232,6 +232,10 @@ func (r *replay) change(pos int64, raw jsontext.Value, issued *int64) error {
 		r.received = append(r.received, receivedState{pos: pos, plain: plainReceived(c.CaseNo, c.Matter, c.Material, c.How, c.Digest, c.BySystem, c.At)})
 	case cases.BoundSetState:
 		r.received = append(r.received, receivedState{pos: pos, plain: plainReceived(c.CaseNo, c.Matter, c.Material, string(c.State), "", c.BySystem, c.At)})
+	case cases.BoundIssue:
+		s := receivedState{pos: pos, plain: plainReceived(c.CaseNo, "", c.LicenseType, cases.ResultMark, "", c.BySystem, c.At)}
+		base64.RawURLEncoding.Decode(s.person[:], []byte(c.License)) // 43 characters: ParseBound has looked
+		r.received = append(r.received, s)
 	case cases.BoundRepresent:
 		s := receivedState{pos: pos, plain: plainReceived(c.CaseNo, "", "", c.Kind, c.Mandate, c.BySystem, c.At)}
 		base64.RawURLEncoding.Decode(s.person[:], []byte(c.Person)) // 43 characters: ParseBound has looked
@@ -728,7 +732,10 @@ func (c *comparison) receivedRows() func(*sql.Rows) error {
 			if c.lost[r.pos] {
 				return nil
 			}
-			c.representative(r, s)
+			c.sealedOf(r, s)
+			if r.How == cases.ResultMark { // a keyed digest: no record binds it, and the holder that was opened gives it
+				r.Digest = ""
+			}
 			if s.plain != plainReceived(r.Case, r.Matter, r.Material, r.How, r.Digest, r.By, canonical.Micros(r.At)) {
 				c.fault(&c.rows, table, r.key(), r.pos, rowPlain)
 			}
@@ -749,14 +756,20 @@ func (c *comparison) receivedRows() func(*sql.Rows) error {
 	}
 }
 
-// representative compares who came with what the record commits to.
-func (c *comparison) representative(r receivedRow, s *receivedState) {
+// sealedOf compares who came, or what was issued, with what the record commits to.
+func (c *comparison) sealedOf(r receivedRow, s *receivedState) {
 	const table = "case_received"
 	nobody := s.person == [32]byte{}
 	switch {
 	case nobody && r.person == nil:
 	case nobody || r.person == nil:
 		c.fault(&c.rows, table, r.key(), r.pos, rowPerson)
+	case r.How == cases.ResultMark:
+		known, random, err := openPersonal[knownResult](c.db, r.person, resultAAD(r.Case))
+		c.person(table, r.key(), &rowState{made: true, pos: r.pos, person: s.person}, random, cases.ResultCommitted(known.Holder, known.License), err)
+		if err == nil && c.db.resultDigest(known.Holder) != r.Digest {
+			c.fault(&c.rows, table, r.key(), 0, "the digest that the license is looked up by is not that of its holder")
+		}
 	default:
 		known, random, err := openPersonal[knownPerson](c.db, r.person, personAAD(r.Case))
 		came := cases.Representative{Person: known.Person, Until: known.Until}

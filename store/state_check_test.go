@@ -128,6 +128,7 @@ func newWorld(t testing.TB, e engine) *world {
 		cases.Register{Case: aCase("C-1"), R: random32()}, cases.Register{Case: aCase("C-2"), R: random32()}, cases.Register{Case: aCase("C-3"), R: random32()})
 	w.call(accepted.Add(2*time.Hour), cases.Receive{Received: cases.Received{Case: "C-1", Material: "a", How: "uploaded", Digest: "d", At: accepted}},
 		cases.SetState{LastState: cases.LastState{Case: "C-1", Material: "c", State: cases.Missing, By: "window", At: accepted}},
+		cases.Issue{Result: aResult("C-1", "Z", "1"), R: random32()},
 		cases.Represent{Representative: cases.Representative{Case: "C-1", Kind: cases.Agent, Person: license.HolderID{Type: "111", Code: "Z"}, Mandate: "d", Until: "2026-12-31", By: "window", At: accepted}, R: random32()},
 		cases.Receive{Received: cases.Received{Case: "C-1", Material: "b", How: "promised", At: accepted}})
 	w.call(accepted.Add(2*time.Hour), cases.Close{No: "C-2", Revision: 1, At: accepted})
