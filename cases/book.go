@@ -330,6 +330,7 @@ func (f *faults) chain(at string, m Matter) {
 	f.Unless(len(m.Materials) == 0, at+".materials", "a chain has no materials of its own: its matters have")
 	f.Unless(len(m.Roles) == 0, at+".roles", "a chain has no roles of its own: its matters have")
 	f.Unless(len(m.Guardians) == 0, at+".guardians", "a chain has no guardians of its own: its matters have")
+	f.Unless(len(m.Results) == 0, at+".results", "a chain has no results of its own: its matters have")
 	parts := f.Unique()
 	for i, code := range m.Chain {
 		path := fmt.Sprintf("%s.chain[%d]", at, i)

@@ -69,6 +69,8 @@ func TestBookFaults(t *testing.T) {
 			food(b).Guardians, food(b).Roles[0].Name = []cases.Guardianship{{Material: "business-license", Field: "legal_representative_code"}}, "guardian"
 		}, []string{"$.matters[0].materials[1].role", "$.matters[0].roles[0].name"}},
 		{"guardians of a chain", func(b *cases.Book) { b.Matters[3].Guardians = []cases.Guardianship{{Material: "x"}} }, []string{"$.matters[3].guardians"}},
+		{"results", func(b *cases.Book) { food(b).Results = []string{"business-license", "business-license", "x"} }, []string{"$.matters[0].results[1]", "$.matters[0].results[2]"}},
+		{"results of a chain", func(b *cases.Book) { b.Matters[3].Results = []string{"business-license"} }, []string{"$.matters[3].results"}},
 		{"upload with days", func(b *cases.Book) { food(b).Materials[0].Fallback.Days = 1 }, []string{"$.matters[0].materials[0].fallback.days"}},
 		{"necessary tolerated", func(b *cases.Book) { food(b).Materials[0].Fallback = cases.Fallback{Kind: "tolerate", Days: 300} }, []string{
 			"$.matters[0].materials[0].fallback.days", "$.matters[0].materials[0].fallback.kind",

@@ -1,6 +1,7 @@
 package cases
 
 import (
+	"slices"
 	"time"
 
 	"oncegate/license"
@@ -33,18 +34,30 @@ func ResultCommitted(holder license.HolderID, l license.License) any {
 
 // Why a result is refused.
 const (
-	NotAResult  Reason = "not-a-result" // no matter of the case ends with a license of this type
+	NotAResult  Reason = "not-a-result"  // no matter of the case ends with a license of this type
+	NotForParty Reason = "result-holder" // the applicant is not among its holders, or a holder is no party
 	NumberTaken Reason = "result-number-taken"
 )
 
-// EndsWith reports whether one of the case's matters ends with a license of a type.
-func (b *Book) EndsWith(c Case, licenseType string) bool {
+// EndingWith returns the codes of the case's matters that end with a license of a type: of a chain (一件事), those of its parts.
+func (b *Book) EndingWith(c Case, licenseType string) (codes []string) {
 	for _, m := range b.MattersOf(c) {
-		for _, id := range m.Results {
-			if id == licenseType {
-				return true
-			}
+		if slices.Contains(m.Results, licenseType) {
+			codes = append(codes, m.Code)
 		}
 	}
-	return false
+	return codes
+}
+
+// MayHold reports whether a license with which the case ends may have these holders: all are parties, and the applicant is among them.
+func (c Case) MayHold(holders []license.Holder) bool {
+	applied := false
+	for _, h := range holders {
+		roles := c.RolesOf(h.HolderID)
+		if len(roles) == 0 {
+			return false
+		}
+		applied = applied || slices.Contains(roles, Applicant)
+	}
+	return applied
 }

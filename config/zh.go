@@ -290,6 +290,7 @@ var faultMessages = language.Messages{
 	"the code must be 1 to 64 letters, digits, dots, underscores and hyphens":                                   "代码须为 1 至 64 个字母、数字、点、下划线或连字符",
 	"a chain has no materials of its own: its matters have":                                                     "一件事链条自身没有材料：材料属于其各事项",
 	"a chain has no guardians of its own: its matters have":                                                     "一件事链条自身没有监护人规则：属于其各事项",
+	"a chain has no results of its own: its matters have":                                                       "一件事链条自身没有结果证照：属于其各事项",
 	"%v is who comes for a party: no role of one can be called so where the matter says what proves a guardian": "事项配置了监护人规则时，%v 指来办的监护人，不能作当事人角色",
 	"a guardian is confirmed by a source: the material's route must be license or data":                         "监护人须由数据源确认：该材料的 route 须为 license 或 data",
 	"the material is of role %v":                                                                                "该材料属于角色 %v",

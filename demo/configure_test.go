@@ -83,7 +83,7 @@ func TestSampleIsAccepted(t *testing.T) {
 			t.Error(w)
 		}
 	}
-	if len(setup.Sources) != 5 || len(setup.Tables) == 0 {
+	if len(setup.Sources) != 6 || len(setup.Tables) == 0 {
 		t.Errorf("%d sources, %d tables of decisions", len(setup.Sources), len(setup.Tables))
 	}
 }

@@ -38,12 +38,12 @@ func (g *Gateway) issueResult(ctx context.Context, c *call, q api.ResultRequest)
 	if _, ok := c.config.Catalogue.Type(l.Type); !ok {
 		return nil, refuse("unknown-license-type").pointingAt("/license_type", "unknown license type; catalog.types lists them").withUses(uses...)
 	}
-	d, err := c.mayIssue(k, l.Type)
+	matter, d, denied := c.mayIssue(k, l.Type)
 	for i := range uses {
-		uses[i].LicenseType, uses[i].Rules = l.Type, notNil(d.Rules)
+		uses[i].Matter, uses[i].LicenseType, uses[i].Rules = matter, l.Type, notNil(d.Rules)
 	}
-	if err != nil {
-		return nil, asRefusal(err).withUses(uses...)
+	if denied != nil {
+		return nil, denied.withUses(uses...)
 	}
 	if err := c.checkResult(k, l); err != nil {
 		return nil, err.withUses(uses...)
@@ -78,46 +78,56 @@ func (g *Gateway) issueResult(ctx context.Context, c *call, q api.ResultRequest)
 	return &result{answer: answer, uses: uses, changes: changes}, nil
 }
 
-// mayIssue authorises the caller to issue licenses of a type with which the case ends: a permission names the type, and the caller is of the
-// department whose own source keeps them here.
-func (c *call) mayIssue(k cases.Case, licenseType string) (policy.Decision, error) {
+// mayIssue authorises the caller to issue licenses of a type with which the case ends: a permission names the type and a matter that ends so
+// (of a chain, the part: a permission for one part is none for another), and the caller is of the department whose own source keeps them
+// here. It returns the matter that was decided on.
+func (c *call) mayIssue(k cases.Case, licenseType string) (matter string, d policy.Decision, denied *refusal) {
 	owner := c.config.provider(licenseType)
-	d, _ := c.decide(policy.Question{
-		Operation: c.row.right, System: c.system.ID, Department: c.system.Department, LicenseType: licenseType, Provider: owner, Matter: k.Matter,
-		Attestation: string(k.AttestationFor(c.system.ID)), Basis: policy.ByCase, Now: c.now,
-	})
+	ending := c.config.Book.EndingWith(k, licenseType)
+	if len(ending) == 0 { // checkResult refuses it, to those that a permission entitles to know
+		ending = []string{k.Matter}
+	}
+	for _, matter = range ending {
+		d, _ = c.decide(policy.Question{
+			Operation: c.row.right, System: c.system.ID, Department: c.system.Department, LicenseType: licenseType, Provider: owner, Matter: matter,
+			Attestation: string(k.AttestationFor(c.system.ID)), Basis: policy.ByCase, Now: c.now,
+		})
+		if d.Allow {
+			break
+		}
+	}
 	switch {
 	case !d.Allow:
-		return d, refuseDenied(d)
+		return matter, d, asRefusal(refuseDenied(d))
 	case owner == "" || owner != c.system.Department:
 		why := reason("not-owner")
-		return d, refuse("not-permitted").withDetail(why.En).withReasons([]api.Reason{why})
+		return matter, d, refuse("not-permitted").withDetail(why.En).withReasons([]api.Reason{why})
 	}
-	return d, nil
+	return matter, d, nil
 }
 
-// checkResult refuses a license with which the case does not end: of another type, of a type that a legacy system has, or of somebody who is
-// no party.
+// checkResult refuses a license with which the case does not end: of another type, of a type that a legacy system has, or of others than its
+// applicant and parties.
 func (c *call) checkResult(k cases.Case, l license.License) *refusal {
-	if !c.config.Book.EndsWith(k, l.Type) || !c.config.Results[c.config.Serves[l.Type]] {
+	if len(c.config.Book.EndingWith(k, l.Type)) == 0 || !c.config.Results[c.config.Serves[l.Type]] {
 		return refuse("not-a-result").withReasons(ofCase(cases.NotAResult))
 	}
-	for _, h := range l.Holders {
-		if len(k.RolesOf(h.HolderID)) == 0 {
-			return refuse("result-holder").withReasons(ofCase(cases.NotAParty))
-		}
+	if !k.MayHold(l.Holders) {
+		return refuse("result-holder").withReasons(ofCase(cases.NotForParty))
 	}
 	return nil
 }
 
-// ownNumber refuses to issue a license under the number of one that others have: what they hold would change.
+// ownNumber refuses to issue a license under the number of one that others have, or have too: what they hold would change.
 func (g *Gateway) ownNumber(ctx context.Context, l license.License, uses []audit.Use) error {
 	for _, h := range l.Holders {
 		all, err := g.Cases.Results(ctx, l.Type, h.HolderID.Normal())
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(all, func(was license.License) bool { return was.Number == l.Number && was.Issuer.Code == l.Issuer.Code }) {
+		if !slices.ContainsFunc(all, func(was license.License) bool {
+			return was.Number == l.Number && was.Issuer.Code == l.Issuer.Code && len(was.Holders) == len(l.Holders)
+		}) {
 			return refuse("result-number-taken").withUses(uses...).withReasons(ofCase(cases.NumberTaken))
 		}
 	}

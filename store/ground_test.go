@@ -202,6 +202,7 @@ func newGround(t *testing.T, e engine) *ground {
 		for n := range 4 {
 			g.record(t, r, n, cases.Register{Case: groundCase(n), R: [32]byte{1}}, cases.Give{Consent: groundConsent(n), R: [32]byte{1}})
 			g.record(t, r, n, cases.Represent{Representative: cases.Representative{Case: fmt.Sprint("C-", n%2), Kind: cases.Agent, Person: license.HolderID{Type: "111", Code: fmt.Sprint("came-", n)}, Mandate: fmt.Sprint("d-", n), By: "window", At: at(n)}, R: [32]byte{1}}, cases.Receive{Received: groundReceived(n%2, n)}, cases.Receive{Received: groundReceived(n%2, n+4)})
+			g.record(t, r, n, cases.Issue{Result: aResult(fmt.Sprint("C-", n%2), fmt.Sprint("holder-", n), fmt.Sprint("number-", n)), R: [32]byte{1}})
 			_, err := r.recorder.Activate(t.Context(), []audit.File{{Path: fmt.Sprint("grants-", n), Data: []byte{byte(n)}}})
 			must(err)
 		}
@@ -587,6 +588,9 @@ func questions(t *testing.T, batches [][16]byte) map[string]question {
 		no, id := fmt.Sprint("C-", n), fmt.Sprint("k-", n)
 		add("case "+no, "cases", func(ctx context.Context, r *rig) (any, error) { return r.db.Cases().Case(ctx, no) })
 		add("received "+no, "case_received", func(ctx context.Context, r *rig) (any, error) { return r.db.Cases().Received(ctx, no) })
+		add(fmt.Sprint("results of holder-", n), "case_received", func(ctx context.Context, r *rig) (any, error) {
+			return r.db.Cases().Results(ctx, "permit", license.HolderID{Type: "111", Code: fmt.Sprint("holder-", n)})
+		})
 		add("consent "+id, "consents", func(ctx context.Context, r *rig) (any, error) { return r.db.Cases().Consent(ctx, id) })
 		add("consents of "+id, "consents", func(ctx context.Context, r *rig) (any, error) {
 			return r.db.Cases().Consents(ctx, holder(n), fmt.Sprint("system-", n%2))

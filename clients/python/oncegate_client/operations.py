@@ -14,6 +14,7 @@ OPERATIONS = {
     "cases.read": ("GET", "/v1/cases/{no}"),
     "cases.register": ("POST", "/v1/cases"),
     "cases.represent": ("POST", "/v1/cases/{no}/representative"),
+    "cases.result": ("POST", "/v1/cases/{no}/result"),
     "catalog.matters": ("GET", "/v1/catalog/matters"),
     "catalog.types": ("GET", "/v1/catalog/types"),
     "consents.give": ("POST", "/v1/consents"),
