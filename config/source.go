@@ -139,6 +139,13 @@ type OpenSource struct {
 	Results results.Storage
 }
 
+// IssuedHere reports whether the source's licenses are issued through the gateway, which keeps them itself (kind results).
+func (s Source) IssuedHere() bool {
+	_, adapter := s.Adapter.Config()
+	_, ours := adapter.(*results.Config)
+	return ours
+}
+
 // Open opens a source of a checked configuration.
 func (o OpenSource) Open(c Source, s *Setup) (Adapter, error) {
 	k, config := c.Adapter.Config()

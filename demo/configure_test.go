@@ -83,6 +83,14 @@ func TestSampleIsAccepted(t *testing.T) {
 			t.Error(w)
 		}
 	}
+	for _, s := range setup.Sources {
+		if !s.IssuedHere() {
+			continue
+		}
+		if trial := setup.Try(t.Context(), s, 1); s.ID != "samr-permits" || trial.Err != nil || !trial.IssuedHere {
+			t.Errorf("%s is tried: %+v", s.ID, trial)
+		}
+	}
 	if len(setup.Sources) != 6 || len(setup.Tables) == 0 {
 		t.Errorf("%d sources, %d tables of decisions", len(setup.Sources), len(setup.Tables))
 	}

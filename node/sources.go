@@ -110,10 +110,8 @@ func (s sources) close() error {
 func issuing(setup *config.Setup) map[string]bool {
 	ids := map[string]bool{}
 	for _, c := range setup.Sources {
-		if _, adapter := c.Adapter.Config(); adapter != nil {
-			if _, ours := adapter.(*results.Config); ours {
-				ids[c.ID] = true
-			}
+		if c.IssuedHere() {
+			ids[c.ID] = true
 		}
 	}
 	return ids

@@ -161,6 +161,10 @@ func (t *terminal) printTrial(trial config.Trial) {
 		t.printError(trial.Source, trial.Err)
 		return
 	}
+	if trial.IssuedHere {
+		t.println("%s (%s): kept in the gateway's own database: there is nothing to connect to", trial.Source, trial.Kind)
+		return
+	}
 	t.println("%s (%s): connected, and every query fits the schema", trial.Source, trial.Kind)
 	for _, s := range trial.Samples {
 		t.printSample(trial.Source, s)
