@@ -30,7 +30,7 @@ var verifying = map[string]string{
 
 	"canonical": "ordered",
 
-	"license": "catalogue claims codes validate",
+	"license": "catalogue claims codes source zh validate",
 
 	"certs/cms": "marshal sign", "certs/der": "", "certs/jws": "", "certs/note": "note", "certs/ofd": "annotate archive draw sign write",
 	"certs/pki": "ca crl", "certs/revocation": "cache client", "certs/sdjwt": "issue", "certs/seal": "make marshal sign",

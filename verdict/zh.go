@@ -129,6 +129,7 @@ var stepReasons = language.Messages{
 	"the personal value has no randomness that proves it, although a record commits to it":          "个人信息缺少随机数，无法与记录的承诺值核对",
 	"a column cannot be read":                                                                       "有列无法读取",
 	"the digest that the consent is looked up by is not that of its holder":                         "授权同意的检索摘要与其持证主体不符",
+	"the digest that the license is looked up by is not that of its holder":                         "证照的检索摘要与其持证主体不符",
 	"the files are not those that the digest names":                                                 "策略文件与其摘要不符",
 	"the row does not stand where the record puts it":                                               "该行的次序与记录不符",
 	"the list has no version":                                                                       "列表中没有任何版本",
