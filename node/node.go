@@ -72,8 +72,8 @@ type Node struct {
 	reload  sync.Mutex // held during a reload
 	ready   readiness
 
-	attempted   atomic.Pointer[config.Setup] // what the last reload read, in force or not
-	refused     atomic.Pointer[unloaded]     // why it is not in force; nil if it is
+	attempted   atomic.Pointer[[]string] // the inputs of what the last reload read, in force or not
+	refused     atomic.Pointer[unloaded] // why it is not in force; nil if it is
 	reloadRetry time.Duration
 
 	folders []*folder

@@ -137,7 +137,7 @@ func (n *Node) read(ctx context.Context, was *config.Setup) (*config.Setup, faul
 	for range patience {
 		if begun := time.Now(); unchangedSince(files, begun) {
 			setup, faults := was.Reload(n.Now())
-			n.attempted.Store(setup)
+			n.attempted.Store(&setup.Inputs)
 			if files = setup.Inputs; unchangedSince(files, begun) {
 				return setup, faults, nil
 			}

@@ -91,7 +91,7 @@ func (n *Node) watch(ctx context.Context) {
 func (n *Node) inputs() []string {
 	list := n.current.Load().setup.Inputs
 	if last := n.attempted.Load(); last != nil {
-		list = slices.Concat(list, last.Inputs)
+		list = slices.Concat(list, *last)
 		slices.Sort(list)
 		list = slices.Compact(list)
 	}
