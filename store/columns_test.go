@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,20 +86,26 @@ func verifyState(t *testing.T, r *rig) error {
 // noticed. It may say neither more nor less than what is found here, and has every table and column of both engines.
 func TestEveryColumn(t *testing.T) {
 	doc := readColumns(t)
+	var both sync.Mutex
 	found := map[string]findings{}
-	onEach(t, func(t *testing.T, e engine) {
-		begun := time.Now()
-		g := newGround(t, e)
-		t.Logf("made in %.1f s", time.Since(begun).Seconds())
-		s := &siege{ground: g, questions: questions(t, g.batches()), found: findings{}}
-		s.learn(t)
-		for _, table := range g.tables {
-			begun, before := time.Now(), s.made
-			s.table(t, table)
-			t.Logf("%s: %d alterations in %.1f s", table.name, s.made-before, time.Since(begun).Seconds())
-		}
-		found[e.name] = s.found
-		doc.hold(t, e.name, s.found)
+	t.Run("engines", func(t *testing.T) { // returns when both have come to their end
+		onEach(t, func(t *testing.T, e engine) {
+			t.Parallel() // one waits for its disk, the other for its server
+			begun := time.Now()
+			g := newGround(t, e)
+			t.Logf("made in %.1f s", time.Since(begun).Seconds())
+			s := &siege{ground: g, questions: questions(t, g.batches()), found: findings{}}
+			s.learn(t)
+			for _, table := range g.tables {
+				begun, before := time.Now(), s.made
+				s.table(t, table)
+				t.Logf("%s: %d alterations in %.1f s", table.name, s.made-before, time.Since(begun).Seconds())
+			}
+			both.Lock()
+			defer both.Unlock()
+			found[e.name] = s.found
+			doc.hold(t, e.name, s.found)
+		})
 	})
 	if *writeColumns {
 		doc.write(t, found)
