@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"fmt"
 	"time"
+
+	"oncegate/console/session"
 )
 
 // MainFile is the name of the main configuration file of samples and new installations.
@@ -27,6 +29,8 @@ type Config struct {
 	Assertions  []Asserter   `yaml:"assertions"`
 
 	IdentityServices []IdentityService `yaml:"identity_services"` // vouch for the persons who act in calling systems; without one no actor token is accepted
+
+	Console *session.Settings `yaml:"console"` // web pages for people, under /console/; without the section there are none
 
 	Data      Data      `yaml:"data"`
 	Limits    Limits    `yaml:"limits"`

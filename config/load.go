@@ -19,6 +19,7 @@ import (
 	"oncegate/certs/seal"
 	"oncegate/certs/sm"
 	"oncegate/certs/token"
+	"oncegate/console/session"
 	"oncegate/fault"
 	"oncegate/gateway"
 	"oncegate/license"
@@ -55,6 +56,7 @@ type Setup struct {
 	Layouts   *sheet.Layouts           // nil where there are none
 	layoutsOf [sm.DigestSize]byte      // what Layouts were made of
 	Seals     map[string]*seal.Seal    // by USCC; those that may be used
+	Accounts  *session.Accounts        // local accounts of the console; nil where there are none
 
 	// What documents of others are verified by.
 	SealAnchors, TimeStampAnchors, Authorities []*pki.Certificate
@@ -98,6 +100,7 @@ func load(path string, now time.Time, was *Setup) (*Setup, fault.List) {
 	l.readData()
 	l.layouts()
 	l.checkSources()
+	l.checkConsole()
 	l.anchors()
 	l.checkCertificates()
 	l.checkTrust()
@@ -305,6 +308,9 @@ func (c *Config) resolvePaths(dir string) {
 	}
 	for i := range c.IdentityServices {
 		all(c.IdentityServices[i].Certificates)
+	}
+	if c.Console != nil {
+		from(&c.Console.Accounts)
 	}
 	for i := range c.Sources {
 		c.Sources[i].resolvePaths(dir)

@@ -35,6 +35,9 @@ func paramsOf(r *http.Request) (map[string]string, error) {
 	return matched.params, matched.malformed
 }
 
+// ClientNetwork is the network that a request comes from, by which unauthenticated callers are told apart.
+func (g *Gateway) ClientNetwork(r *http.Request) string { return g.intake.ClientNetwork(r) }
+
 // ServeHTTP finds the operation by the API description and serves it.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")

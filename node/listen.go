@@ -201,6 +201,10 @@ func (n *Node) limitedHandler(body, documents int) http.Handler {
 		if r.URL.Path == "/v1/licenses/verify" {
 			limit = documents
 		}
+		if n.isConsole(r) {
+			n.console.ServeHTTP(w, r) // it has limits of its own, and one larger for files
+			return
+		}
 		if limit > 0 {
 			r.Body = http.MaxBytesReader(w, r.Body, int64(limit))
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
 	"oncegate/config"
+	"oncegate/console/session"
 	"oncegate/gateway"
 	"oncegate/install"
 	"oncegate/register"
@@ -65,6 +67,7 @@ type Node struct {
 	lists    statusLists
 	seen     *verdict.SeenLists
 	gateway  *gateway.Gateway
+	console  http.Handler // nil where the configuration has no console
 	service  *listener
 	admin    *listener
 
@@ -90,6 +93,7 @@ type running struct {
 	sources  sources
 	snapshot *gateway.Snapshot
 	trust    *verdict.Trust
+	console  *session.Current
 }
 
 // Open reads the configuration, opens everything it names and binds both listeners; Run then serves. The error is a fault.List if
@@ -112,7 +116,7 @@ func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, step := range []func(context.Context, *config.Setup) error{n.openVerifiers, n.openStore, n.openLog, n.openSeen, n.openAudit, n.checkTables, n.watchSpace, n.listen, n.openGateway} {
+	for _, step := range []func(context.Context, *config.Setup) error{n.openVerifiers, n.openStore, n.openLog, n.openSeen, n.openAudit, n.checkTables, n.watchSpace, n.listen, n.openGateway, n.openConsole} {
 		if err := step(ctx, setup); err != nil {
 			return nil, fmt.Errorf("open node: %w", err)
 		}
@@ -259,7 +263,7 @@ func (n *Node) prepare(_ context.Context, s *config.Setup, was *running) (*runni
 	for _, d := range s.Departments {
 		departments[d.ID] = d.Name
 	}
-	return &running{setup: s, sources: opened, trust: trust, snapshot: &gateway.Snapshot{
+	return &running{setup: s, sources: opened, trust: trust, console: consoleOf(s), snapshot: &gateway.Snapshot{
 		Catalogue: s.Catalogue, Book: s.Book, Calendar: s.Calendar, Policy: s.Policy, Systems: s.Callers, Departments: departments,
 		Sources: opened.configs(s), Serves: s.Serves, Results: issuing(s), Assertions: s.Asserters, IdentityServices: s.Vouchers, Register: reg,
 		Documents: documents, CopyLife: time.Duration(s.Gateway.CopyLife),

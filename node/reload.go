@@ -225,5 +225,6 @@ func (n *Node) keepFixed(next, was *config.Setup) {
 	fixed("keys", next.Config.Keys == was.Config.Keys, func() {
 		next.Config.Keys, next.Keys = was.Config.Keys, was.Keys
 	})
+	fixed("console", (next.Console == nil) == (was.Console == nil), func() { next.Console, next.Accounts = was.Console, was.Accounts })
 	fixed("limits", next.Limits == was.Limits, func() { next.Limits = was.Limits })
 }

@@ -17,7 +17,7 @@ func (n *Node) Run(ctx context.Context) error {
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var background sync.WaitGroup
-	for _, loop := range []func(context.Context){n.gateway.Run, n.follow, n.purge, n.retain, n.check, n.checkSearch, n.measureClock, n.watch} {
+	for _, loop := range []func(context.Context){n.gateway.Run, n.follow, n.purge, n.retain, n.check, n.checkSearch, n.measureClock, n.purgeConsole, n.watch} {
 		background.Go(func() { loop(upkeep) })
 	}
 	failed := make(chan error, 2)

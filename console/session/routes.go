@@ -1,0 +1,111 @@
+package session
+
+import (
+	_ "embed"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"oncegate/fault"
+	"oncegate/strictyaml"
+)
+
+//go:embed routes.yaml
+var routesFile []byte
+
+// Any, as a role of a route, is whoever is signed in.
+const Any = "any"
+
+// Scopes of a route.
+const (
+	Own = "own" // what belongs to the department of the session's hall
+	All = "all" // what belongs to any department
+)
+
+// A Route is one row of the access matrix.
+type Route struct {
+	Route  string   `yaml:"route"` // method and path of net/http.ServeMux
+	Public bool     `yaml:"public"`
+	Roles  []string `yaml:"roles"`
+	Scope  string   `yaml:"scope"`
+	Fresh  bool     `yaml:"fresh"`
+}
+
+// A Matrix says which role may open which route (role-based access control). It never changes.
+type Matrix struct {
+	routes map[string]Route
+	mux    *http.ServeMux // finds the row of a request
+}
+
+// ReadMatrix reads the matrix that the program brings.
+func ReadMatrix() (*Matrix, error) { return parseMatrix(routesFile) }
+
+func parseMatrix(data []byte) (*Matrix, error) {
+	var file struct {
+		Routes []Route `yaml:"routes"`
+	}
+	var faults fault.List
+	strictyaml.Decode("routes.yaml", data, strictyaml.Limits{Bytes: 1 << 20, Depth: 16, Values: 1 << 14}, &file, &faults)
+	if err := faults.Err(); err != nil {
+		return nil, err
+	}
+	m := &Matrix{routes: map[string]Route{}, mux: http.NewServeMux()}
+	for _, r := range file.Routes {
+		if r.Scope == "" {
+			r.Scope = Own
+		}
+		switch {
+		case m.routes[r.Route].Route != "" || !strings.Contains(r.Route, " /console/"):
+			return nil, fmt.Errorf("routes.yaml: %q stands twice, or is none of the console's", r.Route)
+		case r.Public == (len(r.Roles) > 0) || r.Public && r.Fresh:
+			return nil, fmt.Errorf("routes.yaml: %q is either public or has roles", r.Route)
+		case slices.ContainsFunc(r.Roles, func(role string) bool { return role != Any && !slices.Contains(Roles, role) }):
+			return nil, fmt.Errorf("routes.yaml: %q names a role that does not exist", r.Route)
+		case r.Scope != Own && r.Scope != All:
+			return nil, fmt.Errorf("routes.yaml: the scope of %q is neither own nor all", r.Route)
+		}
+		m.routes[r.Route] = r
+		m.mux.Handle(r.Route, http.NotFoundHandler())
+	}
+	return m, nil
+}
+
+// Of returns the row of a request; false if no route matches.
+func (m *Matrix) Of(r *http.Request) (Route, bool) {
+	_, pattern := m.mux.Handler(r)
+	row, ok := m.routes[pattern]
+	return row, ok
+}
+
+// Routes are all rows, in no order.
+func (m *Matrix) Routes() (all []Route) {
+	for _, r := range m.routes {
+		all = append(all, r)
+	}
+	return all
+}
+
+// Allow reports whether a role may open a route, and what of it: All or Own. "" is the role of nobody who is signed in.
+func (m *Matrix) Allow(role, route string) (scope string, ok bool) {
+	r, known := m.routes[route]
+	switch {
+	case !known:
+		return "", false
+	case r.Public:
+		return r.Scope, true
+	case role == "":
+		return "", false
+	}
+	return r.Scope, slices.Contains(r.Roles, role) || slices.Contains(r.Roles, Any)
+}
+
+// allows reports whether one of a session's roles may open a row.
+func (r Route) allows(s *Session) bool {
+	return r.Public || s != nil && (slices.Contains(r.Roles, Any) || slices.ContainsFunc(r.Roles, s.Has))
+}
+
+// sees reports whether a department's data are within a row's scope for a session.
+func (r Route) sees(s *Session, department string) bool {
+	return r.allows(s) && s != nil && (r.Scope == All || s.Department == department)
+}

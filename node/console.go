@@ -1,0 +1,81 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"oncegate/audit"
+	"oncegate/certs/keystore"
+	"oncegate/certs/sm"
+	"oncegate/config"
+	"oncegate/console"
+	"oncegate/console/session"
+	"oncegate/license"
+)
+
+// openConsole makes the web console, where the configuration has the section.
+func (n *Node) openConsole(_ context.Context, s *config.Setup) error {
+	if s.Console == nil {
+		return nil
+	}
+	salt, err := s.Keys.Secret(keystore.Salt, "")
+	if err != nil {
+		return err
+	}
+	key := sm.HMAC(salt.Secret[:], []byte(config.ConsoleKeyLabel))
+	n.console, err = console.New(console.Config{Logger: n.Logger, Session: session.Config{
+		Current: func() *session.Current { return n.current.Load().console },
+		Storage: n.db.Console(), Key: key[:], Sealer: n.keyring,
+		Secure: s.ConsoleSecure(), Origin: s.Gateway.PublicURL,
+		Record: n.recordSession, Client: n.gateway.ClientNetwork,
+		Registry: n.Registry, Logger: n.Logger, Now: n.Now, Zone: license.Shanghai(),
+	}})
+	if err != nil {
+		return fmt.Errorf("open console: %w", err)
+	}
+	return nil
+}
+
+// consoleOf is what of a configuration the console needs.
+func consoleOf(s *config.Setup) *session.Current {
+	c := &session.Current{Departments: map[string]string{}, Accounts: s.Accounts}
+	if s.Console != nil {
+		c.Settings = s.Console.WithDefaults()
+	}
+	for _, one := range s.Systems {
+		c.Departments[one.ID] = one.Department
+	}
+	return c
+}
+
+// isConsole reports whether a request is for the console.
+func (n *Node) isConsole(r *http.Request) bool {
+	return n.console != nil && strings.HasPrefix(r.URL.Path, "/console/")
+}
+
+// recordSession records that a person signed in or out at the console: a record of the gateway's own that names the system and holds the
+// person as a commitment.
+func (n *Node) recordSession(ctx context.Context, e session.Event) error {
+	system := e.Hall
+	if system == "" {
+		system = n.current.Load().setup.Gateway.ID
+	}
+	_, err := n.recorder.Record(context.WithoutCancel(ctx), audit.Draft{
+		Operation: e.Kind, System: system, Operator: e.Person.ID, OperatorProof: e.Person.Proof, OperatorRoles: e.Person.Roles, OperatorService: e.Person.Service, Policy: n.current.Load().setup.Policy.Digest(),
+		Inputs: map[string]any{"means": e.Means, "how": e.How, "roles": e.Roles},
+	})
+	return err
+}
+
+// purgeConsole removes sessions that have ended.
+func (n *Node) purgeConsole(ctx context.Context) {
+	if n.console == nil {
+		return
+	}
+	n.every(ctx, "console sessions", purgeEvery, purgeEvery, func(ctx context.Context) error {
+		return n.db.Console().PurgeConsole(ctx, n.Now().Add(-time.Minute))
+	})
+}
