@@ -187,6 +187,106 @@ const (
 	VerdictRefuted   Verdict = "refuted"
 )
 
+// Access One record in which something of the holder's licenses left. Other persons' part in it is left out.
+type Access struct {
+	// ByOperation What was done: an operation of this contract.
+	ByOperation    string `json:"by_operation"`
+	Department     string `json:"department,omitempty,omitzero"`
+	DepartmentName string `json:"department_name,omitempty,omitzero"`
+
+	// Record An index in the log, from 0.
+	Record Index `json:"record"`
+
+	// System The system that asked.
+	System     string `json:"system"`
+	SystemName string `json:"system_name,omitempty,omitzero"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time        `json:"time"`
+	Uses []AccessUse `json:"uses"`
+}
+
+// AccessUse defines model for AccessUse.
+type AccessUse struct {
+	// Basis case, consent, or the id of another legal basis.
+	Basis       string   `json:"basis"`
+	Fields      []string `json:"fields"`
+	LicenseType string   `json:"license_type"`
+	Material    string   `json:"material,omitempty,omitzero"`
+	Matter      string   `json:"matter,omitempty,omitzero"`
+
+	// Outcome release: fields left; status; confirm: it was compared within the gateway; met, lapsed, mismatched: it was judged; missing: that there is none was told.
+	Outcome string `json:"outcome"`
+
+	// Spared The holder did not have to hand the material in.
+	Spared bool `json:"spared"`
+}
+
+// AccessesAnswer defines model for AccessesAnswer.
+type AccessesAnswer struct {
+	Accesses []Access `json:"accesses"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
+	// From RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	From Time `json:"from"`
+
+	// Next An index in the log, from 0.
+	Next Index `json:"next,omitempty,omitzero"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Says One sentence in both languages.
+	Says Sentence `json:"says"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+
+	// To RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	To Time `json:"to"`
+}
+
+// AccessesRequest defines model for AccessesRequest.
+type AccessesRequest struct {
+	// As As what the person asks for another holder, such as legal_representative or guardian: one of the rules of the configuration. Absent: for oneself.
+	As string `json:"as,omitempty,omitzero"`
+
+	// Before An index in the log, from 0.
+	Before Index `json:"before,omitempty,omitzero"`
+
+	// From RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	From Time `json:"from,omitempty,omitzero"`
+
+	// Holder A holder (持证主体), by a code and the type of that code.
+	//
+	// Example: {"code":"91379901MA9920002Q","type":"001"}
+	Holder HolderID `json:"holder"`
+
+	// Limit Accesses on the page; default 20.
+	Limit int `json:"limit,omitempty,omitzero"`
+
+	// To RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	To Time `json:"to,omitempty,omitzero"`
+}
+
 // Attestation Who vouches for a case: the asking system alone, the holder's signed assertion, or a system other than the asker.
 type Attestation string
 
@@ -781,6 +881,43 @@ type DecisionCount struct {
 //
 // Example: 1qqKZ1dJ3mCkHXhDcYh2nJ8o2m4dA0e6m0n3o8t3v9M
 type Digest = string
+
+// DisputeAnswer defines model for DisputeAnswer.
+type DisputeAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Record An index in the log, from 0.
+	Record Index `json:"record"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// DisputeRequest defines model for DisputeRequest.
+type DisputeRequest struct {
+	As string `json:"as,omitempty,omitzero"`
+
+	// Holder A holder (持证主体), by a code and the type of that code.
+	//
+	// Example: {"code":"91379901MA9920002Q","type":"001"}
+	Holder HolderID `json:"holder"`
+
+	// Record An index in the log, from 0.
+	Record Index `json:"record"`
+
+	// Why In the holder's words; recorded.
+	Why string `json:"why,omitempty,omitzero"`
+}
 
 // DocumentForm Ask for an annotated copy (加注件) besides the license: its page with the granted fields alone, and a watermark that says by whom,
 // to whom, for which matter and case and until when it was given out. `ofd` is signed by itself with the issuing department's license
@@ -2294,6 +2431,12 @@ type ConsentsGiveJSONRequestBody = ConsentRequest
 
 // ConsentsWithdrawJSONRequestBody defines body for ConsentsWithdraw for application/json ContentType.
 type ConsentsWithdrawJSONRequestBody = WithdrawRequest
+
+// HoldersAccessesJSONRequestBody defines body for HoldersAccesses for application/json ContentType.
+type HoldersAccessesJSONRequestBody = AccessesRequest
+
+// HoldersDisputeJSONRequestBody defines body for HoldersDispute for application/json ContentType.
+type HoldersDisputeJSONRequestBody = DisputeRequest
 
 // LicensesIssueJSONRequestBody defines body for LicensesIssue for application/json ContentType.
 type LicensesIssueJSONRequestBody = IssueRequest

@@ -181,6 +181,16 @@ func (c *Client) Export(ctx context.Context, q api.ExportRequest) (*Answered[api
 	return ask[api.ExportAnswer](ctx, c, "audit.export", nil, q)
 }
 
+// Accesses tells a holder who used their licenses. The call carries an actor token of a service by which holders sign in.
+func (c *Client) Accesses(ctx context.Context, q api.AccessesRequest) (*Answered[api.AccessesAnswer], error) {
+	return ask[api.AccessesAnswer](ctx, c, "holders.accesses", nil, q)
+}
+
+// Dispute says that a holder does not recognise a use of theirs: a finding for the auditors.
+func (c *Client) Dispute(ctx context.Context, q api.DisputeRequest) (*Answered[api.DisputeAnswer], error) {
+	return ask[api.DisputeAnswer](ctx, c, "holders.dispute", nil, q)
+}
+
 // LostReceipt returns the receipt of a call of ours whose answer was lost.
 func (c *Client) LostReceipt(ctx context.Context, jti string) (*Answered[api.ReceiptAnswer], error) {
 	return ask[api.ReceiptAnswer](ctx, c, "receipts", nil, api.LostRequest{JTI: jti})

@@ -187,6 +187,7 @@ type IdentityService struct {
 	Certificates []string `yaml:"certificates"` // PEM files, usage attest; the key id (kid) is the file's name without extension
 	Systems      []string `yaml:"systems"`      // ids of the systems that it may speak for; no wildcard
 	Roles        []string `yaml:"roles"`        // roles that it may assert of a person, at most 64 bytes each; empty: none
+	Subjects     string   `yaml:"subjects"`     // type of holder code that its subjects (sub) are, such as "111", for a service by which holders sign in; empty: its subjects are staff
 }
 
 // A Source is one legacy system and how it is reached: exactly one of the adapters is set.
@@ -205,6 +206,7 @@ type Data struct {
 	Catalogue string   `yaml:"catalogue"`
 	Matters   []string `yaml:"matters"`
 	Calendar  string   `yaml:"calendar"`
+	Holders   string   `yaml:"holders"`   // what holders are told of who used their licenses, and who may ask for another; without one: twelve months, everything, oneself
 	Layouts   []string `yaml:"layouts"`   // how the documents of license types look; a type without one has no document form
 	Fonts     []Font   `yaml:"fonts"`     // looked in for characters before the program's own, such as a city's rare characters
 	Grants    []string `yaml:"grants"`    // grants, permissions, shares and suspensions

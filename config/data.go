@@ -114,6 +114,32 @@ func (l *loader) policy() {
 	}
 }
 
+// holders reads what holders are told, and checks by which services they sign in. The policy must have been read: the rules cite its legal bases.
+func (l *loader) holders() {
+	s := l.setup
+	for i, service := range s.IdentityServices {
+		if _, known := s.Catalogue.CodeType(service.Subjects); service.Subjects != "" && len(s.Catalogue.Types) > 0 {
+			l.unless(known, fmt.Sprintf("$.identity_services[%d].subjects", i), "the catalogue has no type of holder code %q", fault.Clip(service.Subjects))
+		}
+	}
+	if s.Data.Holders == "" || s.Policy == nil || len(s.Catalogue.Types) == 0 {
+		return
+	}
+	rules := &cases.HolderRules{}
+	doc := l.readNamed("$.data.holders", s.Data.Holders, rules)
+	if doc == nil {
+		return
+	}
+	doc.AddAll("$", rules.Check(s.Catalogue, cases.Known{
+		Basis:  func(id string) bool { _, ok := s.Policy.Basis(id); return ok },
+		System: func(id string) bool { return slices.ContainsFunc(s.Systems, func(c System) bool { return c.ID == id }) },
+		Matter: func(code string) bool {
+			return slices.ContainsFunc(s.Book.Matters, func(m cases.Matter) bool { return m.Code == code })
+		},
+	}))
+	s.Holders = rules
+}
+
 // policyFiles reads the files of one list. Tables that a pattern of grants finds beside them are left out.
 func (l *loader) policyFiles(key string, patterns []string) (files []policy.File) {
 	for i, pattern := range patterns {

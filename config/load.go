@@ -43,6 +43,7 @@ type Setup struct {
 	Catalogue *license.Catalogue
 	Book      *cases.Book
 	Calendar  *cases.Calendar
+	Holders   *cases.HolderRules // nil where no file says more than the defaults
 	Policy    *policy.Set
 	Tables    []policy.File                    // of expected decisions
 	Callers   map[string]gateway.System        // by id
@@ -105,6 +106,7 @@ func load(path string, now time.Time, was *Setup) (*Setup, fault.List) {
 	l.checkCertificates()
 	l.checkTrust()
 	l.policy()
+	l.holders()
 	l.checkUsed()
 	l.checkModes()
 	l.setup.Digest = l.digest()
@@ -287,7 +289,7 @@ func (c *Config) resolvePaths(dir string) {
 		}
 	}
 	from(&c.Gateway.TLS.Certificate, &c.Gateway.TLS.Key, &c.Store.Path, &c.Store.DSNFile, &c.Log.Mark, &c.Keys.Dir, &c.Keys.PassphraseFile)
-	from(&c.Data.Catalogue, &c.Data.Calendar)
+	from(&c.Data.Catalogue, &c.Data.Calendar, &c.Data.Holders)
 	all(c.Include, c.Trust.Anchors, c.Trust.Seals, c.Trust.TimeStamps, c.Trust.Authorities, c.Trust.Evidence, c.Data.Matters, c.Data.Layouts, c.Data.Grants, c.Data.Guards, c.Data.Decisions)
 	for i := range c.Trust.Witnesses {
 		if w := &c.Trust.Witnesses[i]; !lognote.IsVKey(*w) {

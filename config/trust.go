@@ -207,6 +207,17 @@ func (l *loader) vouchers() {
 	}
 }
 
+// Subjects are the identity services by which holders sign in, each with the type of their codes.
+func (s *Setup) Subjects() map[string]string {
+	subjects := make(map[string]string)
+	for _, service := range s.IdentityServices {
+		if service.Subjects != "" {
+			subjects[service.ID] = service.Subjects
+		}
+	}
+	return subjects
+}
+
 // KeyIDOf is the key id (kid) that a certificate's file name stands for.
 func KeyIDOf(name string) string {
 	base := filepath.Base(name)

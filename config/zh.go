@@ -52,6 +52,19 @@ var faultMessages = language.Messages{
 	"%s: hall %s has no role %q":                                                             "%s：大厅 %s 没有岗位 %q",
 	"%s: nobody may be %s (%s) and %s (%s) at once (separation of duties)":                   "%s：任何人不得同时担任 %s（%s）与 %s（%s）（职责分离）",
 
+	"the catalogue has no type of holder code %q": "证照目录没有持证主体代码类型 %q",
+
+	// what holders are told
+	"months must be within 1–%d": "月数须在 1–%d 之间",
+	"no policy names this legal basis; the grants that confirm who asks for another cite it": "没有策略写明此法定依据；用于确认代查资格的授权须引用它",
+	"it must say as what the person asks":                                                    "须写明以何身份代查",
+	"the license type has no field %q":                                                       "该证照类型没有字段 %q",
+	"it must have an id":                                                                     "须有标识",
+	"a restriction must name the law that allows it":                                         "限制告知须写明所依据的法律条款",
+	"a restriction must name the body that decided it":                                       "限制告知须写明决定机关",
+	"a restriction must end: the last day, written yyyy-mm-dd":                               "限制告知须有截止日：写最后一日，格式 yyyy-mm-dd",
+	"it restricts everything: name bases, systems, matters or cases":                         "此项会限制全部使用：须写明依据、业务系统、事项或办件",
+
 	// reading files
 	"%s is not there": "%s 不存在",
 	"%s is not there yet; oncegate init makes it":                             "%s 尚不存在；可用 oncegate init 生成",

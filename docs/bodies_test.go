@@ -19,6 +19,8 @@ import (
 
 	"oncegate/api"
 	"oncegate/certs/jws"
+	"oncegate/certs/token"
+	"oncegate/client"
 	"oncegate/explanation"
 	"oncegate/gateway"
 	"oncegate/install"
@@ -33,6 +35,8 @@ type bodyBook struct {
 	shown    map[string]bool // operations
 	receipt  bool            // one was shown with its members
 	out      strings.Builder
+
+	vouched func(*client.Client) *client.Client // makes calls of a person whom an identity service proves; nil: as the system says
 }
 
 // bodies are the bodies of api.md. The gateway is new, so that places in its log are the same each time.
@@ -45,6 +49,7 @@ func bodies(t *testing.T) string {
 	b := &bodyBook{T: t, city: c, contract: contract, shown: make(map[string]bool)}
 	b.catalog()
 	b.cases()
+	b.holders()
 	b.licenses()
 	b.consents()
 	b.records()
@@ -114,6 +119,30 @@ func (b *bodyBook) consents() {
 		who.Type, who.Code, api.At(expires), assertion))
 	b.call("citizen-portal", "precheck", nil, fmt.Sprintf(`{"holder":{"type":"%s","code":"%s"},"matter":"YC-LAND-07","consent":"c-2026-17"}`, who.Type, who.Code))
 	b.call("citizen-portal", "consents.withdraw", map[string]string{"id": "c-2026-17"}, `{}`)
+}
+
+// holders shows what the shop's legal representative is told, signed in at the portal.
+func (b *bodyBook) holders() {
+	shop := b.city.legacy.Population.Cast.FoodShop
+	signer, err := install.IdentitySigner(b.city.setup, b.city.keys, "citizen-identity")
+	must(b.T, err)
+	b.vouched = func(c *client.Client) *client.Client {
+		return c.As(shop.Legal.Code).Vouched(func(ctx context.Context, binding client.ActorBinding) (string, error) {
+			return token.SignActor(ctx, signer, token.ActorClaims{Issuer: "citizen-identity", Audience: binding.Gateway, System: binding.System, Subject: binding.Operator, Request: binding.Request}, time.Now())
+		})
+	}
+	defer func() { b.vouched = nil }()
+	whose := fmt.Sprintf(`"holder":{"type":"001","code":"%s"},"as":"legal_representative"`, shop.Code)
+	var told struct {
+		Accesses []struct {
+			Record uint64 `json:"record"`
+		} `json:"accesses"`
+	}
+	b.read(b.call("citizen-portal", "holders.accesses", nil, "{"+whose+`,"limit":1}`), &told)
+	if len(told.Accesses) != 1 {
+		b.Fatal("the holder is told nothing")
+	}
+	b.call("citizen-portal", "holders.dispute", nil, fmt.Sprintf(`{%s,"record":%d,"why":"本单位未申请该事项"}`, whose, told.Accesses[0].Record))
 }
 
 func (b *bodyBook) records() {
@@ -213,7 +242,11 @@ func (b *bodyBook) say(text string) { b.out.WriteString(text + "\n\n") }
 // exchange makes a call and shows both bodies.
 func (b *bodyBook) exchange(system, operation string, values map[string]string, body string) []byte {
 	op := b.contract.Operation(operation)
-	got, err := b.city.as(b.T, system).Call(b.Context(), operation, values, []byte(body))
+	caller := b.city.as(b.T, system)
+	if b.vouched != nil {
+		caller = b.vouched(caller)
+	}
+	got, err := caller.Call(b.Context(), operation, values, []byte(body))
 	var raw []byte
 	var problem *api.Problem
 	switch {

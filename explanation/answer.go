@@ -74,7 +74,11 @@ var tellers = map[string]func(*writer, jsontext.Value) bool{
 	"audit.reuse":       telling((*writer).reuse),
 	"audit.erase":       telling((*writer).erased),
 	"audit.receipt":     telling((*writer).receiptOf),
-	"receipts":          telling((*writer).receiptOf),
+	"holders.accesses":  telling((*writer).accesses),
+	"holders.dispute": telling(func(w *writer, a api.DisputeAnswer) {
+		w.say("The holder does not recognise record %d. It is noted for the auditors.", a.Record)
+	}),
+	"receipts": telling((*writer).receiptOf),
 }
 
 // telling reads an answer of one type. Members that a newer gateway adds are passed over.
@@ -356,6 +360,19 @@ func (w *writer) reuse(a api.ReuseAnswer) {
 	for _, m := range a.Matters {
 		w.add("• " + clean(m.Matter) + ": " + counted(api.Counts{Numerator: m.Numerator, Denominator: m.Denominator}))
 	}
+}
+
+func (w *writer) accesses(a api.AccessesAnswer) {
+	w.say("From %s to %s the holder's licenses were used %d times that are told on this page.", w.time(a.From), w.time(a.To), len(a.Accesses))
+	for _, one := range a.Accesses {
+		for _, u := range one.Uses {
+			w.add("• " + w.time(one.Time) + " " + clean(one.SystemName) + " " + clean(u.LicenseType) + ": " + w.outcome(u.Outcome))
+		}
+	}
+	if a.Next != 0 {
+		w.say("There are more, before record %d.", a.Next)
+	}
+	w.add(w.pick(clean(a.Says.Zh), clean(a.Says.En)))
 }
 
 func (w *writer) erased(a api.EraseAnswer) {

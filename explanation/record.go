@@ -132,7 +132,7 @@ var outcomes = map[string]string{
 	"unconfirmed": "a role was not confirmed", "missing": "missing: the source has none", "denied": "denied: nothing left",
 	"unavailable": "unavailable: the source did not answer", "unmatched": "the source has other licenses than the one asked about",
 	"noted": "noted: no license was asked for", "met": "met from the source", "lapsed": "lapsed: not in force", "mismatched": "mismatched: not what the matter asks for",
-	"covered": "covered: the window has received it otherwise", "searched": "searched in the records", "opened": "evidence was opened", "listed": "listed: how it stands was told", "unchecked": "not checked yet", "issued": "issued: what the case ends with",
+	"covered": "covered: the window has received it otherwise", "searched": "searched in the records", "told": "the holder was told who used their licenses", "disputed": "the holder does not recognise the use", "opened": "evidence was opened", "listed": "listed: how it stands was told", "unchecked": "not checked yet", "issued": "issued: what the case ends with",
 	"rendered": "drawn for its own department", "needed": "must be brought",
 }
 

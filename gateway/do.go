@@ -178,21 +178,28 @@ func (q Question) evidence(operation string, body []byte, until time.Time) []byt
 
 // chain wraps the core of an operation in what holds for every call, from outside to inside.
 func (g *Gateway) chain(core endpoint.Endpoint) endpoint.Endpoint {
-	return endpoint.Chain(g.padRefusalTiming, g.observe, g.releaseClaimIfUnrecorded, g.verificationTurn, g.deadline)(core)
+	return endpoint.Chain(g.padTiming, g.observe, g.releaseClaimIfUnrecorded, g.verificationTurn, g.deadline)(core)
 }
 
 // refusalInterval is the timing grid on which refusals leave that must not be told apart. What their causes cost differs by
 // some microseconds of reading and deciding; the interval is longer than that and shorter than anybody notices.
 const refusalInterval = 20 * time.Millisecond
 
-// padRefusalTiming closes a timing side channel: a refusal that hides its cause leaves at the next multiple of
-// refusalInterval after the call came, so that its time hides the cause too (design law 2).
-func (g *Gateway) padRefusalTiming(next endpoint.Endpoint) endpoint.Endpoint {
+// padTiming closes a timing side channel: a refusal that hides its cause leaves at the next multiple of refusalInterval after the call
+// came, so that its time hides the cause too (design law 2); what a holder is answered, at the next multiple of holderInterval.
+func (g *Gateway) padTiming(next endpoint.Endpoint) endpoint.Endpoint {
 	return func(ctx context.Context, request any) (any, error) {
 		came := time.Now()
 		response, err := next(ctx, request)
+		var interval time.Duration
 		if reply, ok := response.(*Reply); ok && err == nil && reply.hidesCause() {
-			rest := time.NewTimer(refusalInterval - time.Since(came)%refusalInterval)
+			interval = refusalInterval
+		}
+		if request.(*call).row.right == "holders.accesses" {
+			interval = holderInterval
+		}
+		if interval > 0 {
+			rest := time.NewTimer(interval - time.Since(came)%interval)
 			defer rest.Stop()
 			select {
 			case <-rest.C:

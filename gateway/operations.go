@@ -52,6 +52,8 @@ func (g *Gateway) table() map[string]operation {
 		"audit.receipt":     {right: "audit.verify", byCaller: true, run: typed(g.recordReceipt)},
 		"audit.reuse":       {right: "audit.search", byCaller: true, run: typed(g.reuseRate)},
 		"audit.export":      {right: "audit.export", byCaller: true, run: typed(g.exportReport)},
+		"holders.accesses":  {right: "holders.accesses", run: typed(g.accesses)},
+		"holders.dispute":   {right: "holders.accesses", run: typed(g.dispute)},
 		"receipts":          {run: typed(g.lostReceipt)},
 		"log.entries":       {right: "log.read", byCaller: true, run: typed(g.entries)},
 	}

@@ -32,6 +32,8 @@ type Snapshot struct {
 	Assertions  map[string]Asserter // issuer of identity assertions → its key
 	// IdentityServices are the services whose actor tokens are believed, by iss, each with the systems and roles it may speak of.
 	IdentityServices map[string]token.IdentityService
+	Subjects         map[string]string  // identity service whose subjects are holders themselves → type of their codes
+	Holders          *cases.HolderRules // what holders are told; nil: the defaults
 	Register         *register.Register // signs by this catalogue and with the departments' keys of this configuration
 	Documents        Documents          // nil: no license has a document form
 	CopyLife         time.Duration      // how long an annotated copy may be used; 0: 30 days

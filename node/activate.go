@@ -106,6 +106,7 @@ func describe(s *config.Setup) any {
 		"catalogue":     s.Catalogue.List,
 		"matters":       s.Book.List,
 		"calendar":      s.Calendar.List,
+		"holders":       s.Holders.Name(),
 	}
 }
 

@@ -116,6 +116,7 @@ var operations = map[string]authorization{
 	"consents.withdraw": byPermission,
 	"catalog.read":      byPermission,
 	"receipts.read":     byPermission,
+	"holders.accesses":  byGrant | byPermission, // a permission to ask for holders, a grant for what names who stands for one
 	"audit.search":      byPermission,
 	"audit.verify":      byPermission,
 	"audit.export":      byPermission,

@@ -19,6 +19,8 @@ OPERATIONS = {
     "catalog.types": ("GET", "/v1/catalog/types"),
     "consents.give": ("POST", "/v1/consents"),
     "consents.withdraw": ("POST", "/v1/consents/{id}/withdraw"),
+    "holders.accesses": ("POST", "/v1/holders/accesses"),
+    "holders.dispute": ("POST", "/v1/holders/disputes"),
     "licenses.issue": ("POST", "/v1/licenses/issue"),
     "licenses.list": ("POST", "/v1/licenses/list"),
     "licenses.order": ("POST", "/v1/licenses/order"),
