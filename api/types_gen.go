@@ -687,6 +687,9 @@ type CheckRequest struct {
 
 	// Matters Only these parts of a chain; absent: all.
 	Matters []Word `json:"matters,omitempty,omitzero"`
+
+	// Notice Version of the text by which the parties were told what will be looked up (告知书, 个人信息保护法 art. 17, 35). It stands in the record's evidence and decides nothing.
+	Notice string `json:"notice,omitempty,omitzero"`
 }
 
 // CheckedMaterial One material with its state, and either the license or what to do instead. `undrawn` says why there is no document although one
