@@ -175,6 +175,24 @@ func (g *Gateway) Use(s *Snapshot) {
 	g.running.Store(next)
 }
 
+// An Outage is a source that answered none of the calls made lately.
+type Outage struct {
+	Source     string
+	Department string // id of the department whose system it is
+	Since      time.Time
+}
+
+// Outages returns the sources that do not answer, as calls of the last minutes tell, in the order of the configuration. No source is asked.
+func (g *Gateway) Outages() (list []Outage) {
+	config := g.running.Load()
+	for _, c := range config.Sources {
+		if since, down := config.sources[c.ID].DownSince(); down {
+			list = append(list, Outage{c.ID, c.Department, since})
+		}
+	}
+	return list
+}
+
 // A systemCounter counts calls by system, so that one line or record a minute summarises what one for each call would flood.
 // The zero value is ready for use.
 type systemCounter struct {

@@ -72,6 +72,7 @@ type Resilient struct {
 	breaker  *gobreaker.CircuitBreaker[[]license.Finding]
 	metrics  *sourceMetrics
 	failures failureLog
+	outage   outage
 	now      func() time.Time
 }
 
@@ -105,6 +106,10 @@ func (s *Resilient) Divide(weights map[string]float64) { s.slots.Divide(weights)
 
 // Open reports whether the circuit breaker is open.
 func (s *Resilient) Open() bool { return s.breaker.State() == gobreaker.StateOpen }
+
+// DownSince returns since when no call to the source was answered, as far as calls of the last ten minutes tell; false where it answers, or
+// nobody asked.
+func (s *Resilient) DownSince() (time.Time, bool) { return s.outage.since(s.now()) }
 
 // Busy returns how many slots are in use.
 func (s *Resilient) Busy() int { return s.slots.Used() }
@@ -145,6 +150,7 @@ func (s *Resilient) find(ctx context.Context, system string, r license.Request, 
 		}
 	}
 	s.metrics.observe(s.now().Sub(start), err)
+	s.outage.note(s.now(), err)
 	if findings == nil {
 		s.report(ctx, err)
 		findings = make([]license.Finding, len(r.Questions))
