@@ -313,6 +313,9 @@ func (c *Config) resolvePaths(dir string) {
 	}
 	if c.Console != nil {
 		from(&c.Console.Accounts)
+		for i := range c.Console.Codes {
+			from(&c.Console.Codes[i].TokenFile)
+		}
 	}
 	for i := range c.Sources {
 		c.Sources[i].resolvePaths(dir)

@@ -17,8 +17,8 @@ var faultSources = map[string]string{
 	"policy": "compile guard load set table", "register": "", "fault": "",
 	"adapters/files": "config", "adapters/mapping": "check", "adapters/rest": "check template", "adapters/secret": "*",
 	"adapters/sqldb":  "config engine mysql oracle postgres scanner sqlserver statement",
-	"console/session": "accounts",
-	"sheet":           "check checkitem color faces load pathdata pattern", "strictyaml": "decode strictyaml value",
+	"console/session": "accounts", "console/barcode": "",
+	"sheet": "check checkitem color faces load pathdata pattern", "strictyaml": "decode strictyaml value",
 }
 
 // reporting are the functions that report a fault, and which of their arguments is the format.
@@ -30,7 +30,7 @@ var keptWords = strings.Fields(`repeat layouts route oncegate license init defau
 	turn true tls title tests systems suspensions suspended superseded styles sqldb song signed shares shape settle select secret seal rosette
 	revoked rest rect qr pgx permissions page original optional only ok money mode missing line items https holder hei grants gbk grants frame
 	form files file field false expired esl equals dsn drop date copy const consent check cedar case capital business-license body blank alpha
-	console account add
+	console account add holder url
 	align age Cedar utf null keys csr audit adopt session call operations holders
 	transaction plain Server encrypt day ca mysql sslrootcert certificate sqlserver oracle absent Oracle current number is first last sslmode format csv xlsx`)
 

@@ -1,67 +1,143 @@
-// Package console serves the web pages for people at windows, in the audit office and at home. It is a caller like any other: each page is
-// one operation through Gateway.Do, for the person and the hall of the session. Package session signs people in.
+// Package console is the web interface (政务窗口网页) of a gateway for people: window clerks, auditors, holders, operators. It is a caller like
+// any other: each page that shows something of a case, a license or a record is one operation through the gateway and leaves one record, for
+// the hall as the calling system and for the signed-in person. Pages are rendered on the server from templates of the standard library
+// (html/template: contextual escaping, no generator) and need no JavaScript. It is the only room that knows HTML.
+//
+// routes.go is the table of pages: method, path, roles, operation. A family of pages is one Go file, its templates under pages/ and its rows
+// there. A POST carries a one-time form id that becomes the id of the call (idempotency key); the reply is kept sealed for the session and
+// the browser is redirected to a page that shows it, so that reload and Back make no call.
 package console
 
 import (
-	"embed"
-	"html/template"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
 	"log/slog"
 	"net/http"
-	"strconv"
+	"time"
 
+	"oncegate/console/barcode"
 	"oncegate/console/session"
+	"oncegate/gateway"
 )
 
-// A Config says what the console works with. All fields are required.
+// A Caller makes calls for people who have signed in: gateway.Gateway is one.
+type Caller interface {
+	// Do makes a call. A Reply with a Problem is a recorded refusal; an error that is an *api.Problem is one of the fixed answers without a
+	// record, of which token-replayed says that the question's id was used before.
+	Do(ctx context.Context, p gateway.Principal, operation string, q gateway.Question) (*gateway.Reply, error)
+}
+
+// A Gate lets requests pass to the pages, with the session of who is signed in (session.From), and keeps replies: session.Gate is one.
+type Gate interface {
+	Handler(pages http.Handler) http.Handler
+	// Keep keeps a value sealed until the session ends, in the place of what was kept under the key.
+	Keep(ctx context.Context, s *session.Session, key string, value []byte) error
+	// Kept returns what the session keeps under a key; fs.ErrNotExist: nothing.
+	Kept(ctx context.Context, s *session.Session, key string) ([]byte, error)
+	// PreferencesOf returns how whoever made a request wants pages, signed in or not.
+	PreferencesOf(r *http.Request) session.Preferences
+}
+
+// Config is the configuration and the dependencies of a console. Fields without a default are required.
 type Config struct {
-	Session session.Config // its Pages are the console's own
-	Logger  *slog.Logger
+	Caller   Caller
+	Snapshot func() *gateway.Snapshot // the one in force: names of matters, materials and departments, and the rules
+	Settings func() session.Settings  // halls, with their usual matters
+	Outages  func() []Outage          // what the gateway knows of sources that do not answer; default: nothing
+	NewSM3   func() hash.Hash         // digests of uploaded files
+	Codes    func() Resolver          // what scanned codes stand for; default: case numbers and personal numbers only
+
+	MaxDocument int              // bytes of a document to verify; default 5 MiB
+	Late        time.Duration    // how long a page waits for its call before it says that it is under way; default 2.5 s
+	Call        time.Duration    // longest time of a call that goes on behind a page; default 15 s
+	Background  int              // most calls that go on behind pages at once; default 128
+	Now         func() time.Time // default time.Now
+	Rand        io.Reader        // default crypto/rand
+	Logger      *slog.Logger     // default: discard
 }
 
-//go:embed pages/*.html
-var files embed.FS
-
-// A pages draws templates.
-type pages struct {
-	templates *template.Template
-	logger    *slog.Logger
+// An Outage is a source that does not answer at present.
+type Outage struct {
+	Department string    // id of the department whose system it is
+	Since      time.Time // zero: not known
+	Until      time.Time // when it is expected back; zero: not known
 }
 
-// New makes the handler of everything below /console/.
-func New(c Config) (http.Handler, error) {
-	templates, err := template.New("").Funcs(template.FuncMap{"sentence": session.Sentence}).ParseFS(files, "pages/*.html")
-	if err != nil {
-		return nil, err
-	}
-	p := &pages{templates, c.Logger}
-	c.Session.Pages = p
-	gate, err := session.New(c.Session)
-	if err != nil {
-		return nil, err
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /console/{$}", func(w http.ResponseWriter, r *http.Request) {
-		p.Draw(w, r, http.StatusOK, session.From(r.Context()))
-	})
-	return gate.Handler(mux), nil
+// A Resolver says what a scanned code stands for: barcode.Reader is one. It is asked only about codes that are not personal numbers. It must be
+// safe for concurrent use. fs.ErrNotExist: the code stands for nothing.
+type Resolver interface {
+	Resolve(ctx context.Context, code, system string) (barcode.Meaning, error)
 }
 
-// Draw draws a view of package session.
-func (p *pages) Draw(w http.ResponseWriter, r *http.Request, status int, view any) {
-	name := "refused"
-	switch view.(type) {
-	case *session.SignIn:
-		name = "sign-in"
-	case *session.Lock:
-		name = "lock"
-	case *session.Place:
-		name = "place"
-	case *session.Session:
-		name = "home"
+// A Console draws the pages. It is safe for concurrent use.
+type Console struct {
+	Config
+	gate    Gate
+	pages   map[string]*page
+	sheets  sheets
+	errands errands
+	routes  []route
+}
+
+// New makes a console, which draws the pages of a Gate (session.Pages). Handler then puts it behind the Gate. Every template is parsed and
+// every route is checked here.
+func New(c Config) (*Console, error) {
+	if c.Caller == nil || c.Snapshot == nil || c.Settings == nil || c.NewSM3 == nil {
+		return nil, errors.New("make console: caller, snapshot, settings and SM3 are required")
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if err := p.templates.ExecuteTemplate(w, name, view); err != nil {
-		p.logger.ErrorContext(r.Context(), "console: page", "page", name, "status", strconv.Itoa(status), "error", err.Error())
+	con := &Console{Config: c.withDefaults()}
+	var err error
+	if con.sheets, err = newSheets(); err != nil {
+		return nil, fmt.Errorf("make console: %w", err)
 	}
+	if con.pages, err = parsePages(); err != nil {
+		return nil, fmt.Errorf("make console: %w", err)
+	}
+	con.errands = newErrands(con.Background)
+	con.routes = con.table()
+	if err := checkRoutes(con.routes, con.pages); err != nil {
+		return nil, fmt.Errorf("make console: %w", err)
+	}
+	return con, nil
+}
+
+// Handler serves the pages behind a gate. It is called once, before the first request.
+func (c *Console) Handler(g Gate) http.Handler {
+	c.gate = g
+	return g.Handler(c.inside())
+}
+
+func (c Config) withDefaults() Config {
+	if c.Outages == nil {
+		c.Outages = func() []Outage { return nil }
+	}
+	if c.Codes == nil {
+		c.Codes = func() Resolver { return &barcode.Reader{} }
+	}
+	if c.MaxDocument == 0 {
+		c.MaxDocument = 5 << 20
+	}
+	if c.Late == 0 {
+		c.Late = 2500 * time.Millisecond
+	}
+	if c.Call == 0 {
+		c.Call = 15 * time.Second
+	}
+	if c.Background == 0 {
+		c.Background = 128
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
 }

@@ -12,7 +12,9 @@ import (
 	"oncegate/certs/sm"
 	"oncegate/config"
 	"oncegate/console"
+	"oncegate/console/barcode"
 	"oncegate/console/session"
+	"oncegate/gateway"
 	"oncegate/license"
 )
 
@@ -26,17 +28,44 @@ func (n *Node) openConsole(_ context.Context, s *config.Setup) error {
 		return err
 	}
 	key := sm.HMAC(salt.Secret[:], []byte(config.ConsoleKeyLabel))
-	n.console, err = console.New(console.Config{Logger: n.Logger, Session: session.Config{
-		Current: func() *session.Current { return n.current.Load().console },
+	pages, err := console.New(console.Config{
+		Caller:   n.gateway,
+		Snapshot: func() *gateway.Snapshot { return n.current.Load().snapshot },
+		Settings: func() session.Settings { return n.current.Load().console.Settings },
+		Codes:    func() console.Resolver { return n.current.Load().codes },
+		Outages:  n.outages, NewSM3: sm.New, Call: s.Limits.CallTimeout(), Logger: n.Logger, Now: n.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("open console: %w", err)
+	}
+	gate, err := session.New(session.Config{
+		Current: func() *session.Current { return n.current.Load().console }, Pages: pages,
 		Storage: n.db.Console(), Key: key[:], Sealer: n.keyring,
 		Secure: s.ConsoleSecure(), Origin: s.Gateway.PublicURL,
 		Record: n.recordSession, Client: n.gateway.ClientNetwork,
 		Registry: n.Registry, Logger: n.Logger, Now: n.Now, Zone: license.Shanghai(),
-	}})
+	})
 	if err != nil {
 		return fmt.Errorf("open console: %w", err)
 	}
+	n.console = pages.Handler(gate)
 	return nil
+}
+
+// outages are the sources that do not answer at present, as pages tell them.
+func (n *Node) outages() (list []console.Outage) {
+	for _, o := range n.gateway.Outages() {
+		list = append(list, console.Outage{Department: o.Department, Since: o.Since})
+	}
+	return list
+}
+
+// codesOf reads scanned codes by the rules of a configuration.
+func codesOf(s *config.Setup) (*barcode.Reader, error) {
+	if s.Console == nil {
+		return &barcode.Reader{}, nil
+	}
+	return barcode.NewReader(s.Console.Codes)
 }
 
 // consoleOf is what of a configuration the console needs.

@@ -21,6 +21,7 @@ import (
 	"oncegate/certs/second"
 	"oncegate/certs/sm"
 	"oncegate/config"
+	"oncegate/console/barcode"
 	"oncegate/console/session"
 	"oncegate/gateway"
 	"oncegate/install"
@@ -94,6 +95,7 @@ type running struct {
 	snapshot *gateway.Snapshot
 	trust    *verdict.Trust
 	console  *session.Current
+	codes    *barcode.Reader
 }
 
 // Open reads the configuration, opens everything it names and binds both listeners; Run then serves. The error is a fault.List if
@@ -259,11 +261,15 @@ func (n *Node) prepare(_ context.Context, s *config.Setup, was *running) (*runni
 	if err != nil {
 		return nil, err
 	}
+	codes, err := codesOf(s)
+	if err != nil {
+		return nil, err
+	}
 	departments := make(map[string]string, len(s.Departments))
 	for _, d := range s.Departments {
 		departments[d.ID] = d.Name
 	}
-	return &running{setup: s, sources: opened, trust: trust, console: consoleOf(s), snapshot: &gateway.Snapshot{
+	return &running{setup: s, sources: opened, trust: trust, console: consoleOf(s), codes: codes, snapshot: &gateway.Snapshot{
 		Catalogue: s.Catalogue, Book: s.Book, Calendar: s.Calendar, Policy: s.Policy, Systems: s.Callers, Departments: departments,
 		Sources: opened.configs(s), Serves: s.Serves, Results: issuing(s), Assertions: s.Asserters, IdentityServices: s.Vouchers, Subjects: s.Subjects(), Holders: s.Holders, Register: reg,
 		Documents: documents, CopyLife: time.Duration(s.Gateway.CopyLife),

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"oncegate/console/barcode"
 	"oncegate/fault"
 )
 
@@ -25,6 +26,8 @@ type Settings struct {
 	Fresh time.Duration `yaml:"fresh"`
 	// Halls are the places for which a session acts; each is a system.
 	Halls []Hall `yaml:"halls"`
+	// Codes say what codes stand for that are scanned at windows; the first whose pattern matches counts.
+	Codes []barcode.Rule `yaml:"codes"`
 	// Providers are identity providers through which people sign in.
 	Providers []Provider `yaml:"providers"`
 }
@@ -39,7 +42,16 @@ type Hall struct {
 	Matters []string `yaml:"matters"` // codes of its usual matters, at most 10
 	Phone   string   `yaml:"phone"`   // of the help line
 	Opens   string   `yaml:"opens"`   // such as "08:30", in China's time; shown on pages
+	Address string   `yaml:"address"` // printed on notices
+	Prefix  string   `yaml:"prefix"`  // of the numbers of cases that the hall registers itself: letters and digits, at most 16; default "CK"
+	Notice  Notice   `yaml:"notice"`  // what the parties of a case are told before licenses are looked up
 	Closes  string   `yaml:"closes"`  // end of the day, such as "18:00": sessions of the hall end then; empty: Longest alone ends them
+}
+
+// A Notice (告知书) is the text by which the parties of a case are told what is looked up about them, and why (个人信息保护法 art. 17, 35).
+type Notice struct {
+	Version string `yaml:"version"` // such as "2026-03": recorded with each check
+	Text    string `yaml:"text"`    // paragraphs, one a line; printed for who asks
 }
 
 // The console's roles. What each may open stands in routes.yaml.
@@ -100,6 +112,7 @@ const (
 	longest      = 12 * time.Hour
 	maxMatters   = 10
 	maxDesks     = 200
+	maxNotice    = 4096
 	maxName      = 64 // bytes of names, desks and phones
 )
 
@@ -121,6 +134,11 @@ type Known struct {
 	Loopback    bool                // the console is reached over plain HTTP on this machine only
 }
 
+var (
+	prefixForm  = regexp.MustCompile(`^[A-Za-z0-9]{1,16}$`)
+	versionForm = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,31}$`)
+)
+
 var clockForm = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
 
 // Check reports every fault at once, by YAML path below the section.
@@ -139,6 +157,7 @@ func (s Settings) Check(known Known) (f fault.List) {
 		systems(at+".system", h.System)
 		h.check(&f, at, known)
 	}
+	f.Under("$.codes", barcode.Check(s.Codes))
 	ids := f.Unique()
 	for i, p := range s.Providers {
 		at := fmt.Sprintf("$.providers[%d]", i)
@@ -171,6 +190,11 @@ func (h Hall) check(f *fault.List, at string, known Known) {
 		f.Unless(known.Matters[m], fmt.Sprintf("%s.matters[%d]", at, i), "there is no matter %q", fault.Clip(m))
 	}
 	f.Unless(len(h.Phone) <= maxName, at+".phone", "a telephone number has at most %d bytes", maxName)
+	f.Unless(len(h.Address) <= 2*maxName, at+".address", "an address has at most %d bytes", 2*maxName)
+	f.Unless(h.Prefix == "" || prefixForm.MatchString(h.Prefix), at+".prefix", "1 to 16 letters and digits are expected")
+	f.Unless((h.Notice.Version == "") == (h.Notice.Text == ""), at+".notice", "a notice has a version and a text")
+	f.Unless(h.Notice.Version == "" || versionForm.MatchString(h.Notice.Version), at+".notice.version", "1 to 32 letters, digits, dots, underscores and hyphens are expected")
+	f.Unless(len(h.Notice.Text) <= maxNotice, at+".notice.text", "a notice has at most %d bytes", maxNotice)
 	for key, text := range map[string]string{"opens": h.Opens, "closes": h.Closes} {
 		f.Unless(text == "" || clockForm.MatchString(text), at+"."+key, "a time of day such as \"08:30\" is expected")
 	}

@@ -1,0 +1,57 @@
+package console
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// screensVariable names a folder in which tests of pages leave photographs.
+const screensVariable = "ONCEGATE_SCREENS"
+
+// browser starts a Chromium without a profile of its own, or skips the test where there is none.
+func browser(t testing.TB) context.Context {
+	t.Helper()
+	program := "/usr/bin/chromium"
+	if _, err := os.Stat(program); err != nil {
+		t.Skip("there is no Chromium")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("lang", "zh-CN"),
+	)
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// photograph leaves a picture of the page as it stands, at a width, where the tester wants pictures.
+func photograph(t testing.TB, ctx context.Context, name string, widths ...int64) {
+	t.Helper()
+	dir := os.Getenv(screensVariable)
+	if dir == "" {
+		return
+	}
+	for _, width := range widths {
+		err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 900))
+		if err != nil {
+			t.Fatal(err)
+		}
+		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name+"-"+sprint("%d", width)+".png"), png, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

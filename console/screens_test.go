@@ -1,0 +1,54 @@
+package console
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"oncegate/console/session"
+)
+
+// TestScreens photographs the states of the window's pages (ONCEGATE_SCREENS names the folder).
+func TestScreens(t *testing.T) {
+	if os.Getenv(screensVariable) == "" {
+		t.Skip("no pictures are wanted: " + screensVariable)
+	}
+	d := atDesk(t, func(c *Config) {
+		c.Outages = func() []Outage {
+			return []Outage{{Department: "tax", Since: c.Now().Add(-34 * 60e9), Until: c.Now().Add(44 * 60e9)}}
+		}
+	})
+	ctx := browser(t)
+	show := func(name, path string, actions ...chromedp.Action[chromedp.Void]) {
+		t.Helper()
+		all := append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(d.server.URL + path)}, actions...)
+		if err := chromedp.Do(ctx, all...); err != nil {
+			t.Fatal(name, err)
+		}
+		photograph(t, ctx, name, 1440, 390)
+	}
+	submit := func(selector, text string) chromedp.Action[chromedp.Void] {
+		return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+			return chromedp.Do(ctx, chromedp.SendKeys(selector, text+"\r"), chromedp.Sleep(300e6), chromedp.WaitReady("main"))
+		})
+	}
+	show("ask", "/console/window")
+	show("ask-wrong", "/console/window", submit("#scan", "３７９９０１１９８５０３０７２３１５"))
+	show("ask-case", "/console/window", submit("#scan", "SP-20261130-0001"))
+	show("ask-typed", "/console/window", chromedp.Click(`button[value="YC-FOOD-01"]`), chromedp.Sleep(200e6), submit("#applicant", "91379901MA9920002"))
+	d.answer = d.flat(taxDown)
+	show("result", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
+	show("promise", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6), chromedp.Click("td a.button"), chromedp.Sleep(300e6))
+	d.answer = d.flat(manyThings)
+	show("result-many", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
+	show("notice", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6), chromedp.Click("main .actions a.primary"), chromedp.Sleep(300e6))
+	show("receive", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6), chromedp.Click(`a[href*="receive"]`), chromedp.Sleep(300e6))
+	d.session.Preferences = session.Preferences{Large: true}
+	show("result-large", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
+	d.session.Preferences = session.Preferences{Contrast: true}
+	show("result-contrast", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
+	d.session.Preferences = session.Preferences{}
+	show("verify", "/console/verify")
+}

@@ -1,0 +1,101 @@
+package console
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+
+	"oncegate/license"
+)
+
+// words are what templates say things with.
+var words = template.FuncMap{
+	"clock": clock, "moment": moment, "day": day, "longday": longDay, "group": group, "mask": license.MaskCode, "lines": lines, "field": newField, "sign": newSign, "join": join, "filefield": fileField, "t": inLanguage,
+}
+
+// inLanguage is a text of a page in its language.
+func inLanguage(f frame, zh, en string) string {
+	if f.Lang == "en" {
+		return en
+	}
+	return zh
+}
+
+func join(all []string) string { return strings.Join(all, "、") }
+
+func fileField(f field) field { f.Kind = "file"; return f }
+
+func sprint(format string, values ...any) string { return fmt.Sprintf(format, values...) }
+
+// clock is a time of the day, 09:16, of China; "" for none.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(license.Shanghai()).Format("15:04")
+}
+
+// moment is a day and a time, 11月30日 09:16.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(license.Shanghai()).Format("1月2日 15:04")
+}
+
+// day is 12月14日; "" for none.
+func day(d license.Date) string {
+	t, err := time.Parse(time.DateOnly, string(d))
+	if err != nil {
+		return ""
+	}
+	return t.Format("1月2日")
+}
+
+// longDay is 2026年12月14日, for papers.
+func longDay(d license.Date) string {
+	t, err := time.Parse(time.DateOnly, string(d))
+	if err != nil {
+		return ""
+	}
+	return t.Format("2006年1月2日")
+}
+
+// group separates a long number for reading aloud: in groups of four.
+func group(code string) string {
+	runes := []rune(code)
+	if len(runes) < 9 {
+		return code
+	}
+	var b strings.Builder
+	for i, r := range runes {
+		if i > 0 && i%4 == 0 {
+			b.WriteRune(' ')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func lines(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
+}
+
+// A field is an input of a form with its label, what was typed, what is wrong with it, and whether the cursor begins there.
+type field struct {
+	Name, Label, Hint, Value, Error string
+	Focus                           bool
+	Kind                            string // of the input; "" is text
+	Upper                           bool   // letters of codes
+	Wide                            bool
+}
+
+func newField(name, label, hint, value, fault, focus string) field {
+	return field{Name: name, Label: label, Hint: hint, Value: value, Error: fault, Focus: focus == name}
+}
+
+// A sign stands beside a word, so that colour is never alone.
+type sign struct{ Kind string }
+
+func newSign(kind string) sign { return sign{kind} }
