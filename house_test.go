@@ -45,6 +45,11 @@ var owners = map[string]string{
 	"github.com/jackc/pgx":        "store node adapters",
 	"github.com/transparency-dev": "tlog",
 
+	"github.com/coreos/go-oidc":       "console",
+	"github.com/pquerna/otp":          "console",
+	"github.com/alexedwards/argon2id": "console",
+	"golang.org/x/oauth2":             "console",
+
 	"github.com/go-sql-driver/mysql":  "adapters docs", // docs tests the steward's manual on a real database
 	"github.com/microsoft/go-mssqldb": "adapters",
 	"github.com/sijms/go-ora":         "adapters",

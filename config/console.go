@@ -2,10 +2,12 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"runtime"
 
+	"oncegate/adapters/secret"
 	"oncegate/certs/keystore"
 	"oncegate/console/session"
 )
@@ -18,6 +20,21 @@ func (l *loader) checkConsole() {
 	}
 	known := l.setup.ConsoleKnown()
 	l.doc.AddAll("$.console", c.Check(known))
+	l.setup.ProviderSecrets = map[string]string{}
+	for i, p := range c.Providers {
+		ref := secret.Ref{File: p.SecretFile, Env: p.SecretEnv}
+		if ref.IsZero() {
+			continue
+		}
+		l.looked = append(l.looked, p.SecretFile)
+		text, err := ref.Read()
+		if err != nil {
+			l.doc.Add(fmt.Sprintf("$.console.providers[%d]", i), "%v", err)
+			l.faults[len(l.faults)-1].Warning = l.setup.Unmade
+			continue
+		}
+		l.setup.ProviderSecrets[p.ID] = text
+	}
 	if c.Accounts == "" {
 		return
 	}

@@ -40,24 +40,25 @@ type Setup struct {
 	// Digest names the configuration: that of its files by their paths relative to the main file, as a policy set's.
 	Digest string
 
-	Catalogue *license.Catalogue
-	Book      *cases.Book
-	Calendar  *cases.Calendar
-	Holders   *cases.HolderRules // nil where no file says more than the defaults
-	Policy    *policy.Set
-	Tables    []policy.File                    // of expected decisions
-	Callers   map[string]gateway.System        // by id
-	Asserters map[string]gateway.Asserter      // by issuer
-	Vouchers  map[string]token.IdentityService // by iss of their actor tokens
-	Serves    map[string]string                // license type → id of the source that has it
-	Anchors   []*pki.Certificate
-	Known     map[string]pki.Known     // by fingerprint
-	Usages    map[string]pki.UsageRule // by fingerprint of the anchor
-	Witnesses []string                 // vkey lines
-	Layouts   *sheet.Layouts           // nil where there are none
-	layoutsOf [sm.DigestSize]byte      // what Layouts were made of
-	Seals     map[string]*seal.Seal    // by USCC; those that may be used
-	Accounts  *session.Accounts        // local accounts of the console; nil where there are none
+	Catalogue       *license.Catalogue
+	Book            *cases.Book
+	Calendar        *cases.Calendar
+	Holders         *cases.HolderRules // nil where no file says more than the defaults
+	Policy          *policy.Set
+	Tables          []policy.File                    // of expected decisions
+	Callers         map[string]gateway.System        // by id
+	Asserters       map[string]gateway.Asserter      // by issuer
+	Vouchers        map[string]token.IdentityService // by iss of their actor tokens
+	Serves          map[string]string                // license type → id of the source that has it
+	Anchors         []*pki.Certificate
+	Known           map[string]pki.Known     // by fingerprint
+	Usages          map[string]pki.UsageRule // by fingerprint of the anchor
+	Witnesses       []string                 // vkey lines
+	Layouts         *sheet.Layouts           // nil where there are none
+	layoutsOf       [sm.DigestSize]byte      // what Layouts were made of
+	Seals           map[string]*seal.Seal    // by USCC; those that may be used
+	ProviderSecrets map[string]string        // of the console's identity providers, by their ids
+	Accounts        *session.Accounts        // local accounts of the console; nil where there are none
 
 	// What documents of others are verified by.
 	SealAnchors, TimeStampAnchors, Authorities []*pki.Certificate
@@ -315,6 +316,9 @@ func (c *Config) resolvePaths(dir string) {
 		from(&c.Console.Accounts)
 		for i := range c.Console.Codes {
 			from(&c.Console.Codes[i].TokenFile)
+		}
+		for i := range c.Console.Providers {
+			from(&c.Console.Providers[i].SecretFile)
 		}
 	}
 	for i := range c.Sources {

@@ -30,7 +30,7 @@ var keptWords = strings.Fields(`repeat layouts route oncegate license init defau
 	turn true tls title tests systems suspensions suspended superseded styles sqldb song signed shares shape settle select secret seal rosette
 	revoked rest rect qr pgx permissions page original optional only ok money mode missing line items https holder hei grants gbk grants frame
 	form files file field false expired esl equals dsn drop date copy const consent check cedar case capital business-license body blank alpha
-	console account add holder url
+	console account add holder url issuer exchange Connect OpenID scopes state level json signature sign
 	align age Cedar utf null keys csr audit adopt session call operations holders
 	transaction plain Server encrypt day ca mysql sslrootcert certificate sqlserver oracle absent Oracle current number is first last sslmode format csv xlsx`)
 

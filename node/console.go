@@ -74,6 +74,16 @@ func consoleOf(s *config.Setup) *session.Current {
 	if s.Console != nil {
 		c.Settings = s.Console.WithDefaults()
 	}
+	c.Providers = map[string]*session.Connection{}
+	for _, p := range c.Settings.Providers {
+		connection := session.ConnectionConfig{Provider: p, Secret: s.ProviderSecrets[p.ID], PublicURL: s.Gateway.PublicURL, Zone: license.Shanghai()}
+		for _, v := range s.IdentityServices {
+			if v.ID == p.Service {
+				connection.Roles = v.Roles
+			}
+		}
+		c.Providers[p.ID] = session.Connect(connection)
+	}
 	for _, one := range s.Systems {
 		c.Departments[one.ID] = one.Department
 	}

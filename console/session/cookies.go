@@ -67,6 +67,12 @@ func (g *Gate) visitToken(visit string) string {
 	return sm.B64(mac[:])
 }
 
+// lockToken is the form token of the page of the lock.
+func (g *Gate) lockToken(s *Session) string {
+	mac := sm.HMAC(g.Key, []byte("lock\x00"), []byte(s.token))
+	return sm.B64(mac[:])
+}
+
 // PreferencesOf are the preferences of the session of a request, or of the visitor.
 func (g *Gate) PreferencesOf(r *http.Request) Preferences {
 	if s := From(r.Context()); s != nil {

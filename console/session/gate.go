@@ -11,7 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,16 +58,19 @@ type Gate struct {
 	metrics *metrics
 	memory  *memory
 	guesses *guesses
-	hashing *share.Queue
+	hashing *share.Queue // of passwords
+	asking  *share.Queue // of providers
 	origin  *http.CrossOriginProtection
 	own     *http.ServeMux // the Gate's own routes
 	pages   http.Handler   // all others
 	lines   intake.LineLimit
 }
 
-// Passwords hashed at once, of one address at most half, and how many more of one address wait. Each takes 19 MiB.
+// Passwords hashed at once, each of which takes 19 MiB, and sign-ins for which providers are asked at once: of one address at most half. So
+// many more of one address wait.
 const (
 	hashesAtOnce  = 2
+	askedAtOnce   = 16
 	hashesWaiting = 16
 )
 
@@ -82,21 +85,24 @@ func New(c Config) (*Gate, error) {
 	}
 	g := &Gate{
 		Config: c, matrix: matrix, metrics: newMetrics(c.Registry), memory: newMemory(), guesses: newGuesses(c.Key, c.Now),
-		hashing: share.NewQueue(hashesAtOnce, hashesWaiting), origin: http.NewCrossOriginProtection(), own: http.NewServeMux(),
+		hashing: share.NewQueue(hashesAtOnce, hashesWaiting), asking: share.NewQueue(askedAtOnce, hashesWaiting), origin: http.NewCrossOriginProtection(), own: http.NewServeMux(),
 	}
 	if err := g.origin.AddTrustedOrigin(c.Origin); err != nil {
 		return nil, err
 	}
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /console/sign-in":        g.signInPage,
-		"POST /console/sign-in":       g.signIn,
-		"POST /console/sign-out":      g.signOut,
-		"POST /console/change-person": g.changePerson,
-		"GET /console/unlock":         g.unlockPage,
-		"POST /console/unlock":        g.unlock,
-		"GET /console/place":          g.placePage,
-		"POST /console/place":         g.choosePlace,
-		"POST /console/preferences":   g.choosePreferences,
+		"GET /console/sign-in":             g.signInPage,
+		"POST /console/sign-in":            g.signIn,
+		"GET /console/sign-in/{provider}":  g.toProvider,
+		"GET /console/callback/{provider}": g.callback,
+		"GET /console/unlock/{provider}":   g.unlockAt,
+		"POST /console/sign-out":           g.signOut,
+		"POST /console/change-person":      g.changePerson,
+		"GET /console/unlock":              g.unlockPage,
+		"POST /console/unlock":             g.unlock,
+		"GET /console/place":               g.placePage,
+		"POST /console/place":              g.choosePlace,
+		"POST /console/preferences":        g.choosePreferences,
 	} {
 		g.own.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { g.answer(w, r, serve(w, r)) })
 	}
@@ -232,17 +238,22 @@ func (g *Gate) takeForm(w http.ResponseWriter, r *http.Request, s *Session) (*ke
 }
 
 // formTokenHolds compares the form's token with the session's, or, where nobody is signed in, with that of the browser's visit (against
-// login CSRF), in constant time.
+// login CSRF), in constant time. The page of the lock has a token of its own, so that whoever finds a locked browser finds none there with
+// which another form could be sent, and kept for the person who unlocks it.
 func (g *Gate) formTokenHolds(r *http.Request, s *Session) bool {
-	want := ""
-	if s != nil {
-		want = s.FormToken
-	} else if visit := g.cookie(r, visitCookie); len(visit) == secretLength {
-		want = g.visitToken(visit)
-	}
 	given := r.PostForm[FormField]
-	return want != "" && len(given) == 1 && subtle.ConstantTimeCompare([]byte(given[0]), []byte(want)) == 1
+	holds := func(want string) bool {
+		return len(given) == 1 && subtle.ConstantTimeCompare([]byte(given[0]), []byte(want)) == 1
+	}
+	if s != nil {
+		return holds(s.token) || slices.Contains(lockPaths, r.URL.Path) && holds(g.lockToken(s))
+	}
+	visit := g.cookie(r, visitCookie)
+	return len(visit) == secretLength && holds(g.visitToken(visit))
 }
+
+// lockPaths are what a locked session may post to.
+var lockPaths = []string{"/console/unlock", "/console/sign-out", "/console/change-person", "/console/preferences"}
 
 // watch notes that a session is used, and stops a request of one that is locked or for which no hall is chosen yet. done: it was answered.
 func (g *Gate) watch(w http.ResponseWriter, r *http.Request, s *Session, row Route, kept *keptPost) (done bool, err error) {
@@ -255,7 +266,8 @@ func (g *Gate) watch(w http.ResponseWriter, r *http.Request, s *Session, row Rou
 		g.metrics.locks.Inc()
 	}
 	if s.Locked {
-		if open := strings.Fields("/console/unlock /console/sign-out /console/change-person"); contains(open, r.URL.Path) || strings.HasPrefix(row.Route, "GET /console/unlock/") || strings.HasPrefix(row.Route, "GET /console/callback/") || strings.HasPrefix(row.Route, "GET /console/{file}") {
+		s.FormToken = g.lockToken(s)
+		if slices.Contains(lockPaths, r.URL.Path) || row.Locked {
 			return false, nil
 		}
 		return true, g.lock(w, r, s, kept, CodeLocked)
@@ -268,20 +280,11 @@ func (g *Gate) watch(w http.ResponseWriter, r *http.Request, s *Session, row Rou
 	if row.Fresh && !g.fresh(s) {
 		return true, g.lock(w, r, s, kept, CodeFresh)
 	}
-	if s.Hall == "" && !row.Public && !contains(strings.Fields("/console/place /console/sign-out /console/change-person"), r.URL.Path) {
+	if s.Hall == "" && !row.Public && r.URL.Path != "/console/place" && !slices.Contains(lockPaths, r.URL.Path) {
 		http.Redirect(w, r, "/console/place", http.StatusSeeOther)
 		return true, nil
 	}
 	return false, nil
-}
-
-func contains(list []string, text string) bool {
-	for _, one := range list {
-		if one == text {
-			return true
-		}
-	}
-	return false
 }
 
 // gone turns the error of a change into a refusal.

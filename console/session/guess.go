@@ -85,6 +85,14 @@ func (g *guesses) try(address, account, device string) (wait time.Duration, give
 	}
 }
 
+// tooMany takes a token of an address for what is no try at an account, and reports whether there was none.
+func (g *guesses) tooMany(address string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	return !g.bucket("address\x00"+address, addressBucket, now).AllowN(now, 1)
+}
+
 // bucket returns a bucket; a new one is full. Buckets that are full again are forgotten where there are too many. Callers hold mu.
 func (g *guesses) bucket(name string, size bucketSize, now time.Time) *rate.Limiter {
 	if l := g.buckets[name]; l != nil {

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"testing"
 	"time"
+
+	"oncegate/console/session"
 )
 
 func TestSignIn(t *testing.T) {
@@ -34,9 +36,9 @@ func TestSignIn(t *testing.T) {
 func TestLock(t *testing.T) {
 	onEach(t, func(t *testing.T, r *rig) {
 		b := r.browser("192.0.2.1")
-		home := b.signIn("head-1")
+		home := b.signIn("clerk-2", "hall", otherHall)
 		r.pass(20 * time.Minute)
-		locked := b.do("POST", "/console/preferences", url.Values{"form": {home.View.FormOf}, "large": {"on"}})
+		locked := b.do("POST", session.TestRoute, url.Values{"form": {home.View.FormOf}, "no": {"SP-1"}})
 		if locked.Page != "Lock" || !locked.View.Kept {
 			t.Fatalf("a post met the lock: %s", locked.text)
 		}
@@ -44,13 +46,13 @@ func TestLock(t *testing.T) {
 			t.Fatalf("a wrong code: %s", a.text)
 		}
 		before := b.cookies()["oncegate-session"]
-		if a := b.do("POST", "/console/unlock", url.Values{"form": {home.View.FormOf}, "code": {r.code("head-1")}}); a.status != 303 {
+		if a := b.do("POST", "/console/unlock", url.Values{"form": {home.View.FormOf}, "code": {r.code("clerk-2")}}); a.Page != "Session" {
 			t.Fatalf("unlock: %d %s", a.status, a.text)
 		}
 		if after := b.cookies()["oncegate-session"]; after == before {
 			t.Error("the id of the session was not renewed")
 		}
-		if a := b.get("/console/"); a.Page != "Session" || !contains(a.text, `"large":true`) {
+		if a := b.get("/console/"); a.Page != "Session" || len(r.posts) != 1 {
 			t.Errorf("the post was not carried out: %s", a.text)
 		}
 	})

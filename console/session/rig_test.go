@@ -66,7 +66,8 @@ type shownPages struct{}
 func (shownPages) Draw(w http.ResponseWriter, r *http.Request, status int, view any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	kind := strings.TrimPrefix(fmt.Sprintf("%T", view), "*session.")
+	kind := fmt.Sprintf("%T", view)
+	kind = kind[strings.LastIndex(kind, ".")+1:]
 	_ = json.NewEncoder(w).Encode(map[string]any{"page": kind, "view": view})
 }
 
@@ -212,7 +213,13 @@ func (r *rig) page(w http.ResponseWriter, q *http.Request) {
 		r.posts, r.who = append(r.posts, q.PostForm), append(r.who, s.Person.ID)
 		r.mu.Unlock()
 	}
-	shownPages{}.Draw(w, q, 200, s)
+	shownPages{}.Draw(w, q, 200, &Session{s, s.FormToken})
+}
+
+// A Session is a session with its form token, as pages have it.
+type Session struct {
+	*session.Session
+	FormOf string `json:"form"`
 }
 
 // A browser keeps cookies as a browser does.
@@ -238,7 +245,6 @@ type reply struct {
 	View     struct {
 		Form, FormToken, Fault, Code, Name, Hall, Desk string
 		Kept, Lost, Password                           bool
-		Provider                                       *session.ProviderChoice
 		Person                                         struct{ ID, Proof, Service string } `json:"person"`
 		FormOf                                         string                              `json:"form"`
 		SessionHall                                    string                              `json:"hall"`
@@ -246,7 +252,8 @@ type reply struct {
 		Roles                                          []string                            `json:"roles"`
 		Ends                                           time.Time                           `json:"ends"`
 	} `json:"view"`
-	text string
+	text   string
+	cookie string // the session's, after signIn
 }
 
 func (b *browser) do(method, path string, form url.Values, change ...func(*http.Request)) *reply {
@@ -263,13 +270,18 @@ func (b *browser) do(method, path string, form url.Values, change ...func(*http.
 	for _, c := range change {
 		c(q)
 	}
+	return b.send(q)
+}
+
+func (b *browser) send(q *http.Request) *reply {
+	b.r.t.Helper()
 	res := must(b.client.Do(q))(b.r.t)
 	defer res.Body.Close()
 	text := must(io.ReadAll(res.Body))(b.r.t)
 	a := &reply{status: res.StatusCode, header: res.Header, location: res.Header.Get("Location"), text: string(text)}
 	if len(text) > 0 && text[0] == '{' {
 		if err := json.Unmarshal(text, a); err != nil {
-			b.r.t.Fatalf("%s %s: %v: %s", method, path, err, text)
+			b.r.t.Fatalf("%s %s: %v: %s", q.Method, q.URL, err, text)
 		}
 	}
 	return a
@@ -301,7 +313,19 @@ func (b *browser) signIn(account string, more ...string) *reply {
 	if a.status != 303 {
 		b.r.t.Fatalf("sign in as %s: %d %s", account, a.status, a.text)
 	}
-	return b.get(a.location)
+	home := b.get(a.location)
+	home.cookie = b.cookies()["oncegate-session"]
+	return home
+}
+
+// sessionOf is the session that a browser's cookie opens.
+func (r *rig) sessionOf(b *browser) *session.Session {
+	r.t.Helper()
+	s := must(r.gate.Find(r.t.Context(), b.cookies()["oncegate-session"]))(r.t)
+	if s == nil {
+		r.t.Fatal("the browser has no session")
+	}
+	return s
 }
 
 // cookies are those that the browser sends.

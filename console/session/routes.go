@@ -30,6 +30,7 @@ type Route struct {
 	Roles  []string `yaml:"roles"`
 	Scope  string   `yaml:"scope"`
 	Fresh  bool     `yaml:"fresh"`
+	Locked bool     `yaml:"locked"` // open to a session that is locked
 }
 
 // A Matrix says which role may open which route (role-based access control). It never changes.

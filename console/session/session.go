@@ -33,7 +33,7 @@ type Session struct {
 	Seen       time.Time      `json:"seen"`   // last use, exact to touchEvery
 	Ends       time.Time      `json:"ends"`   // absolute
 	Proven     time.Time      `json:"proven"` // when the person last gave the second factor
-	FormToken  string         `json:"form"`   // value of the hidden field FormField of every form
+	FormToken  string         `json:"-"`      // value of the hidden field FormField of every form; of a locked session that of the lock's page
 
 	Preferences Preferences `json:"preferences,omitzero"`
 
@@ -42,6 +42,7 @@ type Session struct {
 	Provider    string       `json:"provider,omitempty"`    // id of the provider; empty for a local account
 	Locked      bool         `json:"locked,omitempty"`
 
+	token    string   // FormToken of the session while it is not locked
 	family   [32]byte // owns the kept values: it outlives renewals of the id
 	id       [32]byte // digest of the cookie's value
 	revision int64
@@ -88,11 +89,12 @@ func (s *Session) clone() *Session {
 // sealedSession is a session as its row has it.
 type sealedSession struct {
 	Session
+	Token  string   `json:"token"`
 	Family [32]byte `json:"family"`
 }
 
 func (s *Session) encode() ([]byte, error) {
-	content, err := json.Marshal(sealedSession{*s, s.family})
+	content, err := json.Marshal(sealedSession{*s, s.token, s.family})
 	if err != nil {
 		return nil, fmt.Errorf("encode session: %w", err)
 	}
@@ -105,7 +107,7 @@ func decode(content []byte, id [32]byte, revision int64) (*Session, error) {
 		return nil, errors.New("decode session: it has another form")
 	}
 	s := row.Session
-	s.id, s.revision, s.family = id, revision, row.Family
+	s.id, s.revision, s.family, s.token, s.FormToken = id, revision, row.Family, row.Token, row.Token
 	return &s, nil
 }
 

@@ -93,8 +93,9 @@ type keptPost struct {
 }
 
 const (
-	keyPost = "locked post"
-	keyPage = "locked page"
+	keyPost  = "locked post"
+	keyPage  = "locked page"
+	keyFresh = "request that wants the second factor"
 )
 
 // target returns where to go on to, if it is a path of the console.
@@ -160,7 +161,7 @@ func (g *Gate) signIn(w http.ResponseWriter, r *http.Request) error {
 	giveBack()
 	g.setCookie(w, deviceCookie, g.guesses.remember(device, id), deviceLifetime)
 	return g.open(w, r, &Session{
-		Person: gateway.Person{ID: account.ID, Proof: audit.OperatorAsserted}, Name: account.Name, Account: account.ID, Assignments: account.Assignments,
+		Person: gateway.Person{ID: account.ID, Proof: audit.OperatorAsserted}, Name: account.Name, Account: account.ID, Assignments: account.Assignments, Proven: g.Now(),
 	}, r.PostFormValue("to"))
 }
 
@@ -201,14 +202,14 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, s *Session, to strin
 	ctx, now, set := r.Context(), g.Now(), g.Current().Settings
 	before := From(ctx)
 	if before != nil && before.same(s) {
-		return g.reopen(w, r, before)
+		return g.reopen(w, r, before, s.Proven)
 	}
 	if before != nil {
 		if err := g.leave(ctx, before, "sign-in"); err != nil {
 			return err
 		}
 	}
-	s.Opened, s.Seen, s.Proven, s.Ends = now, now, now, now.Add(set.Longest)
+	s.Opened, s.Seen, s.Ends = now, now, now.Add(set.Longest)
 	s.Preferences = g.PreferencesOf(r)
 	s.family = digest("family", secret())
 	halls, hall, desk := g.halls(s.Assignments), r.PostFormValue("hall"), narrow(strings.TrimSpace(r.PostFormValue("desk")))
@@ -300,37 +301,54 @@ func (g *Gate) leaveFor(w http.ResponseWriter, r *http.Request, how, to string) 
 	return nil
 }
 
-// lock asks for the second factor, and keeps the request: it is carried out, or opened, once the same person has given it.
+// lock asks for the second factor, and keeps the request: it is carried out, or opened, once the same person has given it. Of the posts that
+// meet a lock the first is kept. Where a page wants the second factor again, the last request is kept, for a while. Nothing of the Gate's own
+// is: carrying out a sign-in would make one person of another.
 func (g *Gate) lock(w http.ResponseWriter, r *http.Request, s *Session, kept *keptPost, code string) error {
-	v := g.lockView(s, code)
+	ctx, v := r.Context(), g.lockView(s, code)
+	if _, own := g.own.Handler(r); own != "" {
+		kept = nil
+	} else if kept == nil && r.Method == http.MethodGet && len(r.URL.RawQuery) <= 4096 {
+		kept = &keptPost{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery}
+	}
+	key, until := keyPage, s.Ends
 	switch {
-	case kept != nil && len(kept.Body) > maxKept/2:
+	case code == CodeFresh:
+		key, until = keyFresh, g.Now().Add(flowLife)
+	case kept != nil && kept.Method != http.MethodGet:
+		key = keyPost
+	}
+	var before *keptPost
+	if code == CodeLocked {
+		var err error
+		if before, err = g.keptRequest(ctx, s, keyPost); err != nil {
+			return err
+		}
+	}
+	v.Kept = before != nil
+	switch {
+	case kept == nil:
+	case key == keyPost && before != nil:
+		v.Lost = !bytes.Equal(before.Body, kept.Body) || before.Path != kept.Path // the same form may be sent twice
+	case len(kept.Body) > maxKept/2:
 		v.Lost = true
-	case kept != nil:
-		v.Kept = true
-		if err := g.keepRequest(r.Context(), s, keyPost, kept); err != nil {
+	default:
+		content, err := json.Marshal(kept)
+		if err == nil {
+			err = g.Storage.Keep(ctx, s.family, digest("kept", key), content, until)
+		}
+		if err != nil {
 			return &Refusal{Code: CodeStorage, Status: http.StatusServiceUnavailable, Cause: err}
 		}
-	case r.Method == http.MethodGet && len(r.URL.RawQuery) <= 4096:
-		if err := g.keepRequest(r.Context(), s, keyPage, &keptPost{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery}); err != nil {
-			return &Refusal{Code: CodeStorage, Status: http.StatusServiceUnavailable, Cause: err}
-		}
+		v.Kept = v.Kept || kept.Method != http.MethodGet
 	}
 	g.Pages.Draw(w, r, http.StatusForbidden, v)
 	return nil
 }
 
-func (g *Gate) keepRequest(ctx context.Context, s *Session, key string, p *keptPost) error {
-	content, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	return g.Keep(ctx, s, key, content)
-}
-
 func (g *Gate) lockView(s *Session, code string) *Lock {
 	current := g.Current()
-	v := &Lock{Form: s.FormToken, Name: s.Name, Code: code}
+	v := &Lock{Form: g.lockToken(s), Name: s.Name, Code: code}
 	if s.Provider != "" {
 		v.Provider = &ProviderChoice{ID: s.Provider}
 		for _, p := range current.Settings.Providers {
@@ -352,9 +370,11 @@ func (g *Gate) unlockPage(w http.ResponseWriter, r *http.Request) error {
 		code = CodeLocked
 	}
 	v := g.lockView(s, code)
-	if _, err := g.Kept(r.Context(), s, keyPost); err == nil {
-		v.Kept = true
+	kept, err := g.keptRequest(r.Context(), s, map[bool]string{true: keyPost, false: keyFresh}[s.Locked])
+	if err != nil {
+		return err
 	}
+	v.Kept = kept != nil && kept.Method != http.MethodGet
 	g.Pages.Draw(w, r, http.StatusOK, v)
 	return nil
 }
@@ -363,9 +383,9 @@ func (g *Gate) unlockPage(w http.ResponseWriter, r *http.Request) error {
 func (g *Gate) unlock(w http.ResponseWriter, r *http.Request) error {
 	s := From(r.Context())
 	again := func(status int, code string, wait time.Duration) error {
-		v := g.lockView(s, CodeLocked)
+		v := g.lockView(s, map[bool]string{true: CodeLocked, false: CodeFresh}[s.Locked])
 		v.Fault, v.Wait = code, wait
-		if _, err := g.Kept(r.Context(), s, keyPost); err == nil {
+		if kept, err := g.keptRequest(r.Context(), s, keyPost); err == nil && kept != nil {
 			v.Kept = true
 		}
 		if wait > 0 {
@@ -397,13 +417,13 @@ func (g *Gate) unlock(w http.ResponseWriter, r *http.Request) error {
 		return &Refusal{Code: CodeStorage, Status: http.StatusServiceUnavailable, Cause: err}
 	}
 	giveBack()
-	return g.reopen(w, r, s)
+	return g.reopen(w, r, s, g.Now())
 }
 
 // reopen lets a session go on whose person gave the second factor: under a new id, and with the request that met the lock.
-func (g *Gate) reopen(w http.ResponseWriter, r *http.Request, s *Session) error {
-	ctx, now := r.Context(), g.Now()
-	s.Locked, s.Seen, s.Proven = false, now, now
+func (g *Gate) reopen(w http.ResponseWriter, r *http.Request, s *Session, proven time.Time) error {
+	ctx, locked := r.Context(), s.Locked
+	s.Locked, s.Seen, s.Proven = false, g.Now(), proven
 	if err := g.Record(ctx, s.event(EventUnlock, "")); err != nil {
 		return &Refusal{Code: CodeStorage, Status: http.StatusServiceUnavailable, Cause: err}
 	}
@@ -412,31 +432,43 @@ func (g *Gate) reopen(w http.ResponseWriter, r *http.Request, s *Session) error 
 		return g.gone(err)
 	}
 	g.setCookie(w, sessionCookie, cookie, 0)
-	post, err := g.takeRequest(ctx, s, keyPost)
-	if err != nil {
-		return err
-	}
-	page, err := g.takeRequest(ctx, s, keyPage)
-	switch {
-	case err != nil:
-		return err
-	case post != nil:
-		return g.carryOut(w, r, s, post)
-	case page != nil:
-		to := page.Path
-		if page.Query != "" {
-			to += "?" + page.Query
+	var request *keptPost // the post, else the page, that met the lock; or what wanted the second factor
+	for _, key := range map[bool][]string{true: {keyPage, keyPost}, false: {keyFresh}}[locked] {
+		one, err := g.takeRequest(ctx, s, key)
+		if err != nil {
+			return err
 		}
-		http.Redirect(w, r, to, http.StatusSeeOther)
-	default:
-		http.Redirect(w, r, "/console/", http.StatusSeeOther)
+		if one != nil {
+			request = one
+		}
 	}
+	switch {
+	case request == nil:
+		http.Redirect(w, r, "/console/", http.StatusSeeOther)
+		return nil
+	case request.Method != http.MethodGet:
+		return g.carryOut(w, r, s, request)
+	}
+	to := request.Path
+	if request.Query != "" {
+		to += "?" + request.Query
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
 }
 
+// keptRequest reads a request that is kept; nil without one. One that was altered is none.
+func (g *Gate) keptRequest(ctx context.Context, s *Session, key string) (*keptPost, error) {
+	return readRequest(g.Kept(ctx, s, key))
+}
+
+// takeRequest is keptRequest for whoever carries it out: once.
 func (g *Gate) takeRequest(ctx context.Context, s *Session, key string) (*keptPost, error) {
-	content, err := g.Storage.TakeKept(ctx, s.family, digest("kept", key))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, audit.ErrTables) { // an altered one is not carried out
+	return readRequest(g.Storage.TakeKept(ctx, s.family, digest("kept", key)))
+}
+
+func readRequest(content []byte, err error) (*keptPost, error) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, audit.ErrTables) {
 		return nil, nil
 	} else if err != nil {
 		return nil, &Refusal{Code: CodeStorage, Status: http.StatusServiceUnavailable, Cause: err}

@@ -173,7 +173,8 @@ func (g *Gate) renew(ctx context.Context, s *Session) (cookie string, err error)
 	was, until := s.id, s.Ends
 	next := s.clone()
 	cookie = secret()
-	next.id, next.revision, next.FormToken = digest("cookie", cookie), 1, secret()
+	next.id, next.revision, next.token = digest("cookie", cookie), 1, secret()
+	next.FormToken = next.token
 	content, err := next.encode()
 	if err != nil {
 		return "", err
