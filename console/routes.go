@@ -22,6 +22,7 @@ func (c *Console) table() []route {
 	return slices.Concat(
 		[]route{{pattern: "GET /console/{$}", serve: c.home}},
 		c.windowRoutes(),
+		c.holderRoutes(),
 	)
 }
 
@@ -93,5 +94,6 @@ type tab struct {
 var tabs = []tab{
 	{path: "/console/window", zh: "查材料", en: "Check materials", roles: []string{session.Clerk}, under: "/console/window"},
 	{post: "/console/due", zh: "待办", en: "Due", roles: []string{session.Clerk}, under: "/console/due"},
+	{path: "/console/holder", zh: "我的证照", en: "My licenses", roles: []string{session.Holder}, under: "/console/holder"},
 	{path: "/console/verify", zh: "核验证照", en: "Verify a license", roles: []string{session.Clerk, session.Auditor, session.Steward}, under: "/console/verify"},
 }

@@ -52,3 +52,35 @@ func TestScreens(t *testing.T) {
 	d.session.Preferences = session.Preferences{}
 	show("verify", "/console/verify")
 }
+
+// TestHolderScreens photographs the pages of holders.
+func TestHolderScreens(t *testing.T) {
+	if os.Getenv(screensVariable) == "" {
+		t.Skip("no pictures are wanted: " + screensVariable)
+	}
+	d := atPhone(t)
+	d.answer = d.told(4)
+	ctx := browser(t)
+	show := func(name string, actions ...chromedp.Action[chromedp.Void]) {
+		t.Helper()
+		for i, a := range append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(d.server.URL + "/console/holder")}, actions...) {
+			if i > 1 {
+				a = chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+					return chromedp.Do(ctx, chromedp.Sleep(300e6), actions[i-1], chromedp.Sleep(300e6))
+				})
+			}
+			if err := chromedp.Do(ctx, a); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		photograph(t, ctx, name, 1440, 390)
+	}
+	show("holder-home")
+	show("holder-uses", chromedp.Click(".part button.primary"), chromedp.Click(".uses summary"))
+	show("holder-dispute", chromedp.Click(".part button.primary"), chromedp.Click(".uses a.button"))
+	show("holder-disputed", chromedp.Click(".part button.primary"), chromedp.Click(".uses a.button"), chromedp.Click("form button.primary"))
+	d.session.Preferences = session.Preferences{Large: true}
+	show("holder-home-large")
+	d.session.Preferences = session.Preferences{Language: "en"}
+	show("holder-uses-en", chromedp.Click(".part button.primary"))
+}

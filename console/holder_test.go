@@ -1,0 +1,329 @@
+package console
+
+import (
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/goccy/go-yaml"
+	"golang.org/x/net/html/atom"
+
+	"oncegate/api"
+	"oncegate/cases"
+	"oncegate/console/session"
+	"oncegate/deploy"
+	"oncegate/gateway"
+	"oncegate/license"
+)
+
+// Made-up holders.
+var (
+	husband = license.HolderID{Type: "111", Code: "379901198503123015"}
+	shop    = license.HolderID{Type: "001", Code: "91379901MA9920002Q"}
+)
+
+// atPhone makes a desk at which a holder is signed in by the sample city's service of real names.
+func atPhone(t testing.TB) *desk {
+	t.Helper()
+	d := atDesk(t, func(c *Config) {
+		snapshot := c.Snapshot()
+		snapshot.Subjects = map[string]string{"citizen-identity": "111"}
+		snapshot.Holders = &cases.HolderRules{}
+		data, err := fs.ReadFile(deploy.City(), "holders.yaml")
+		if err == nil {
+			err = yaml.Unmarshal(data, snapshot.Holders)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	d.session.Person = gateway.Person{ID: husband.Code, Proof: "session", Service: "citizen-identity"}
+	d.session.Name, d.session.Hall, d.session.Department, d.session.Roles, d.session.Desk = "王建国", "citizen-portal", "service", []string{session.Holder}, ""
+	d.answer = func(string, gateway.Question) (*gateway.Reply, error) { return refused("internal"), nil }
+	return d
+}
+
+// told answers as a gateway that tells of uses, n of them in all, newest first.
+func (d *desk) told(n int) func(string, gateway.Question) (*gateway.Reply, error) {
+	return func(operation string, q gateway.Question) (*gateway.Reply, error) {
+		if operation != "holders.accesses" {
+			return answered(d.t, api.DisputeAnswer{Record: 7}), nil
+		}
+		var ask api.AccessesRequest
+		if err := json.Unmarshal(q.Body, &ask); err != nil {
+			d.t.Fatal(err)
+		}
+		a := api.AccessesAnswer{From: api.At(d.now.AddDate(-1, 0, 0)), To: api.At(d.now), Time: api.At(d.now), Says: api.Sentence{Zh: "依法不予告知的使用不在此列。", En: "Uses that the law forbids to tell are not listed."}, Accesses: []api.Access{}}
+		for i := n; i > 0; i-- {
+			if ask.Before > 0 && uint64(i) >= uint64(ask.Before) {
+				continue
+			}
+			if len(a.Accesses) == ask.Limit {
+				a.Next = a.Accesses[len(a.Accesses)-1].Record
+				break
+			}
+			one := api.Access{Record: api.Index(i), Time: api.At(d.now.Add(-time.Duration(n-i) * time.Hour)), ByOperation: "cases.check", System: "food-approval", Department: "service", DepartmentName: "云川市行政审批服务局"}
+			one.Uses = []api.AccessUse{
+				{LicenseType: "business-license", Matter: "YC-FOOD-01", Material: "business-license", Basis: "case", Outcome: "confirm", Fields: []string{"legal_representative_code"}},
+				{LicenseType: "business-license", Matter: "YC-FOOD-01", Material: "business-license", Basis: "case", Outcome: "met", Fields: []string{"name", "address", "legal_representative"}, Spared: true},
+			}
+			a.Accesses = append(a.Accesses, one)
+		}
+		return answered(d.t, a), nil
+	}
+}
+
+// seesUses presses the button of the first page and returns the page with the uses.
+func (d *desk) seesUses(pairs ...string) seen {
+	d.t.Helper()
+	once := d.look(d.get("/console/holder")).once("/console/holder/uses")
+	return d.look(d.post("/console/holder/uses", append([]string{"once", once}, pairs...)...))
+}
+
+// TestUsesInPlainSentences holds the words by which a holder reads who used their licenses.
+func TestUsesInPlainSentences(t *testing.T) {
+	d := atPhone(t)
+	d.answer = d.told(2)
+	page := d.seesUses()
+	if got := page.headline(); got != "近 12 个月，证照被使用 2 次。" {
+		t.Errorf("headline: %s", got)
+	}
+	for _, words := range []string{
+		"11月30日 云川市行政审批服务局办理食品经营许可，使用营业执照 3 项，少交 1 份材料", "依据：依法履职，无须您同意", "营业执照：只核对，没有给出内容法定代表人公民身份号码", "不是我办的", "依法不予告知的使用不在此列。",
+	} {
+		if !strings.Contains(text(page.root), words) {
+			t.Errorf("the page does not say %q:\n%s", words, text(page.root))
+		}
+	}
+	d.session.Preferences.Language = "en"
+	if page := d.seesUses(); !strings.Contains(text(page.root), "Your licenses were used 2 times in the last 12 months.") || regexp.MustCompile(`\p{Han}{5}`).MatchString(strings.ReplaceAll(text(page.all(atom.Main)[0]), "云川市行政审批服务局", "")) {
+		t.Errorf("the English page says:\n%s", text(page.root))
+	}
+	d.session.Preferences.Language = ""
+	d.answer = d.told(0)
+	if got := d.seesUses().headline(); got != "近 12 个月，没有单位用过您的证照。" {
+		t.Errorf("headline: %s", got)
+	}
+}
+
+// Every outcome and basis of the contract has words, and never a code.
+func TestEveryUseHasWords(t *testing.T) {
+	d := atPhone(t)
+	for _, outcome := range []string{"release", "status", "confirm", "unconfirmed", "met", "lapsed", "mismatched", "missing", "unmatched"} {
+		for _, basis := range []string{"case", "consent", "own-accesses", "court-enforcement"} {
+			for _, operation := range []string{"cases.check", "precheck", "holders.accesses", "licenses.query"} {
+				d.answer = func(string, gateway.Question) (*gateway.Reply, error) {
+					return answered(t, api.AccessesAnswer{Accesses: []api.Access{{Record: 1, Time: api.At(d.now), ByOperation: operation, System: "x-system", Uses: []api.AccessUse{{LicenseType: "resident-id", Basis: basis, Outcome: outcome, Fields: []string{}}}}}}), nil
+				}
+				if words := text(d.seesUses().all(atom.Main)[0]); strings.Contains(words, outcome) || strings.Contains(words, basis) || strings.Contains(words, "x-system") || !strings.Contains(words, "依据：") {
+					t.Errorf("%s %s %s: %s", outcome, basis, operation, words)
+				}
+			}
+		}
+	}
+}
+
+// Pages, reload and Back make no call; one form is one call; a page goes on where the last one ended.
+func TestUsesPages(t *testing.T) {
+	d := atPhone(t)
+	d.answer = d.told(23)
+	page := d.seesUses()
+	if n := d.called(); n != 1 {
+		t.Fatalf("%d calls", n)
+	}
+	if len(page.text) > 30<<10 {
+		t.Errorf("the page has %d bytes", len(page.text))
+	}
+	t.Logf("first page %d bytes, uses %d", len(d.get("/console/holder")), len(page.text))
+	where := regexp.MustCompile(`/console/holder/uses/[A-Za-z0-9_-]{22}`).FindString(page.text)
+	for range 3 {
+		if again := d.look(d.get(where)); again.headline() != "近 12 个月用过您证照的，最近 10 次。" || d.called() != 1 {
+			t.Errorf("%s, %d calls", again.headline(), d.called())
+		}
+	}
+	before, _, _ := page.input("before")
+	for _, want := range []string{"更早的 10 次。", "更早的 3 次。"} {
+		page = d.look(d.post("/console/holder/uses", "once", page.once("/console/holder/uses"), "before", before))
+		if page.headline() != want {
+			t.Errorf("%s", page.headline())
+		}
+		if want != "更早的 3 次。" {
+			before, _, _ = page.input("before")
+		}
+	}
+	if strings.Contains(page.text, `name="before"`) {
+		t.Error("the last page offers an earlier one")
+	}
+	n := d.called()
+	once := d.look(d.get("/console/holder")).once("/console/holder/uses")
+	for range 3 {
+		d.post("/console/holder/uses", "once", once)
+	}
+	if d.called() != n+1 {
+		t.Errorf("a form that was sent three times made %d calls", d.called()-n)
+	}
+	for _, bad := range []string{"-1", "x", "99999999999999999999", "１"} {
+		if got := d.look(d.post("/console/holder/uses", "once", d.console.visit(nil, httpRequest()).once(), "before", bad)).headline(); got != "表单没有传完整。" {
+			t.Errorf("before %q: %s", bad, got)
+		}
+	}
+}
+
+// 不是我办的 is one call for one use that stands on the page, and the page says so from then on.
+func TestDisputeOfUse(t *testing.T) {
+	d := atPhone(t)
+	d.answer = d.told(2)
+	page := d.seesUses()
+	where := regexp.MustCompile(`/console/holder/uses/[A-Za-z0-9_-]{22}`).FindString(page.text)
+	form := d.look(d.get(where + "/dispute/2"))
+	once := form.once(where + "/dispute/2")
+	for range 2 {
+		page = d.look(d.post(where+"/dispute/2", "once", once, "why", "本单位没有申请"))
+	}
+	if d.called() != 2 || d.calls[1] != "holders.dispute" {
+		t.Errorf("calls %v", d.calls)
+	}
+	if !strings.Contains(text(page.root), "您说这次不是您办的，已转审计机关核查。记录 28") || strings.Count(page.text, "/dispute/") != 1 {
+		t.Errorf("the page says:\n%s", text(page.root))
+	}
+	d.post(where+"/dispute/2", "once", form.once(where+"/dispute/2"), "why", "again")
+	if d.called() != 2 {
+		t.Error("a use that is disputed was disputed again")
+	}
+	for _, path := range []string{where + "/dispute/3", where + "/dispute/x", "/console/holder/uses/AAAAAAAAAAAAAAAAAAAAAA/dispute/1", "/console/holder/uses/AAAAAAAAAAAAAAAAAAAAAA"} {
+		if got := d.look(d.get(path)).headline(); got != "这一页已经不在了。" {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	d.answer = func(string, gateway.Question) (*gateway.Reply, error) { return refused("access-unknown"), nil }
+	if page := d.look(d.post(where+"/dispute/1", "once", d.console.visit(nil, httpRequest()).once(), "why", "w")); !strings.Contains(page.text, api.NewProblem("access-unknown").Zh) || !strings.Contains(page.text, ">w<") {
+		t.Errorf("a refused dispute: %s", text(page.root))
+	}
+}
+
+// A holder asks for a company by a form; the code stands in no address, and who is not named there learns nothing and stays oneself.
+func TestForACompany(t *testing.T) {
+	d := atPhone(t)
+	var asked []api.AccessesRequest
+	deny := ""
+	d.answer = func(operation string, q gateway.Question) (*gateway.Reply, error) {
+		var a api.AccessesRequest
+		if err := json.Unmarshal(q.Body, &a); err != nil {
+			t.Fatal(err)
+		}
+		asked = append(asked, a)
+		if deny != "" {
+			return refused(deny), nil
+		}
+		return d.told(1)(operation, q)
+	}
+	form := d.look(d.get("/console/holder"))
+	page := d.look(d.post("/console/holder/uses", "once", form.once("/console/holder/uses"), "for", "legal_representative", "code-legal_representative", "91379901MA9920002X"))
+	if _, fault, focus := page.input("code-legal_representative"); fault != "第 18 位不对，请再核对。" || !focus || len(asked) != 0 {
+		t.Errorf("a wrong code: %s, asked %v", fault, asked)
+	}
+	for code, says := range map[string]string{"holder-not-represented": "登记的法定代表人不是您", "standing-unavailable": "登记机关的系统暂时没有应答"} {
+		deny = code
+		page = d.look(d.post("/console/holder/uses", "once", d.look(d.get("/console/holder")).once("/console/holder/uses"), "for", "legal_representative", "code-legal_representative", shop.Code))
+		if _, fault, _ := page.input("code-legal_representative"); !strings.Contains(fault, says) || !strings.Contains(text(page.root), "查的是：本人 王**") {
+			t.Errorf("%s: %s", code, text(page.root))
+		}
+	}
+	deny = ""
+	page = d.seesUses("for", "legal_representative", "code-legal_representative", shop.Code)
+	if got := asked[len(asked)-1]; got.As != "legal_representative" || got.Holder.Code != shop.Code || got.Holder.Type != shop.Type {
+		t.Errorf("asked %+v", got)
+	}
+	if !strings.Contains(text(page.root), "查的是：单位 9137**") {
+		t.Errorf("the page says: %s", text(page.root))
+	}
+	d.seesUses() // goes on for the company, and asks its register anew
+	if got := asked[len(asked)-1]; got.As != "legal_representative" || got.Holder.Code != shop.Code {
+		t.Errorf("asked %+v", got)
+	}
+	d.seesUses("for", "self")
+	if got := asked[len(asked)-1]; got.As != "" || got.Holder.Code != husband.Code {
+		t.Errorf("asked %+v", got)
+	}
+	d.seesUses("for", "emperor")
+	d.seesUses("holder", shop.Code, "as", "legal_representative", "type", "001") // no such fields
+	for _, got := range asked[len(asked)-1:] {
+		if got.Holder.Code != husband.Code {
+			t.Errorf("asked %+v", got)
+		}
+	}
+	for path := range d.kept {
+		if strings.Contains(path, shop.Code) || strings.Contains(path, husband.Code) {
+			t.Errorf("a key names a person: %s", path)
+		}
+	}
+}
+
+// Whoever is known by a local account, or by a service whose subjects are staff, is no holder: nothing is called.
+func TestAssertedIsNoHolder(t *testing.T) {
+	for _, person := range []gateway.Person{{ID: husband.Code}, {ID: husband.Code, Proof: "session", Service: "staff-identity"}, {ID: "holder-1", Proof: "session", Service: "citizen-identity"}, {ID: husband.Code, Service: ""}} {
+		d := atPhone(t)
+		d.session.Person = person
+		once := d.console.visit(nil, httpRequest()).once()
+		for _, body := range []string{d.get("/console/holder"), d.post("/console/holder/uses", "once", once), d.post("/console/holder/uses", "once", once, "for", "legal_representative", "code-legal_representative", shop.Code)} {
+			if got := d.look(body).headline(); got != "这里要用实名登录。" {
+				t.Errorf("%+v: %s", person, got)
+			}
+		}
+		if d.called() != 0 {
+			t.Errorf("%+v: %v", person, d.calls)
+		}
+	}
+}
+
+// Hostile texts stay text on every page of a holder; no page, address or header has a personal code.
+func TestHolderPagesHostile(t *testing.T) {
+	d := atPhone(t)
+	for _, bad := range hostile {
+		name := strings.ToValidUTF8(bad, "?")
+		d.session.Name = name
+		d.answer = func(operation string, q gateway.Question) (*gateway.Reply, error) {
+			if operation == "holders.dispute" {
+				return refused("access-unknown"), nil
+			}
+			return answered(t, api.AccessesAnswer{Says: api.Sentence{Zh: name, En: name}, Next: 1, Accesses: []api.Access{{Record: 1, Time: api.At(d.now), ByOperation: name, System: name, SystemName: name, DepartmentName: name, Uses: []api.AccessUse{{LicenseType: name, Matter: name, Basis: name, Outcome: name, Fields: []string{name}}}}}}), nil
+		}
+		page := d.seesUses()
+		where := regexp.MustCompile(`/console/holder/uses/[A-Za-z0-9_-]{22}`).FindString(page.text)
+		for _, body := range []string{page.text, d.get("/console/holder"), d.get(where + "/dispute/1"), d.post(where+"/dispute/1", "once", d.console.visit(nil, httpRequest()).once(), "why", bad), d.seesUses("for", bad).text, d.seesUses("for", "legal_representative", "code-legal_representative", bad).text} {
+			root := d.look(body).root
+			for n := range root.Descendants() {
+				if n.DataAtom == atom.Script || n.DataAtom == atom.Img || n.DataAtom == atom.Iframe {
+					t.Errorf("%q: the page has an element %s", bad, n.Data)
+				}
+				for _, a := range n.Attr {
+					if strings.HasPrefix(a.Key, "on") || a.Key == "style" || strings.HasPrefix(a.Val, "javascript:") && a.Key != "value" {
+						t.Errorf("%q: the page has an attribute %s=%q", bad, a.Key, a.Val)
+					}
+				}
+			}
+		}
+	}
+	d.session.Name = "王建国"
+	d.answer = d.told(3)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.PostForm(d.server.URL+"/console/holder/uses", url.Values{"form": {formToken}, "once": {d.console.visit(nil, httpRequest()).once()}, "for": {"legal_representative"}, "code-legal_representative": {shop.Code}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if head := fmt.Sprint(res.Header); res.StatusCode != http.StatusSeeOther || strings.Contains(head, shop.Code) || strings.Contains(head, husband.Code) {
+		t.Errorf("%d %s", res.StatusCode, head)
+	}
+	for _, body := range []string{d.get(res.Header.Get("Location")), d.get("/console/holder")} {
+		if strings.Contains(body, shop.Code) || strings.Contains(body, husband.Code) || strings.Contains(body, "王建国") && strings.Count(body, "王建国") > 1 {
+			t.Error("the page shows a whole code, or the name more often than the frame does")
+		}
+	}
+}
