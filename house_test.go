@@ -48,6 +48,7 @@ var owners = map[string]string{
 	"github.com/coreos/go-oidc":       "console",
 	"github.com/pquerna/otp":          "console",
 	"github.com/alexedwards/argon2id": "console",
+	"github.com/chromedp":             "console", // its tests
 	"golang.org/x/oauth2":             "console",
 
 	"github.com/go-sql-driver/mysql":  "adapters docs", // docs tests the steward's manual on a real database

@@ -58,6 +58,10 @@ command -v pdftotext >/dev/null || install poppler-utils || true
 command -v pdftotext >/dev/null || skip "poppler: what drawn pages say was not read"
 command -v zbarimg >/dev/null || install zbar-tools || true
 command -v zbarimg >/dev/null || skip "zbar: QR codes of copies were read by one decoder only"
+chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+chromium >/dev/null || install chromium || true
+fc-list :lang=zh 2>/dev/null | grep -q . || install fonts-noto-cjk || true
+if path=$(chromium); then export ONCEGATE_TEST_CHROMIUM=$path; else skip "Chromium: the console's pages were not opened in a browser"; fi
 softhsm() { command -v softhsm2-util >/dev/null && ls /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so 2>/dev/null | head -n 1; }
 lib=$(softhsm || true)
 [ -n "$lib" ] || { install softhsm2 || true; lib=$(softhsm || true); }

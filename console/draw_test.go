@@ -48,7 +48,7 @@ func atDesk(t testing.TB, change ...func(*Config)) *desk {
 	t.Helper()
 	d := &desk{t: t, kept: map[string][]byte{}, now: time.Date(2026, 11, 30, 1, 16, 0, 0, time.UTC)}
 	d.session = &session.Session{
-		Person: gateway.Person{ID: "CK-0311"}, Name: "周晓梅", Hall: "street-service", Department: "service", Roles: []string{session.Clerk}, Desk: "3 号窗", FormToken: formToken,
+		Person: gateway.Person{ID: "CK-0311"}, Name: "周晓梅", Hall: "street-service", Department: "service", Roles: []string{session.Clerk}, Desk: "3", FormToken: formToken,
 		Opened: d.now, Ends: d.now.Add(8 * time.Hour),
 	}
 	snapshot := citySnapshot(t)
@@ -261,7 +261,7 @@ func manyThings(m map[string]*api.CheckedMaterial) {
 
 func sampleSettings(t testing.TB) session.Settings {
 	return session.Settings{Halls: []session.Hall{{
-		System: "street-service", Name: "示例街道便民服务中心", Roles: []string{session.Clerk}, Desks: []string{"1 号窗", "2 号窗", "3 号窗"}, Matters: []string{"YC-FOOD-01", "YC-FOOD-02", "YC-LAND-07"}, Phone: "0379-5550 8110",
+		System: "street-service", Name: "示例街道便民服务中心", Roles: []string{session.Clerk}, Desks: []string{"1", "2", "3"}, Matters: []string{"YC-FOOD-01", "YC-FOOD-02", "YC-LAND-07"}, Phone: "0379-5550 8110",
 		Address: "云川市示例区和平路 2 号一楼大厅", Prefix: "SL01", Notice: session.Notice{Version: "2026-03", Text: "为办理您申请的事项，本窗口将通过云川市政务数据共享向持有相关证照的部门核验您和其他当事人的证照信息，只取办理所需的项目，依据为该事项的法律法规，无须您另行同意。\n核验会留下记录。您可以查询谁在什么时候为什么事核验过，认为不对的可以申请校核。"},
 	}}}
 }

@@ -16,6 +16,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/cases"
+	"oncegate/console/consoletest"
 	"oncegate/console/session"
 	"oncegate/deploy"
 	"oncegate/gateway"
@@ -80,10 +81,10 @@ func (d *desk) told(n int) func(string, gateway.Question) (*gateway.Reply, error
 }
 
 // seesUses presses the button of the first page and returns the page with the uses.
-func (d *desk) seesUses(pairs ...string) seen {
+func (d *desk) seesUses(pairs ...string) consoletest.Page {
 	d.t.Helper()
-	once := d.look(d.get("/console/holder")).once("/console/holder/uses")
-	return d.look(d.post("/console/holder/uses", append([]string{"once", once}, pairs...)...))
+	once := consoletest.Read(d.t, d.get("/console/holder")).Form("/console/holder/uses")["once"]
+	return consoletest.Read(d.t, d.post("/console/holder/uses", append([]string{"once", once}, pairs...)...))
 }
 
 // TestUsesInPlainSentences holds the words by which a holder reads who used their licenses.
@@ -91,23 +92,23 @@ func TestUsesInPlainSentences(t *testing.T) {
 	d := atPhone(t)
 	d.answer = d.told(2)
 	page := d.seesUses()
-	if got := page.headline(); got != "近 12 个月，证照被使用 2 次。" {
+	if got := page.Headline(); got != "近 12 个月，证照被使用 2 次。" {
 		t.Errorf("headline: %s", got)
 	}
 	for _, words := range []string{
 		"11月30日 云川市行政审批服务局办理食品经营许可，使用营业执照 3 项，少交 1 份材料", "依据：依法履职，无须您同意", "营业执照：只核对，没有给出内容法定代表人公民身份号码", "不是我办的", "依法不予告知的使用不在此列。",
 	} {
-		if !strings.Contains(text(page.root), words) {
-			t.Errorf("the page does not say %q:\n%s", words, text(page.root))
+		if !strings.Contains(consoletest.Text(page.Root), words) {
+			t.Errorf("the page does not say %q:\n%s", words, consoletest.Text(page.Root))
 		}
 	}
 	d.session.Preferences.Language = "en"
-	if page := d.seesUses(); !strings.Contains(text(page.root), "Your licenses were used 2 times in the last 12 months.") || regexp.MustCompile(`\p{Han}{5}`).MatchString(strings.ReplaceAll(text(page.all(atom.Main)[0]), "云川市行政审批服务局", "")) {
-		t.Errorf("the English page says:\n%s", text(page.root))
+	if page := d.seesUses(); !strings.Contains(consoletest.Text(page.Root), "Your licenses were used 2 times in the last 12 months.") || regexp.MustCompile(`\p{Han}{5}`).MatchString(strings.ReplaceAll(consoletest.Text(page.All(atom.Main)[0]), "云川市行政审批服务局", "")) {
+		t.Errorf("the English page says:\n%s", consoletest.Text(page.Root))
 	}
 	d.session.Preferences.Language = ""
 	d.answer = d.told(0)
-	if got := d.seesUses().headline(); got != "近 12 个月，没有单位用过您的证照。" {
+	if got := d.seesUses().Headline(); got != "近 12 个月，没有单位用过您的证照。" {
 		t.Errorf("headline: %s", got)
 	}
 }
@@ -121,7 +122,7 @@ func TestEveryUseHasWords(t *testing.T) {
 				d.answer = func(string, gateway.Question) (*gateway.Reply, error) {
 					return answered(t, api.AccessesAnswer{Accesses: []api.Access{{Record: 1, Time: api.At(d.now), ByOperation: operation, System: "x-system", Uses: []api.AccessUse{{LicenseType: "resident-id", Basis: basis, Outcome: outcome, Fields: []string{}}}}}}), nil
 				}
-				if words := text(d.seesUses().all(atom.Main)[0]); strings.Contains(words, outcome) || strings.Contains(words, basis) || strings.Contains(words, "x-system") || !strings.Contains(words, "依据：") {
+				if words := consoletest.Text(d.seesUses().All(atom.Main)[0]); strings.Contains(words, outcome) || strings.Contains(words, basis) || strings.Contains(words, "x-system") || !strings.Contains(words, "依据：") {
 					t.Errorf("%s %s %s: %s", outcome, basis, operation, words)
 				}
 			}
@@ -137,31 +138,31 @@ func TestUsesPages(t *testing.T) {
 	if n := d.called(); n != 1 {
 		t.Fatalf("%d calls", n)
 	}
-	if len(page.text) > 30<<10 {
-		t.Errorf("the page has %d bytes", len(page.text))
+	if len(page.HTML) > 30<<10 {
+		t.Errorf("the page has %d bytes", len(page.HTML))
 	}
-	t.Logf("first page %d bytes, uses %d", len(d.get("/console/holder")), len(page.text))
-	where := regexp.MustCompile(`/console/holder/uses/[A-Za-z0-9_-]{22}`).FindString(page.text)
+	t.Logf("first page %d bytes, uses %d", len(d.get("/console/holder")), len(page.HTML))
+	where := regexp.MustCompile(`/console/holder/uses/[A-Za-z0-9_-]{22}`).FindString(page.HTML)
 	for range 3 {
-		if again := d.look(d.get(where)); again.headline() != "近 12 个月用过您证照的，最近 10 次。" || d.called() != 1 {
-			t.Errorf("%s, %d calls", again.headline(), d.called())
+		if again := consoletest.Read(d.t, d.get(where)); again.Headline() != "近 12 个月用过您证照的，最近 10 次。" || d.called() != 1 {
+			t.Errorf("%s, %d calls", again.Headline(), d.called())
 		}
 	}
-	before, _, _ := page.input("before")
+	before, _, _ := page.Input("before")
 	for _, want := range []string{"更早的 10 次。", "更早的 3 次。"} {
-		page = d.look(d.post("/console/holder/uses", "once", page.once("/console/holder/uses"), "before", before))
-		if page.headline() != want {
-			t.Errorf("%s", page.headline())
+		page = consoletest.Read(d.t, d.post("/console/holder/uses", "once", page.Form("/console/holder/uses")["once"], "before", before))
+		if page.Headline() != want {
+			t.Errorf("%s", page.Headline())
 		}
 		if want != "更早的 3 次。" {
-			before, _, _ = page.input("before")
+			before, _, _ = page.Input("before")
 		}
 	}
-	if strings.Contains(page.text, `name="before"`) {
+	if strings.Contains(page.HTML, `name="before"`) {
 		t.Error("the last page offers an earlier one")
 	}
 	n := d.called()
-	once := d.look(d.get("/console/holder")).once("/console/holder/uses")
+	once := consoletest.Read(d.t, d.get("/console/holder")).Form("/console/holder/uses")["once"]
 	for range 3 {
 		d.post("/console/holder/uses", "once", once)
 	}
@@ -169,7 +170,7 @@ func TestUsesPages(t *testing.T) {
 		t.Errorf("a form that was sent three times made %d calls", d.called()-n)
 	}
 	for _, bad := range []string{"-1", "x", "99999999999999999999", "１"} {
-		if got := d.look(d.post("/console/holder/uses", "once", d.console.visit(nil, httpRequest()).once(), "before", bad)).headline(); got != "表单没有传完整。" {
+		if got := consoletest.Read(d.t, d.post("/console/holder/uses", "once", d.console.visit(nil, httpRequest()).once(), "before", bad)).Headline(); got != "表单没有传完整。" {
 			t.Errorf("before %q: %s", bad, got)
 		}
 	}
@@ -180,30 +181,30 @@ func TestDisputeOfUse(t *testing.T) {
 	d := atPhone(t)
 	d.answer = d.told(2)
 	page := d.seesUses()
-	where := regexp.MustCompile(`/console/holder/uses/[A-Za-z0-9_-]{22}`).FindString(page.text)
-	form := d.look(d.get(where + "/dispute/2"))
-	once := form.once(where + "/dispute/2")
+	where := regexp.MustCompile(`/console/holder/uses/[A-Za-z0-9_-]{22}`).FindString(page.HTML)
+	form := consoletest.Read(d.t, d.get(where+"/dispute/2"))
+	once := form.Form(where + "/dispute/2")["once"]
 	for range 2 {
-		page = d.look(d.post(where+"/dispute/2", "once", once, "why", "本单位没有申请"))
+		page = consoletest.Read(d.t, d.post(where+"/dispute/2", "once", once, "why", "本单位没有申请"))
 	}
 	if d.called() != 2 || d.calls[1] != "holders.dispute" {
 		t.Errorf("calls %v", d.calls)
 	}
-	if !strings.Contains(text(page.root), "您说这次不是您办的，已转审计机关核查。记录 28") || strings.Count(page.text, "/dispute/") != 1 {
-		t.Errorf("the page says:\n%s", text(page.root))
+	if !strings.Contains(consoletest.Text(page.Root), "您说这次不是您办的，已转审计机关核查。记录 28") || strings.Count(page.HTML, "/dispute/") != 1 {
+		t.Errorf("the page says:\n%s", consoletest.Text(page.Root))
 	}
-	d.post(where+"/dispute/2", "once", form.once(where+"/dispute/2"), "why", "again")
+	d.post(where+"/dispute/2", "once", form.Form(where + "/dispute/2")["once"], "why", "again")
 	if d.called() != 2 {
 		t.Error("a use that is disputed was disputed again")
 	}
 	for _, path := range []string{where + "/dispute/3", where + "/dispute/x", "/console/holder/uses/AAAAAAAAAAAAAAAAAAAAAA/dispute/1", "/console/holder/uses/AAAAAAAAAAAAAAAAAAAAAA"} {
-		if got := d.look(d.get(path)).headline(); got != "这一页已经不在了。" {
+		if got := consoletest.Read(d.t, d.get(path)).Headline(); got != "这一页已经不在了。" {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
 	d.answer = func(string, gateway.Question) (*gateway.Reply, error) { return refused("access-unknown"), nil }
-	if page := d.look(d.post(where+"/dispute/1", "once", d.console.visit(nil, httpRequest()).once(), "why", "w")); !strings.Contains(page.text, api.NewProblem("access-unknown").Zh) || !strings.Contains(page.text, ">w<") {
-		t.Errorf("a refused dispute: %s", text(page.root))
+	if page := consoletest.Read(d.t, d.post(where+"/dispute/1", "once", d.console.visit(nil, httpRequest()).once(), "why", "w")); !strings.Contains(page.HTML, api.NewProblem("access-unknown").Zh) || !strings.Contains(page.HTML, ">w<") {
+		t.Errorf("a refused dispute: %s", consoletest.Text(page.Root))
 	}
 }
 
@@ -223,16 +224,16 @@ func TestForACompany(t *testing.T) {
 		}
 		return d.told(1)(operation, q)
 	}
-	form := d.look(d.get("/console/holder"))
-	page := d.look(d.post("/console/holder/uses", "once", form.once("/console/holder/uses"), "for", "legal_representative", "code-legal_representative", "91379901MA9920002X"))
-	if _, fault, focus := page.input("code-legal_representative"); fault != "第 18 位不对，请再核对。" || !focus || len(asked) != 0 {
+	form := consoletest.Read(d.t, d.get("/console/holder"))
+	page := consoletest.Read(d.t, d.post("/console/holder/uses", "once", form.Form("/console/holder/uses")["once"], "for", "legal_representative", "code-legal_representative", "91379901MA9920002X"))
+	if _, fault, focus := page.Input("code-legal_representative"); fault != "第 18 位不对，请再核对。" || !focus || len(asked) != 0 {
 		t.Errorf("a wrong code: %s, asked %v", fault, asked)
 	}
 	for code, says := range map[string]string{"holder-not-represented": "登记的法定代表人不是您", "standing-unavailable": "登记机关的系统暂时没有应答"} {
 		deny = code
-		page = d.look(d.post("/console/holder/uses", "once", d.look(d.get("/console/holder")).once("/console/holder/uses"), "for", "legal_representative", "code-legal_representative", shop.Code))
-		if _, fault, _ := page.input("code-legal_representative"); !strings.Contains(fault, says) || !strings.Contains(text(page.root), "查的是：本人 王**") {
-			t.Errorf("%s: %s", code, text(page.root))
+		page = consoletest.Read(d.t, d.post("/console/holder/uses", "once", consoletest.Read(d.t, d.get("/console/holder")).Form("/console/holder/uses")["once"], "for", "legal_representative", "code-legal_representative", shop.Code))
+		if _, fault, _ := page.Input("code-legal_representative"); !strings.Contains(fault, says) || !strings.Contains(consoletest.Text(page.Root), "查的是：本人 王**") {
+			t.Errorf("%s: %s", code, consoletest.Text(page.Root))
 		}
 	}
 	deny = ""
@@ -240,8 +241,8 @@ func TestForACompany(t *testing.T) {
 	if got := asked[len(asked)-1]; got.As != "legal_representative" || got.Holder.Code != shop.Code || got.Holder.Type != shop.Type {
 		t.Errorf("asked %+v", got)
 	}
-	if !strings.Contains(text(page.root), "查的是：单位 9137**") {
-		t.Errorf("the page says: %s", text(page.root))
+	if !strings.Contains(consoletest.Text(page.Root), "查的是：单位 9137**") {
+		t.Errorf("the page says: %s", consoletest.Text(page.Root))
 	}
 	d.seesUses() // goes on for the company, and asks its register anew
 	if got := asked[len(asked)-1]; got.As != "legal_representative" || got.Holder.Code != shop.Code {
@@ -272,7 +273,7 @@ func TestAssertedIsNoHolder(t *testing.T) {
 		d.session.Person = person
 		once := d.console.visit(nil, httpRequest()).once()
 		for _, body := range []string{d.get("/console/holder"), d.post("/console/holder/uses", "once", once), d.post("/console/holder/uses", "once", once, "for", "legal_representative", "code-legal_representative", shop.Code)} {
-			if got := d.look(body).headline(); got != "这里要用实名登录。" {
+			if got := consoletest.Read(d.t, body).Headline(); got != "这里要用实名登录。" {
 				t.Errorf("%+v: %s", person, got)
 			}
 		}
@@ -295,9 +296,9 @@ func TestHolderPagesHostile(t *testing.T) {
 			return answered(t, api.AccessesAnswer{Says: api.Sentence{Zh: name, En: name}, Next: 1, Accesses: []api.Access{{Record: 1, Time: api.At(d.now), ByOperation: name, System: name, SystemName: name, DepartmentName: name, Uses: []api.AccessUse{{LicenseType: name, Matter: name, Basis: name, Outcome: name, Fields: []string{name}}}}}}), nil
 		}
 		page := d.seesUses()
-		where := regexp.MustCompile(`/console/holder/uses/[A-Za-z0-9_-]{22}`).FindString(page.text)
-		for _, body := range []string{page.text, d.get("/console/holder"), d.get(where + "/dispute/1"), d.post(where+"/dispute/1", "once", d.console.visit(nil, httpRequest()).once(), "why", bad), d.seesUses("for", bad).text, d.seesUses("for", "legal_representative", "code-legal_representative", bad).text} {
-			root := d.look(body).root
+		where := regexp.MustCompile(`/console/holder/uses/[A-Za-z0-9_-]{22}`).FindString(page.HTML)
+		for _, body := range []string{page.HTML, d.get("/console/holder"), d.get(where + "/dispute/1"), d.post(where+"/dispute/1", "once", d.console.visit(nil, httpRequest()).once(), "why", bad), d.seesUses("for", bad).HTML, d.seesUses("for", "legal_representative", "code-legal_representative", bad).HTML} {
+			root := consoletest.Read(d.t, body).Root
 			for n := range root.Descendants() {
 				if n.DataAtom == atom.Script || n.DataAtom == atom.Img || n.DataAtom == atom.Iframe {
 					t.Errorf("%q: the page has an element %s", bad, n.Data)

@@ -112,7 +112,7 @@ func (promisePaper) paper() bool      { return true }
 // applicant is the applicant's whole name, for a paper that the applicant signs; "" where no material released it.
 func (k counterCase) applicant(v *visit) string {
 	for _, m := range k.Answer.Materials {
-		if name := m.Fields[license.FieldHolderName]; name != "" && v.isApplicants(m) { // of several holders nobody knows which
+		if name := onlyHolder(m.Fields, license.FieldHolderName); name != "" && v.isApplicants(m) {
 			return name
 		}
 	}

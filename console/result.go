@@ -87,7 +87,7 @@ func (c *Console) result(v *visit) error {
 }
 
 func (v *visit) resultOf(k counterCase) resultPage {
-	p := resultPage{ID: k.ID, Case: k.Ask.number(), At: k.Began, Number: k.number(), Registered: k.Ask.No == "", Again: v.once()}
+	p := resultPage{ID: k.ID, Case: k.Ask.number(), At: k.Began, Number: k.number(), Registered: k.Ask.Registers != "", Again: v.once()}
 	if m, ok := v.snapshot.Book.Matter(k.Ask.Matter); ok {
 		p.Matter = m.Name
 	}
@@ -167,9 +167,13 @@ func (v *visit) row(k counterCase, m api.CheckedMaterial, j cases.Judgement) mat
 	if m.LicenseType == "" {
 		r.Department = ""
 	}
+	byHall := k.Ask.Registers != "" && m.State == api.MaterialStateDenied
 	r.Kind, r.Word, r.Why = stateWords(m, j)
 	if j.State == cases.Lapsed && r.Kind == "bad" && r.Department != "" {
 		r.Why = "先到" + r.Department + "办好"
+	}
+	if byHall && r.Kind == "bring" {
+		r.Why = "办件是窗口登记的，不是受理平台登记的"
 	}
 	if j.State == cases.Met || j.Done() {
 		if j.State == cases.Met {
@@ -373,10 +377,18 @@ func (v *visit) isApplicants(m api.CheckedMaterial) bool {
 	return material.HolderRole() == cases.Applicant
 }
 
-// maskedHolder is the holder's name as a screen may show it; "" of a license with several, of whom nobody knows which is the applicant.
+// onlyHolder is what a license says of its one holder; "" of a license with several, of whom nobody knows which is the applicant.
+func onlyHolder(fields api.Fields, name string) string {
+	if _, several := fields[name+".1"]; several {
+		return ""
+	}
+	return cmp.Or(fields[name], fields[name+".0"])
+}
+
+// maskedHolder is the one holder's name as a screen may show it.
 func maskedHolder(fields api.Fields) string {
-	code := fields[license.FieldHolderCode]
-	h := license.Holder{HolderID: license.HolderID{Type: typeResident, Code: code}, Name: fields[license.FieldHolderName]}
+	code := onlyHolder(fields, license.FieldHolderCode)
+	h := license.Holder{HolderID: license.HolderID{Type: typeResident, Code: code}, Name: onlyHolder(fields, license.FieldHolderName)}
 	if license.CheckUSCC(code) == nil && license.CheckResidentID(code) != nil {
 		h.HolderID.Type = typeUSCC
 	}
@@ -404,7 +416,7 @@ func (v *visit) contentOf(m api.CheckedMaterial) content {
 			value = cmp.Or(statusWords[value], value)
 		}
 		title := f.Title
-		if many {
+		if _, several := m.Fields[name+".1"]; many && several {
 			if n, err := strconv.Atoi(of); err == nil {
 				title += sprint("（%d）", n+1)
 			}

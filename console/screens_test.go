@@ -7,27 +7,28 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"oncegate/console/consoletest"
 	"oncegate/console/session"
 )
 
 // TestScreens photographs the states of the window's pages (ONCEGATE_SCREENS names the folder).
 func TestScreens(t *testing.T) {
-	if os.Getenv(screensVariable) == "" {
-		t.Skip("no pictures are wanted: " + screensVariable)
+	if os.Getenv(consoletest.Screens) == "" {
+		t.Skip("no pictures are wanted: " + consoletest.Screens)
 	}
 	d := atDesk(t, func(c *Config) {
 		c.Outages = func() []Outage {
 			return []Outage{{Department: "tax", Since: c.Now().Add(-34 * 60e9), Until: c.Now().Add(44 * 60e9)}}
 		}
 	})
-	ctx := browser(t)
+	ctx := consoletest.Browser(t)
 	show := func(name, path string, actions ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
 		all := append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(d.server.URL + path)}, actions...)
 		if err := chromedp.Do(ctx, all...); err != nil {
 			t.Fatal(name, err)
 		}
-		photograph(t, ctx, name, 1440, 390)
+		consoletest.Photograph(ctx, t, name, 1440, 390)
 	}
 	submit := func(selector, text string) chromedp.Action[chromedp.Void] {
 		return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
@@ -55,12 +56,12 @@ func TestScreens(t *testing.T) {
 
 // TestHolderScreens photographs the pages of holders.
 func TestHolderScreens(t *testing.T) {
-	if os.Getenv(screensVariable) == "" {
-		t.Skip("no pictures are wanted: " + screensVariable)
+	if os.Getenv(consoletest.Screens) == "" {
+		t.Skip("no pictures are wanted: " + consoletest.Screens)
 	}
 	d := atPhone(t)
 	d.answer = d.told(4)
-	ctx := browser(t)
+	ctx := consoletest.Browser(t)
 	show := func(name string, actions ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
 		for i, a := range append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(d.server.URL + "/console/holder")}, actions...) {
@@ -73,7 +74,7 @@ func TestHolderScreens(t *testing.T) {
 				t.Fatal(name, err)
 			}
 		}
-		photograph(t, ctx, name, 1440, 390)
+		consoletest.Photograph(ctx, t, name, 1440, 390)
 	}
 	show("holder-home")
 	show("holder-uses", chromedp.Click(".part button.primary"), chromedp.Click(".uses summary"))

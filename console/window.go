@@ -463,7 +463,7 @@ func (v *visit) department(id string) string {
 		return "有关部门"
 	}
 	for _, unit := range []string{"市", "县", "区"} {
-		if at := strings.LastIndex(name, unit); at > 0 && at+len(unit) < len(name) && strings.HasSuffix(name, "局") {
+		if at := strings.Index(name, unit); at > 0 && at+len(unit) < len(name) && strings.HasSuffix(name, "局") {
 			return name[at+len(unit):]
 		}
 	}

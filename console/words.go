@@ -11,7 +11,7 @@ import (
 
 // words are what templates say things with.
 var words = template.FuncMap{
-	"clock": clock, "moment": moment, "day": day, "longday": longDay, "group": group, "mask": license.MaskCode, "lines": lines, "field": newField, "sign": newSign, "join": join, "filefield": fileField, "t": inLanguage,
+	"clock": clock, "moment": moment, "day": day, "longday": longDay, "group": group, "mask": license.MaskCode, "lines": lines, "field": newField, "sign": newSign, "join": join, "filefield": fileField, "t": inLanguage, "desk": deskName,
 }
 
 // inLanguage is a text of a page in its language.
@@ -20,6 +20,17 @@ func inLanguage(f frame, zh, en string) string {
 		return en
 	}
 	return zh
+}
+
+// deskName is a window as people call it: a bare number becomes 3 号窗.
+func deskName(lang, desk string) string {
+	if strings.Trim(desk, "0123456789") != "" {
+		return desk
+	}
+	if lang == "en" {
+		return "window " + desk
+	}
+	return desk + " 号窗"
 }
 
 func join(all []string) string { return strings.Join(all, "、") }

@@ -1,7 +1,8 @@
-package console
+package consoletest
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,20 +11,23 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// screensVariable names a folder in which tests of pages leave photographs.
-const screensVariable = "ONCEGATE_SCREENS"
+// Screens names a folder in which tests of pages leave photographs.
+const Screens = "ONCEGATE_SCREENS"
 
-// browser starts a Chromium without a profile of its own, or skips the test where there is none.
-func browser(t testing.TB) context.Context {
+// Browser starts a Chromium without a profile of its own, or skips the test where there is none.
+func Browser(t testing.TB) context.Context {
 	t.Helper()
-	program := "/usr/bin/chromium"
-	if _, err := os.Stat(program); err != nil {
-		t.Skip("there is no Chromium")
+	program := os.Getenv("ONCEGATE_TEST_CHROMIUM")
+	if program == "" {
+		program = "/usr/bin/chromium"
+		if _, err := os.Stat(program); err != nil {
+			t.Skip("there is no Chromium: name it in ONCEGATE_TEST_CHROMIUM")
+		}
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("lang", "zh-CN"),
+		chromedp.Flag("disable-back-forward-cache", true), chromedp.Flag("lang", "zh-CN"),
 	)
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
@@ -34,10 +38,10 @@ func browser(t testing.TB) context.Context {
 	return ctx
 }
 
-// photograph leaves a picture of the page as it stands, at a width, where the tester wants pictures.
-func photograph(t testing.TB, ctx context.Context, name string, widths ...int64) {
+// Photograph leaves a picture of the page as it stands, at a width, where the tester wants pictures.
+func Photograph(ctx context.Context, t testing.TB, name string, widths ...int64) {
 	t.Helper()
-	dir := os.Getenv(screensVariable)
+	dir := os.Getenv(Screens)
 	if dir == "" {
 		return
 	}
@@ -48,7 +52,7 @@ func photograph(t testing.TB, ctx context.Context, name string, widths ...int64)
 		}
 		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name+"-"+sprint("%d", width)+".png"), png, 0o644)
+			err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.png", name, width)), png, 0o644)
 		}
 		if err != nil {
 			t.Fatal(err)
