@@ -34,7 +34,7 @@ type Order struct {
 
 // covers reports whether the order is about a record.
 func (o *Order) covers(index uint64, r Record) bool {
-	return o != nil && (o.Index != nil && *o.Index == index || o.Before != "" && r.Time < o.Before)
+	return o != nil && (o.Index != nil && *o.Index == index || r.Time < o.Before)
 }
 
 // ErrNoOrder says that a record orders no erasure of one record.
@@ -61,11 +61,12 @@ func (a *Auditor) Erase(ctx context.Context, order uint64) error {
 // erased too. It returns how many records' evidence is gone; a run that was broken off is continued by the next one. progress may be
 // nil.
 func (a *Auditor) Retain(ctx context.Context, before time.Time, progress func(done int)) (int, error) {
-	if found, err := a.config.Storage.Erasable(ctx, before); err != nil || !found {
-		if err != nil {
-			err = fmt.Errorf("erase old evidence: %w", err)
-		}
-		return 0, err
+	found, err := a.config.Storage.Erasable(ctx, before)
+	if err != nil {
+		return 0, fmt.Errorf("erase old evidence: %w", err)
+	}
+	if !found {
+		return 0, nil
 	}
 	order := &Order{Before: before.UTC().Format(canonical.TimeLayout)}
 	if _, err := a.own(ctx, Own{Operation: OperationRetain, Inputs: map[string]any{"before": order.Before}, Erase: order}); err != nil {
@@ -89,7 +90,7 @@ func (a *Auditor) Retain(ctx context.Context, before time.Time, progress func(do
 type gone struct {
 	by     *uint64 // the record that ordered it; nil if none was found
 	behind bool    // there may be one, too new to be found
-	err    error   // tlog.ErrUnproven: what is stored of an order is not what was logged
+	err    error   // why orders cannot be read; tlog.ErrUnproven: what is stored of one is not what was logged
 }
 
 // orderOf finds the record that ordered the erasure of another one's evidence: the first order that covers it. Orders are sought by
@@ -118,10 +119,10 @@ func (a *Auditor) orderOf(ctx context.Context, index uint64, r Record) gone {
 
 // unread is why orders could not be read.
 func unread(err error) gone {
-	if errors.Is(err, tlog.ErrUnproven) {
-		return gone{err: err}
+	if errors.Is(err, ErrBehind) {
+		return gone{behind: true}
 	}
-	return gone{behind: true}
+	return gone{err: err}
 }
 
 // firstOrder walks the orders of one kind from the newest back to the record.
@@ -163,7 +164,8 @@ func (a *Auditor) order(ctx context.Context, row Row) (*Order, error) {
 		return nil, err
 	}
 	e := Evidence{Index: row.Index}
-	if e.Record, err = ParseRecord(leaf); err != nil || e.Record.Operation != OperationErase && e.Record.Operation != OperationRetain {
+	e.Record, _ = ParseRecord(leaf) // what is no record has no operation
+	if e.Record.Operation != OperationErase && e.Record.Operation != OperationRetain {
 		return nil, nil
 	}
 	a.config.open(&e, sealed, func() gone { return gone{behind: true} }) // an order's own request may be erased: its inputs say all

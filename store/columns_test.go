@@ -92,7 +92,7 @@ func TestEveryColumn(t *testing.T) {
 		onEach(t, func(t *testing.T, e engine) {
 			t.Parallel() // one waits for its disk, the other for its server
 			begun := time.Now()
-			g := newGround(t, e)
+			g := newGround(t, e, nil)
 			t.Logf("made in %.1f s", time.Since(begun).Seconds())
 			s := &siege{ground: g, questions: questions(t, g.batches()), found: findings{}}
 			s.learn(t)

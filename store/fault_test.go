@@ -31,15 +31,21 @@ var errCut = fmt.Errorf("cut by the test: %w", io.ErrUnexpectedEOF)
 
 // A faulty driver stands between the store and the database.
 type faulty struct {
-	driver.Connector
 	mu     sync.Mutex
 	faults []fault     // of the next commits
 	down   atomic.Bool // no transaction begins
 }
 
-func (f *faulty) wrap(c driver.Connector) driver.Connector {
-	f.Connector = c
-	return f
+func (f *faulty) wrap(c driver.Connector, writes bool) driver.Connector {
+	if !writes {
+		return c
+	}
+	return &faultyConnector{c, f}
+}
+
+type faultyConnector struct {
+	driver.Connector
+	of *faulty
 }
 
 func (f *faulty) inject(faults ...fault) {
@@ -59,12 +65,12 @@ func (f *faulty) next() fault {
 	return first
 }
 
-func (f *faulty) Connect(ctx context.Context) (driver.Conn, error) {
+func (f *faultyConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	c, err := f.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &faultyConn{c.(conn), f}, nil
+	return &faultyConn{c.(conn), f.of}, nil
 }
 
 // conn is what both drivers' connections can do.

@@ -112,6 +112,9 @@ func groundList(n int) int {
 	return n % 2
 }
 
+// groundSessions is when the console's sessions expire: they are judged by the clock.
+var groundSessions = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
 func groundCase(n int) cases.Case {
 	return cases.Case{
 		No: fmt.Sprint("C-", n), Matter: fmt.Sprint("matter-", n), Parts: []cases.Part{{Matter: fmt.Sprint("part-", n)}}, Registrar: fmt.Sprint("registrar-", n),
@@ -158,9 +161,9 @@ func keepCopy(t *testing.T, db *DB, n, hours int) any {
 }
 
 // original is the original of a version, and the change that keeps it where there is none.
-func original(t *testing.T, db *DB, n, hours int) (any, []any, error) {
+func original(ctx context.Context, t *testing.T, db *DB, n, hours int) (any, []any, error) {
 	r := registrar(t, db, hours)
-	o, changes, err := r.Original(t.Context(), groundVersion(n, 0, 0), func(context.Context) ([]byte, error) { return fmt.Append(nil, "document ", n, hours), nil })
+	o, changes, err := r.Original(ctx, groundVersion(n, 0, 0), func(context.Context) ([]byte, error) { return fmt.Append(nil, "document ", n, hours), nil })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -169,7 +172,7 @@ func original(t *testing.T, db *DB, n, hours int) (any, []any, error) {
 }
 
 func newOriginal(t *testing.T, db *DB, n, hours int) any {
-	_, changes, err := original(t, db, n, hours)
+	_, changes, err := original(t.Context(), t, db, n, hours)
 	if err != nil || len(changes) != 1 {
 		t.Fatal(changes, err)
 	}
@@ -180,8 +183,8 @@ func groundReceived(n, i int) cases.Received {
 	return cases.Received{Case: fmt.Sprint("C-", n), Matter: fmt.Sprint("matter-", i), Material: fmt.Sprint("material-", i), How: []string{"uploaded", "promised"}[i%2], Digest: fmt.Sprint("r-", i), By: fmt.Sprint("window-", i), At: at(i)}
 }
 
-// newGround makes a database in which every table has rows, through the ways by which a gateway does.
-func newGround(t *testing.T, e engine) *ground {
+// newGround makes a database in which every table has rows, through the ways by which a gateway does. wrap is for the connections of its rigs.
+func newGround(t *testing.T, e engine, wrap sqldb.Wrapper) *ground {
 	g := &ground{engine: e, config: e.fresh(t), keys: tlogtest.NewKeys(t, origin), mark: filepath.Join(t.TempDir(), "mark")}
 	must := func(err error) {
 		t.Helper()
@@ -225,6 +228,10 @@ func newGround(t *testing.T, e engine) *ground {
 		}
 		must(r.log.Cosign(t.Context(), r.log.Known()))
 		must(r.db.Audit().Purge(t.Context(), at(-2)))
+		for n := byte(1); n < 4; n++ {
+			must(r.db.Console().AddSession(t.Context(), [32]byte{n}, [32]byte{}, fmt.Append(nil, "session ", n), groundSessions))
+			must(r.db.Console().Keep(t.Context(), [32]byte{n}, [32]byte{7}, fmt.Append(nil, "kept ", n), groundSessions))
+		}
 		g.follow(t, r)
 	})
 	g.openRaw(t)
@@ -255,7 +262,7 @@ func newGround(t *testing.T, e engine) *ground {
 			t.Fatalf("table %s has no rows", s.name)
 		}
 	}
-	g.base = mustOpen(t, g.config)
+	g.base = mustOpenWith(t, g.config, wrap)
 	if g.engine.name == SQLite { // the start is tried beside it, with a lock file of its own
 		must(os.Remove(g.base.engine.Path() + ".lock"))
 	}
@@ -343,10 +350,7 @@ func rigOn(t *testing.T, db *DB, keys tlogtest.Keys, mark string) (*rig, error) 
 // rig makes a process over the connections of base.
 func (g *ground) rig(t *testing.T) *rig {
 	t.Helper()
-	b := g.base
-	db := &DB{config: b.config, number: b.number, recent: newRecent(recentRows), accepted: newRecent(recentRows), decoy: b.decoy}
-	db.use(b.engine)
-	db.search.write, db.search.read = b.search.write, b.search.read
+	db := g.process()
 	r, err := rigOn(t, db, g.keys, "")
 	if err != nil {
 		t.Fatal(err)
@@ -564,8 +568,8 @@ func (g *ground) apply(t *testing.T, e edit) error {
 }
 
 // keptOriginal is the original that is kept of a version, as it opens.
-func keptOriginal(t *testing.T, db *DB, n, hours int) (any, error) {
-	o, changes, err := original(t, db, n, hours)
+func keptOriginal(ctx context.Context, t *testing.T, db *DB, n, hours int) (any, error) {
+	o, changes, err := original(ctx, t, db, n, hours)
 	if len(changes) > 0 {
 		return nil, fs.ErrNotExist
 	}
@@ -616,12 +620,12 @@ func questions(t *testing.T, batches [][16]byte) map[string]question {
 		add(fmt.Sprint("copy ", n), "snapshots", func(ctx context.Context, r *rig) (any, error) {
 			return registrar(t, r.db, 20).LastCopy(ctx, groundQuestion(n), 100*time.Hour)
 		})
-		add("original "+identifier, "originals", func(ctx context.Context, r *rig) (any, error) { return keptOriginal(t, r.db, n, n%3) })
+		add("original "+identifier, "originals", func(ctx context.Context, r *rig) (any, error) { return keptOriginal(ctx, t, r.db, n, n%3) })
 		add(fmt.Sprint("taken slot ", n), "versions", func(ctx context.Context, r *rig) (any, error) {
 			return r.db.Register().Taken(ctx, fmt.Sprint("list-", groundList(n)), n)
 		})
 	}
-	add("new original", "originals", func(ctx context.Context, r *rig) (any, error) { return keptOriginal(t, r.db, 0, 10) })
+	add("new original", "originals", func(ctx context.Context, r *rig) (any, error) { return keptOriginal(ctx, t, r.db, 0, 10) })
 	for n := range 3 {
 		list := fmt.Sprint("list-", n)
 		add("statuses of "+list, "versions status_lists", func(ctx context.Context, r *rig) (any, error) {

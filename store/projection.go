@@ -306,7 +306,7 @@ const searchReaders = 4
 
 // openSearch opens what search has. A file that is damaged or of another program is made anew, and so is a projection of other
 // records, as after an older database was put back.
-func (db *DB) openSearch(ctx context.Context) error {
+func (db *DB) openSearch(ctx context.Context, wrap sqldb.Wrapper) error {
 	if db.write.Engine() != SQLite {
 		db.search.write, db.search.read = db.upkeep, db.engine.Search
 		if err := db.upkeep.Migrate(ctx, searchSchema(db.config.Now)); err != nil {
@@ -315,17 +315,17 @@ func (db *DB) openSearch(ctx context.Context) error {
 		return auditView{db}.adopt(ctx)
 	}
 	file := db.engine.Path() + "-search"
-	err := db.openSearchFile(ctx, file)
+	err := db.openSearchFile(ctx, file, wrap)
 	if sqldb.Unusable(err) {
 		if err = errors.Join(db.search.close(), sqldb.RemoveFile(file)); err == nil {
-			err = db.openSearchFile(ctx, file)
+			err = db.openSearchFile(ctx, file, wrap)
 		}
 	}
 	return err
 }
 
-func (db *DB) openSearchFile(ctx context.Context, file string) (err error) {
-	if db.search.write, db.search.read, err = sqldb.OpenUnsynced(file, searchReaders); err != nil {
+func (db *DB) openSearchFile(ctx context.Context, file string, wrap sqldb.Wrapper) (err error) {
+	if db.search.write, db.search.read, err = sqldb.OpenUnsynced(file, searchReaders, wrap); err != nil {
 		return err
 	}
 	if err := db.search.write.Migrate(ctx, searchSchema(db.config.Now)); err != nil {

@@ -170,22 +170,28 @@ func TestErasureOvertakesNobody(t *testing.T) {
 
 // A watched driver notes what each transaction that writes has done.
 type watched struct {
-	driver.Connector
 	mu  sync.Mutex
 	txs [][]string // statements of each, in order
 }
 
-func (w *watched) wrap(c driver.Connector) driver.Connector {
-	w.Connector = c
-	return w
+func (w *watched) wrap(c driver.Connector, writes bool) driver.Connector {
+	if !writes {
+		return c
+	}
+	return &watchedConnector{c, w}
 }
 
-func (w *watched) Connect(ctx context.Context) (driver.Conn, error) {
+type watchedConnector struct {
+	driver.Connector
+	of *watched
+}
+
+func (w *watchedConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	c, err := w.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &watchedConn{faultyConn{c.(conn), &faulty{}}, w}, nil
+	return &watchedConn{faultyConn{c.(conn), &faulty{}}, w.of}, nil
 }
 
 type watchedConn struct {

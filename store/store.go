@@ -33,7 +33,6 @@ package store
 
 import (
 	"context"
-	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
@@ -201,7 +200,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 }
 
 // open lets a test put its driver between the store and the database.
-func open(ctx context.Context, c Config, wrap func(driver.Connector) driver.Connector) (*DB, error) {
+func open(ctx context.Context, c Config, wrap sqldb.Wrapper) (*DB, error) {
 	c, err := c.check()
 	if err != nil {
 		return nil, fmt.Errorf("store is not configured: %w", err)
@@ -214,7 +213,7 @@ func open(ctx context.Context, c Config, wrap func(driver.Connector) driver.Conn
 	return db, nil
 }
 
-func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Connector) (err error) {
+func (db *DB) connect(ctx context.Context, wrap sqldb.Wrapper) (err error) {
 	c := db.config
 	e, err := sqldb.Open(ctx, sqldb.Config{Engine: c.Driver, Path: c.Path, DSN: c.DSN, Reread: c.Reread, Readers: c.Readers, Searchers: searchReaders, Standby: c.Standby, Wrap: wrap})
 	if err != nil {
@@ -231,7 +230,7 @@ func (db *DB) connect(ctx context.Context, wrap func(driver.Connector) driver.Co
 		return err
 	}
 	db.decoy = db.newDecoy()
-	if err := db.openSearch(ctx); err != nil {
+	if err := db.openSearch(ctx, wrap); err != nil {
 		return fmt.Errorf("search projection could not be opened: %w", err)
 	}
 	return nil

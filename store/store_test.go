@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
-	"database/sql/driver"
 	"encoding/hex"
 	"fmt"
 	"net/url"
@@ -20,6 +19,7 @@ import (
 	"oncegate/audit/audittest"
 	"oncegate/certs/envelope"
 	"oncegate/register/registertest"
+	"oncegate/store/sqldb"
 	"oncegate/tlog"
 	"oncegate/tlog/tlogtest"
 )
@@ -95,10 +95,10 @@ func withKeys(c Config) Config {
 
 func mustOpen(t testing.TB, c Config) *DB {
 	t.Helper()
-	return mustOpenWith(t, c, func(c driver.Connector) driver.Connector { return c })
+	return mustOpenWith(t, c, nil)
 }
 
-func mustOpenWith(t testing.TB, c Config, wrap func(driver.Connector) driver.Connector) *DB {
+func mustOpenWith(t testing.TB, c Config, wrap sqldb.Wrapper) *DB {
 	t.Helper()
 	db, err := open(context.Background(), c, wrap)
 	if err != nil {

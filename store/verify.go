@@ -323,9 +323,11 @@ func (db *DB) verifyHits(ctx context.Context) (check audit.StateCheck, err error
 	check.Name = audit.StepIndexed
 	v := auditView{db}
 	p, err := v.projection(ctx, db.search.read)
-	if lost, lostErr := db.LostKeys(ctx); err != nil && lostErr == nil && lost {
-		check.Unknown("what search has was tagged under a key that the keystore lacks")
-		return check, nil
+	if err != nil {
+		if lost, lostErr := db.LostKeys(ctx); lostErr == nil && lost {
+			check.Unknown("what search has was tagged under a key that the keystore lacks")
+			return check, nil
+		}
 	}
 	if isAltered(err) {
 		check.Fault(audit.StateFault{Table: "projection", Log: db.config.Log, What: "the row is not as it was left"})

@@ -62,20 +62,20 @@ func (db *DB) openPostgres(ctx context.Context, c Config) error {
 		return err
 	}
 	db.login.Store(login)
-	open := func(conns int, l limits, patience time.Duration, wrap func(driver.Connector) driver.Connector) *Pool {
+	open := func(conns int, l limits, patience time.Duration, writes bool) *Pool {
 		p := newPool(nil, postgresDialect())
 		p.dialect.patience = patience
-		p.db = sql.OpenDB(wrap(connector{db, p, l}))
+		p.db = sql.OpenDB(c.Wrap(connector{db, p, l}, writes))
 		p.db.SetMaxOpenConns(conns)
 		p.db.SetMaxIdleConns(conns)
 		p.db.SetConnMaxIdleTime(5 * time.Minute)
 		return p
 	}
-	db.Write = open(3, answerLimits, 8*time.Second, c.Wrap)
-	db.Read = open(c.Readers, answerLimits, 0, unwrapped)
-	db.Upkeep = open(3, upkeepLimits, 2*time.Minute, c.Wrap)
+	db.Write = open(3, answerLimits, 8*time.Second, true)
+	db.Read = open(c.Readers, answerLimits, 0, false)
+	db.Upkeep = open(3, upkeepLimits, 2*time.Minute, true)
 	db.Bulk = db.Upkeep
-	db.Search = open(c.Searchers, searchLimits, 0, unwrapped)
+	db.Search = open(c.Searchers, searchLimits, 0, false)
 	db.standby, db.reread = c.Standby, c.Reread
 	if err := checkPostgres(ctx, db.Write.db, c.Standby); err != nil {
 		return err

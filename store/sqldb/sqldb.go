@@ -51,9 +51,12 @@ type Config struct {
 	Standby bool
 	// Reread reads the connection string anew where one of before is not let in any more, PostgreSQL only; nil: it never changes.
 	Reread func() (string, error)
-	// Wrap, if not nil, puts a driver between the pools that write and the database, for fault injection.
-	Wrap func(driver.Connector) driver.Connector
+	// Wrap, if not nil, puts a driver between the pools and the database, for fault injection.
+	Wrap Wrapper
 }
+
+// A Wrapper puts a driver before that of a pool; writes says whether it is one that writes.
+type Wrapper func(c driver.Connector, writes bool) driver.Connector
 
 // ErrInUse says that another process holds the SQLite database.
 var ErrInUse = errors.New("the database is in use by another process")
@@ -93,7 +96,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 	return db, nil
 }
 
-func unwrapped(c driver.Connector) driver.Connector { return c }
+func unwrapped(c driver.Connector, _ bool) driver.Connector { return c }
 
 // Path is the path of an SQLite database with all links resolved, "" on PostgreSQL.
 func (db *DB) Path() string { return db.path }

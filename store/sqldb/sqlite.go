@@ -3,7 +3,6 @@ package sqldb
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -74,14 +73,14 @@ func (db *DB) openSQLite(ctx context.Context, c Config) (err error) {
 	if db.lock, err = lockFile(db.path + ".lock"); err != nil {
 		return err
 	}
-	if db.Write, err = openFile(sqliteSource(db.path, "FULL", true, 0), 1, c.Wrap); err != nil {
+	if db.Write, err = openFile(sqliteSource(db.path, "FULL", true, 0), 1, true, c.Wrap); err != nil {
 		return err
 	}
 	db.Upkeep = db.Write
 	if err := checkSQLite(ctx, db.Write.db); err != nil {
 		return err
 	}
-	if db.Read, err = openFile(sqliteSource(db.path, "FULL", false, 0), c.Readers, unwrapped); err != nil {
+	if db.Read, err = openFile(sqliteSource(db.path, "FULL", false, 0), c.Readers, false, c.Wrap); err != nil {
 		return err
 	}
 	db.Bulk = db.Read
@@ -90,15 +89,18 @@ func (db *DB) openSQLite(ctx context.Context, c Config) (err error) {
 }
 
 // OpenUnsynced opens an SQLite file of rebuildable data, one connection that writes and so many that read. Its commits are not
-// synced: a loss of power may take the last of them, and nothing else.
-func OpenUnsynced(path string, readers int) (write, read *Pool, err error) {
+// synced: a loss of power may take the last of them, and nothing else. wrap is as Config.Wrap.
+func OpenUnsynced(path string, readers int, wrap Wrapper) (write, read *Pool, err error) {
+	if wrap == nil {
+		wrap = unwrapped
+	}
 	if _, err := createFile(path); err != nil {
 		return nil, nil, err
 	}
-	if write, err = openFile(sqliteSource(path, "NORMAL", true, restartFrames), 1, unwrapped); err != nil {
+	if write, err = openFile(sqliteSource(path, "NORMAL", true, restartFrames), 1, true, wrap); err != nil {
 		return nil, nil, err
 	}
-	if read, err = openFile(sqliteSource(path, "NORMAL", false, 0), readers, unwrapped); err != nil {
+	if read, err = openFile(sqliteSource(path, "NORMAL", false, 0), readers, false, wrap); err != nil {
 		return nil, nil, errors.Join(err, write.Close())
 	}
 	return write, read, nil
@@ -111,12 +113,12 @@ func Unusable(err error) bool {
 }
 
 // openFile opens so many connections to a file.
-func openFile(source string, conns int, wrap func(driver.Connector) driver.Connector) (*Pool, error) {
+func openFile(source string, conns int, writes bool, wrap Wrapper) (*Pool, error) {
 	connector, err := sqlite.NewConnector(source)
 	if err != nil {
 		return nil, explainSQLite(err)
 	}
-	db := sql.OpenDB(wrap(connector))
+	db := sql.OpenDB(wrap(connector, writes))
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	return newPool(db, sqliteDialect()), nil

@@ -33,7 +33,7 @@ type checkpointer struct {
 }
 
 func newCheckpointer(path string, write *Pool) (*checkpointer, error) {
-	own, err := openFile(sqliteSource(path, "FULL", true, 0), 1, unwrapped)
+	own, err := openFile(sqliteSource(path, "FULL", true, 0), 1, true, unwrapped)
 	if err != nil {
 		return nil, err
 	}
