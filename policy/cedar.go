@@ -126,11 +126,8 @@ func (r *contextReads) note(n ast.IsNode) bool {
 		arg, name = n.Arg, n.Value
 	case ast.NodeTypeVariable:
 		r.all = r.all || n.Name == "context"
-		return true
-	default:
-		return true
 	}
-	if v, ok := arg.(ast.NodeTypeVariable); ok && v.Name == "context" {
+	if v, _ := arg.(ast.NodeTypeVariable); v.Name == "context" {
 		r.names[string(name)] = true
 		return false
 	}
@@ -139,9 +136,6 @@ func (r *contextReads) note(n ast.IsNode) bool {
 
 // context builds the context record of a question.
 func (r *contextReads) context(q *Question) types.Record {
-	if !r.all && len(r.names) == 0 {
-		return types.Record{}
-	}
 	m := make(types.RecordMap, len(r.names))
 	for _, a := range attributes {
 		if r.all || r.names[a.name] {

@@ -22,6 +22,7 @@ func TestContextReads(t *testing.T) {
 		`resource has provider && resource.provider == context.basis`: "basis",
 		`context == context`:                                          "all",
 		`context.matter == "a" && context == context`:                 "all matter",
+		`context == context && principal == resource`:                 "all",
 		`[context].contains(context) && context has role`:             "all role",
 	} {
 		guard := "@id(\"g\")\n@reason_zh(\"由\") @reason_en(\"r\")\nforbid (principal, action, resource) when { " + condition + " };"
@@ -36,6 +37,13 @@ func TestContextReads(t *testing.T) {
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s reads %q, want %q", condition, got, want)
+		}
+		built := len(set.reads.names)
+		if set.reads.all {
+			built = len(attributes)
+		}
+		if n := set.reads.context(&Question{}).Len(); n != built {
+			t.Errorf("%s: the context has %d attributes, want %d", condition, n, built)
 		}
 	}
 }
@@ -60,6 +68,8 @@ permissions:
 		`LicenseType::"business-license".share == 7`:         false,
 		`LicenseType::"kiosk".share == 7`:                    true,
 		`System::"business-license".tags.contains("x")`:      true,
+		`LicenseType::"kiosk".suspended`:                     true, // a license type that is named as the system
+		`System::"business-license".suspended`:               true, // and the other way round
 		`resource.provider == "market"`:                      true,
 		`resource.provider == "tax"`:                         false,
 		`LicenseType::"business-license".sensitive`:          false,

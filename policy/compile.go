@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"oncegate/fault"
 )
@@ -82,12 +81,10 @@ func provenRoles(q *Question) []string {
 }
 
 // compileGrant checks one grant and reads its times.
-func (c *checker) compileGrant(p *placed[Grant]) (*grant, bool) {
+func (c *checker) compileGrant(p *placed[Grant]) *grant {
 	g := &grant{Grant: p.value, at: p.at("", -1)}
-	before := len(c.List)
-	if c.id(p.at("id", -1), "grant", g.ID) {
-		c.rules[g.ID] = true
-	}
+	c.id(p.at("id", -1), "grant", g.ID)
+	c.rules[g.ID] = true
 	if len(g.Grounds) == 0 {
 		g.Grounds = []string{ByCase}
 	}
@@ -99,7 +96,7 @@ func (c *checker) compileGrant(p *placed[Grant]) (*grant, bool) {
 	}
 	c.grantScope(p, g)
 	c.grantTerms(p, g)
-	return g, len(c.List) == before
+	return g
 }
 
 // grantScope checks who, what and for which matters.
@@ -140,12 +137,10 @@ func (c *checker) grantTerms(p *placed[Grant], g *grant) {
 }
 
 // compilePermission checks one permission and reads its times.
-func (c *checker) compilePermission(p *placed[Permission]) (*permission, bool) {
+func (c *checker) compilePermission(p *placed[Permission]) *permission {
 	m := &permission{Permission: p.value, at: p.at("", -1)}
-	before := len(c.List)
-	if c.id(p.at("id", -1), "permission", m.ID) {
-		c.rules[m.ID] = true
-	}
+	c.id(p.at("id", -1), "permission", m.ID)
+	c.rules[m.ID] = true
 	list(c, p, "systems", m.Systems, true, c.system, "system")
 	list(c, p, "operations", m.Operations, true, func(op string) bool { return operations[op]&byPermission != 0 }, "operation that a permission opens")
 	bound := slices.ContainsFunc(m.Operations, func(op string) bool { return operations[op]&needsMatter != 0 })
@@ -154,13 +149,12 @@ func (c *checker) compilePermission(p *placed[Permission]) (*permission, bool) {
 	text(c, p, "basis", m.Basis, false)
 	m.operator = compileOperator(c, p, m.OperatorProof, m.OperatorRoles)
 	m.from, m.until = span(c, p, "valid_from", m.ValidFrom, "valid_until", m.ValidUntil)
-	return m, len(c.List) == before
+	return m
 }
 
 // compileSuspension checks one suspension and reads its times. Grants and permissions are compiled before.
-func (c *checker) compileSuspension(p *placed[Suspension]) (*suspension, bool) {
+func (c *checker) compileSuspension(p *placed[Suspension]) *suspension {
 	s := &suspension{Suspension: p.value}
-	before := len(c.List)
 	c.id(p.at("id", -1), "suspension", s.ID)
 	list(c, p, "systems", s.Systems, false, c.system, "system")
 	list(c, p, "license_types", s.LicenseTypes, false, c.licenseType, "license type")
@@ -171,7 +165,7 @@ func (c *checker) compileSuspension(p *placed[Suspension]) (*suspension, bool) {
 	text(c, p, "reason_zh", s.ReasonZh, true)
 	text(c, p, "reason_en", s.ReasonEn, true)
 	s.from, s.until = span(c, p, "from", s.From, "until", s.Until)
-	return s, len(c.List) == before
+	return s
 }
 
 // compileShare checks one share attribute (条例 art. 14 and 15).
@@ -213,9 +207,10 @@ func (c *checker) compileBasis(p *placed[Basis]) {
 	b := p.value
 	if b.ID == ByCase || b.ID == ByConsent {
 		c.AddAt(p.at("id", -1), "%q needs no entry among the bases", b.ID)
-	} else if c.id(p.at("id", -1), "basis", b.ID) {
-		c.bases[b.ID] = true
+	} else {
+		c.id(p.at("id", -1), "basis", b.ID)
 	}
+	c.bases[b.ID] = true
 	text(c, p, "citation", b.Citation, true)
 }
 
@@ -231,23 +226,20 @@ type checker struct {
 	fault.List
 }
 
-// id checks the form and the uniqueness of an id and returns whether it may be used.
-func (c *checker) id(at fault.Place, kind, id string) bool {
-	if !wellFormed(id) || id == DenyByDefault || strings.HasPrefix(id, sharePrefix) {
-		c.AddAt(at, "the %s has no usable id %q: letters, digits and ._-:/ are expected, at most 96 bytes", kind, fault.Clip(id))
-		return false
-	}
+// id checks the form and the uniqueness of an id. A rule whose id is faulty may still be referred to: one mistake is one fault.
+func (c *checker) id(at fault.Place, kind, id string) {
 	if first, taken := c.ids[id]; taken {
 		c.AddAt(at, "duplicate id %q, first given at %s", id, first)
-		return false
+	} else if !wellFormed(id) || id == DenyByDefault || strings.HasPrefix(id, sharePrefix) {
+		c.AddAt(at, "the %s has no usable id %q: letters, digits and ._-:/ are expected, at most 96 bytes", kind, fault.Clip(id))
+	} else {
+		c.ids[id] = at
 	}
-	c.ids[id] = at
-	return true
 }
 
 // wellFormed says whether an id can stand in a record and be read aloud.
 func wellFormed(id string) bool {
-	if id == "" || len(id) > 96 || !utf8.ValidString(id) {
+	if id == "" || len(id) > 96 {
 		return false
 	}
 	return !strings.ContainsFunc(id, func(r rune) bool {
@@ -301,7 +293,7 @@ func span[T any](c *checker, p *placed[T], fromKey, fromText, untilKey, untilTex
 	if err != nil {
 		c.AddAt(p.at(untilKey, -1), "%s: %v", untilKey, err)
 	}
-	if !from.IsZero() && !until.IsZero() && !from.Before(until) {
+	if !until.IsZero() && !from.Before(until) {
 		c.AddAt(p.at(untilKey, -1), "%s lies before %s", untilKey, fromKey)
 	}
 	return from, until
@@ -416,7 +408,7 @@ func (c *checker) someMatter(matters []string, has func(KnownMatter) bool) bool 
 		}
 		return false
 	}
-	return slices.ContainsFunc(matters, func(code string) bool { m, ok := c.known.Matters[code]; return ok && has(m) })
+	return slices.ContainsFunc(matters, func(code string) bool { return has(c.known.Matters[code]) })
 }
 
 // operatorRole answers whether some identity service may assert a role of an operator.

@@ -45,7 +45,7 @@ func (s *Set) evaluate(q *Question) evaluation {
 	if w.releases = q.LicenseType != "" && open&byGrant != 0; w.releases {
 		w.evaluateGrants(s)
 	}
-	if open&byPermission != 0 && (q.LicenseType == "" || open&permissionCoversLicense != 0) {
+	if q.LicenseType == "" || open&permissionCoversLicense != 0 {
 		w.evaluatePermissions(s)
 	}
 	w.suspending = s.suspensionsOf(q)
@@ -107,7 +107,7 @@ func (g *grant) covers(q *Question) code {
 		return operationNotGranted
 	case q.Provider != "" && q.Provider != g.Provider:
 		return providerNotGranted
-	case !slices.Contains(g.Grounds, q.Basis) || q.Basis == ByCase && q.Matter == "":
+	case !slices.Contains(g.Grounds, q.Basis): // a grant that rests on cases names their matters, and is found by them only
 		return basisNotGranted
 	case len(g.Materials) > 0 && !slices.Contains(g.Materials, q.Material):
 		return materialNotGranted
@@ -168,12 +168,9 @@ func (w *evaluation) decision() Decision {
 	if len(w.fired)+len(w.permitted) == 0 || w.noFieldLeft(granted, kept) || w.refused() {
 		return Decision{Rules: w.denying(granted, kept), Reasons: w.reasons(lacking, lost)}
 	}
-	d := Decision{Allow: true, Fields: kept, Rules: w.allowing(), Obligations: w.obligations()}
+	d := Decision{Allow: true, Fields: kept, Rules: w.allowing(), Obligations: w.obligations(), Reasons: w.reasons(lacking, lost)}
 	for _, g := range w.fired {
 		d.MaxAge = max(d.MaxAge, g.maxAge)
-	}
-	if len(lacking)+len(lost) > 0 || len(w.nearMisses) > 0 {
-		d.Reasons = w.reasons(lacking, lost)
 	}
 	return d
 }
@@ -213,13 +210,10 @@ type withheldFields struct {
 	fields []string
 }
 
-// keep takes away the fields that guards withhold.
+// keep takes away the fields that guards withhold; others name none.
 func (w *evaluation) keep(granted []string) (kept []string, lost []withheldFields) {
 	kept = granted
 	for _, g := range w.guards {
-		if g.effect != withhold {
-			continue
-		}
 		withheld := func(f string) bool { return slices.Contains(g.fields, f) }
 		if slices.ContainsFunc(granted, withheld) {
 			both := slices.DeleteFunc(slices.Clone(granted), func(f string) bool { return !withheld(f) })
@@ -266,12 +260,10 @@ func (w *evaluation) denying(granted, kept []string) []string {
 	return unique(ids)
 }
 
-// obligations lists what guards add to a release.
+// obligations lists what guards add to a release; only those that oblige name any.
 func (w *evaluation) obligations() (list []string) {
 	for _, g := range w.guards {
-		if g.effect == oblige {
-			list = append(list, g.obligations...)
-		}
+		list = append(list, g.obligations...)
 	}
 	return unique(list)
 }
@@ -318,7 +310,7 @@ func (w *evaluation) uncovered(list []Reason) []Reason {
 		return append(list, because(noPermission, ""))
 	}
 	list = append(list, because(noGrant, ""))
-	if w.nearest != noGrant && !slices.ContainsFunc(w.nearMisses, func(m nearMiss) bool { return m.grant != nil }) {
+	if !slices.ContainsFunc(w.nearMisses, func(m nearMiss) bool { return m.grant != nil }) {
 		list = append(list, because(w.nearest, ""))
 	}
 	return list

@@ -1,9 +1,58 @@
 package policy
 
 import (
+	"flag"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
+
+// update writes testdata/explained.txt anew.
+var update = flag.Bool("update", false, "write the golden files of this package")
+
+// TestExplained holds every sentence of the explanations of the city's decisions, and of its grants in both languages, against what
+// somebody has read and found right: testdata/explained.txt.
+func TestExplained(t *testing.T) {
+	files, table := city(t)
+	set := load(t, Data{Files: files})
+	results, _ := RunTable(set, table)
+	var b strings.Builder
+	explain := func(name string, q Question) {
+		fmt.Fprintf(&b, "# %s\n%s\n\n", name, strings.Join(set.Explain(q, "en"), "\n"))
+	}
+	for _, r := range results {
+		explain(r.Name, r.Question)
+	}
+	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	explain("an operation that no grant opens, of a type that is granted", Question{Operation: "licenses.manage", System: "food-approval", LicenseType: "business-license", Now: now})
+	explain("a permission that is not valid any more, beside a grant that does not fire", Question{Operation: "licenses.status", System: "kiosk", LicenseType: "business-license", Matter: "food-permit", Role: Applicant, Basis: ByCase, Age: time.Hour, Now: now})
+	named := func(prefix string) func(string) string { return func(id string) string { return prefix + id } }
+	grants := append(set.Grants(), Grant{
+		ID: "all", Agreement: "a", Provider: "market", Systems: []string{"kiosk", "court"}, LicenseType: "business-license", Operations: []string{"licenses.query"},
+		Consent: true, OperatorProof: ProofCall, OperatorRoles: []string{"clerk", "head"}, Basis: "b",
+	})
+	for _, g := range grants {
+		names := Names{Department: named("the "), System: named(""), LicenseType: func(string) string { return "" }, Matter: named("the matter "), Field: func(licenseType, id string) string { return licenseType + "'s " + id }}
+		fmt.Fprintf(&b, "# grant %s\n%s\n%s\n\n", g.ID, g.Sentence("en", names), g.Sentence("zh", Names{}))
+	}
+	const golden = "testdata/explained.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(b.String(), "\n")); diff != "" {
+		t.Errorf("read the difference; go test ./policy -run TestExplained -update writes it (-want +got):\n%s", diff)
+	}
+}
 
 func TestExplain(t *testing.T) {
 	files, table := city(t)

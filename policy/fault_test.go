@@ -2,6 +2,7 @@ package policy
 
 import (
 	"crypto/sha256"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,7 @@ func TestFaults(t *testing.T) {
 		{"unknown list", "a.yaml", "grantz: []", "a.yaml:1:1", `unknown key "grantz"`},
 		{"wrong kind", "a.yaml", change("[kiosk]", "{a: b}"), "a.yaml:5:", ""},
 		{"no list", "a.yaml", "grants: 5", "a.yaml:1:9", "a list is expected"},
+		{"nothing in a list", "a.yaml", "grants: [~]", "a.yaml:1:10", "a mapping is expected"},
 		{"no mapping", "a.yaml", "grants: [5]", "a.yaml:1:10", "a mapping is expected"},
 		{"no root", "a.yaml", "- a", "a.yaml:1:", "a mapping is expected"},
 		{"two documents", "a.yaml", "grants: []\n---\ngrants: []", "a.yaml:3:1", "one YAML document"},
@@ -61,7 +63,7 @@ func TestFaults(t *testing.T) {
 		{"reserved id", "a.yaml", change("id: g", "id: deny-by-default"), "a.yaml:2:7", "no usable id"},
 		{"id of a share attribute", "a.yaml", change("id: g", "id: share/business-license"), "a.yaml:2:7", "no usable id"},
 		{"id too long", "a.yaml", change("id: g", "id: "+strings.Repeat("g", 97)), "a.yaml:2:7", "no usable id"},
-		{"id not UTF-8", "g.cedar", rule("@id(\"x\xff\")", "forbid(principal, action, resource);"), "g.cedar:", ""},
+		{"id not UTF-8", "g.cedar", rule("@id(\"x\xff\")", "forbid(principal, action, resource);"), "g.cedar:1:1", "not UTF-8"},
 		{"duplicate id", "a.yaml", goodGrant + strings.TrimPrefix(goodGrant, "grants:\n"), "a.yaml:15:7", "first given at a.yaml:2:7"},
 		{"unknown department", "a.yaml", change("provider: market", "provider: moon"), "a.yaml:4:13", `"moon" is no known department`},
 		{"unknown system", "a.yaml", change("[kiosk]", "[kiosk, moon]"), "a.yaml:5:20", `"moon" is no known system`},
@@ -87,6 +89,7 @@ func TestFaults(t *testing.T) {
 		{"attestation", "a.yaml", change("attestation: self", "attestation: mayor"), "a.yaml:13:16", "attestation is"},
 		{"no attestation", "a.yaml", change("  attestation: self\n", ""), "a.yaml:2:3", "attestation is"},
 		{"impossible day", "a.yaml", change("2027-01-01", "2027-02-30"), "a.yaml:14:16", "neither a day"},
+		{"impossible first day", "a.yaml", goodGrant + "  valid_from: 2026-02-30\n", "a.yaml:15:15", "neither a day"},
 		{"no end", "a.yaml", change("  valid_until: 2027-01-01\n", ""), "a.yaml:2:3", "valid_until must be given"},
 		{"ends before it begins", "a.yaml", goodGrant + "  valid_from: 2028-01-01\n", "a.yaml:14:16", "lies before"},
 		{"operator proof", "a.yaml", goodGrant + "  operator_proof: sworn\n", "a.yaml:15:19", `operator_proof is "sworn"`},
@@ -94,6 +97,12 @@ func TestFaults(t *testing.T) {
 		{"operator role without proof", "a.yaml", goodGrant + "  operator_roles: [clerk]\n  operator_proof: asserted\n", "a.yaml:16:19", "a role is an identity service's word"},
 		{"purpose", "a.yaml", goodGrant + "  purpose: sell\n", "a.yaml:15:12", "purpose is"},
 		{"age", "a.yaml", goodGrant + "  max_age: 3 weeks\n", "a.yaml:15:12", "no age"},
+		{"age of half a second", "a.yaml", goodGrant + "  max_age: 1500ms\n", "a.yaml:15:12", "whole seconds"},
+		{"age above ten years", "a.yaml", goodGrant + "  max_age: 3661d\n", "a.yaml:15:12", "at most ten years"},
+		{"role of no matter", "a.yaml", goodGrant + "  grounds: [consent]\n  roles: [emperor]\n", "a.yaml:16:11", `"emperor" is no known role`},
+		{"role of another matter", "a.yaml", goodGrant + "  roles: [spouse]\n", "a.yaml:15:11", `"spouse" is no known role`},
+		{"role of any matter", "a.yaml", change("  matters: [food-permit]\n", "  grounds: [consent]\n  roles: [spouse, emperor]\n"), "a.yaml:9:19", `"emperor" is no known role`},
+		{"material of any matter", "a.yaml", change("  matters: [food-permit]\n", "  grounds: [consent]\n  materials: [m-tax, m-moon]\n"), "a.yaml:9:22", `"m-moon" is no known material`},
 		{"negative age", "a.yaml", goodGrant + "  max_age: -3h\n", "a.yaml:15:12", "no age"},
 		{"registering any matter", "a.yaml", "permissions:\n- {id: p, systems: [kiosk], operations: [cases.register]}", "a.yaml:2:4", "matters must not be empty"},
 		{"query by permission", "a.yaml", "permissions:\n- {id: p, systems: [kiosk], operations: [licenses.query]}", "a.yaml:2:42", "operation that a permission opens"},
@@ -122,13 +131,14 @@ func TestFaults(t *testing.T) {
 		{"basis that needs no entry", "a.yaml", "bases: [{id: case, citation: c}]", "a.yaml:1:14", "needs no entry"},
 		{"basis without citation", "a.yaml", "bases: [{id: court-order}]", "a.yaml:1:10", "citation must be given"},
 		{"consent needs no entry", "a.yaml", "bases: [{id: consent, citation: c}]", "a.yaml:1:14", "needs no entry"},
-		{"ground that has a faulty id", "a.yaml", "bases: [{id: 'b b', citation: c}]\n" + change("attestation: self", "grounds: ['b b']"), "a.yaml:14:", `"b b" is no known ground`},
 		{"unknown system described", "a.yaml", "systems: [{id: moon}]", "a.yaml:1:16", `"moon" is no known system`},
 		{"system without id", "a.yaml", "systems: [{tags: [a]}]", "a.yaml:1:12", `"" is no known system`},
 		{"empty tag", "a.yaml", "systems: [{id: kiosk, tags: ['']}]", "a.yaml:1:30", "tags holds an empty or overlong entry"},
 		{"long tag", "a.yaml", "systems: [{id: kiosk, tags: [" + strings.Repeat("a", 201) + "]}]", "a.yaml:1:30", "tags holds an empty or overlong entry"},
 		{"system twice", "a.yaml", "systems: [{id: kiosk}, {id: kiosk}]", "a.yaml:1:29", "described twice"},
 		{"file's name", "../a.yaml", "", "../a.yaml", "no plain relative path"},
+		{"file at the root", "/a.yaml", "", "/a.yaml", "no plain relative path"},
+		{"file's name with odd signs", "a?.yaml", "", "a?.yaml", "no plain relative path"},
 		{"file's kind", "a.toml", "", "a.toml", "ends in"},
 		{"table in the set", "a_test.yaml", "", "a_test.yaml", "no part of a set"},
 
@@ -143,12 +153,21 @@ func TestFaults(t *testing.T) {
 		{"unknown action", "g.cedar", rule(`@id("x")`, "forbid(principal, action == Action::\"fly\", resource);"), "g.cedar:1:1", "unrecognized action"},
 		{"unknown type in scope", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource == LicenseType::\"moon\");"), "g.cedar:1:1", `"moon" is no known license type`},
 		{"unknown type in condition", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource) when { resource == LicenseType::\"moon\" };"), "g.cedar:1:1", `"moon" is no known license type`},
+		{"unknown type above the resource", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource in LicenseType::\"moon\");"), "g.cedar:1:1", `"moon" is no known license type`},
+		{"unknown type above a license type", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource is LicenseType in LicenseType::\"moon\");"), "g.cedar:1:1", `"moon" is no known license type`},
+		{"unknown system in scope", "g.cedar", rule(`@id("x")`, "forbid(principal == System::\"moon\", action, resource);"), "g.cedar:1:1", `"moon" is no known system`},
+		{"unknown system above the principal", "g.cedar", rule(`@id("x")`, "forbid(principal in System::\"moon\", action, resource);"), "g.cedar:1:1", `"moon" is no known system`},
+		{"unknown system above a system", "g.cedar", rule(`@id("x")`, "forbid(principal is System in System::\"moon\", action, resource);"), "g.cedar:1:1", `"moon" is no known system`},
+		{"cedar too large", "g.cedar", "//" + strings.Repeat(" ", maxGuards-1), "g.cedar:1:1", "larger than"},
+		{"cedar nested by brackets", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource) when { "+strings.Repeat("(", maxDepth)+"true"+strings.Repeat(")", maxDepth)+" };"), "g.cedar:1:1", "nested deeper"},
+		{"cedar nested by operators", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource) when { "+strings.Repeat("!", 8*maxDepth+1)+"true };"), "g.cedar:1:1", "nested deeper"},
 		{"unknown system in a set", "g.cedar", rule(`@id("x")`, "forbid(principal, action, resource) when { [System::\"moon\"].contains(principal) };"), "g.cedar:1:1", `"moon" is no known system`},
 		{"no id", "g.cedar", rule("", "forbid(principal, action, resource);"), "g.cedar:2:1", "no usable id"},
 		{"unknown annotation", "g.cedar", rule("@id(\"x\") @feilds(\"name\")", "forbid(principal, action, resource);"), "g.cedar:1:1", "unknown annotation @feilds"},
 		{"unknown field", "g.cedar", rule("@id(\"x\") @fields(\"name,naem\")", "forbid(principal, action, resource);"), "g.cedar:1:1", `@fields holds "naem"`},
 		{"empty fields", "g.cedar", rule("@id(\"x\") @fields(\"\")", "forbid(principal, action, resource);"), "g.cedar:1:1", `@fields holds ""`},
 		{"no reason", "g.cedar", `@id("x") forbid(principal, action, resource);`, "g.cedar:1:1", "@reason_zh and @reason_en"},
+		{"reason too long", "g.cedar", "@id(\"x\") @reason_zh(\"z\") @reason_en(\"" + strings.Repeat("e", 1001) + "\") forbid(principal, action, resource);", "g.cedar:1:1", "at most 1000 bytes"},
 		{"permit without obligation", "g.cedar", `@id("x") permit(principal, action, resource);`, "g.cedar:1:1", "only adds @obligation"},
 		{"permit with fields", "g.cedar", `@id("x") @obligation("w") @fields("name") permit(principal, action, resource);`, "g.cedar:1:1", "only adds @obligation"},
 		{"forbid with obligation", "g.cedar", rule("@id(\"x\") @obligation(\"w\")", "forbid(principal, action, resource);"), "g.cedar:1:1", "adds no @obligation"},
@@ -171,8 +190,98 @@ func TestFaults(t *testing.T) {
 func TestGoodGrantHasNoFault(t *testing.T) {
 	load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(goodGrant)}}, Known: cityKnown()})
 	load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte("systems: [{id: kiosk, tags: [" + strings.Repeat("a", 200) + "]}]\nshares: [{license_type: resident-id, share: 1}]")}}, Known: cityKnown()})
-	longest := strings.Replace(goodGrant, "id: g", "id: "+strings.Repeat("g", 96), 1)
-	load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(longest)}}, Known: cityKnown()})
+	for _, c := range [][2]string{
+		{"id: g", "id: " + strings.Repeat("g", 96)},
+		{"agreement: a", "agreement: " + strings.Repeat("a", 4000)},
+		{"basis: b", "basis: b\n  max_age: 3660d"},
+		{"  matters: [food-permit]\n", "  grounds: [consent]\n  roles: [spouse]\n  materials: [m-tax]\n"}, // of a matter, where any will do
+	} {
+		load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(strings.Replace(goodGrant, c[0], c[1], 1))}}, Known: cityKnown()})
+	}
+}
+
+// What stands at the edge of what a guard may be and name is no fault.
+func TestGoodGuards(t *testing.T) {
+	for _, text := range []string{
+		"//" + strings.Repeat(" ", maxGuards-2),
+		"@id(\"x\") @reason_zh(\"z\") @reason_en(\"" + strings.Repeat("e", 1000) + "\") forbid(principal, action, resource);",
+		"forbid(principal, action, resource) when { " + strings.Repeat("!", 8*maxDepth) + "true };",
+		"forbid(principal, action, resource) when { " + strings.Repeat("!true || ", 9*maxDepth) + "true };",
+		"forbid(principal, action, resource) when { " + strings.Repeat("(", maxDepth-1) + "true" + strings.Repeat(")", maxDepth-1) + " };",
+		`forbid(principal == System::"kiosk", action == Action::"licenses.query", resource == LicenseType::"business-license");`,
+		`forbid(principal, action, resource == LicenseType::"");`, // of operations that release no license
+		`forbid(principal, action, resource) when { [System::"kiosk", System::"court"].contains(principal) };`,
+	} {
+		if strings.HasPrefix(text, "forbid") {
+			text = "@id(\"x\") @reason_zh(\"z\") @reason_en(\"e\")\n" + text
+		}
+		load(t, Data{Files: []File{{Path: "g.cedar", Data: []byte(text)}}, Known: cityKnown()})
+	}
+}
+
+// The Cedar parser names the place of a fault in its text; it is told as other faults' places are.
+func TestCedarSyntax(t *testing.T) {
+	for text, want := range map[string]string{
+		"parser error: <input>:2:9 what: expected )":                 "g.cedar:2:9: the Cedar text cannot be read: what: expected )",
+		"parser error: parse error at <input>:3:4 \"x\": expected ;": `g.cedar:3:4: the Cedar text cannot be read: "x": expected ;`,
+		"parser error: odd": "g.cedar:1:1: the Cedar text cannot be read: odd",
+	} {
+		r := &guardReader{checker: &checker{}}
+		r.addSyntax("g.cedar", errors.New(text))
+		if len(r.List) != 1 || r.List[0].String() != want {
+			t.Errorf("%v, want %s", r.List, want)
+		}
+	}
+	_, faults := New(Data{Files: []File{{Path: "g.cedar", Data: []byte("permit(principal,\n action;")}}, NewSM3: sha256.New})
+	if len(faults) != 1 || strings.Contains(faults[0].Reason, "<input>") {
+		t.Errorf("the parser's own words: %v", faults)
+	}
+}
+
+// The faults of one guard stand in one order.
+func TestGuardFaultsInOrder(t *testing.T) {
+	const guard = `@id("x") @reason_zh("z") @reason_en("e") forbid(principal, action, resource) when { context.a == "" || context.b == "" || context.c == "" || principal.d == "" || resource.e == "" };`
+	first := ""
+	for range 30 {
+		_, faults := New(Data{Files: []File{{Path: "g.cedar", Data: []byte(guard)}}, NewSM3: sha256.New})
+		var b strings.Builder
+		for _, f := range faults {
+			b.WriteString(f.String() + "\n")
+		}
+		if first == "" {
+			first = b.String()
+		}
+		if b.String() != first {
+			t.Fatalf("in one order\n%sand in another\n%s", first, b.String())
+		}
+	}
+}
+
+// A guard that withholds names fields, whether or not the known ones are given.
+func TestWithheldFieldsAreNamed(t *testing.T) {
+	text := "@id(\"x\") @reason_zh(\"z\") @reason_en(\"e\") @fields(\"name,\")\nforbid(principal, action, resource);"
+	if _, faults := New(Data{Files: []File{{Path: "g.cedar", Data: []byte(text)}}, NewSM3: sha256.New}); countReasons(faults, `@fields holds ""`) != 1 {
+		t.Errorf("an empty field: %v", faults)
+	}
+}
+
+// One mistake is one fault: what refers to a faulty name is not reported too.
+func TestOneMistakeOneFault(t *testing.T) {
+	const (
+		reasons    = "reason_zh: z, reason_en: e"
+		permission = "permissions: [{id: 'p p', systems: [kiosk], operations: [cases.close]}]\n"
+	)
+	for _, text := range []string{
+		strings.Replace(goodGrant, "business-license", "moon-license", 1),
+		strings.Replace(goodGrant, "id: g", "id: g g", 1) + "suspensions: [{id: s, rules: [g g], " + reasons + "}]\n",
+		permission + "suspensions: [{id: s, rules: [p p], " + reasons + "}]\n",
+		"bases: [{id: g, citation: c}]\n" + goodGrant + "suspensions: [{id: s, rules: [g], " + reasons + "}]\n",
+		"bases: [{id: 'b b', citation: c}]\n" + strings.Replace(goodGrant, "attestation: self", "attestation: self\n  grounds: [case, b b]", 1),
+	} {
+		if _, faults := New(Data{Files: []File{{Path: "a.yaml", Data: []byte(text)}}, NewSM3: sha256.New, Known: cityKnown()}); len(faults) != 1 {
+			t.Errorf("%d faults, want 1: %v\n%s", len(faults), faults, text)
+		}
+	}
 }
 
 // Where no names are known outside, as in a stored set, a grant still names its provider and its type.

@@ -70,12 +70,9 @@ func (r *guardReader) read(file File) {
 	}
 	for _, p := range list {
 		at := fault.Place{File: file.Path, Line: p.Position().Line, Column: p.Position().Column}
-		before := len(r.List)
 		g := r.annotated(at, p)
 		r.typed(at, g)
-		if len(r.List) == before {
-			r.guards = append(r.guards, g)
-		}
+		r.guards = append(r.guards, g)
 	}
 }
 
@@ -174,9 +171,9 @@ func (r *guardReader) typed(at fault.Place, g *guard) {
 	g.actions = scopedActions(tree.Action)
 	for _, condition := range tree.Conditions {
 		ast.Inspect(ast.NewNode(condition.Body), func(n ast.IsNode) bool {
-			if v, ok := n.(ast.NodeValue); ok {
-				r.value(at, g.id, v.Value)
-			}
+			v, _ := n.(ast.NodeValue)
+			uid, _ := v.Value.(types.EntityUID)
+			r.entity(at, g.id, uid)
 			return r.reads.note(n)
 		})
 	}
@@ -197,18 +194,6 @@ func scopedActions(scope ast.IsActionScopeNode) []string {
 		return actions
 	}
 	return nil
-}
-
-// value checks the entities within a literal value.
-func (r *guardReader) value(at fault.Place, id string, v types.Value) {
-	switch v := v.(type) {
-	case types.EntityUID:
-		r.entity(at, id, v)
-	case types.Set:
-		for e := range v.All() {
-			r.value(at, id, e)
-		}
-	}
 }
 
 // entity checks that a system or license type named in a guard exists. LicenseType::"" is the resource of operations that
@@ -246,7 +231,6 @@ func tooDeep(data []byte) bool {
 		switch b {
 		case '[', '{', '(':
 			depth++
-			run++
 		case ']', '}', ')':
 			depth, run = max(0, depth-1), 0
 		case '-', '!':
@@ -277,16 +261,16 @@ const (
 // A validator checks guards against Schema. It is the only door to the experimental part of the Cedar library.
 type validator struct{ strict *validate.Validator }
 
-func newValidator() (*validator, error) {
+func newValidator() *validator {
 	var s schema.Schema
 	if err := s.UnmarshalCedar([]byte(Schema)); err != nil {
-		return nil, fmt.Errorf("read the guards' schema: %w", err)
+		panic(err) // the text is a constant
 	}
 	resolved, err := s.Resolve()
 	if err != nil {
-		return nil, fmt.Errorf("resolve the guards' schema: %w", err)
+		panic(err)
 	}
-	return &validator{validate.New(resolved, validate.WithStrict())}, nil
+	return &validator{validate.New(resolved, validate.WithStrict())}
 }
 
 // perAction finds the operation in a fault of the validator, which reports each fault once for every operation.

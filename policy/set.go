@@ -2,6 +2,7 @@ package policy
 
 import (
 	"hash"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -72,12 +73,7 @@ func New(data Data) (*Set, fault.List) {
 	if data.NewSM3 == nil {
 		c.AddAt(fault.Place{File: "policy"}, "the set has no digest function")
 	}
-	r := &guardReader{checker: c, reads: contextReads{names: map[string]bool{}}}
-	var err error
-	if r.schema, err = newValidator(); err != nil {
-		c.AddAt(fault.Place{File: "policy"}, "%v", err)
-		return nil, c.List
-	}
+	r := &guardReader{checker: c, schema: newValidator(), reads: contextReads{names: map[string]bool{}}}
 	var parsed rules
 	for _, f := range c.wellNamed(s.files) {
 		if path.Ext(f.Path) == ".cedar" {
@@ -91,6 +87,7 @@ func New(data Data) (*Set, fault.List) {
 		return nil, c.List
 	}
 	s.index(r)
+	var err error
 	if s.digest, err = canonical.FilesDigest(data.NewSM3, s.files); err != nil {
 		c.AddAt(fault.Place{File: "policy"}, "%v", err)
 		return nil, c.List
@@ -104,7 +101,7 @@ func (c *checker) wellNamed(files []File) (fit []File) {
 	for i, f := range files {
 		ext := path.Ext(f.Path)
 		switch {
-		case !wellFormed(strings.ReplaceAll(f.Path, " ", "-")) || path.Clean(f.Path) != f.Path || path.IsAbs(f.Path) || strings.HasPrefix(f.Path, ".."):
+		case !wellFormed(strings.ReplaceAll(f.Path, " ", "-")) || !fs.ValidPath(f.Path):
 			c.AddAt(fault.Place{File: fault.Clip(f.Path)}, "the file's name is no plain relative path of at most 96 bytes")
 		case i > 0 && files[i-1].Path == f.Path:
 			c.AddAt(fault.Place{File: f.Path}, "the file is given twice")
@@ -132,19 +129,13 @@ func (s *Set) compile(c *checker, r *rules) {
 		c.compileShare(&r.shares[i], s.shares)
 	}
 	for i := range r.grants {
-		if g, ok := c.compileGrant(&r.grants[i]); ok {
-			s.grants = append(s.grants, g)
-		}
+		s.grants = append(s.grants, c.compileGrant(&r.grants[i]))
 	}
 	for i := range r.permissions {
-		if p, ok := c.compilePermission(&r.permissions[i]); ok {
-			s.permissions = append(s.permissions, p)
-		}
+		s.permissions = append(s.permissions, c.compilePermission(&r.permissions[i]))
 	}
 	for i := range r.suspensions {
-		if p, ok := c.compileSuspension(&r.suspensions[i]); ok {
-			s.suspensions = append(s.suspensions, p)
-		}
+		s.suspensions = append(s.suspensions, c.compileSuspension(&r.suspensions[i]))
 	}
 }
 

@@ -184,9 +184,31 @@ func TestNames(t *testing.T) {
 		{"court", "food-permit", at, false}, // its grant is bound to no matter
 		{"court", "", at, false},
 		{"food-approval", "food-permit", at.AddDate(2, 0, 0), false},
+		{"kiosk", "food-permit", at, false}, // its grant is for pre-checks
 	} {
 		if got := set.Names(c.system, c.matter, c.at); got != c.want {
 			t.Errorf("Names(%s, %s, %v) = %v", c.system, c.matter, c.at, got)
 		}
+	}
+}
+
+// What cannot be said in JSON is an error, and never a question or a decision that says less.
+func TestJSONErrors(t *testing.T) {
+	for _, v := range []any{Question{System: "\xff"}, Decision{Rules: []string{"\xff"}}} {
+		if text, err := json.Marshal(v); err == nil {
+			t.Errorf("%T is written as %s", v, text)
+		}
+	}
+	if err := json.Unmarshal([]byte(`{"system":5}`), new(Question)); err == nil {
+		t.Error("a number is read as a system")
+	}
+	if err := json.Unmarshal([]byte(`{"allow":5}`), new(Decision)); err == nil {
+		t.Error("a number is read as yes or no")
+	}
+}
+
+func TestDigestFunctionIsNeeded(t *testing.T) {
+	if set, faults := New(Data{}); set != nil || countReasons(faults, "no digest function") != 1 {
+		t.Errorf("a set without digests: %v", faults)
 	}
 }

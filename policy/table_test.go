@@ -39,6 +39,8 @@ func TestTableFaults(t *testing.T) {
 	for _, c := range []struct{ text, at, phrase string }{
 		{"", "t:1:1", "is empty"},
 		{"testz: []", "t:1:1", "unknown key"},
+		{"tests: {", "t:1:8", "could not find"},
+		{"tests: [{name: n, allow: true, question: {now: yesterday}}]", "t:1:43", "neither a day"},
 		{"tests: [{name: n, allow: true, question: {}}]", "t:1:42", "now must be given"},
 		{"tests: [{name: n, question: {now: 2026-01-01}}]", "t:1:10", "allow must be given"},
 		{"tests: [{allow: true, question: {now: 2026-01-01}}]", "t:1:10", "a name of its own"},
