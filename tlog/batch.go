@@ -64,7 +64,8 @@ func (l *Log) attempt(group []*pending) error {
 		l.stats.failed.Add(1)
 		return unavailable(err)
 	}
-	return l.release(t, verdicts)
+	l.release(t, verdicts)
+	return nil
 }
 
 // recovered turns a panic of a signer or of the storage into an error that is as: the committer must finish every entry and go on, or
@@ -81,7 +82,7 @@ func (l *Log) recovered(as error, step string, run func() error) (err error) {
 
 // unavailable marks an error of the storage as one that releases nothing.
 func unavailable(err error) error {
-	if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrRolledBack) || errors.Is(err, ErrForged) {
+	if errors.Is(err, ErrUnavailable) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -150,11 +151,11 @@ func (l *Log) checkLocked(ctx context.Context, head Head, r Reader) error {
 }
 
 // release hands every entry of a committed attempt its verdict or its place.
-func (l *Log) release(t *batchAttempt, verdicts []error) error {
+func (l *Log) release(t *batchAttempt, verdicts []error) {
 	if err := t.check(verdicts); err != nil {
 		// The storage broke its contract: what it committed is not what was signed.
 		failAll(t.group, fmt.Errorf("%w: %w", ErrUnavailable, err))
-		return nil
+		return
 	}
 	l.noteCommitted(t)
 	for i, k := 0, 0; i < len(t.group); i++ {
@@ -168,7 +169,6 @@ func (l *Log) release(t *batchAttempt, verdicts []error) error {
 		p.finish()
 	}
 	l.stats.add(len(t.accepted), len(t.group)-len(t.accepted))
-	return nil
 }
 
 // check compares the verdicts with what integrate was told.
@@ -200,8 +200,11 @@ func (l *Log) noteCommitted(t *batchAttempt) {
 	if len(t.accepted) == 0 {
 		return
 	}
-	for known := l.known.Load(); known.Size < t.update.Head.Size && !l.known.CompareAndSwap(known, &t.update.Head); {
-		known = l.known.Load() // watch has seen a head of another node
+	for { // watch may see a head of another node meanwhile
+		known := l.known.Load()
+		if known.Size >= t.update.Head.Size || l.known.CompareAndSwap(known, &t.update.Head) {
+			break
+		}
 	}
 	l.signedSM2.Store(&t.update.Head.Checkpoint)
 	if l.mark != nil {
@@ -210,17 +213,13 @@ func (l *Log) noteCommitted(t *batchAttempt) {
 }
 
 // receipt proves a released entry. Callers do this at the same time, outside the committer.
-func (t *batchAttempt) receipt(p *pending) (Receipt, error) {
+func (t *batchAttempt) receipt(p *pending) Receipt {
 	index := t.updates[SM3].from + uint64(p.position)
 	r := Receipt{Record: p.leaf, Index: index, Checkpoint: t.update.Head.Checkpoint}
 	for _, tree := range Trees {
-		hashes, err := t.updates[tree].prove(index)
-		if err != nil {
-			return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
-		r.Proofs.set(tree, hashes)
+		r.Proofs.set(tree, t.updates[tree].prove(index))
 	}
-	return r, nil
+	return r
 }
 
 // resolve finds out whether an unknown attempt was committed, and then does as attempt does. It asks
@@ -233,10 +232,14 @@ func (l *Log) resolve(ctx context.Context, t *batchAttempt, verdicts []error, ca
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		var committed bool
 		err := l.recovered(ErrUnknown, "look for the commit", func() (err error) {
-			if committed, err = l.config.Storage.Committed(ctx, t.id); err == nil && committed {
-				err = l.inHead(ctx, t)
+			committed, err = l.config.Storage.Committed(ctx, t.id)
+			if err != nil {
+				return err
 			}
-			return err
+			if committed {
+				return l.inHead(ctx, t)
+			}
+			return nil
 		})
 		if err == nil {
 			l.doubt.Store(false)
@@ -255,7 +258,6 @@ func (l *Log) resolve(ctx context.Context, t *batchAttempt, verdicts []error, ca
 		case <-time.After(wait):
 		case <-l.abandon:
 			failAll(l.taken, errInDoubt)
-			l.doubt.Store(true)
 			l.refuseWaiting()
 			return nil
 		}
@@ -265,31 +267,28 @@ func (l *Log) resolve(ctx context.Context, t *batchAttempt, verdicts []error, ca
 // inHead proves that the stored head has what an attempt added to the log. That the batch's id is noted is not verified by itself: whoever
 // can write the database could break a commit off and note its id, and the entries would be answered without being recorded.
 func (l *Log) inHead(ctx context.Context, t *batchAttempt) error {
-	if len(t.accepted) == 0 {
-		return nil
-	}
 	head, err := l.config.Storage.Head(ctx)
-	if err == nil {
-		err = l.verifyHead(ctx, t.update.Head, head, l.config.Storage)
-	}
 	if err != nil {
+		return err
+	}
+	if err := l.verifyHead(ctx, t.update.Head, head, l.config.Storage); err != nil {
 		return fmt.Errorf("the batch is noted as committed, but the stored head does not have it: %w", err)
 	}
 	return nil
 }
 
 // resolved does with an attempt what its outcome asks for. Entries that failed in doubt stay failed,
-// even if they are in the log now: nothing was released on their account.
+// even if they are in the log now: nothing was released on their account. The head that has them is then
+// like one of another node.
 func (l *Log) resolved(t *batchAttempt, verdicts []error, committed, failed bool) error {
 	l.config.Logger.Info("log commit is known", "entries", len(t.group), "committed", committed)
-	switch {
-	case !failed && committed:
-		return l.release(t, verdicts)
-	case !failed:
-		return fmt.Errorf("%w: commit was lost", ErrUnavailable)
-	case committed && t.check(verdicts) == nil:
-		l.noteCommitted(t)
+	if failed {
+		return nil
 	}
+	if !committed {
+		return fmt.Errorf("%w: commit was lost", ErrUnavailable)
+	}
+	l.release(t, verdicts)
 	return nil
 }
 
@@ -370,38 +369,30 @@ func (g *treeUpdate) root() []byte {
 // frontier returns the frontier afterwards as a Head keeps it.
 func (g *treeUpdate) frontier() []byte { return bytes.Join(g.after, nil) }
 
-// node returns a perfect node that is new or in the frontier before, nil for any other.
-func (g *treeUpdate) node(id compact.NodeID) []byte {
-	first := g.from >> id.Level
-	if id.Index >= first {
-		if int(id.Level) < len(g.levels) && id.Index-first < uint64(len(g.levels[id.Level])) {
-			return g.levels[id.Level][id.Index-first]
-		}
-		return nil
+// node returns a perfect node that is new, or the one to the left of those: of its level there is no other in the frontier before.
+func (g *treeUpdate) node(level int, index uint64) []byte {
+	first := g.from >> level
+	if index >= first {
+		return g.levels[level][index-first]
 	}
-	if id.Index+1 == first && first&1 == 1 {
-		return g.before[bits.OnesCount64(first>>1)]
-	}
-	return nil
+	return g.before[bits.OnesCount64(first>>1)]
 }
 
 // prove returns the proof that the leaf with this index, one of the new ones, is in the tree after.
 // Siblings to its left are in the frontier or grew from it; none lies deeper.
-func (g *treeUpdate) prove(index uint64) ([][]byte, error) {
+func (g *treeUpdate) prove(index uint64) [][]byte {
 	hashes := make([][]byte, 0, len(g.levels))
 	for l := range g.levels {
 		sibling, perfect := index>>l^1, g.to>>l
 		hash := g.edge[l]
 		if sibling < perfect {
-			if hash = g.node(compact.NewNodeID(uint(l), sibling)); hash == nil {
-				return nil, fmt.Errorf("prove entry %d: node %d/%d is not at hand", index, l, sibling)
-			}
+			hash = g.node(l, sibling)
 		}
 		if sibling <= perfect && hash != nil {
 			hashes = append(hashes, hash)
 		}
 	}
-	return hashes, nil
+	return hashes
 }
 
 // fullTiles returns the tiles that this update completed. head brings the hashes of a tile that were
@@ -420,7 +411,7 @@ func (g *treeUpdate) fullTiles(head func(level int, index uint64, width int) ([]
 				hashes = append(hashes, start...)
 			}
 			for i := index*TileWidth + uint64(len(hashes)/HashSize); i < (index+1)*TileWidth; i++ {
-				hashes = append(hashes, g.node(compact.NewNodeID(uint(8*level), i))...)
+				hashes = append(hashes, g.node(8*level, i)...)
 			}
 			tiles = append(tiles, Tile{g.hasher.tree, level, index, hashes})
 		}

@@ -249,7 +249,7 @@ func (l *Log) Append(ctx context.Context, leaf []byte, attached any) (Receipt, e
 	if p.err != nil {
 		return Receipt{}, p.err
 	}
-	return p.attempt.receipt(p)
+	return p.attempt.receipt(p), nil
 }
 
 func (l *Log) accept(ctx context.Context, p *pending) error {

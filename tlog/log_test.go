@@ -493,19 +493,23 @@ func TestCloseInDoubt(t *testing.T) {
 		}
 		memory.Inject(tlogtest.UnknownPersisted)
 		memory.Silence(1 << 30)
-		failed := make(chan error, 1)
-		go func() {
-			_, err := l.Append(t.Context(), []byte("in doubt"), nil)
-			failed <- err
-		}()
-		synctest.Wait()
+		failed := make(chan error, 2)
+		for _, leaf := range []string{"in doubt", "waits behind it"} {
+			go func() {
+				_, err := l.Append(t.Context(), []byte(leaf), nil)
+				failed <- err
+			}()
+			synctest.Wait()
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := l.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Close: %v", err)
 		}
-		if err := <-failed; !errors.Is(err, tlog.ErrUnavailable) {
-			t.Errorf("Append: %v", err)
+		for range 2 {
+			if err := <-failed; !errors.Is(err, tlog.ErrUnavailable) {
+				t.Errorf("Append: %v", err)
+			}
 		}
 		l = openLog(t, config)
 		if l.Stats().Size != 1 {
@@ -624,7 +628,7 @@ func TestSignerFails(t *testing.T) {
 			var callers sync.WaitGroup
 			for range 5 {
 				callers.Go(func() {
-					if _, err := b.Append(t.Context(), []byte("x"), nil); !errors.Is(err, tlog.ErrUnavailable) {
+					if _, err := b.Append(t.Context(), []byte("x"), nil); !errors.Is(err, tlog.ErrUnavailable) || strings.Count(err.Error(), tlog.ErrUnavailable.Error()) != 1 {
 						t.Errorf("error is %v", err)
 					}
 				})
