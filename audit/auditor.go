@@ -114,8 +114,7 @@ func (a *Auditor) Search(ctx context.Context, ask Ask) (Page, error) {
 }
 
 // A page that is proven whole is read in slices of records, and ends after the first beyond its time: how many records there are of a period
-// bounds neither what a call costs nor what a report can be about. The next page goes on from its last record, as after any page, or, if it
-// has none, from where it came to.
+// bounds neither what a call costs nor what a report can be about. The next page goes on from where it came to.
 const (
 	wholeSlice    = 1 << 18 // records
 	wholePatience = 4 * time.Second
@@ -130,9 +129,6 @@ func (a *Auditor) whole(ctx context.Context, ask Ask) (rows []Row, next uint64, 
 	}
 	for end > 0 && len(rows) < limit {
 		if next > 0 && time.Since(begun) >= a.patience {
-			if len(rows) > 0 {
-				next = rows[len(rows)-1].Index
-			}
 			return rows, next, nil
 		}
 		ask.Before, ask.after, ask.Limit = end, end-min(end, a.slice), limit-len(rows)
@@ -212,10 +208,8 @@ func (a *Auditor) rows(ctx context.Context, ask Ask) ([]Row, error) {
 		}
 		rows = append(rows, more...)
 	}
-	if len(queries) > 1 {
-		slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(b.Index, a.Index) })
-		rows = slices.CompactFunc(rows, func(a, b Row) bool { return a.Log == b.Log && a.Index == b.Index })
-	}
+	slices.SortStableFunc(rows, func(a, b Row) int { return cmp.Compare(b.Index, a.Index) })
+	rows = slices.CompactFunc(rows, func(a, b Row) bool { return a.Log == b.Log && a.Index == b.Index })
 	return rows[:min(len(rows), ask.Limit)], nil
 }
 
@@ -304,8 +298,7 @@ func (a *Auditor) Replay(ctx context.Context, index uint64) (Replay, error) {
 	if replay.Policy, err = a.config.Storage.PolicySet(ctx, replay.Record.Policy); err != nil {
 		return Replay{}, fmt.Errorf("replay record %d: read policy set: %w", index, err)
 	}
-	digest, err := canonical.FilesDigest(a.config.NewSM3, replay.Policy)
-	if err != nil || digest != replay.Record.Policy {
+	if digest, _ := canonical.FilesDigest(a.config.NewSM3, replay.Policy); digest != replay.Record.Policy { // none where they are no set
 		return Replay{}, fmt.Errorf("replay record %d: the stored policy set: %w", index, ErrAltered)
 	}
 	return replay, nil

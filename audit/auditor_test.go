@@ -73,6 +73,10 @@ func TestOperatorIsWhoActed(t *testing.T) {
 	if err != nil || e.Operator != "auditor-1" || e.Holders[0].Code != "clerk-7" {
 		t.Errorf("operator %s, holders %v, %v", e.Operator, e.Holders, err)
 	}
+	d.Operator, d.OperatorProof = "", audit.OperatorNone
+	if e, err := b.auditor.Evidence(t.Context(), b.record(t, d).Index); err != nil || e.Operator != "" || e.Holders[0].Code != "clerk-7" {
+		t.Errorf("by nobody: operator %s, holders %v, %v", e.Operator, e.Holders, err)
+	}
 }
 
 // TestAlteredEvidence changes what is stored in every way; each is found, and nothing false is shown.

@@ -207,7 +207,5 @@ func (c *StateCheck) Join(other StateCheck) {
 	c.Checked += other.Checked
 	c.Count += other.Count
 	c.Faults = append(c.Faults, other.Faults[:min(len(other.Faults), MaxStateFaults-len(c.Faults))]...)
-	if other.unknown != "" {
-		c.Unknown(other.unknown)
-	}
+	c.Unknown(other.unknown)
 }

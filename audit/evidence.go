@@ -249,7 +249,7 @@ func keyedDigest(key *hashpool.Pool, pair []byte) string {
 	return canonical.Base64(sum[:])
 }
 
-// operator names an operator as a person, the zero one if there is no code.
+// operator names an operator as a person. Without a code it is nobody, as every person is.
 func operator(code string) license.HolderID { return textOf(OperatorType, code) }
 
 // caseNumber and requestID name texts that a caller wrote as persons are named, because they may be a person's number: committed to,
@@ -258,9 +258,4 @@ func caseNumber(no string) license.HolderID { return textOf(CaseType, no) }
 
 func requestID(id string) license.HolderID { return textOf(RequestType, id) }
 
-func textOf(kind, text string) license.HolderID {
-	if text == "" {
-		return license.HolderID{}
-	}
-	return license.HolderID{Type: kind, Code: text}
-}
+func textOf(kind, text string) license.HolderID { return license.HolderID{Type: kind, Code: text} }

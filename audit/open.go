@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 
 	"github.com/go-json-experiment/json"
@@ -84,11 +83,8 @@ func (a *Auditor) Evidence(ctx context.Context, index uint64) (Evidence, error) 
 func (a *Auditor) entry(ctx context.Context, index uint64) ([]byte, []Sealed, error) {
 	leaf, sealed, err := a.config.Storage.Entry(ctx, index)
 	var leaves []tlog.Leaf
-	switch {
-	case err == nil:
+	if err == nil {
 		leaves = []tlog.Leaf{{Index: index, Data: leaf}}
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, nil, err
 	}
 	c, notProven := a.config.View.Prove(ctx, leaves)
 	switch {
@@ -114,7 +110,9 @@ func (c Config) open(e *Evidence, sealed []Sealed, order func() gone) {
 	for _, part := range sealed {
 		if part.Blob == nil {
 			e.gone(part.Kind, order())
-			erased = erased || part.Kind == KindPerson
+			if part.Kind == KindPerson {
+				erased = true
+			}
 			continue
 		}
 		e.Steps.Result(StepPart+part.Kind, c.openPart(e, &persons, part))
@@ -156,9 +154,8 @@ func (c Config) openPart(e *Evidence, persons *people, part Sealed) error {
 		e.Inputs, e.Reasons, e.Order = inputs.Inputs, inputs.Reasons, inputs.Erase
 	case KindPerson:
 		var p person
-		if p, err = c.readPerson(text); err == nil {
-			*persons = append(*persons, p)
-		}
+		p, err = c.readPerson(text)
+		*persons = append(*persons, p)
 	default:
 		return errors.New("no such kind of part is known")
 	}
@@ -222,7 +219,7 @@ func (e *Evidence) people(persons people, erased bool) {
 		}
 		return license.HolderID{}
 	}
-	if len(e.Record.Uses) == 0 && len(persons) > 0 && persons[0].Type == OperatorType { // no use commits to the operator, who comes first
+	if len(persons) > 0 && persons[0].Type == OperatorType { // no use need commit to the operator, who comes first
 		e.Operator = persons[0].Code
 	}
 	for i, use := range e.Record.Uses {

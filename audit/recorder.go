@@ -357,7 +357,7 @@ func Fits(d Draft) bool {
 			spare += needRoom
 		}
 		spare += 2*canonical.DigestLen + room(use.Decision, decisionRoom) + room(use.Source, sourceRoom) + room(use.Freshness, freshnessRoom)
-		use.Holder, use.Operator = "", ""
+		use.Holder, use.Operator, use.CaseCommitment = "", "", "" // of a record that was made before
 		r.Uses = append(r.Uses, use)
 	}
 	leaf, err := canonical.Marshal(r)

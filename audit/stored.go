@@ -131,7 +131,7 @@ type lostKeys struct {
 
 func (l *lostKeys) Open(blob, aad []byte) ([]byte, error) {
 	plain, err := l.Sealer.Open(blob, aad)
-	if err != nil && l.unknown != nil && errors.Is(err, l.unknown) {
+	if err != nil && errors.Is(err, l.unknown) {
 		l.times++
 	}
 	return plain, err
@@ -236,7 +236,7 @@ func (v *storedVerifier) evidence(p place, s StoredRecord, r Record) *Evidence {
 			}
 		}
 	}
-	v.order(p, r, e, unopened > 0)
+	v.order(p, r, e)
 	if unopened > 0 {
 		return nil
 	}
@@ -275,11 +275,11 @@ func (v *storedVerifier) shape(s StoredRecord, r Record) string {
 }
 
 // order takes what a record orders to be erased.
-func (v *storedVerifier) order(p place, r Record, e *Evidence, unopened bool) {
+func (v *storedVerifier) order(p place, r Record, e *Evidence) {
 	if r.Operation != OperationErase && r.Operation != OperationRetain {
 		return
 	}
-	if unopened || e.Inputs == nil {
+	if e.Inputs == nil {
 		v.unread = "an order of erasure cannot be opened: whether it covers what is gone is not known"
 		return
 	}
@@ -404,7 +404,7 @@ func (k *keyedDigests) match(digest string, named bool, person license.HolderID)
 		return !k.open && canonical.IsDigest(digest)
 	}
 	for _, key := range k.config.index {
-		if is, err := keyed(key, person); err == nil && is == digest {
+		if is, _ := keyed(key, person); is == digest {
 			return true
 		}
 	}
