@@ -9,6 +9,8 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/sha256"
 	_ "embed"
 	"encoding/json"
 	"flag"
@@ -33,9 +35,6 @@ var rooms = map[string][]string{
 	"store":   {"store", "store/sqldb"},
 	"tlog":    {"tlog"},
 }
-
-// elsewhere are files that another room's tests are about.
-var elsewhere = map[string]string{"audit/stored.go": "store"}
 
 //go:embed accepted.txt
 var accepted string
@@ -71,9 +70,11 @@ func mutantError(n int, err error) error {
 
 // A test is one of a room's, with the time it takes alone and the mutants that it reaches.
 type test struct {
-	binary, dir, name string
-	takes             time.Duration
-	reached           map[int]bool
+	Name    string
+	Takes   time.Duration
+	Reached map[int]bool
+
+	binary, dir string
 }
 
 func main() {
@@ -123,7 +124,9 @@ func try(room, scratch string, only *regexp.Regexp) (bool, error) {
 		if !only.MatchString(m.file + ":" + m.function) {
 			continue
 		}
-		tried++
+		if tried++; tried%100 == 0 {
+			log.Printf("%s: at mutant %d, %s", room, i+1, m.file)
+		}
 		if killed(tests, i+1) {
 			continue
 		}
@@ -148,12 +151,7 @@ func try(room, scratch string, only *regexp.Regexp) (bool, error) {
 func files(room string) (list []string) {
 	for _, dir := range rooms[room] {
 		all, _ := filepath.Glob(dir + "/*.go")
-		list = append(list, slices.DeleteFunc(all, func(f string) bool { return strings.HasSuffix(f, "_test.go") || elsewhere[f] != "" })...)
-	}
-	for file, of := range elsewhere {
-		if of == room {
-			list = append(list, file)
-		}
+		list = append(list, slices.DeleteFunc(all, func(f string) bool { return strings.HasSuffix(f, "_test.go") })...)
 	}
 	return list
 }
@@ -186,94 +184,140 @@ func build(room, scratch string) (mutants []mutant, tests []test, err error) {
 	if err == nil {
 		err = os.WriteFile(filepath.Join(scratch, "overlay.json"), overlay, 0o666)
 	}
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, dir := range rooms[room] {
+		binary := filepath.Join(scratch, strings.ReplaceAll(dir, "/", "_")+".test")
+		if out, err := exec.Command("go", "test", "-c", "-trimpath", "-overlay", filepath.Join(scratch, "overlay.json"), "-o", binary, "./"+dir).CombinedOutput(); err != nil {
+			return nil, nil, fmt.Errorf("%w\n%s", err, out)
+		}
+		found, err := survey(binary, filepath.Join(root, dir), scratch)
 		if err != nil {
 			return nil, nil, err
 		}
-		binary := filepath.Join(scratch, strings.ReplaceAll(dir, "/", "_")+".test")
-		if out, err := exec.Command("go", "test", "-c", "-overlay", filepath.Join(scratch, "overlay.json"), "-o", binary, "./"+dir).CombinedOutput(); err != nil {
-			return nil, nil, fmt.Errorf("%w\n%s", err, out)
-		}
-		var found []test
-		found, err = survey(binary, filepath.Join(root, dir), scratch)
 		tests = append(tests, found...)
 	}
-	slices.SortStableFunc(tests, func(a, b test) int { return int(a.takes - b.takes) })
-	return mutants, tests, err
+	// Each package's together, quick ones before slow ones.
+	slices.SortStableFunc(tests, func(a, b test) int {
+		return cmp.Or(strings.Compare(a.binary, b.binary), cmp.Compare(a.Takes, b.Takes))
+	})
+	return mutants, tests, nil
 }
 
-// survey runs each test of a binary alone, without a mutant.
+// survey runs each test of a binary alone, without a mutant. What it finds is kept by the binary's digest, as builds are: a
+// room is tried in portions, and most of its tests stay as they are.
 func survey(binary, dir, scratch string) (tests []test, err error) {
-	if _, err := os.Stat(binary); err != nil {
+	program, err := os.ReadFile(binary)
+	if err != nil {
 		return nil, nil // a package without tests
 	}
-	list := exec.Command(binary, "-test.list", "^(Test|Fuzz|Example)")
-	list.Dir = dir
-	names, err := list.Output()
+	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range strings.Fields(string(names)) {
-		t := test{binary: binary, dir: dir, name: name, reached: map[int]bool{}}
+	kept := filepath.Join(cache, "oncegate-mutants", fmt.Sprintf("%x.json", sha256.Sum256(program)))
+	defer func() {
+		for i := range tests {
+			tests[i].binary, tests[i].dir = binary, dir
+		}
+	}()
+	if text, err := os.ReadFile(kept); err == nil && json.Unmarshal(text, &tests) == nil {
+		return tests, nil
+	}
+	list := exec.Command(binary, "-test.list", "^(Test|Fuzz|Example)")
+	list.Dir = dir
+	out, err := list.Output()
+	if err != nil {
+		return nil, err
+	}
+	whole := true
+	for _, name := range strings.Fields(string(out)) {
+		t := test{binary: binary, dir: dir, Name: name, Reached: map[int]bool{}}
 		trace := filepath.Join(scratch, "trace")
 		start := time.Now()
 		if _, ok := run(10*time.Minute, "MUTANT_TRACE="+trace, t); !ok {
 			log.Printf("left out: %s fails alone and without a mutant", name)
 			_ = os.Remove(trace)
+			whole = false
 			continue
 		}
-		t.takes = time.Since(start)
+		t.Takes = time.Since(start)
 		seen, _ := os.ReadFile(trace)
 		_ = os.Remove(trace)
 		for _, n := range strings.Fields(string(seen)) {
 			number, _ := strconv.Atoi(n)
-			t.reached[number] = true
+			t.Reached[number] = true
 		}
 		tests = append(tests, t)
 	}
-	return tests, nil
+	if !whole {
+		return tests, nil
+	}
+	text, err := json.Marshal(tests)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(kept), 0o777)
+	}
+	if err == nil {
+		err = os.WriteFile(kept, text, 0o666)
+	}
+	return tests, err
 }
 
-// killed runs the tests that reach a mutant, quick ones first and together, until one fails twice.
+// killed runs the tests that reach a mutant, quick ones first and together, until one fails twice. That one is moved to the front of the
+// list: it is likely to notice the next mutant too.
 func killed(tests []test, number int) bool {
-	reach := slices.DeleteFunc(slices.Clone(tests), func(t test) bool { return !t.reached[number] })
+	reach := slices.DeleteFunc(slices.Clone(tests), func(t test) bool { return !t.Reached[number] })
 	setting := fmt.Sprint("MUTANT=", number)
-	for len(reach) > 0 {
+	for first := true; len(reach) > 0; first = false {
 		group := reach[:1]
-		for len(group) < len(reach) && reach[len(group)].binary == group[0].binary && reach[len(group)].takes < time.Second {
+		for !first && len(group) < len(reach) && reach[len(group)].binary == group[0].binary && reach[len(group)].Takes < time.Second {
 			group = reach[:len(group)+1]
 		}
 		reach = reach[len(group):]
-		limit := 10 * time.Second
-		for _, t := range group {
-			limit += 10 * t.takes
-		}
-		first, ok := run(limit, setting, group...)
+		name, ok := run(patience(group), setting, group...)
 		if ok {
 			continue
 		}
-		if i := slices.IndexFunc(group, func(t test) bool { return t.name == first }); i >= 0 {
+		if i := slices.IndexFunc(group, func(t test) bool { return t.Name == name }); i >= 0 {
 			group = group[i : i+1]
 		}
-		if _, ok := run(limit, setting, group...); !ok {
-			return true
+		if _, ok := run(patience(group), setting, group...); ok {
+			continue
 		}
+		if i := slices.IndexFunc(tests, func(t test) bool { return t.binary == group[0].binary && t.Name == group[0].Name }); i > 0 {
+			killer := tests[i]
+			copy(tests[1:i+1], tests[:i])
+			tests[0] = killer
+		}
+		return true
 	}
 	return false
 }
 
-var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: ([^/\s]+)`)
+// patience is how long tests may take that have a mutant.
+func patience(tests []test) time.Duration {
+	limit := 10 * time.Second
+	for _, t := range tests {
+		limit += 10 * t.Takes
+	}
+	return limit
+}
+
+// failure finds the test that failed, or that a limit of time ended.
+var failure = regexp.MustCompile(`(?m)^\s*--- FAIL: ([^/\s]+)|^panic: test timed out after .*\n\s*running tests:\n\s*([^/\s]+)`)
 
 // run runs tests of one binary, and names the first that failed.
 func run(limit time.Duration, setting string, tests ...test) (string, bool) {
 	var names []string
 	for _, t := range tests {
-		names = append(names, t.name)
+		names = append(names, t.Name)
 	}
 	var out bytes.Buffer
 	cmd := exec.Command(tests[0].binary, "-test.failfast", "-test.timeout", limit.String(), "-test.run", "^("+strings.Join(names, "|")+")$")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = tests[0].dir, &out, &out
-	cmd.Env = append(os.Environ(), setting)
+	// Properties are held against the same values each time, and a failure is neither made smaller nor kept.
+	cmd.Env = append(os.Environ(), setting, "RAPID_SEED=1", "RAPID_SHRINKTIME=0s", "RAPID_NOFAILFILE=true")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
@@ -284,7 +328,7 @@ func run(limit time.Duration, setting string, tests ...test) (string, bool) {
 	hard.Stop()
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what a test left running
 	if m := failure.FindSubmatch(out.Bytes()); m != nil {
-		return string(m[1]), err == nil
+		return string(m[1]) + string(m[2]), err == nil
 	}
 	return "", err == nil
 }
