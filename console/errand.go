@@ -80,7 +80,8 @@ func kept[T any](v *visit, key string) (value T, err error) {
 }
 
 // run does the work of a form behind its page, once for its key, and keeps what comes of it. The page waits at most Config.Late; until the
-// work is done, first is kept. Work goes on when the browser leaves.
+// work is done, first is kept. Work goes on when the browser leaves. Work that finds that the same form is under way at another node returns
+// nil: what the other one keeps is not overwritten.
 func (v *visit) run(key string, first any, work func(ctx context.Context) any) error {
 	_, err := v.console.gate.Kept(v.r.Context(), v.Session, key)
 	if err == nil {
@@ -93,9 +94,15 @@ func (v *visit) run(key string, first any, work func(ctx context.Context) any) e
 	one, err := v.console.errands.begin(v.FormToken+key, func(e *errand) {
 		ctx, cancel := context.WithTimeout(behind, v.console.Call+5*time.Second)
 		defer cancel()
+		if _, err := v.console.gate.Kept(ctx, v.Session, key); err == nil {
+			return // another one ended since it was looked for
+		}
 		result := work(ctx)
 		e.mu.Lock()
 		defer e.mu.Unlock()
+		if result == nil {
+			return
+		}
 		e.finished = true
 		if err := v.keep(behind, key, result); err != nil {
 			v.console.Logger.ErrorContext(behind, "reply was not kept", "error", err.Error())
@@ -108,7 +115,6 @@ func (v *visit) run(key string, first any, work func(ctx context.Context) any) e
 	defer late.Stop()
 	select {
 	case <-one.done:
-		return nil
 	case <-late.C:
 	case <-v.r.Context().Done():
 	}
@@ -117,5 +123,11 @@ func (v *visit) run(key string, first any, work func(ctx context.Context) any) e
 	if one.finished {
 		return nil
 	}
+	if _, err := v.console.gate.Kept(behind, v.Session, key); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return v.keep(behind, key, first)
 }
+
+// elsewhere reports whether a call was refused because the same form is, or was, under way at another node.
+func (k *counterCase) elsewhere() bool { return k.Refused != nil && k.Refused.Code == "token-replayed" }

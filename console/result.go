@@ -77,11 +77,10 @@ func (c *Console) result(v *visit) error {
 		return err
 	}
 	if k.Refused != nil {
-		focus := "go"
-		if k.Ask.No != "" && k.Refused.Operation != "cases.represent" {
-			focus = "scan"
+		if fault := k.caseFault(); fault != "" {
+			return v.showAsk(asking{}, map[string]string{"scan": fault}, "scan", &k, k.Ask.No)
 		}
-		return v.showAsk(k.Ask, map[string]string{}, focus, &k, k.Ask.No)
+		return v.showAsk(k.Ask, map[string]string{}, "go", &k, "")
 	}
 	return v.render(200, "result", v.resultOf(k))
 }

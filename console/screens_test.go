@@ -4,11 +4,14 @@ import (
 	"context"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
+	"oncegate/api"
 	"oncegate/console/consoletest"
 	"oncegate/console/session"
+	"oncegate/gateway"
 )
 
 // TestScreens photographs the states of the window's pages (ONCEGATE_SCREENS names the folder).
@@ -52,6 +55,29 @@ func TestScreens(t *testing.T) {
 	show("result-contrast", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
 	d.session.Preferences = session.Preferences{}
 	show("verify", "/console/verify")
+	for name, a := range map[string]api.VerifyAnswer{
+		"verified-proven":   {Verdict: api.VerdictProven, Kind: "license", Says: api.Sentence{Zh: "证照由云川市市场监督管理局签发，内容未被改动。"}, Beside: api.Beside{InForce: &api.InForce{State: api.InForceStateInForce}}, Steps: []api.Step{{Name: "license-form", State: api.StepStateOk}, {Name: "license-signature", State: api.StepStateOk}, {Name: "chain-at-signing", State: api.StepStateOk}}},
+		"verified-refuted":  {Verdict: api.VerdictRefuted, Kind: "license", Says: api.Sentence{Zh: "签名与内容不符。"}, Steps: []api.Step{{Name: "license-form", State: api.StepStateOk}, {Name: "license-signature", State: api.StepStateFailed, Reason: "the signature does not verify"}}},
+		"verified-unproven": {Verdict: api.VerdictNotProven, Kind: "ofd", Says: api.Sentence{Zh: "没有查到签发者的证书是否已被吊销。"}, Lacks: []string{"key-revocation", "status"}, Steps: []api.Step{{Name: "document", State: api.StepStateOk}, {Name: "key-revocation", State: api.StepStateNotCheckable, Reason: "no revocation list covers the certificate"}}},
+	} {
+		d.answer = func(string, gateway.Question) (*gateway.Reply, error) { return answered(t, a), nil }
+		show(name, "/console/verify", chromedp.SendKeys("#text", "eyJ"), chromedp.Click("main button.primary"), chromedp.Sleep(300e6))
+	}
+	d.answer = func(string, gateway.Question) (*gateway.Reply, error) {
+		return answered(t, api.CasesAnswer{Cases: []api.CaseSummary{
+			{Case: "SLBDC-20261102-00000017", Matter: "YC-LAND-07", Due: 1, Overdue: 1, Deadline: "2026-11-16"}, {Case: "SLBDC-20261116-00000031", Matter: "YC-LAND-07", Due: 2, Deadline: "2026-11-30"}, {Case: "SLBDC-20261127-00000044", Matter: "YC-LAND-07", Due: 1, Deadline: "2026-12-11"},
+		}}), nil
+	}
+	show("due", "/console/window", chromedp.Click(`form[action="/console/due"] button`), chromedp.Sleep(300e6))
+	d.answer = func(string, gateway.Question) (*gateway.Reply, error) { return refused("case-not-usable"), nil }
+	show("foreign", "/console/window", submit("#scan", "SP-20261130-0009"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
+	show("agent", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("#who2"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
+	d.console.Late = 50e6
+	d.answer = func(string, gateway.Question) (*gateway.Reply, error) {
+		time.Sleep(5e9)
+		return refused("internal"), nil
+	}
+	show("pending", "/console/window", submit("#scan", "SP-20261130-0009"), chromedp.Click("button[name=go]"), chromedp.Sleep(600e6))
 }
 
 // TestHolderScreens photographs the pages of holders.

@@ -9,7 +9,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/api"
+	"oncegate/check"
 	"oncegate/language"
+	"oncegate/verdict"
 )
 
 // A verifyPage is 核验证照: a file or a text, and one of three answers.
@@ -139,7 +141,10 @@ func (v *visit) verdict(p *verifiedPage, a api.VerifyAnswer) {
 		p.InForce = v.in(inForceWords[in.State], string(in.State))
 	}
 	for _, s := range a.Steps {
-		row := stepRow{Kind: "good", Name: s.Name, Reason: s.Reason}
+		row := stepRow{Kind: "good", Name: v.step(s.Name), Reason: s.Reason}
+		if v.language() == language.Chinese {
+			row.Reason = verdict.InChinese(check.Step{Name: s.Name, Reason: s.Reason}).Reason
+		}
 		switch s.State {
 		case api.StepStateOk:
 		case api.StepStateFailed:
@@ -149,7 +154,17 @@ func (v *visit) verdict(p *verifiedPage, a api.VerifyAnswer) {
 		}
 		p.Steps = append(p.Steps, row)
 	}
-	p.Lacks = a.Lacks
+	for _, name := range a.Lacks {
+		p.Lacks = append(p.Lacks, v.step(name))
+	}
+}
+
+// step is the name of a step in the page's language.
+func (v *visit) step(name string) string {
+	if v.language() == language.Chinese {
+		return verdict.InChinese(check.Step{Name: name}).Name
+	}
+	return name
 }
 
 // kindWords are what the artefacts that can be verified are called at a window.

@@ -497,6 +497,9 @@ func (v *visit) callFor(once string, a asking, got []receivedNote) error {
 		done := began
 		done.Pending = false
 		v.calls(ctx, &done)
+		if done.elsewhere() {
+			return nil
+		}
 		return done
 	})
 	if err != nil {
@@ -611,16 +614,25 @@ func (v *visit) explain(p *askPage, k *counterCase) {
 	r := k.Refused
 	p.Number = k.number()
 	switch {
-	case r.Code == "case-not-usable" || r.Code == "case-closed":
-		p.Fault, p.Do = "这个办件号查不到，或者不归本厅办理。", "请对照受理单核对号码；刚受理的，稍等再查。"
-		if r.Code == "case-closed" {
-			p.Fault, p.Do = "这个办件已经办结。", "再查材料，请重新受理。"
-		}
+	case k.caseFault() != "": // it stands under the number
 	case r.Operation == "cases.represent":
 		p.Person.Error, p.Person.Focus, p.Ready = personFault(r), true, false
 	default:
 		p.Fault, p.Do = r.Zh, r.Advice
 	}
+}
+
+// caseFault says why the number of a case cannot be used; "" where it is no fault of the number.
+func (k *counterCase) caseFault() string {
+	switch {
+	case k.Ask.No == "":
+		return ""
+	case k.Refused.Code == "case-not-usable":
+		return "这个办件号查不到，或者不归本厅办理。请对照受理单核对；刚受理的，稍等再查。"
+	case k.Refused.Code == "case-closed":
+		return "这个办件已经办结。再查材料，请重新受理。"
+	}
+	return ""
 }
 
 func personFault(r *refusedCall) string {
@@ -630,7 +642,7 @@ func personFault(r *refusedCall) string {
 	case "mandate-expired":
 		return "委托书已经过期。"
 	case "guardian-not-named":
-		return "户籍等登记中查不到这位监护人，请收监护关系证明后由本人材料办理。"
+		return "登记里查不到这层监护关系。请核对证号，或收监护关系证明。"
 	case "guardian-unavailable":
 		return "监护关系暂时查不到，请稍后再试，或收监护关系证明。"
 	}

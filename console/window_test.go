@@ -175,6 +175,7 @@ func TestSentTwiceIsOneRecord(t *testing.T) {
 			t.Errorf("headline: %s", got)
 		}
 	}
+	d.post("/console/window", "once", once, "at", "go", "no", "SP-1", "who", "self")
 	for range 3 {
 		d.get("/console/window/" + once)
 		d.get("/console/window/" + once + "/notice")
@@ -222,6 +223,37 @@ func TestLateSources(t *testing.T) {
 	}
 }
 
+// TestUnderWayElsewhere posts a form whose call another node has taken: its page says that it is under way, and shows what the other node keeps.
+func TestUnderWayElsewhere(t *testing.T) {
+	d := atDesk(t)
+	d.answer = func(string, gateway.Question) (*gateway.Reply, error) { return nil, api.NewProblem("token-replayed") }
+	once := consoletest.Read(d.t, d.get("/console/window")).Form("/console/window")["once"]
+	page := consoletest.Read(d.t, d.post("/console/window", "once", once, "at", "go", "no", "SP-1", "who", "self"))
+	if got := page.Headline(); got != "正在查……" {
+		t.Errorf("headline: %s", got)
+	}
+	d.answer = d.flat(nil)
+	other := consoletest.Read(d.t, d.get("/console/window")).Form("/console/window")["once"]
+	d.post("/console/window", "once", other, "at", "go", "no", "SP-1", "who", "self")
+	d.kept[once] = d.kept[other]
+	d.answer = func(string, gateway.Question) (*gateway.Reply, error) { return nil, api.NewProblem("token-replayed") }
+	page = consoletest.Read(d.t, d.post("/console/window", "once", once, "at", "go", "no", "SP-1", "who", "self"))
+	if got := page.Headline(); !strings.HasPrefix(got, "5 份材料") {
+		t.Errorf("what the other node keeps is gone: %s", got)
+	}
+}
+
+// BenchmarkResult measures the page of a result: our own time, without the call.
+func BenchmarkResult(b *testing.B) {
+	d := atDesk(b)
+	d.answer = d.flat(manyThings)
+	page := d.checked("SP-1")
+	address := strings.TrimSuffix(page.Link("打印一次性告知单"), "/notice")
+	for b.Loop() {
+		d.get(address)
+	}
+}
+
 // TestForeignCase says the same plain sentence for a case of others and for one that does not exist, under the number that was typed.
 func TestForeignCase(t *testing.T) {
 	d := atDesk(t)
@@ -230,8 +262,8 @@ func TestForeignCase(t *testing.T) {
 	if !strings.Contains(page.HTML, "这个办件号查不到，或者不归本厅办理。") || !strings.Contains(page.HTML, "记录 29") || strings.Contains(page.HTML, "case-not-usable") {
 		t.Errorf("the page says:\n%s", page.HTML)
 	}
-	if value, _, _ := page.Input("no"); value != "SP-9" {
-		t.Errorf("the number that was typed is gone: %q", value)
+	if value, fault, focus := page.Input("scan"); value != "SP-9" || fault == "" || !focus {
+		t.Errorf("the number that was typed is gone, or not said to be wrong: %q, %q", value, fault)
 	}
 	for code, words := range map[string]string{"too-many-requests": "", "record-unavailable": "", "tables-altered": ""} {
 		p := api.NewProblem(code)
