@@ -927,7 +927,7 @@ type DisputeRequest struct {
 // key (GB/T 33190 Type=Sign); `pdf` has no signature of its own: the receipt of its answer proves it.
 type DocumentForm string
 
-// DocumentSignature Who signed, with which seal and when, as the document says; to be believed as far as the steps of the same place hold.
+// DocumentSignature Who signed, with which seal and when, as the document says; to be trusted as far as the steps of the same place hold.
 type DocumentSignature struct {
 	// Place How the names of its steps begin, such as signature[0]; missing: the document is this one signature.
 	Place string `json:"place,omitempty,omitzero"`

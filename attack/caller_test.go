@@ -62,11 +62,11 @@ func (c *callers) signer(system string) sm.Signer {
 // as returns a client that calls as a system, once per call, over a transport that records all traffic.
 func (c *callers) as(system string, wire *wire) *client.Client {
 	c.t.Helper()
-	return c.believing(system, wire, nil)
+	return c.trusting(system, wire, nil)
 }
 
-// believing returns a client that verifies every answer as it comes.
-func (c *callers) believing(system string, over http.RoundTripper, trust *verdict.Trust) *client.Client {
+// trusting returns a client that verifies every answer as it comes.
+func (c *callers) trusting(system string, over http.RoundTripper, trust *verdict.Trust) *client.Client {
 	c.t.Helper()
 	cl, err := client.New(client.Config{
 		BaseURL: publicURL, Gateway: gatewayID, System: system, Signer: c.signer(system), Operator: "window-3", Tries: 1,

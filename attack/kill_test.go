@@ -77,7 +77,7 @@ func newVictim(t *testing.T, in *installation) *victim {
 	v := &victim{t: t, in: in, callers: c, wire: &wire{}, asks: map[string]*client.Client{}, history: newHistory(c.trust), versions: versions{}}
 	v.load = newLoad(c, in.city, v.wire)
 	for _, system := range []string{"acceptance", "food-approval", "audit-office"} {
-		v.asks[system] = c.believing(system, v.wire, c.trust)
+		v.asks[system] = c.trusting(system, v.wire, c.trust)
 	}
 	return v
 }

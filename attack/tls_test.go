@@ -77,7 +77,7 @@ func TestTLS(t *testing.T) {
 		t.Error(err)
 	}
 	if err := call(dial(&tls.Config{})); err == nil {
-		t.Error("a certificate that nobody knows was believed")
+		t.Error("a certificate that nobody knows was trusted")
 	}
 	if err := call(dial(&tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})); err == nil {
 		t.Error("TLS 1.1 was served")

@@ -288,7 +288,7 @@ func TestFlood(t *testing.T) {
 	}
 	elsewhere := p.transport()
 	elsewhere.DialContext = (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext
-	honest := c.believing("acceptance", redirected{elsewhere, p.addr}, c.trust)
+	honest := c.trusting("acceptance", redirected{elsewhere, p.addr}, c.trust)
 	for range 5 {
 		if err := errorOf(honest.Matters(t.Context())); err != nil {
 			t.Errorf("a caller from elsewhere during the flood: %v", err)

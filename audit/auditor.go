@@ -141,7 +141,7 @@ func (a *Auditor) whole(ctx context.Context, ask Ask) (rows []Row, next uint64, 
 	return rows, 0, nil
 }
 
-// catchUp lets the projection follow the log, some way: up to the checkpoint of the moment, which is believed. What is appended meanwhile
+// catchUp lets the projection follow the log, some way: up to the checkpoint of the moment, which is trusted. What is appended meanwhile
 // makes no page incomplete.
 func (a *Auditor) catchUp(ctx context.Context) (page Page, err error) {
 	c, err := a.config.View.Prove(ctx, nil)

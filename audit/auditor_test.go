@@ -439,7 +439,7 @@ func TestErase(t *testing.T) {
 	if _, err := b.auditor.Evidence(t.Context(), last); !errors.Is(err, audit.ErrAltered) {
 		t.Errorf("inputs are gone: %v", err)
 	}
-	// What an order of another evidence says is not believed.
+	// What an order of another evidence says is not trusted.
 	b.storage.entries[order].Sealed = b.storage.entries[other].Sealed
 	if _, err := b.auditor.Evidence(t.Context(), index); !errors.Is(err, audit.ErrAltered) {
 		t.Errorf("the order was forged: %v", err)

@@ -60,7 +60,7 @@ type (
 		Digest string
 		Files  []File
 	}
-	// Adopt takes on tables that were written before records bound their changes: by table name, how many rows are believed without proof.
+	// Adopt takes on tables that were written before records bound their changes: by table name, how many rows are trusted without proof.
 	Adopt struct{ Rows map[string]int }
 )
 

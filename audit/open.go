@@ -104,7 +104,7 @@ func (c Config) open(e *Evidence, sealed []Sealed, order func() gone) {
 	}
 	e.Steps.Result(StepEvidence, err)
 	if err != nil {
-		return // no digest beside the blobs can be believed
+		return // no digest beside the blobs can be trusted
 	}
 	persons, erased, order := people{}, false, sync.OnceValue(order)
 	for _, part := range sealed {

@@ -51,7 +51,7 @@ func TestParseRecord(t *testing.T) {
 		"padded digest":    replace(`"policy":"A`, `"policy":"=`),
 		"stray bits":       replace(draft().Policy, strings.Repeat("A", 42)+"B"),
 		"proof missing":    replace(`"operator_proof":"asserted",`, ``),
-		"proof unknown":    replace(`"operator_proof":"asserted"`, `"operator_proof":"believed"`),
+		"proof unknown":    replace(`"operator_proof":"asserted"`, `"operator_proof":"trusted"`),
 		"proof of nobody":  replace(`"operator_proof":"asserted"`, `"operator_proof":"none"`),
 		"no changes":       replace(`"evidence":`, `"changes":"","evidence":`),
 		"changes":          replace(`"evidence":`, `"changes":"x","evidence":`),

@@ -24,7 +24,7 @@ type Log interface {
 // A View proves what was read of the log that a Log appends to; *tlog.Log and its *tlog.View are ones.
 type View interface {
 	// Prove proves that every leaf stands in the log at its index and with these bytes, under the newest checkpoint that the log
-	// believes, and returns what that says. tlog.ErrUnproven: a leaf, a tile or the head is not what was committed.
+	// trusts, and returns what that says. tlog.ErrUnproven: a leaf, a tile or the head is not what was committed.
 	Prove(ctx context.Context, leaves []tlog.Leaf) (tlog.Checkpoint, error)
 }
 

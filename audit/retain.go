@@ -94,7 +94,7 @@ type gone struct {
 }
 
 // orderOf finds the record that ordered the erasure of another one's evidence: the first order that covers it. Orders are sought by
-// their operation, which anybody with the database could forge; what they say is believed because it is sealed and named by its record,
+// their operation, which anybody with the database could forge; what they say is trusted because it is sealed and named by its record,
 // which is proven to be in the log.
 func (a *Auditor) orderOf(ctx context.Context, index uint64, r Record) gone {
 	page, err := a.catchUp(ctx)

@@ -18,7 +18,7 @@ import (
 
 // Stored is a database as VerifyStored reads it. No node may be writing it.
 type Stored interface {
-	// Records calls yield with every record of every log, the newest first. Nothing of what it gives is believed.
+	// Records calls yield with every record of every log, the newest first. Nothing of what it gives is trusted.
 	Records(ctx context.Context, yield func(StoredRecord) error) error
 	// Claims calls yield with every call that is marked as taken.
 	Claims(ctx context.Context, yield func(StoredClaim) error) error
@@ -447,7 +447,7 @@ func (v *storedVerifier) taken(p place, r Record, e *Evidence) {
 }
 
 // vouched holds what a record says of its operator against the identity service's word in the call that it keeps. A refused call may
-// carry a word that was not believed: then the record says that the operator is asserted.
+// carry a word that was not trusted: then the record says that the operator is asserted.
 func (v *storedVerifier) vouched(p place, r Record, e *Evidence) {
 	proven := r.OperatorProof == OperatorBySession || r.OperatorProof == OperatorByCall
 	if !proven || r.TokenDigest == "" || e == nil || e.Request == nil || v.options.Vouched == nil {

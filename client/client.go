@@ -27,7 +27,7 @@ import (
 	"oncegate/verdict"
 )
 
-// Config says which gateway is called, as whom, and what is believed.
+// Config says which gateway is called, as whom, and what is trusted.
 type Config struct {
 	BaseURL  string    // the gateway's public base URL exactly as it publishes it: calls are signed for it
 	Gateway  string    // the gateway's id: the audience of calls

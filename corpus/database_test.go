@@ -85,18 +85,18 @@ func (v version) tables(t *testing.T, main string) {
 	if state.Verdict() != api.VerdictProven {
 		t.Errorf("%s: %+v %+v", state.Verdict(), state.Steps, state.Faults)
 	}
-	believed := map[string]int{}
-	for _, b := range state.Believed {
-		believed[b.Table] = b.Rows
+	trusted := map[string]int{}
+	for _, b := range state.Adopted {
+		trusted[b.Table] = b.Rows
 	}
 	if !v.has(1) && !v.has(2) { // records bind their changes since schema 3
-		if len(believed) > 0 {
-			t.Errorf("every record binds its changes, and rows are believed: %v", believed)
+		if len(trusted) > 0 {
+			t.Errorf("every record binds its changes, and rows are trusted: %v", trusted)
 		}
 		return
 	}
-	if believed["cases"] == 0 || believed["versions"] == 0 || believed["policy_sets"] == 0 {
-		t.Errorf("rows of before are not said to be believed: %v", believed)
+	if trusted["cases"] == 0 || trusted["versions"] == 0 || trusted["policy_sets"] == 0 {
+		t.Errorf("rows of before are not said to be trusted: %v", trusted)
 	}
 }
 

@@ -259,7 +259,7 @@ func (m *maker) postgres() {
 		`# timestamp: {url: "http://127.0.0.1:8424/", wait: 2s}`, string(stamps))
 	_, err := install.Prepare(m.t.Context(), main, install.PrepareOptions{Cost: 12})
 	m.must(err)
-	// The stamps are of the city's authority, whose root the county believes for that.
+	// The stamps are of the city's authority, whose root the county trusts for that.
 	write(m.t, filepath.Join(dir, "certificates", "city-ca.pem"), read(m.t, m.path("demo", "gateway", "certificates", "ca.pem")))
 	write(m.t, filepath.Join(dir, "certificates", "city-authority.pem"), read(m.t, m.path("trust", "sqlite", "authority.cert.pem")))
 	edit(m.t, main, "  anchors: [certificates/ca.pem]\n", "  anchors: [certificates/ca.pem]\n  timestamp_anchors: [certificates/city-ca.pem]\n  authorities: [certificates/city-authority.pem]\n")

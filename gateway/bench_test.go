@@ -127,7 +127,7 @@ func BenchmarkSearchPage(b *testing.B) {
 	all.Wait()
 	index := sm.Digest([]byte("index"))
 	unproven := must(audit.NewAuditor(audit.Config{
-		Self: gatewayID, View: believing{}, Storage: w.db.Audit(), Sealer: w.ring, NewSM3: sm.New, IndexKeys: [][]byte{index[:]},
+		Self: gatewayID, View: trusting{}, Storage: w.db.Audit(), Sealer: w.ring, NewSM3: sm.New, IndexKeys: [][]byte{index[:]},
 	}))(b)
 	for _, kind := range []struct{ name, operation string }{{"newest", "test.fill"}, {"scattered", "test.rare"}} {
 		for name, auditor := range map[string]*audit.Auditor{"proven": w.auditor, "unproven": unproven} {
@@ -143,9 +143,9 @@ func BenchmarkSearchPage(b *testing.B) {
 	}
 }
 
-// believing is a view that proves nothing.
-type believing struct{}
+// trusting is a view that proves nothing.
+type trusting struct{}
 
-func (believing) Prove(context.Context, []tlog.Leaf) (tlog.Checkpoint, error) {
+func (trusting) Prove(context.Context, []tlog.Leaf) (tlog.Checkpoint, error) {
 	return tlog.Checkpoint{Origin: origin, Size: 1 << 40}, nil
 }

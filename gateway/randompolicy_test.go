@@ -9,7 +9,7 @@ import (
 	"oncegate/policy"
 )
 
-// A sharing is a random policy together with the plain reading of it that the test believes in: what may leave at most.
+// A sharing is a random policy together with the plain reading of it that the test trusts in: what may leave at most.
 type sharing struct {
 	grants   []policy.Grant
 	permits  []policy.Permission

@@ -106,7 +106,7 @@ func TestOtherHoldersStayInside(t *testing.T) {
 	}
 }
 
-// A source that answers with somebody else's license, or states one in two ways, is believed in nothing.
+// A source that answers with somebody else's license, or states one in two ways, is trusted in nothing.
 func TestWrongRecords(t *testing.T) {
 	w := newWorld(t)
 	w.acceptFlat("BDC-1")

@@ -30,7 +30,7 @@ type Snapshot struct {
 	Serves      map[string]string   // license type → id of the source that has it
 	Results     map[string]bool     // ids of sources that have what cases end with (结果证照): their licenses are issued here
 	Assertions  map[string]Asserter // issuer of identity assertions → its key
-	// IdentityServices are the services whose actor tokens are believed, by iss, each with the systems and roles it may speak of.
+	// IdentityServices are the services whose actor tokens are trusted, by iss, each with the systems and roles it may speak of.
 	IdentityServices map[string]token.IdentityService
 	Subjects         map[string]string  // identity service whose subjects are holders themselves → type of their codes
 	Holders          *cases.HolderRules // what holders are told; nil: the defaults

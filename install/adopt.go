@@ -79,7 +79,7 @@ type AdoptOptions struct {
 
 // An Adopted is the result of an adoption.
 type Adopted struct {
-	Rows   map[string]int // of each table, believed without proof
+	Rows   map[string]int // of each table, trusted without proof
 	Record uint64         // that states it
 }
 

@@ -50,7 +50,7 @@ type RecoverOptions struct {
 	// At is when that checkpoint was made, about: calls from before are not taken any more. Default: when the mark was
 	// written; now where Checkpoint is given.
 	At time.Time
-	// Adopt says that the backup is of a program that did not authenticate rows: they are believed as they stand, and the first record
+	// Adopt says that the backup is of a program that did not authenticate rows: they are trusted as they stand, and the first record
 	// says how many (see Adopt). Without it such a database is refused, for it may as well be one whose tags somebody took away.
 	Adopt bool
 

@@ -57,7 +57,7 @@ func OpenKeyless(ctx context.Context, c store.Config) (*store.DB, error) {
 
 // StateOptions say how VerifyState works. The zero value is usable.
 type StateOptions struct {
-	// Trust is what is believed of the logs that it names, nil for none; of others the keystore's keys are.
+	// Trust is what is trusted of the logs that it names, nil for none; of others the keystore's keys are.
 	Trust *verdict.Trust
 	// Filed is a checkpoint, receipt or answer that somebody filed: the log must extend it. The zero value is none.
 	Filed verdict.Artefact
@@ -75,7 +75,7 @@ type VerifiedState struct {
 	Faults    []audit.StateFault  `json:"faults"` // at most audit.MaxStateFaults of each step
 	Count     int                 `json:"fault_count"`
 	Checked   map[string]uint64   `json:"checked"`   // rows or records that each step has looked at
-	Believed  []store.AdoptedRows `json:"believed"`  // rows that a record took on without proof
+	Adopted   []store.AdoptedRows `json:"adopted"`   // rows that a record took on without proof
 	Witnesses []string            `json:"witnesses"` // that have co-signed the newest checkpoint
 }
 
@@ -188,7 +188,7 @@ func (v *stateVerifier) tables(ctx context.Context, db *store.DB, keyring *confi
 	if err != nil {
 		return err
 	}
-	v.Believed, v.Checked = state.Adopted, map[string]uint64{}
+	v.Adopted, v.Checked = state.Adopted, map[string]uint64{}
 	checks := state.Checks
 	for _, c := range beside {
 		if i := slices.IndexFunc(checks, func(k audit.StateCheck) bool { return k.Name == c.Name }); i >= 0 {
@@ -300,7 +300,7 @@ func (v *stateVerifier) extended(ctx context.Context, logs []store.KeptLog, i in
 	return nil
 }
 
-// trustOf is what is believed of a log: the trust that was brought along, if it names the log, or the keystore's keys. known is false where
+// trustOf is what is trusted of a log: the trust that was brought along, if it names the log, or the keystore's keys. known is false where
 // no key there signed the checkpoint, and the log is one from before a recovery, whose keys may be gone.
 func (v *stateVerifier) trustOf(origin, checkpoint string, last bool) (trust *verdict.Trust, known bool, err error) {
 	if v.options.Trust != nil && slices.Contains(v.options.Trust.Origins(), origin) {

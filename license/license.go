@@ -126,7 +126,7 @@ type Finding struct {
 }
 
 // Presented is a license that another gateway or its issuer has signed and that passes through as it is: nobody here may sign
-// it anew. Nothing about it is believed before its signature is verified. The gateway releases none yet: it refuses the finding as
+// it anew. Nothing about it is trusted before its signature is verified. The gateway releases none yet: it refuses the finding as
 // license-presented.
 type Presented struct {
 	MediaType string   // MediaSDJWT, or that of a document

@@ -78,7 +78,7 @@ func (c *city) serveAs(change func(*Node)) *served {
 	return s
 }
 
-// trusted is what a verifier of this node believes.
+// trusted is what a verifier of this node trusts.
 func (s *served) trusted() *verdict.Trust {
 	s.t.Helper()
 	dir := s.t.TempDir()

@@ -19,7 +19,7 @@ import (
 
 const (
 	statusTTL      = time.Minute            // how long others may keep it before asking again, and an unchanged one is served again: none is served past its ttl
-	statusExpires  = 24 * time.Hour         // default of gateway.status_list: for how long it is believed offline
+	statusExpires  = 24 * time.Hour         // default of gateway.status_list: for how long it is trusted offline
 	statusRecheck  = 100 * time.Millisecond // how long a list is served again without looking whether it changed
 	maxCachedLists = 256                    // lists that are kept signed
 )

@@ -111,12 +111,12 @@ func (f fetched) status(t *testing.T, p placed) license.Status {
 func judged(t *testing.T, trust verdict.TrustConfig, at time.Time, compact, list string) map[string]check.State {
 	t.Helper()
 	trust.Now = func() time.Time { return at }
-	believed, err := verdict.NewTrust(trust)
+	trusted, err := verdict.NewTrust(trust)
 	if err != nil {
 		t.Fatal(err)
 	}
 	states := map[string]check.State{}
-	for _, v := range believed.Verify(verdict.Artefact{Name: "license", Data: []byte(compact)}, verdict.Artefact{Name: "list", Data: []byte(list)}) {
+	for _, v := range trusted.Verify(verdict.Artefact{Name: "license", Data: []byte(compact)}, verdict.Artefact{Name: "list", Data: []byte(list)}) {
 		for _, s := range v.Steps {
 			if known, twice := states[s.Name]; !twice || known == check.OK {
 				states[s.Name] = s.State
@@ -192,7 +192,7 @@ func TestRevocationSeen(t *testing.T) {
 	}
 	until := before.exp
 	if left := time.Until(until); left < 23*time.Hour || left > 24*time.Hour {
-		t.Errorf("the list is believed for %s", left)
+		t.Errorf("the list is trusted for %s", left)
 	}
 	for _, c := range []struct {
 		name string
@@ -256,7 +256,7 @@ func TestListFollows(t *testing.T) {
 	pause()
 	one := fetch(t, at.URI, "")
 	if age, _ := strconv.Atoi(strings.TrimPrefix(one.header.Get("Cache-Control"), "public, max-age=")); age < 1 || age > 15 {
-		t.Errorf("a list that is believed for a minute may be kept %d s", age)
+		t.Errorf("a list that is trusted for a minute may be kept %d s", age)
 	}
 	pause()
 	if two := fetch(t, at.URI, ""); two.token != one.token {

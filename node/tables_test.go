@@ -76,7 +76,7 @@ func TestAlteredTablesAtStart(t *testing.T) {
 	}
 }
 
-// TestTablesAreAdoptedOnce: who takes tags and sums away does not get the rows believed anew.
+// TestTablesAreAdoptedOnce: who takes tags and sums away does not get the rows trusted anew.
 func TestTablesAreAdoptedOnce(t *testing.T) {
 	t.Parallel()
 	c := workedCity(t)
@@ -123,7 +123,7 @@ func TestAlteredRowIsRefused(t *testing.T) {
 	}
 }
 
-// TestRecoveryDoesNotAdopt: who takes tags and sums away before a log is recovered does not get the rows believed, unless the operator
+// TestRecoveryDoesNotAdopt: who takes tags and sums away before a log is recovered does not get the rows trusted, unless the operator
 // says that the backup is of before there were any; then the record says how many they are.
 func TestRecoveryDoesNotAdopt(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ import (
 	"oncegate/verdict"
 )
 
-// verifier is a node that also believes an office, by its configuration.
+// verifier is a node that also trusts an office, by its configuration.
 func verifier(t *testing.T, o *office.Office) *client.Client {
 	t.Helper()
 	c := newCity(t)

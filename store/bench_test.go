@@ -161,7 +161,7 @@ func BenchmarkFollow(b *testing.B) {
 	}
 }
 
-// BenchmarkRead is what a row costs to read, and how much of that is believing it.
+// BenchmarkRead is what a row costs to read, and how much of that is trusting it.
 func BenchmarkRead(b *testing.B) {
 	for _, e := range engines() {
 		bench := busy(b, e)
@@ -185,7 +185,7 @@ func BenchmarkRead(b *testing.B) {
 				}
 			}
 		})
-		b.Run(e.name+"/row believed", func(b *testing.B) {
+		b.Run(e.name+"/row trusted", func(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				k := rowKey{"cases", numbers[i%100]}
 				last := db.recent.last(k)

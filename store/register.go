@@ -87,7 +87,7 @@ func (v registerView) snapshot(ctx context.Context, key [32]byte) (register.Snap
 	return s, nil
 }
 
-// Occupied believes each row: what it yields of a closed list is valid there.
+// Occupied trusts each row: what it yields of a closed list is valid there.
 func (v registerView) Occupied(ctx context.Context, list string, yield func(slot int)) error {
 	err := sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
 		r, err := v.db.scanVersion(rows, false)

@@ -842,7 +842,7 @@ func (c *comparison) listsMissing() {
 	}
 }
 
-// believed are the rows that no record makes, held against what the adoptions say that they took on.
+// trusted are the rows that no record makes, held against what the adoptions say that they took on.
 func (c *comparison) adoptedRows() (all []AdoptedRows) {
 	for _, a := range c.adoptions {
 		for _, table := range summed {

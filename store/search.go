@@ -39,7 +39,7 @@ func (v auditView) Search(ctx context.Context, q audit.Query) ([]audit.Row, erro
 const shortRange = 4096
 
 // positions are those of the records found, newest first. A page that must be complete is taken from a complete range; so is any that
-// ends within a short one. Of others each row is believed, and whether one is missing is for CheckSearch to find.
+// ends within a short one. Of others each row is trusted, and whether one is missing is for CheckSearch to find.
 func (v auditView) positions(ctx context.Context, q audit.Query) (all []int64, err error) {
 	covered, err := v.end(ctx, q.Covered)
 	if err != nil {
@@ -266,7 +266,7 @@ func (h *hit) scan(rows *sql.Rows) error {
 		&h.licenseType, &h.decision, &h.holder, &h.mac)
 }
 
-// scanHit reads a row and believes it.
+// scanHit reads a row and trusts it.
 func (db *DB) scanHit(rows *sql.Rows, h *hit) error {
 	if err := h.scan(rows); err != nil {
 		return err

@@ -360,7 +360,7 @@ func TestState(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {
 		w := newWorld(t, e)
 		if faults, state := w.verify(); len(faults) > 0 || len(state.Adopted) > 0 {
-			t.Fatalf("nothing was altered: %v, believed %v", faults, state.Adopted)
+			t.Fatalf("nothing was altered: %v, trusted %v", faults, state.Adopted)
 		}
 		var newest, registered int64
 		_, err := sqldb.One(t.Context(), w.db.read, []any{&newest}, "SELECT max(pos) FROM records")
@@ -653,7 +653,7 @@ func (w *world) verifyTables() ([]audit.StateFault, State) {
 	return faults, state
 }
 
-// TestStateAdopted: rows that no record makes are believed as far as the record of their adoption says how many there were, and what
+// TestStateAdopted: rows that no record makes are trusted as far as the record of their adoption says how many there were, and what
 // happens to them afterwards is bound.
 func TestStateAdopted(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {
@@ -685,7 +685,7 @@ func TestStateAdopted(t *testing.T) {
 		holds := func(when string) {
 			t.Helper()
 			if faults, state := w.verifyTables(); len(faults) > 0 || !slices.Equal(state.Adopted, want) {
-				t.Errorf("%s: %v, believed %v", when, faults, state.Adopted)
+				t.Errorf("%s: %v, trusted %v", when, faults, state.Adopted)
 			}
 		}
 		holds("adopted")
@@ -784,7 +784,7 @@ func TestStateLostKey(t *testing.T) {
 		w.must(err)
 		faults, state := w.verifyTables()
 		if len(faults) > 0 || len(state.Adopted) > 0 {
-			t.Errorf("%v, believed %v", faults, state.Adopted)
+			t.Errorf("%v, trusted %v", faults, state.Adopted)
 		}
 		for _, c := range state.Checks {
 			if s := c.Step(); (s.State == check.NotCheckable) != (s.Name == audit.StepReplay) {

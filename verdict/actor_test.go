@@ -66,7 +66,7 @@ func TestOperatorProof(t *testing.T) {
 		{"a session", func(c *token.ActorClaims) { c.Request, c.Confirmation = "", &token.Confirmation{Key: key(newRun(t))} },
 			func(d *audit.Draft) { d.OperatorProof = audit.OperatorBySession }, nil, check.OK, check.OK,
 			`identity service "staff-id" vouches that the person was signed in at the calling system; in the roles "clerk"`},
-		{"a call whose service the record does not believe", nil, func(d *audit.Draft) { d.OperatorProof, d.OperatorService, d.OperatorRoles = "", "", nil }, nil, check.NotCheckable, check.OK,
+		{"a call whose service the record does not trust", nil, func(d *audit.Draft) { d.OperatorProof, d.OperatorService, d.OperatorRoles = "", "", nil }, nil, check.NotCheckable, check.OK,
 			"the calling system asserts who acted; no identity service vouches for it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,7 +28,7 @@ func publicKey(c *pki.Certificate) (*ecdsa.PublicKey, error) {
 	return pub, nil
 }
 
-// readClaims reads a call's claims, and its key id, without believing them.
+// readClaims reads a call's claims, and its key id, without trusting them.
 func readClaims(compact string) (c token.Claims, err error) {
 	parts, err := jws.Split(compact, token.MaxSize)
 	if err != nil {

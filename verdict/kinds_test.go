@@ -148,7 +148,7 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// A key of one purpose does not serve another: anchors for seals believe no time stamp, license or status list.
+// A key of one purpose does not serve another: anchors for seals trust no time stamp, license or status list.
 func TestAnchorsOfOnePurpose(t *testing.T) {
 	o := office.New(t, "client", time.Now())
 	doc := Artefact{"a.ofd", o.License()}
@@ -156,7 +156,7 @@ func TestAnchorsOfOnePurpose(t *testing.T) {
 	for _, x := range []struct {
 		name                string
 		members             map[string]any
-		seal, stamp, issuer bool // what is believed
+		seal, stamp, issuer bool // what is trusted
 	}{
 		{"nothing", map[string]any{"anchors": []string{}}, false, false, false},
 		{"seals", map[string]any{"anchors": []string{}, "seal_anchors": []string{"ca.pem"}}, true, false, false},

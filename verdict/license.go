@@ -46,7 +46,7 @@ type licenseClaims struct {
 	disclosed map[string]string // by path; JSON text where the value is no string
 }
 
-// readLicense reads what a license says without believing it.
+// readLicense reads what a license says without trusting it.
 func readLicense(presentation string) (c licenseClaims, err error) {
 	segments := strings.Split(presentation, "~")
 	parts, err := jws.Split(segments[0], sdjwt.MaxSize)

@@ -31,7 +31,7 @@ type ListSigner struct {
 	URIPrefix   string    // scheme, host and the first path segments of the lists' URIs
 	USCC        string    // of the signing certificate; or
 	Fingerprint string    // pki.Fingerprint of it
-	NotAfter    time.Time // lists that were issued later are not believed; zero: no end but the certificate's own
+	NotAfter    time.Time // lists that were issued later are not trusted; zero: no end but the certificate's own
 }
 
 // coveredLists is a ListSigner with its prefix taken apart.
@@ -127,7 +127,7 @@ var listSteps = []string{StepListForm, StepListSignature, StepListSigner, StepLi
 const (
 	// maxListsOfURI bounds the status lists of one address that are looked at.
 	maxListsOfURI = 16
-	// listLife is for how long a list is believed that says neither exp nor ttl.
+	// listLife is for how long a list is trusted that says neither exp nor ttl.
 	listLife = 24 * time.Hour
 )
 
@@ -138,10 +138,10 @@ type statusListItem struct {
 	err     error             // of the form
 
 	judged       bool
-	token        *statuslist.Token // nil unless it is believed
-	doubt        string            // why it is not believed
-	unauthorized *statuslist.Token // not believed only because the trust names nobody for its address
-	stale        string            // why it is believed no longer where it says that a license is in force
+	token        *statuslist.Token // nil unless it is trusted
+	doubt        string            // why it is not trusted
+	unauthorized *statuslist.Token // not trusted only because the trust names nobody for its address
+	stale        string            // why it is trusted no longer where it says that a license is in force
 	steps        check.Steps       // all but StepListLatest
 }
 
@@ -286,7 +286,7 @@ func (s *batch) age(l *statusListItem) time.Duration {
 	return max(s.now().Sub(l.says.IssuedAt), 0).Round(time.Second)
 }
 
-// listAge says how old a list is. One that is older than its ttl may still be believed until exp, but a newer one was due.
+// listAge says how old a list is. One that is older than its ttl may still be trusted until exp, but a newer one was due.
 func (s *batch) listAge(l *statusListItem) {
 	age := s.age(l)
 	said := "issued at " + api.At(l.says.IssuedAt).String() + ", " + age.String() + " ago"
@@ -315,7 +315,7 @@ func (s *batch) listsOf(uri string) (list []*statusListItem) {
 	return list[:min(len(list), maxListsOfURI)]
 }
 
-// newest are the newest lists of an address that are believed: several only if they were issued in one second.
+// newest are the newest lists of an address that are trusted: several only if they were issued in one second.
 func (s *batch) newest(uri string) (list []*statusListItem) {
 	for _, l := range s.listsOf(uri) {
 		if len(list) > 0 && !list[0].says.IssuedAt.Equal(l.says.IssuedAt) {
@@ -352,7 +352,7 @@ func (s *batch) statusList(data []byte) (done check.Steps) {
 	}
 	switch {
 	case l.token == nil:
-		done.CannotCheck(StepListLatest, "the list is not believed")
+		done.CannotCheck(StepListLatest, "the list is not trusted")
 	case s.superseded(l) != "":
 		done.CannotCheck(StepListLatest, s.superseded(l))
 	default:
@@ -361,7 +361,7 @@ func (s *batch) statusList(data []byte) (done check.Steps) {
 	return done
 }
 
-// status looks the license up in the newest status list among the artefacts that is believed. What an answer said of a license may
+// status looks the license up in the newest status list among the artefacts that is trusted. What an answer said of a license may
 // have been true when it was recorded and be so no longer: a later list says how the license stands since, and refutes the license
 // but not the answer.
 func (s *batch) status(done *check.Steps, c licenseClaims, in *answered, presentation string) *api.InForce {
@@ -407,7 +407,7 @@ func (s *batch) status(done *check.Steps, c licenseClaims, in *answered, present
 	return known
 }
 
-// noList says why no list of an address is believed.
+// noList says why no list of an address is trusted.
 func (s *batch) noList(uri string, index int) string {
 	doubted := s.listsOf(uri)
 	if len(doubted) == 0 {
@@ -416,13 +416,13 @@ func (s *batch) noList(uri string, index int) string {
 	first := doubted[0]
 	if first.unauthorized != nil {
 		if value, err := first.unauthorized.List.Get(index); err == nil {
-			return fmt.Sprintf("its status list says %s and is not believed: %s", register.StatusOf(value), first.doubt)
+			return fmt.Sprintf("its status list says %s and is not trusted: %s", register.StatusOf(value), first.doubt)
 		}
 	}
-	return "its status list is not believed: " + first.doubt
+	return "its status list is not trusted: " + first.doubt
 }
 
-// SeenLists is a high-water mark of status lists (rollback protection): by address the time of issue of the newest one that was believed. An older
+// SeenLists is a high-water mark of status lists (rollback protection): by address the time of issue of the newest one that was trusted. An older
 // one is superseded from then on, whoever brings it. It is safe for concurrent use.
 type SeenLists struct {
 	file   string // "" for memory only
@@ -470,7 +470,7 @@ func (s *SeenLists) newest(uri string) time.Time {
 	return time.Time{}
 }
 
-// note remembers a list that is believed.
+// note remembers a list that is trusted.
 func (s *SeenLists) note(uri string, issued time.Time) {
 	if s == nil || !s.raise(uri, issued.Unix()) || s.file == "" {
 		return

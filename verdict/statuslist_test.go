@@ -15,7 +15,7 @@ import (
 	"oncegate/check"
 )
 
-// A status list is believed only from the signer whom the trust names for its address, for as long as the trust says, and
+// A status list is trusted only from the signer whom the trust names for its address, for as long as the trust says, and
 // never in place of a newer one. Each step that is not ok is named; "status" is the step of the license with the list.
 func TestStatusListSigners(t *testing.T) {
 	const other = "11379901MB9910748R" // a body of the same city
@@ -49,7 +49,7 @@ func TestStatusListSigners(t *testing.T) {
 		{"nobody is named", nil, good,
 			map[string]check.State{StepListSigner: check.NotCheckable, StepListLatest: check.NotCheckable}, check.NotCheckable, "does not say who signs"},
 		{"nobody is named, and the list revokes", nil, signed(pki.Status, department, 1, issued(now)),
-			map[string]check.State{StepListSigner: check.NotCheckable, StepListLatest: check.NotCheckable}, check.NotCheckable, "says revoked and is not believed"},
+			map[string]check.State{StepListSigner: check.NotCheckable, StepListLatest: check.NotCheckable}, check.NotCheckable, "says revoked and is not trusted"},
 		{"another address is named", []ListSigner{{URIPrefix: "https://gateway.example/status-list", USCC: department}}, good,
 			map[string]check.State{StepListSigner: check.NotCheckable, StepListLatest: check.NotCheckable}, check.NotCheckable, "this address"},
 		{"right usage, wrong organisation", pinned, signed(pki.Status, other, 0, issued(now)),
@@ -186,7 +186,7 @@ func TestStatusListSuperseded(t *testing.T) {
 	// Of two lists of one second the worse counts.
 	judge(r.newTrust(), []Artefact{at(-3, 0), revoked}, check.Failed, check.OK)
 	judge(r.newTrust(), []Artefact{revoked, at(-3, 0)}, check.Failed, check.OK)
-	// A newer list that is not believed supersedes nothing.
+	// A newer list that is not trusted supersedes nothing.
 	forged := Artefact{Data: []byte(r.signedList(certstest.New(t, "other"), pki.Status, department, 1, statuslist.Token{Subject: listURI, IssuedAt: now}))}
 	judge(r.newTrust(), []Artefact{older, forged}, check.OK, check.OK)
 
@@ -256,7 +256,7 @@ func TestStatusListSignerRevoked(t *testing.T) {
 		if s := stepNamed(got[0].Steps, StepListRevocation); s.State != c.signer {
 			t.Errorf("%s: %+v", c.name, s)
 		}
-		if s := stepNamed(got[1].Steps, "status"); s.State != c.license || c.license != check.OK && !strings.Contains(s.Reason, "not believed") {
+		if s := stepNamed(got[1].Steps, "status"); s.State != c.license || c.license != check.OK && !strings.Contains(s.Reason, "not trusted") {
 			t.Errorf("%s: %+v", c.name, s)
 		}
 		if s := stepNamed(got[1].Steps, StepListRevocation); c.license == check.OK && s.State != check.OK {

@@ -25,20 +25,20 @@ import (
 	"oncegate/tlog"
 )
 
-// TrustConfig is what a verifier believes before it looks at anything. Nothing of it comes from what is verified.
+// TrustConfig is what a verifier trusts before it looks at anything. Nothing of it comes from what is verified.
 type TrustConfig struct {
 	Logs    []Log
 	Anchors []*pki.Certificate // self-signed roots of license, status and other keys, of seals and time stamps too
 	Callers []Caller           // keys that sign calls
-	// IdentityServices vouch for the persons who act in calling systems. Without one, their word is not believed.
+	// IdentityServices vouch for the persons who act in calling systems. Without one, their word is not trusted.
 	IdentityServices []IdentityService
 	Gateway          string // id of the gateway: the audience of calls; "" leaves audiences unchecked
 	Delegations      []Delegation
 	// Issues say which bodies issue which types. Of a type that none names, nobody said who issues it.
 	Issues []Issue
-	// StatusLists say who signs the status lists of which addresses. Without any, no status list is believed.
+	// StatusLists say who signs the status lists of which addresses. Without any, no status list is trusted.
 	StatusLists []ListSigner
-	// Seen remembers the newest status lists that were believed; nil remembers none from one call to the next.
+	// Seen remembers the newest status lists that were trusted; nil remembers none from one call to the next.
 	Seen *SeenLists
 	// Witnesses are C2SP vkey lines of witnesses' Ed25519 keys: cosignature/v1 (type 0x04) or plain (0x01).
 	Witnesses []string
@@ -61,7 +61,7 @@ type TrustConfig struct {
 	Now func() time.Time
 }
 
-// A Log is a transparency log whose records are believed.
+// A Log is a transparency log whose records are trusted.
 type Log struct {
 	Origin  string
 	SM2     *ecdsa.PublicKey // required
@@ -74,7 +74,7 @@ type Caller struct {
 	Key           *ecdsa.PublicKey
 }
 
-// An IdentityService is a key whose actor tokens are believed, and for what. One service may have several keys; the systems and roles of
+// An IdentityService is a key whose actor tokens are trusted, and for what. One service may have several keys; the systems and roles of
 // all of them count.
 type IdentityService struct {
 	Service, KeyID string

@@ -44,7 +44,7 @@ type found struct {
 }
 
 // Verify verifies artefacts, each by itself and against the others: a call against its body and its receipt, a license against
-// a status list and against the receipt of the answer that released it. It asks nobody, and believes nothing that is not in t.
+// a status list and against the receipt of the answer that released it. It asks nobody, and trusts nothing that is not in t.
 // Results come in the order given, each with at least one step.
 func (t *Trust) Verify(artefacts ...Artefact) []Verified {
 	return t.VerifyContext(context.Background(), artefacts...)

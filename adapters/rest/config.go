@@ -20,7 +20,7 @@ type Config struct {
 	BaseURL string `yaml:"base_url"`
 	// AllowPlainHTTP accepts http elsewhere, for networks that encrypt below.
 	AllowPlainHTTP bool `yaml:"allow_plain_http"`
-	// TLS restricts whom the gateway believes and shows who it is.
+	// TLS restricts whom the gateway trusts and shows who it is.
 	TLS TLS `yaml:"tls"`
 	// Auth proves to the legacy system who asks; left out: nothing is sent.
 	Auth Auth `yaml:"auth"`
@@ -43,9 +43,9 @@ type Config struct {
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 }
 
-// TLS are PEM files. Version 1.2 is the least; the system's own certificates are believed unless CA is given.
+// TLS are PEM files. Version 1.2 is the least; the system's own certificates are trusted unless CA is given.
 type TLS struct {
-	CA          string `yaml:"ca"`          // believe only these authorities
+	CA          string `yaml:"ca"`          // trust only these authorities
 	Certificate string `yaml:"certificate"` // client certificate with chain
 	Key         string `yaml:"key"`         // its key
 	ServerName  string `yaml:"server_name"` // name in the server's certificate, where base_url has an address

@@ -404,7 +404,7 @@ func TestAuth(t *testing.T) {
 	}
 }
 
-// TestTLS: a certificate that no given authority signed is not believed.
+// TestTLS: a certificate that no given authority signed is not trusted.
 func TestTLS(t *testing.T) {
 	l := &legacy{Server: httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		write(w, 404, map[string]any{"error": "no_record"})

@@ -29,7 +29,7 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// BenchmarkVerifyWithoutSM2 is the same without its SM2 operations: the seal is read, and its signatures are believed.
+// BenchmarkVerifyWithoutSM2 is the same without its SM2 operations: the seal is read, and its signatures are trusted.
 // The goal is 2 ms.
 func BenchmarkVerifyWithoutSM2(b *testing.B) {
 	_, pkg := benchmarkPackage(b)

@@ -43,7 +43,7 @@ func TestWriters(t *testing.T) {
 var errStream = errors.New("not read to the end as a stream")
 
 // stream reads a zip as one that cannot seek does: local headers from the first byte on, sizes by inflating, names of their
-// own. It believes nothing that stands in the directory. As map-filling readers do, the last file of a name wins.
+// own. It trusts nothing that stands in the directory. As map-filling readers do, the last file of a name wins.
 func stream(pkg []byte) (map[string][]byte, error) {
 	r := bufio.NewReader(bytes.NewReader(pkg))
 	files := make(map[string][]byte)

@@ -22,7 +22,7 @@ const (
 )
 
 // Evidence is revocation data kept with a signature (吊销证据), so that years later it verifies without network: what the
-// authorities said when it was made. It is what they signed, unchanged, and believed only as far as their signatures go.
+// authorities said when it was made. It is what they signed, unchanged, and trusted only as far as their signatures go.
 // It is safe for concurrent reading.
 type Evidence struct {
 	Lists     []*List

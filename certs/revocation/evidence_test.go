@@ -177,7 +177,7 @@ func TestCollectLeavesLargeLists(t *testing.T) {
 	}
 }
 
-// A source that says nothing new is not believed before one that does.
+// A source that says nothing new is not trusted before one that does.
 func TestCheckAsksInOrder(t *testing.T) {
 	c := newCity(t, "order", false, false)
 	say := func(s revocation.Status, err error) revocation.Source { return fixed{s, err} }

@@ -25,7 +25,7 @@ import (
 // per entry, so that the largest costs less than 32 MB.
 const MaxList = 16 << 20
 
-// A List is a certificate revocation list that was read; [List.Verify] says whether to believe it. It does not change and is
+// A List is a certificate revocation list that was read; [List.Verify] says whether to trust it. It does not change and is
 // safe for concurrent use.
 type List struct {
 	Raw          []byte // DER
@@ -109,7 +109,7 @@ func compareSerials(a, b []byte) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), bytes.Compare(a, b))
 }
 
-// since is from when on the certificate must not be believed.
+// since is from when on the certificate must not be trusted.
 func (e Entry) since() time.Time {
 	if !e.Invalid.IsZero() && e.Invalid.Before(e.Time) {
 		return e.Invalid

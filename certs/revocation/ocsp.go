@@ -125,7 +125,7 @@ func (r Request) Marshal() ([]byte, error) {
 	return asn1.Marshal(out)
 }
 
-// A Response is what a responder signed, RFC 6960 section 4.2; [Response.Verify] says whether to believe it.
+// A Response is what a responder signed, RFC 6960 section 4.2; [Response.Verify] says whether to trust it.
 type Response struct {
 	Raw       []byte // BasicOCSPResponse, DER
 	Produced  time.Time

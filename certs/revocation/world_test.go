@@ -164,5 +164,5 @@ func appointed(x *pki.Certificate) {
 	x.ExtKeyUsage = []smx509.ExtKeyUsage{smx509.ExtKeyUsageOCSPSigning}
 }
 
-// refuse is a voice that believes nothing.
+// refuse is a voice that trusts nothing.
 func refuse(*ecdsa.PublicKey, []byte, []byte) error { return sm.ErrBadSignature }

@@ -42,7 +42,7 @@ var (
 type Expect struct {
 	Typ string
 	// Check judges the signature: find the issuer's key by header or payload, and call [jws.Parts.Verify] with it. It is
-	// called once, before anything of the payload is believed.
+	// called once, before anything of the payload is trusted.
 	Check func(*jws.Parts) error
 	Hash  Hash // zero means SM3
 }

@@ -14,7 +14,7 @@ import (
 	"oncegate/check"
 )
 
-// A real authority stamps, and its time is believed when its own certificate is trusted, not before.
+// A real authority stamps, and its time is trusted when its own certificate is trusted, not before.
 func TestTimeStampAuthority(t *testing.T) {
 	c := newCity(t)
 	key, chain := c.Issue("tsa-1", pki.TimeStamp, uscc, "示例市时间戳服务中心")

@@ -78,7 +78,7 @@ func Sign(ctx context.Context, signer sm.Signer, h jws.Header, t Token) (string,
 	return compact, nil
 }
 
-// Read reads what a token says without believing it, and without its list. Every error is ErrToken.
+// Read reads what a token says without trusting it, and without its list. Every error is ErrToken.
 func Read(compact string) (*Token, error) {
 	parts, err := split(compact)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 // ErrUnavailable says that no authority answered in time, or that it cannot at the moment: asking later may help.
 var ErrUnavailable = errors.New("time-stamping authority is unavailable")
 
-// Client asks one authority over HTTP and believes only what its Verifier lets pass. It is safe for concurrent use.
+// Client asks one authority over HTTP and trusts only what its Verifier lets pass. It is safe for concurrent use.
 type Client struct {
 	// URL of the authority.
 	URL string

@@ -64,7 +64,7 @@ type Actor struct {
 	Roles   []string // sorted; nil for none
 }
 
-// An IdentityService is whose actor tokens are believed, and for what.
+// An IdentityService is whose actor tokens are trusted, and for what.
 type IdentityService struct {
 	Name    string
 	Keys    map[string]ServiceKey // by kid

@@ -258,7 +258,7 @@ func TestActorFaults(t *testing.T) {
 	}
 }
 
-// A key of an identity service is believed while its certificate is valid.
+// A key of an identity service is trusted while its certificate is valid.
 func TestActorKeyDates(t *testing.T) {
 	b := newActorBench(t)
 	compact := sign(t, b.service, goodActor, b.claims(t))

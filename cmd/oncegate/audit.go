@@ -204,14 +204,14 @@ func (c *auditVerify) run(ctx context.Context, t *terminal) error {
 	}
 	if len(c.Files) > 0 {
 		if c.Trust == "" {
-			return misuse{errors.New("--trust is required: what is believed?")}
+			return misuse{errors.New("--trust is required: what is trusted?")}
 		}
 		return (&verifyCommand{Trust: c.Trust, JSON: c.JSON, Files: c.Files}).run(ctx, t)
 	}
 	if c.Store != "" {
 		return c.stored(ctx, t)
 	}
-	trust, err := c.believed()
+	trust, err := c.trusted()
 	if err != nil {
 		return err
 	}
@@ -227,8 +227,8 @@ func (c *auditVerify) run(ctx context.Context, t *terminal) error {
 	return c.verify(ctx, t, trust, log, checkpoint)
 }
 
-// believed is what log and receipts are held against.
-func (c calling) believed() (*verdict.Trust, error) {
+// trusted is what log and receipts are held against.
+func (c calling) trusted() (*verdict.Trust, error) {
 	if c.Trust != "" {
 		trust, err := verdict.LoadTrust(install.TrustPath(c.Trust))
 		if err != nil {
@@ -237,14 +237,14 @@ func (c calling) believed() (*verdict.Trust, error) {
 		return trust, nil
 	}
 	if c.Config == "" {
-		return nil, misuse{errors.New("--trust is required: what is believed?")}
+		return nil, misuse{errors.New("--trust is required: what is trusted?")}
 	}
 	return install.TrustOf(c.Config, nil)
 }
 
 // stored verifies the log in a database file.
 func (c *auditVerify) stored(ctx context.Context, t *terminal) (err error) {
-	trust, err := c.believed()
+	trust, err := c.trusted()
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func newAuditAdopt(t *terminal) *command {
 	return cmd
 }
 
-const adoptHelp = "Once, after the upgrade, with every node stopped. Each row is believed as it stands and gets a tag of this gateway's keys; how many there were stands in the record store.adopt. From then on nothing is believed that has no such tag, and no older version can write here. If it is broken off, run it again."
+const adoptHelp = "Once, after the upgrade, with every node stopped. Each row is trusted as it stands and gets a tag of this gateway's keys; how many there were stands in the record store.adopt. From then on nothing is trusted that has no such tag, and no older version can write here. If it is broken off, run it again."
 
 // run takes on the tables and says how many rows had no proof.
 func (c *auditAdopt) run(ctx context.Context, t *terminal) error {
@@ -37,6 +37,6 @@ func (c *auditAdopt) run(ctx context.Context, t *terminal) error {
 			parts = append(parts, fmt.Sprintf("%s %d", table, n))
 		}
 	}
-	fmt.Fprintf(t.out, "%s %s\n  %s\n", t.paint(green, "+"), t.say("the tables are adopted; record %d states how many rows were believed without proof:", done.Record), strings.Join(parts, ", "))
+	fmt.Fprintf(t.out, "%s %s\n  %s\n", t.paint(green, "+"), t.say("the tables are adopted; record %d states how many rows were trusted without proof:", done.Record), strings.Join(parts, ", "))
 	return nil
 }

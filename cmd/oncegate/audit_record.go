@@ -191,7 +191,7 @@ func (c *auditReceipt) run(ctx context.Context, t *terminal) error {
 		}
 		return nil
 	}
-	trust, err := c.believed()
+	trust, err := c.trusted()
 	if err != nil {
 		return err
 	}

@@ -62,7 +62,7 @@ func (c *auditVerify) state(ctx context.Context, t *terminal) error {
 	return errOpen
 }
 
-// printState prints the steps, what is wrong, what is believed, and against whom all this proves something.
+// printState prints the steps, what is wrong, what is trusted, and against whom all this proves something.
 func (t *terminal) printState(v install.VerifiedState, verdict api.Verdict, filed string, took time.Duration) {
 	t.steps(v.Steps, false)
 	for _, f := range v.Faults {
@@ -78,8 +78,8 @@ func (t *terminal) printState(v install.VerifiedState, verdict api.Verdict, file
 	if more := v.Count - len(v.Faults); more > 0 {
 		t.println("  … and %d more", more)
 	}
-	for _, b := range v.Believed {
-		t.println("%d rows of %s are believed since record %d of %s, without proof", b.Rows, b.Table, b.Record, b.Log)
+	for _, b := range v.Adopted {
+		t.println("%d rows of %s are trusted since record %d of %s, without proof", b.Rows, b.Table, b.Record, b.Log)
 	}
 	for _, l := range v.Logs {
 		t.println("log %s: %d entries, SM3 root %s", l.Origin, l.Size, l.SM3)

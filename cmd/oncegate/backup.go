@@ -46,7 +46,7 @@ func newRecover(t *terminal) *command {
 	cmd.text(&c.Config, "c,config", "FILE", "The configuration, with a new log.origin.")
 	cmd.required("config")
 	cmd.text(&c.Checkpoint, "checkpoint", "FILE", "The last checkpoint known of the old log; default: the one in the high-water mark.")
-	cmd.yes(&c.Adopt, "adopt", "The backup was made before rows were authenticated: believe its rows, and record how many.")
+	cmd.yes(&c.Adopt, "adopt", "The backup was made before rows were authenticated: trust its rows, and record how many.")
 	cmd.examples("oncegate recover -c oncegate.yaml", "oncegate recover -c oncegate.yaml --checkpoint last-known.checkpoint")
 	return cmd
 }

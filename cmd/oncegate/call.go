@@ -48,7 +48,7 @@ func (c *calling) declare(cmd *command) {
 	cmd.text(&c.PassphraseEnv, "passphrase-env", "NAME", "Environment variable with the keystore's passphrase.")
 	cmd.text(&c.Key, "key", "FILE", "PEM file with the system's private key, instead of a keystore.")
 	cmd.text(&c.Kid, "kid", "ID", "Key id, where it is not the file's or key's own name.")
-	cmd.text(&c.Trust, "trust", "DIR", "What is believed: receipts of answers are verified with it.")
+	cmd.text(&c.Trust, "trust", "DIR", "What is trusted: receipts of answers are verified with it.")
 	cmd.text(&c.Connect, "connect", "HOST:PORT", "Connect there instead of to the URL's address.")
 }
 

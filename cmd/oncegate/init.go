@@ -83,7 +83,7 @@ func (c *initCommand) run(ctx context.Context, t *terminal) error {
 	if err := install.WriteTrust(made.Setup, trust); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.out, "%s %s\n\n", t.paint(green, "+"), t.say("what verifiers must believe, in %s: hand it to them yourself", trust))
+	fmt.Fprintf(t.out, "%s %s\n\n", t.paint(green, "+"), t.say("what verifiers must trust, in %s: hand it to them yourself", trust))
 	fmt.Fprintln(t.out, t.say(nextSteps, main, main, trust, strings.TrimSuffix(filepath.Dir(main), "/")))
 	return nil
 }

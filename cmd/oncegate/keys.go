@@ -288,7 +288,7 @@ func newKeysExport(t *terminal) *command {
 		argument{name: "id", help: "Key id.", one: &c.ID, optional: true})
 	cmd.config(&c.Config)
 	cmd.yes(&c.Certificate, "certificate", "The certificate chain instead of the bare key.")
-	cmd.text(&c.Trust, "trust", "DIR", "Instead: write everything that verifiers must believe into this folder.")
+	cmd.text(&c.Trust, "trust", "DIR", "Instead: write everything that verifiers must trust into this folder.")
 	cmd.examples("oncegate keys export -c oncegate.yaml log-0123456789abcdef", "oncegate keys export -c oncegate.yaml --trust trust")
 	return cmd
 }

@@ -28,7 +28,7 @@ func newVerify(t *terminal) *command {
 	cmd := t.command("verify", "Verify what a gateway or somebody else handed out, offline: licenses, sealed documents, answers, receipts, time stamps, lists, and more.", c.run,
 		argument{name: "file", help: "What to verify; - is standard input. Files that belong together verify one another.", kind: "FILE", many: &c.Files})
 	cmd.Long = t.say("Exit code: 0 proven, 1 refuted, 3 not proven (2 is misuse); of several files the worst. Keys, certificates, lists, stamps, calls and bodies beside what they support have no verdict of their own.")
-	cmd.text(&c.Trust, "trust", "DIR", "What is believed: a folder with trust.json, or that file.")
+	cmd.text(&c.Trust, "trust", "DIR", "What is trusted: a folder with trust.json, or that file.")
 	cmd.required("trust")
 	cmd.yes(&c.JSON, "json", "Print the steps as JSON.")
 	cmd.yes(&c.Quiet, "q,quiet", "Print only what is not proven.")

@@ -39,7 +39,7 @@ type Call struct {
 }
 
 // Open authenticates the caller of a request that Arrive has returned, and claims the call's id. Method, URL and body are
-// compared with what the token signs; nothing else of the request is believed. Cheap checks come before expensive ones: the
+// compared with what the token signs; nothing else of the request is trusted. Cheap checks come before expensive ones: the
 // signature of a registered key, then the call's id and the system's limits, then the body, whose digest is compared last.
 // Errors: *Unauthenticated, *Limited; any other is an internal one. After an error the id is not claimed.
 func (in *Intake) Open(ctx context.Context, r *http.Request, keys KeyFinder) (_ Call, err error) {

@@ -217,7 +217,7 @@ func (o *Office) RootList() []byte {
 	return root
 }
 
-// WriteTrust writes a trust folder that believes the office's root, knows the authority below it and the revocation lists of both,
+// WriteTrust writes a trust folder that trusts the office's root, knows the authority below it and the revocation lists of both,
 // which list nothing, and that the department issues business licenses. Members are added to trust.json as they are; files are written beside it, nil ones are left out.
 func (o *Office) WriteTrust(dir string, members map[string]any, files map[string][]byte) {
 	o.tb.Helper()

@@ -36,7 +36,7 @@ type Config struct {
 	Policy asn1.ObjectIdentifier
 	// Policies are granted when asked for, besides Policy.
 	Policies []asn1.ObjectIdentifier
-	// Accuracy is stated in every token; zero means one second. A clock that falls back by more is not believed.
+	// Accuracy is stated in every token; zero means one second. A clock that falls back by more is not trusted.
 	Accuracy time.Duration
 	// Dialect of tokens: cms.RFC is what RFC 3161 says and everybody reads; cms.GM, the zero value, is for closed networks
 	// that want GB/T 35275 throughout.

@@ -1,4 +1,4 @@
-"""The trust folder: whom a verifier believes. It comes through a separate channel, never from what is verified."""
+"""The trust folder: whom a verifier trusts. It comes through a separate channel, never from what is verified."""
 
 import hashlib
 import os
@@ -58,7 +58,7 @@ def _vkey(line: str) -> LineKey:
 
 
 class Trust(NamedTuple):
-    """What a verifier believes: logs by origin, witnesses by name, the gateway's id, how many witnesses must have signed, and what else the
+    """What a verifier trusts: logs by origin, witnesses by name, the gateway's id, how many witnesses must have signed, and what else the
     trust requires (`require` of trust.json) that this client cannot check."""
 
     logs: Dict[str, Log]
