@@ -100,6 +100,15 @@ if [ -z "${ONCEGATE_TEST_REDOCLY:-}" ]; then
 	command -v npm >/dev/null || install nodejs npm || true
 	if path=$(redocly); then export ONCEGATE_TEST_REDOCLY=$path; else skip "Redocly: the served OpenAPI document was not linted"; fi
 fi
+axe() { # fetches the accessibility rules that console/consoletest/axe pins, and prints their file
+	command -v npm >/dev/null || return 1
+	mkdir "$scratch/axe" && cp console/consoletest/axe/package.json console/consoletest/axe/package-lock.json "$scratch/axe" || return 1
+	(cd "$scratch/axe" && npm ci --ignore-scripts --no-audit --no-fund >/dev/null 2>&1) || return 1
+	[ -s "$scratch/axe/node_modules/axe-core/axe.min.js" ] && echo "$scratch/axe/node_modules/axe-core/axe.min.js"
+}
+if [ -z "${ONCEGATE_TEST_AXE:-}" ]; then
+	if path=$(axe); then export ONCEGATE_TEST_AXE=$path; else skip "axe-core: the console's pages were not held to WCAG 2.2 AA in a browser"; fi
+fi
 if [ -n "${ONCEGATE_TEST_REDOCLY:-}" ]; then node --version; echo "Redocly at $ONCEGATE_TEST_REDOCLY"; fi
 
 # What checks the kit. promtool is taken out of Debian's package, which is not installed: it would start a server.

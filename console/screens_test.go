@@ -14,10 +14,10 @@ import (
 	"oncegate/gateway"
 )
 
-// TestScreens photographs the states of the window's pages (ONCEGATE_SCREENS names the folder).
+// TestScreens opens every state of the window's pages in Chromium, photographs it (ONCEGATE_SCREENS names the folder) and holds it to WCAG 2.2 AA.
 func TestScreens(t *testing.T) {
-	if os.Getenv(consoletest.Screens) == "" {
-		t.Skip("no pictures are wanted: " + consoletest.Screens)
+	if os.Getenv(consoletest.Screens) == "" && os.Getenv(consoletest.AxeFile) == "" {
+		t.Skip("neither pictures are wanted nor is axe-core there: " + consoletest.Screens + ", " + consoletest.AxeFile)
 	}
 	d := atDesk(t, func(c *Config) {
 		c.Outages = func() []Outage {
@@ -32,6 +32,7 @@ func TestScreens(t *testing.T) {
 			t.Fatal(name, err)
 		}
 		consoletest.Photograph(ctx, t, name, 1440, 390)
+		consoletest.Accessible(ctx, t, name)
 	}
 	submit := func(selector, text string) chromedp.Action[chromedp.Void] {
 		return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
@@ -82,8 +83,8 @@ func TestScreens(t *testing.T) {
 
 // TestHolderScreens photographs the pages of holders.
 func TestHolderScreens(t *testing.T) {
-	if os.Getenv(consoletest.Screens) == "" {
-		t.Skip("no pictures are wanted: " + consoletest.Screens)
+	if os.Getenv(consoletest.Screens) == "" && os.Getenv(consoletest.AxeFile) == "" {
+		t.Skip("neither pictures are wanted nor is axe-core there: " + consoletest.Screens + ", " + consoletest.AxeFile)
 	}
 	d := atPhone(t)
 	d.answer = d.told(4)
@@ -101,6 +102,7 @@ func TestHolderScreens(t *testing.T) {
 			}
 		}
 		consoletest.Photograph(ctx, t, name, 1440, 390)
+		consoletest.Accessible(ctx, t, name)
 	}
 	show("holder-home")
 	show("holder-uses", chromedp.Click(".part button.primary"), chromedp.Click(".uses summary"))

@@ -89,7 +89,11 @@ func (w walk) focused() string {
 	return strings.TrimSpace(name)
 }
 
-func (w walk) picture(name string) { consoletest.Photograph(w.ctx, w.t, name, 1440, 390) }
+// picture photographs the page where pictures are wanted, and holds it to WCAG 2.2 AA.
+func (w walk) picture(name string) {
+	consoletest.Photograph(w.ctx, w.t, name, 1440, 390)
+	consoletest.Accessible(w.ctx, w.t, name)
+}
 
 // TestWalkFoodPermit walks a food permit in a real browser from the scan to the printed notice, while public security's system is down: by
 // keyboard and scanner alone up to the result, without a script.
