@@ -183,7 +183,10 @@ func storedBench(t *testing.T) (*bench, *kept, audit.StoredOptions) {
 		t.Fatal(err)
 	}
 	call(15, func(d *audit.Draft) { d.Operator = "" })
-	call(16, func(d *audit.Draft) { d.Operator, d.Uses = "", nil })
+	call(16, func(d *audit.Draft) { // but not without a person part
+		d.Operator, d.Uses = "", nil
+		d.RequestID, d.CommittedRequestID = "", "odd request"
+	})
 	gone := theGone
 	erase(audit.Order{Index: &gone}, nil)
 	call(18, func(d *audit.Draft) { d.Time = noon.Truncate(time.Hour) })
@@ -548,6 +551,11 @@ func TestStoredWithoutKeys(t *testing.T) {
 	}
 	b.config.Sealer = losing{sealer, lacks("inputs")}
 	options.UnknownKey = nil
+	b.config.Sealer = sealer
+	if c := verifyKept(t, b, k, options)[audit.StepKept]; c.Step().State != check.OK {
+		t.Errorf("a keystore that says nothing of keys, and opens all: %+v", c.Step())
+	}
+	b.config.Sealer = losing{sealer, lacks("inputs")}
 	if c := verifyKept(t, b, k, options)[audit.StepKept]; len(c.Faults) == 0 {
 		t.Error("a blob that does not open is taken for one under a lost key")
 	}
