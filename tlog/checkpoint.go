@@ -138,8 +138,8 @@ func checkSignatureLines(sigs string) error {
 	}
 	for line := range strings.SplitSeq(body, "\n") {
 		rest, ok := strings.CutPrefix(line, "— ")
-		name, sig, ok2 := strings.Cut(rest, " ")
-		if !ok || !ok2 || !isOrigin(name) {
+		name, sig, _ := strings.Cut(rest, " ")
+		if !ok || !isOrigin(name) {
 			return errors.New("malformed signature line")
 		}
 		if b, err := decodeBase64(sig); err != nil || len(b) < 5 {

@@ -58,6 +58,8 @@ func TestParseCheckpointRefuses(t *testing.T) {
 		"second extension":        replace("\n\n", "\nmore\n\n"),
 		"SM3 line twice":          replace("\n\n", "\nsm3-root "+zeros+"\n\n"),
 		"signature without dash":  replace("— ", "- "),
+		"signature after nothing": replace("— ", ""),
+		"signature of no key":     replace("— log.example/a ", "— log+a "),
 		"signature without name":  replace("— log.example/a ", "— "),
 		"signature of four bytes": replace("AQAAAAA=", "AQAAAA=="),
 		"bytes after signatures":  wellFormed + "x",
