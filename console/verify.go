@@ -119,7 +119,7 @@ func (c *Console) verified(v *visit) error {
 	case k.Refused != nil:
 		p.Kind, p.Sentence = "wait", v.in("没有核验成。", "It could not be verified.")
 		p.Says = v.in(k.Refused.Zh, k.Refused.En)
-		p.Do = v.in(k.Refused.Advice, "")
+		p.Do = v.in(k.Refused.Advice, k.Refused.AdviceEn)
 	default:
 		v.verdict(&p, k.Verified)
 	}

@@ -75,13 +75,13 @@ type counterCase struct {
 
 // A refusedCall is a call that was refused.
 type refusedCall struct {
-	Operation string       `json:"operation"`
-	Code      string       `json:"code"`
-	Zh        string       `json:"zh"`
-	Advice    string       `json:"advice"`
-	Places    []string     `json:"places,omitzero"` // pointers into its body
-	En        string       `json:"en"`
-	AdviceEn  api.Sentence `json:"-"`
+	Operation string   `json:"operation"`
+	Code      string   `json:"code"`
+	Zh        string   `json:"zh"`
+	Advice    string   `json:"advice"`
+	Places    []string `json:"places,omitzero"` // pointers into its body
+	En        string   `json:"en"`
+	AdviceEn  string   `json:"advice_en"`
 }
 
 // A receivedNote is what the window received after the check.
@@ -359,10 +359,8 @@ func (v *visit) showAsk(a asking, faults map[string]string, focus string, refuse
 	if chosen {
 		p.Matter = m.Name
 		p.Applicant = newField("applicant", "申请人证件号码", "身份证号或统一社会信用代码", a.Applicant, faults["applicant"], focus)
-		p.Applicant.Upper = true
 		for _, r := range v.rolesOf(m) {
 			one := newField("role."+r.Name, r.Title+"证件号码", "没有就不填，"+r.Title+"的材料改为收取", a.Roles[r.Name], faults["role."+r.Name], focus)
-			one.Upper = true
 			p.Parties = append(p.Parties, one)
 		}
 		for _, t := range v.snapshot.Catalogue.HolderCodes {
@@ -576,7 +574,7 @@ func refusal(operation string, err error) *refusedCall {
 	if !ok {
 		p = api.NewProblem("internal")
 	}
-	r := &refusedCall{Operation: operation, Code: p.Code, Zh: p.Zh, Advice: p.Advice.Zh, En: p.En}
+	r := &refusedCall{Operation: operation, Code: p.Code, Zh: p.Zh, Advice: p.Advice.Zh, En: p.En, AdviceEn: p.Advice.En}
 	for _, f := range p.Faults {
 		r.Places = append(r.Places, f.Pointer)
 	}

@@ -11,7 +11,7 @@ import (
 
 // words are what templates say things with.
 var words = template.FuncMap{
-	"clock": clock, "moment": moment, "day": day, "longday": longDay, "group": group, "mask": license.MaskCode, "lines": lines, "field": newField, "sign": newSign, "join": join, "filefield": fileField, "t": inLanguage, "desk": deskName,
+	"clock": clock, "moment": moment, "day": day, "longday": longDay, "mask": license.MaskCode, "lines": lines, "sign": newSign, "join": join, "filefield": fileField, "t": inLanguage, "desk": deskName,
 }
 
 // inLanguage is a text of a page in its language.
@@ -73,22 +73,6 @@ func longDay(d license.Date) string {
 	return t.Format("2006年1月2日")
 }
 
-// group separates a long number for reading aloud: in groups of four.
-func group(code string) string {
-	runes := []rune(code)
-	if len(runes) < 9 {
-		return code
-	}
-	var b strings.Builder
-	for i, r := range runes {
-		if i > 0 && i%4 == 0 {
-			b.WriteRune(' ')
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
 func lines(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })
 }
@@ -98,7 +82,6 @@ type field struct {
 	Name, Label, Hint, Value, Error string
 	Focus                           bool
 	Kind                            string // of the input; "" is text
-	Upper                           bool   // letters of codes
 	Wide                            bool
 }
 
