@@ -142,7 +142,7 @@ func checkSignatureLines(sigs string) error {
 		if !ok || !isOrigin(name) {
 			return errors.New("malformed signature line")
 		}
-		if b, err := decodeBase64(sig); err != nil || len(b) < 5 {
+		if b, _ := decodeBase64(sig); len(b) < 5 { // none of what is no base64
 			return errors.New("malformed signature")
 		}
 	}
