@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -210,5 +211,22 @@ func TestJSONErrors(t *testing.T) {
 func TestDigestFunctionIsNeeded(t *testing.T) {
 	if set, faults := New(Data{}); set != nil || countReasons(faults, "no digest function") != 1 {
 		t.Errorf("a set without digests: %v", faults)
+	}
+}
+
+// A grant that rests on a consent says nothing about cases, though it names matters: its system learns of none.
+func TestConsentNamesNoCase(t *testing.T) {
+	at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	for grounds, want := range map[string]bool{"case": true, "consent": false} {
+		text := strings.Replace(goodGrant, "  basis: b", "  grounds: ["+grounds+"]\n  basis: b", 1)
+		if got := load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(text)}}}).Names("kiosk", "food-permit", at); got != want {
+			t.Errorf("by %s: %v, want %v", grounds, got, want)
+		}
+	}
+	for operations, want := range map[string]bool{"[cases.register]": true, "[cases.read]": false, "[audit.search]": false} {
+		text := "permissions: [{id: p, systems: [kiosk], operations: " + operations + ", matters: [food-permit]}]"
+		if got := load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(text)}}}).Names("kiosk", "food-permit", at); got != want {
+			t.Errorf("a permission of %s: %v, want %v", operations, got, want)
+		}
 	}
 }
