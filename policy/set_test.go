@@ -230,3 +230,14 @@ func TestConsentNamesNoCase(t *testing.T) {
 		}
 	}
 }
+
+// A license type without a share attribute is conditional, to guards too.
+func TestUnstatedShareIsConditional(t *testing.T) {
+	for share, fires := range map[string]bool{"1": false, "2": true, "3": false} {
+		guard := "@id(\"g\") @reason_zh(\"z\") @reason_en(\"e\") forbid (principal, action, resource) when { resource.share == " + share + " };"
+		set := load(t, Data{Files: []File{{Path: "g.cedar", Data: []byte(guard)}, {Path: "p.yaml", Data: []byte("permissions: [{id: p, systems: [kiosk], operations: [licenses.status]}]")}}})
+		if got := !set.Decide(Question{Operation: "licenses.status", System: "kiosk", LicenseType: "business-license"}).Allow; got != fires {
+			t.Errorf("a guard on share %s fires: %v", share, got)
+		}
+	}
+}
