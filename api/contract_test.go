@@ -65,6 +65,7 @@ func TestOperations(t *testing.T) {
 		"catalog.types GET /v1/catalog/types signed=true body=false",
 		"consents.give POST /v1/consents signed=true body=true",
 		"consents.withdraw POST /v1/consents/{id}/withdraw signed=true body=true",
+		"document-code GET /v/{code} signed=false body=false",
 		"holders.accesses POST /v1/holders/accesses signed=true body=true",
 		"holders.dispute POST /v1/holders/disputes signed=true body=true",
 		"licenses.issue POST /v1/licenses/issue signed=true body=true",

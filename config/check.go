@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -64,7 +65,13 @@ func (l *loader) checkMain() {
 func (l *loader) checkGateway() {
 	g := l.setup.Gateway
 	l.unless(idForm.MatchString(g.ID), "$.gateway.id", "the gateway's id is required: 1 to 64 letters, digits, dots, underscores and hyphens")
-	l.checkPublicURL(g.PublicURL)
+	l.checkPublicURL("$.gateway.public_url", g.PublicURL)
+	if g.DocumentsURL != "" {
+		l.checkPublicURL("$.gateway.documents_url", g.DocumentsURL)
+	}
+	if url := cmp.Or(g.DocumentsURL, g.PublicURL); len(url) > maxDocumentsURL {
+		l.warn("$.gateway.documents_url", "an address of more than %d characters makes the QR codes of documents so fine that cameras fail: give a shorter one that leads here", maxDocumentsURL)
+	}
 	l.unless(l.department(g.Department) || g.Department == "", "$.gateway.department", "there is no department %q", fault.Clip(g.Department))
 	l.unless(g.StatusList == 0 || time.Duration(g.StatusList) >= time.Minute && time.Duration(g.StatusList) <= 720*time.Hour, "$.gateway.status_list", "a status list is trusted for 1m to 720h")
 	l.unless(g.Nodes >= 0, "$.gateway.nodes", "the number of nodes may not be negative")
@@ -84,12 +91,15 @@ func (l *loader) checkGateway() {
 	l.unless(l.setup.Log.Mark != "", "$.log.mark", "the file of the high-water mark is required; keep it outside the database and its backups")
 }
 
-func (l *loader) checkPublicURL(text string) {
+// maxDocumentsURL is how many characters fit, before /v/ and a code, into a QR code of 33 modules (version 4-M, ISO/IEC 18004).
+const maxDocumentsURL = 61
+
+func (l *loader) checkPublicURL(at, text string) {
 	u, err := url.Parse(text)
 	ok := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil && !strings.HasSuffix(text, "/")
-	l.unless(ok, "$.gateway.public_url", "the public URL is required, such as https://gateway.example, without a slash, query or fragment at its end")
+	l.unless(ok, at, "the public URL is required, such as https://gateway.example, without a slash, query or fragment at its end")
 	if ok && u.Scheme == "http" {
-		l.unless(isLoopback(u.Hostname()), "$.gateway.public_url", "callers reach the gateway over https; http is for loopback only")
+		l.unless(isLoopback(u.Hostname()), at, "callers reach the gateway over https; http is for loopback only")
 	}
 }
 

@@ -39,19 +39,20 @@ type Config struct {
 
 // Gateway is what the gateway is called and where it listens.
 type Gateway struct {
-	ID         string   `yaml:"id"`          // the audience (aud) of signed calls
-	Department string   `yaml:"department"`  // id of the department that runs it: whose code stands in the certificate of its status lists
-	PublicURL  string   `yaml:"public_url"`  // what callers put before the path in htu, such as "https://gateway.example"; never taken from a Host header
-	Listen     string   `yaml:"listen"`      // host:port of the service
-	Admin      string   `yaml:"admin"`       // host:port of health, readiness, metrics and pprof; loopback unless admin_open
-	AdminOpen  bool     `yaml:"admin_open"`  // allow Admin on other addresses than loopback
-	TLS        TLS      `yaml:"tls"`         //
-	BehindTLS  bool     `yaml:"behind_tls"`  // a proxy terminates TLS, so plain HTTP beyond loopback is meant
-	ClientFrom string   `yaml:"client_from"` // header in which that proxy says where a call comes from, such as X-Forwarded-For: its last element; unauthenticated callers are told apart by it
-	Drain      Duration `yaml:"drain"`       // at shutdown: how long /readyz says no before the listener closes, for load balancers; default 0
-	Nodes      int      `yaml:"nodes"`       // how many nodes share the store; default 1
-	StatusList Duration `yaml:"status_list"` // for how long a published status list is trusted offline, 1m to 720h: a revocation is known everywhere after it; default 24h
-	CopyLife   Duration `yaml:"copy_life"`   // how long an annotated copy (加注件) may be used, 1h to 8784h; default 720h, 30 days
+	ID           string   `yaml:"id"`            // the audience (aud) of signed calls
+	Department   string   `yaml:"department"`    // id of the department that runs it: whose code stands in the certificate of its status lists
+	PublicURL    string   `yaml:"public_url"`    // what callers put before the path in htu, such as "https://gateway.example"; never taken from a Host header
+	DocumentsURL string   `yaml:"documents_url"` // what the QR codes of documents open, with /v/ and the code behind it, where citizens know the gateway by another name; default public_url. It stands on paper: keep every earlier one reachable
+	Listen       string   `yaml:"listen"`        // host:port of the service
+	Admin        string   `yaml:"admin"`         // host:port of health, readiness, metrics and pprof; loopback unless admin_open
+	AdminOpen    bool     `yaml:"admin_open"`    // allow Admin on other addresses than loopback
+	TLS          TLS      `yaml:"tls"`           //
+	BehindTLS    bool     `yaml:"behind_tls"`    // a proxy terminates TLS, so plain HTTP beyond loopback is meant
+	ClientFrom   string   `yaml:"client_from"`   // header in which that proxy says where a call comes from, such as X-Forwarded-For: its last element; unauthenticated callers are told apart by it
+	Drain        Duration `yaml:"drain"`         // at shutdown: how long /readyz says no before the listener closes, for load balancers; default 0
+	Nodes        int      `yaml:"nodes"`         // how many nodes share the store; default 1
+	StatusList   Duration `yaml:"status_list"`   // for how long a published status list is trusted offline, 1m to 720h: a revocation is known everywhere after it; default 24h
+	CopyLife     Duration `yaml:"copy_life"`     // how long an annotated copy (加注件) may be used, 1h to 8784h; default 720h, 30 days
 
 	AssertionLife Duration `yaml:"assertion_life"` // how long after it was signed an identity assertion may be used, 1m to 24h; default 1h
 	ConsentLife   Duration `yaml:"consent_life"`   // how long after it was given a consent stands at most, 1h to 43848h; default 8784h, 366 days

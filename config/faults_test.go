@@ -40,6 +40,7 @@ var mistakes = []mistake{
 	{"consents for ten years", config.MainFile, "  department: ", "  consent_life: 87600h\n  department: ", "87600h", "a consent may stand for 1h to 43848h", false},
 	{"a list where one value is meant", config.MainFile, "  origin: gateway.example/log", "  origin: [gateway.example/log]", "[gateway", "one value is expected here", false},
 	{"plain HTTP beyond loopback", config.MainFile, "  listen: 127.0.0.1:", "  listen: 0.0.0.0:", "0.0.0.0:", "plain HTTP is served on loopback only", false},
+	{"documents that open over plain HTTP", config.MainFile, "  id: example-gateway", "  documents_url: http://zz.example\n  id: example-gateway", "http://zz", "http is for loopback only", false},
 	{"no such department of a system", config.MainFile, "{id: acceptance, name: 综合窗口受理平台, department: service", "{id: acceptance, name: 综合窗口受理平台, department: nobody", "nobody", `no department "nobody"`, false},
 	{"two systems of one id", config.MainFile, "{id: audit-office,", "{id: food-approval,", "food-approval, name: 审计", "stands already at", false},
 	{"wrong check character", config.MainFile, "uscc: 11379901MB9915186R", "uscc: 11379901MB9915186A", "11379901MB9915186A", "check-character", false},

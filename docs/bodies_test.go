@@ -174,6 +174,7 @@ func (b *bodyBook) public() {
 	b.artefact("log.tile-sm3", map[string]string{"level": "0", "tile": "000.p/16"}, "the same of the SM3 tree")
 	b.artefact("log.entries", map[string]string{"tile": "000.p/16"}, "records, each after its length in two bytes, high byte first; a signed call of a system with `log.read`")
 	b.artefact("status-lists", map[string]string{"id": b.statusList()}, "a signed token (JWS)")
+	b.artefact("document-code", map[string]string{"code": "7ZK3M9Q2T8WX4C6V1B5N0GHJDR"}, "a page for a person (HTML, Chinese and English); of this code, which nobody made, that there is nothing to show")
 	b.artefact("openapi", nil, "this contract, as YAML")
 }
 

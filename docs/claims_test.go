@@ -22,7 +22,7 @@ var (
 	codeBlock  = regexp.MustCompile("(?s)```[a-z]*\n.*?```")
 	kebabForm  = regexp.MustCompile(`^[a-z][a-z0-9]*(?:-[a-z0-9]+)+$`)
 	dottedForm = regexp.MustCompile(`^[a-z_]+(?:\[\])?(?:\.[a-z_]+(?:\[\])?)+$`)
-	routeForm  = regexp.MustCompile(`^(?:(GET|POST|PUT|DELETE) )?(/(?:v1|log|status-lists|healthz|readyz|metrics|debug|openapi)[^ ?]*)`)
+	routeForm  = regexp.MustCompile(`^(?:(GET|POST|PUT|DELETE) )?(/(?:v1|v/|log|status-lists|healthz|readyz|metrics|debug|openapi)[^ ?]*)`)
 	nameForm   = regexp.MustCompile(`\.[A-Z][A-Za-z0-9]*$`) // of something in a package
 	fileForm   = regexp.MustCompile(`^[A-Za-z0-9_.*/-]+/[A-Za-z0-9_.*/-]*$|^[A-Za-z0-9_-]+\.(?:go|md|sh|yaml|json|cedar|mod|sum)$`)
 )

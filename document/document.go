@@ -39,10 +39,12 @@ const (
 // ErrForm: the form is unknown.
 var ErrForm = errors.New("unknown document form: want ofd, pdf, png or svg")
 
-// Config is the configuration of a Maker. Catalogue and Layouts are required.
+// Config is the configuration of a Maker. Catalogue, Layouts and CodeURL are required.
 type Config struct {
 	Catalogue *license.Catalogue
 	Layouts   *sheet.Layouts
+	// CodeURL returns what the QR code of a document of a version opens: Codes.URL.
+	CodeURL func(v register.Version, tail string) string
 
 	// Seal finds the seal of a body by its USCC, with a key that may use it; register.ErrNoSeal if it has none. Nil: nobody
 	// has one.
@@ -76,8 +78,8 @@ type Maker struct {
 
 // New returns a Maker with the defaults filled in.
 func New(c Config) (*Maker, error) {
-	if c.Catalogue == nil || c.Layouts == nil {
-		return nil, errors.New("make documents: catalogue and layouts are required")
+	if c.Catalogue == nil || c.Layouts == nil || c.CodeURL == nil {
+		return nil, errors.New("make documents: catalogue, layouts and addresses of codes are required")
 	}
 	if c.Seal == nil {
 		c.Seal = func(string) (seal.Holder, error) { return seal.Holder{}, register.ErrNoSeal }
@@ -147,7 +149,7 @@ func (m *Maker) unsealed(ctx context.Context, v register.Version, claims []licen
 		return page, nil, err
 	}
 	defer done()
-	if page, err = m.page(v, sheet.Content{Values: values(claims)}); err != nil {
+	if page, err = m.page(v, claims, sheet.Content{}); err != nil {
 		return page, nil, err
 	}
 	if page.Seal == nil {
@@ -216,7 +218,7 @@ func (m *Maker) copy(ctx context.Context, form string, v register.Version, grant
 		return nil, err
 	}
 	defer done()
-	page, err := m.page(v, sheet.Content{Copy: true, Values: values(granted), Granted: fields, Watermark: strings.Join(n.Lines(), "\n")})
+	page, err := m.page(v, granted, sheet.Content{Copy: true, Granted: fields, Watermark: strings.Join(n.Lines(), "\n")})
 	if err != nil {
 		return nil, err
 	}
@@ -272,7 +274,7 @@ func (m *Maker) show(ctx context.Context, form string, v register.Version, claim
 		return nil, err
 	}
 	defer done()
-	page, err := m.page(v, sheet.Content{Values: values(claims), Overprint: overprint})
+	page, err := m.page(v, claims, sheet.Content{Overprint: overprint})
 	if err != nil {
 		return nil, err
 	}

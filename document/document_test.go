@@ -162,6 +162,12 @@ func TestOriginal(t *testing.T) {
 			t.Errorf("%s: %v", form, err)
 		}
 		keep(t, "license."+form, shown)
+		if got, want := documenttest.QR(t, form, shown), documenttest.CodeURL(v, "7788"); got != want {
+			t.Errorf("the QR code of the %s says %q, want %q", form, got, want)
+		}
+	}
+	if got, want := documenttest.QR(t, document.OFD, pkg), documenttest.CodeURL(v, "7788"); got != want {
+		t.Errorf("the QR code of the original says %q, want %q", got, want)
 	}
 	if _, err := b.Show(t.Context(), "doc", v, all, ""); !errors.Is(err, document.ErrForm) {
 		t.Errorf("an unknown form: %v", err)
@@ -198,6 +204,9 @@ func TestCopy(t *testing.T) {
 	}
 	keep(t, "annotated.pdf", pdf)
 	for form, data := range map[string][]byte{"ofd": pkg, "pdf": pdf} {
+		if got, want := documenttest.QR(t, form, data), documenttest.CodeURL(v, "0001"); got != want {
+			t.Errorf("the QR code of the %s says %q, want %q", form, got, want)
+		}
 		said := documenttest.Read(t, form, data)
 		if !said.Draws("鸢") || said.Draws("庚") || said.Holds("379901199003074013") {
 			t.Errorf("%s: the holder that was not granted shows, or the other does not", form)
@@ -387,6 +396,44 @@ func TestUnstamped(t *testing.T) {
 	steps := judged(t, b, pkg).Signatures[0].Steps
 	if i := slices.IndexFunc(steps, func(s check.Step) bool { return s.Name == seal.StepTime }); i < 0 || steps[i].State != check.NotCheckable {
 		t.Errorf("the time is not called unproven: %+v", steps)
+	}
+}
+
+// The code of a document knows the end of the license number only where the document prints it, and never of a person's number.
+func TestCodeKnowsWhatIsPrinted(t *testing.T) {
+	b, l := newBureau(t), businessLicense()
+	v := version(l, businessID)
+	of := func(l license.License, without ...string) string {
+		t.Helper()
+		granted := slices.DeleteFunc(claims(t, b, l), func(c license.Claim) bool { return slices.Contains(without, c.Field) })
+		pkg, err := b.Copy(t.Context(), document.OFD, v, granted, fieldsOf(granted), notice(), sm.Digest([]byte("original")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := documenttest.QR(t, document.OFD, pkg)
+		for _, tail := range []string{"7788", "3015", ""} {
+			if said == documenttest.CodeURL(v, tail) {
+				return "[" + tail + "]"
+			}
+		}
+		return "another code"
+	}
+	personal := l
+	personal.Number = "379901198503123015"
+	own := l
+	own.Number = "HB-3015-3015"
+	own.Holders = []license.Holder{{HolderID: license.HolderID{Type: "414", Code: "HB-3015-3015"}, Name: "甲"}}
+	for name, c := range map[string]struct{ got, want string }{
+		"number granted":                           {of(l), "[7788]"},
+		"number withheld":                          {of(l, license.FieldNumber), "[]"},
+		"number is a person's":                     {of(personal), "[]"},
+		"number is a person's, whose is withheld":  {of(personal, license.FieldHolderCode), "[]"},
+		"number is the passport of its holder":     {of(own), "[]"},
+		"number of a body, its code withheld, too": {of(l, license.FieldHolderCode), "[7788]"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %s, want %s", name, c.got, c.want)
+		}
 	}
 }
 

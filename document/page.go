@@ -14,13 +14,13 @@ import (
 // dpi of a picture for people: sharp on paper.
 const dpi = 150
 
-// page lays out a version. The QR code holds the identifier, which every license discloses.
-func (m *Maker) page(v register.Version, c sheet.Content) (sheet.Page, error) {
+// page lays out what a version says by claims. The QR code opens the public page of the document's code.
+func (m *Maker) page(v register.Version, claims []license.Claim, c sheet.Content) (sheet.Page, error) {
 	layout, ok := m.config.Layouts.For(v.Type)
 	if !ok {
 		return sheet.Page{}, &sheet.Error{Code: sheet.NoLayout, Field: "type"}
 	}
-	c.QR = v.Identifier
+	c.Values, c.QR = values(claims), m.config.CodeURL(v, printedTail(layout.Shows(), claims))
 	return layout.Fill(c)
 }
 

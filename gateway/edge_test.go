@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -149,5 +150,36 @@ func TestCataloguesAndLists(t *testing.T) {
 	r.Header.Set("Range", "bytes=1000-")
 	if a := w.do(r, ""); a.problem.Code != "range-impossible" || a.header.Get("ETag") != "" {
 		t.Errorf("no such range: %d %s %v", a.status, a.body, a.header)
+	}
+}
+
+// The pages that need no sign-in get what stands under /v/, in either case of letters, whatever the method; where there are none, nobody does.
+func TestPages(t *testing.T) {
+	var got []string
+	w := newWorld(t, func(c *Config) {
+		c.Pages = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			got = append(got, r.Method+" "+r.URL.Path)
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = io.WriteString(w, "<!DOCTYPE html><title>page</title>")
+		})
+	})
+	for _, path := range []string{"/v/", "/v/7ZK3M9Q2T8WX4C6V1B5N0GHJDR", "/V/7ZK3M9Q2T8WX4C6V1B5N0GHJDR", "/v/a/b"} {
+		for _, method := range []string{"GET", "POST"} {
+			must(http.DefaultClient.Do(w.request(method, path, nil, "")))(t).Body.Close()
+			if want := method + " " + path; len(got) == 0 || got[len(got)-1] != want {
+				t.Errorf("%s did not reach the pages", want)
+			}
+		}
+	}
+	w.send("GET", "/v/7ZK3M9Q2T8WX4C6V1B5N0GHJDR", nil, "")
+	reached := len(got)
+	for _, path := range []string{"/v", "/V", "/v1/licenses/query", "/vv/x", "/", "//v/x", "/openapi.yaml"} {
+		w.send("GET", path, nil, "")
+	}
+	if len(got) != reached {
+		t.Errorf("%q reached the pages", got[reached:])
+	}
+	if a := newWorld(t).send("GET", "/v/7ZK3M9Q2T8WX4C6V1B5N0GHJDR", nil, ""); a.problem.Code != "not-found" {
+		t.Errorf("without pages: %d %s", a.status, a.body)
 	}
 }

@@ -47,6 +47,9 @@ type Config struct {
 	Verify     func(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) // kind, steps and signatures of licenses, documents, answers and receipts
 	VerifySM2  sm.VerifyFunc                                                            // default sm.Verify
 
+	// Pages serves the pages for people that need no sign-in: the public pages of documents' codes. It bounds its own work with Turn. Nil: there are none.
+	Pages http.Handler
+
 	// ClientHeader is the header in which a proxy before us says where a request comes from; its last element counts, which
 	// the proxy itself has added. Empty: the address of the connection counts. Unauthenticated callers are limited by it;
 	// behind a proxy that is not named here all of them share one limit.

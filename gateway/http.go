@@ -44,6 +44,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 { // net/http reads what is left of a body that nobody wanted
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(intake.UnreadPatience))
 	}
+	if g.Pages != nil && isPage(r.URL.Path) {
+		g.Pages.ServeHTTP(w, r)
+		return
+	}
 	op, params, err := g.contract.Match(r.Method, r.URL.EscapedPath())
 	if op != nil && (err == nil || op.Signed) { // a caller who is known gets a record, also of a malformed path
 		matched := matchedPath{params, err}
@@ -60,6 +64,13 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	g.metrics.refused.WithLabelValues(problem.Code).Inc()
 	problem.Write(w)
+}
+
+// pagesPath is where the pages for people are that need no sign-in. QR codes have it in upper case.
+const pagesPath = "/v/"
+
+func isPage(path string) bool {
+	return len(path) >= len(pagesPath) && strings.EqualFold(path[:len(pagesPath)], pagesPath)
 }
 
 // signed serves an operation that takes a token.
@@ -140,6 +151,7 @@ func (g *Gateway) public() (map[string]http.Handler, error) {
 		"log.tile-sm3":   api.Problems(ofLog(log, func(p map[string]string) string { return "/sm3/tile/" + p["level"] + "/" + p["tile"] })),
 		"status-lists":   api.Problems(http.HandlerFunc(g.statusList)),
 		"openapi":        api.Problems(describe(document)),
+		"document-code":  api.Problems(http.NotFoundHandler()), // where there are no pages: ServeHTTP
 	}
 	for id, h := range handlers {
 		handlers[id] = g.unsigned(h)
@@ -159,6 +171,16 @@ func (g *Gateway) unsigned(next http.Handler) http.Handler {
 		defer leave()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// Turn waits for the turn of a request for a page that needs no sign-in: whoever makes it, few are worked on at once, and each network
+// in its turn. The caller calls leave when the work is done, before it writes. Where ok is false the page is refused as overloaded.
+func (g *Gateway) Turn(r *http.Request) (leave func(), ok bool) {
+	leave, ok = g.intake.Page(r.Context(), g.intake.ClientNetwork(r))
+	if !ok {
+		g.metrics.refused.WithLabelValues("overloaded").Inc()
+	}
+	return leave, ok
 }
 
 // ofLog serves a resource of the log by the parameters of its path, which the contract has decoded and checked: clients and

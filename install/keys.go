@@ -75,13 +75,13 @@ var ErrFixed = errors.New("this key cannot be replaced")
 
 // Rotate replaces the current key of a purpose; the old one still verifies and opens. Two keys cannot be replaced: the log's,
 // whose history is signed by it (recovery opens a new origin instead), and the salt, without which no disclosure could be
-// made again.
+// made again and the codes on documents, which are on paper, would open nothing.
 func (r *Keystore) Rotate(ctx context.Context, p keystore.Purpose) (keystore.Info, error) {
 	switch p.Usage {
 	case keystore.Log:
 		return keystore.Info{}, fmt.Errorf("rotate log key: %w: verifiers know the log by it; a new key means a new log origin", ErrFixed)
 	case keystore.Salt:
-		return keystore.Info{}, fmt.Errorf("rotate salt key: %w: the disclosures of every license follow from it", ErrFixed)
+		return keystore.Info{}, fmt.Errorf("rotate salt key: %w: the disclosures of every license and the codes on all documents follow from it", ErrFixed)
 	}
 	p.Owner = r.owner(p.Usage, p.Owner)
 	k, err := r.keys.Rotate(p)

@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -16,13 +18,14 @@ import (
 	"oncegate/certs/timestamp"
 	"oncegate/check"
 	"oncegate/config"
+	"oncegate/console"
 	papers "oncegate/document"
 	"oncegate/gateway"
 	"oncegate/register"
 )
 
 // documents makes the drawing and sealing of license documents by a setup; nil where there are no layouts.
-func (n *Node) documents(s *config.Setup) (gateway.Documents, error) {
+func (n *Node) documents(s *config.Setup, codes *papers.Codes) (gateway.Documents, error) {
 	if s.Layouts == nil {
 		return nil, nil
 	}
@@ -39,7 +42,7 @@ func (n *Node) documents(s *config.Setup) (gateway.Documents, error) {
 		departments[d.USCC] = d
 	}
 	maker, err := papers.New(papers.Config{
-		Catalogue: s.Catalogue, Layouts: s.Layouts, VerifyBoth: second.VerifyBoth, Now: n.Now,
+		Catalogue: s.Catalogue, Layouts: s.Layouts, CodeURL: codes.URL, VerifyBoth: second.VerifyBoth, Now: n.Now,
 		Seal: func(issuer string) (seal.Holder, error) {
 			h, err := sealHolder(s, departments[issuer])
 			h.Now, h.VerifyBoth, h.TimeStamp = n.Now, second.VerifyBoth, stamp
@@ -60,6 +63,34 @@ func (n *Node) documents(s *config.Setup) (gateway.Documents, error) {
 		return nil, err // not a *Maker that is nil
 	}
 	return maker, nil
+}
+
+// documentCodes makes the codes of documents by a setup.
+func documentCodes(s *config.Setup, salt []byte, reg *register.Register) (*papers.Codes, error) {
+	names := make(map[string]string, len(s.Departments))
+	for _, d := range s.Departments {
+		names[d.USCC] = d.Name
+	}
+	return papers.NewCodes(papers.CodesConfig{
+		Secret: salt, Register: reg, Catalogue: s.Catalogue, BaseURL: cmp.Or(s.Gateway.DocumentsURL, s.Gateway.PublicURL),
+		Issuer: func(uscc string) string { return names[uscc] },
+	})
+}
+
+// codePages makes the public pages of documents' codes, which always show what is in force.
+func (n *Node) codePages() (http.Handler, error) {
+	return console.NewCodePages(console.CodeConfig{
+		Find: func() console.Finder { return n.current.Load().papers },
+		Operator: func() string {
+			g := n.current.Load().setup
+			i := slices.IndexFunc(g.Departments, func(d config.Department) bool { return d.ID == g.Gateway.Department })
+			if i < 0 {
+				return ""
+			}
+			return g.Departments[i].Name
+		},
+		Turn: func(r *http.Request) (func(), bool) { return n.gateway.Turn(r) }, Now: n.Now, Logger: n.Logger,
+	})
 }
 
 // evidence collects the revocation evidence that travels with documents; nil where there is none.

@@ -23,6 +23,7 @@ import (
 	"oncegate/config"
 	"oncegate/console/barcode"
 	"oncegate/console/session"
+	papers "oncegate/document"
 	"oncegate/gateway"
 	"oncegate/install"
 	"oncegate/register"
@@ -95,7 +96,8 @@ type running struct {
 	snapshot *gateway.Snapshot
 	trust    *verdict.Trust
 	console  *session.Current
-	codes    *barcode.Reader
+	codes    *barcode.Reader // of what scanners read at windows
+	papers   *papers.Codes   // of documents
 }
 
 // Open reads the configuration, opens everything it names and binds both listeners; Run then serves. The error is a fault.List if
@@ -213,11 +215,15 @@ func (n *Node) openGateway(ctx context.Context, s *config.Setup) error {
 	if err := n.activate(ctx, next); err != nil {
 		return err
 	}
+	pages, err := n.codePages()
+	if err != nil {
+		return err
+	}
 	audits := n.db.Audit()
 	n.gateway, err = gateway.New(gateway.Config{
 		Audience: s.Gateway.ID, PublicURL: s.Gateway.PublicURL, Origin: s.Log.Origin,
 		Cases: n.db.Cases(), Recorder: n.recorder, Auditor: n.auditor, Records: audits, View: n.log.View,
-		StatusList: n.statusList, Verify: n.verify, VerifySM2: n.dual.Verify,
+		StatusList: n.statusList, Verify: n.verify, VerifySM2: n.dual.Verify, Pages: pages,
 		Limits:       gateway.Limits{Materials: s.Limits.Materials, Call: time.Duration(s.Limits.Call), InFlight: s.Limits.InFlight, Memory: s.Limits.Memory, Unproven: s.Limits.Unproven},
 		ClientHeader: s.Gateway.ClientFrom,
 		Metrics:      n.Registry, Logger: n.Logger, Now: n.Now,
@@ -253,7 +259,11 @@ func (n *Node) prepare(_ context.Context, s *config.Setup, was *running) (*runni
 	if err != nil {
 		return nil, err
 	}
-	documents, err := n.documents(s)
+	onPaper, err := documentCodes(s, salt.Secret[:], reg)
+	if err != nil {
+		return nil, err
+	}
+	documents, err := n.documents(s, onPaper)
 	if err != nil {
 		return nil, err
 	}
@@ -269,7 +279,7 @@ func (n *Node) prepare(_ context.Context, s *config.Setup, was *running) (*runni
 	for _, d := range s.Departments {
 		departments[d.ID] = d.Name
 	}
-	return &running{setup: s, sources: opened, trust: trust, console: consoleOf(s), codes: codes, snapshot: &gateway.Snapshot{
+	return &running{setup: s, sources: opened, trust: trust, console: consoleOf(s), codes: codes, papers: onPaper, snapshot: &gateway.Snapshot{
 		Catalogue: s.Catalogue, Book: s.Book, Calendar: s.Calendar, Policy: s.Policy, Systems: s.Callers, Departments: departments,
 		Sources: opened.configs(s), Serves: s.Serves, Results: issuing(s), Assertions: s.Asserters, IdentityServices: s.Vouchers, Subjects: s.Subjects(), Holders: s.Holders, Register: reg,
 		Documents: documents, CopyLife: time.Duration(s.Gateway.CopyLife),

@@ -274,10 +274,21 @@ type pendingOriginal struct {
 	err      error
 }
 
-// A signedContent names what an original is of. A version that was never committed may leave its identifier to another one.
+// A signedContent names what a version says. A version that was never committed may leave its identifier to another one.
 type signedContent struct {
 	identifier string
 	content    [32]byte
+}
+
+// An originalKey names the pending original of a version. What is drawn shows the version's slot, as a code, so a version that lost its slot to
+// another license before it was committed has another original.
+type originalKey struct {
+	signedContent
+	place
+}
+
+func originalKeyOf(v Version) originalKey {
+	return originalKey{signedContent{v.Identifier, v.Content}, place{v.List, v.Slot}}
 }
 
 // joinOriginal finds the pending original of a version, or begins one, which is then the caller's to make.
@@ -290,7 +301,7 @@ func (r *Register) joinOriginal(v Version) (p *pendingOriginal, mine bool) {
 			delete(r.originals, of)
 		}
 	}
-	of := signedContent{v.Identifier, v.Content}
+	of := originalKeyOf(v)
 	if p, ok := r.originals[of]; ok {
 		return p, false
 	}
@@ -305,7 +316,7 @@ func (r *Register) joinOriginal(v Version) (p *pendingOriginal, mine bool) {
 func (r *Register) dropOriginal(v Version, p *pendingOriginal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if of := (signedContent{v.Identifier, v.Content}); r.originals[of] == p {
+	if of := originalKeyOf(v); r.originals[of] == p {
 		delete(r.originals, of)
 	}
 }

@@ -40,7 +40,7 @@ type Register struct {
 	swept   time.Time // when both were last rid of what is old
 	copies  map[[32]byte]keptCopy
 
-	originals map[signedContent]*pendingOriginal
+	originals map[originalKey]*pendingOriginal
 }
 
 // New returns a Register.
@@ -51,7 +51,7 @@ func New(config Config) (*Register, error) {
 	}
 	return &Register{
 		config: config, keys: config.keys(), cache: new(disclosures), pending: make(map[[32]byte]*pending), drawn: make(map[place]time.Time), copies: make(map[[32]byte]keptCopy),
-		originals: make(map[signedContent]*pendingOriginal),
+		originals: make(map[originalKey]*pendingOriginal),
 	}, nil
 }
 

@@ -2,12 +2,15 @@ package register
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"oncegate/canonical"
 	"oncegate/license"
@@ -87,6 +90,28 @@ type openClaims struct {
 			URI   string `json:"uri"`
 		} `json:"status_list"`
 	} `json:"status"`
+}
+
+// Validity returns the first moment of the validity and the first moment after it, as every presentation of the version discloses them; zero
+// for one that is not stated.
+func (v Version) Validity() (from, until time.Time, err error) {
+	_, rest, _ := strings.Cut(v.JWT, ".")
+	payload, _, ok := strings.Cut(rest, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(payload)
+	var c openClaims
+	if err == nil && ok {
+		err = json.Unmarshal(raw, &c)
+	}
+	if err != nil || !ok || c.Identifier != v.Identifier {
+		return from, until, errors.New("read validity of a version: it has no signed license of its own")
+	}
+	at := func(seconds int64) (t time.Time) {
+		if seconds != 0 {
+			t = time.Unix(seconds, 0).UTC()
+		}
+		return t
+	}
+	return at(c.NotBefore), at(c.Expires), nil
 }
 
 func (r *Register) always(v Version, l license.License) ([]byte, error) {

@@ -210,6 +210,16 @@ func (m *memory) Taken(_ context.Context, list string, slot int) (bool, error) {
 	return slices.ContainsFunc(m.versions, func(v register.Version) bool { return v.List == list && v.Slot == slot }), nil
 }
 
+func (m *memory) At(_ context.Context, list string, slot int) (register.Version, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.versions, func(v register.Version) bool { return v.List == list && v.Slot == slot })
+	if i < 0 {
+		return register.Version{}, fs.ErrNotExist
+	}
+	return m.versions[i], nil
+}
+
 func (m *memory) Purge(_ context.Context, now time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -119,3 +119,29 @@ func TestOriginalFails(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A version that lost its slot before it was committed leaves identifier and content to the next one: its original, which shows a code of the
+// slot, is not the next one's.
+func TestOriginalOfALostSlot(t *testing.T) {
+	b := newBench(t)
+	b.open(t)
+	lost := b.release(t, company(t, 1), noon).Version
+	next := lost
+	next.Slot++
+	drawn := func(v register.Version) []byte {
+		o, _, err := b.Original(t.Context(), v, func(context.Context) ([]byte, error) {
+			return []byte{byte(v.Slot), byte(v.Slot >> 8), byte(v.Slot >> 16)}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, err := b.OpenOriginal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return document
+	}
+	if bytes.Equal(drawn(lost), drawn(next)) {
+		t.Error("the original shows the slot that was lost")
+	}
+}

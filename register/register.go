@@ -78,6 +78,8 @@ type Storage interface {
 	Versions(ctx context.Context, f Filter) ([]Version, error)
 	// Taken reports whether a slot of a list is occupied.
 	Taken(ctx context.Context, list string, slot int) (bool, error)
+	// At returns the version that occupies a slot of a list; fs.ErrNotExist if none does.
+	At(ctx context.Context, list string, slot int) (Version, error)
 	// Original returns the original of a version; fs.ErrNotExist if there is none or it has expired at now.
 	Original(ctx context.Context, identifier string, now time.Time) (Original, error)
 	// Purge deletes the kept copies and originals that have expired at now.

@@ -69,6 +69,28 @@ func (r *Register) StatusList(ctx context.Context, list string) ([]byte, error) 
 	return packed, nil
 }
 
+// At returns the version that occupies a slot of a list; fs.ErrNotExist if none does.
+func (r *Register) At(ctx context.Context, list string, slot int) (Version, error) {
+	v, err := r.config.Storage.At(ctx, list, slot)
+	if err != nil {
+		return Version{}, fmt.Errorf("find version by its slot: %w", err)
+	}
+	return v, nil
+}
+
+// Lists returns the ids of all status lists, the oldest first.
+func (r *Register) Lists(ctx context.Context) ([]string, error) {
+	lists, err := r.config.Storage.Lists(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("find status lists: %w", err)
+	}
+	ids := make([]string, len(lists))
+	for i, l := range lists {
+		ids[i] = l.ID
+	}
+	return ids, nil
+}
+
 // ListChanges counts the changes of a list: it is another number when StatusList would return another array. The error is
 // fs.ErrNotExist if there is no such list.
 func (r *Register) ListChanges(ctx context.Context, list string) (int64, error) {

@@ -118,7 +118,7 @@ func roundSeal(t testing.TB) []byte {
 }
 
 const (
-	sampleQR        = sheettest.Identifier
+	sampleQR        = sheettest.CodeURL
 	sampleOverprint = "已失效\n注销、吊销或撤销\n自2026年11月30日起"
 )
 

@@ -107,6 +107,17 @@ func TestNothingMeetsTheQR(t *testing.T) {
 	}
 }
 
+// A caption promises that scanning says how the license stands; it stands where there is a QR code, and nowhere else.
+func TestCaptionOfTheQR(t *testing.T) {
+	for typ := range sheettest.Licenses {
+		layout, _ := city(t).For(typ)
+		said := slices.ContainsFunc(layout.Items, func(it item) bool { return it.Text != nil && it.Text.Text == "扫描二维码核验状态" })
+		if drawn := slices.ContainsFunc(layout.Items, func(it item) bool { return it.QR != nil }); said != drawn {
+			t.Errorf("%s: there is a QR code: %v, a caption says so: %v", typ, drawn, said)
+		}
+	}
+}
+
 func qrBox(l *Layout) Box {
 	at := slices.IndexFunc(l.Items, func(it item) bool { return it.QR != nil })
 	return boxAt(l.Items[at].QR.Box, 0, 0)

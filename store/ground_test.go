@@ -617,6 +617,9 @@ func questions(t *testing.T, batches [][16]byte) map[string]question {
 		identifier := fmt.Sprint("id-", n)
 		add("latest of "+identifier, "versions", func(ctx context.Context, r *rig) (any, error) { return r.db.Register().Latest(ctx, [32]byte{byte(n)}) })
 		add("version "+identifier, "versions", func(ctx context.Context, r *rig) (any, error) { return r.db.Register().ByIdentifier(ctx, identifier) })
+		add(fmt.Sprint("version in slot ", n), "versions", func(ctx context.Context, r *rig) (any, error) {
+			return r.db.Register().At(ctx, fmt.Sprint("list-", groundList(n)), n)
+		})
 		add(fmt.Sprint("copy ", n), "snapshots", func(ctx context.Context, r *rig) (any, error) {
 			return registrar(t, r.db, 20).LastCopy(ctx, groundQuestion(n), 100*time.Hour)
 		})

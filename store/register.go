@@ -135,6 +135,27 @@ func (v registerView) Taken(ctx context.Context, list string, slot int) (bool, e
 	return taken, nil
 }
 
+// At finds the version by the index of slots, and proves that it is the one whose row names the slot. A row that was taken away is found
+// missing by the check of the table.
+func (v registerView) At(ctx context.Context, list string, slot int) (register.Version, error) {
+	var identifier string
+	found, err := sqldb.One(ctx, v.db.read, []any{&identifier}, "SELECT identifier FROM versions WHERE list = ? AND slot = ?", list, slot)
+	if err != nil {
+		return register.Version{}, fmt.Errorf("slot of a status list could not be read: %w", err)
+	}
+	if !found {
+		return register.Version{}, fmt.Errorf("no license stands in the slot: %w", fs.ErrNotExist)
+	}
+	version, err := v.ByIdentifier(ctx, identifier)
+	if err == nil && (version.List != list || version.Slot != slot) {
+		err = v.db.altered("versions", "a row names another slot than it was found by")
+	}
+	if err != nil {
+		return register.Version{}, err
+	}
+	return version, nil
+}
+
 // expired delete what has expired, a few rows each: an original has some hundred kilobytes.
 var expired = []string{
 	"DELETE FROM snapshots WHERE key IN (SELECT key FROM snapshots WHERE expires <= ? LIMIT 64)",

@@ -3,6 +3,7 @@ package documenttest
 
 import (
 	"context"
+	"encoding/base32"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -60,7 +61,7 @@ func New(tb testing.TB, w *certstest.World, dir string, bodies map[string]string
 		known = append(known, chain[1:]...)
 	}
 	b.Config = document.Config{
-		Catalogue: catalogue(tb, dir), Layouts: layouts(tb, dir),
+		Catalogue: catalogue(tb, dir), Layouts: layouts(tb, dir), CodeURL: CodeURL,
 		Seal: func(issuer string) (seal.Holder, error) {
 			if h, ok := holders[issuer]; ok {
 				return h, nil
@@ -81,6 +82,12 @@ func New(tb testing.TB, w *certstest.World, dir string, bodies map[string]string
 	}
 	b.Maker = must(document.New(b.Config))(tb)
 	return b
+}
+
+// CodeURL is the address in the QR codes of a bureau: as long as a real one, and another for every version and tail.
+func CodeURL(v register.Version, tail string) string {
+	sum := sm.Digest([]byte(v.Identifier), []byte(tail))
+	return "HTTPS://GATEWAY.EXAMPLE/V/" + base32.StdEncoding.EncodeToString(sum[:])[:document.CodeLength]
 }
 
 // A counted signer counts.

@@ -53,6 +53,7 @@ type Intake struct {
 	memory   *share.Pool  // bytes of memory for bodies
 	heavy    *share.Queue // processor-bound work at once: verifications, and documents being drawn
 	public   *share.Pool  // requests for public artefacts under way, by network
+	pages    *share.Queue // lookups for public pages at once, by network
 }
 
 // New returns an Intake that knows no system yet.
@@ -60,7 +61,7 @@ func New(c Config) *Intake {
 	return &Intake{
 		Config: c, replays: newReplays(), failures: newFailures(c.Failures), log: newSecurityLog(c.Logger, c.Now),
 		calls: share.NewPool(c.InFlight), memory: share.NewPool(c.Memory), heavy: share.NewQueue(Processors(), c.InFlight),
-		public: share.NewPool(max(1, c.InFlight/4)),
+		public: share.NewPool(max(1, c.InFlight/4)), pages: share.NewQueue(Processors(), pageQueue),
 	}
 }
 
@@ -155,6 +156,22 @@ func (in *Intake) Public(network string) (leave func(), ok bool) {
 		return nil, false
 	}
 	return func() { in.public.Give(network, 1) }, true
+}
+
+const (
+	pageQueue = 32              // requests of one network that wait for their lookup
+	pageWait  = 2 * time.Second // for a lookup
+)
+
+// Page waits for a network's turn to have a public page looked up in the database. Half of the processors do so at once at most, each network in
+// its turn, so that no flood takes the connections or the processors of registered callers.
+func (in *Intake) Page(ctx context.Context, network string) (leave func(), ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, pageWait)
+	defer cancel()
+	if !in.pages.Take(ctx, network) {
+		return nil, false
+	}
+	return func() { in.pages.Give(network) }, true
 }
 
 // Claim takes a call id of a system until it can no longer be accepted. It returns false if the id is taken.

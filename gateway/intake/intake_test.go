@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -125,5 +127,61 @@ func TestAdmit(t *testing.T) {
 	}
 	if _, err := in.Admit("a", 1); !errors.As(err, &limited) || limited.Limit != byRate {
 		t.Errorf("too fast: %v", err)
+	}
+}
+
+// Lookups for public pages: few at once, one network after another, and no more waiting of one network than a queue holds.
+func TestPageTurns(t *testing.T) {
+	in := New(Config{InFlight: 8, Memory: 1 << 20, Failures: 1, Now: time.Now, Logger: slog.New(slog.DiscardHandler)})
+	var held []func()
+	for range Processors() {
+		leave, ok := in.Page(t.Context(), "a")
+		if !ok {
+			break // the last unit is for another network
+		}
+		held = append(held, leave)
+	}
+	if leave, ok := in.Page(t.Context(), "b"); ok {
+		held = append(held, leave)
+	}
+	if len(held) == 0 {
+		t.Fatal("nobody has a turn")
+	}
+	var waiting sync.WaitGroup
+	var turns, none atomic.Int64
+	for range 2 * pageQueue {
+		waiting.Go(func() {
+			leave, ok := in.Page(t.Context(), "a")
+			if !ok {
+				none.Add(1)
+				return
+			}
+			turns.Add(1)
+			leave()
+		})
+	}
+	for in.pages.Waiting() < pageQueue || none.Load() < pageQueue {
+		time.Sleep(time.Millisecond)
+	}
+	other := make(chan bool)
+	go func() {
+		leave, ok := in.Page(t.Context(), "c")
+		if ok {
+			leave()
+		}
+		other <- ok
+	}()
+	for in.pages.Waiting() < pageQueue+1 {
+		time.Sleep(time.Millisecond)
+	}
+	for _, leave := range held {
+		leave()
+	}
+	if !<-other {
+		t.Error("another network has no turn behind a flood")
+	}
+	waiting.Wait()
+	if turns.Load() != pageQueue || none.Load() != pageQueue || in.pages.Used() != 0 {
+		t.Errorf("%d had a turn, %d had none, %d units are not given back", turns.Load(), none.Load(), in.pages.Used())
 	}
 }

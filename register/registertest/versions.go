@@ -11,7 +11,7 @@ import (
 	"oncegate/register"
 )
 
-// wantVersion reads a version both ways it can be read and compares it.
+// wantVersion reads a version every way it can be read and compares it.
 func wantVersion(t *testing.T, b Bench, want register.Version, latest bool) {
 	t.Helper()
 	got, err := b.Storage.ByIdentifier(t.Context(), want.Identifier)
@@ -20,6 +20,12 @@ func wantVersion(t *testing.T, b Bench, want register.Version, latest bool) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("version by identifier (-want +got):\n%s", diff)
+	}
+	if got, err = b.Storage.At(t.Context(), want.List, want.Slot); err != nil {
+		t.Fatalf("version by slot: %v", err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("version by slot (-want +got):\n%s", diff)
 	}
 	if !latest {
 		return
@@ -37,6 +43,8 @@ func testNothing(t *testing.T, b Bench) {
 	wantAbsent(t, "latest", err)
 	_, err = b.Storage.ByIdentifier(t.Context(), "1.2.3")
 	wantAbsent(t, "by identifier", err)
+	_, err = b.Storage.At(t.Context(), "1", 1)
+	wantAbsent(t, "by slot", err)
 	_, err = b.Storage.Snapshot(t.Context(), subject(1), signed)
 	wantAbsent(t, "kept copy", err)
 	if lists, err := b.Storage.Lists(t.Context()); err != nil || len(lists) != 0 {

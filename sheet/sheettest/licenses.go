@@ -42,8 +42,8 @@ var Licenses = map[string]map[string][]string{
 	},
 }
 
-// Identifier is the identifier of a license (GB/T 36904), as its QR code says it.
-const Identifier = "1.2.156.3005.2.11100000MB0143028R001.11379901MB99103773.0000000001.001.B"
+// CodeURL is the address of the public page of a document's code, as its QR code says it, under an address of some length.
+const CodeURL = "HTTPS://LICENSES.YUNCHUAN.EXAMPLE/V/7ZK3M9Q2T8WX4C6V1B5N0GHJDR"
 
 // Notices are watermarks of annotated copies, short and long: by whom, to whom for what, for which case, until when.
 var Notices = []string{
