@@ -36,6 +36,8 @@ type stage struct {
 	trust   *verdict.Trust
 	journal *os.File // of the gateway
 
+	password string // of the console's accounts
+
 	stamping string       // host:port of the time-stamping authority
 	stamper  *http.Server //
 
@@ -67,7 +69,7 @@ func open(ctx context.Context, dir, postgres string) (_ *stage, err error) {
 		}
 	}
 	onPostgres := func(ctx context.Context) error { return st.onPostgres(ctx, postgres) }
-	for _, step := range []func(context.Context) error{st.openCity, onPostgres, st.prepareGateway, st.openStamping, st.openGateway} {
+	for _, step := range []func(context.Context) error{st.openCity, onPostgres, st.prepareGateway, st.openConsole, st.openStamping, st.openGateway} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"oncegate/audit"
 	"oncegate/certs/keystore"
 	"oncegate/certs/sm"
@@ -49,6 +51,17 @@ func (n *Node) openConsole(_ context.Context, s *config.Setup) error {
 		return fmt.Errorf("open console: %w", err)
 	}
 	n.console = pages.Handler(gate)
+	n.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "oncegate_console_sessions", Help: "Sessions of the console that have not ended, of all nodes; -1 if the database does not say.",
+	}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		sessions, err := n.db.Console().CountSessions(ctx, n.Now())
+		if err != nil {
+			return -1
+		}
+		return float64(sessions)
+	}))
 	return nil
 }
 

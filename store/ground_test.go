@@ -233,6 +233,13 @@ func newGround(t *testing.T, e engine, wrap sqldb.Wrapper) *ground {
 			must(r.db.Console().Keep(t.Context(), [32]byte{n}, [32]byte{7}, fmt.Append(nil, "kept ", n), groundSessions))
 		}
 		g.follow(t, r)
+		for n := range 3 {
+			id := [32]byte{byte(n)}
+			must(r.db.Console().AddSession(t.Context(), id, [32]byte{}, fmt.Append(nil, "session ", n), at(1000+n)))
+			must(r.db.Console().Keep(t.Context(), id, [32]byte{1}, fmt.Append(nil, "reply ", n), at(1000+n)))
+			_, err := r.db.Console().Claim(t.Context(), [32]byte{9}, id, at(1000))
+			must(err)
+		}
 	})
 	g.openRaw(t)
 	for _, s := range g.tables {
@@ -243,6 +250,9 @@ func newGround(t *testing.T, e engine, wrap sqldb.Wrapper) *ground {
 		g.record(t, r, 1, cases.Close{No: "C-0", Revision: 1, At: at(6)}, cases.Withdraw{ID: "k-0", At: at(6)})
 		g.record(t, r, 2, register.SetStatus{Identifier: "id-0", From: license.Valid, To: license.Revoked, At: at(6)}, register.Order{Identifier: "id-1", To: license.Suspended, At: at(6)})
 		g.record(t, r, 3, keepCopy(t, r.db, 0, 9), newOriginal(t, r.db, 0, 9))
+		_, err := r.db.Console().ReplaceSession(t.Context(), [32]byte{1}, 1, []byte("session 1, used"), at(1001))
+		must(err)
+		must(r.db.Console().Keep(t.Context(), [32]byte{1}, [32]byte{1}, []byte("a newer reply"), at(1001)))
 		first, err := r.log.Cosigned(t.Context(), 0)
 		must(err)
 		text, _, _ := strings.Cut(first.Note, "\n\n")
@@ -651,6 +661,15 @@ func questions(t *testing.T, batches [][16]byte) map[string]question {
 		add(fmt.Sprint("call ", n), "claims", func(ctx context.Context, r *rig) (any, error) {
 			return r.db.Audit().ByJTI(ctx, fmt.Sprint("system-", n%2), fmt.Sprint("call-", n))
 		})
+	}
+	for n := range 3 {
+		id := [32]byte{byte(n)}
+		add(fmt.Sprint("session ", n), "console_sessions", func(ctx context.Context, r *rig) (any, error) {
+			content, revision, err := r.db.Console().Session(ctx, id)
+			return fmt.Sprintf("%s %d", content, revision), err
+		})
+		add(fmt.Sprint("kept ", n), "console_kept", func(ctx context.Context, r *rig) (any, error) { return r.db.Console().Kept(ctx, id, [32]byte{1}) })
+		add(fmt.Sprint("used code ", n), "console_kept", func(ctx context.Context, r *rig) (any, error) { return r.db.Console().Kept(ctx, [32]byte{9}, id) })
 	}
 	add("last cosigned", "cosigned", func(ctx context.Context, r *rig) (any, error) { return r.log.LastCosigned(ctx) })
 	for _, index := range []uint64{0, groundVictim, groundRecords} {

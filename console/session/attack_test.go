@@ -574,6 +574,42 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// An account that is removed, or gets another password, has no session any more; a role that is taken away is gone at once.
+func TestChangedAccount(t *testing.T) {
+	r := newRig(t, sqliteConfig(t))
+	b, other := r.browser("192.0.2.1"), r.browser("192.0.2.2")
+	b.signIn("head-1")
+	home := other.signIn("clerk-2", "hall", otherHall)
+	accounts := r.current.Accounts
+	head, _ := accounts.Find("head-1")
+	for name, change := range map[string]*session.Accounts{
+		"removed":  accounts.Without("head-1"),
+		"disabled": accounts.With(session.Account{ID: "head-1", Password: head.Password, Secret: head.Secret, Assignments: head.Assignments, Disabled: true}),
+		"password": accounts.With(session.Account{ID: "head-1", Password: "another", Secret: head.Secret, Assignments: head.Assignments}),
+		"factor":   accounts.With(session.Account{ID: "head-1", Password: head.Password, Secret: "another", Assignments: head.Assignments}),
+	} {
+		cookie := b.cookies()["oncegate-session"]
+		r.current.Accounts = change
+		if a := b.get("/console/"); a.status != 303 {
+			t.Errorf("%s: %s", name, a.text)
+		}
+		b.plant("oncegate-session", cookie)
+	}
+	clerk, _ := accounts.Find("clerk-2")
+	clerk.Assignments = clerk.Assignments[:1] // of hall alone
+	r.current.Accounts = accounts.With(clerk)
+	if a := other.do("POST", session.TestRoute, formOf(home)); a.Page == "Session" || len(r.posts) != 0 {
+		t.Errorf("a role that was taken away: %d %s", a.status, a.text)
+	}
+	if a := other.get("/console/"); a.status != 303 || a.location != "/console/place" {
+		t.Errorf("a hall that was taken away: %d %s", a.status, a.text)
+	}
+	r.current.Accounts = accounts
+	if a := b.get("/console/"); a.Page != "Session" {
+		t.Errorf("as it was: %s", a.text)
+	}
+}
+
 // Where the record of a sign-in cannot be written nobody is signed in; a sign-out ends the session all the same.
 func TestUnrecorded(t *testing.T) {
 	r := newRig(t, sqliteConfig(t))

@@ -161,7 +161,7 @@ func TestExchange(t *testing.T) {
 				t.Fatalf("%d %s; the provider says that it was not asked well: %v", a.status, a.text, p.wrong)
 			}
 			if c.hall == "" {
-				a = b.do("POST", "/console/place", url.Values{"form": {b.get("/console/place").View.Form}, "hall": {hall}, "desk": {"2"}})
+				b.do("POST", "/console/place", url.Values{"form": {b.get("/console/place").View.Form}, "hall": {hall}, "desk": {"2"}})
 				c.hall = hall
 			}
 			home := b.get("/console/")

@@ -36,7 +36,7 @@ type Config struct {
 	Sealer   Sealer // of the state of sign-ins under way
 	Pages    Pages
 	Secure   bool   // browsers reach the console over https
-	Origin   string // scheme, host and port under which they do
+	Origin   string // URL under which they do: its scheme, host and port count
 	Record   func(ctx context.Context, e Event) error
 	Client   func(*http.Request) string // the address or network that tries to sign in are counted by
 	Registry prometheus.Registerer
@@ -87,7 +87,11 @@ func New(c Config) (*Gate, error) {
 		Config: c, matrix: matrix, metrics: newMetrics(c.Registry), memory: newMemory(), guesses: newGuesses(c.Key, c.Now),
 		hashing: share.NewQueue(hashesAtOnce, hashesWaiting), asking: share.NewQueue(askedAtOnce, hashesWaiting), origin: http.NewCrossOriginProtection(), own: http.NewServeMux(),
 	}
-	if err := g.origin.AddTrustedOrigin(c.Origin); err != nil {
+	u, err := url.Parse(c.Origin)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.origin.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
 		return nil, err
 	}
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
@@ -176,7 +180,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request) error {
 	if !row.allows(s) {
 		return &Refusal{Code: CodeNoRole, Status: 403}
 	}
-	g.dispatch(w, r)
+	g.dispatch(w, r.WithContext(context.WithValue(r.Context(), rowKey{}, row)))
 	return nil
 }
 

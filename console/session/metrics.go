@@ -19,6 +19,14 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		unlocks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_console_unlocks_total", Help: "Tries to give the second factor again, by outcome (ok or a code)."}, []string{"outcome"}),
 		ended:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_console_ended_total", Help: "Sessions of the console that a person ended, by how (sign-out, change-person or sign-in)."}, []string{"how"}),
 	}
+	for code := range sentences {
+		m.refused.WithLabelValues(code)
+	}
+	for _, how := range []string{"sign-out", "change-person", "sign-in"} {
+		m.ended.WithLabelValues(how)
+	}
+	m.signIns.WithLabelValues("local", "ok")
+	m.unlocks.WithLabelValues("ok")
 	r.MustRegister(m.signIns, m.refused, m.locks, m.unlocks, m.ended)
 	return m
 }

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	_ "embed"
 	"fmt"
 	"net/http"
@@ -106,7 +107,12 @@ func (r Route) allows(s *Session) bool {
 	return r.Public || s != nil && (slices.Contains(r.Roles, Any) || slices.ContainsFunc(r.Roles, s.Has))
 }
 
-// sees reports whether a department's data are within a row's scope for a session.
-func (r Route) sees(s *Session, department string) bool {
-	return r.allows(s) && s != nil && (r.Scope == All || s.Department == department)
+type rowKey struct{}
+
+// Sees reports whether data of a department are within the scope of a request's route for its session: all, or those of the department that
+// commissions the session's hall.
+func Sees(ctx context.Context, department string) bool {
+	s := From(ctx)
+	row, ok := ctx.Value(rowKey{}).(Route)
+	return ok && s != nil && row.allows(s) && (row.Scope == All || department != "" && s.Department == department)
 }

@@ -16,7 +16,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"oncegate/audit"
 	"oncegate/certs/sm"
 	"oncegate/gateway"
 )
@@ -43,6 +42,7 @@ type Session struct {
 	Locked      bool         `json:"locked,omitempty"`
 
 	token    string   // FormToken of the session while it is not locked
+	password [32]byte // digest of the local account's password and second factor, which end the session when they change
 	family   [32]byte // owns the kept values: it outlives renewals of the id
 	id       [32]byte // digest of the cookie's value
 	revision int64
@@ -62,9 +62,6 @@ func (s *Session) Principal() gateway.Principal {
 
 // Has reports whether the person has a role of the console in the hall.
 func (s *Session) Has(role string) bool { return s != nil && slices.Contains(s.Roles, role) }
-
-// asserted reports whether the person is known by a local account only.
-func (s *Session) asserted() bool { return s.Person.Proof == audit.OperatorAsserted }
 
 type contextKey struct{}
 
@@ -89,12 +86,13 @@ func (s *Session) clone() *Session {
 // sealedSession is a session as its row has it.
 type sealedSession struct {
 	Session
-	Token  string   `json:"token"`
-	Family [32]byte `json:"family"`
+	Token    string   `json:"token"`
+	Family   [32]byte `json:"family"`
+	Password [32]byte `json:"password"`
 }
 
 func (s *Session) encode() ([]byte, error) {
-	content, err := json.Marshal(sealedSession{*s, s.token, s.family})
+	content, err := json.Marshal(sealedSession{*s, s.token, s.family, s.password})
 	if err != nil {
 		return nil, fmt.Errorf("encode session: %w", err)
 	}
@@ -107,7 +105,7 @@ func decode(content []byte, id [32]byte, revision int64) (*Session, error) {
 		return nil, errors.New("decode session: it has another form")
 	}
 	s := row.Session
-	s.id, s.revision, s.family, s.token, s.FormToken = id, revision, row.Family, row.Token, row.Token
+	s.id, s.revision, s.family, s.password, s.token, s.FormToken = id, revision, row.Family, row.Password, row.Token, row.Token
 	return &s, nil
 }
 

@@ -161,7 +161,7 @@ func (g *Gate) signIn(w http.ResponseWriter, r *http.Request) error {
 	giveBack()
 	g.setCookie(w, deviceCookie, g.guesses.remember(device, id), deviceLifetime)
 	return g.open(w, r, &Session{
-		Person: gateway.Person{ID: account.ID, Proof: audit.OperatorAsserted}, Name: account.Name, Account: account.ID, Assignments: account.Assignments, Proven: g.Now(),
+		Person: gateway.Person{ID: account.ID, Proof: audit.OperatorAsserted}, Name: account.Name, Account: account.ID, Assignments: account.Assignments, Proven: g.Now(), password: account.password(),
 	}, r.PostFormValue("to"))
 }
 
@@ -504,7 +504,7 @@ func (g *Gate) carryOut(w http.ResponseWriter, r *http.Request, s *Session, p *k
 	case !row.allows(s):
 		return &Refusal{Code: CodeNoRole, Status: http.StatusForbidden}
 	}
-	g.dispatch(w, kept)
+	g.dispatch(w, kept.WithContext(context.WithValue(kept.Context(), rowKey{}, row)))
 	return nil
 }
 

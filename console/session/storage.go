@@ -126,8 +126,34 @@ func (g *Gate) find(ctx context.Context, cookie string) (*Session, error) {
 		return nil, nil
 	}
 	g.memory.note(id, remembered{revision: revision, until: s.Ends}, now)
+	if !g.update(s) {
+		return nil, nil
+	}
 	return s, nil
 }
+
+// update brings a session up to the configuration in force: its roles are what the hall has and the person still is. It reports false where
+// the account is gone, or has another password or second factor, or the provider is gone: the session has ended.
+func (g *Gate) update(s *Session) bool {
+	current := g.Current()
+	if s.Account != "" {
+		account, known := current.Accounts.Find(s.Account)
+		if !known || account.Disabled || account.password() != s.password {
+			return false
+		}
+		s.Assignments = account.Assignments
+	} else if current.Providers[s.Provider] == nil {
+		return false
+	}
+	h, there := current.Settings.Hall(s.Hall)
+	if s.Roles = h.rolesOf(s.Assignments); !there || len(s.Roles) == 0 {
+		s.Hall, s.Desk, s.Department, s.Roles = "", "", "", nil
+	}
+	return true
+}
+
+// password names an account's password and second factor.
+func (a Account) password() [32]byte { return digest("password", a.Password, a.Secret) }
 
 // change writes what fn does to a session; other requests of the session may do so at the same time. fs.ErrNotExist if it ended meanwhile.
 func (g *Gate) change(ctx context.Context, s *Session, fn func(*Session)) error {
