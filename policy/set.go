@@ -348,7 +348,7 @@ func (s *Set) suspendedType(q *Question) bool { return s.suspending(s.onType[q.L
 func (s *Set) warn(data Data) fault.List {
 	var f fault.List
 	for _, g := range s.grants {
-		if !data.Now.IsZero() && !g.until.IsZero() && !data.Now.Before(g.until) {
+		if !data.Now.Before(g.until) { // every grant has an end
 			f.AddAt(g.at, "grant %s has expired and never fires", g.ID)
 		}
 		if s.share(g.LicenseType).Attribute == Withheld {

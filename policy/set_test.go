@@ -223,6 +223,9 @@ func TestConsentNamesNoCase(t *testing.T) {
 			t.Errorf("by %s: %v, want %v", grounds, got, want)
 		}
 	}
+	if load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(strings.Replace(goodGrant, "licenses.query", "precheck", 1))}}}).Names("kiosk", "food-permit", at) {
+		t.Error("a grant for pre-checks names a case")
+	}
 	for operations, want := range map[string]bool{"[cases.register]": true, "[cases.read]": false, "[audit.search]": false} {
 		text := "permissions: [{id: p, systems: [kiosk], operations: " + operations + ", matters: [food-permit]}]"
 		if got := load(t, Data{Files: []File{{Path: "a.yaml", Data: []byte(text)}}}).Names("kiosk", "food-permit", at); got != want {

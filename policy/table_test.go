@@ -55,3 +55,12 @@ func TestTableFaults(t *testing.T) {
 		}
 	}
 }
+
+// Rows are told apart by their names.
+func TestTableNamesTwice(t *testing.T) {
+	row := "{name: n, allow: false, question: {now: 2026-01-01}}"
+	results, faults := RunTable(load(t, Data{}), File{Path: "t", Data: []byte("tests: [" + row + ", " + row + "]")})
+	if len(results) != 1 || len(faults) != 1 || !strings.Contains(faults[0].Reason, "a name of its own") {
+		t.Errorf("%v, %v", results, faults)
+	}
+}
