@@ -47,12 +47,15 @@ func TestOperations(t *testing.T) {
 		ids = append(ids, fmt.Sprintf("%s %s %s signed=%t body=%t", o.ID, o.Method, o.Path, o.Signed, o.Body))
 	}
 	want := []string{
+		"audit.dispose POST /v1/audit/records/{index}/dispositions signed=true body=true",
 		"audit.erase POST /v1/audit/records/{index}/erase signed=true body=true",
 		"audit.evidence POST /v1/audit/records/{index} signed=true body=true",
 		"audit.export POST /v1/audit/export signed=true body=true",
 		"audit.receipt GET /v1/audit/records/{index}/receipt signed=true body=false",
+		"audit.record GET /v1/audit/records/{index} signed=true body=false",
 		"audit.reuse POST /v1/audit/reuse signed=true body=true",
 		"audit.search POST /v1/audit/search signed=true body=true",
+		"audit.summary POST /v1/audit/summary signed=true body=true",
 		"cases.check POST /v1/cases/{no}/check signed=true body=true",
 		"cases.close POST /v1/cases/{no}/close signed=true body=true",
 		"cases.list POST /v1/cases/list signed=true body=true",

@@ -26,6 +26,13 @@ const (
 	CasesRequestStateOpen   CasesRequestState = "open"
 )
 
+// Defines values for Disposition.
+const (
+	DispositionFalseAlarm Disposition = "false-alarm"
+	DispositionNormal     Disposition = "normal"
+	DispositionReferred   Disposition = "referred"
+)
+
 // Defines values for DocumentForm.
 const (
 	DocumentFormOfd DocumentForm = "ofd"
@@ -885,6 +892,64 @@ type DecisionCount struct {
 // Example: 1qqKZ1dJ3mCkHXhDcYh2nJ8o2m4dA0e6m0n3o8t3v9M
 type Digest = string
 
+// DisposeAnswer defines model for DisposeAnswer.
+type DisposeAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
+	// Disposition normal: nothing is wrong; referred: a department is to answer; false-alarm: what raised the doubt was wrong.
+	Disposition Disposition `json:"disposition"`
+
+	// Index An index in the log, from 0.
+	Index Index `json:"index"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// DisposeRequest defines model for DisposeRequest.
+type DisposeRequest struct {
+	// Disposition normal: nothing is wrong; referred: a department is to answer; false-alarm: what raised the doubt was wrong.
+	Disposition Disposition `json:"disposition"`
+
+	// Due A calendar day.
+	//
+	// Example: 2026-11-30
+	Due Date `json:"due,omitempty,omitzero"`
+
+	// Note Why; recorded. It names no person.
+	Note string `json:"note"`
+
+	// To With referred: the department that is to answer.
+	To string `json:"to,omitempty,omitzero"`
+}
+
+// Disposition normal: nothing is wrong; referred: a department is to answer; false-alarm: what raised the doubt was wrong.
+type Disposition string
+
+// Dispute A holder does not recognise a use of theirs.
+type Dispute struct {
+	// Index An index in the log, from 0.
+	Index Index `json:"index"`
+
+	// Record The record of the use; absent where it cannot be read any more.
+	Record *uint64 `json:"record,omitempty"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
 // DisputeAnswer defines model for DisputeAnswer.
 type DisputeAnswer struct {
 	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
@@ -1035,6 +1100,9 @@ type EvidenceAnswer struct {
 	// Record A record of the log, without its commitments to persons. Its receipt proves it.
 	Record  AuditRecord  `json:"record"`
 	Request EvidenceCall `json:"request,omitempty,omitzero"`
+
+	// Said One reason of a decision or a judgement.
+	Said Reason `json:"said,omitempty,omitzero"`
 
 	// Time RFC 3339 in UTC with milliseconds.
 	//
@@ -1318,6 +1386,27 @@ type IssuedHolderState string
 // JWS A compact JWS.
 type JWS = string
 
+// Judgement defines model for Judgement.
+type Judgement struct {
+	// Disposition normal: nothing is wrong; referred: a department is to answer; false-alarm: what raised the doubt was wrong.
+	Disposition Disposition `json:"disposition"`
+
+	// Due A calendar day.
+	//
+	// Example: 2026-11-30
+	Due Date `json:"due,omitempty,omitzero"`
+
+	// Index An index in the log, from 0.
+	Index Index  `json:"index"`
+	Note  string `json:"note"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time   `json:"time"`
+	To   string `json:"to,omitempty,omitzero"`
+}
+
 // License A license with the granted disclosures. `undrawn` says why there is no document although one was wanted: a license that is not
 // in force, or whose source is down, has none, because a copy would not say so.
 type License struct {
@@ -1539,6 +1628,18 @@ type OpenedHolder struct {
 	// R Unpadded base64url of 32 random bytes, for one person and record.
 	R    Randomness `json:"r"`
 	Uses []int      `json:"uses"`
+}
+
+// OperationCount defines model for OperationCount.
+type OperationCount struct {
+	Decision string `json:"decision"`
+
+	// Of The operation.
+	Of string `json:"of"`
+
+	// Records Records that have such a use.
+	Records int `json:"records"`
+	Uses    int `json:"uses"`
 }
 
 // OrderAnswer defines model for OrderAnswer.
@@ -1799,6 +1900,84 @@ type ReceivedMaterial struct {
 
 	// How What the window received: an upload, a promise (告知承诺), or a waiver.
 	How How `json:"how"`
+}
+
+// RecordAnswer defines model for RecordAnswer.
+type RecordAnswer struct {
+	// Case What became of the case that a record is about. Its parties are not named.
+	Case *RecordCase `json:"case,omitempty"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
+	// Judgements How auditors judged it, newest first.
+	Judgements []Judgement `json:"judgements"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Receipt Proves that a record is in the log; verifies offline with the log's keys alone.
+	Receipt Receipt `json:"receipt"`
+
+	// Record A record of the log, without its commitments to persons. Its receipt proves it.
+	Record AuditRecord `json:"record"`
+
+	// Rules The agreements by which it was decided, as worded then.
+	Rules []RecordRule `json:"rules"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// RecordCase What became of the case that a record is about. Its parties are not named.
+type RecordCase struct {
+	// Accepted RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Accepted Time `json:"accepted"`
+
+	// Attestation Who vouches for a case: the asking system alone, the holder's signed assertion, or a system other than the asker.
+	Attestation Attestation `json:"attestation"`
+	Case        string      `json:"case"`
+
+	// Closed RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Closed Time   `json:"closed,omitempty,omitzero"`
+	Matter string `json:"matter"`
+
+	// Registered RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Registered Time `json:"registered"`
+
+	// Registrar The system that registered it.
+	Registrar string `json:"registrar"`
+}
+
+// RecordRule A sharing agreement as the policy set of the record has it.
+type RecordRule struct {
+	Agreement string `json:"agreement,omitempty,omitzero"`
+
+	// Basis 使用依据.
+	Basis       string   `json:"basis,omitempty,omitzero"`
+	BasisKind   string   `json:"basis_kind,omitempty,omitzero"`
+	Fields      []string `json:"fields"`
+	ID          string   `json:"id"`
+	LicenseType string   `json:"license_type,omitempty,omitzero"`
+
+	// Provider The department that owns the data.
+	Provider string `json:"provider,omitempty,omitzero"`
+
+	// Scenario 使用场景.
+	Scenario   string `json:"scenario,omitempty,omitzero"`
+	ValidUntil string `json:"valid_until,omitempty,omitzero"`
 }
 
 // RenderAnswer defines model for RenderAnswer.
@@ -2221,6 +2400,84 @@ type Successor struct {
 	Version    int    `json:"version"`
 }
 
+// SummaryAnswer defines model for SummaryAnswer.
+type SummaryAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments  `json:"commitments,omitempty,omitzero"`
+	Covered     uint64       `json:"covered"`
+	Days        []SummaryDay `json:"days"`
+	Disputes    []Dispute    `json:"disputes"`
+	Log         string       `json:"log"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+	Size      uint64 `json:"size"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// SummaryDay defines model for SummaryDay.
+type SummaryDay struct {
+	Decisions []OperationCount `json:"decisions"`
+
+	// From RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	From Time `json:"from"`
+
+	// Records Records that match.
+	Records int `json:"records"`
+	Refused int `json:"refused"`
+
+	// Released Uses by which something of a license, or that there is none, left.
+	Released int `json:"released"`
+
+	// Unavailable Uses that a source did not answer.
+	Unavailable int `json:"unavailable"`
+}
+
+// SummaryRequest What to count; absent members do not restrict.
+type SummaryRequest struct {
+	// Days Days of 24 hours from `from` on; absent: 14.
+	Days int `json:"days,omitempty,omitzero"`
+
+	// Decision An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	Decision Word `json:"decision,omitempty,omitzero"`
+
+	// Disputes Also the findings of holders that nobody has judged yet.
+	Disputes bool `json:"disputes,omitempty,omitzero"`
+
+	// From RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	From Time `json:"from"`
+
+	// Holder A holder (持证主体), by a code and the type of that code.
+	//
+	// Example: {"code":"91379901MA9920002Q","type":"001"}
+	Holder HolderID `json:"holder,omitempty,omitzero"`
+
+	// LicenseType An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	LicenseType Word `json:"license_type,omitempty,omitzero"`
+
+	// Matter An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	Matter Word `json:"matter,omitempty,omitzero"`
+
+	// Operation An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	Operation Word   `json:"operation,omitempty,omitzero"`
+	Operator  string `json:"operator,omitempty,omitzero"`
+
+	// System An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	System Word `json:"system,omitempty,omitzero"`
+}
+
 // TriedLicense One license as the mapping makes it.
 type TriedLicense struct {
 	// Fields The granted fields and their values, as the disclosures state them.
@@ -2399,6 +2656,9 @@ type AuditExportJSONRequestBody = ExportRequest
 // AuditEvidenceJSONRequestBody defines body for AuditEvidence for application/json ContentType.
 type AuditEvidenceJSONRequestBody = EvidenceRequest
 
+// AuditDisposeJSONRequestBody defines body for AuditDispose for application/json ContentType.
+type AuditDisposeJSONRequestBody = DisposeRequest
+
 // AuditEraseJSONRequestBody defines body for AuditErase for application/json ContentType.
 type AuditEraseJSONRequestBody = EraseRequest
 
@@ -2407,6 +2667,9 @@ type AuditReuseJSONRequestBody = ReuseRequest
 
 // AuditSearchJSONRequestBody defines body for AuditSearch for application/json ContentType.
 type AuditSearchJSONRequestBody = SearchRequest
+
+// AuditSummaryJSONRequestBody defines body for AuditSummary for application/json ContentType.
+type AuditSummaryJSONRequestBody = SummaryRequest
 
 // CasesRegisterJSONRequestBody defines body for CasesRegister for application/json ContentType.
 type CasesRegisterJSONRequestBody = CaseRequest

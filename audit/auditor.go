@@ -28,6 +28,7 @@ type Auditor struct {
 	config   Config
 	slice    uint64 // of a page that is proven whole
 	patience time.Duration
+	counts   counts
 }
 
 // NewAuditor returns an Auditor over config.Storage and config.View.
@@ -39,7 +40,7 @@ func NewAuditor(config Config) (*Auditor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make auditor: %w", err)
 	}
-	return &Auditor{config, wholeSlice, wholePatience}, nil
+	return &Auditor{config: config, slice: wholeSlice, patience: wholePatience}, nil
 }
 
 // An Ask is what an auditor looks for; empty fields do not restrict. What is asked of a use (Matter, Case, LicenseType,
@@ -57,6 +58,7 @@ type Ask struct {
 	Before      uint64 // where the page before ended (Page.Next); 0: from the newest
 	Limit       int    // 1–MaxPage; 0: 100
 	Whole       bool   // that nothing else was found must be proven; such a page may end before it is full
+	About       About  // which records by who may see them
 
 	covered, after uint64 // what the page says that search covers; no record before is looked at
 }
@@ -248,7 +250,7 @@ func queryOf(key *hashpool.Pool, ask Ask) (Query, error) {
 		From: ask.From, To: ask.To,
 		System: ask.System, Operation: ask.Operation, Operator: by,
 		Matter: ask.Matter, Case: ask.Case, LicenseType: ask.LicenseType, Decision: ask.Decision, Holder: holder,
-		Before: ask.Before, After: ask.after, Limit: ask.Limit, Covered: ask.covered, Whole: ask.Whole,
+		Before: ask.Before, After: ask.after, Limit: ask.Limit, Covered: ask.covered, Whole: ask.Whole, About: ask.About,
 	}, nil
 }
 
@@ -295,11 +297,20 @@ func (a *Auditor) Replay(ctx context.Context, index uint64) (Replay, error) {
 	if replay.Record.Policy == "" {
 		return replay, nil
 	}
-	if replay.Policy, err = a.config.Storage.PolicySet(ctx, replay.Record.Policy); err != nil {
-		return Replay{}, fmt.Errorf("replay record %d: read policy set: %w", index, err)
-	}
-	if digest, _ := canonical.FilesDigest(a.config.NewSM3, replay.Policy); digest != replay.Record.Policy { // none where they are no set
-		return Replay{}, fmt.Errorf("replay record %d: the stored policy set: %w", index, ErrAltered)
+	if replay.Policy, err = a.PolicyFiles(ctx, replay.Record.Policy); err != nil {
+		return Replay{}, fmt.Errorf("replay record %d: %w", index, err)
 	}
 	return replay, nil
+}
+
+// PolicyFiles returns the files of an activated policy set, held against its digest; fs.ErrNotExist if it is not known.
+func (a *Auditor) PolicyFiles(ctx context.Context, digest string) ([]File, error) {
+	files, err := a.config.Storage.PolicySet(ctx, digest)
+	if err != nil {
+		return nil, fmt.Errorf("read policy set: %w", err)
+	}
+	if is, _ := canonical.FilesDigest(a.config.NewSM3, files); is != digest { // none where they are no set
+		return nil, fmt.Errorf("the stored policy set: %w", ErrAltered)
+	}
+	return files, nil
 }

@@ -89,6 +89,7 @@ type Query struct {
 	Limit                                                                    int    // 1–1000
 	Covered                                                                  uint64 // how many records the projection covered for Follow: no other is looked at; 0: all that it covers
 	Whole                                                                    bool   // that nothing else matches must be proven
+	About                                                                    About  // which records by who may see them
 }
 
 // A Row is one record found by a search.
@@ -118,6 +119,8 @@ type Storage interface {
 	// and Decision the state: per matter, in the order of their codes. An empty matter means all. That no use is left out is proven, among
 	// the records covered; covered is as Query.Covered.
 	Reuse(ctx context.Context, from, to time.Time, matter string, covered uint64) ([]Reuse, error)
+	// Count counts the uses that match a query within each of the periods between the times at, which rise. That none is left out is proven, among the records covered. From, To, Before, Limit and Whole of the query say nothing.
+	Count(ctx context.Context, q Query, at []time.Time) ([]Period, error)
 	// Erase deletes the blobs of the sealed request and person parts of one record; their digests stay and the log still
 	// verifies. Erasing again changes nothing; fs.ErrNotExist if there is no such index.
 	Erase(ctx context.Context, index uint64) error

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -131,6 +132,9 @@ func (m *memory) Search(_ context.Context, q audit.Query) (rows []audit.Row, _ e
 
 func fits(q audit.Query, x audit.Index) bool {
 	same := func(want, got string) bool { return want == "" || want == got }
+	if !q.About.Has(x.Operation) {
+		return false
+	}
 	if x.Time.Before(q.From) || !q.To.IsZero() && !x.Time.Before(q.To) ||
 		!same(q.System, x.System) || !same(q.Operation, x.Operation) || !same(q.Operator, x.Operator) {
 		return false
@@ -193,6 +197,55 @@ func (m *memory) Reuse(_ context.Context, from, to time.Time, matter string, cov
 		rates = append(rates, audit.Reuse(r))
 	}
 	return rates, nil
+}
+
+// Count is what Storage says, put as plainly as can be.
+func (m *memory) Count(_ context.Context, q audit.Query, at []time.Time) (periods []audit.Period, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if uint64(m.covered) < q.Covered {
+		return nil, audit.ErrBehind
+	}
+	for i := range len(at) - 1 {
+		q.From, q.To = at[i], at[i+1]
+		var p audit.Period
+		byKind := map[audit.Counted]*audit.Counted{}
+		for _, e := range m.entries[:m.covered] {
+			uses := e.Index.Uses
+			if len(uses) == 0 {
+				uses = []audit.IndexUse{{}}
+			}
+			fit, seen := false, map[audit.Counted]bool{}
+			for _, u := range uses {
+				one := e.Index
+				one.Uses = []audit.IndexUse{u}
+				if !fits(q, one) {
+					continue
+				}
+				kind := audit.Counted{Operation: one.Operation, Decision: u.Decision}
+				if byKind[kind] == nil {
+					k := kind
+					byKind[kind] = &k
+				}
+				byKind[kind].Uses++
+				if !seen[kind] {
+					byKind[kind].Records++
+				}
+				fit, seen[kind] = true, true
+			}
+			if fit {
+				p.Records++
+			}
+		}
+		for _, c := range byKind {
+			p.Counted = append(p.Counted, *c)
+		}
+		slices.SortFunc(p.Counted, func(a, b audit.Counted) int {
+			return strings.Compare(a.Operation+"\x00"+a.Decision, b.Operation+"\x00"+b.Decision)
+		})
+		periods = append(periods, p)
+	}
+	return periods, nil
 }
 
 func (m *memory) Erase(_ context.Context, index uint64) error {

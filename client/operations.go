@@ -181,6 +181,21 @@ func (c *Client) Export(ctx context.Context, q api.ExportRequest) (*Answered[api
 	return ask[api.ExportAnswer](ctx, c, "audit.export", nil, q)
 }
 
+// ReadRecord returns a record with its proof, the agreements that decided, its case and how it was judged, for auditors.
+func (c *Client) ReadRecord(ctx context.Context, index uint64) (*Answered[api.RecordAnswer], error) {
+	return ask[api.RecordAnswer](ctx, c, "audit.record", record(index), nil)
+}
+
+// Dispose judges a record, for auditors; the record of this call is the judgement.
+func (c *Client) Dispose(ctx context.Context, index uint64, q api.DisposeRequest) (*Answered[api.DisposeAnswer], error) {
+	return ask[api.DisposeAnswer](ctx, c, "audit.dispose", record(index), q)
+}
+
+// Summary counts decisions day by day, for auditors.
+func (c *Client) Summary(ctx context.Context, q api.SummaryRequest) (*Answered[api.SummaryAnswer], error) {
+	return ask[api.SummaryAnswer](ctx, c, "audit.summary", nil, q)
+}
+
 // Accesses tells a holder who used their licenses. The call carries an actor token of a service by which holders sign in.
 func (c *Client) Accesses(ctx context.Context, q api.AccessesRequest) (*Answered[api.AccessesAnswer], error) {
 	return ask[api.AccessesAnswer](ctx, c, "holders.accesses", nil, q)

@@ -157,8 +157,11 @@ func (b *bodyBook) records() {
 		b.Fatal("the search found nothing")
 	}
 	index := map[string]string{"index": fmt.Sprint(page.Records[0].Index)}
+	b.call("audit-office", "audit.record", index, "")
 	b.call("audit-office", "audit.evidence", index, `{"why":"例行抽查","persons":true}`)
 	b.call("audit-office", "audit.receipt", index, "")
+	b.call("audit-office", "audit.dispose", index, `{"disposition":"referred","note":"查后无办结，请说明","to":"service","due":"2030-12-14"}`)
+	b.call("audit-office", "audit.summary", nil, fmt.Sprintf(`{"from":"%s","days":1,"disputes":true}`, b.now(-time.Hour)))
 	b.call("audit-office", "audit.reuse", nil, fmt.Sprintf(`{%s,"matter":"YC-FOOD-01"}`, period))
 	b.call("audit-office", "audit.export", nil, fmt.Sprintf(`{%s,"system":"food-approval","operation":"licenses.query"}`, period))
 	b.call("audit-office", "audit.erase", index, `{"why":"个人信息处理异议成立：云审〔2026〕5号"}`)

@@ -74,7 +74,12 @@ var tellers = map[string]func(*writer, jsontext.Value) bool{
 	"audit.reuse":       telling((*writer).reuse),
 	"audit.erase":       telling((*writer).erased),
 	"audit.receipt":     telling((*writer).receiptOf),
-	"holders.accesses":  telling((*writer).accesses),
+	"audit.record":      telling((*writer).shown),
+	"audit.summary":     telling((*writer).summary),
+	"audit.dispose": telling(func(w *writer, a api.DisposeAnswer) {
+		w.say("Record %d is judged: %s.", a.Index, w.disposition(a.Disposition))
+	}),
+	"holders.accesses": telling((*writer).accesses),
 	"holders.dispute": telling(func(w *writer, a api.DisputeAnswer) {
 		w.say("The holder does not recognise record %d. It is noted for the auditors.", a.Record)
 	}),
@@ -359,6 +364,42 @@ func (w *writer) reuse(a api.ReuseAnswer) {
 	w.say("Materials met from their sources / required, from %s to %s: %s.", w.time(a.From), w.time(a.To), counted(a.Total))
 	for _, m := range a.Matters {
 		w.add("• " + clean(m.Matter) + ": " + counted(api.Counts{Numerator: m.Numerator, Denominator: m.Denominator}))
+	}
+}
+
+// dispositions are how auditors judge records, in words.
+var dispositions = map[api.Disposition]string{
+	api.DispositionNormal: "nothing is wrong", api.DispositionReferred: "referred to a department", api.DispositionFalseAlarm: "a false alarm",
+}
+
+func (w *writer) disposition(d api.Disposition) string {
+	if text, ok := dispositions[d]; ok {
+		return w.Message(text)
+	}
+	return clean(string(d))
+}
+
+func (w *writer) shown(a api.RecordAnswer) {
+	w.records([]api.AuditRecord{a.Record})
+	for _, r := range a.Rules {
+		w.add("• " + clean(r.ID) + ": " + clean(r.Agreement) + " " + clean(r.Basis))
+	}
+	if a.Case != nil && a.Case.Closed.IsZero() {
+		w.say("Case %s has not ended.", clean(a.Case.Case))
+	} else if a.Case != nil {
+		w.say("Case %s was closed at %s.", clean(a.Case.Case), w.time(a.Case.Closed))
+	}
+	for _, j := range a.Judgements {
+		w.say("Record %d is judged: %s.", a.Record.Index, w.disposition(j.Disposition))
+	}
+}
+
+func (w *writer) summary(a api.SummaryAnswer) {
+	for _, d := range a.Days {
+		w.add("• " + w.Sprintf("%s: %d records; released %d, refused %d, unavailable %d", w.time(d.From), d.Records, d.Released, d.Refused, d.Unavailable))
+	}
+	if len(a.Disputes) > 0 {
+		w.say("%d disputes of holders wait.", len(a.Disputes))
 	}
 }
 

@@ -133,7 +133,7 @@ var outcomes = map[string]string{
 	"unavailable": "unavailable: the source did not answer", "unmatched": "the source has other licenses than the one asked about",
 	"noted": "noted: no license was asked for", "met": "met from the source", "lapsed": "lapsed: not in force", "mismatched": "mismatched: not what the matter asks for",
 	"covered": "covered: the window has received it otherwise", "searched": "searched in the records", "told": "the holder was told who used their licenses", "disputed": "the holder does not recognise the use", "opened": "evidence was opened", "listed": "listed: how it stands was told", "unchecked": "not checked yet", "issued": "issued: what the case ends with",
-	"rendered": "drawn for its own department", "needed": "must be brought",
+	"normal": "judged: nothing is wrong", "referred": "judged: referred to a department", "false-alarm": "judged: a false alarm", "rendered": "drawn for its own department", "needed": "must be brought",
 }
 
 func (w *writer) outcome(decision string) string {

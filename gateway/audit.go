@@ -42,6 +42,7 @@ func (g *Gateway) searchRecords(ctx context.Context, c *call, ask audit.Ask) (au
 	if err != nil {
 		return audit.Page{}, nil, err
 	}
+	ask.About = c.about
 	page, err := g.Auditor.Search(ctx, ask)
 	if err != nil {
 		return audit.Page{}, nil, searchFailed(err)

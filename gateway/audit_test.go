@@ -39,6 +39,7 @@ func (w *world) story() (checked, refused answered) {
 // An auditor finds records by what they are about, persons by their code, and never sees a code that was not opened.
 func TestAuditSearch(t *testing.T) {
 	w := newWorld(t)
+	w.rules("supervision.yaml", "permissions:\n  - {id: supervision, systems: [audit-office], operations: [audit.supervise], basis: test}\n")
 	checked, refused := w.story()
 	find := func(ask map[string]any) (indexes []uint64) {
 		t.Helper()
@@ -88,6 +89,7 @@ func TestAuditSearch(t *testing.T) {
 // Evidence shows the real reasons; persons and the call only when asked for, and then the opening is recorded.
 func TestAuditEvidence(t *testing.T) {
 	w := newWorld(t)
+	w.rules("supervision.yaml", "permissions:\n  - {id: supervision, systems: [audit-office], operations: [audit.supervise], basis: test}\n")
 	_, refused := w.story()
 	path := "records/" + strconv.FormatUint(refused.index, 10)
 	a := w.audit(path, map[string]any{"why": "complaint 2026-17"})

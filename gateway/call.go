@@ -45,6 +45,7 @@ type call struct {
 	inputs       []*input
 	uses         []*licenseUse // that were resolved
 	searched     []audit.Use   // whom an auditor looks for
+	about        audit.About   // which records the caller may see
 	consents     map[license.HolderID][]cases.Consent
 	namedPersons []license.HolderID // persons whom the caller itself names in this call
 }

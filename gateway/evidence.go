@@ -25,6 +25,7 @@ type input struct {
 	Found    *foundInput      `json:"found,omitempty"`
 	Judged   *judgedInput     `json:"judged,omitempty"`
 	Asked    any              `json:"asked,omitempty"` // where nothing was decided, or besides
+	Said     string           `json:"said,omitempty"`  // code of the problem that a refused caller was told
 }
 
 // A caseInput is what the case said.

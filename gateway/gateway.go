@@ -89,6 +89,7 @@ type Gateway struct {
 	failed     systemCounter // calls not answered because their record failed
 	metrics    *metrics
 	logger     *slog.Logger
+	earlier    earlierSets
 }
 
 // New returns a gateway that answers by a snapshot. Use replaces the snapshot later.

@@ -7,6 +7,7 @@ import (
 	"github.com/go-kit/kit/endpoint"
 
 	"oncegate/api"
+	"oncegate/audit"
 )
 
 // An operation is one row of the table of operations: an operation of the API description, the right it needs, and the method
@@ -15,6 +16,7 @@ type operation struct {
 	*api.Operation
 	right    string // operation of the policy that is decided
 	byCaller bool   // the right depends on the caller alone and is checked before the method runs
+	records  bool   // it shows records: whoever supervises auditors may call it, and sees theirs alone
 	run      step
 	endpoint endpoint.Endpoint // run within everything that holds for every call: *call to *Reply
 }
@@ -46,12 +48,15 @@ func (g *Gateway) table() map[string]operation {
 		"consents.withdraw": {right: "consents.withdraw", byCaller: true, run: typed(g.withdrawConsent)},
 		"catalog.types":     {run: typed(g.types)},
 		"catalog.matters":   {run: typed(g.matters)},
-		"audit.search":      {right: "audit.search", byCaller: true, run: typed(g.search)},
-		"audit.evidence":    {right: "audit.search", byCaller: true, run: typed(g.evidence)},
+		"audit.search":      {right: "audit.search", byCaller: true, records: true, run: typed(g.search)},
+		"audit.summary":     {right: "audit.search", byCaller: true, records: true, run: typed(g.summary)},
+		"audit.record":      {right: "audit.search", byCaller: true, records: true, run: typed(g.readRecord)},
+		"audit.evidence":    {right: "audit.search", byCaller: true, records: true, run: typed(g.evidence)},
+		"audit.dispose":     {right: "audit.search", byCaller: true, run: typed(g.dispose)},
 		"audit.erase":       {right: "audit.erase", byCaller: true, run: typed(g.erase)},
-		"audit.receipt":     {right: "audit.verify", byCaller: true, run: typed(g.recordReceipt)},
+		"audit.receipt":     {right: "audit.verify", byCaller: true, records: true, run: typed(g.recordReceipt)},
 		"audit.reuse":       {right: "audit.search", byCaller: true, run: typed(g.reuseRate)},
-		"audit.export":      {right: "audit.export", byCaller: true, run: typed(g.exportReport)},
+		"audit.export":      {right: "audit.export", byCaller: true, records: true, run: typed(g.exportReport)},
 		"holders.accesses":  {right: "holders.accesses", run: typed(g.accesses)},
 		"holders.dispute":   {right: "holders.accesses", run: typed(g.dispute)},
 		"receipts":          {run: typed(g.lostReceipt)},
@@ -77,12 +82,37 @@ func typed[Q any](method func(context.Context, *call, Q) (*result, error)) step 
 	}
 }
 
+// The rights to see records: of what was asked of the gateway, and of who looked at them.
+const (
+	auditRight     = "audit.search"
+	superviseRight = "audit.supervise"
+)
+
 // permitted enforces the right of a row that depends on nothing but the caller.
 func (c *call) permitted() error {
 	if !c.row.byCaller {
 		return nil
 	}
-	if d := c.may(c.row.right, ""); !d.Allow {
+	d := c.may(c.row.right, "")
+	if !c.row.records {
+		if !d.Allow {
+			return refuseDenied(d)
+		}
+		return nil
+	}
+	supervises := c.may(superviseRight, "").Allow
+	audits := d.Allow
+	if c.row.right != auditRight && supervises { // a right that both may have besides says not which records it is for
+		audits = audits && c.may(auditRight, "").Allow
+	}
+	switch {
+	case audits && supervises:
+		c.about = audit.AnyRecord
+	case audits:
+		c.about = audit.NoInquiry
+	case supervises && (d.Allow || c.row.right == auditRight):
+		c.about = audit.InquiryAlone
+	default:
 		return refuseDenied(d)
 	}
 	return nil

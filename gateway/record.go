@@ -77,6 +77,7 @@ func (g *Gateway) draftOf(ctx context.Context, c *call, res *result, failed erro
 	switch {
 	case ref != nil:
 		p, draft.Uses, draft.Reasons = ref.problem, ref.uses, notNil(ref.reasons)
+		draft.Inputs = append(slices.Clone(c.inputs), &input{Said: p.Code})
 		// The record of a refusal is dated as its answer, before anything was read: the difference would
 		// reveal how much was read, and so the cause (timing side channel, design law 2).
 		draft.Time = c.now

@@ -36,8 +36,11 @@ func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) 
 	case err != nil && !errors.Is(err, audit.ErrAltered):
 		return nil, err
 	}
+	if !c.about.Has(e.Record.Operation) {
+		return nil, refuse("log-entry-not-found")
+	}
 	found := audit.Found{Index: e.Index, Record: e.Record}
-	answer := api.EvidenceAnswer{Inputs: legible(e.Inputs), Reasons: []api.Reason{}, Erased: notNil(e.Erased())}
+	answer := api.EvidenceAnswer{Said: said(e.Inputs), Inputs: legible(e.Inputs), Reasons: []api.Reason{}, Erased: notNil(e.Erased())}
 	if e.ErasedBy != nil {
 		answer.ErasedBy = *e.ErasedBy
 	}
@@ -68,6 +71,21 @@ func (g *Gateway) evidence(ctx context.Context, c *call, q api.EvidenceRequest) 
 		uses = nil
 	}
 	return &result{answer: answer, uses: uses, disclosed: tells}, nil
+}
+
+// said is what a refused caller was told, as the recorded inputs have it; zero where the call was answered, or the record is of an earlier
+// version.
+func said(inputs jsontext.Value) (told api.Reason) {
+	var all []struct {
+		Said string `json:"said"`
+	}
+	if json.Unmarshal(inputs, &all) != nil || len(all) == 0 {
+		return told
+	}
+	if code := all[len(all)-1].Said; code != "" {
+		told = reason(code)
+	}
+	return told
 }
 
 // legible are recorded inputs as an answer can carry them: all of them as text if a number exceeds the range of I-JSON.
@@ -135,11 +153,27 @@ func texts(e audit.Evidence) (out []api.EvidencePerson) {
 
 // recordReceipt proves one record under the newest checkpoint (POST /v1/audit/records/{index}/receipt).
 func (g *Gateway) recordReceipt(ctx context.Context, c *call, _ struct{}) (*result, error) {
-	receipt, err := g.receipt(ctx, c.index(), "log-entry-not-found")
+	receipt, _, err := g.shownReceipt(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	return g.receiptAnswer(c, receipt), nil
+}
+
+// shownReceipt proves a record that the caller may see, and reads it: a leaf that is no record that is known here has a fault.
+func (g *Gateway) shownReceipt(ctx context.Context, c *call) (tlog.Receipt, audit.Found, error) {
+	found := audit.Found{Log: g.Origin, Index: c.index()}
+	receipt, err := g.receipt(ctx, found.Index, "log-entry-not-found")
+	if err != nil {
+		return receipt, found, err
+	}
+	if found.Record, err = audit.ParseRecord(receipt.Record); err != nil {
+		found.Fault = err.Error()
+	}
+	if !c.about.Has(found.Record.Operation) {
+		return receipt, found, refuse("log-entry-not-found")
+	}
+	return receipt, found, nil
 }
 
 // lostReceipt proves the record of a call of the same system whose answer was lost (POST /v1/receipts).

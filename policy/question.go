@@ -118,6 +118,7 @@ var operations = map[string]authorization{
 	"receipts.read":     byPermission,
 	"holders.accesses":  byGrant | byPermission, // a permission to ask for holders, a grant for what names who stands for one
 	"audit.search":      byPermission,
+	"audit.supervise":   byPermission, // records of who looked at records: whoever supervises auditors
 	"audit.verify":      byPermission,
 	"audit.export":      byPermission,
 	"audit.erase":       byPermission,

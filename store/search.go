@@ -176,6 +176,17 @@ func (v auditView) statement(q audit.Query, end int64) (string, []any) {
 			where, args = append(where, c.column+" = ?"), append(args, c.value)
 		}
 	}
+	if q.About != audit.AnyRecord {
+		not := ""
+		if q.About == audit.NoInquiry {
+			not = "NOT "
+		}
+		all := audit.Inquiries()
+		where = append(where, "operation "+not+"IN (?"+strings.Repeat(", ?", len(all)-1)+")")
+		for _, operation := range all {
+			args = append(args, operation)
+		}
+	}
 	return "SELECT " + hitColumns + " FROM hits WHERE " + strings.Join(where, " AND ") + " ORDER BY pos DESC LIMIT ?", append(args, q.Limit)
 }
 
@@ -280,7 +291,7 @@ func (h *hit) rows() int64 { return max(h.uses, 1) }
 // matches says in Go what statement says in SQL: of a page that is proven complete no row may be left to the database to choose.
 func (h *hit) matches(q audit.Query) bool {
 	same := func(want, got string) bool { return want == "" || want == got }
-	return h.uses > 0 && periodOf(q.From, q.To).has(h.time) &&
+	return h.uses > 0 && periodOf(q.From, q.To).has(h.time) && q.About.Has(h.operation) &&
 		same(q.System, h.system) && same(q.Operator, h.operator) && same(q.Operation, h.operation) &&
 		same(q.Matter, h.matter) && same(q.Case, h.caseNo) && same(q.LicenseType, h.licenseType) && same(q.Holder, h.holder) && same(q.Decision, h.decision)
 }

@@ -58,7 +58,10 @@ func (s *batch) persons(d answered) (done check.Steps) {
 	} else {
 		a.operator(&done, d.record, operator)
 	}
-	for _, p := range a.Persons { // whom an auditor opened
+	for _, p := range a.Persons { // whom an auditor opened, beside what a caller wrote, which is about nobody
+		if p.Type == audit.CaseType || p.Type == audit.RequestType {
+			continue
+		}
 		named = append(named, license.HolderID{Type: p.Type, Code: p.Code})
 	}
 	a.holders(&done, d.record, named)

@@ -40,6 +40,8 @@ func Test(t *testing.T, open func(t *testing.T) Bench) {
 		{"erase", testErase},
 		{"erase before", testEraseBefore},
 		{"reuse", testReuse},
+		{"about", testAbout},
+		{"count", testCount},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}

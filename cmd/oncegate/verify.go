@@ -26,7 +26,7 @@ type verifyCommand struct {
 func newVerify(t *terminal) *command {
 	c := &verifyCommand{}
 	cmd := t.command("verify", "Verify what a gateway or somebody else handed out, offline: licenses, sealed documents, answers, receipts, time stamps, lists, and more.", c.run,
-		argument{name: "file", help: "What to verify; - is standard input. Files that belong together verify one another.", kind: "FILE", many: &c.Files})
+		argument{name: "file", help: "What to verify; - is standard input. Files that belong together verify one another; a bundle (ZIP) is taken apart.", kind: "FILE", many: &c.Files})
 	cmd.Long = t.say("Exit code: 0 proven, 1 refuted, 3 not proven (2 is misuse); of several files the worst. Keys, certificates, lists, stamps, calls and bodies beside what they support have no verdict of their own.")
 	cmd.text(&c.Trust, "trust", "DIR", "What is trusted: a folder with trust.json, or that file.")
 	cmd.required("trust")
@@ -45,17 +45,23 @@ func (c *verifyCommand) run(ctx context.Context, t *terminal) error {
 	}
 	var all []verdict.Artefact
 	var at []int // of each artefact among the results
-	verified := make([]verdict.Verified, len(c.Files))
-	for i, name := range c.Files {
+	var verified []verdict.Verified
+	for _, name := range c.Files {
 		data, rest, err := t.readBeginning(name, verdict.MaxArtefact+1)
 		if err != nil {
 			return err
 		}
 		if verdict.IsReport(data) { // as long as the log, and read page by page
 			bar := t.progress("entries")
-			verified[i], err = trust.VerifyReport(ctx, name, io.MultiReader(bytes.NewReader(data), rest), func(m verdict.ReportMark) { bar(m.Progress()) })
+			var v verdict.Verified
+			v, err = trust.VerifyReport(ctx, name, io.MultiReader(bytes.NewReader(data), rest), func(m verdict.ReportMark) { bar(m.Progress()) })
+			verified = append(verified, v)
 		} else {
-			all, at = append(all, verdict.Artefact{Name: name, Data: data}), append(at, i)
+			var parts []verdict.Artefact
+			parts, err = unpacked(verdict.Artefact{Name: name, Data: data})
+			for _, a := range parts {
+				all, at, verified = append(all, a), append(at, len(verified)), append(verified, verdict.Verified{})
+			}
 		}
 		if err = errors.Join(err, rest.Close()); err != nil {
 			return err
@@ -68,6 +74,18 @@ func (c *verifyCommand) run(ctx context.Context, t *terminal) error {
 		return err
 	}
 	return t.report(verified, c.JSON, c.Quiet)
+}
+
+// unpacked are the files of a bundle, or the one artefact itself.
+func unpacked(a verdict.Artefact) ([]verdict.Artefact, error) {
+	parts, is, err := verdict.Unpack(a)
+	switch {
+	case err != nil:
+		return nil, misuse{fmt.Errorf("%s: %w", a.Name, err)}
+	case !is:
+		return []verdict.Artefact{a}, nil
+	}
+	return parts, nil
 }
 
 // report prints verifications. The exit code is that of the worst: 1 for refuted, 3 for not proven.

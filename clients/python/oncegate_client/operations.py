@@ -1,12 +1,15 @@
 """The operations of the contract: method and path. Generated from the OpenAPI document by `go test ./docs -update`."""
 
 OPERATIONS = {
+    "audit.dispose": ("POST", "/v1/audit/records/{index}/dispositions"),
     "audit.erase": ("POST", "/v1/audit/records/{index}/erase"),
     "audit.evidence": ("POST", "/v1/audit/records/{index}"),
     "audit.export": ("POST", "/v1/audit/export"),
     "audit.receipt": ("GET", "/v1/audit/records/{index}/receipt"),
+    "audit.record": ("GET", "/v1/audit/records/{index}"),
     "audit.reuse": ("POST", "/v1/audit/reuse"),
     "audit.search": ("POST", "/v1/audit/search"),
+    "audit.summary": ("POST", "/v1/audit/summary"),
     "cases.check": ("POST", "/v1/cases/{no}/check"),
     "cases.close": ("POST", "/v1/cases/{no}/close"),
     "cases.list": ("POST", "/v1/cases/list"),
