@@ -48,13 +48,13 @@ var owners = map[string]string{
 	"github.com/coreos/go-oidc":       "console",
 	"github.com/pquerna/otp":          "console",
 	"github.com/alexedwards/argon2id": "console",
-	"github.com/chromedp":             "console", // its tests
+	"github.com/chromedp":             "console demo", // its tests
 	"golang.org/x/oauth2":             "console",
 
 	"github.com/go-sql-driver/mysql":  "adapters docs", // docs tests the steward's manual on a real database
 	"github.com/microsoft/go-mssqldb": "adapters",
 	"github.com/sijms/go-ora":         "adapters",
-	"github.com/xuri/excelize":        "adapters docs",
+	"github.com/xuri/excelize":        "adapters console docs",
 }
 
 // bare rooms use no cryptography but the standard library's.

@@ -22,6 +22,7 @@ import (
 	"oncegate/console/barcode"
 	"oncegate/console/session"
 	"oncegate/gateway"
+	"oncegate/verdict"
 )
 
 // A Caller makes calls for people who have signed in: gateway.Gateway is one.
@@ -38,6 +39,10 @@ type Gate interface {
 	Keep(ctx context.Context, s *session.Session, key string, value []byte) error
 	// Kept returns what the session keeps under a key; fs.ErrNotExist: nothing.
 	Kept(ctx context.Context, s *session.Session, key string) ([]byte, error)
+	// Fresh reports whether the person of a request gave the second factor lately; where a page needs that and it is not so, Again asks for it
+	// and then carries the request out.
+	Fresh(ctx context.Context) bool
+	Again(w http.ResponseWriter, r *http.Request)
 	// PreferencesOf returns how whoever made a request wants pages, signed in or not.
 	PreferencesOf(r *http.Request) session.Preferences
 }
@@ -49,7 +54,9 @@ type Config struct {
 	Settings func() session.Settings  // halls, with their usual matters
 	Outages  func() []Outage          // what the gateway knows of sources that do not answer; default: nothing
 	NewSM3   func() hash.Hash         // digests of uploaded files
-	Codes    func() Resolver          // what scanned codes stand for; default: case numbers and personal numbers only
+	// Prove verifies a receipt as anybody can offline, with the trust of the configuration in force.
+	Prove func(ctx context.Context, receipt []byte) verdict.Verified
+	Codes func() Resolver // what scanned codes stand for; default: case numbers and personal numbers only
 
 	MaxDocument int              // bytes of a document to verify; default 5 MiB
 	Late        time.Duration    // how long a page waits for its call before it says that it is under way; default 2.5 s
@@ -86,8 +93,8 @@ type Console struct {
 // New makes a console, which draws the pages of a Gate (session.Pages). Handler then puts it behind the Gate. Every template is parsed and
 // every route is checked here.
 func New(c Config) (*Console, error) {
-	if c.Caller == nil || c.Snapshot == nil || c.Settings == nil || c.NewSM3 == nil {
-		return nil, errors.New("make console: caller, snapshot, settings and SM3 are required")
+	if c.Caller == nil || c.Snapshot == nil || c.Settings == nil || c.Prove == nil || c.NewSM3 == nil {
+		return nil, errors.New("make console: caller, snapshot, settings, verification and SM3 are required")
 	}
 	con := &Console{Config: c.withDefaults()}
 	var err error

@@ -19,12 +19,14 @@ import (
 	"oncegate/api"
 	"oncegate/cases"
 	"oncegate/certs/sm"
+	"oncegate/check"
 	"oncegate/console/session"
 	"oncegate/deploy"
 	"oncegate/gateway"
 	"oncegate/gateway/sources"
 	"oncegate/license"
 	"oncegate/policy"
+	"oncegate/verdict"
 )
 
 // A desk is a console whose gate lets one made-up clerk in, and whose gateway answers as the test says: for the states that a page can have.
@@ -34,6 +36,7 @@ type desk struct {
 	server  *httptest.Server
 	session *session.Session
 	now     time.Time
+	stale   bool // the second factor was given long ago
 	answer  func(operation string, q gateway.Question) (*gateway.Reply, error)
 
 	mu    sync.Mutex // protects what follows
@@ -53,7 +56,7 @@ func atDesk(t testing.TB, change ...func(*Config)) *desk {
 	}
 	snapshot := citySnapshot(t)
 	settings := sampleSettings(t)
-	c := Config{Caller: d, Snapshot: func() *gateway.Snapshot { return snapshot }, Settings: func() session.Settings { return settings }, NewSM3: sm.New, Now: func() time.Time { return d.now }}
+	c := Config{Caller: d, Snapshot: func() *gateway.Snapshot { return snapshot }, Settings: func() session.Settings { return settings }, NewSM3: sm.New, Prove: proves, Now: func() time.Time { return d.now }}
 	for _, f := range change {
 		f(&c)
 	}
@@ -103,6 +106,14 @@ func (d *desk) Kept(_ context.Context, _ *session.Session, key string) ([]byte, 
 		return v, nil
 	}
 	return nil, fs.ErrNotExist
+}
+
+// Fresh implements Gate: the clerk has just proven who they are, unless the test says otherwise.
+func (d *desk) Fresh(context.Context) bool { return !d.stale }
+
+// Again implements Gate.
+func (d *desk) Again(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "once more", http.StatusForbidden)
 }
 
 // PreferencesOf implements Gate.
@@ -264,4 +275,9 @@ func sampleSettings(t testing.TB) session.Settings {
 		System: "street-service", Name: "示例街道便民服务中心", Roles: []string{session.Clerk}, Desks: []string{"1", "2", "3"}, Matters: []string{"YC-FOOD-01", "YC-FOOD-02", "YC-LAND-07"}, Phone: "0379-5550 8110",
 		Address: "云川市示例区和平路 2 号一楼大厅", Prefix: "SL01", Notice: session.Notice{Version: "2026-03", Text: "为办理您申请的事项，本窗口将通过云川市政务数据共享向持有相关证照的部门核验您和其他当事人的证照信息，只取办理所需的项目，依据为该事项的法律法规，无须您另行同意。\n核验会留下记录。您可以查询谁在什么时候为什么事核验过，认为不对的可以申请校核。"},
 	}}}
+}
+
+// proves proves whatever it is given.
+func proves(context.Context, []byte) verdict.Verified {
+	return verdict.Verified{Verdict: api.VerdictProven, Kind: verdict.Receipt, Says: api.Sentence{Zh: "已证实。", En: "Proven."}, Steps: []check.Step{{Name: "checkpoint", State: check.OK}}}
 }

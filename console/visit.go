@@ -228,7 +228,8 @@ func (v *visit) once() string {
 // A messagePage says one thing and what to do.
 type messagePage struct {
 	Sentence, Do string
-	Again        bool // the same may succeed later
+	Again        bool   // the same may succeed later
+	To, ToName   string // where to go on; empty: to the first page
 	Number       string
 }
 

@@ -11,7 +11,7 @@ import (
 
 // words are what templates say things with.
 var words = template.FuncMap{
-	"clock": clock, "moment": moment, "day": day, "longday": longDay, "mask": license.MaskCode, "lines": lines, "sign": newSign, "join": join, "filefield": fileField, "t": inLanguage, "desk": deskName,
+	"clock": clock, "moment": moment, "day": day, "longday": longDay, "mask": license.MaskCode, "lines": lines, "sign": newSign, "join": join, "filefield": fileField, "t": inLanguage, "desk": deskName, "select": newPick,
 }
 
 // inLanguage is a text of a page in its language.
@@ -93,3 +93,13 @@ func newField(name, label, hint, value, fault, focus string) field {
 type sign struct{ Kind string }
 
 func newSign(kind string) sign { return sign{kind} }
+
+// A pick is a list to choose one from.
+type pick struct {
+	Name, Label, None string
+	Choices           []choice
+}
+
+func newPick(name, label, none string, choices []choice) pick {
+	return pick{name, label, none, choices}
+}

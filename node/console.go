@@ -18,6 +18,7 @@ import (
 	"oncegate/console/session"
 	"oncegate/gateway"
 	"oncegate/license"
+	"oncegate/verdict"
 )
 
 // openConsole makes the web console, where the configuration has the section.
@@ -35,6 +36,7 @@ func (n *Node) openConsole(_ context.Context, s *config.Setup) error {
 		Snapshot: func() *gateway.Snapshot { return n.current.Load().snapshot },
 		Settings: func() session.Settings { return n.current.Load().console.Settings },
 		Codes:    func() console.Resolver { return n.current.Load().codes },
+		Prove:    n.prove,
 		Outages:  n.outages, NewSM3: sm.New, Call: s.Limits.CallTimeout(), Logger: n.Logger, Now: n.Now,
 	})
 	if err != nil {
@@ -130,4 +132,9 @@ func (n *Node) purgeConsole(ctx context.Context) {
 	n.every(ctx, "console sessions", purgeEvery, purgeEvery, func(ctx context.Context) error {
 		return n.db.Console().PurgeConsole(ctx, n.Now().Add(-time.Minute))
 	})
+}
+
+// prove verifies a receipt with the trust of the configuration in force.
+func (n *Node) prove(ctx context.Context, receipt []byte) verdict.Verified {
+	return n.current.Load().trust.VerifyContext(ctx, verdict.Artefact{Name: "receipt", Data: receipt})[0]
 }
