@@ -827,10 +827,10 @@ type ConsentAnswer struct {
 // ConsentID A consent's id, given by who registers it.
 type ConsentID = string
 
-// ConsentRequest defines model for ConsentRequest.
+// ConsentRequest Without `assertion` where a person whom an identity service proves to be the holder gives the consent in the call.
 type ConsentRequest struct {
 	// Assertion A compact JWS.
-	Assertion JWS `json:"assertion"`
+	Assertion JWS `json:"assertion,omitempty,omitzero"`
 
 	// Expires RFC 3339 in UTC with milliseconds.
 	//
@@ -850,6 +850,35 @@ type ConsentRequest struct {
 
 	// Types License types it covers.
 	Types []Word `json:"types"`
+}
+
+// ConsentsAnswer defines model for ConsentsAnswer.
+type ConsentsAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments    `json:"commitments,omitempty,omitzero"`
+	Consents    []GivenConsent `json:"consents"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// ConsentsRequest defines model for ConsentsRequest.
+type ConsentsRequest struct {
+	As string `json:"as,omitempty,omitzero"`
+
+	// Holder A holder (持证主体), by a code and the type of that code.
+	//
+	// Example: {"code":"91379901MA9920002Q","type":"001"}
+	Holder HolderID `json:"holder"`
 }
 
 // Counts defines model for Counts.
@@ -1300,6 +1329,35 @@ type Found string
 // be reached and the grant allows this age.
 type Freshness string
 
+// GivenConsent defines model for GivenConsent.
+type GivenConsent struct {
+	DepartmentName string `json:"department_name,omitempty,omitzero"`
+
+	// Expires RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Expires Time `json:"expires"`
+
+	// Given RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Given Time   `json:"given"`
+	ID    string `json:"id"`
+
+	// Matters Absent: any.
+	Matters []string `json:"matters,omitempty,omitzero"`
+
+	// System The system that it was given to.
+	System     string   `json:"system"`
+	SystemName string   `json:"system_name,omitempty,omitzero"`
+	Types      []string `json:"types"`
+
+	// Withdrawn RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Withdrawn Time `json:"withdrawn,omitempty,omitzero"`
+}
+
 // HolderID A holder (持证主体), by a code and the type of that code.
 //
 // Example: {"code":"91379901MA9920002Q","type":"001"}
@@ -1714,8 +1772,26 @@ type PrecheckAnswer struct {
 	Time Time `json:"time"`
 }
 
-// PrecheckRequest With `consent` or with `assertion`. An assertion is good for one pre-check.
+// PrecheckParty A further party, such as a spouse. Materials of one whose consent does not cover them, or whose role is not confirmed, are `bring-it`.
+type PrecheckParty struct {
+	// Consent A consent's id, given by who registers it.
+	Consent ConsentID `json:"consent,omitempty,omitzero"`
+
+	// Holder A holder (持证主体), by a code and the type of that code.
+	//
+	// Example: {"code":"91379901MA9920002Q","type":"001"}
+	Holder HolderID `json:"holder"`
+
+	// Role A role of the matter.
+	Role string `json:"role"`
+}
+
+// PrecheckRequest With `consent`, with `assertion`, or with neither: a person whom an identity service proves to be the holder consents by asking, to
+// this one pre-check. An assertion is good for one pre-check.
 type PrecheckRequest struct {
+	// As As what the person asks for another holder, without consent and assertion: one of the rules of the configuration, such as legal_representative.
+	As string `json:"as,omitempty,omitzero"`
+
 	// Assertion A compact JWS.
 	Assertion JWS `json:"assertion,omitempty,omitzero"`
 
@@ -1729,6 +1805,9 @@ type PrecheckRequest struct {
 
 	// Matter An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
 	Matter Word `json:"matter"`
+
+	// Parties Others whose materials the matter needs, each by a consent of their own.
+	Parties []PrecheckParty `json:"parties,omitempty,omitzero"`
 }
 
 // PrecheckState defines model for PrecheckState.
@@ -2694,6 +2773,9 @@ type CasesResultJSONRequestBody = ResultRequest
 
 // ConsentsGiveJSONRequestBody defines body for ConsentsGive for application/json ContentType.
 type ConsentsGiveJSONRequestBody = ConsentRequest
+
+// ConsentsListJSONRequestBody defines body for ConsentsList for application/json ContentType.
+type ConsentsListJSONRequestBody = ConsentsRequest
 
 // ConsentsWithdrawJSONRequestBody defines body for ConsentsWithdraw for application/json ContentType.
 type ConsentsWithdrawJSONRequestBody = WithdrawRequest

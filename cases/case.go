@@ -103,8 +103,8 @@ type Consent struct {
 	Types     []string         `json:"types"`    // license types it covers, catalogue ids
 	Matters   []string         `json:"matters"`  // matters it covers; empty: any
 	Expires   time.Time        `json:"expires"`  //
-	Evidence  string           `json:"evidence"` // "holder" or "identity-service": who signed the assertion
-	Digest    string           `json:"digest"`   // base64url SM3 of the signed assertion
+	Evidence  string           `json:"evidence"` // who signed the assertion, or "session"
+	Digest    string           `json:"digest"`   // base64url SM3 of the signed assertion; of the id where nothing was signed
 	Given     time.Time        `json:"given"`
 	Withdrawn time.Time        `json:"withdrawn"` // zero: stands
 }
@@ -128,7 +128,7 @@ type Storage interface {
 	Registered(ctx context.Context, f Filter) ([]Case, error)
 	// Consent returns the consent; fs.ErrNotExist if unknown.
 	Consent(ctx context.Context, id string) (Consent, error)
-	// Consents returns the holder's consents to a system, newest first, withdrawn and expired ones too.
+	// Consents returns the holder's consents to a system, or to any where it is empty, newest first, withdrawn and expired ones too.
 	Consents(ctx context.Context, holder license.HolderID, system string) ([]Consent, error)
 }
 

@@ -11,10 +11,12 @@ import (
 	"oncegate/license"
 )
 
-// Who signed the assertion that evidences a consent.
+// What evidences a consent: an assertion that the holder or an identity service signed, or that the holder gave it in the call, signed in by
+// an identity service.
 const (
 	EvidenceHolder   = "holder"
 	EvidenceIdentity = "identity-service"
+	EvidenceSession  = "session"
 )
 
 const maxCovered = 64 // license types or matters of one consent
@@ -38,7 +40,7 @@ func CheckConsent(book *Book, cat *license.Catalogue, c Consent, now time.Time, 
 	}
 	f.unless(c.Expires.After(now), "expires", ConsentExpired)
 	f.unless(!c.Expires.After(now.Add(longest)), "expires", ConsentTooLong)
-	f.unless(c.Evidence == EvidenceHolder || c.Evidence == EvidenceIdentity, "evidence", BadEvidence)
+	f.unless(c.Evidence == EvidenceHolder || c.Evidence == EvidenceIdentity || c.Evidence == EvidenceSession, "evidence", BadEvidence)
 	f.unless(canonical.IsDigest(c.Digest), "digest", BadDigest)
 	return f.err()
 }

@@ -196,6 +196,11 @@ func (c *Client) Summary(ctx context.Context, q api.SummaryRequest) (*Answered[a
 	return ask[api.SummaryAnswer](ctx, c, "audit.summary", nil, q)
 }
 
+// Consents lists the consents that a holder gave. The call carries an actor token of a service by which holders sign in.
+func (c *Client) Consents(ctx context.Context, q api.ConsentsRequest) (*Answered[api.ConsentsAnswer], error) {
+	return ask[api.ConsentsAnswer](ctx, c, "consents.list", nil, q)
+}
+
 // Accesses tells a holder who used their licenses. The call carries an actor token of a service by which holders sign in.
 func (c *Client) Accesses(ctx context.Context, q api.AccessesRequest) (*Answered[api.AccessesAnswer], error) {
 	return ask[api.AccessesAnswer](ctx, c, "holders.accesses", nil, q)

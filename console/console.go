@@ -43,6 +43,10 @@ type Gate interface {
 	// and then carries the request out.
 	Fresh(ctx context.Context) bool
 	Again(w http.ResponseWriter, r *http.Request)
+	// Share keeps a value sealed under an unguessable key until a time, for all sessions, in the place of what was kept under it.
+	Share(ctx context.Context, key string, value []byte, until time.Time) error
+	// Shared returns what Share kept; fs.ErrNotExist: nothing.
+	Shared(ctx context.Context, key string) ([]byte, error)
 	// PreferencesOf returns how whoever made a request wants pages, signed in or not.
 	PreferencesOf(r *http.Request) session.Preferences
 }

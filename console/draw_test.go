@@ -116,6 +116,16 @@ func (d *desk) Again(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "once more", http.StatusForbidden)
 }
 
+// Share implements Gate.
+func (d *desk) Share(_ context.Context, key string, value []byte, _ time.Time) error {
+	return d.Keep(context.Background(), nil, "shared/"+key, value)
+}
+
+// Shared implements Gate.
+func (d *desk) Shared(_ context.Context, key string) ([]byte, error) {
+	return d.Kept(context.Background(), nil, "shared/"+key)
+}
+
 // PreferencesOf implements Gate.
 func (d *desk) PreferencesOf(*http.Request) session.Preferences { return d.session.Preferences }
 

@@ -13,11 +13,20 @@ import (
 // holderRoutes are the pages of holders (持证主体), made for phones first.
 func (c *Console) holderRoutes() []route {
 	return []route{
-		{pattern: "GET /console/holder", page: "holder", serve: c.holderHome},
-		{pattern: "POST /console/holder/uses", page: "holder", operations: []string{"holders.accesses"}, serve: c.listUses},
-		{pattern: "GET /console/holder/uses/{id}", page: "uses", serve: c.uses},
-		{pattern: "GET /console/holder/uses/{id}/dispute/{record}", page: "dispute", serve: c.disputeForm},
-		{pattern: "POST /console/holder/uses/{id}/dispute/{record}", page: "dispute", operations: []string{"holders.dispute"}, serve: c.dispute},
+		{pattern: "GET /console/holder", page: "holder", serve: holderPage(c.holderHome)},
+		{pattern: "POST /console/holder/check", operations: []string{"precheck"}, serve: holderPage(c.checkBefore)},
+		{pattern: "GET /console/holder/check/{id}", page: "check", serve: holderPage(c.checked)},
+		{pattern: "POST /console/holder/check/{id}/again", operations: []string{"precheck"}, serve: holderPage(c.checkBeforeAgain)},
+		{pattern: "POST /console/holder/check/{id}/invite", page: "check", serve: holderPage(c.invite)},
+		{pattern: "GET /console/holder/confirm/{code}", page: "confirm", serve: holderPage(c.confirmForm)},
+		{pattern: "POST /console/holder/confirm/{code}", page: "confirm", operations: []string{"consents.give"}, serve: holderPage(c.confirm)},
+		{pattern: "POST /console/holder/consents", operations: []string{"consents.list"}, serve: holderPage(c.listConsents)},
+		{pattern: "GET /console/holder/consents/{id}", page: "consents", serve: holderPage(c.consents)},
+		{pattern: "POST /console/holder/consents/{id}/withdraw", page: "consents", operations: []string{"consents.withdraw"}, serve: holderPage(c.withdraw)},
+		{pattern: "POST /console/holder/uses", page: "holder", operations: []string{"holders.accesses"}, serve: holderPage(c.listUses)},
+		{pattern: "GET /console/holder/uses/{id}", page: "uses", serve: holderPage(c.uses)},
+		{pattern: "GET /console/holder/uses/{id}/dispute/{record}", page: "dispute", serve: holderPage(c.disputeForm)},
+		{pattern: "POST /console/holder/uses/{id}/dispute/{record}", page: "dispute", operations: []string{"holders.dispute"}, serve: holderPage(c.dispute)},
 	}
 }
 
@@ -119,11 +128,10 @@ func (v *visit) top(a actingFor) holderTop {
 type holderHomePage struct {
 	holderTop
 	Name    string
-	Once    []string // of its forms
+	Matters []choice // that can be pre-checked
+	Wrong   string   // what is wrong with the choice of one
 	Months  int
 	Rules   []standingForm
-	Fault   string
-	FaultDo string
 	Number  string
 }
 
@@ -138,39 +146,34 @@ type standingForm struct {
 }
 
 func (c *Console) holderHome(v *visit) error {
-	return holderPage(func(v *visit) error {
-		a, err := v.actsFor()
-		if err != nil {
-			return err
-		}
-		return v.showHome(a, "", "", nil, "")
-	})(v)
+	a, err := v.actsFor()
+	if err != nil {
+		return err
+	}
+	return v.showHome(a, homeFault{})
 }
 
-// showHome shows the first page, with what was wrong with the form of a standing.
-func (v *visit) showHome(a actingFor, wrong, typed string, refused *counterCase, fault string) error {
-	p := holderHomePage{holderTop: v.top(a), Name: v.in("我的证照", "My licenses"), Months: v.snapshot.Holders.Back()}
-	for range 4 {
-		p.Once = append(p.Once, v.once())
-	}
+// A homeFault is what was wrong with a form of the first page.
+type homeFault struct {
+	as, typed, code string // of the form of a standing: its rule, what was typed, and what is wrong
+	matter          string
+	number          string // of the record of a refusal
+}
+
+func (v *visit) showHome(a actingFor, wrong homeFault) error {
+	p := holderHomePage{holderTop: v.top(a), Name: v.in("我的证照", "My licenses"), Months: v.snapshot.Holders.Back(), Matters: v.checkable(), Wrong: wrong.matter, Number: wrong.number}
 	if v.snapshot.Holders != nil {
 		for _, rule := range v.snapshot.Holders.StandFor {
 			w := v.standingOf(rule.As)
 			t, _ := v.snapshot.Catalogue.Type(rule.LicenseType)
-			f := standingForm{As: rule.As, Open: rule.As == wrong}
+			f := standingForm{As: rule.As, Open: rule.As == wrong.as}
 			f.Who = v.in("代"+w.whoZh+"查（"+w.zh+"）", "For an "+w.whoEn+", as its "+w.en)
 			f.Why = v.in(sprint("每次都由%s核对：登记的%s须是您本人。", t.Name, w.zh), sprint("Each time the %s is compared: you must be the %s that it names.", t.NameEN, w.en))
 			f.Code = newField("code-"+rule.As, v.in(w.codeZh, w.codeEn), "", "", "", "")
 			if f.Open {
-				f.Code.Value, f.Code.Error, f.Code.Focus = typed, fault, true
+				f.Code.Value, f.Code.Error, f.Code.Focus = wrong.typed, wrong.code, true
 			}
 			p.Rules = append(p.Rules, f)
-		}
-	}
-	if refused != nil {
-		p.Number = refused.number()
-		if wrong == "" {
-			p.Fault, p.FaultDo = v.in(refused.Refused.Zh, refused.Refused.En), v.in(refused.Refused.Advice, "")
 		}
 	}
 	return v.render(http.StatusOK, "holder", p)

@@ -328,3 +328,166 @@ func TestHolderPagesHostile(t *testing.T) {
 		}
 	}
 }
+
+// signInAs signs another holder in at the desk: everything kept by the session before is another session's.
+func (d *desk) signInAs(holder license.HolderID, name string) {
+	d.session.Person.ID, d.session.Name = holder.Code, name
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for key := range d.kept {
+		if !strings.HasPrefix(key, "shared/") {
+			delete(d.kept, key)
+		}
+	}
+}
+
+var wife = license.HolderID{Type: "111", Code: "379901198806244025"}
+
+// bringing answers pre-checks of a transfer of real estate: the spouse's material is met where a consent stands.
+func (d *desk) bringing(stands map[string]bool, asked *[]string) func(string, gateway.Question) (*gateway.Reply, error) {
+	return func(operation string, q gateway.Question) (*gateway.Reply, error) {
+		*asked = append(*asked, operation+" "+string(q.Body))
+		switch operation {
+		case "consents.give":
+			var c api.ConsentRequest
+			if err := json.Unmarshal(q.Body, &c); err != nil {
+				d.t.Fatal(err)
+			}
+			stands[c.ID] = true
+			return answered(d.t, api.ConsentAnswer{ID: c.ID, Types: c.Types, Expires: c.Expires}), nil
+		case "consents.list":
+			a := api.ConsentsAnswer{Consents: []api.GivenConsent{}}
+			for id, standing := range stands {
+				one := api.GivenConsent{ID: id, System: "citizen-portal", SystemName: "云川政务服务网", Types: []string{"resident-id"}, Matters: []string{"YC-LAND-07"}, Given: api.At(d.now), Expires: api.At(d.now.AddDate(0, 0, 30))}
+				if !standing {
+					one.Withdrawn = api.At(d.now)
+				}
+				a.Consents = append(a.Consents, one)
+			}
+			return answered(d.t, a), nil
+		case "consents.withdraw":
+			stands[q.Path["id"]] = false
+			return answered(d.t, api.ConsentAnswer{ID: q.Path["id"], Withdrawn: api.At(d.now)}), nil
+		}
+		var ask api.PrecheckRequest
+		if err := json.Unmarshal(q.Body, &ask); err != nil {
+			d.t.Fatal(err)
+		}
+		a := api.PrecheckAnswer{Matter: ask.Matter}
+		m, _ := d.console.Snapshot().Book.Matter(ask.Matter)
+		for _, one := range m.Materials {
+			state := api.PrecheckStateMet
+			if one.HolderRole() != cases.Applicant && !(len(ask.Parties) == 1 && stands[ask.Parties[0].Consent]) || one.Code == "tax-clearance" {
+				state = api.PrecheckStateBringIt
+			}
+			a.Materials = append(a.Materials, api.PrecheckedMaterial{Matter: ask.Matter, Material: one.Code, Name: one.Name, NameEn: one.NameEN, Need: api.Need(one.Need), State: state})
+		}
+		return answered(d.t, a), nil
+	}
+}
+
+// The couple: one asks what to bring, the other consents on their own phone, and the next check knows; withdrawn, the next check knows, too.
+func TestCoupleConsentsOnTwoPhones(t *testing.T) {
+	d := atPhone(t)
+	stands, asked := map[string]bool{}, []string{}
+	d.answer = d.bringing(stands, &asked)
+	home := consoletest.Read(d.t, d.get("/console/holder"))
+	if page := consoletest.Read(d.t, d.post("/console/holder/check", "once", home.Form("/console/holder/check")["once"], "matter", "")); len(asked) != 0 || !strings.Contains(page.HTML, "请先选要办的事项。") {
+		t.Errorf("no matter was chosen: %v", asked)
+	}
+	page := consoletest.Read(d.t, d.post("/console/holder/check", "once", home.Form("/console/holder/check")["once"], "matter", "YC-LAND-07"))
+	if got := page.Headline(); got != "5 份里 3 份不用带。" {
+		t.Errorf("headline: %s", got)
+	}
+	if !strings.Contains(consoletest.Text(page.Root), "请带配偶身份证。完税证明可以后补。") || len(page.HTML) > 30<<10 {
+		t.Errorf("the page says:\n%s", consoletest.Text(page.Root))
+	}
+	where := regexp.MustCompile(`/console/holder/check/[A-Za-z0-9_-]{22}`).FindString(page.HTML)
+	invite := func(code string) consoletest.Page {
+		return consoletest.Read(d.t, d.post(where+"/invite", "once", consoletest.Read(d.t, d.get(where)).Form(where + "/invite")["once"], "role", "spouse", "code-spouse", code))
+	}
+	for code, says := range map[string]string{wife.Code[:17] + "1": "第 18 位不对", husband.Code: "这是您自己的号码", shop.Code: "请填对方的身份证号", "": "应为 18 位"} {
+		if _, fault, _ := invite(code).Input("code-spouse"); !strings.Contains(fault, says) {
+			t.Errorf("%q: %q", code, fault)
+		}
+	}
+	page = invite(wife.Code)
+	link := regexp.MustCompile(`/console/holder/confirm/[A-Za-z0-9_-]{22}`).FindString(page.HTML)
+	if link == "" || len(asked) != 1 {
+		t.Fatalf("calls %v, the page says:\n%s", asked, consoletest.Text(page.Root))
+	}
+	if got := consoletest.Read(d.t, d.get(link)).Headline(); got != "这一页已经不在了。" {
+		t.Errorf("who asks opens the other's page: %s", got)
+	}
+	d.signInAs(license.HolderID{Type: "111", Code: "379901195801010015"}, "外人")
+	for _, path := range []string{link, "/console/holder/confirm/AAAAAAAAAAAAAAAAAAAAAA"} {
+		if a, b := d.get(path), d.post(path, "once", d.console.visit(nil, httpRequest()).once()); consoletest.Read(d.t, a).Headline() != "这一页已经不在了。" || consoletest.Read(d.t, b).Headline() != "这一页已经不在了。" || len(asked) != 1 {
+			t.Errorf("a stranger at %s: %v", path, asked)
+		}
+	}
+
+	d.signInAs(wife, "李秀英")
+	page = consoletest.Read(d.t, d.get(link))
+	if words := consoletest.Text(page.Root); !strings.Contains(words, "王** 要办不动产转移登记") || !strings.Contains(words, "居民身份证") || strings.Contains(page.HTML, husband.Code) || strings.Contains(words, "王建国") {
+		t.Errorf("the page says:\n%s", words)
+	}
+	once := page.Form(link)["once"]
+	for range 2 {
+		page = consoletest.Read(d.t, d.post(link, "once", once))
+	}
+	if len(asked) != 2 || !strings.HasPrefix(asked[1], "consents.give ") || !strings.Contains(asked[1], wife.Code) || strings.Contains(asked[1], husband.Code) || !strings.Contains(page.HTML, "您已经同意。") {
+		t.Errorf("calls %v; %s", asked, consoletest.Text(page.Root))
+	}
+	d.get(link)
+	d.post(link, "once", d.console.visit(nil, httpRequest()).once())
+	if len(asked) != 2 {
+		t.Errorf("the page was read again: %v", asked)
+	}
+
+	d.signInAs(husband, "王建国")
+	check := func() string {
+		t.Helper()
+		id := strings.TrimPrefix(where, "/console/holder/check/")
+		d.kept[id] = keptOf(t, id, link)
+		page := consoletest.Read(d.t, d.get(where))
+		return consoletest.Read(d.t, d.post(where+"/again", "once", page.Form(where + "/again")["once"])).Headline()
+	}
+	if got := check(); got != "5 份里 4 份不用带。" {
+		t.Errorf("after the consent: %s", got)
+	}
+
+	d.signInAs(wife, "李秀英")
+	page = consoletest.Read(d.t, d.post("/console/holder/consents", "once", consoletest.Read(d.t, d.get("/console/holder")).Form("/console/holder/consents")["once"]))
+	list := regexp.MustCompile(`/console/holder/consents/[A-Za-z0-9_-]{22}`).FindString(page.HTML)
+	if page.Headline() != "您给出的同意，有效的 1 项。" || !strings.Contains(consoletest.Text(page.Root), "为不动产转移登记核验居民身份证") {
+		t.Errorf("%s", consoletest.Text(page.Root))
+	}
+	if got := consoletest.Read(d.t, d.post(list+"/withdraw", "once", d.console.visit(nil, httpRequest()).once(), "consent", "another-consent-1")).Headline(); got != "这一页已经不在了。" {
+		t.Errorf("another's consent: %s", got)
+	}
+	id, _, _ := page.Input("consent")
+	page = consoletest.Read(d.t, d.post(list+"/withdraw", "once", page.Form(list + "/withdraw")["once"], "consent", id))
+	if page.Headline() != "您现在没有有效的同意。" || !strings.Contains(page.HTML, "已于 11月30日撤回") {
+		t.Errorf("%s", consoletest.Text(page.Root))
+	}
+	d.signInAs(husband, "王建国")
+	if got := check(); got != "5 份里 3 份不用带。" {
+		t.Errorf("after the withdrawal: %s", got)
+	}
+	d.now = d.now.Add(73 * time.Hour)
+	d.signInAs(wife, "李秀英")
+	if got := consoletest.Read(d.t, d.get(link)).Headline(); got != "这一页已经不在了。" {
+		t.Errorf("after three days: %s", got)
+	}
+}
+
+// keptOf is a pre-check as the session of who asked keeps it, with the invitation of a link.
+func keptOf(t testing.TB, id, link string) []byte {
+	t.Helper()
+	k := keptCheck{counterCase: counterCase{ID: id}, For: actingFor{Holder: husband}, Matter: "YC-LAND-07", Checked: &api.PrecheckAnswer{}, Invited: []invited{{"spouse", link[len("/console/holder/confirm/"):], ""}}}
+	text, err := json.Marshal(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

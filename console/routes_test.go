@@ -18,7 +18,7 @@ func TestRoutesMatch(t *testing.T) {
 	ours := map[string]bool{"GET /console/{file}": true}
 	for _, r := range d.console.routes {
 		ours[strings.TrimSuffix(r.pattern, "{$}")] = true
-		if len(r.operations) == 0 && strings.HasPrefix(r.pattern, "POST ") {
+		if len(r.operations) == 0 && strings.HasPrefix(r.pattern, "POST ") && r.pattern != "POST /console/holder/check/{id}/invite" { // nothing is asked of who did not consent
 			t.Errorf("%s is posted and calls nothing", r.pattern)
 		}
 		if len(r.operations) > 0 && strings.HasPrefix(r.pattern, "GET ") {

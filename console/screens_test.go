@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,11 +106,28 @@ func TestHolderScreens(t *testing.T) {
 		consoletest.Accessible(ctx, t, name)
 	}
 	show("holder-home")
-	show("holder-uses", chromedp.Click(".part button.primary"), chromedp.Click(".uses summary"))
-	show("holder-dispute", chromedp.Click(".part button.primary"), chromedp.Click(".uses a.button"))
-	show("holder-disputed", chromedp.Click(".part button.primary"), chromedp.Click(".uses a.button"), chromedp.Click("form button.primary"))
+	show("holder-uses", chromedp.Click(`form[action$="uses"] button`), chromedp.Click(".uses summary"))
+	show("holder-dispute", chromedp.Click(`form[action$="uses"] button`), chromedp.Click(".uses a.button"))
+	show("holder-disputed", chromedp.Click(`form[action$="uses"] button`), chromedp.Click(".uses a.button"), chromedp.Click("main form button.primary"))
+	stands, asked := map[string]bool{}, []string{}
+	d.answer = d.bringing(stands, &asked)
+	chosen := chromedp.SetValue("#matter", "YC-LAND-07")
+	check := chromedp.Click(`form[action$="check"] button`)
+	show("holder-check", chosen, check)
+	show("holder-invited", chosen, check, chromedp.SendKeys("#code-spouse", wife.Code+"\r"))
+	for key := range d.kept {
+		if code, ok := strings.CutPrefix(key, "shared/holder/invitation/"); ok {
+			d.signInAs(wife, "李秀英")
+			there := chromedp.Navigate(d.server.URL + "/console/holder/confirm/" + code)
+			show("holder-confirm", there)
+			show("holder-confirmed", there, chromedp.Click("main form button.primary"))
+		}
+	}
+	show("holder-consents", chromedp.Click(`form[action$="consents"] button`))
+	show("holder-withdrawn", chromedp.Click(`form[action$="consents"] button`), chromedp.Click(".uses button"))
 	d.session.Preferences = session.Preferences{Large: true}
 	show("holder-home-large")
 	d.session.Preferences = session.Preferences{Language: "en"}
-	show("holder-uses-en", chromedp.Click(".part button.primary"))
+	show("holder-home-en")
+	show("holder-check-en", chosen, check)
 }

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"oncegate/api"
 	"oncegate/cases"
 	"oncegate/language"
@@ -35,9 +33,7 @@ type disputing struct {
 
 // listUses asks who used the licenses of the person, or of whom the person speaks for: one call. For another holder the source of that
 // holder's license is asked each time, so a standing that ended is over at once.
-func (c *Console) listUses(v *visit) error { return holderPage(c.askUses)(v) }
-
-func (c *Console) askUses(v *visit) error {
+func (c *Console) listUses(v *visit) error {
 	f, err := v.form("", 0)
 	if err != nil {
 		return err
@@ -66,7 +62,7 @@ func (c *Console) askUses(v *visit) error {
 		}
 		h, fault := v.holderOf("", f.code("code-"+chosen))
 		if fault != "" {
-			return v.showHome(now, chosen, f.code("code-"+chosen), nil, v.in(fault, "This code is not right; please check it."))
+			return v.showHome(now, homeFault{as: chosen, typed: f.code("code-" + chosen), code: v.in(fault, "This code is not right; please check it.")})
 		}
 		a = actingFor{As: chosen, Holder: h}
 	}
@@ -78,7 +74,7 @@ func (c *Console) askUses(v *visit) error {
 	err = v.run(once, began, func(ctx context.Context) any {
 		done := began
 		done.Pending = false
-		q := api.AccessesRequest{Holder: api.HolderID{Type: a.Holder.Type, Code: a.Holder.Code}, As: a.As, Limit: usesOnPage, Before: api.Index(before)}
+		q := api.AccessesRequest{Holder: apiHolder(a.Holder), As: a.As, Limit: usesOnPage, Before: api.Index(before)}
 		var answered api.Answered[api.AccessesAnswer]
 		if v.call(ctx, &done.counterCase, "u", "holders.accesses", nil, q, &answered) {
 			answered.Answer.Commitments = api.Commitments{}
@@ -94,7 +90,7 @@ func (c *Console) askUses(v *visit) error {
 	case err != nil:
 		return err
 	case chosen != "" && k.Refused != nil:
-		return v.showHome(now, chosen, f.code("code-"+chosen), &k.counterCase, v.standingFault(chosen, k.Refused))
+		return v.showHome(now, homeFault{as: chosen, typed: f.code("code-" + chosen), code: v.standingFault(chosen, k.Refused), number: k.number()})
 	case k.Told != nil && f.Get("for") != "":
 		if err := v.keep(v.r.Context(), keyActingFor, k.For); err != nil {
 			return err
@@ -152,32 +148,30 @@ type shownUse struct {
 type usedLicense struct{ How, Fields string }
 
 func (c *Console) uses(v *visit) error {
-	return holderPage(func(v *visit) error {
-		k, err := kept[keptUses](v, v.r.PathValue("id"))
-		if err != nil {
-			return err
+	k, err := kept[keptUses](v, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	p := usesPage{holderTop: v.top(k.For), ID: k.ID, At: k.Began, Once: v.once(), First: k.First, Number: k.number()}
+	switch {
+	case k.Pending:
+		p.Pending, p.Lost = true, v.now.Sub(k.Began) > underWay
+		p.Sentence = v.in("正在查……", "Under way …")
+	case k.Refused != nil:
+		p.Sentence, p.Fault, p.Do = v.in("没有查成。", "It could not be looked up."), v.in(k.Refused.Zh, k.Refused.En), v.in(k.Refused.Advice, "")
+		if k.For.As != "" {
+			p.Fault, p.Do = v.standingFault(k.For.As, k.Refused), ""
 		}
-		p := usesPage{holderTop: v.top(k.For), ID: k.ID, At: k.Began, Once: v.once(), First: k.First, Number: k.number()}
-		switch {
-		case k.Pending:
-			p.Pending, p.Lost = true, v.now.Sub(k.Began) > underWay
-			p.Sentence = v.in("正在查……", "Under way …")
-		case k.Refused != nil:
-			p.Sentence, p.Fault, p.Do = v.in("没有查成。", "It could not be looked up."), v.in(k.Refused.Zh, k.Refused.En), v.in(k.Refused.Advice, "")
-			if k.For.As != "" {
-				p.Fault, p.Do = v.standingFault(k.For.As, k.Refused), ""
-			}
-		case k.Told != nil:
-			p.Says, p.Next = v.in(k.Told.Says.Zh, k.Told.Says.En), uint64(k.Told.Next)
-			for _, one := range k.Told.Accesses {
-				p.Uses = append(p.Uses, v.shownUse(one, k.Disputed))
-			}
-			p.Sentence = v.usesSentence(p)
-		default:
-			return fs.ErrNotExist
+	case k.Told != nil:
+		p.Says, p.Next = v.in(k.Told.Says.Zh, k.Told.Says.En), uint64(k.Told.Next)
+		for _, one := range k.Told.Accesses {
+			p.Uses = append(p.Uses, v.shownUse(one, k.Disputed))
 		}
-		return v.render(http.StatusOK, "uses", p)
-	})(v)
+		p.Sentence = v.usesSentence(p)
+	default:
+		return fs.ErrNotExist
+	}
+	return v.render(http.StatusOK, "uses", p)
 }
 
 // usesSentence counts what is told. Where there are more pages it does not: the number of all would have to be counted.
@@ -379,19 +373,15 @@ func (v *visit) disputing() (k keptUses, p disputePage, err error) {
 }
 
 func (c *Console) disputeForm(v *visit) error {
-	return holderPage(func(v *visit) error {
-		_, p, err := v.disputing()
-		if err != nil {
-			return err
-		}
-		return v.render(http.StatusOK, "dispute", p)
-	})(v)
+	_, p, err := v.disputing()
+	if err != nil {
+		return err
+	}
+	return v.render(http.StatusOK, "dispute", p)
 }
 
 // dispute tells the auditors that the holder does not recognise a use: one call.
-func (c *Console) dispute(v *visit) error { return holderPage(c.sendDispute)(v) }
-
-func (c *Console) sendDispute(v *visit) error {
+func (c *Console) dispute(v *visit) error {
 	f, err := v.form("", 0)
 	if err != nil {
 		return err
@@ -416,9 +406,14 @@ func (c *Console) sendDispute(v *visit) error {
 	began := counterCase{ID: once, Began: v.now, Pending: true}
 	err = v.run(once, began, func(ctx context.Context) any {
 		done := counterCase{ID: once, Began: v.now}
-		q := api.DisputeRequest{Holder: api.HolderID{Type: k.For.Holder.Type, Code: k.For.Holder.Code}, As: k.For.As, Record: api.Index(p.Use.Record), Why: why}
+		q := api.DisputeRequest{Holder: apiHolder(k.For.Holder), As: k.For.As, Record: api.Index(p.Use.Record), Why: why}
 		if v.call(ctx, &done, "d", "holders.dispute", nil, q, nil) {
-			v.noteDisputed(ctx, k.ID, p.Use.Record, disputing{done.Record})
+			change(ctx, v, k.ID, func(k *keptUses) {
+				if k.Disputed == nil {
+					k.Disputed = map[string]disputing{}
+				}
+				k.Disputed[strconv.FormatUint(p.Use.Record, 10)] = disputing{done.Record}
+			})
 		}
 		return done
 	})
@@ -435,24 +430,4 @@ func (c *Console) sendDispute(v *visit) error {
 	}
 	v.redirect("/console/holder/uses/" + k.ID)
 	return nil
-}
-
-// noteDisputed adds to a kept page of uses that one of them is disputed. Of two disputes at the same moment the page may show one; both are
-// recorded.
-func (v *visit) noteDisputed(ctx context.Context, id string, record uint64, d disputing) {
-	text, err := v.console.gate.Kept(ctx, v.Session, id)
-	if err != nil {
-		return
-	}
-	var k keptUses
-	if json.Unmarshal(text, &k) != nil {
-		return
-	}
-	if k.Disputed == nil {
-		k.Disputed = map[string]disputing{}
-	}
-	k.Disputed[strconv.FormatUint(record, 10)] = d
-	if err := v.keep(ctx, id, k); err != nil {
-		v.console.Logger.ErrorContext(ctx, "reply was not kept", "error", err.Error())
-	}
 }

@@ -142,6 +142,7 @@ func (b *bodyBook) holders() {
 	if len(told.Accesses) != 1 {
 		b.Fatal("the holder is told nothing")
 	}
+	b.call("citizen-portal", "consents.list", nil, "{"+whose+"}")
 	b.call("citizen-portal", "holders.dispute", nil, fmt.Sprintf(`{%s,"record":%d,"why":"本单位未申请该事项"}`, whose, told.Accesses[0].Record))
 }
 

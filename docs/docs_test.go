@@ -119,6 +119,7 @@ var callers = map[string]string{
 	"audit.dispose":    "a permission",
 	"holders.accesses": "a permission, for a person whom an identity service proves to be the holder; a grant for what names who stands for the holder",
 	"holders.dispute":  "as `holders.accesses`",
+	"consents.list":    "as `holders.accesses`",
 	"cases.check":      "a rule that names the system and the case's matter; a grant for each material",
 	"cases.materials":  "who registered the case, or a permission for the matter",
 	"cases.close":      "who registered the case, or a permission for the matter",

@@ -66,16 +66,22 @@ var tellers = map[string]func(*writer, jsontext.Value) bool{
 	"precheck":          telling((*writer).prechecked),
 	"consents.give":     telling((*writer).consent),
 	"consents.withdraw": telling((*writer).consent),
-	"catalog.types":     telling(func(w *writer, a api.TypesAnswer) { w.say("%d license types.", len(a.Types)) }),
-	"catalog.matters":   telling(func(w *writer, a api.MattersAnswer) { w.say("%d matters.", len(a.Matters)) }),
-	"audit.search":      telling((*writer).found),
-	"audit.evidence":    telling((*writer).evidence),
-	"audit.export":      telling((*writer).report),
-	"audit.reuse":       telling((*writer).reuse),
-	"audit.erase":       telling((*writer).erased),
-	"audit.receipt":     telling((*writer).receiptOf),
-	"audit.record":      telling((*writer).shown),
-	"audit.summary":     telling((*writer).summary),
+	"consents.list": telling(func(w *writer, a api.ConsentsAnswer) {
+		w.say("%d consents of the holder.", len(a.Consents))
+		for _, k := range a.Consents {
+			w.consent(api.ConsentAnswer{ID: k.ID, Types: k.Types, Matters: k.Matters, Expires: k.Expires, Withdrawn: k.Withdrawn})
+		}
+	}),
+	"catalog.types":   telling(func(w *writer, a api.TypesAnswer) { w.say("%d license types.", len(a.Types)) }),
+	"catalog.matters": telling(func(w *writer, a api.MattersAnswer) { w.say("%d matters.", len(a.Matters)) }),
+	"audit.search":    telling((*writer).found),
+	"audit.evidence":  telling((*writer).evidence),
+	"audit.export":    telling((*writer).report),
+	"audit.reuse":     telling((*writer).reuse),
+	"audit.erase":     telling((*writer).erased),
+	"audit.receipt":   telling((*writer).receiptOf),
+	"audit.record":    telling((*writer).shown),
+	"audit.summary":   telling((*writer).summary),
 	"audit.dispose": telling(func(w *writer, a api.DisposeAnswer) {
 		w.say("Record %d is judged: %s.", a.Index, w.disposition(a.Disposition))
 	}),

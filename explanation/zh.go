@@ -196,6 +196,7 @@ var messages = language.Messages{
 	"revoked":                                                                     "撤销或注销",
 	"superseded":                                                                  "已换发",
 	"expired":                                                                     "过期失效",
+	"%d consents of the holder.":                                                  "该持证主体的授权 %d 项。",
 
 	// refusals
 	"The code is not known here; the words are the file's own.":       "此处不认识该代码；以下文字出自文件本身。",

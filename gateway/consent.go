@@ -20,13 +20,16 @@ import (
 	"oncegate/license"
 )
 
-// giveConsent registers a holder's consent (POST /v1/consents), evidenced by an assertion of the same content. It is idempotent: the
-// same consent again, under whatever assertion, is answered alike.
+// giveConsent registers a holder's consent (POST /v1/consents), evidenced by an assertion of the same content, or by the holder, whom an
+// identity service proves, giving it in the call. It is idempotent: the same consent again, under whatever evidence, is answered alike.
 func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest) (*result, error) {
 	given := cases.Consent{
 		ID: q.ID, Holder: license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal(), System: c.system.ID,
 		Types: slices.Sorted(slices.Values(q.Types)), Matters: slices.Sorted(slices.Values(q.Matters)), Expires: q.Expires.Time,
 		Evidence: cases.EvidenceIdentity, Digest: sm.DigestB64([]byte(q.Assertion)), Given: c.now,
+	}
+	if q.Assertion == "" {
+		given.Evidence, given.Digest = cases.EvidenceSession, sm.DigestB64([]byte(q.ID))
 	}
 	if namesPerson(given.ID, license.DateOf(c.now)) {
 		return nil, refuse("invalid-field").pointingAt("/id", "contains a resident id number; choose another id")
@@ -35,18 +38,28 @@ func (g *Gateway) giveConsent(ctx context.Context, c *call, q api.ConsentRequest
 		return nil, refuseFlaws("invalid-field", err)
 	}
 	c.nameParties(given.Holder)
-	asserted, err := g.consentAsserted(c, q.Assertion, given)
-	if err != nil {
-		return nil, refuse("assertion-invalid").withUses(holderUse(given.Holder, "", outcomeDenied)).withReasons(evidenceReason("assertion", err))
+	var asserted Assertion
+	if q.Assertion == "" {
+		if err := c.holderConsents(given.Holder, holderUse(given.Holder, "", outcomeDenied)); err != nil {
+			return nil, err
+		}
+	} else {
+		var err error
+		if asserted, err = g.consentAsserted(c, q.Assertion, given); err != nil {
+			return nil, refuse("assertion-invalid").withUses(holderUse(given.Holder, "", outcomeDenied)).withReasons(evidenceReason("assertion", err))
+		}
 	}
 	existing, err := g.Cases.Consent(ctx, given.ID)
 	use := holderUse(given.Holder, "", outcomeNoted)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := g.checkUnspent(ctx, q.Assertion, use); err != nil {
-			return nil, err
+		changes := []any{cases.Give{Consent: given, R: g.blinding()}}
+		if q.Assertion != "" {
+			if err := g.checkUnspent(ctx, q.Assertion, use); err != nil {
+				return nil, err
+			}
+			changes = append(changes, g.spendAssertion(c, q.Assertion, asserted))
 		}
-		changes := []any{cases.Give{Consent: given, R: g.blinding()}, g.spendAssertion(c, q.Assertion, asserted)}
 		return &result{status: http.StatusCreated, answer: g.consentAnswer(c, given), uses: []audit.Use{use}, changes: changes}, nil
 	case err != nil:
 		return nil, err
@@ -76,8 +89,8 @@ func sameSet(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// withdrawConsent ends a consent, or an unused assertion, at once (POST /v1/consents/{id}/withdraw). The system it was given to withdraws
-// it; an assertion in the request must verify.
+// withdrawConsent ends a consent, or an unused assertion, at once (POST /v1/consents/{id}/withdraw). The system that it was
+// given to withdraws it, or the holder, whom an identity service proves, through any system; an assertion in the request must verify.
 func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRequest) (*result, error) {
 	id := c.path("id")
 	existing, err := g.Cases.Consent(ctx, id)
@@ -92,7 +105,11 @@ func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRe
 		return nil, refuse("consent-not-usable").withReasons(ofCase("consent-unknown"))
 	case err != nil:
 		return nil, err
-	case existing.System != c.system.ID:
+	}
+	switch person, proven := c.actingHolder(); {
+	case proven && !itself && person != existing.Holder.Normal():
+		return nil, refuse("consent-not-usable").withReasons(ofCase(cases.ConsentOtherHolder))
+	case (itself || !proven) && existing.System != c.system.ID:
 		return nil, refuse("consent-not-usable").withReasons(ofCase(cases.ConsentOtherSystem))
 	}
 	uses := []audit.Use{holderUse(existing.Holder.Normal(), "", outcomeNoted)}
@@ -107,6 +124,49 @@ func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRe
 	}
 	existing.Withdrawn = c.now
 	return &result{answer: g.consentAnswer(c, existing), uses: uses, changes: []any{cases.Withdraw{ID: existing.ID, At: c.now}}}, nil
+}
+
+// holderConsents makes sure that who acts is the holder, so that what the person asks for in the call is the holder's consent to it. Staff who
+// are proven, a system's own word, and every other holder give no such consent. denied is the record entry of a refusal.
+func (c *call) holderConsents(holder license.HolderID, denied audit.Use) error {
+	switch person, proven := c.actingHolder(); {
+	case !proven:
+		return refuse("holder-not-proven").withUses(denied)
+	case person != holder:
+		return refuse("holder-not-represented").withUses(denied).withReasons(ofCase("holder-is-somebody-else"))
+	}
+	c.note(map[string]string{"evidence": cases.EvidenceSession})
+	return nil
+}
+
+// maxConsents bounds a list of consents, as the contract does.
+const maxConsents = 200
+
+// listConsents lists a holder's consents to any system, newest first (POST /v1/consents/list).
+func (g *Gateway) listConsents(ctx context.Context, c *call, q api.ConsentsRequest) (*result, error) {
+	holder := license.HolderID{Type: q.Holder.Type, Code: q.Holder.Code}.Normal()
+	uses, err := g.asksAsHolder(ctx, c, holder, q.As, outcomeTold)
+	if err != nil {
+		return nil, err
+	}
+	all, err := g.Cases.Consents(ctx, holder, "")
+	if err != nil {
+		return nil, err
+	}
+	answer := api.ConsentsAnswer{Consents: []api.GivenConsent{}}
+	for _, k := range all[:min(len(all), maxConsents)] {
+		k = k.Within(c.config.consentLife())
+		by := c.config.Systems[k.System]
+		one := api.GivenConsent{
+			ID: k.ID, System: k.System, SystemName: by.Name, DepartmentName: c.config.Departments[by.Department], Types: notNil(k.Types), Matters: k.Matters,
+			Given: api.At(k.Given), Expires: api.At(k.Expires),
+		}
+		if !k.Withdrawn.IsZero() {
+			one.Withdrawn = api.At(k.Withdrawn)
+		}
+		answer.Consents = append(answer.Consents, one)
+	}
+	return &result{answer: answer, uses: uses}, nil
 }
 
 func (g *Gateway) consentAnswer(c *call, k cases.Consent) api.ConsentAnswer {

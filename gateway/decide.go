@@ -21,6 +21,7 @@ type licenseUse struct {
 	reference string           // reference of a legal basis other than a case
 
 	consent          string             // id of the consent that covers the use, where one is needed
+	proofConsent     bool               // the applicant's consent is known to cover the license that confirms the role
 	decision         policy.Decision    //
 	input            *input             // the decision's entry in the evidence
 	confirm          *licenseUse        // what must confirm the role first; nil for the applicant
@@ -188,7 +189,7 @@ func (c *call) confirmations(wanted []*licenseUse) []*licenseUse {
 func (c *call) confirmation(u *licenseUse, check *cases.RoleCheck) *licenseUse {
 	q := u.question
 	q.LicenseType, q.Material, q.Role = check.Material.LicenseType, check.Material.Code, check.Material.HolderRole()
-	q.Provider, q.Purpose, q.Fields, q.Consent = c.config.provider(q.LicenseType), policy.Confirm, []string{check.Field}, false
+	q.Provider, q.Purpose, q.Fields, q.Consent = c.config.provider(q.LicenseType), policy.Confirm, []string{check.Field}, u.proofConsent
 	facts := u.facts
 	facts.Material = check.Material
 	return &licenseUse{facts: facts, question: q, ask: license.Question{Type: q.LicenseType, Holder: check.Holder.Normal()}}

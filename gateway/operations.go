@@ -45,6 +45,7 @@ func (g *Gateway) table() map[string]operation {
 		"cases.close":       {right: "cases.close", run: typed(g.closeCase)},
 		"precheck":          {right: "precheck", run: typed(g.precheck)},
 		"consents.give":     {right: "consents.register", byCaller: true, run: typed(g.giveConsent)},
+		"consents.list":     {right: "holders.accesses", run: typed(g.listConsents)},
 		"consents.withdraw": {right: "consents.withdraw", byCaller: true, run: typed(g.withdrawConsent)},
 		"catalog.types":     {run: typed(g.types)},
 		"catalog.matters":   {run: typed(g.matters)},

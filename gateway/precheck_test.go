@@ -87,7 +87,7 @@ func TestPrecheckNeedsConsent(t *testing.T) {
 	} {
 		w.refused(w.precheck("YC-FOOD-01", company, with), "assertion-invalid")
 	}
-	w.refused(w.precheck("YC-FOOD-01", company, nil), "invalid-field")
+	w.refused(w.precheck("YC-FOOD-01", company, nil), "holder-not-proven")
 	w.refused(w.precheck("YC-MOON", company, signed(func(*Assertion) {})), "unknown-matter")
 	a := w.precheck("YC-FOOD-01", company, signed(func(a *Assertion) { a.Types = []string{"resident-id"} }))
 	if s := prestates(t, a); s["business-license"] != api.PrecheckStateBringIt || w.legacy["business-license"].asked() != 0 {

@@ -198,6 +198,9 @@ func (v casesView) Consent(ctx context.Context, id string) (cases.Consent, error
 }
 
 func (v casesView) Consents(ctx context.Context, holder license.HolderID, system string) ([]cases.Consent, error) {
+	if system == "" {
+		return v.consents(ctx, selectConsent+"WHERE holder = ? ORDER BY given DESC, id DESC", v.db.holderDigest(holder))
+	}
 	return v.consents(ctx, selectConsent+"WHERE holder = ? AND system = ? ORDER BY given DESC, id DESC", v.db.holderDigest(holder), system)
 }
 

@@ -55,6 +55,19 @@ func (g *Gate) Kept(ctx context.Context, s *Session, key string) ([]byte, error)
 	return g.Storage.Kept(ctx, s.family, digest("kept", key))
 }
 
+// Share keeps a value under an unguessable key, sealed, for all sessions, until a time. It replaces the value before.
+func (g *Gate) Share(ctx context.Context, key string, value []byte, until time.Time) error {
+	if len(value) > maxKept {
+		return ErrTooLarge
+	}
+	return g.Storage.Keep(ctx, digest("shared"), digest("shared", key), value, until)
+}
+
+// Shared returns what Share kept under the key; fs.ErrNotExist if there is nothing.
+func (g *Gate) Shared(ctx context.Context, key string) ([]byte, error) {
+	return g.Storage.Kept(ctx, digest("shared"), digest("shared", key))
+}
+
 // A memory remembers the newest revision of sessions that this process saw, and which ended, so that an older row put back into the
 // database is refused (rollback). Other processes, and this one after a restart, do not know: docs/threat-model.md says what bounds it there.
 type memory struct {

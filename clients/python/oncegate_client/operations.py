@@ -21,6 +21,7 @@ OPERATIONS = {
     "catalog.matters": ("GET", "/v1/catalog/matters"),
     "catalog.types": ("GET", "/v1/catalog/types"),
     "consents.give": ("POST", "/v1/consents"),
+    "consents.list": ("POST", "/v1/consents/list"),
     "consents.withdraw": ("POST", "/v1/consents/{id}/withdraw"),
     "holders.accesses": ("POST", "/v1/holders/accesses"),
     "holders.dispute": ("POST", "/v1/holders/disputes"),
