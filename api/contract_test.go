@@ -454,7 +454,6 @@ func TestEitherOr(t *testing.T) {
 		{"licenses.list", `{` + identifier + `,"status":"valid"}`, "invalid-field", ""},
 		{"precheck", `{"matter":"m",` + holder + `,"consent":"c"}`, "", ""},
 		{"precheck", `{"matter":"m",` + holder + `}`, "", ""},
-		{"precheck", `{"matter":"m",` + holder + `,"parties":[{"role":"Spouse",` + holder + `}]}`, "invalid-field", ""},
 		{"cases.register", `{` + parties + `}`, "", ""},
 		{"cases.register", `{` + parties + `,"attestation":"holder","assertion":"a.b.c"}`, "", ""},
 		{"cases.register", `{` + parties + `,"attestation":"holder"}`, "assertion-invalid", ""},

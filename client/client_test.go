@@ -93,6 +93,12 @@ func TestOperationsReachTheirAddress(t *testing.T) {
 		func() error { _, err := cl.RecordReceipt(ctx, 3); return err },
 		func() error { _, err := cl.Reuse(ctx, api.ReuseRequest{}); return err },
 		func() error { _, err := cl.Export(ctx, api.ExportRequest{}); return err },
+		func() error { _, err := cl.ReadRecord(ctx, 3); return err },
+		func() error { _, err := cl.Dispose(ctx, 3, api.DisposeRequest{}); return err },
+		func() error { _, err := cl.Summary(ctx, api.SummaryRequest{}); return err },
+		func() error { _, err := cl.Consents(ctx, api.ConsentsRequest{}); return err },
+		func() error { _, err := cl.Accesses(ctx, api.AccessesRequest{}); return err },
+		func() error { _, err := cl.Dispute(ctx, api.DisputeRequest{}); return err },
 		func() error { _, err := cl.LostReceipt(ctx, "j"); return err },
 		func() error {
 			_, err := cl.Call(ctx, "log.entries", map[string]string{"tile": "x001/234"}, nil)
