@@ -275,6 +275,8 @@ if [ "$mode" = full ]; then
 	else
 		skip "the race detector: no C compiler"
 	fi
+	say "every column of both engines"
+	ONCEGATE_LONG=1 go test -timeout 30m -count=1 -run '^TestEveryColumn$' ./store/
 	say "long properties"
 	ONCEGATE_LONG=1 go test -timeout 20m -count=1 ./policy/ ./gateway/
 	go test -timeout 20m -count=1 ./license/ ./cases/ ./api/ ./register/ ./certs/statuslist/ ./certs/sdjwt/ -rapid.checks=2000

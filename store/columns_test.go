@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -84,28 +83,28 @@ func verifyState(t *testing.T, r *rig) error {
 // TestEveryColumn alters every column and every row of every table as somebody can who writes the database and holds no key: changes it,
 // exchanges it with another row's, deletes it, puts back what stood there before. The table in the threat model says of each when that is
 // noticed. It may say neither more nor less than what is found here, and has every table and column of both engines.
+//
+// That takes minutes. On PostgreSQL, which shares all code but its dialect with SQLite, a run without ONCEGATE_LONG alters one table of
+// three, other ones each day.
 func TestEveryColumn(t *testing.T) {
 	doc := readColumns(t)
-	var both sync.Mutex
 	found := map[string]findings{}
-	t.Run("engines", func(t *testing.T) { // returns when both have come to their end
-		onEach(t, func(t *testing.T, e engine) {
-			t.Parallel() // one waits for its disk, the other for its server
-			begun := time.Now()
-			g := newGround(t, e, nil)
-			t.Logf("made in %.1f s", time.Since(begun).Seconds())
-			s := &siege{ground: g, questions: questions(t, g.batches()), found: findings{}}
-			s.learn(t)
-			for _, table := range g.tables {
-				begun, before := time.Now(), s.made
-				s.table(t, table)
-				t.Logf("%s: %d alterations in %.1f s", table.name, s.made-before, time.Since(begun).Seconds())
+	onEach(t, func(t *testing.T, e engine) {
+		g := newGround(t, e, nil)
+		s := &siege{ground: g, questions: questions(t, g.batches()), found: findings{}}
+		s.learn(t)
+		left := map[string]bool{}
+		for i, table := range g.tables {
+			if e.name == Postgres && os.Getenv("ONCEGATE_LONG") == "" && !*writeColumns && i%3 != time.Now().YearDay()%3 {
+				left[table.name] = true
+				continue
 			}
-			both.Lock()
-			defer both.Unlock()
-			found[e.name] = s.found
-			doc.hold(t, e.name, s.found)
-		})
+			begun, before := time.Now(), s.made
+			s.table(t, table)
+			t.Logf("%s: %d alterations in %.1f s", table.name, s.made-before, time.Since(begun).Seconds())
+		}
+		found[e.name] = s.found
+		doc.hold(t, e.name, s.found, left)
 	})
 	if *writeColumns {
 		doc.write(t, found)
@@ -530,8 +529,8 @@ func says(cell, engine string) string {
 	return strings.TrimSuffix(word, "–")
 }
 
-// hold compares the document with what was found on one engine.
-func (d *columnDoc) hold(t *testing.T, engine string, found findings) {
+// hold compares the document with what was found on one engine, but for the tables that were left out.
+func (d *columnDoc) hold(t *testing.T, engine string, found findings, left map[string]bool) {
 	counts := map[string]int{}
 	for row, levels := range found {
 		if d.cells[row] == nil {
@@ -554,6 +553,9 @@ func (d *columnDoc) hold(t *testing.T, engine string, found findings) {
 		}
 	}
 	for row := range d.cells {
+		if table, _, _ := strings.Cut(row, "."); left[table] {
+			continue
+		}
 		if found[row] == nil && !isPending(row, "") && !(engine == SQLite && strings.HasPrefix(row, "schema_lock")) {
 			t.Errorf("%s stands in the table of the threat model, and there is no such thing", row)
 		}

@@ -228,10 +228,6 @@ func newGround(t *testing.T, e engine, wrap sqldb.Wrapper) *ground {
 		}
 		must(r.log.Cosign(t.Context(), r.log.Known()))
 		must(r.db.Audit().Purge(t.Context(), at(-2)))
-		for n := byte(1); n < 4; n++ {
-			must(r.db.Console().AddSession(t.Context(), [32]byte{n}, [32]byte{}, fmt.Append(nil, "session ", n), groundSessions))
-			must(r.db.Console().Keep(t.Context(), [32]byte{n}, [32]byte{7}, fmt.Append(nil, "kept ", n), groundSessions))
-		}
 		g.follow(t, r)
 		for n := range 3 {
 			id := [32]byte{byte(n)}
