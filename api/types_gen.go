@@ -1773,6 +1773,7 @@ type PrecheckAnswer struct {
 }
 
 // PrecheckParty A further party, such as a spouse. Materials of one whose consent does not cover them, or whose role is not confirmed, are `bring-it`.
+// Without a consent the party is the person who asks.
 type PrecheckParty struct {
 	// Consent A consent's id, given by who registers it.
 	Consent ConsentID `json:"consent,omitempty,omitzero"`

@@ -21,7 +21,7 @@ var consoleRoles = []struct {
 }{
 	{"clerk", "周晓梅", text{"窗口工作人员", "window clerk"}, []session.Assignment{{Role: session.Clerk, Hall: "street-hall"}, {Role: session.Clerk, Hall: "street-land"}}},
 	{"auditor", "钱立新", text{"审计人员", "auditor"}, []session.Assignment{{Role: session.Auditor, Hall: "audit-office"}}},
-	{"supervisor", "孙明远", text{"审计监督人员", "audit supervisor"}, []session.Assignment{{Role: session.Supervisor, Hall: "audit-office"}}},
+	{"supervisor", "孙明远", text{"审计监督人员", "audit supervisor"}, []session.Assignment{{Role: session.Supervisor, Hall: "audit-supervision"}}},
 	{"steward", "李文静", text{"数据管理员", "data steward"}, []session.Assignment{{Role: session.Steward, Hall: "samr-licenses"}}},
 	{"head", "郑国栋", text{"单位负责人", "head of a department"}, []session.Assignment{{Role: session.Head, Hall: "samr-licenses"}}},
 	{"operator", "吴海峰", text{"运维人员", "operator"}, []session.Assignment{{Role: session.Operator, Hall: "operations"}}},

@@ -270,6 +270,11 @@ func (s *Set) Names(system, matter string, at time.Time) bool {
 	return false
 }
 
+// Permits reports whether any permission names an operation, whoever may do it and whenever.
+func (s *Set) Permits(operation string) bool {
+	return slices.ContainsFunc(s.permissions, func(p *permission) bool { return slices.Contains(p.Operations, operation) })
+}
+
 // A period is when a rule is in force; until is exclusive.
 type period struct{ from, until time.Time }
 

@@ -24,11 +24,8 @@ func Unpack(a Artefact) ([]Artefact, bool, error) {
 		return nil, false, nil
 	}
 	z, err := zip.NewReader(bytes.NewReader(a.Data), int64(len(a.Data)))
-	if err != nil || slices.ContainsFunc(z.File, func(f *zip.File) bool { return strings.EqualFold(f.Name, "OFD.xml") }) {
+	if err != nil || len(z.File) > maxParts || slices.ContainsFunc(z.File, func(f *zip.File) bool { return strings.EqualFold(f.Name, "OFD.xml") }) {
 		return nil, false, nil // what is broken is for the document's own steps to say
-	}
-	if len(z.File) > maxParts {
-		return nil, true, fmt.Errorf("the bundle has more than %d files", maxParts)
 	}
 	var parts []Artefact
 	left := int64(maxBundle)

@@ -50,6 +50,7 @@ var unread = map[string]string{
 	"raise license version: %v": "license.Identifier.Next", "check holder code: %v": "license.CheckHolder, of a caller", "the question cannot be answered": "license.Question, of a caller", "%v: it cannot be asked": "license.Question, of a caller",
 	"sign actor token: %v": "token.SignActor", "digest request: %v": "token.RequestDigest, of text that is no UTF-8", "digest key: %v": "token.KeyDigest, of no key",
 
+	"summarize records: 1 to %v periods in their order are expected": "audit.Count, of a caller", "summarize records: cases are not counted: their numbers stand in two forms": "audit.Count, of a caller", "summarize records: %v": "audit.Count, of the database",
 	"read report: %v": "verdict.VerifyReport, of the file", "verify what stands beside records: %v": "audit.VerifyStored, of the database", "the report of %v records on %v pages": "a sentence, which has its Chinese beside it",
 	"the answer is no page of a report": "verdict.ReadReport, of the file", "read page %v of the report: %v": "verdict.ReadReport, of the file",
 	"read the newest status lists seen: %v": "verdict.OpenSeenLists", "write the newest status lists seen: %v": "verdict.SeenLists, to the log",
