@@ -52,6 +52,21 @@ const (
 	FallbackKindUpload   FallbackKind = "upload"
 )
 
+// Defines values for FileMedia.
+const (
+	FileMediaApplicationOfd FileMedia = "application/ofd"
+	FileMediaApplicationPdf FileMedia = "application/pdf"
+	FileMediaImageJpeg      FileMedia = "image/jpeg"
+	FileMediaImagePng       FileMedia = "image/png"
+)
+
+// Defines values for FiledMaterialVerifiedByProof.
+const (
+	FiledMaterialVerifiedByProofAsserted FiledMaterialVerifiedByProof = "asserted"
+	FiledMaterialVerifiedByProofCall     FiledMaterialVerifiedByProof = "call"
+	FiledMaterialVerifiedByProofSession  FiledMaterialVerifiedByProof = "session"
+)
+
 // Defines values for Found.
 const (
 	FoundFound    Found = "found"
@@ -113,6 +128,7 @@ const (
 	MaterialStateMet         MaterialState = "met"
 	MaterialStateMismatched  MaterialState = "mismatched"
 	MaterialStateMissing     MaterialState = "missing"
+	MaterialStateOnFile      MaterialState = "on-file"
 	MaterialStateUnavailable MaterialState = "unavailable"
 )
 
@@ -159,6 +175,7 @@ const (
 	StandingStateMet         StandingState = "met"
 	StandingStateMismatched  StandingState = "mismatched"
 	StandingStateMissing     StandingState = "missing"
+	StandingStateOnFile      StandingState = "on-file"
 	StandingStateUnavailable StandingState = "unavailable"
 	StandingStateUnchecked   StandingState = "unchecked"
 )
@@ -615,13 +632,28 @@ type CatalogField struct {
 	TitleEn   string `json:"title_en,omitempty,omitzero"`
 }
 
+// CatalogFilingType defines model for CatalogFilingType.
+type CatalogFilingType struct {
+	ID        string `json:"id"`
+	KeepDays  int    `json:"keep_days"`
+	Name      string `json:"name"`
+	NameEn    string `json:"name_en"`
+	ValidDays int    `json:"valid_days"`
+
+	// Verifications Ways of verifying that will do; absent: all.
+	Verifications []string `json:"verifications,omitempty,omitzero"`
+}
+
 // CatalogMaterial defines model for CatalogMaterial.
 type CatalogMaterial struct {
-	Code        string          `json:"code"`
-	Fallback    CatalogFallback `json:"fallback,omitempty,omitzero"`
-	LicenseType string          `json:"license_type,omitempty,omitzero"`
-	Name        string          `json:"name"`
-	NameEn      string          `json:"name_en"`
+	Code     string          `json:"code"`
+	Fallback CatalogFallback `json:"fallback,omitempty,omitzero"`
+
+	// FilingType Type of filed materials (存档材料) of which one will do where no source answers.
+	FilingType  string `json:"filing_type,omitempty,omitzero"`
+	LicenseType string `json:"license_type,omitempty,omitzero"`
+	Name        string `json:"name"`
+	NameEn      string `json:"name_en"`
 
 	// Need is_need: 1 必要, 2 非必要, 3 容缺后补.
 	Need Need `json:"need"`
@@ -647,6 +679,16 @@ type CatalogMatter struct {
 	Roles []string `json:"roles"`
 }
 
+// CatalogTrustLevel defines model for CatalogTrustLevel.
+type CatalogTrustLevel struct {
+	Level  string `json:"level"`
+	Name   string `json:"name"`
+	NameEn string `json:"name_en"`
+
+	// Reusable The next case may use such a material as it is.
+	Reusable bool `json:"reusable"`
+}
+
 // CatalogType defines model for CatalogType.
 type CatalogType struct {
 	// Code 证照类型代码 (GB/T 36902).
@@ -656,6 +698,16 @@ type CatalogType struct {
 	ID             string         `json:"id"`
 	Name           string         `json:"name"`
 	NameEn         string         `json:"name_en"`
+}
+
+// CatalogVerification defines model for CatalogVerification.
+type CatalogVerification struct {
+	ID string `json:"id"`
+
+	// Level The trust level that follows.
+	Level  string `json:"level"`
+	Name   string `json:"name"`
+	NameEn string `json:"name_en"`
 }
 
 // CheckAnswer defines model for CheckAnswer.
@@ -689,6 +741,9 @@ type CheckRequest struct {
 	// Documents Materials of which an annotated copy (加注件) is wanted too, where they are met.
 	Documents []DocumentWanted `json:"documents,omitempty,omitzero"`
 
+	// Files Materials of which the filed file is wanted too, where they are on file.
+	Files []FileWanted `json:"files,omitempty,omitzero"`
+
 	// Materials Only these; absent: all.
 	Materials []Word `json:"materials,omitempty,omitzero"`
 
@@ -699,8 +754,8 @@ type CheckRequest struct {
 	Notice string `json:"notice,omitempty,omitzero"`
 }
 
-// CheckedMaterial One material with its state, and either the license or what to do instead. `undrawn` says why there is no document although one
-// was wanted; the license stands all the same.
+// CheckedMaterial One material with its state, and either the license, or what is on file, or what to do instead. `undrawn` says why there is no
+// document although one was wanted; the license stands all the same. `unfiled` says why what is on file does not stand in.
 type CheckedMaterial struct {
 	// AsOf RFC 3339 in UTC with milliseconds.
 	//
@@ -715,7 +770,10 @@ type CheckedMaterial struct {
 
 	// Fields The granted fields and their values, as the disclosures state them.
 	Fields Fields `json:"fields,omitempty,omitzero"`
-	Flags  []Flag `json:"flags,omitempty,omitzero"`
+
+	// Filed A filed material (存档材料) that stands in for one that no source answers, as far as the grants let it be told. `watermark` must be shown with it.
+	Filed FiledMaterial `json:"filed,omitempty,omitzero"`
+	Flags []Flag        `json:"flags,omitempty,omitzero"`
 
 	// Freshness Where the facts come from: asked live; a drop of files at `as_of`; or a kept copy of `as_of`, because the source could not
 	// be reached and the grant allows this age.
@@ -739,7 +797,7 @@ type CheckedMaterial struct {
 	Rules  []string `json:"rules"`
 	Source string   `json:"source,omitempty,omitzero"`
 
-	// State met 已由数据源满足 · missing 数据源无此证照 · lapsed 已失效 · mismatched 与要求不符 · denied 无权获取 · unavailable 数据源暂不可用 ·
+	// State met 已由数据源满足 · on-file 已有存档材料，不用交 · missing 数据源无此证照 · lapsed 已失效 · mismatched 与要求不符 · denied 无权获取 · unavailable 数据源暂不可用 ·
 	// covered 已由窗口收到、承诺或免予提交.
 	State MaterialState `json:"state"`
 
@@ -748,6 +806,9 @@ type CheckedMaterial struct {
 
 	// Undrawn One reason of a decision or a judgement.
 	Undrawn Reason `json:"undrawn,omitempty,omitzero"`
+
+	// Unfiled One reason of a decision or a judgement.
+	Unfiled Reason `json:"unfiled,omitempty,omitzero"`
 	Version int    `json:"version,omitempty,omitzero"`
 }
 
@@ -886,8 +947,11 @@ type Counts struct {
 	// Denominator Required materials.
 	Denominator int `json:"denominator"`
 
-	// Numerator Required materials met from source.
+	// Numerator Required materials met from source or on file.
 	Numerator int `json:"numerator"`
+
+	// OnFile Of the numerator: on file from an earlier case (存档材料).
+	OnFile int `json:"on_file,omitempty,omitzero"`
 }
 
 // Date A calendar day.
@@ -1316,6 +1380,143 @@ type FieldName = string
 // Fields The granted fields and their values, as the disclosures state them.
 type Fields map[string]string
 
+// FileAnswer defines model for FileAnswer.
+type FileAnswer struct {
+	Case string `json:"case"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
+	// Filing A filed material, as `cases.file` or a check named it.
+	Filing     FilingID `json:"filing"`
+	FilingType string   `json:"filing_type"`
+
+	// KeptUntil RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	KeptUntil Time   `json:"kept_until"`
+	Level     string `json:"level"`
+	Material  string `json:"material"`
+	Matter    string `json:"matter"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce    `json:"nonce"`
+	Operation string   `json:"operation"`
+	Rules     []string `json:"rules"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+
+	// ValidUntil A calendar day.
+	//
+	// Example: 2026-11-30
+	ValidUntil   Date   `json:"valid_until"`
+	Verification string `json:"verification"`
+}
+
+// FileMedia defines model for FileMedia.
+type FileMedia string
+
+// FileRequest defines model for FileRequest.
+type FileRequest struct {
+	// Content The file, at most 1 MiB, base64url without padding.
+	Content string `json:"content"`
+
+	// Digest Unpadded base64url of an SM3 hash.
+	//
+	// Example: 1qqKZ1dJ3mCkHXhDcYh2nJ8o2m4dA0e6m0n3o8t3v9M
+	Digest Digest `json:"digest"`
+
+	// Holder A holder (持证主体), by a code and the type of that code.
+	//
+	// Example: {"code":"91379901MA9920002Q","type":"001"}
+	Holder HolderID `json:"holder,omitempty,omitzero"`
+
+	// Material An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	Material Word `json:"material"`
+
+	// Matter An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	Matter Word      `json:"matter,omitempty,omitzero"`
+	Media  FileMedia `json:"media"`
+
+	// ValidUntil Last day on which it may be used; absent: as long as its type allows.
+	ValidUntil string `json:"valid_until,omitempty,omitzero"`
+
+	// Verification How it was verified (核验方式), an id of catalog.matters.
+	Verification string `json:"verification"`
+}
+
+// FileWanted defines model for FileWanted.
+type FileWanted struct {
+	// Filing A filed material, as `cases.file` or a check named it.
+	Filing FilingID `json:"filing,omitempty,omitzero"`
+
+	// Material An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	Material Word `json:"material"`
+
+	// Matter An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	Matter Word `json:"matter,omitempty,omitzero"`
+}
+
+// FiledFile defines model for FiledFile.
+type FiledFile struct {
+	// Content The file, base64url without padding.
+	Content   string    `json:"content"`
+	MediaType FileMedia `json:"media_type"`
+
+	// SM3 Unpadded base64url of an SM3 hash.
+	//
+	// Example: 1qqKZ1dJ3mCkHXhDcYh2nJ8o2m4dA0e6m0n3o8t3v9M
+	SM3 Digest `json:"sm3"`
+}
+
+// FiledMaterial A filed material (存档材料) that stands in for one that no source answers, as far as the grants let it be told. `watermark` must be shown with it.
+type FiledMaterial struct {
+	// Department Whose window filed it.
+	Department string    `json:"department,omitempty,omitzero"`
+	File       FiledFile `json:"file,omitempty,omitzero"`
+
+	// FiledOn A calendar day.
+	//
+	// Example: 2026-11-30
+	FiledOn Date `json:"filed_on,omitempty,omitzero"`
+
+	// Filing A filed material, as `cases.file` or a check named it.
+	Filing     FilingID `json:"filing"`
+	FilingType string   `json:"filing_type"`
+
+	// Level Trust level (可信等级, 国办函〔2016〕108号); catalog.matters says what it means.
+	Level string `json:"level,omitempty,omitzero"`
+
+	// ValidUntil A calendar day.
+	//
+	// Example: 2026-11-30
+	ValidUntil Date `json:"valid_until,omitempty,omitzero"`
+
+	// Verification How it was verified (核验方式).
+	Verification string `json:"verification,omitempty,omitzero"`
+
+	// VerifiedBy Code of the person who verified it.
+	VerifiedBy string `json:"verified_by,omitempty,omitzero"`
+
+	// VerifiedByProof How that person was known.
+	VerifiedByProof FiledMaterialVerifiedByProof `json:"verified_by_proof,omitempty,omitzero"`
+
+	// Watermark Who provides it, who may use it for what, and until when (国办函〔2016〕108号).
+	Watermark Watermark `json:"watermark"`
+}
+
+// FiledMaterialVerifiedByProof How that person was known.
+type FiledMaterialVerifiedByProof string
+
+// FilingID A filed material, as `cases.file` or a check named it.
+type FilingID = string
+
 // Flag A value that was accepted from a source although it breaks a rule.
 type Flag struct {
 	Field  string `json:"field"`
@@ -1650,7 +1851,7 @@ type MaterialRequest struct {
 	Matter Word `json:"matter,omitempty,omitzero"`
 }
 
-// MaterialState met 已由数据源满足 · missing 数据源无此证照 · lapsed 已失效 · mismatched 与要求不符 · denied 无权获取 · unavailable 数据源暂不可用 ·
+// MaterialState met 已由数据源满足 · on-file 已有存档材料，不用交 · missing 数据源无此证照 · lapsed 已失效 · mismatched 与要求不符 · denied 无权获取 · unavailable 数据源暂不可用 ·
 // covered 已由窗口收到、承诺或免予提交.
 type MaterialState string
 
@@ -1659,11 +1860,16 @@ type MatterReuse struct {
 	Denominator int    `json:"denominator"`
 	Matter      string `json:"matter"`
 	Numerator   int    `json:"numerator"`
+
+	// OnFile Of the numerator: on file from an earlier case (存档材料).
+	OnFile int `json:"on_file,omitempty,omitzero"`
 }
 
 // MattersAnswer defines model for MattersAnswer.
 type MattersAnswer struct {
-	Matters []CatalogMatter `json:"matters"`
+	// Filings Types of filed materials (存档材料).
+	Filings []CatalogFilingType `json:"filings,omitempty,omitzero"`
+	Matters []CatalogMatter     `json:"matters"`
 
 	// Nonce Unpadded base64url of 128 random bits.
 	Nonce     Nonce  `json:"nonce"`
@@ -1673,6 +1879,10 @@ type MattersAnswer struct {
 	//
 	// Example: 2026-11-23T01:00:00.000Z
 	Time Time `json:"time"`
+
+	// Trust Trust levels (可信等级) of filed materials, strongest first.
+	Trust         []CatalogTrustLevel   `json:"trust,omitempty,omitzero"`
+	Verifications []CatalogVerification `json:"verifications,omitempty,omitzero"`
 }
 
 // Need is_need: 1 必要, 2 非必要, 3 容缺后补.
@@ -2648,6 +2858,54 @@ type TypesAnswer struct {
 	Types []CatalogType `json:"types"`
 }
 
+// UnfileAnswer defines model for UnfileAnswer.
+type UnfileAnswer struct {
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+	Filings     []Unfiled   `json:"filings"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// UnfileRequest defines model for UnfileRequest.
+type UnfileRequest struct {
+	// Assertion An assertion by which the holder withdraws.
+	Assertion string `json:"assertion,omitempty,omitzero"`
+
+	// Filing A filed material, as `cases.file` or a check named it.
+	Filing FilingID `json:"filing,omitempty,omitzero"`
+
+	// FilingType An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
+	FilingType Word `json:"filing_type,omitempty,omitzero"`
+
+	// Holder A holder (持证主体), by a code and the type of that code.
+	//
+	// Example: {"code":"91379901MA9920002Q","type":"001"}
+	Holder HolderID `json:"holder,omitempty,omitzero"`
+}
+
+// Unfiled defines model for Unfiled.
+type Unfiled struct {
+	// Filing A filed material, as `cases.file` or a check named it.
+	Filing     FilingID `json:"filing"`
+	FilingType string   `json:"filing_type"`
+
+	// Withdrawn RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Withdrawn Time `json:"withdrawn"`
+}
+
 // Verdict Whether it is authentic. proven: every step that its kind needs holds (docs/verify.md lists them). refuted: a step failed, so it is
 // not what it claims to be. not-proven: no step failed, but one that its kind needs could not be taken; `lacks` names it.
 type Verdict string
@@ -2698,6 +2956,12 @@ type VerifyRequest struct {
 
 	// Receipt Proves that a record is in the log; verifies offline with the log's keys alone.
 	Receipt Receipt `json:"receipt,omitempty,omitzero"`
+}
+
+// Watermark Who provides it, who may use it for what, and until when (国办函〔2016〕108号).
+type Watermark struct {
+	En string `json:"en"`
+	Zh string `json:"zh"`
 }
 
 // WithdrawRequest defines model for WithdrawRequest.
@@ -2763,6 +3027,9 @@ type CasesCheckJSONRequestBody = CheckRequest
 // CasesCloseJSONRequestBody defines body for CasesClose for application/json ContentType.
 type CasesCloseJSONRequestBody = CloseRequest
 
+// CasesFileJSONRequestBody defines body for CasesFile for application/json ContentType.
+type CasesFileJSONRequestBody = FileRequest
+
 // CasesMaterialsJSONRequestBody defines body for CasesMaterials for application/json ContentType.
 type CasesMaterialsJSONRequestBody = MaterialRequest
 
@@ -2780,6 +3047,9 @@ type ConsentsListJSONRequestBody = ConsentsRequest
 
 // ConsentsWithdrawJSONRequestBody defines body for ConsentsWithdraw for application/json ContentType.
 type ConsentsWithdrawJSONRequestBody = WithdrawRequest
+
+// FilingsWithdrawJSONRequestBody defines body for FilingsWithdraw for application/json ContentType.
+type FilingsWithdrawJSONRequestBody = UnfileRequest
 
 // HoldersAccessesJSONRequestBody defines body for HoldersAccesses for application/json ContentType.
 type HoldersAccessesJSONRequestBody = AccessesRequest

@@ -136,10 +136,11 @@ type Storage interface {
 	Horizon(ctx context.Context) (time.Time, error)
 }
 
-// A Reuse is the reuse rate of one matter, cases.Reuse: materials met from source out of those required.
+// A Reuse is the reuse rate of one matter, cases.Reuse: materials obtained without the applicant out of those required.
 type Reuse struct {
 	Matter      string
 	Numerator   int
+	OnFile      int // of the numerator
 	Denominator int
 }
 

@@ -55,6 +55,7 @@ type Material struct {
 	Route       string        `yaml:"route"`        // 免提交 route: "license" 电子证照, "data" 数据共享, "promise" 告知承诺, "upload" 申请人提交
 	LicenseType string        `yaml:"license_type"` // catalogue id; with routes "license" and "data"
 	Role        string        `yaml:"role"`         // whose license: a role of the matter; empty: applicant
+	Filing      string        `yaml:"filing"`       // type of filed materials (存档材料) of which one will do where no source answers; empty: none
 	Expect      []Expectation `yaml:"expect"`       // what the license must say, beyond being valid
 	Fallback    Fallback      `yaml:"fallback"`     //
 }
@@ -77,6 +78,10 @@ type Fallback struct {
 type Book struct {
 	List    string   `yaml:"list"`    // list id with version, such as "example-city-matters/2026-11"
 	Matters []Matter `yaml:"matters"` //
+
+	Trust         []TrustLevel   `yaml:"trust"`         // trust levels (可信等级) of filed materials, strongest first
+	Verifications []Verification `yaml:"verifications"` // ways in which windows verify what they file (核验方式)
+	Filings       []FilingType   `yaml:"filings"`       // types of materials that windows file (存档材料); empty: none is filed
 
 	index atomic.Pointer[matterIndex]
 }
@@ -259,7 +264,7 @@ func (j Judgement) next() NextStep {
 // not block, nor optional ones; one that may be missing for a while (容缺) does only when its deadline has passed. One
 // that needs a promise blocks until the promise is there.
 func (j Judgement) Blocks() bool {
-	if j.State == Met || j.Covered != "" || j.Need == Optional {
+	if j.State.Obtained() || j.Covered != "" || j.Need == Optional {
 		return false
 	}
 	return j.Need != Tolerable || j.Fallback.Kind != FallTolerate
@@ -267,7 +272,7 @@ func (j Judgement) Blocks() bool {
 
 // Done reports whether nothing is left to do about the material.
 func (j Judgement) Done() bool {
-	return j.State == Met || j.Covered == HowUploaded || j.Covered == HowWaived || j.Need == Optional
+	return j.State.Obtained() || j.Covered == HowUploaded || j.Covered == HowWaived || j.Need == Optional
 }
 
 // An Outcome says how a case stands as a whole.
@@ -303,6 +308,7 @@ func (b *Book) Check(cat *license.Catalogue) fault.List {
 	f := faults{book: b, cat: cat}
 	f.Unless(b.List != "", "$.list", "the list id with its version is missing")
 	f.Unless(len(b.Matters) > 0, "$.matters", "there is no matter")
+	f.filings()
 	codes := f.Unique()
 	for i, m := range b.Matters {
 		at := fmt.Sprintf("$.matters[%d]", i)
@@ -396,6 +402,8 @@ func (f *faults) material(at string, m Matter, material Material) {
 		f.Unless(len(material.Expect) == 0, at+".expect", "only the routes license and data can expect something")
 	}
 	f.knownRole(at+".role", m, material.Role)
+	_, ok := f.book.FilingType(material.Filing)
+	f.Unless(ok || material.Filing == "", at+".filing", "there is no type of filed materials %q", material.Filing)
 	for i, expected := range material.Expect {
 		f.expectation(fmt.Sprintf("%s.expect[%d]", at, i), m, material, expected)
 	}

@@ -76,6 +76,40 @@ type (
 		License     string `json:"license"` // commitment to ResultCommitted
 		LicenseType string `json:"license_type"`
 	}
+	// BoundFile is that of File: "cases.file".
+	BoundFile struct {
+		BySystem     string       `json:"by_system"`
+		CaseNo       string       `json:"case_no"`
+		Change       string       `json:"change"`
+		Department   string       `json:"department"`
+		Digest       string       `json:"digest"`
+		Filed        int64        `json:"filed"`
+		ID           string       `json:"id"`
+		KeepUntil    int64        `json:"keep_until"`
+		Level        string       `json:"level"`
+		Material     string       `json:"material"`
+		Matter       string       `json:"matter"`
+		Media        string       `json:"media"`
+		Person       string       `json:"person"` // commitment to FilingCommitted
+		Proof        string       `json:"proof"`
+		Size         int          `json:"size"`
+		Type         string       `json:"type"`
+		ValidUntil   license.Date `json:"valid_until"`
+		Verification string       `json:"verification"`
+	}
+	// BoundUnfile is that of Unfile: "cases.unfile".
+	BoundUnfile struct {
+		Change      string `json:"change"`
+		ID          string `json:"id"`
+		Withdrawn   int64  `json:"withdrawn"` // and erased
+		WithdrawnBy string `json:"withdrawn_by"`
+	}
+	// BoundEraseFile is that of EraseFile: "cases.erase_file".
+	BoundEraseFile struct {
+		Change string `json:"change"`
+		Erased int64  `json:"erased"`
+		ID     string `json:"id"`
+	}
 	// BoundGive is that of Give: "cases.give".
 	BoundGive struct {
 		Change    string   `json:"change"`
@@ -106,6 +140,9 @@ const (
 	changeSetState  = "cases.set_state"
 	changeIssue     = "cases.issue"
 	changeRepresent = "cases.represent"
+	changeFile      = "cases.file"
+	changeUnfile    = "cases.unfile"
+	changeEraseFile = "cases.erase_file"
 	changeGive      = "cases.give"
 	changeWithdraw  = "cases.withdraw"
 )
@@ -178,6 +215,35 @@ func (c Issue) Bound(commit func(r []byte, v any) (string, error), _ func([]byte
 	return BoundIssue{Change: changeIssue, CaseNo: c.Case, LicenseType: c.License.Type, License: l, BySystem: c.By, At: canonical.Micros(c.At)}, nil
 }
 
+// Bound returns BoundFile.
+func (c File) Bound(commit func(r []byte, v any) (string, error), _ func([]byte) string) (any, error) {
+	f := c.Filing
+	person, err := commit(c.R[:], FilingCommitted(f.Holder, f.Verifier))
+	if err != nil {
+		return nil, fmt.Errorf("commit to holder and verifier: %w", err)
+	}
+	return BoundFile{
+		Change: changeFile, ID: f.ID, Type: f.Type, CaseNo: f.Case, Matter: f.Matter, Material: f.Material, Department: f.Department, BySystem: f.System, Person: person,
+		Proof: f.Proof, Verification: f.Verification, Level: f.Level, Digest: f.Digest, Media: f.Media, Size: f.Size,
+		Filed: canonical.Micros(f.Filed), ValidUntil: f.Until, KeepUntil: canonical.Micros(f.Keep),
+	}, nil
+}
+
+// Bound returns BoundUnfile.
+func (c Unfile) Bound(func([]byte, any) (string, error), func([]byte) string) (any, error) {
+	return BoundUnfile{Change: changeUnfile, ID: c.ID, Withdrawn: max(canonical.Micros(c.At), 1), WithdrawnBy: c.By}, nil
+}
+
+// Bound returns BoundEraseFile.
+func (c EraseFile) Bound(func([]byte, any) (string, error), func([]byte) string) (any, error) {
+	return BoundEraseFile{Change: changeEraseFile, ID: c.ID, Erased: max(canonical.Micros(c.At), 1)}, nil
+}
+
+// Bound binds nothing: it is a precondition.
+func (StillFiled) Bound(func([]byte, any) (string, error), func([]byte) string) (any, error) {
+	return nil, nil
+}
+
 // Bound returns BoundGive.
 func (c Give) Bound(commit func(r []byte, v any) (string, error), _ func([]byte) string) (any, error) {
 	k := c.Consent
@@ -223,6 +289,9 @@ var boundForms = canonical.Union{
 	changeSetState:  canonical.Variant(func(b BoundSetState) bool { return b.State.IsFound() }),
 	changeIssue:     canonical.Variant(func(b BoundIssue) bool { return canonical.IsDigest(b.License) }),
 	changeRepresent: canonical.Variant(func(b BoundRepresent) bool { return canonical.IsDigest(b.Person) && IsRepresentative(b.Kind) }),
+	changeFile:      canonical.Variant(func(b BoundFile) bool { return canonical.IsDigest(b.Person) && b.Size > 0 }),
+	changeUnfile:    canonical.Variant(func(b BoundUnfile) bool { return b.Withdrawn > 0 && isWithdrawer(b.WithdrawnBy) }),
+	changeEraseFile: canonical.Variant(func(b BoundEraseFile) bool { return b.Erased > 0 }),
 	changeGive:      canonical.Variant(func(b BoundGive) bool { return canonical.IsDigest(b.Holder) }),
 	changeWithdraw:  canonical.Variant(func(b BoundWithdraw) bool { return b.Withdrawn > 0 }),
 }

@@ -100,7 +100,7 @@ type Consent struct {
 	ID        string           `json:"id"`
 	Holder    license.HolderID `json:"holder"`
 	System    string           `json:"system"`   // who may use it
-	Types     []string         `json:"types"`    // license types it covers, catalogue ids
+	Types     []string         `json:"types"`    // license types it covers, catalogue ids, and types of filed materials
 	Matters   []string         `json:"matters"`  // matters it covers; empty: any
 	Expires   time.Time        `json:"expires"`  //
 	Evidence  string           `json:"evidence"` // who signed the assertion, or "session"
@@ -130,6 +130,7 @@ type Storage interface {
 	Consent(ctx context.Context, id string) (Consent, error)
 	// Consents returns the holder's consents to a system, or to any where it is empty, newest first, withdrawn and expired ones too.
 	Consents(ctx context.Context, holder license.HolderID, system string) ([]Consent, error)
+	FilingStorage
 }
 
 // Changes that commit with a record, which binds them (Bound). Store refuses the entry where the stated condition does not hold any more.

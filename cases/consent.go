@@ -32,7 +32,8 @@ func CheckConsent(book *Book, cat *license.Catalogue, c Consent, now time.Time, 
 	f.unless(len(c.Matters) <= maxCovered, "matters", MatterUnknown)
 	for i, id := range c.Types[:min(len(c.Types), maxCovered)] {
 		_, ok := cat.Type(id)
-		f.unless(ok && !slices.Contains(c.Types[:i], id), fmt.Sprintf("types[%d]", i), BadLicenseType)
+		_, filed := book.FilingType(id)
+		f.unless((ok || filed) && !slices.Contains(c.Types[:i], id), fmt.Sprintf("types[%d]", i), BadLicenseType)
 	}
 	for i, code := range c.Matters[:min(len(c.Matters), maxCovered)] {
 		_, ok := book.Matter(code)

@@ -15,6 +15,7 @@ type State string
 // How a material stands. Missing is knowledge, Unavailable is not.
 const (
 	Met         State = "met"         // the source has it, it is in force and says what is expected
+	OnFile      State = "on-file"     // no source answers, and a window filed it, verified, in an earlier case of the holder (Filing)
 	Missing     State = "missing"     // the source has none, there is no source, or none can be asked about this holder
 	Lapsed      State = "lapsed"      // expired, revoked, suspended, superseded or not yet valid
 	Mismatched  State = "mismatched"  // in force, but not what the matter expects
@@ -23,9 +24,12 @@ const (
 	Unchecked   State = "unchecked"   // no check has told yet (Stand)
 )
 
-// IsFound reports whether the state is one that a check finds at a source: what may be kept as a LastState.
+// Obtained reports whether the material is there without the applicant: from its source, or on file.
+func (s State) Obtained() bool { return s == Met || s == OnFile }
+
+// IsFound reports whether the state is one that a check finds: what may be kept as a LastState.
 func (s State) IsFound() bool {
-	return slices.Contains([]State{Met, Missing, Lapsed, Mismatched, Unavailable}, s)
+	return slices.Contains([]State{Met, OnFile, Missing, Lapsed, Mismatched, Unavailable}, s)
 }
 
 // Evidence is everything a judgement rests on.
@@ -38,6 +42,7 @@ type Evidence struct {
 	Role      error           // why it is not, from RoleCheck.ConfirmBy
 	Finding   license.Finding // what the source answered
 	Received  []Received      // what was handed in for the case
+	Filed     bool            // that a filed material stands in may be told (Stand)
 	From      license.Date    // the day deadlines count from: acceptance; empty: Day
 	Day       license.Date    // today
 }
@@ -95,7 +100,7 @@ func Judge(e Evidence, calendar *Calendar) Judgement {
 
 // cover completes a judgement whose state is known: what covers the material, and what to do where it is not met.
 func (e Evidence) cover(j Judgement, calendar *Calendar) Judgement {
-	if j.State == Met {
+	if j.State.Obtained() {
 		return j
 	}
 	from := cmp.Or(e.From, e.Day)

@@ -6,11 +6,12 @@ import (
 	"slices"
 )
 
-// Reuse is the reuse rate of a matter (免提交率): materials met from their source out of materials required. There is no national
+// Reuse is the reuse rate of a matter (免提交率): materials obtained without the applicant out of materials required. There is no national
 // formula; this is our own, so both numbers are always shown.
 type Reuse struct {
 	Matter      string // code; empty for all matters together
-	Numerator   int    // materials that their source met
+	Numerator   int    // materials that their source met, or that were on file
+	OnFile      int    // of those: for some party what stood in was filed by a window
 	Denominator int    // materials required (is_need 1 and 3)
 }
 
@@ -28,8 +29,9 @@ type Judged struct {
 //
 //   - The denominator counts each material of a matter of a case once, however often the case was checked and however many parties it
 //     is asked of, if a check asked for it as required (is_need 1 or 3).
-//   - The numerator counts those of them that the last such check found met from the source, for every party it was asked of. What the
-//     applicant handed in, promised or was spared is not met.
+//   - The numerator counts those of them that the last such check found met from the source or on file, for every party it was asked of.
+//     What the applicant handed in for this case, promised or was spared is neither; an upload counts from the next case on that finds it
+//     on file, because it is not asked for again.
 //
 // What counts is what is added: a period is one of checks, not of cases. Judgements of one material of one case must be added one after
 // another; among themselves they may come in any order. So a tally takes memory for its matters only. The zero Tally is empty. It is
@@ -38,6 +40,7 @@ type Tally struct {
 	matters map[string]*Reuse
 	at      Judged // of the material that is being counted: its last check so far
 	met     bool   // for every party of that check
+	onFile  bool   // for some party of that check
 	begun   bool
 }
 
@@ -47,15 +50,15 @@ func (t *Tally) Add(j Judged) {
 		return
 	}
 	same := t.begun && j.Matter == t.at.Matter && j.Case == t.at.Case && j.Material == t.at.Material
-	met := j.State == Met
+	met, onFile := j.State.Obtained(), j.State == OnFile
 	switch {
 	case !same:
 		t.end()
-		t.at, t.met, t.begun = j, met, true
+		t.at, t.met, t.onFile, t.begun = j, met, onFile, true
 	case j.Check > t.at.Check:
-		t.at, t.met = j, met
+		t.at, t.met, t.onFile = j, met, onFile
 	case j.Check == t.at.Check:
-		t.met = t.met && met
+		t.met, t.onFile = t.met && met, t.onFile || onFile
 	}
 }
 
@@ -75,6 +78,9 @@ func (t *Tally) end() {
 	r.Denominator++
 	if t.met {
 		r.Numerator++
+		if t.onFile {
+			r.OnFile++
+		}
 	}
 	t.begun = false
 }
@@ -92,6 +98,7 @@ func (t *Tally) Matters() (rates []Reuse) {
 func (t *Tally) Total() (total Reuse) {
 	for _, r := range t.Matters() {
 		total.Numerator += r.Numerator
+		total.OnFile += r.OnFile
 		total.Denominator += r.Denominator
 	}
 	return total

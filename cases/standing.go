@@ -31,9 +31,12 @@ func Stand(e Evidence, states []LastState, calendar *Calendar) Standing {
 		Role: e.Facts.Material.HolderRole(), Record: -1, Next: NextNothing,
 	}
 	var s Standing
-	if j.State, j.Reason = e.unasked(); j.State == "" {
+	last, checked := LastOf(states, j.Matter, j.Material)
+	if onFile := checked && last.State == OnFile; onFile && e.Filed {
+		j.State, s.Last = OnFile, &last
+	} else if j.State, j.Reason = e.unasked(); j.State == "" {
 		j.State = Unchecked
-		if last, ok := LastOf(states, j.Matter, j.Material); ok {
+		if checked && !onFile {
 			j.State, s.Last = last.State, &last
 		}
 	}
@@ -127,5 +130,5 @@ func StatesOf(known []LastState, check LastState, judged []Judgement) (news []Se
 
 // severity ranks states: of several parties' the one that counts is the highest. Denied is not known, and hides the others.
 func severity(s State) int {
-	return slices.Index([]State{Met, Unavailable, Mismatched, Lapsed, Missing, Denied}, s)
+	return slices.Index([]State{Met, OnFile, Unavailable, Mismatched, Lapsed, Missing, Denied}, s)
 }

@@ -80,6 +80,8 @@ func TestOperationsReachTheirAddress(t *testing.T) {
 		func() error { _, err := cl.CloseCase(ctx, "SP-1"); return err },
 		func() error { _, err := cl.ReadCase(ctx, "SP-1"); return err },
 		func() error { _, err := cl.IssueResult(ctx, "SP-1", api.ResultRequest{}); return err },
+		func() error { _, err := cl.File(ctx, "SP-1", api.FileRequest{}); return err },
+		func() error { _, err := cl.Unfile(ctx, api.UnfileRequest{}); return err },
 		func() error { _, err := cl.Represent(ctx, "SP-1", api.RepresentRequest{}); return err },
 		func() error { _, err := cl.ListCases(ctx, api.CasesRequest{}); return err },
 		func() error { _, err := cl.Precheck(ctx, api.PrecheckRequest{}); return err },

@@ -111,6 +111,16 @@ func (c *Client) ReportMaterial(ctx context.Context, no string, q api.MaterialRe
 	return ask[api.MaterialAnswer](ctx, c, "cases.materials", map[string]string{"no": no}, q)
 }
 
+// File files a material that the window received and verified, so that the holder's next case need not ask for it.
+func (c *Client) File(ctx context.Context, no string, q api.FileRequest) (*Answered[api.FileAnswer], error) {
+	return ask[api.FileAnswer](ctx, c, "cases.file", map[string]string{"no": no}, q)
+}
+
+// Unfile withdraws a filed material of our department, or all of a type on their holder's word.
+func (c *Client) Unfile(ctx context.Context, q api.UnfileRequest) (*Answered[api.UnfileAnswer], error) {
+	return ask[api.UnfileAnswer](ctx, c, "filings.withdraw", nil, q)
+}
+
 // Represent records who comes for the parties of a case.
 func (c *Client) Represent(ctx context.Context, no string, q api.RepresentRequest) (*Answered[api.RepresentAnswer], error) {
 	return ask[api.RepresentAnswer](ctx, c, "cases.represent", map[string]string{"no": no}, q)

@@ -225,7 +225,7 @@ type Font struct {
 // slots is reserved to the systems, to each its part by weight; the rest is lent to whoever asks, to nobody more than is then left.
 type Limits struct {
 	Body      int      `yaml:"body"`      // bytes of a request body; default and most 524288
-	Documents int      `yaml:"documents"` // bytes of a request body of licenses.verify, which brings documents; default and most 8388608
+	Documents int      `yaml:"documents"` // bytes of a request body of licenses.verify and cases.file, which bring documents; default and most 8388608
 	Materials int      `yaml:"materials"` // materials in one check; default 64
 	Call      Duration `yaml:"call"`      // longest time of one call; default 15s
 	InFlight  int      `yaml:"in_flight"` // calls under way at once, shared out among the systems; default 1024

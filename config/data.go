@@ -63,9 +63,13 @@ func (l *loader) matters() (whole *strictyaml.Document) {
 				whole = doc
 			} else {
 				whole.Continue("matters", len(book.Matters), doc)
+				whole.Continue("trust", len(book.Trust), doc)
+				whole.Continue("verifications", len(book.Verifications), doc)
+				whole.Continue("filings", len(book.Filings), doc)
 			}
 			lists = append(lists, one.List)
 			book.Matters = append(book.Matters, one.Matters...)
+			book.Trust, book.Verifications, book.Filings = append(book.Trust, one.Trust...), append(book.Verifications, one.Verifications...), append(book.Filings, one.Filings...)
 		}
 	}
 	book.List = strings.Join(lists, " ")
@@ -188,8 +192,17 @@ func (l *loader) known() *policy.Known {
 			k.Types[t.ID] = append(k.Types[t.ID], f.Name)
 		}
 	}
+	k.Filings = map[string][]string{}
+	for _, t := range s.Book.Filings {
+		k.Filings[t.ID] = cases.FilingFields()
+	}
+	for _, l := range s.Book.Trust {
+		if l.Reusable {
+			k.Trust = append(k.Trust, l.Level)
+		}
+	}
 	for _, m := range s.Book.Matters {
-		known := policy.KnownMatter{Roles: map[string]bool{}, Materials: map[string]string{}}
+		known := policy.KnownMatter{Roles: map[string]bool{}, Materials: map[string]string{}, Filings: map[string]string{}}
 		for _, g := range m.Guardians { // a grant opens the guardian's own license under this role
 			if g.Whose() == cases.Guardian {
 				known.Roles[cases.Guardian] = true
@@ -200,6 +213,9 @@ func (l *loader) known() *policy.Known {
 		}
 		for _, material := range m.Materials {
 			known.Materials[material.Code] = material.LicenseType
+			if material.Filing != "" {
+				known.Filings[material.Code] = material.Filing
+			}
 		}
 		k.Matters[m.Code] = known
 	}

@@ -37,6 +37,16 @@ func (s *Setup) Names(chinese bool) policy.Names {
 		}
 	}
 	if s.Book != nil {
+		licenseType := n.LicenseType
+		n.LicenseType = func(id string) string {
+			if t, ok := s.Book.FilingType(id); ok {
+				return of(t.Name, t.NameEN)
+			}
+			if licenseType == nil {
+				return ""
+			}
+			return licenseType(id)
+		}
 		n.Matter = func(id string) string {
 			m, _ := s.Book.Matter(id)
 			return of(m.Name, m.NameEN)

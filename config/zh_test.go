@@ -31,7 +31,7 @@ var keptWords = strings.Fields(`repeat layouts route oncegate license init defau
 	revoked rest rect qr pgx permissions page original optional only ok money mode missing line items https holder hei grants gbk grants frame
 	form files file field false expired esl equals dsn drop date copy const consent check cedar case capital business-license body blank alpha
 	console account add holder url issuer exchange Connect OpenID scopes state level json signature sign
-	align age Cedar utf null keys csr audit adopt session call operations holders
+	align age Cedar utf null keys csr audit adopt session call operations holders trust asserted
 	transaction plain Server encrypt day ca mysql sslrootcert certificate sqlserver oracle absent Oracle current number is first last sslmode format csv xlsx`)
 
 // unfaulty are texts of these files that are no faults of a configuration.

@@ -3,6 +3,7 @@ package docs_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/certs/jws"
+	"oncegate/certs/sm"
 	"oncegate/certs/token"
 	"oncegate/client"
 	"oncegate/explanation"
@@ -80,8 +82,28 @@ func (b *bodyBook) cases() {
 	b.city.register(b.T, "SP-2026-000124")
 	b.call("food-approval", "cases.materials", map[string]string{"no": "SP-2026-000124"}, `{"material":"legal-representative-id","how":"uploaded","digest":"V7n5Gsg9Vq1oLf0Ipo3L2xaoQ1dYYpZVCMqvN6Yf0vE"}`)
 	b.call("food-approval", "cases.close", map[string]string{"no": "SP-2026-000124"}, `{}`)
+	b.filings()
 	b.call("acceptance", "cases.read", map[string]string{"no": theCase}, "")
 	b.call("acceptance", "cases.list", nil, `{"matter":"YC-FOOD-01","state":"open"}`)
+}
+
+// filings show how a material that the window received is filed, and stands in for the next case.
+func (b *bodyBook) filings() {
+	shop := b.city.legacy.Population.Cast.FoodShop
+	lease := []byte("%PDF-1.7 …")
+	for no, matter := range map[string]string{"SP-2026-000125": "YC-FOOD-02", "TZ-2026-000017": "YC-INVEST-02"} {
+		_, err := b.city.as(b.T, "acceptance").Call(b.Context(), "cases.register", nil, fmt.Appendf(nil, `{"no":"%s","matter":"%s","accepted":"%s","parties":[{"role":"applicant","holder":{"type":"001","code":"%s"}}]}`, no, matter, b.now(0), shop.Code))
+		must(b.T, err)
+	}
+	digest := sm.DigestB64(lease)
+	_, err := b.city.as(b.T, "acceptance").Call(b.Context(), "cases.materials", map[string]string{"no": "SP-2026-000125"}, fmt.Appendf(nil, `{"material":"premises-proof","how":"uploaded","digest":"%s"}`, digest))
+	must(b.T, err)
+	var filed struct{ Filing string }
+	b.read(b.call("acceptance", "cases.file", map[string]string{"no": "SP-2026-000125"}, fmt.Sprintf(`{"material":"premises-proof","digest":"%s","media":"application/pdf","content":"%s","verification":"original-seen"}`,
+		digest, base64.RawURLEncoding.EncodeToString(lease))), &filed)
+	b.say("The next case of the same holder, at another department: the proof of premises is on file. · 同一主体在另一部门的下一个办件：已有存档材料，不用交。")
+	b.exchange("invest-platform", "cases.check", map[string]string{"no": "TZ-2026-000017"}, `{"materials":["premises"],"files":[{"material":"premises"}]}`)
+	b.call("acceptance", "filings.withdraw", nil, fmt.Sprintf(`{"filing":"%s"}`, filed.Filing))
 }
 
 func (b *bodyBook) licenses() {
@@ -314,6 +336,7 @@ func filled(op *api.Operation, values map[string]string) string {
 // ---- how a body is shown: the rules that stand above the examples ---------------------------------------------------------
 
 var (
+	dayForm        = regexp.MustCompile(`\d{4}-\d\d-\d\d`)
 	timeForm       = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 	identifierForm = regexp.MustCompile(`^(1\.2\.156\.3005\.2\.[0-9A-Z]{21}\.[0-9A-Z]{18})\.[0-9A-Z]+\.(\d+)\.[0-9A-Z]$`)
 	hashForm       = regexp.MustCompile(`[A-Za-z0-9+/_=~.-]{22,}`)
@@ -370,8 +393,10 @@ func (b *bodyBook) shortText(name, text string) string {
 	switch {
 	case timeForm.MatchString(text):
 		return timeForm.ReplaceAllString(text, shownTime)
-	case name == "deadline":
+	case name == "deadline", name == "filed_on", name == "valid_until":
 		return shownDay
+	case name == "zh", name == "en": // of a watermark
+		return dayForm.ReplaceAllString(text, shownDay)
 	case name == "checkpoint":
 		return "…"
 	case identifierForm.MatchString(text):

@@ -101,6 +101,7 @@ var caseNeeded = map[string]string{
 	"cases.read":      "the one in the path",
 	"cases.represent": "the one in the path, open",
 	"cases.result":    "the one in the path, open",
+	"cases.file":      "the one in the path, open",
 	"precheck":        "no: the holder's consent",
 }
 
@@ -123,6 +124,8 @@ var callers = map[string]string{
 	"cases.check":      "a rule that names the system and the case's matter; a grant for each material",
 	"cases.materials":  "who registered the case, or a permission for the matter",
 	"cases.close":      "who registered the case, or a permission for the matter",
+	"cases.file":       "a permission for the matter and the type of filed materials; somebody must act",
+	"filings.withdraw": "a permission; the department that filed, or on the holder's word",
 	"cases.result":     "a permission for the type, of the department that issues it here; a rule that names the system and the case's matter",
 	"cases.represent":  "who registered the case, or a permission for the matter; a grant for what names a guardian",
 	"cases.read":       "who registered the case, by a permission for the matter; a grant for how each material stands",

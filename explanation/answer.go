@@ -56,6 +56,16 @@ var tellers = map[string]func(*writer, jsontext.Value) bool{
 		w.say("License %s (%s), version %d, was issued as what case %s ends with.", clean(a.Identifier), clean(a.LicenseType), a.Version, clean(a.Case))
 		w.rules(a.Rules)
 	}),
+	"cases.file": telling(func(w *writer, a api.FileAnswer) {
+		w.say("Material %s of case %s is on file as %s (%s), trust level %s; it may be used until %s and its file is kept until %s.", clean(a.Material), clean(a.Case), clean(a.Filing), clean(a.FilingType), clean(a.Level), clean(a.ValidUntil), w.time(a.KeptUntil))
+		w.rules(a.Rules)
+	}),
+	"filings.withdraw": telling(func(w *writer, a api.UnfileAnswer) {
+		w.say("%d filed materials are withdrawn; what was used before stays valid.", len(a.Filings))
+		for _, f := range a.Filings {
+			w.add("• " + w.Sprintf("%s (%s), withdrawn at %s", clean(f.Filing), clean(f.FilingType), w.time(f.Withdrawn)))
+		}
+	}),
 	"cases.represent": telling(func(w *writer, a api.RepresentAnswer) {
 		w.say("Who comes in case %s was recorded: %s.", clean(a.Case), clean(string(a.Kind)))
 		w.rules(a.Rules)
@@ -150,10 +160,29 @@ func (w *writer) checked(a api.CheckAnswer) {
 		}
 		w.fields(m.Fields)
 		w.undrawn(m.Undrawn)
+		w.filed(m)
 		w.obligations(m.Obligations)
 		w.rules(m.Rules)
 	}
-	w.say("Materials met from their sources / required: %s.", counted(a.Reuse))
+	w.say("Materials met from their sources or on file / required: %s.", counted(a.Reuse))
+}
+
+// filed tells what stands in from an earlier case, or why nothing does.
+func (w *writer) filed(m api.CheckedMaterial) {
+	if f := m.Filed; f.Filing != "" {
+		w.say("Filed material %s (%s), trust level %s, verified by %s of %s on %s, to be used until %s.", clean(f.Filing), clean(f.FilingType), w.orUntold(f.Level), w.orUntold(f.VerifiedBy), w.orUntold(f.Department), w.orUntold(f.FiledOn), w.orUntold(f.ValidUntil))
+		w.say("It must be shown with: %s", w.pick(f.Watermark.Zh, f.Watermark.En))
+	}
+	if m.Unfiled.Code != "" {
+		w.reason(m.Unfiled)
+	}
+}
+
+func (w *writer) orUntold(text string) string {
+	if text == "" {
+		return w.Message("(not told)")
+	}
+	return clean(text)
 }
 
 // caseStanding tells each material of a case between checks, and what is due.

@@ -131,7 +131,7 @@ var outcomes = map[string]string{
 	"release": "released: fields left", "status": "the status left", "confirm": "compared inside the gateway to confirm a role; nothing left",
 	"unconfirmed": "a role was not confirmed", "missing": "missing: the source has none", "denied": "denied: nothing left",
 	"unavailable": "unavailable: the source did not answer", "unmatched": "the source has other licenses than the one asked about",
-	"noted": "noted: no license was asked for", "met": "met from the source", "lapsed": "lapsed: not in force", "mismatched": "mismatched: not what the matter asks for",
+	"noted": "noted: no license was asked for", "met": "met from the source", "on-file": "on file from an earlier case: it need not be brought", "filed": "filed: verified by the window", "withdrawn": "withdrawn from the file", "lapsed": "lapsed: not in force", "mismatched": "mismatched: not what the matter asks for",
 	"covered": "covered: the window has received it otherwise", "searched": "searched in the records", "told": "the holder was told who used their licenses", "disputed": "the holder does not recognise the use", "opened": "evidence was opened", "listed": "listed: how it stands was told", "unchecked": "not checked yet", "issued": "issued: what the case ends with",
 	"normal": "judged: nothing is wrong", "referred": "judged: referred to a department", "false-alarm": "judged: a false alarm", "rendered": "drawn for its own department", "needed": "must be brought",
 }
@@ -157,6 +157,9 @@ func (w *writer) fresh(word api.Freshness, at string) string {
 		return w.Sprintf("from a file of %s", w.timeText(at))
 	case api.FreshnessStale:
 		return w.Sprintf("a kept copy of %s, because the source was down", w.timeText(at))
+	}
+	if word == "filed" {
+		return w.Sprintf("filed at %s", w.timeText(at))
 	}
 	return clean(string(word))
 }

@@ -209,8 +209,9 @@ func (g *Gateway) reuse(ctx context.Context, from, to time.Time, matter string) 
 	}
 	out, total := []api.MatterReuse{}, api.Counts{}
 	for _, r := range rates {
-		out = append(out, api.MatterReuse{Matter: r.Matter, Numerator: r.Numerator, Denominator: r.Denominator})
+		out = append(out, api.MatterReuse{Matter: r.Matter, Numerator: r.Numerator, OnFile: r.OnFile, Denominator: r.Denominator})
 		total.Numerator += r.Numerator
+		total.OnFile += r.OnFile
 		total.Denominator += r.Denominator
 	}
 	return out, total, nil

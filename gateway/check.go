@@ -34,6 +34,10 @@ func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*resu
 	if err != nil {
 		return nil, err
 	}
+	if err := g.checkNamed(ctx, c, checked, wanted); err != nil {
+		return nil, err
+	}
+	c.planFilings(wanted, received)
 	if err := g.resolve(ctx, c, wanted); err != nil {
 		return nil, err
 	}
@@ -55,12 +59,12 @@ func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*resu
 	answer.CanProceed = cases.Conclude(all).GoesOn
 	answer.Parts = parts(c, checked, judged, all)
 	reuse := cases.ReuseOf(checked.No, judged)
-	answer.Reuse = api.Counts{Numerator: reuse.Numerator, Denominator: reuse.Denominator}
+	answer.Reuse = api.Counts{Numerator: reuse.Numerator, OnFile: reuse.OnFile, Denominator: reuse.Denominator}
 	states, err := g.Cases.States(ctx, checked.No)
 	if err != nil {
 		return nil, err
 	}
-	res := a.result(ctx, answer, wanted)
+	res := a.result(ctx, answer, recordedUses(wanted))
 	for _, found := range cases.StatesOf(states, cases.LastState{Case: checked.No, By: c.system.ID, At: c.now}, judged) {
 		res.changes = append(res.changes, found)
 	}
@@ -102,6 +106,9 @@ func (g *Gateway) plannedUses(c *call, checked cases.Case, q api.CheckRequest) (
 	if at, ok := wantDocuments(wanted, q.Documents); !ok {
 		return nil, nil, refuse("unknown-material").pointingAt("/documents/"+strconv.Itoa(at), "no such material is checked").withUses(use)
 	}
+	if at, ok := wantFiles(wanted, q.Files); !ok {
+		return nil, nil, refuse("unknown-material").pointingAt("/files/"+strconv.Itoa(at), "no such material is checked").withUses(use)
+	}
 	if len(wanted) == 0 {
 		return nil, nil, refuse("unknown-material").pointingAt("/materials", "the case has no such material").withUses(use)
 	}
@@ -136,6 +143,13 @@ func (g *Gateway) largestRecord(c *call, wanted []*licenseUse) audit.Draft {
 		d.Uses = append(d.Uses, probe.recorded(c))
 		if u.facts.Confirm != nil {
 			d.Uses = append(d.Uses, probe.recorded(c))
+		}
+		if u.facts.Material.Filing != "" {
+			filing := c.filingUse(u)
+			filing.question.Consent = true
+			filing.decision = c.config.Policy.Decide(c.withPerson(filing.question))
+			filing.fields, filing.outcome, filing.filedAt = cases.FilingFields(), string(cases.OnFile), c.now
+			d.Uses = append(d.Uses, filing.recorded(c))
 		}
 	}
 	return d
@@ -188,6 +202,7 @@ func (b *caseJudge) judge(u *licenseUse) cases.Judgement {
 		e.Reason = cases.Reason(firstReason(u.decision.Reasons))
 	}
 	j := cases.Judge(e, b.c.config.Calendar)
+	u.takesFiling = e.TakesFiling(j)
 	switch {
 	case j.State == cases.Unavailable && errors.Is(u.finding.Err, errPresented):
 		j.Reason = "license-presented"
@@ -238,6 +253,7 @@ func (a *attempt) material(ctx context.Context, b *caseJudge, u *licenseUse) (ap
 			u.finding = license.Finding{State: license.IsUnavailable, Source: u.finding.Source, AsOf: u.finding.AsOf, Err: err}
 			j = b.judge(u)
 			j.Reason, u.judged.Reason = cases.Reason(code), cases.Reason(recorded)
+			u.takesFiling = false // the source has answered
 		case err != nil:
 			return api.CheckedMaterial{}, j, err
 		case l.Status != api.StatusValid: // the register has heard more of it than the kept copy
@@ -247,6 +263,16 @@ func (a *attempt) material(ctx context.Context, b *caseJudge, u *licenseUse) (ap
 		}
 	}
 	m := describeMaterial(u, j)
+	if u.takesFiling {
+		var err error
+		if j, err = a.filed(ctx, u, j, &m); err != nil {
+			return m, j, err
+		}
+		if j.State == cases.OnFile {
+			m.State, m.Reason, m.Fallback, m.Rules, m.Obligations = api.MaterialStateOnFile, api.Reason{}, api.Fallback{}, u.filing.decision.Rules, u.filing.decision.Obligations
+			return m, j, nil
+		}
+	}
 	if u.finding.State == "" {
 		return m, j, nil
 	}

@@ -17,7 +17,7 @@ func TestComparingIsARelease(t *testing.T) {
 	w.accept("SP-1")
 	expect := func(value string) {
 		w.reload(func(s *Snapshot) {
-			book := &cases.Book{List: s.Book.List, Matters: slices.Clone(s.Book.Matters)}
+			book := cloneBook(s.Book)
 			food := &book.Matters[slices.IndexFunc(book.Matters, func(m cases.Matter) bool { return m.Code == "YC-FOOD-01" })]
 			food.Materials = slices.Clone(food.Materials)
 			food.Materials[0].Expect = []cases.Expectation{{Field: "registered_capital", Equals: value}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"oncegate/api"
 	"oncegate/cases"
@@ -19,6 +20,11 @@ type licenseUse struct {
 	ask       license.Question // what the source is asked
 	form      api.DocumentForm // in which an annotated copy is wanted; "" for none
 	reference string           // reference of a legal basis other than a case
+
+	filing      *licenseUse // whether a filed material may stand in; nil where none can
+	file        fileWish    // whether its file is wanted
+	filedAt     time.Time   // of a filed material that stands in: when it was filed
+	takesFiling bool        // no source answers, and one may stand in
 
 	consent          string             // id of the consent that covers the use, where one is needed
 	proofConsent     bool               // the applicant's consent is known to cover the license that confirms the role
@@ -52,16 +58,17 @@ const (
 // resolve authorises every use, confirms the roles that must be confirmed, and asks the sources: at most two rounds, in each
 // of which all sources are asked concurrently.
 func (g *Gateway) resolve(ctx context.Context, c *call, wanted []*licenseUse) error {
-	c.uses = wanted
-	if err := g.decide(ctx, c, wanted); err != nil {
+	all := withFilings(wanted)
+	c.uses = all
+	if err := g.decide(ctx, c, all); err != nil {
 		return err
 	}
-	first := c.confirmations(wanted)
+	first := c.confirmations(all)
 	if err := g.decide(ctx, c, first); err != nil {
 		return err
 	}
 	g.find(ctx, c, first)
-	for _, u := range wanted {
+	for _, u := range all {
 		if u.confirm != nil {
 			ordered, err := c.applyOrders(ctx, u.confirm.finding)
 			if err != nil {
@@ -70,7 +77,7 @@ func (g *Gateway) resolve(ctx context.Context, c *call, wanted []*licenseUse) er
 			u.role = u.confirm.confirmed(c, ordered)
 		}
 	}
-	attachConfirmedParties(wanted)
+	attachConfirmedParties(all)
 	g.find(ctx, c, wanted)
 	return nil
 }
@@ -189,7 +196,7 @@ func (c *call) confirmations(wanted []*licenseUse) []*licenseUse {
 func (c *call) confirmation(u *licenseUse, check *cases.RoleCheck) *licenseUse {
 	q := u.question
 	q.LicenseType, q.Material, q.Role = check.Material.LicenseType, check.Material.Code, check.Material.HolderRole()
-	q.Provider, q.Purpose, q.Fields, q.Consent = c.config.provider(q.LicenseType), policy.Confirm, []string{check.Field}, u.proofConsent
+	q.Provider, q.Purpose, q.Fields, q.Consent, q.Trust = c.config.provider(q.LicenseType), policy.Confirm, []string{check.Field}, u.proofConsent, nil
 	facts := u.facts
 	facts.Material = check.Material
 	return &licenseUse{facts: facts, question: q, ask: license.Question{Type: q.LicenseType, Holder: check.Holder.Normal()}}

@@ -98,7 +98,7 @@ func (g *Gateway) do(ctx context.Context, row *operation, p Principal, q Questio
 		c.malformed = row.CheckParams(c.params)
 	}
 	until := c.now.Add(CallIDLife)
-	c.sealed = q.evidence(row.ID, c.body, until)
+	c.sealed = q.evidence(row, c.body, until)
 	if q.ID != "" {
 		c.claim = &audit.Claim{System: p.System, JTI: q.ID, Exp: until}
 		if !g.intake.Claim(p.System, q.ID, c.claim.Exp) {
@@ -157,13 +157,13 @@ func claimOf(c *token.Claims) audit.Claim {
 }
 
 // evidence is the question as the sealed evidence keeps it.
-func (q Question) evidence(operation string, body []byte, until time.Time) []byte {
-	kept := KeptQuestion{Operation: operation, Path: q.Path, ID: q.ID, RequestID: q.RequestID}
+func (q Question) evidence(row *operation, body []byte, until time.Time) []byte {
+	kept := KeptQuestion{Operation: row.ID, Path: q.Path, ID: q.ID, RequestID: q.RequestID}
 	if q.ID != "" {
 		kept.Until = api.At(until)
 	}
 	switch value := jsontext.Value(body); {
-	case len(body) == 0 || len(body) > api.MaxBody:
+	case len(body) == 0 || len(body) > api.MaxBody || row.unkept:
 	case value.IsValid():
 		kept.Body = value
 	default:
@@ -171,7 +171,7 @@ func (q Question) evidence(operation string, body []byte, until time.Time) []byt
 	}
 	out, err := json.Marshal(kept, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 	if err != nil {
-		out, _ = json.Marshal(KeptQuestion{Operation: operation, ID: q.ID, Until: kept.Until})
+		out, _ = json.Marshal(KeptQuestion{Operation: row.ID, ID: q.ID, Until: kept.Until})
 	}
 	return out
 }

@@ -58,6 +58,8 @@ type judgedInput struct {
 	From     license.Date   `json:"from,omitempty"`
 	Day      license.Date   `json:"day"`
 	Deadline license.Date   `json:"deadline,omitempty"`
+	Filing   string         `json:"filing,omitempty"`  // id of the filed material that stands in
+	Unfiled  cases.Reason   `json:"unfiled,omitempty"` // why what is on file does not
 }
 
 // A receivedNote is what the window received for a material.
@@ -99,6 +101,9 @@ func (u *licenseUse) recorded(c *call) audit.Use {
 	}
 	if u.finding.State == license.IsFound || u.finding.State == license.IsNotFound {
 		use.Freshness = string(c.config.freshness(u.finding)) + " " + api.At(u.finding.AsOf).String()
+	}
+	if !u.filedAt.IsZero() {
+		use.Freshness = outcomeFiled + " " + api.At(u.filedAt).String()
 	}
 	return use
 }

@@ -102,7 +102,7 @@ func (g *Gateway) open(row *operation) kithttp.DecodeRequestFunc {
 		}
 		claim := claimOf(opened.Claims)
 		c.claim = &claim
-		if c.sealed = c.body; len(c.body) > api.MaxBody { // a document that the caller has: the token, which is kept, holds its digest
+		if c.sealed = c.body; row.unkept || len(c.body) > api.MaxBody { // a document that the caller has: the token, which is kept, holds its digest
 			c.sealed = nil
 		}
 		if c.params, c.malformed = paramsOf(r); c.malformed == nil {

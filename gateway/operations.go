@@ -15,6 +15,7 @@ import (
 type operation struct {
 	*api.Operation
 	right    string // operation of the policy that is decided
+	unkept   bool   // the body is not kept in the evidence: only its digest, in the token that is kept
 	byCaller bool   // the right depends on the caller alone and is checked before the method runs
 	records  bool   // it shows records: whoever supervises auditors may call it, and sees theirs alone
 	run      step
@@ -40,6 +41,8 @@ func (g *Gateway) table() map[string]operation {
 		"cases.read":        {right: "cases.read", run: typed(g.readCase)},
 		"cases.check":       {right: "cases.check", run: typed(g.check)},
 		"cases.materials":   {right: "cases.materials", run: typed(g.receive)},
+		"cases.file":        {right: "cases.file", unkept: true, run: typed(g.file)},
+		"filings.withdraw":  {right: "filings.withdraw", byCaller: true, run: typed(g.unfile)},
 		"cases.result":      {right: "cases.result", run: typed(g.issueResult)},
 		"cases.represent":   {right: "cases.represent", run: typed(g.represent)},
 		"cases.close":       {right: "cases.close", run: typed(g.closeCase)},

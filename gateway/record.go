@@ -20,7 +20,7 @@ import (
 
 // hidesCause reports whether the reply is a refusal that must not reveal its cause: neither by content, nor by its record, nor by timing.
 func (r *Reply) hidesCause() bool {
-	return r.Code == "case-not-usable" || r.Code == "consent-not-usable"
+	return r.Code == "case-not-usable" || r.Code == "consent-not-usable" || r.Code == "filing-not-usable"
 }
 
 // record makes a result or an error durable and returns the reply, which may leave only then (design law 1).

@@ -48,7 +48,7 @@ func (w *world) withChildren() {
 		return cases.Material{Code: code, Name: code, Need: cases.Required, Route: cases.RouteLicense, LicenseType: kind, Fallback: cases.Fallback{Kind: cases.FallUpload}}
 	}
 	w.reload(func(s *Snapshot) {
-		book := &cases.Book{List: s.Book.List, Matters: append(slices.Clone(s.Book.Matters),
+		book := &cases.Book{List: s.Book.List, Trust: s.Book.Trust, Verifications: s.Book.Verifications, Filings: s.Book.Filings, Matters: append(slices.Clone(s.Book.Matters),
 			cases.Matter{Code: "YC-CHILD-01", Name: "儿童医保参保", Department: "service", Materials: []cases.Material{material("birth", "birth-certificate")},
 				Guardians: []cases.Guardianship{{Material: "birth", Field: "mother_code"}, {Material: "birth", Field: "father_code"}}},
 			cases.Matter{Code: "YC-CHILD-02", Name: "儿童入学", Department: "service", Materials: []cases.Material{material("household", "household-register")},

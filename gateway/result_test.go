@@ -35,7 +35,7 @@ func (w *world) withResults() {
 func (w *world) withResultsOf(matter, rules string) {
 	w.t.Helper()
 	w.reload(func(s *Snapshot) {
-		book := &cases.Book{List: s.Book.List, Matters: slices.Clone(s.Book.Matters)}
+		book := cloneBook(s.Book)
 		for i := range book.Matters {
 			book.Matters[i].Results = nil
 			if book.Matters[i].Code == matter {

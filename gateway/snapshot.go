@@ -166,10 +166,22 @@ func (g *Gateway) matters(_ context.Context, c *call, _ struct{}) (*result, erro
 		for _, k := range m.Materials {
 			out.Materials = append(out.Materials, api.CatalogMaterial{
 				Code: k.Code, Name: k.Name, NameEn: k.NameEN, Need: int(k.Need), Route: k.Route, LicenseType: k.LicenseType, Role: k.Role,
-				Fallback: api.CatalogFallback{Kind: api.FallbackKind(k.Fallback.Kind), Days: k.Fallback.Days},
+				FilingType: k.Filing,
+				Fallback:   api.CatalogFallback{Kind: api.FallbackKind(k.Fallback.Kind), Days: k.Fallback.Days},
 			})
 		}
 		answer.Matters = append(answer.Matters, out)
+	}
+	for _, l := range c.config.Book.Trust {
+		answer.Trust = append(answer.Trust, api.CatalogTrustLevel{Level: l.Level, Name: l.Name, NameEn: l.NameEN, Reusable: l.Reusable})
+	}
+	for _, v := range c.config.Book.Verifications {
+		answer.Verifications = append(answer.Verifications, api.CatalogVerification{ID: v.ID, Name: v.Name, NameEn: v.NameEN, Level: v.Level})
+	}
+	for _, t := range c.config.Book.Filings {
+		answer.Filings = append(answer.Filings, api.CatalogFilingType{
+			ID: t.ID, Name: t.Name, NameEn: t.NameEN, ValidDays: t.ValidDays, KeepDays: t.KeepDays, Verifications: t.Verifications,
+		})
 	}
 	return &result{answer: answer}, nil
 }

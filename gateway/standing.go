@@ -192,6 +192,7 @@ type standings struct {
 // A materialQuestion is what the decision whether a state may be told depends on, besides the caller.
 type materialQuestion struct {
 	matter, material string
+	filing           string // type of filed materials; "" for the license itself
 	attestation      cases.Attestation
 	consent          string // id of the one that covers it
 }
@@ -251,8 +252,15 @@ func (s *standings) material(ctx context.Context, k cases.Case, parties []cases.
 			allowed, reason = false, cases.Reason(firstReason(u.decision.Reasons))
 		}
 	}
+	filed, err := s.filed(ctx, parties, states)
+	if err != nil {
+		return cases.Standing{}, err
+	}
+	if filed != nil {
+		uses = filed
+	}
 	e := cases.Evidence{
-		Facts: parties[0], Allowed: allowed, Reason: reason, Received: received, From: license.DateOf(k.Accepted), Day: license.DateOf(s.c.now),
+		Facts: parties[0], Allowed: allowed, Reason: reason, Filed: filed != nil, Received: received, From: license.DateOf(k.Accepted), Day: license.DateOf(s.c.now),
 	}
 	standing := cases.Stand(e, states, s.c.config.Calendar)
 	if !k.IsOpen() {
@@ -268,6 +276,35 @@ func (s *standings) material(ctx context.Context, k cases.Case, parties []cases.
 	return standing, nil
 }
 
+// filed are the uses under which it may be told that a filed material stands in for one of every party; nil where it does not, or may not be told.
+func (s *standings) filed(ctx context.Context, parties []cases.Facts, states []cases.LastState) ([]*licenseUse, error) {
+	last, ok := cases.LastOf(states, parties[0].Matter.Code, parties[0].Material.Code)
+	if !ok || last.State != cases.OnFile || parties[0].Material.Filing == "" {
+		return nil, nil
+	}
+	uses := make([]*licenseUse, len(parties))
+	for i, f := range parties {
+		u := s.c.filingUse(s.c.plannedUse(f))
+		u.question.Fields = []string{license.FieldStatus}
+		uses[i] = u
+		if !u.supported() {
+			return nil, nil
+		}
+		if err := s.decide(ctx, u); err != nil || !u.decision.Allow {
+			return nil, err
+		}
+	}
+	return uses, nil
+}
+
+// filingType is the type of filed materials that a use is about; "" for a license.
+func filingType(u *licenseUse) string {
+	if u.question.LicenseType == u.facts.Material.Filing {
+		return u.question.LicenseType
+	}
+	return ""
+}
+
 // decide asks whether how the license stands may be told. Questions that are alike are asked once, however many cases a page has.
 func (s *standings) decide(ctx context.Context, u *licenseUse) error {
 	c := s.c
@@ -278,7 +315,7 @@ func (s *standings) decide(ctx context.Context, u *licenseUse) error {
 		}
 		u.question.Consent, u.consent = id != "", id
 	}
-	key := materialQuestion{u.question.Matter, u.question.Material, u.facts.Attestation, u.consent}
+	key := materialQuestion{u.question.Matter, u.question.Material, filingType(u), u.facts.Attestation, u.consent}
 	d, known := s.decided[key]
 	if !known {
 		d = c.evaluate(u)

@@ -198,7 +198,7 @@ func (n *Node) limitedHandler(body, documents int) http.Handler {
 			w.Header().Set("Connection", "close")
 		}
 		limit := body
-		if r.URL.Path == "/v1/licenses/verify" {
+		if bringsDocument(r.URL.Path) {
 			limit = documents
 		}
 		if n.isConsole(r) {
@@ -210,6 +210,11 @@ func (n *Node) limitedHandler(body, documents int) http.Handler {
 		}
 		n.gateway.ServeHTTP(w, r)
 	})
+}
+
+// bringsDocument reports whether a call at a path brings a document: licenses.verify and cases.file. What they may be long stands in the contract.
+func bringsDocument(path string) bool {
+	return path == "/v1/licenses/verify" || strings.HasPrefix(path, "/v1/cases/") && strings.HasSuffix(path, "/filings")
 }
 
 // A certificatePair is the server's certificate, replaced when its files are.

@@ -68,6 +68,7 @@ type metrics struct {
 	covered, size prometheus.Gauge
 	clock         prometheus.Gauge
 	erased        prometheus.Counter
+	filesErased   prometheus.Counter
 	unstamped     prometheus.Counter
 	unstapled     prometheus.Counter
 	loops         *prometheus.CounterVec // loop: failures
@@ -83,12 +84,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		clock:         prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_clock_offset_seconds", Help: "This machine's clock minus the database server's, measured every minute; 0 on SQLite."}),
 		covered:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_projection_records", Help: "Records that audit search finds."}),
 		size:          prometheus.NewGauge(prometheus.GaugeOpts{Name: "oncegate_projection_log_records", Help: "Records there were when the projection was last followed."}),
+		filesErased:   prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_filed_files_erased_total", Help: "Files of filed materials that were erased at the end of their retention."}),
 		erased:        prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_evidence_erased_total", Help: "Records whose evidence was erased at the end of its retention."}),
 		unstamped:     prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_unstamped_originals_total", Help: "Licenses that were sealed without a time stamp because the authority did not give one."}),
 		unstapled:     prometheus.NewCounter(prometheus.CounterOpts{Name: "oncegate_unstapled_documents_total", Help: "Documents that were signed without evidence that the signer's certificate is not revoked, although there should be some."}),
 		loops:         prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_upkeep_failures_total", Help: "Failures of recurring work, by kind."}, []string{"kind"}),
 	}
-	r.MustRegister(m.disagreements, m.reloads, m.loaded, m.reloaded, m.clock, m.covered, m.size, m.erased, m.unstamped, m.unstapled, m.loops,
+	r.MustRegister(m.disagreements, m.reloads, m.loaded, m.reloaded, m.clock, m.covered, m.size, m.erased, m.filesErased, m.unstamped, m.unstapled, m.loops,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	m.reloaded.Set(1)
 	b := ReadBuild()

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"oncegate/audit"
+	"oncegate/cases"
 )
 
 // patience is how long a shutdown waits for calls in flight beyond the longest call.
@@ -136,6 +139,40 @@ func (n *Node) retain(ctx context.Context) {
 }
 
 func (n *Node) eraseOld(ctx context.Context) error {
+	return errors.Join(n.eraseEvidence(ctx), n.eraseFiles(ctx, n.Now()))
+}
+
+// retainFiles is how many files of filed materials one record orders to be erased.
+const retainFiles = 64
+
+// eraseFiles erases the files of filed materials whose retention has ended at a moment. Each record is the order: it commits with the erasure. What
+// another node erases or somebody withdraws meanwhile makes an order fail; the next one reads anew.
+func (n *Node) eraseFiles(ctx context.Context, at time.Time) error {
+	for done := 0; ; {
+		due, err := n.db.Cases().FilingsDue(ctx, at, retainFiles)
+		if err != nil || len(due) == 0 {
+			if done > 0 {
+				n.db.Forget(ctx)
+				n.Logger.Info("files of filed materials erased at the end of their retention", "files", done)
+			}
+			return err
+		}
+		changes := make([]any, len(due))
+		for i, id := range due {
+			changes[i] = cases.EraseFile{ID: id, At: at}
+		}
+		if _, err := n.recorder.RecordOwn(ctx, audit.Own{Operation: OperationRetainFiles, Inputs: map[string]any{"filings": due}, Changes: changes}); err != nil {
+			return fmt.Errorf("erase files of filed materials: %w", err)
+		}
+		done += len(due)
+		n.metrics.filesErased.Add(float64(len(due)))
+	}
+}
+
+// OperationRetainFiles is the operation of the records that order files of filed materials to be erased.
+const OperationRetainFiles = "filings.retain"
+
+func (n *Node) eraseEvidence(ctx context.Context) error {
 	keep := time.Duration(n.current.Load().setup.Retention.Evidence)
 	if keep == 0 {
 		keep = defaultRetention

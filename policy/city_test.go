@@ -29,11 +29,14 @@ func cityKnown() *Known {
 			"tax-certificate":  {"number", "amount"},
 			"health-record":    {"name"},
 		},
+		Filings: map[string][]string{"lease": {"file", "level", "status"}},
+		Trust:   []string{"A", "B"},
 		Matters: map[string]KnownMatter{
 			"food-permit": {
 				Roles:     names("legal_representative"),
 				Materials: map[string]string{"m-business": "business-license", "m-id": "resident-id", "m-health": "health-record"},
 			},
+			"park":          {Materials: map[string]string{"m-lease": ""}, Filings: map[string]string{"m-lease": "lease"}},
 			"flat-transfer": {Roles: names("spouse"), Materials: map[string]string{"m-tax": "tax-certificate"}},
 		},
 		Operators: map[string][]string{"acceptance": {"clerk", "reviewer"}, "auditor": {"investigator"}},
@@ -159,7 +162,7 @@ func TestLookups(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	files, _ := city(t)
 	set := load(t, Data{Files: files, Known: cityKnown(), Now: time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)})
-	want := map[string]int{"has expired": 9, "are not shared": 1, "no identity service may prove": 0}
+	want := map[string]int{"has expired": 10, "are not shared": 1, "no identity service may prove": 0}
 	for phrase, n := range want {
 		if got := countReasons(set.Warnings(), phrase); got != n {
 			t.Errorf("%d warnings say %q, want %d: %v", got, phrase, n, set.Warnings())

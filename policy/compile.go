@@ -104,16 +104,48 @@ func (c *checker) grantScope(p *placed[Grant], g *grant) {
 	if !c.department(g.Provider) || g.Provider == "" {
 		c.AddAt(p.at("provider", -1), "%q is no known department", fault.Clip(g.Provider))
 	}
-	if !c.licenseType(g.LicenseType) || g.LicenseType == "" {
+	opens := func(op string) bool { return operations[op]&byGrant != 0 }
+	if g.FilingType != "" {
+		c.grantFiling(p, g)
+		opens = func(op string) bool { return slices.Contains(filingOperations, op) }
+	} else if _, filed := c.filing(g.LicenseType); g.LicenseType == "" || filed || !c.licenseType(g.LicenseType) {
 		c.AddAt(p.at("license_type", -1), "%q is no known license type", fault.Clip(g.LicenseType))
+	} else if g.Trust != "" {
+		c.AddAt(p.at("trust", -1), "trust is for grants with a filing_type")
 	}
 	list(c, p, "systems", g.Systems, true, c.system, "system")
-	list(c, p, "operations", g.Operations, true, func(op string) bool { return operations[op]&byGrant != 0 }, "operation that a grant opens")
+	list(c, p, "operations", g.Operations, true, opens, "operation that a grant opens")
 	list(c, p, "grounds", g.Grounds, true, c.ground, "ground (case, consent or one of the set's bases)")
 	list(c, p, "matters", g.Matters, slices.Contains(g.Grounds, ByCase), c.matter, "matter")
 	list(c, p, "materials", g.Materials, false, c.material(g.Matters), "material of these matters")
 	list(c, p, "roles", g.Roles, true, c.role(g.Matters), "role of these matters")
 	list(c, p, "fields", g.Fields, false, c.field(g.LicenseType), "field of "+fault.Clip(g.LicenseType))
+}
+
+// filingOperations are those that a grant on filed materials opens.
+var filingOperations = []string{"cases.check", "cases.read"}
+
+// grantFiling checks a grant on filed materials. From here on their type stands where a license type does.
+func (c *checker) grantFiling(p *placed[Grant], g *grant) {
+	if g.LicenseType != "" {
+		c.AddAt(p.at("license_type", -1), "a grant is on a license_type or a filing_type, not on both")
+	}
+	if _, ok := c.filing(g.FilingType); !ok && c.known != nil {
+		c.AddAt(p.at("filing_type", -1), "%q is no known type of filed materials", fault.Clip(g.FilingType))
+	}
+	switch {
+	case g.Trust == "":
+		c.AddAt(p.at("trust", -1), "trust must be given: the weakest trust level that will do")
+	case c.known != nil && !slices.Contains(c.known.Trust, g.Trust):
+		c.AddAt(p.at("trust", -1), "%q is no trust level whose materials may be used again", fault.Clip(g.Trust))
+	}
+	if g.Purpose != Answer {
+		c.AddAt(p.at("purpose", -1), "filed materials confirm no role: purpose must be answer")
+	}
+	if g.MaxAge != "" {
+		c.AddAt(p.at("max_age", -1), "max_age is for copies of what a source said; how long a filed material may be used stands with its type")
+	}
+	g.LicenseType = g.FilingType
 }
 
 // grantTerms checks why, how and for how long.
@@ -346,12 +378,23 @@ func (c *checker) system(id string) bool { return c.known == nil || c.known.Syst
 
 func (c *checker) department(id string) bool { return c.known == nil || c.known.Departments[id] }
 
+// licenseType answers for types of filed materials, too.
 func (c *checker) licenseType(id string) bool {
 	if c.known == nil {
 		return true
 	}
 	_, ok := c.known.Types[id]
-	return ok
+	_, filed := c.known.Filings[id]
+	return ok || filed
+}
+
+// filing returns the fields of a type of filed materials, and whether it is known as one.
+func (c *checker) filing(id string) (fields []string, ok bool) {
+	if c.known == nil {
+		return nil, false
+	}
+	fields, ok = c.known.Filings[id]
+	return fields, ok
 }
 
 func (c *checker) matter(code string) bool {
@@ -365,7 +408,7 @@ func (c *checker) matter(code string) bool {
 // field answers for one license type; a type that is itself unknown is reported once, not with each of its fields.
 func (c *checker) field(licenseType string) func(string) bool {
 	return func(name string) bool {
-		return c.known == nil || !c.licenseType(licenseType) || slices.Contains(c.known.Types[licenseType], name)
+		return c.known == nil || !c.licenseType(licenseType) || slices.Contains(c.known.Types[licenseType], name) || slices.Contains(c.known.Filings[licenseType], name)
 	}
 }
 

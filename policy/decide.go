@@ -129,6 +129,9 @@ func (g *grant) unmet(q *Question) uint32 {
 	if q.Age > g.maxAge {
 		mask |= 1 << tooStale
 	}
+	if g.Trust != "" && !slices.Contains(q.Trust, g.Trust) {
+		mask |= 1 << trustTooLow
+	}
 	return mask | g.operator.unmet(q)
 }
 

@@ -216,10 +216,16 @@ func (g Grant) Sentence(lang string, names Names) string {
 	if len(g.OperatorRoles) > 0 {
 		proof += v.names(nil, "，角色 ", ", as one of ") + v.names(g.OperatorRoles, "", "")
 	}
-	v.say("依据 %[1]s（%[2]s），%[3]s 准许系统 %[4]s 为事项 %[5]s 通过 %[6]s 使用证照 %[7]s 的字段：%[8]s；角色：%[9]s；同意：%[10]s；经办人证明：%[13]s；副本时效：%[11]s；有效期至：%[12]s。",
-		"By %[1]s (%[2]s), %[3]s lets the systems %[4]s, for the matters %[5]s, through %[6]s, use of the license %[7]s the fields: %[8]s; roles: %[9]s; consent: %[10]s; proof of the operator: %[13]s; age of copies: %[11]s; valid until: %[12]s.",
+	what, label := v.call(g.LicenseType, names.LicenseType), v.names(nil, "证照", "the license")
+	if g.FilingType != "" {
+		label = v.names(nil, "存档材料", "the filed material")
+		what += v.names(nil, "（可信等级不低于 ", " (trust level ") + g.Trust + v.names(nil, "）", " or stronger)")
+		age = v.names(nil, "不适用", "does not apply")
+	}
+	v.say("依据 %[1]s（%[2]s），%[3]s 准许系统 %[4]s 为事项 %[5]s 通过 %[6]s 使用%[14]s %[7]s 的字段：%[8]s；角色：%[9]s；同意：%[10]s；经办人证明：%[13]s；副本时效：%[11]s；有效期至：%[12]s。",
+		"By %[1]s (%[2]s), %[3]s lets the systems %[4]s, for the matters %[5]s, through %[6]s, use of %[14]s %[7]s the fields: %[8]s; roles: %[9]s; consent: %[10]s; proof of the operator: %[13]s; age of copies: %[11]s; valid until: %[12]s.",
 		g.Basis, g.Agreement, v.call(g.Provider, names.Department), v.names(v.callAll(g.Systems, names.System), "", ""), v.names(v.callAll(g.Matters, names.Matter), "不限", "any"),
-		v.names(g.Operations, "", ""), v.call(g.LicenseType, names.LicenseType), fields, v.names(g.Roles, Applicant, Applicant), consent, age, until, proof)
+		v.names(g.Operations, "", ""), what, fields, v.names(g.Roles, Applicant, Applicant), consent, age, until, proof, label)
 	return v.lines[0]
 }
 

@@ -42,6 +42,10 @@ func TestFaults(t *testing.T) {
 		}
 		return strings.Replace(goodGrant, old, with, 1)
 	}
+	filed := func(old, with string) string {
+		text := strings.NewReplacer("license_type: business-license", "filing_type: lease\n  trust: A", "licenses.query", "cases.check", "food-permit", "park", "[name]", "[level]").Replace(goodGrant)
+		return strings.Replace(text, old, with, 1)
+	}
 	rule := func(head, body string) string { return head + "\n@reason_zh(\"z\")\n@reason_en(\"e\")\n" + body }
 	for _, c := range []struct {
 		name, file, text, at, phrase string
@@ -96,6 +100,16 @@ func TestFaults(t *testing.T) {
 		{"operator role nobody may assert", "a.yaml", goodGrant + "  operator_roles: [clerk, emperor]\n", "a.yaml:15:27", `"emperor" is no known role that an identity service may assert`},
 		{"operator role without proof", "a.yaml", goodGrant + "  operator_roles: [clerk]\n  operator_proof: asserted\n", "a.yaml:16:19", "a role is an identity service's word"},
 		{"purpose", "a.yaml", goodGrant + "  purpose: sell\n", "a.yaml:15:12", "purpose is"},
+		{"license and filing type", "a.yaml", goodGrant + "  filing_type: lease\n  trust: A\n", "a.yaml:6:17", "not on both"},
+		{"trust without a filing type", "a.yaml", goodGrant + "  trust: A\n", "a.yaml:15:10", "trust is for grants"},
+		{"filing type as a license type", "a.yaml", change("business-license", "lease"), "a.yaml:6:17", `"lease" is no known license type`},
+		{"license type as a filing type", "a.yaml", filed("lease", "resident-id"), "a.yaml:6:16", `"resident-id" is no known type of filed materials`},
+		{"filing without trust", "a.yaml", filed("  trust: A\n", ""), "a.yaml:2:3", "trust must be given"},
+		{"trust that is not reusable", "a.yaml", filed("trust: A", "trust: C"), "a.yaml:7:10", `"C" is no trust level`},
+		{"filing that confirms a role", "a.yaml", filed("", "") + "  purpose: confirm\n", "a.yaml:16:12", "confirm no role"},
+		{"filing with an age", "a.yaml", filed("", "") + "  max_age: 1h\n", "a.yaml:16:12", "max_age is for copies"},
+		{"filing by query", "a.yaml", filed("cases.check", "licenses.query"), "a.yaml:8:16", "operation that a grant opens"},
+		{"filing with a field of licenses", "a.yaml", filed("[level]", "[name]"), "a.yaml:10:12", `"name" is no known field of lease`},
 		{"age", "a.yaml", goodGrant + "  max_age: 3 weeks\n", "a.yaml:15:12", "no age"},
 		{"age of half a second", "a.yaml", goodGrant + "  max_age: 1500ms\n", "a.yaml:15:12", "whole seconds"},
 		{"age above ten years", "a.yaml", goodGrant + "  max_age: 3661d\n", "a.yaml:15:12", "at most ten years"},

@@ -21,8 +21,12 @@ type Grant struct {
 	// covered.
 	Provider    string   `yaml:"provider"`
 	Systems     []string `yaml:"systems"`      // ids of the systems that may ask; at least one, no wildcard
-	LicenseType string   `yaml:"license_type"` // catalogue id
-	Operations  []string `yaml:"operations"`   // such as [licenses.query, cases.check]; at least one
+	LicenseType string   `yaml:"license_type"` // catalogue id; or
+	// FilingType is a type of filed materials (存档材料) that a case may use again; then provider is the department whose windows filed it.
+	FilingType string `yaml:"filing_type"`
+	// Trust is the weakest trust level (可信等级) that will do. Needed with filing_type, and only there.
+	Trust      string   `yaml:"trust"`
+	Operations []string `yaml:"operations"` // such as [licenses.query, cases.check]; at least one
 
 	Grounds   []string `yaml:"grounds"`   // legal bases accepted: "case" (default), "consent", or ids of the set's bases
 	Matters   []string `yaml:"matters"`   // codes of the matters (事项); needed with ground "case", empty with others: whatever the matter
@@ -60,7 +64,7 @@ type Permission struct {
 	Systems      []string `yaml:"systems"`       // ids of the systems; at least one, no wildcard
 	Operations   []string `yaml:"operations"`    // such as [cases.register, cases.close]; at least one
 	Matters      []string `yaml:"matters"`       // codes of the matters; needed for cases.register, else empty: any
-	LicenseTypes []string `yaml:"license_types"` // for licenses.verify, licenses.status, licenses.manage, licenses.render and sources.try; empty: any
+	LicenseTypes []string `yaml:"license_types"` // license types, or for cases.file types of filed materials; for licenses.verify, licenses.status, licenses.manage, licenses.render and sources.try; empty: any
 	Basis        string   `yaml:"basis"`         // why: citation or decision
 
 	OperatorProof string   `yaml:"operator_proof"` // as in a grant
@@ -79,7 +83,7 @@ const (
 // A Share is the share attribute of one license type. A type that has none is treated as Conditional. Whatever it says,
 // a grant is needed; Withheld refuses even where a grant stands.
 type Share struct {
-	LicenseType string `yaml:"license_type"` // catalogue id
+	LicenseType string `yaml:"license_type"` // catalogue id, or a type of filed materials
 	Attribute   int    `yaml:"share"`        // 1 无条件, 2 有条件, 3 不予
 	Provider    string `yaml:"provider"`     // department that owns the type
 	Sensitive   bool   `yaml:"sensitive"`    // holds sensitive personal information (敏感个人信息)
@@ -120,6 +124,8 @@ type Known struct {
 	Departments map[string]bool        // ids
 	Systems     map[string]bool        // ids
 	Types       map[string][]string    // license type → names of its fields, the metadata common to all types included
+	Filings     map[string][]string    // type of filed materials → names of its fields
+	Trust       []string               // trust levels whose materials may be used again
 	Matters     map[string]KnownMatter // by code
 	// Operators are, by system, the roles that identity services may assert of its operators; a system that is missing has no identity
 	// service.
@@ -130,4 +136,5 @@ type Known struct {
 type KnownMatter struct {
 	Roles     map[string]bool   // beyond Applicant
 	Materials map[string]string // material code → license type; "" where none is needed
+	Filings   map[string]string // material code → type of filed materials, where one will do
 }

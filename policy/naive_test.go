@@ -339,6 +339,9 @@ func (n naive) conditions(g *grant, q Question) (list []code) {
 	if q.Age > g.maxAge {
 		list = append(list, tooStale)
 	}
+	if g.Trust != "" && !slices.Contains(q.Trust, g.Trust) {
+		list = append(list, trustTooLow)
+	}
 	list = append(list, n.ofPerson(g.OperatorProof, g.OperatorRoles, q)...)
 	if len(n.suspendsRule(g.ID, q.Now)) > 0 {
 		list = append(list, suspended)

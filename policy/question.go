@@ -22,7 +22,8 @@ type Question struct {
 	Operation   string        `json:"operation"`              // "licenses.query", "cases.check", "precheck", "cases.register", "audit.search", …
 	System      string        `json:"system"`                 // id of the asking system
 	Department  string        `json:"department,omitempty"`   // id of the asking system's department; guards that read it while it is empty count as fired
-	LicenseType string        `json:"license_type,omitempty"` // catalogue id; empty for operations that release no license
+	LicenseType string        `json:"license_type,omitempty"` // catalogue id, or type of filed materials; empty for operations that release neither
+	Trust       []string      `json:"trust,omitempty"`        // of a filed material: its trust level and all weaker ones
 	Provider    string        `json:"provider,omitempty"`     // id of the source's department
 	Matter      string        `json:"matter,omitempty"`       //
 	Material    string        `json:"material,omitempty"`     // code within the matter
@@ -108,6 +109,8 @@ var operations = map[string]authorization{
 	"precheck":          byGrant | byPermission,
 	"cases.register":    byPermission | needsMatter,
 	"cases.materials":   byPermission,
+	"cases.file":        byPermission | permissionCoversLicense | needsMatter, // the window files what it received itself
+	"filings.withdraw":  byPermission,                                         // by the department that filed, or on the holder's word: the gateway sees to that
 	"cases.close":       byPermission,
 	"cases.result":      byPermission | permissionCoversLicense, // by the department that issues the type: the gateway sees to that
 	"cases.represent":   byGrant | byPermission,                 // a permission to record who comes, a grant for what names a guardian
@@ -184,6 +187,7 @@ const (
 	AttestationTooWeak  = "attestation-too-weak"  // the case is attested more weakly than the grant asks
 	ConsentMissing      = "consent-missing"       // a consent is needed and none stands
 	TooStale            = "too-stale"             // the copy is older than the grant allows
+	TrustTooLow         = "trust-too-low"         // the filed material is of a weaker trust level than the grant asks
 	OperatorProofWeak   = "operator-proof-weak"   // the acting person is known more weakly than the rule asks
 	OperatorRoleMissing = "operator-role-missing" // the acting person is proven in none of the roles that the rule asks for
 	FieldNotGranted     = "field-not-granted"     // a field was asked for that no grant gives
@@ -215,6 +219,7 @@ const (
 	attestationTooWeak
 	consentMissing
 	tooStale
+	trustTooLow
 	operatorProofWeak
 	operatorRoleMissing
 	fieldNotGranted
@@ -245,6 +250,7 @@ var texts = [codes]Reason{
 	attestationTooWeak:  {Code: AttestationTooWeak, Zh: "办件的证明强度低于授权的要求。", En: "The case is attested more weakly than the grant asks."},
 	consentMissing:      {Code: ConsentMissing, Zh: "缺少持证主体的有效同意。", En: "A consent of the holder is needed and none stands."},
 	tooStale:            {Code: TooStale, Zh: "数据副本的时效超过授权允许的范围。", En: "The copy is older than the grant allows."},
+	trustTooLow:         {Code: TrustTooLow, Zh: "存档材料的可信等级低于授权的要求。", En: "The filed material is of a weaker trust level than the grant asks."},
 	operatorProofWeak:   {Code: OperatorProofWeak, Zh: "对经办人身份的证明弱于规则的要求。", En: "The person who acts is known more weakly than the rule asks."},
 	operatorRoleMissing: {Code: OperatorRoleMissing, Zh: "经办人不具备规则要求的角色。", En: "The person who acts has none of the roles that the rule asks for."},
 	fieldNotGranted:     {Code: FieldNotGranted, Zh: "所请求的部分字段没有授权。", En: "Some of the fields asked for are not granted."},

@@ -59,6 +59,9 @@ func randomGrant(t *rapid.T, i int) Grant {
 	if rapid.IntRange(0, 3).Draw(t, "no matter") == 0 {
 		g.Matters, g.Grounds = nil, []string{one(t, "ground", "consent", "court")}
 	}
+	if rapid.IntRange(0, 4).Draw(t, "filing") == 0 {
+		g.LicenseType, g.FilingType, g.Trust, g.Purpose, g.MaxAge, g.Operations = "", g.LicenseType, one(t, "trust", "A", "B"), "", "", []string{"cases.check"}
+	}
 	g.OperatorProof, g.OperatorRoles = randomDemands(t)
 	g.ValidFrom, g.ValidUntil = randomSpan(t)
 	return g
@@ -175,6 +178,7 @@ func (a asker) question() Question {
 		Matter: a.one(append(worldMatters, "")...), Material: a.one(worldMaterials...), Role: a.one("applicant", "applicant", "spouse", ""),
 		Attestation: a.one("platform", "platform", "holder", "self", ""), Basis: a.one("case", "case", "consent", "court", ""), Consent: a.IntN(3) > 0,
 		Fields: [][]string{nil, {"f1"}, {"f2", "f1", "f1"}, {"f4", "f3"}, {"f9"}, {"f1", "f2", "f3", "f4"}}[a.IntN(6)],
+		Trust:  [][]string{nil, {"A", "B"}, {"B"}, {"C"}}[a.IntN(4)],
 		Age:    []time.Duration{0, 0, 0, time.Hour, 2 * time.Hour}[a.IntN(5)], Purpose: a.one("", "", Answer, Confirm, Confirm, "sell"),
 		OperatorProof: a.one("", ProofNone, ProofAsserted, ProofSession, ProofCall, ProofCall, "sworn"), OperatorRoles: [][]string{nil, {"clerk"}, {"clerk", "head"}, {"guest"}}[a.IntN(4)],
 	}

@@ -360,10 +360,10 @@ func (s *Set) warn(data Data) fault.List {
 			f.AddAt(g.at, "grant %s never fires: licenses of type %s are not shared", g.ID, g.LicenseType)
 		}
 		if _, stated := s.shares[g.LicenseType]; !stated {
-			f.AddAt(g.at, "grant %s: license type %s has no share attribute and is treated as conditional", g.ID, g.LicenseType)
+			f.AddAt(g.at, "grant %s: type %s has no share attribute and is treated as conditional", g.ID, g.LicenseType)
 		}
 		if s.lacksMaterial(g, data.Known) {
-			f.AddAt(g.at, "grant %s never fires for a case: none of its matters has a material of license type %s", g.ID, g.LicenseType)
+			f.AddAt(g.at, "grant %s never fires for a case: none of its matters has a material of type %s", g.ID, g.LicenseType)
 		}
 		if demandsImpossibleProof(data.Known, g.Systems, g.operator) {
 			f.AddAt(g.at, "grant %s never fires: no identity service may prove the operators that it asks for at any of its systems", g.ID)
@@ -397,7 +397,11 @@ func (s *Set) lacksMaterial(g *grant, known *Known) bool {
 		return false
 	}
 	return !slices.ContainsFunc(g.Matters, func(code string) bool {
-		for material, licenseType := range known.Matters[code].Materials {
+		needed := known.Matters[code].Materials
+		if g.FilingType != "" {
+			needed = known.Matters[code].Filings
+		}
+		for material, licenseType := range needed {
 			if licenseType == g.LicenseType && (len(g.Materials) == 0 || slices.Contains(g.Materials, material)) {
 				return true
 			}

@@ -42,6 +42,7 @@ type Asked struct {
 	Basis       string   `yaml:"basis"`
 	Consent     bool     `yaml:"consent"`
 	Fields      []string `yaml:"fields"`
+	Trust       []string `yaml:"trust"` // of a filed material: its trust level and all weaker ones
 	Age         string   `yaml:"age"`
 	Purpose     string   `yaml:"purpose"`
 	Now         string   `yaml:"now"` // needed
@@ -61,7 +62,7 @@ func (a Asked) Question() (Question, error) {
 		return Question{}, fmt.Errorf("now: %w", err)
 	}
 	return Question{
-		Operation: a.Operation, System: a.System, Department: a.Department, LicenseType: a.LicenseType, Provider: a.Provider,
+		Operation: a.Operation, System: a.System, Department: a.Department, LicenseType: a.LicenseType, Provider: a.Provider, Trust: a.Trust,
 		Matter: a.Matter, Material: a.Material, Role: a.Role, Attestation: a.Attestation, Basis: a.Basis, Consent: a.Consent,
 		Fields: a.Fields, Age: old, Purpose: a.Purpose, Now: now.Truncate(time.Millisecond),
 		OperatorProof: a.OperatorProof, OperatorRoles: a.OperatorRoles,

@@ -33,6 +33,7 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 	var invalidated []func() // by each time that the transaction was begun
 	var left committedSums
 	var notes, taken []noted
+	erases := false
 	defer func() {
 		for _, release := range invalidated {
 			release()
@@ -74,10 +75,13 @@ func (l logView) Commit(ctx context.Context, b tlog.Batch) (verdicts []error, er
 		if left, err = db.writeBatch(ctx, t, b.ID, rows, accepted, head, update, s); err != nil {
 			return fmt.Errorf("batch could not be written: %w", err)
 		}
-		notes, taken = s.notes, s.taken
+		notes, taken, erases = s.notes, s.taken, s.erasesFiles()
 		invalidated = append(invalidated, db.invalidate(s))
 		return nil
 	})
+	if err == nil && erases {
+		db.engine.Erased()
+	}
 	if err == nil && left.checkpoint != "" {
 		db.lastSums.Store(&left)
 		for _, n := range notes {
@@ -161,7 +165,7 @@ func (db *DB) writeRecords(ctx context.Context, t *sqldb.Tx, rows []*row, accept
 // write stores what the accepted entries changed.
 func (s *state) write(ctx context.Context, q sqldb.Querier, at func(entry int) int64) error {
 	for _, write := range []func(context.Context, sqldb.Querier, func(int) int64) error{
-		s.writeClaims, s.writePolicySets, s.writeCases, s.writeConsents, s.writeVersions,
+		s.writeClaims, s.writePolicySets, s.writeCases, s.writeConsents, s.writeFilings, s.writeVersions,
 	} {
 		if err := write(ctx, q, at); err != nil {
 			return err
@@ -280,6 +284,14 @@ func (db *DB) prepareChange(c any) (change, error) {
 		return db.prepareConsent(c.Consent, c.R)
 	case cases.Withdraw:
 		return withdrawal(c), text(c.ID)
+	case cases.File:
+		return db.prepareFiling(c)
+	case cases.Unfile:
+		return unfiling(c), text(c.ID, c.By)
+	case cases.EraseFile:
+		return erasure(c), text(c.ID)
+	case cases.StillFiled:
+		return stillFiled(c), text(c.ID)
 	case cases.StillGiven:
 		return stillGiven(c), text(c.ID)
 	case register.Issue:
@@ -326,6 +338,7 @@ type keySet struct {
 	claims      map[claimKey]bool
 	cases       map[string]bool
 	consents    map[string]bool
+	filings     map[string]bool
 	subjects    map[[32]byte]bool
 	identifiers map[string]bool
 	slots       map[slotKey]bool
@@ -348,6 +361,8 @@ type state struct {
 	claims      map[claimKey]*claimRow
 	cases       map[string]*caseRow
 	consents    map[string]*consentRow
+	filings     map[string]*filingRow
+	files       map[string]*filedFile // of filings; nil: to be deleted
 	latest      map[[32]byte]*versionRow
 	identifiers map[string]*versionRow
 	slots       map[slotKey]bool
@@ -380,7 +395,7 @@ func (m dirty) touch() dirty {
 
 func keysOf(rows []*row) *keySet {
 	w := &keySet{
-		claims: map[claimKey]bool{}, cases: map[string]bool{}, consents: map[string]bool{}, subjects: map[[32]byte]bool{},
+		claims: map[claimKey]bool{}, cases: map[string]bool{}, consents: map[string]bool{}, filings: map[string]bool{}, subjects: map[[32]byte]bool{},
 		identifiers: map[string]bool{}, slots: map[slotKey]bool{}, snapshots: map[[32]byte]bool{}, policySets: map[string]bool{},
 		originals: map[string]bool{}, rewritten: map[string]bool{},
 	}
@@ -400,10 +415,10 @@ func (db *DB) load(ctx context.Context, q sqldb.Querier, w *keySet) (*state, err
 	s := &state{
 		db: db, claims: map[claimKey]*claimRow{}, cases: map[string]*caseRow{}, consents: map[string]*consentRow{}, latest: map[[32]byte]*versionRow{},
 		identifiers: map[string]*versionRow{}, slots: map[slotKey]bool{}, snapshots: map[[32]byte]*snapshotRow{}, policySets: map[string]*policySetRow{},
-		originals: map[string]*originalRow{},
+		originals: map[string]*originalRow{}, filings: map[string]*filingRow{}, files: map[string]*filedFile{},
 	}
 	for _, read := range []func(context.Context, sqldb.Querier, *keySet) error{
-		s.loadCases, s.loadClaims, s.loadConsents, s.loadVersions, s.loadSlots, s.loadSnapshots, s.loadOriginals, s.loadPolicySets,
+		s.loadCases, s.loadClaims, s.loadConsents, s.loadFilings, s.loadVersions, s.loadSlots, s.loadSnapshots, s.loadOriginals, s.loadPolicySets,
 	} {
 		if err := read(ctx, q, w); err != nil {
 			return nil, err

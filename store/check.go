@@ -112,6 +112,13 @@ func (db *DB) addUp(ctx context.Context, q sqldb.Querier, progress func(rows uin
 			}
 			return err
 		}},
+		{selectFiling, func(rows *sql.Rows) error {
+			r, err := db.scanFiling(rows)
+			if err == nil {
+				count("filings", r.mac)
+			}
+			return err
+		}},
 		{selectVersion, func(rows *sql.Rows) error {
 			r, err := db.scanVersion(rows, true)
 			if err == nil {
@@ -397,6 +404,13 @@ func (db *DB) adoptions(at int64) []adoption {
 			ours := db.authentic(r.mac, "consents", r.columns()...)
 			r.pos = at
 			return adoptee{values(r.id), ours, values(at, db.tag("consents", r.columns()...))}, err
+		}},
+		{"filings", names("id"), names("pos", "mac"), selectFiling, func(rows *sql.Rows) (adoptee, error) {
+			r := &filingRow{}
+			err := r.scan(rows)
+			ours := db.authentic(r.mac, "filings", r.columns()...)
+			r.pos = at
+			return adoptee{values(r.id), ours, values(at, db.tag("filings", r.columns()...))}, err
 		}},
 		{"versions", names("identifier"), names("jwt_digest", "pos", "mac"), selectVersion, func(rows *sql.Rows) (adoptee, error) {
 			r := &versionRow{}

@@ -134,6 +134,15 @@ func groundConsent(n int) cases.Consent {
 	}
 }
 
+func groundFiling(n int) cases.File {
+	content := fmt.Append(nil, "file ", n)
+	return cases.File{Content: content, R: [32]byte{1}, Filing: cases.Filing{
+		ID: fmt.Sprint("f-", n), Type: fmt.Sprint("type-", n%2), Holder: holder(n % 4), Case: fmt.Sprint("C-", n%4), Matter: fmt.Sprint("matter-", n), Material: fmt.Sprint("material-", n),
+		Department: fmt.Sprint("department-", n), System: fmt.Sprint("window-", n), Verifier: fmt.Sprint("clerk-", n), Proof: []string{"asserted", "session"}[n%2], Verification: fmt.Sprint("seen-", n),
+		Level: []string{"A", "B"}[n%2], Digest: canonical.Digest(tlogtest.NewHash, content), Media: []string{"application/pdf", "image/png"}[n%2], Size: len(content), Filed: at(n), Until: license.Date(fmt.Sprint("2027-01-1", n)), Keep: at(1000 + n),
+	}}
+}
+
 // registrar is the register over a store, at a moment.
 func registrar(t *testing.T, db *DB, hours int) *register.Register {
 	r, err := register.New(register.Config{
@@ -206,6 +215,7 @@ func newGround(t *testing.T, e engine, wrap sqldb.Wrapper) *ground {
 			g.record(t, r, n, cases.Register{Case: groundCase(n), R: [32]byte{1}}, cases.Give{Consent: groundConsent(n), R: [32]byte{1}})
 			g.record(t, r, n, cases.Represent{Representative: cases.Representative{Case: fmt.Sprint("C-", n%2), Kind: cases.Agent, Person: license.HolderID{Type: "111", Code: fmt.Sprint("came-", n)}, Mandate: fmt.Sprint("d-", n), By: "window", At: at(n)}, R: [32]byte{1}}, cases.Receive{Received: groundReceived(n%2, n)}, cases.Receive{Received: groundReceived(n%2, n+4)})
 			g.record(t, r, n, cases.Issue{Result: aResult(fmt.Sprint("C-", n%2), fmt.Sprint("holder-", n), fmt.Sprint("number-", n)), R: [32]byte{1}})
+			g.record(t, r, n, groundFiling(n), groundFiling(n+4))
 			_, err := r.recorder.Activate(t.Context(), []audit.File{{Path: fmt.Sprint("grants-", n), Data: []byte{byte(n)}}})
 			must(err)
 		}
@@ -244,6 +254,7 @@ func newGround(t *testing.T, e engine, wrap sqldb.Wrapper) *ground {
 	must(g.raw.Close())
 	g.fill(t, g.config, g.keys, func(r *rig) {
 		g.record(t, r, 1, cases.Close{No: "C-0", Revision: 1, At: at(6)}, cases.Withdraw{ID: "k-0", At: at(6)})
+		g.record(t, r, 1, cases.Unfile{ID: "f-0", By: cases.WithdrawnByHolder, At: at(6)}, cases.EraseFile{ID: "f-5", At: at(6)})
 		g.record(t, r, 2, register.SetStatus{Identifier: "id-0", From: license.Valid, To: license.Revoked, At: at(6)}, register.Order{Identifier: "id-1", To: license.Suspended, At: at(6)})
 		g.record(t, r, 3, keepCopy(t, r.db, 0, 9), newOriginal(t, r.db, 0, 9))
 		_, err := r.db.Console().ReplaceSession(t.Context(), [32]byte{1}, 1, []byte("session 1, used"), at(1001))
@@ -601,6 +612,12 @@ func questions(t *testing.T, batches [][16]byte) map[string]question {
 		add(fmt.Sprint("results of holder-", n), "case_received", func(ctx context.Context, r *rig) (any, error) {
 			return r.db.Cases().Results(ctx, "permit", license.HolderID{Type: "111", Code: fmt.Sprint("holder-", n)})
 		})
+		filing := fmt.Sprint("f-", n)
+		add("filing "+filing, "filings", func(ctx context.Context, r *rig) (any, error) { return r.db.Cases().Filing(ctx, filing) })
+		add("filings of "+filing, "filings", func(ctx context.Context, r *rig) (any, error) {
+			return r.db.Cases().Filings(ctx, fmt.Sprint("type-", n%2), holder(n), 9)
+		})
+		add("file of "+filing, "filings filed_files", func(ctx context.Context, r *rig) (any, error) { return r.db.Cases().FiledFile(ctx, filing) })
 		add("consent "+id, "consents", func(ctx context.Context, r *rig) (any, error) { return r.db.Cases().Consent(ctx, id) })
 		add("consents of "+id, "consents", func(ctx context.Context, r *rig) (any, error) {
 			return r.db.Cases().Consents(ctx, holder(n), fmt.Sprint("system-", n%2))
@@ -725,6 +742,12 @@ func deeds(t *testing.T, db *DB) []deed {
 		{name: "to go on in a case", tables: "cases", changes: []any{cases.StillOpen{No: "C-1", Revision: 2}}},
 		{name: "to register a case again", tables: "cases", changes: []any{cases.Register{Case: groundCase(0), R: [32]byte{1}}}},
 		{name: "to close a case", tables: "cases", changes: []any{cases.Close{No: "C-1", Revision: 2, At: at(9)}}},
+		{name: "to use a withdrawn filing", tables: "filings", changes: []any{cases.StillFiled{ID: "f-0"}}},
+		{name: "to use an erased filing", tables: "filings", changes: []any{cases.StillFiled{ID: "f-5"}}},
+		{name: "to use a filing", tables: "filings", changes: []any{cases.StillFiled{ID: "f-1"}}},
+		{name: "to file again", tables: "filings", changes: []any{groundFiling(3)}},
+		{name: "to withdraw a filing", tables: "filings filed_files", changes: []any{cases.Unfile{ID: "f-2", By: cases.WithdrawnByDepartment, At: at(9)}}},
+		{name: "to withdraw a filing again", tables: "filings", changes: []any{cases.Unfile{ID: "f-0", By: cases.WithdrawnByDepartment, At: at(9)}}},
 		{name: "to use a withdrawn consent", tables: "consents", changes: []any{cases.StillGiven{ID: "k-0", At: at(9)}}},
 		{name: "to use a consent", tables: "consents", changes: []any{cases.StillGiven{ID: "k-1", At: at(9)}}},
 		{name: "to give a consent again", tables: "consents", changes: []any{cases.Give{Consent: groundConsent(0), R: [32]byte{1}}}},

@@ -37,6 +37,7 @@ type replay struct {
 	versions   map[string]*versionState
 	policySets map[string]*rowState
 	lists      map[string]*listState
+	filings    map[string]*filingState
 	received   []receivedState // in the order of the log
 
 	adoptions []*adoptionState
@@ -65,6 +66,12 @@ type caseState struct {
 type consentState struct {
 	rowState
 	withdrawn int64
+}
+
+type filingState struct {
+	rowState
+	withdrawn, erased int64
+	by                string // who withdrew it
 }
 
 // A versionState of a row that no record makes knows what it was set to only.
@@ -110,7 +117,7 @@ func newReplay(newSM3 func() hash.Hash, origins map[int64]string) *replay {
 	r := &replay{
 		newSM3: newSM3, origins: origins, changes: audit.StateCheck{Name: audit.StepChanges}, rows: audit.StateCheck{Name: audit.StepReplay},
 		cases: map[string]*caseState{}, consents: map[string]*consentState{}, versions: map[string]*versionState{}, policySets: map[string]*rowState{},
-		lists: map[string]*listState{}, versioned: map[int64]int64{}, lost: map[int64]bool{}, status: map[license.Status]license.Status{}, old: map[string]int{},
+		filings: map[string]*filingState{}, lists: map[string]*listState{}, versioned: map[int64]int64{}, lost: map[int64]bool{}, status: map[license.Status]license.Status{}, old: map[string]int{},
 	}
 	return r
 }
@@ -248,6 +255,20 @@ func (r *replay) change(pos int64, raw jsontext.Value, issued *int64) error {
 	case cases.BoundWithdraw:
 		s := entry(r.consents, c.ID)
 		s.withdrawn, s.pos = c.Withdrawn, pos
+	case cases.BoundFile:
+		if r.filings[c.ID] != nil {
+			return errTwice
+		}
+		r.filings[c.ID] = &filingState{rowState: made(pos, c.Person, plainFiling(c))}
+	case cases.BoundUnfile:
+		s := entry(r.filings, c.ID)
+		s.withdrawn, s.by, s.pos = c.Withdrawn, c.WithdrawnBy, pos
+		if s.erased == 0 {
+			s.erased = c.Withdrawn
+		}
+	case cases.BoundEraseFile:
+		s := entry(r.filings, c.ID)
+		s.erased, s.pos = c.Erased, pos
 	case register.BoundIssue:
 		if r.versions[c.Identifier] != nil {
 			return errTwice
@@ -348,7 +369,8 @@ func (r *replay) adopt(pos int64, rows map[string]int) {
 		pos: pos, rows: rows, first: len(r.adoptions) == 0 && r.unbinding, renaming: map[string]int{},
 		made: map[string]int{
 			"cases": count(r.cases, func(s *caseState) bool { return s.made }), "case_received": len(r.received),
-			"consents": count(r.consents, func(s *consentState) bool { return s.made }), "versions": count(r.versions, func(s *versionState) bool { return s.made }),
+			"consents": count(r.consents, func(s *consentState) bool { return s.made }), "filings": count(r.filings, func(s *filingState) bool { return s.made }),
+			"versions":     count(r.versions, func(s *versionState) bool { return s.made }),
 			"status_lists": len(r.lists), "policy_sets": len(r.policySets),
 		},
 	})
@@ -376,6 +398,11 @@ func plainReceived(no, matter, material, how, digest, by string, at int64) [32]b
 func plainConsent(id, system string, types, matters []string, expires int64, evidence, digest string, given int64) [32]byte {
 	columns := append([]any{id, system, expires, evidence, digest, given, len(types), len(matters)}, texts(types)...)
 	return plainOf("consents", append(columns, texts(matters)...)...)
+}
+
+func plainFiling(c cases.BoundFile) [32]byte {
+	return plainOf("filings", c.ID, c.Type, c.CaseNo, c.Matter, c.Material, c.Department, c.BySystem, c.Proof, c.Verification, c.Level, c.Digest, c.Media,
+		c.Size, c.Filed, string(c.ValidUntil), c.KeepUntil)
 }
 
 func plainVersion(subject string, number int, kind, issuer, serial, identifier, content, jwt, keyID string, signed int64, list string, slot int) [32]byte {
@@ -416,9 +443,11 @@ type comparison struct {
 	foreign audit.StateCheck // tags under keys that are not in the keystore
 	keyLost bool             // what the rows add up to was sealed under such a key, too
 
-	notValid map[string]*sum // by list
-	unknown  int             // personal values under a key that is lost
-	orders   map[int64]int64 // by record: what a place within it differs by from the column n
+	sealed   audit.StateCheck  // that the files of filings are there
+	notValid map[string]*sum   // by list
+	files    map[string]string // by filing whose file is not erased: the file's digest
+	unknown  int               // personal values under a key that is lost
+	orders   map[int64]int64   // by record: what a place within it differs by from the column n
 }
 
 // row looks at the tag of a row of a summed table, and adds it up.
@@ -524,6 +553,10 @@ func (c *comparison) tables(ctx context.Context, q sqldb.Querier) error {
 		{selectConsent, c.oneConsent, func() {
 			missing(c, "consents", c.consents, func(s *consentState) *rowState { return &s.rowState })
 		}},
+		{selectFiling, c.oneFiling, func() {
+			missing(c, "filings", c.filings, func(s *filingState) *rowState { return &s.rowState })
+		}},
+		{"SELECT id, sealed FROM filed_files ", c.oneFile, c.filesMissing},
 		{selectVersion, c.oneVersion, func() {
 			missing(c, "versions", c.versions, func(s *versionState) *rowState { return &s.rowState })
 		}},
@@ -596,6 +629,13 @@ func (s *consentState) state() *rowState {
 	return &s.rowState
 }
 
+func (s *filingState) state() *rowState {
+	if s == nil {
+		return nil
+	}
+	return &s.rowState
+}
+
 func (s *versionState) state() *rowState {
 	if s == nil {
 		return nil
@@ -632,6 +672,70 @@ func (c *comparison) oneConsent(rows *sql.Rows) error {
 	c.mutable(table, r.id, &s.rowState, r.withdrawn == s.withdrawn)
 	c.person(table, r.id, &s.rowState, random, cases.HolderCommitted(holder), err)
 	return nil
+}
+
+func (c *comparison) oneFiling(rows *sql.Rows) error {
+	r := &filingRow{}
+	if err := r.scan(rows); err != nil {
+		return err
+	}
+	const table = "filings"
+	c.row(table, r.id, r.mac, r.columns())
+	if r.erased == 0 {
+		c.files[r.id] = r.digest
+	}
+	s := c.filings[r.id]
+	if s == nil || !s.made {
+		c.unmade(table, r.id, stateOf(s), r.pos)
+	}
+	known, random, err := openPersonal[knownFiling](c.db, r.person, filingAAD(r.id))
+	if err == nil && string(c.db.filingDigest(known.Holder)) != string(r.holder) {
+		c.fault(&c.rows, table, r.id, 0, "the digest that the filed material is looked up by is not that of its holder")
+	}
+	if s == nil || !c.expected(table, r.id, &s.rowState, r.pos) {
+		return nil
+	}
+	if s.made {
+		c.plain(table, r.id, &s.rowState, plainFiling(cases.BoundFile{
+			ID: r.id, Type: r.kind, CaseNo: r.caseNo, Matter: r.matter, Material: r.material, Department: r.department, BySystem: r.bySystem, Proof: r.proof,
+			Verification: r.verification, Level: r.level, Digest: r.digest, Media: r.media, Size: int(r.size), Filed: r.filed, ValidUntil: license.Date(r.validUntil), KeepUntil: r.keepUntil,
+		}))
+	}
+	c.mutable(table, r.id, &s.rowState, r.withdrawn == s.withdrawn && r.withdrawnBy == s.by && r.erased == s.erased)
+	c.person(table, r.id, &s.rowState, random, cases.FilingCommitted(known.Holder, known.Verifier), err)
+	return nil
+}
+
+// oneFile comes after all filings: the file must be one that is not erased, and the one that was filed. It is sealed to its row and has no
+// tag besides.
+func (c *comparison) oneFile(rows *sql.Rows) error {
+	const table = "filed_files"
+	var id string
+	var sealed []byte
+	if err := rows.Scan(&id, &sealed); err != nil {
+		return err
+	}
+	c.sealed.Checked++
+	digest, there := c.files[id]
+	delete(c.files, id)
+	content, err := c.db.config.Sealer.Open(sealed, fileAAD(id))
+	switch {
+	case !there:
+		c.fault(&c.sealed, table, id, 0, "the file is of no filed material, or of one whose file was erased")
+	case c.db.lostKey(err):
+		c.unknown++
+	case err != nil:
+		c.fault(&c.sealed, table, id, 0, rowUnread)
+	case canonical.Digest(c.newSM3, content) != digest:
+		c.fault(&c.sealed, table, id, 0, "the file is not the one that was filed")
+	}
+	return nil
+}
+
+func (c *comparison) filesMissing() {
+	for _, id := range slices.Sorted(maps.Keys(c.files)) {
+		c.fault(&c.sealed, "filed_files", id, 0, rowMissing)
+	}
 }
 
 func (c *comparison) oneVersion(rows *sql.Rows) error {

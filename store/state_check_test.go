@@ -131,6 +131,8 @@ func newWorld(t testing.TB, e engine) *world {
 		cases.Issue{Result: aResult("C-1", "Z", "1"), R: random32()},
 		cases.Represent{Representative: cases.Representative{Case: "C-1", Kind: cases.Agent, Person: license.HolderID{Type: "111", Code: "Z"}, Mandate: "d", Until: "2026-12-31", By: "window", At: accepted}, R: random32()},
 		cases.Receive{Received: cases.Received{Case: "C-1", Material: "b", How: "promised", At: accepted}})
+	w.call(accepted.Add(2*time.Hour), aFiling("F-1", "C-1", "X"), aFiling("F-2", "C-1", "Y"), aFiling("F-3", "C-1", "X"))
+	w.call(accepted.Add(2*time.Hour), cases.Unfile{ID: "F-2", By: cases.WithdrawnByHolder, At: accepted}, cases.EraseFile{ID: "F-3", At: accepted})
 	w.call(accepted.Add(2*time.Hour), cases.Close{No: "C-2", Revision: 1, At: accepted})
 	w.call(accepted.Add(2*time.Hour), cases.Give{Consent: aConsent("K-1", "X", "window"), R: random32()}, cases.Give{Consent: aConsent("K-2", "Y", "window"), R: random32()})
 	w.call(accepted.Add(2*time.Hour), cases.Withdraw{ID: "K-2", At: accepted})
@@ -250,6 +252,11 @@ func (w *world) resign() {
 		err := r.scan(rows)
 		return update{"UPDATE consents SET mac = ? WHERE id = ?", []any{db.tag("consents", r.columns()...), r.id}}, err
 	})
+	collect(selectFiling, func(rows *sql.Rows) (update, error) {
+		r := &filingRow{}
+		err := r.scan(rows)
+		return update{"UPDATE filings SET mac = ? WHERE id = ?", []any{db.tag("filings", r.columns()...), r.id}}, err
+	})
 	collect(selectVersion, func(rows *sql.Rows) (update, error) {
 		r := &versionRow{}
 		err := r.scan(rows, true)
@@ -288,7 +295,7 @@ func (w *world) resign() {
 	w.must(db.Check(ctx, nil)) // it is done well: tags and sums say nothing any more
 }
 
-var kept = []string{"case_received", "cases", "consents", "versions", "status_lists", "policy_sets", "records", "claims", "horizon", "snapshots", "originals", "logs"}
+var kept = []string{"case_received", "filings", "filed_files", "cases", "consents", "versions", "status_lists", "policy_sets", "records", "claims", "horizon", "snapshots", "originals", "logs"}
 
 // alter makes a change and returns what is found; the database is then as it was.
 func (w *world) alter(keys bool, change func()) (faults []audit.StateFault) {
@@ -422,6 +429,29 @@ func TestState(t *testing.T) {
 				w.exec("UPDATE consents SET holder = ?, sealed_holder = ? WHERE id = 'K-1'", w.db.holderDigest(h), w.sealedAgain(personalValue[license.HolderID]{make([]byte, 31+1), h}, holderAAD("K-1")))
 			}, "consents", "K-1", audit.StepReplay},
 			{"a consent is gone", alter("DELETE FROM consents WHERE id = 'K-2'"), "consents", "K-2", audit.StepReplay},
+			{"a withdrawn filing stands", alter("UPDATE filings SET withdrawn = 0, withdrawn_by = '' WHERE id = 'F-2'"), "filings", "F-2", audit.StepReplay},
+			{"a filing was withdrawn by somebody else", alter("UPDATE filings SET withdrawn_by = 'department' WHERE id = 'F-2'"), "filings", "F-2", audit.StepReplay},
+			{"a filing is trusted more", alter("UPDATE filings SET level = 'A' WHERE id = 'F-1'"), "filings", "F-1", audit.StepReplay},
+			{"a filing may be used longer", alter("UPDATE filings SET valid_until = '2099-01-01' WHERE id = 'F-1'"), "filings", "F-1", audit.StepReplay},
+			{"a file is kept longer", alter("UPDATE filings SET keep_until = keep_until + 1 WHERE id = 'F-1'"), "filings", "F-1", audit.StepReplay},
+			{"a filing is found by another holder", alter("UPDATE filings SET holder = (SELECT holder FROM filings WHERE id = 'F-2') WHERE id = 'F-1'"), "filings", "F-1", audit.StepReplay},
+			{"a filing is another holder's", func() {
+				h := license.HolderID{Type: "111", Code: "Z"}
+				w.exec("UPDATE filings SET holder = ?, person = ? WHERE id = 'F-1'", w.db.filingDigest(h), w.sealedAgain(personalValue[knownFiling]{make([]byte, 31+1), knownFiling{h, "clerk"}}, filingAAD("F-1")))
+			}, "filings", "F-1", audit.StepReplay},
+			{"a filing is gone", alter("DELETE FROM filings WHERE id = 'F-1'"), "filings", "F-1", audit.StepReplay},
+			{"an erased filing is there", alter("UPDATE filings SET erased = 0 WHERE id = 'F-3'"), "filings", "F-3", audit.StepReplay},
+			{"a file is gone", alter("DELETE FROM filed_files WHERE id = 'F-1'"), "filed_files", "F-1", audit.StepCopies},
+			{"a file is another", func() {
+				sealed, err := w.db.config.Sealer.Seal([]byte("another"), fileAAD("F-1"))
+				w.must(err)
+				w.exec("UPDATE filed_files SET sealed = ? WHERE id = 'F-1'", sealed)
+			}, "filed_files", "F-1", audit.StepCopies},
+			{"an erased file is there", func() {
+				sealed, err := w.db.config.Sealer.Seal([]byte("file F-3"), fileAAD("F-3"))
+				w.must(err)
+				w.exec("INSERT INTO filed_files (id, sealed) VALUES ('F-3', ?)", sealed)
+			}, "filed_files", "F-3", audit.StepCopies},
 			{"a revoked license is valid", alter("UPDATE versions SET status = 'valid', stated = 'valid' WHERE identifier = 'a-2'"), "versions", "a-2", audit.StepReplay},
 			{"a suspended license is valid", alter("UPDATE versions SET status = 'valid' WHERE identifier = 'b-1'"), "versions", "b-1", audit.StepReplay},
 			{"an order is gone", alter("UPDATE versions SET status = 'valid', ordered = '', ordered_at = 0 WHERE identifier = 'c-1'"), "versions", "c-1", audit.StepReplay},

@@ -100,7 +100,10 @@ func isAltered(err error) bool { return errors.Is(err, ErrAltered) }
 // summed are the tables whose rows are summed: no row of them is ever deleted, and none may come back as it once was. Their order is
 // stored. Kept copies and originals come and go with their age, which bounds what an old one can do; records, and what
 // search has, follow each other without a gap.
-var summed = [...]string{"cases", "case_received", "consents", "versions", "status_lists", "policy_sets"}
+var summed = [...]string{"cases", "case_received", "consents", "versions", "status_lists", "policy_sets", "filings"}
+
+// summedOnce is how many of them there were before windows filed materials: of the others nothing was written, and the sums are 0.
+const summedOnce = 6
 
 // A sum is an additive multiset hash of a table's rows: their number, and the sum of their weights modulo 2^256. A weight is a keyed
 // digest of the row's tag and is stored nowhere: who could see weights, or sums of tags, could search for other rows with the same
@@ -195,15 +198,20 @@ func (db *DB) openSums(sealed []byte, checkpoint string) (s sums, err error) {
 		return s, ErrNotAdopted
 	}
 	plain, err := db.config.Sealer.Open(sealed, sumsAAD(checkpoint))
-	if err != nil || len(plain) != 8+len(summed)*sumSize {
+	if err != nil || !areSums(plain) {
 		return s, db.altered("logs", "the sums are not those of the checkpoint")
 	}
 	return readSums(plain), nil
 }
 
+// areSums reports whether bytes have the length of sums.
+func areSums(plain []byte) bool {
+	return len(plain) == 8+len(summed)*sumSize || len(plain) == 8+summedOnce*sumSize
+}
+
 func readSums(plain []byte) (s sums) {
 	s.horizon = int64(binary.BigEndian.Uint64(plain))
-	for i := range s.tables {
+	for i := range (len(plain) - 8) / sumSize {
 		s.tables[i] = readSum(plain[8+i*sumSize:])
 	}
 	return s
@@ -424,6 +432,12 @@ func changedRows(bound []byte) (rows, moved []rowKey, err error) {
 				rows = append(rows, rowKey{"consents", c.ID})
 			case cases.BoundWithdraw:
 				rows = append(rows, rowKey{"consents", c.ID})
+			case cases.BoundFile:
+				rows = append(rows, rowKey{"filings", c.ID})
+			case cases.BoundUnfile:
+				rows = append(rows, rowKey{"filings", c.ID})
+			case cases.BoundEraseFile:
+				rows = append(rows, rowKey{"filings", c.ID})
 			}
 			continue
 		}

@@ -105,7 +105,7 @@ func (db *DB) verifyState(ctx context.Context, o StateOptions) (s State, err err
 		origins[l.number] = l.Origin
 		total += l.Head.Size
 	}
-	c := &comparison{replay: newReplay(o.NewSM3, origins), db: db, tags: audit.StateCheck{Name: audit.StepTags}, foreign: audit.StateCheck{Name: audit.StepTags}, notValid: map[string]*sum{}, orders: map[int64]int64{}}
+	c := &comparison{replay: newReplay(o.NewSM3, origins), db: db, tags: audit.StateCheck{Name: audit.StepTags}, foreign: audit.StateCheck{Name: audit.StepTags}, sealed: audit.StateCheck{Name: audit.StepCopies}, notValid: map[string]*sum{}, files: map[string]string{}, orders: map[int64]int64{}}
 	if err := c.records(ctx, total, o.Progress); err != nil {
 		return s, err
 	}
@@ -131,6 +131,7 @@ func (db *DB) verifyState(ctx context.Context, o StateOptions) (s State, err err
 	if err != nil {
 		return s, err
 	}
+	copies.Join(c.sealed)
 	if c.keyLost {
 		c.tags.Unknown("what the tables add up to was sealed under a key that the keystore lacks")
 	} else {
@@ -253,7 +254,7 @@ func (c *comparison) addsUp(ctx context.Context, q sqldb.Querier) error {
 	case c.db.lostKey(err):
 		c.keyLost = true
 		return nil
-	case err != nil || len(plain) != 8+len(summed)*sumSize:
+	case err != nil || !areSums(plain):
 		c.fault(&c.tags, "logs", "", 0, "what the tables add up to, beside the head, is not that of the checkpoint")
 		return nil
 	}

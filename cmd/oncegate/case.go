@@ -10,7 +10,7 @@ import (
 )
 
 func newCase(t *terminal) *command {
-	return t.group("case", "Show one's own cases (办件) and what is due of them, for the system that registered them.", newCaseList(t), newCaseShow(t))
+	return t.group("case", "Show one's own cases (办件) and what is due of them, and file what the window received and verified.", newCaseList(t), newCaseShow(t), newCaseFile(t), newCaseUnfile(t))
 }
 
 type caseList struct {

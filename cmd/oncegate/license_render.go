@@ -47,7 +47,7 @@ const renderHelp = "The whole license is drawn as its department's layout has it
 
 // run draws a license.
 func (c *licenseRender) run(ctx context.Context, t *terminal) error {
-	holder, err := c.holder(t.in)
+	holder, err := namedHolder(c.Holder, t.in)
 	if err != nil {
 		return misuse{err}
 	}
@@ -91,9 +91,8 @@ func (c *licenseRender) choices(ctx context.Context, t *terminal, caller *client
 	return w.flush()
 }
 
-// holder is whom --holder names.
-func (c *licenseRender) holder(in io.Reader) (api.HolderID, error) {
-	text := c.Holder
+// namedHolder is whom --holder names; - reads it.
+func namedHolder(text string, in io.Reader) (api.HolderID, error) {
 	if text == "-" {
 		line, err := bufio.NewReader(io.LimitReader(in, 256)).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {

@@ -28,6 +28,7 @@ type policyExplain struct {
 	Basis       string
 	Consent     bool
 	Fields      []string
+	Trust       string
 	Age         string
 	Purpose     string
 	Now         string
@@ -42,7 +43,8 @@ func newPolicyExplain(t *terminal) *command {
 	cmd.text(&c.Operation, "operation", "NAME", "Operation that is asked for.")
 	cmd.text(&c.System, "system", "ID", "The system that asks.")
 	cmd.required("system")
-	cmd.text(&c.LicenseType, "type", "ID", "License type asked for.")
+	cmd.text(&c.LicenseType, "type", "ID", "License type, or type of filed materials, asked for.")
+	cmd.text(&c.Trust, "trust", "LEVEL", "Trust level of the filed material; empty: the strongest.")
 	cmd.text(&c.Matter, "matter", "CODE", "Matter (事项) the case is of.")
 	cmd.text(&c.Material, "material", "ID", "Material (材料) asked for.")
 	cmd.text(&c.Role, "role", "NAME", "Role of the holder in the case.")
@@ -70,6 +72,12 @@ func (c *policyExplain) run(_ context.Context, t *terminal) error {
 		Provider: provider(setup, c.LicenseType), Matter: c.Matter, Material: c.Material, Role: c.Role, Attestation: c.Attestation,
 		Basis: c.Basis, Consent: c.Consent, Fields: c.Fields, Age: c.Age, Purpose: c.Purpose, Now: c.Now,
 		OperatorProof: c.Proof, OperatorRoles: c.Roles,
+	}
+	if _, filed := setup.Book.FilingType(c.LicenseType); filed {
+		asked.Trust = setup.Book.TrustLevels()
+		if c.Trust != "" {
+			asked.Trust = setup.Book.Reaches(c.Trust)
+		}
 	}
 	if c.LicenseType == "" {
 		asked.Role, asked.Attestation, asked.Purpose = "", "", ""

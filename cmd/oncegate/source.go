@@ -86,7 +86,7 @@ func (c *sourceTry) run(ctx context.Context, t *terminal) error {
 
 // ask makes the recorded call.
 func (c *sourceTry) ask(ctx context.Context, t *terminal) error {
-	holder, err := (&licenseRender{Holder: c.Holder}).holder(t.in)
+	holder, err := namedHolder(c.Holder, t.in)
 	if err != nil {
 		return misuse{err}
 	}

@@ -5,7 +5,7 @@ package main
 var words = map[string]string{
 	// outcomes of a use of a license in a record
 	"release": "已提供", "status": "已告知状态", "confirm": "已核验身份", "unconfirmed": "身份未核实", "missing": "查无", "denied": "不予提供", "unavailable": "暂不可用",
-	"unmatched": "非所询证照", "noted": "已登记", "met": "已满足", "lapsed": "已失效", "mismatched": "不一致", "covered": "已由窗口收取",
+	"unmatched": "非所询证照", "noted": "已登记", "met": "已满足", "on-file": "已有存档材料", "filed": "已存档", "withdrawn": "已撤回", "lapsed": "已失效", "mismatched": "不一致", "covered": "已由窗口收取",
 	"searched": "已检索", "told": "已告知持证主体", "disputed": "持证主体称非本人办理", "normal": "处置：正常", "referred": "处置：转办", "false-alarm": "处置：误报", "opened": "已查看", "rendered": "已制作文件", "listed": "已列出", "signed": "已签发", "known": "此前已签发", "faulty": "记录有误", "tried": "已试查", "issued": "已作为办理结果签发",
 
 	// what the window received, and what is due instead of a license
