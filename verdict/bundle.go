@@ -24,15 +24,12 @@ func Unpack(a Artefact) ([]Artefact, bool, error) {
 		return nil, false, nil
 	}
 	z, err := zip.NewReader(bytes.NewReader(a.Data), int64(len(a.Data)))
-	if err != nil || len(z.File) > maxParts || slices.ContainsFunc(z.File, func(f *zip.File) bool { return strings.EqualFold(f.Name, "OFD.xml") }) {
-		return nil, false, nil // what is broken is for the document's own steps to say
+	if err != nil || len(z.File) > maxParts || slices.ContainsFunc(z.File, func(f *zip.File) bool { return strings.EqualFold(f.Name, "OFD.xml") || !plainName(f.Name) }) {
+		return nil, false, nil // a document, or what its own steps call a broken one
 	}
 	var parts []Artefact
 	left := int64(maxBundle)
 	for _, f := range z.File {
-		if !plainName(f.Name) {
-			return nil, true, errors.New("a file of the bundle has no plain name")
-		}
 		name := a.Name + "/" + f.Name
 		if slices.ContainsFunc(parts, func(p Artefact) bool { return p.Name == name }) {
 			return nil, true, errors.New("two files of the bundle have one name")
