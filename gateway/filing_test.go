@@ -297,6 +297,31 @@ func TestFilingGrants(t *testing.T) {
 			}
 		})
 	}
+	// A level that nobody may reuse is none, whatever a grant says.
+	w.register(w.caseOf("SP-31", "YC-FOOD-02", party("applicant", rival)))
+	w.register(w.caseOf("TZ-31", "YC-INVEST-02", party("applicant", rival)))
+	w.received("SP-31", lease)
+	weak := read[api.FileAnswer](t, w.fileIt("SP-31", filing(lease, map[string]any{"verification": "uploaded-unseen"})))
+	unfiled := func() string {
+		t.Helper()
+		m := material(t, read[api.CheckAnswer](t, w.call("invest-platform", "POST", "/v1/cases/TZ-31/check", wantFile)), premises2)
+		if m.State != "missing" || m.Filed != (api.FiledMaterial{}) {
+			t.Errorf("%+v", m)
+		}
+		return m.Unfiled.Code
+	}
+	w.withFilingGrant(change("trust: B", "trust: C"))
+	if got := unfiled(); got != "filing-below-level" {
+		t.Errorf("a level that is not reusable: %s", got)
+	}
+	read[api.UnfileAnswer](t, w.unfile("acceptance", map[string]any{"filing": weak.Filing}))
+	if got := unfiled(); got != "filing-withdrawn-by-department" {
+		t.Errorf("withdrawn: %s", got)
+	}
+	w.withFilingGrant(change("2030-12-31", "2020-12-31"))
+	if got := unfiled(); got != "filing-not-granted" { // how it stands is not told
+		t.Errorf("withdrawn, without a grant: %s", got)
+	}
 	w.withFilingGrant(change("[level, file]", "[level]"))
 	if m, a := w.premises(wantFile); m.State != "on-file" || m.Filed.File.Content != "" || m.Unfiled.Code != "filing-file-not-granted" || slices.Contains(useOf(a, premises2).Fields, "file") {
 		t.Errorf("the file without a grant for it: %+v", m)
@@ -492,8 +517,10 @@ func TestSourceBeforeFiling(t *testing.T) {
 	stands("lapsed")
 	source.put(asked, taxClearance(company))
 	stands("met")
-	source.set(func(l *legacy) { l.err = license.ErrFaulty })
-	stands("unavailable")
+	for _, answered := range []error{license.ErrFaulty, license.ErrUnanswerable} { // it is no outage
+		source.set(func(l *legacy) { l.err = answered })
+		stands("unavailable")
+	}
 	source.set(func(l *legacy) { l.err = sources.ErrNoSlot })
 	down := stands("on-file")
 	decisions := []string{}

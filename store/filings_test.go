@@ -96,6 +96,10 @@ func TestFilings(t *testing.T) {
 			refused(cases.ErrChanged, cases.StillFiled{ID: id})
 			refused(cases.ErrChanged, cases.EraseFile{ID: id, At: accepted})
 		}
+		var kept int64
+		if _, err := sqldb.One(t.Context(), b.db.read, []any{&kept}, "SELECT count(*) FROM filed_files"); err != nil || kept != 1 {
+			t.Errorf("%d files are kept, %v", kept, err)
+		}
 		f, err := view.Filing(t.Context(), "F-3")
 		if err != nil || f.WithdrawnBy != cases.WithdrawnByDepartment || !f.Withdrawn.Equal(accepted.Add(time.Hour)) || !f.Erased.Equal(f.Withdrawn) {
 			t.Errorf("withdrawn: %+v %v", f, err)
