@@ -38,7 +38,7 @@ var verifying = map[string]string{
 }
 
 // partly are packages of which only some files verify: those that hold tables against the log.
-var partly = map[string]string{"store": "replay verify", "install": "state"}
+var partly = map[string]string{"store": "replay comparison verify", "install": "state"}
 
 // unread are texts of these files that no reader of a verification sees, and why.
 var unread = map[string]string{
