@@ -109,6 +109,9 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 			if r.code == "method-not-allowed" && slices.Contains(contract.Allow(r.path), r.method) {
 				continue // another operation: GET /v1/cases/list reads the case with that number
 			}
+			if op.ID == "document-code" && r.code == "" {
+				continue // whatever stands there is the page of a code that stands for nothing (TestCodePages)
+			}
 			request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: gateway\r\n%s\r\n%s", r.method, r.path, r.headers, r.body)
 			header := expect(s.Addr(), r.method, r.path, request, r.code)
 			if want := op.Method; r.code == "method-not-allowed" && !strings.Contains(header.Get("Allow"), want) {
