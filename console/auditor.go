@@ -92,19 +92,6 @@ func (v *visit) latePage(k auditCall, path string) error {
 	return v.render(200, "message", m)
 }
 
-// oncePosted is the one-time id of the form that was posted.
-func (v *visit) oncePosted() (string, *form, error) {
-	f, err := v.form("", 0)
-	if err != nil {
-		return "", nil, err
-	}
-	once := f.Get("once")
-	if !onceID.MatchString(once) {
-		return "", nil, errBadForm
-	}
-	return once, f, nil
-}
-
 // derive is the id of what belongs to an id: the same each time, so that opening it again makes no call.
 func (v *visit) derive(id string, parts ...string) string {
 	sum := v.console.NewSM3()

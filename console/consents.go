@@ -23,17 +23,13 @@ type keptConsents struct {
 
 // listConsents asks which consents the holder gave: one call.
 func (c *Console) listConsents(v *visit) error {
-	f, err := v.form("", 0)
+	once, _, err := v.oncePosted()
 	if err != nil {
 		return err
 	}
 	a, err := v.actsFor()
 	if err != nil {
 		return err
-	}
-	once := f.Get("once")
-	if !onceID.MatchString(once) {
-		return errBadForm
 	}
 	began := keptConsents{counterCase: counterCase{ID: once, Began: v.now, Pending: true}, For: a}
 	err = v.run(once, began, func(ctx context.Context) any {

@@ -189,3 +189,16 @@ func codeFault(h license.HolderID, reason license.Reason) string {
 	}
 	return "号码不对，请再核对。"
 }
+
+// oncePosted is the form that was posted, without files, and its one-time id: the id of the call that it makes.
+func (v *visit) oncePosted() (string, *form, error) {
+	f, err := v.form("", 0)
+	if err != nil {
+		return "", nil, err
+	}
+	once := f.Get("once")
+	if !onceID.MatchString(once) {
+		return "", nil, errBadForm
+	}
+	return once, f, nil
+}

@@ -178,13 +178,9 @@ type keptList struct {
 
 // listDue lists what is due: one call.
 func (c *Console) listDue(v *visit) error {
-	f, err := v.form("", 0)
+	once, f, err := v.oncePosted()
 	if err != nil {
 		return err
-	}
-	once := f.Get("once")
-	if !onceID.MatchString(once) {
-		return errBadForm
 	}
 	began := keptList{counterCase: counterCase{ID: once, Began: v.now, Pending: true}}
 	err = v.run(once, began, func(ctx context.Context) any {

@@ -34,13 +34,9 @@ type disputing struct {
 // listUses asks who used the licenses of the person, or of whom the person speaks for: one call. For another holder the source of that
 // holder's license is asked each time, so a standing that ended is over at once.
 func (c *Console) listUses(v *visit) error {
-	f, err := v.form("", 0)
+	once, f, err := v.oncePosted()
 	if err != nil {
 		return err
-	}
-	once := f.Get("once")
-	if !onceID.MatchString(once) {
-		return errBadForm
 	}
 	now, err := v.actsFor()
 	if err != nil {
@@ -382,17 +378,13 @@ func (c *Console) disputeForm(v *visit) error {
 
 // dispute tells the auditors that the holder does not recognise a use: one call.
 func (c *Console) dispute(v *visit) error {
-	f, err := v.form("", 0)
+	once, f, err := v.oncePosted()
 	if err != nil {
 		return err
 	}
 	k, p, err := v.disputing()
 	if err != nil {
 		return err
-	}
-	once := f.Get("once")
-	if !onceID.MatchString(once) {
-		return errBadForm
 	}
 	if p.Use.Disputed != "" {
 		v.redirect("/console/holder/uses/" + k.ID)

@@ -26,12 +26,10 @@ import (
 	"golang.org/x/net/html/atom"
 
 	"oncegate/certs/keystore"
+	"oncegate/console/consoletest"
 	"oncegate/console/session"
 	"oncegate/verdict"
 )
-
-// screensVariable names a folder in which tests of pages leave photographs.
-const screensVariable = "ONCEGATE_SCREENS"
 
 const accountPassword = "correct horse 电池"
 
@@ -463,22 +461,10 @@ func TestOthersSeeNoRecords(t *testing.T) {
 	}
 }
 
-// TestAuditorInABrowser walks in a real browser from a search to a bundle that is verified offline. ONCEGATE_SCREENS names a folder for
-// photographs of the pages.
+// TestAuditorInABrowser walks in a real browser from a search to a bundle that is verified offline.
 func TestAuditorInABrowser(t *testing.T) {
-	program := "/usr/bin/chromium"
-	if _, err := os.Stat(program); err != nil {
-		t.Skip("there is no Chromium")
-	}
 	o := openOffice(t)
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("lang", "zh-CN"),
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))...)
-	defer cancel()
-	ctx, cancel = chromedp.NewContext(ctx)
-	defer cancel()
-	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
-	defer cancel()
+	ctx := consoletest.Browser(t)
 	do := func(what string, actions ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
 		if err := chromedp.Do(ctx, actions...); err != nil {
@@ -488,16 +474,7 @@ func TestAuditorInABrowser(t *testing.T) {
 	}
 	picture := func(name string) {
 		t.Helper()
-		dir := os.Getenv(screensVariable)
-		if dir == "" {
-			return
-		}
-		for _, width := range []int64{1440, 390} {
-			must(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, 900)))
-			png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-			must(t, err)
-			must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("auditor-%s-%d.png", name, width)), png, 0o644))
-		}
+		consoletest.Photograph(ctx, t, "auditor-"+name, 1440, 390)
 		must(t, chromedp.Do(ctx, chromedp.EmulateViewport(1440, 900)))
 	}
 	base := o.st.node.PublicURL()
