@@ -227,7 +227,11 @@ func (l *loader) checkSeal(at string, d Department) {
 		return
 	}
 	if _, err := d.FindSealKey(l.setup.Keys, nil); err != nil {
-		l.doc.Add(at+".key", "the keystore has no seal key %q for department %s; oncegate init makes what is missing", fault.Clip(d.Seal.Key), d.ID)
+		if d.Seal.Key == CurrentKey {
+			l.doc.Add(at+".key", "the keystore has no seal key of department %s; oncegate init makes what is missing", d.ID)
+		} else {
+			l.doc.Add(at+".key", "the keystore has no seal key %q; give the id of one it has", fault.Clip(d.Seal.Key))
+		}
 		return
 	}
 	l.looked = append(l.looked, d.Seal.ESL)

@@ -189,12 +189,13 @@ var faultMessages = language.Messages{
 	"the certificate is not valid before %s": "证书在 %s 之前无效",
 	"the certificate, or an authority above it, has expired (its own last moment is %s)":                      "证书或其上级证书已过期（证书自身有效至 %s）",
 	"a seal has a key that uses it and a file (esl)":                                                          "印章须有使用它的密钥和文件（esl）",
-	"the keystore has no seal key %q for department %q; oncegate init makes what is missing":                  "密钥库中没有部门 %[2]q 的印章密钥 %[1]q；可用 oncegate init 补齐",
+	"the keystore has no seal key of department %s; oncegate init makes what is missing":                      "密钥库中没有部门 %s 的印章密钥；可用 oncegate init 补齐",
+	"the keystore has no seal key %q; give the id of one it has":                                              "密钥库中没有印章密钥 %q；请填写其中已有的密钥编号",
 	"%s is not there: licenses of %s have no document form; oncegate init makes a seal for trying things out": "%s 不存在：%s 的证照没有版式文件；可用 oncegate init 生成试用印章",
 	"the seal is not for the key that is to use it: its list of signers has another certificate":              "印章不属于要使用它的密钥：其签章者名单中是另一证书",
 	"the seal is for a key that was rotated, %s: ask the seal maker for one for the new key":                  "印章属于已更换的密钥 %s：请向制章方申请新密钥的印章",
-	"the seal does not hold: %s: %s":                                    "印章不成立：%s：%s",
-	"department %q has no license_key: its licenses cannot be released": "部门 %q 没有 license_key：其证照无法释放",
+	"the seal does not hold: %s: %s":                                                                          "印章不成立：%s：%s",
+	"department %q has no license_key: its licenses cannot be released":                                       "部门 %q 没有 license_key：其证照无法释放",
 
 	// sources and their mappings
 	"the statement lists holders and has no parameters":        "该语句列出持证主体，不得带参数",

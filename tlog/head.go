@@ -234,7 +234,6 @@ func (l *Log) look(ctx context.Context) {
 	}
 	err = l.verifyHead(ctx, *known, head, l.config.Storage)
 	switch {
-	case l.known.Load() != known: // a batch was committed meanwhile: the head may be older than what is known now
 	case err == nil:
 		if !head.equal(*known) {
 			l.known.CompareAndSwap(known, &head)

@@ -19,7 +19,8 @@ import (
 // no key of the log.
 type headStorage struct {
 	*tlogtest.Memory
-	edit atomic.Pointer[func(tlog.Head) tlog.Head]
+	edit  atomic.Pointer[func(tlog.Head) tlog.Head]
+	reads atomic.Uint64 // leaf hashes that were read within commits
 }
 
 // as is the head as the edited row says it.
@@ -41,9 +42,20 @@ func (s *headStorage) Head(ctx context.Context) (tlog.Head, error) {
 func (s *headStorage) Commit(ctx context.Context, b tlog.Batch) ([]error, error) {
 	integrate := b.Integrate
 	b.Integrate = func(head tlog.Head, r tlog.Reader, accepted []int) (tlog.Update, error) {
-		return integrate(s.as(head), r, accepted)
+		return integrate(s.as(head), countedReader{r, &s.reads}, accepted)
 	}
 	return s.Memory.Commit(ctx, b)
+}
+
+// A countedReader counts the leaf hashes that are read.
+type countedReader struct {
+	tlog.Reader
+	reads *atomic.Uint64
+}
+
+func (r countedReader) LeafHashes(ctx context.Context, tree tlog.Tree, start, end uint64) ([]byte, error) {
+	r.reads.Add(end - start)
+	return r.Reader.LeafHashes(ctx, tree, start, end)
 }
 
 // Edits of the head row by somebody without a key. Each was built upon once, or made the node sign its own fork.
@@ -57,6 +69,11 @@ func headEdits(t *testing.T, b bench) map[string]func(tlog.Head) tlog.Head {
 		t.Fatal(err)
 	}
 	grown, err := larger.memory.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := newFork(t, b, 21)
+	grownByUs, err := ours.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +98,18 @@ func headEdits(t *testing.T, b bench) map[string]func(tlog.Head) tlog.Head {
 		"a larger head of strange keys": func(tlog.Head) tlog.Head { return grown },
 		"checkpoint":                    func(h tlog.Head) tlog.Head { h.Checkpoint = unsigned(h.Checkpoint); return h },
 		"size":                          func(h tlog.Head) tlog.Head { h.Size++; return h },
-		"batch":                         func(h tlog.Head) tlog.Head { h.Batch[0] ^= 1; return h },
+		"size with as many frontiers":   func(h tlog.Head) tlog.Head { h.Size = 24; return h }, // 16+8, as 20 is 16+4
+		"our key, another origin": func(h tlog.Head) tlog.Head {
+			c, err := tlog.ParseCheckpoint(grownByUs.Checkpoint)
+			if err != nil {
+				t.Error(err)
+			}
+			c.Origin = "log.example/other"
+			forged := grownByUs
+			forged.Checkpoint = c.Text() + "\n" + tlogtest.Line(t, b.keys.Ed25519, c.Text()) + tlogtest.Line(t, b.keys.SM2, c.Text())
+			return forged
+		},
+		"batch": func(h tlog.Head) tlog.Head { h.Batch[0] ^= 1; return h },
 	}
 }
 
@@ -114,6 +142,48 @@ func TestForgedHead(t *testing.T) {
 	tlogtest.CheckLog(t, storage.Memory, b.keys.Trust)
 }
 
+// newFork is a log of b's keys with n entries of its own, as a restored backup is that another node went on with.
+func newFork(t *testing.T, b bench, n int) *tlogtest.Memory {
+	t.Helper()
+	memory := new(tlogtest.Memory)
+	config := b.keys.Config(memory)
+	config.Logger = slog.New(slog.DiscardHandler)
+	if err := tlog.Create(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, openLog(t, config), n)
+	return memory
+}
+
+// Our own keys signed a fork, and the whole of it is stored: it does not extend what is known, near or far, and nothing is signed over
+// it. A head of our keys whose entries are not stored is no better.
+func TestForkOfOurKeys(t *testing.T) {
+	storage := &headStorage{Memory: new(tlogtest.Memory)}
+	b := newBench(t, func(c *tlog.Config) { c.Storage, c.Poll = storage, time.Hour })
+	grow(t, b, numbered(0, 20, "r")...)
+	honest := storage.Memory
+	for _, n := range []int{300, 17 * tlog.TileWidth} {
+		fork := newFork(t, b, n)
+		storage.Memory = fork
+		if _, err := b.Append(t.Context(), []byte("x"), nil); !errors.Is(err, tlog.ErrForged) {
+			t.Errorf("a fork of %d entries: %v", n, err)
+		}
+		before, err := fork.Head(t.Context())
+		if err != nil || before.Size != uint64(n) {
+			t.Errorf("the fork of %d entries has %d: %v", n, before.Size, err)
+		}
+		storage.Memory = honest
+		edit := func(tlog.Head) tlog.Head { return before }
+		storage.edit.Store(&edit)
+		if _, err := b.Append(t.Context(), []byte("x"), nil); !errors.Is(err, tlog.ErrUnavailable) {
+			t.Errorf("the head of a fork of %d entries without them: %v", n, err)
+		}
+		storage.edit.Store(nil)
+		b.add(t, 1)
+	}
+	tlogtest.CheckLog(t, honest, b.keys.Trust)
+}
+
 // While nothing is appended the poll notices, refuses entries, and takes it back when the head is right again.
 func TestForgedHeadIsNoticed(t *testing.T) {
 	storage := &headStorage{Memory: new(tlogtest.Memory)}
@@ -130,17 +200,23 @@ func TestForgedHeadIsNoticed(t *testing.T) {
 	b.add(t, 1)
 }
 
-// Heads of another node of the same log are verified, a few entries ahead or many.
+// Heads of another node of the same log are verified, a few entries ahead or many: of many a consistency proof is read, which costs the
+// storage's lock less than their leaves.
 func TestHeadOfAnotherNode(t *testing.T) {
-	b := newBench(t, func(c *tlog.Config) { c.Poll = time.Hour })
+	storage := &headStorage{Memory: new(tlogtest.Memory)}
+	b := newBench(t, func(c *tlog.Config) { c.Storage, c.Poll = storage, time.Hour })
 	other := openLog(t, b.config)
 	for _, n := range []int{1, 300, 17 * tlog.TileWidth} {
 		appendTo(t, other, n)
+		storage.reads.Store(0)
 		if _, err := b.Append(t.Context(), []byte("mine"), nil); err != nil {
 			t.Fatalf("after %d entries of another node: %v", n, err)
 		}
+		if reads := storage.reads.Load(); reads > 4*tlog.TileWidth {
+			t.Errorf("%d leaf hashes were read to extend by %d entries", reads, n)
+		}
 	}
-	tlogtest.CheckLog(t, b.memory, b.keys.Trust)
+	tlogtest.CheckLog(t, storage.Memory, b.keys.Trust)
 }
 
 // appendTo appends entries as fast as batches take them.

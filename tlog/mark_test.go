@@ -170,6 +170,31 @@ func TestMarkOfAnotherLogIsRefused(t *testing.T) {
 	}
 }
 
+// A mark that our key did not sign says nothing, and one of another log that our key signed says nothing of this one.
+func TestForgedMarkIsRefused(t *testing.T) {
+	b := markedBench(t)
+	b.add(t, 5)
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	c := readMark(t, b.config.Mark)
+	other := c
+	other.Origin = "log.example/other"
+	stranger := tlogtest.NewKeys(t, origin)
+	for name, signed := range map[string]string{
+		"of a strange key": c.Text() + "\n" + tlogtest.Line(t, stranger.Ed25519, c.Text()),
+		"of another log":   other.Text() + "\n" + tlogtest.Line(t, b.keys.Ed25519, other.Text()),
+	} {
+		if err := os.WriteFile(b.config.Mark, []byte(signed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := tlog.Open(t.Context(), b.config); err == nil {
+			l.Close(context.Background())
+			t.Errorf("a log was opened with a mark %s", name)
+		}
+	}
+}
+
 func TestCreateWithMarkIsRefused(t *testing.T) {
 	b := markedBench(t)
 	b.config.Storage = new(tlogtest.Memory) // the database is gone

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -35,6 +36,7 @@ func TestParseCheckpointRefuses(t *testing.T) {
 	replace := func(old, new string) string { return strings.Replace(wellFormed, old, new, 1) }
 	for name, signed := range map[string]string{
 		"empty":                   "",
+		"SM3 root without name":   replace("sm3-root ", ""),
 		"no signature":            replace("— log.example/a AAAAAAA=\n— log.example/a AQAAAAA=\n", ""),
 		"no blank line":           replace("\n\n", "\n"),
 		"two blank lines":         replace("\n\n", "\n\n\n"),
@@ -160,6 +162,14 @@ func TestParseReceiptRefuses(t *testing.T) {
 		}
 		return strings.Replace(text, old, new, 1)
 	}
+	// cut takes what a pattern matches out of the sample, or puts something in its place: nothing else is wrong with what is left.
+	cut := func(pattern, put string) string {
+		at := regexp.MustCompile(pattern).FindStringIndex(text)
+		if at == nil {
+			t.Fatalf("sample has no %s", pattern)
+		}
+		return text[:at[0]] + put + text[at[1]:]
+	}
 	for name, bad := range map[string]string{
 		"empty":               "",
 		"null":                "null",
@@ -182,9 +192,14 @@ func TestParseReceiptRefuses(t *testing.T) {
 		"exponent":            replace(`"index":6`, `"index":6e0`),
 		"index as text":       replace(`"index":6`, `"index":"6"`),
 		"index beyond I-JSON": replace(`"index":6`, `"index":9007199254740991`),
-		"no proofs":           replace(`"proofs":{`, `"proofs":null,"x":{`),
-		"null proof":          `{"record":"YQ","index":0,"proofs":{"sm3":null,"sha256":[]},"checkpoint":""}`,
-		"one proof":           `{"record":"YQ","index":0,"proofs":{"sm3":[]},"checkpoint":""}`,
+		"no proofs":           cut(`"proofs":\{[^}]*\},`, ``),
+		"null proofs":         cut(`\{"sm3"[^}]*\}`, `null`),
+		"null SM3 proof":      cut(`"sm3":\[[^]]*\]`, `"sm3":null`),
+		"no SM3 proof":        cut(`"sm3":\[[^]]*\],`, ``),
+		"null SHA-256 proof":  cut(`"sha256":\[[^]]*\]`, `"sha256":null`),
+		"no SHA-256 proof":    cut(`,"sha256":\[[^]]*\]`, ``),
+		"no checkpoint":       cut(`,"checkpoint":"[^"]*"`, ``),
+		"null checkpoint":     cut(`"checkpoint":"[^"]*"`, `"checkpoint":null`),
 		"null hash":           replace(`"sm3":["`, `"sm3":[null,"`),
 		"short hash":          replace(`"sm3":["`, `"sm3":["AAAA","`),
 		"endless proof":       replace(`"sm3":["`, `"sm3":[`+strings.Repeat(`"`+zeros+`",`, 70)+`"`),
@@ -195,6 +210,18 @@ func TestParseReceiptRefuses(t *testing.T) {
 		if _, err := tlog.ParseReceipt([]byte(bad)); !errors.Is(err, tlog.ErrReceipt) {
 			t.Errorf("%s: error is %v", name, err)
 		}
+	}
+}
+
+// What is no receipt leaves the one that was there as it is.
+func TestReceiptStays(t *testing.T) {
+	_, r, text := sample(t)
+	got := r
+	if err := got.UnmarshalJSON([]byte(strings.Replace(text, `"index"`, `"Index"`, 1))); !errors.Is(err, tlog.ErrReceipt) {
+		t.Errorf("error is %v", err)
+	}
+	if diff := cmp.Diff(r, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

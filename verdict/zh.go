@@ -940,7 +940,7 @@ var stepReasons = language.Messages{
 	"invalid signature for key %v":                   "密钥 %v 的签名验证不通过",
 	"size is no number of leaves":                    "条目数无法识别",
 	"wrong length":                                   "长度错误",
-	"not canonical base64":                           "不是规范的 base64 编码",
+	"not the canonical base64 of a hash":             "不是哈希值的规范 base64 编码",
 	"checkpoint is of log %v, not of %v":             "检查点属于日志 %v，不属于 %v",
 	"the key is not known here":                      "信任配置中没有此公钥",
 	"the checkpoint has no line of this key":         "检查点没有此公钥的签名行",
