@@ -198,8 +198,8 @@ func (d *raster) outline(font string, g sfnt.GlyphIndex) ([]Segment, error) {
 	return s, err
 }
 
-// fill paints closed lines, given in pixels, band after band so that no page needs much memory. Where they wind round a point
-// it is painted (nonzero).
+// fill paints closed lines, given in pixels, band after band so that no page needs much memory. It paints
+// points by the nonzero winding rule.
 func (r *raster) fill(lines [][][2]float64, c Color, alpha float64) {
 	bounds := extent(lines).Intersect(r.to.Bounds())
 	if bounds.Empty() {

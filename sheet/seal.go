@@ -204,8 +204,8 @@ func (c *sealCanvas) vertex(i int, p [2]float64) {
 	}
 }
 
-// arc sets characters around the centre, each standing on a smaller circle, in the middle of the top. When they are many,
-// they become narrower, never fewer.
+// arc sets characters around the centre, each standing on a smaller circle, in the middle of the top. Many
+// characters become narrower; none is left out.
 func (c *sealCanvas) arc(chars []sealGlyph, line bool) {
 	base := 1 - sealRing - sealGap - sealLetter
 	middle := base + sealLetter/2

@@ -117,7 +117,7 @@ func (p *Package) Copy() (CopyInfo, bool) {
 	return info, p.Value(CopyMaker) != ""
 }
 
-// parseTime reads a time in the formats of vendors. Of a day without time it is the end, or else the begin.
+// parseTime reads a time in the formats of vendors. A date alone is the end of that day if end is set, else its beginning.
 func parseTime(s string, end bool) (time.Time, bool) {
 	for _, layout := range []string{timeLayout, "2006-01-02 15:04:05", "2006-01-02T15:04:05", time.RFC3339, "200601021504"} {
 		if t, err := time.ParseInLocation(layout, s, china); err == nil {

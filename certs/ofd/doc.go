@@ -223,7 +223,7 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return "refuse ofd package: " + r.Reason }
 
-// Taken is the refusal as a step: failed, but that what costs too much to verify is not checkable. It may be right.
+// Taken is the refusal as a step: failed; not checkable if the package costs too much to verify, because it may be right.
 func (r *Refusal) Taken() check.Step {
 	if r.Step == StepWork {
 		return check.CannotCheck(r.Step, sentence(r.Reason))

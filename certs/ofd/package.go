@@ -316,8 +316,8 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, j Judges) (Report, e
 // maxAttachments bounds the XML attachments that are searched for metadata.
 const maxAttachments = 16
 
-// Data returns the metadata (GB/T 36903 short names): CustomDatas of OFD.xml, and when those have no name of the
-// standard that of an XML attachment, which is where some makers put it.
+// Data returns the metadata (GB/T 36903 short names): CustomDatas of OFD.xml. If none of them has a name of the standard, it returns
+// those of an XML attachment, where some makers put them.
 func (p *Package) Data() []Datum {
 	if len(p.attached) > 0 {
 		return p.attached

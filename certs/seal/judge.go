@@ -188,7 +188,7 @@ var (
 	asMaker  = role{pki.SealMaker, StepMakerChain, StepMakerUsage, StepMakerRevocation}
 )
 
-// ours are the usages that a certificate of ours can name. Whoever names another one than his role's has no business here.
+// ours are the usages that a certificate of ours can name. A certificate that names a usage of another role is refused.
 var ours = []string{pki.Call, pki.License, pki.Log, pki.Seal, pki.Status, pki.Attest, pki.TimeStamp, pki.SealMaker, pki.OCSP, pki.Encryption}
 
 // readCertificate returns nil for what is no certificate; a panic of the library is that, too.
@@ -246,8 +246,8 @@ func (j *judge) party(c *pki.Certificate, t judgedAt, r role) Party {
 	return p
 }
 
-// judge says what a certificate that is not, in our way, for its role may do in it. Who makes seals must be known to do so.
-// Who uses them is on the list of a maker: authorities elsewhere do not write a usage into certificates.
+// judge decides about a certificate that does not name the usage of its role. One without an organisation code passes. A signer's that
+// names no usage of ours is not checkable: other authorities write none, and the maker lists it for this seal. Any other fails.
 func (r role) judge(c *pki.Certificate, err error) check.Step {
 	switch {
 	case errors.Is(err, pki.ErrNoUSCC):
