@@ -2,10 +2,7 @@ package attack
 
 import (
 	"context"
-	"database/sql"
-	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -13,70 +10,41 @@ import (
 	"time"
 
 	"oncegate/install"
+	"oncegate/install/installtest"
 )
 
-// A database is one of a test's own on the PostgreSQL that ONCEGATE_TEST_POSTGRES names.
-type database struct {
-	t     testing.TB
-	name  string
-	admin *sql.DB
-	url   *url.URL
-}
+// A database is one of a test's own, before which a proxy can be put.
+type database struct{ *installtest.Database }
 
 // newDatabase makes an empty database; nil where there is no server.
 func newDatabase(t testing.TB) *database {
 	t.Helper()
-	text := os.Getenv("ONCEGATE_TEST_POSTGRES")
-	if text == "" {
-		t.Log("ONCEGATE_TEST_POSTGRES is not set: nothing is tried on PostgreSQL")
+	d := installtest.NewDatabase(t)
+	if d == nil {
 		return nil
 	}
-	u, err := url.Parse(text)
-	if err != nil {
-		t.Fatal("ONCEGATE_TEST_POSTGRES is no URL")
-	}
-	d := &database{t: t, name: fmt.Sprintf("attack_%d_%d", os.Getpid(), time.Now().UnixNano()), url: u}
-	if d.admin, err = sql.Open("pgx", text); err != nil {
-		t.Fatal(err)
-	}
-	d.do("CREATE DATABASE " + d.name)
-	own := *u
-	own.Path = "/" + d.name
-	d.url = &own
-	t.Cleanup(func() {
-		d.do("DROP DATABASE " + d.name + " WITH (FORCE)")
-		d.admin.Close()
-	})
-	return d
-}
-
-// do runs a statement as the server's administrator.
-func (d *database) do(statement string) {
-	d.t.Helper()
-	if _, err := d.admin.Exec(statement); err != nil {
-		d.t.Fatal(err)
-	}
+	return &database{d}
 }
 
 // drop ends every connection to the database.
 func (d *database) drop() {
-	d.do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + d.name + "'")
+	d.Do("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + d.Name + "'")
 }
 
 // between puts a proxy before the server and returns it with the URL that leads through it.
 func (d *database) between() (*proxy, string) {
-	network, address := "tcp", d.url.Host
-	if dir := d.url.Query().Get("host"); strings.HasPrefix(dir, "/") {
-		port := d.url.Port()
+	network, address := "tcp", d.URL.Host
+	if dir := d.URL.Query().Get("host"); strings.HasPrefix(dir, "/") {
+		port := d.URL.Port()
 		if port == "" {
 			port = "5432"
 		}
 		network, address = "unix", dir+"/.s.PGSQL."+port
-	} else if d.url.Port() == "" {
-		address = net.JoinHostPort(d.url.Hostname(), "5432")
+	} else if d.URL.Port() == "" {
+		address = net.JoinHostPort(d.URL.Hostname(), "5432")
 	}
-	p := newProxy(d.t, network, address)
-	through := *d.url
+	p := newProxy(d.T, network, address)
+	through := *d.URL
 	through.Host = p.listener.Addr().String()
 	q := through.Query()
 	q.Del("host")
@@ -91,7 +59,7 @@ func installOn(t testing.TB, d *database) *installation {
 	in := newInstallation(t)
 	in.must(os.RemoveAll(in.path("data")))
 	in.must(os.Remove(in.path("mark", "checkpoint"))) // it is of the log that stood in the file
-	in.write("dsn", d.url.String())
+	in.write("dsn", d.URL.String())
 	in.edit("driver: sqlite", "driver: postgres", "path: data/oncegate.db", "dsn_file: dsn", "  department: service ", "  nodes: 2\n  department: service ")
 	if _, err := install.Prepare(t.Context(), in.main, install.PrepareOptions{Cost: 10}); err != nil {
 		t.Fatal(err)
@@ -288,10 +256,10 @@ func TestDatabaseAway(t *testing.T) {
 	s := newSufferer(t, in, in.start())
 	s.suffers(func() { proxy.shut(true) }, func() { proxy.shut(false) })
 	s.suffers(func() {
-		d.do("ALTER DATABASE " + d.name + " SET default_transaction_read_only = on")
+		d.Do("ALTER DATABASE " + d.Name + " SET default_transaction_read_only = on")
 		d.drop()
 	}, func() {
-		d.do("ALTER DATABASE " + d.name + " RESET default_transaction_read_only")
+		d.Do("ALTER DATABASE " + d.Name + " RESET default_transaction_read_only")
 		d.drop()
 	})
 	s.proven()
@@ -305,9 +273,9 @@ func TestWeakDurability(t *testing.T) {
 		return
 	}
 	in := installOn(t, d)
-	d.do("ALTER DATABASE " + d.name + " SET synchronous_commit = off")
+	d.Do("ALTER DATABASE " + d.Name + " SET synchronous_commit = off")
 	in.refuses("weak durability")
-	d.do("ALTER DATABASE " + d.name + " RESET synchronous_commit")
+	d.Do("ALTER DATABASE " + d.Name + " RESET synchronous_commit")
 	in.edit("dsn_file: dsn", "dsn_file: dsn\n  standby: true")
 	in.refuses("weak durability")
 	in.edit("\n  standby: true", "")

@@ -110,7 +110,7 @@ type auditSearch struct {
 func newAuditSearch(t *terminal) *command {
 	c := &auditSearch{Limit: 50}
 	cmd := t.command("search", "Search the records, with an auditor's key.", c.run)
-	cmd.number(&c.Limit, "limit", "Most records shown.")
+	cmd.number(&c.Limit, "limit", "Most records shown; 0 is all.")
 	cmd.yes(&c.JSON, "json", "Print the answers with their receipts as they came, one a line.")
 	c.asking.declare(cmd)
 	c.calling.declare(cmd)
@@ -133,27 +133,23 @@ func (c *auditSearch) run(ctx context.Context, t *terminal) error {
 	if !c.JSON {
 		w = t.table(recordTitles(t))
 	}
-	shown := 0
-	for shown < c.Limit {
-		q.Limit = min(c.Limit-shown, 1000)
+	return t.pages(w, c.Limit, 1000, func(limit int) (int, bool, error) {
+		q.Limit = limit
 		page, err := caller.Search(ctx, q)
 		if err != nil {
-			return t.refused(err)
+			return 0, false, err
 		}
 		if c.JSON {
 			fmt.Fprintf(t.out, "%s\n", page.Raw)
 		} else {
 			t.printRecords(w, page.Answer.Records)
 		}
-		shown += len(page.Answer.Records)
-		if q.Before = page.Answer.Next; q.Before == 0 {
-			if page.Answer.Covered < page.Answer.Size {
-				t.tell("%d records are too new to be found yet", page.Answer.Size-page.Answer.Covered)
-			}
-			break
+		q.Before = page.Answer.Next
+		if q.Before == 0 && page.Answer.Covered < page.Answer.Size {
+			t.tell("%d records are too new to be found yet", page.Answer.Size-page.Answer.Covered)
 		}
-	}
-	return w.flush()
+		return len(page.Answer.Records), q.Before != 0, nil
+	})
 }
 
 func recordTitles(t *terminal) string {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -41,22 +40,16 @@ func (c *caseList) run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	const page = 100
 	w := t.table("")
 	if !c.JSON {
 		w = t.table(t.say("CASE\tMATTER\tACCEPTED\tCLOSED\tDUE\tOVERDUE\tDEADLINE"))
 	}
-	q := api.CasesRequest{Matter: c.Matter, State: api.CasesRequestState(c.State), Due: api.CasesRequestDue(c.Due), Limit: page}
-	for shown := 0; c.Limit == 0 || shown < c.Limit; {
-		if c.Limit > 0 {
-			q.Limit = min(page, c.Limit-shown)
-		}
+	q := api.CasesRequest{Matter: c.Matter, State: api.CasesRequestState(c.State), Due: api.CasesRequestDue(c.Due)}
+	return t.pages(w, c.Limit, 100, func(limit int) (int, bool, error) {
+		q.Limit = limit
 		found, err := caller.ListCases(ctx, q)
 		if err != nil {
-			if shown > 0 {
-				err = errors.Join(w.flush(), err)
-			}
-			return t.refused(err)
+			return 0, false, err
 		}
 		if c.JSON {
 			fmt.Fprintf(t.out, "%s\n", found.Raw)
@@ -65,12 +58,9 @@ func (c *caseList) run(ctx context.Context, t *terminal) error {
 				w.row(printable(k.Case), k.Matter, day(k.Accepted), dayOrNone(k.Closed), strconv.Itoa(k.Due), strconv.Itoa(k.Overdue), k.Deadline)
 			}
 		}
-		shown += len(found.Answer.Cases)
-		if q.After = found.Answer.Next; q.After == "" {
-			break
-		}
-	}
-	return w.flush()
+		q.After = found.Answer.Next
+		return len(found.Answer.Cases), q.After != "", nil
+	})
 }
 
 func dayOrNone(at api.Time) string {

@@ -134,20 +134,13 @@ func (c *licenseList) run(ctx context.Context, t *terminal) error {
 	if err != nil {
 		return err
 	}
-	const page = 500
 	w := t.versions(!c.JSON)
 	q := api.ListRequest{LicenseType: c.Type, Status: api.Status(c.Status)}
-	for shown := 0; c.Limit == 0 || shown < c.Limit; {
-		q.Limit = page
-		if c.Limit > 0 {
-			q.Limit = min(page, c.Limit-shown)
-		}
+	return t.pages(w, c.Limit, 500, func(limit int) (int, bool, error) {
+		q.Limit = limit
 		found, err := caller.List(ctx, q)
 		if err != nil {
-			if shown > 0 {
-				err = errors.Join(w.flush(), err)
-			}
-			return t.refused(err)
+			return 0, false, err
 		}
 		if c.JSON {
 			fmt.Fprintf(t.out, "%s\n", found.Raw)
@@ -156,12 +149,9 @@ func (c *licenseList) run(ctx context.Context, t *terminal) error {
 				t.printVersion(w, v)
 			}
 		}
-		shown += len(found.Answer.Licenses)
-		if q.After = found.Answer.Next; q.After == "" {
-			break
-		}
-	}
-	return w.flush()
+		q.After = found.Answer.Next
+		return len(found.Answer.Licenses), q.After != "", nil
+	})
 }
 
 // versions begins a table of signed versions.

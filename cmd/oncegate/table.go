@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -25,6 +26,26 @@ func (t *terminal) table(head string) *table {
 }
 
 func (w *table) row(cells ...string) { w.cells = append(w.cells, cells) }
+
+// pages lists limit rows, all if it is 0, page by page of at most size rows, and prints the table. ask asks for at most so many more rows
+// and returns how many came; a page may be empty while there are more. What came before an error is printed too.
+func (t *terminal) pages(w *table, limit, size int, ask func(limit int) (rows int, more bool, err error)) error {
+	for shown, more := 0, true; more && (limit == 0 || shown < limit); {
+		n := size
+		if limit > 0 {
+			n = min(size, limit-shown)
+		}
+		rows, next, err := ask(n)
+		if err != nil && shown > 0 {
+			err = errors.Join(w.flush(), err)
+		}
+		if err != nil {
+			return t.refused(err)
+		}
+		shown, more = shown+rows, next
+	}
+	return w.flush()
+}
 
 // flush prints what was collected.
 func (w *table) flush() error {
