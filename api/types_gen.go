@@ -752,6 +752,9 @@ type CheckRequest struct {
 
 	// Notice Version of the text by which the parties were told what will be looked up (告知书, 个人信息保护法 art. 17, 35). It stands in the record's evidence and decides nothing.
 	Notice string `json:"notice,omitempty,omitzero"`
+
+	// WaitMs Longest wait for sources, in milliseconds. A material whose source has not answered by then is `unavailable` with the reason `source-late` (its role: `role-source-late`), and the rest is answered. The source goes on: the next check that asks it the same for the same case waits for that answer instead of asking again. Absent: as long as sources and the call may take.
+	WaitMs int `json:"wait_ms,omitempty,omitzero"`
 }
 
 // CheckedMaterial One material with its state, and either the license, or what is on file, or what to do instead. `undrawn` says why there is no

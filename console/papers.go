@@ -36,7 +36,7 @@ type paperLine struct {
 
 // answeredCase is a case of this session that was checked.
 func (v *visit) answeredCase() (counterCase, resultPage, error) {
-	k, err := kept[counterCase](v, v.r.PathValue("id"))
+	k, err := v.counterCase(v.r.PathValue("id"))
 	if err == nil && k.Answer == nil {
 		err = errNotHere
 	}

@@ -30,7 +30,7 @@ func (p receivePage) record() string { return p.Number }
 
 // receiving finds the case and the material of the address: one that the check listed and did not find.
 func (v *visit) receiving() (k counterCase, p receivePage, m cases.Material, err error) {
-	k, err = kept[counterCase](v, v.r.PathValue("id"))
+	k, err = v.counterCase(v.r.PathValue("id"))
 	if err != nil {
 		return k, p, m, err
 	}

@@ -24,6 +24,7 @@ type resultPage struct {
 	At         time.Time
 	Pending    bool
 	Lost       bool // nothing came of the call
+	Waiting    bool // some source has not answered yet
 	Sentence   string
 	End        string   // of the sentence: whether the case can be accepted
 	Say        []string // to the person
@@ -46,6 +47,7 @@ type materialRow struct {
 	Part             string // name of the matter, in a chain
 	Optional         bool
 	Kind             string // of the sign and the colour: good, wait, bad, bring
+	Late             bool   // its source is still asked
 	Word             string
 	Why              string
 	Department       string
@@ -72,7 +74,7 @@ type pair struct{ Name, Value string }
 
 // result shows what is kept of a case: no call is made.
 func (c *Console) result(v *visit) error {
-	k, err := kept[counterCase](v, v.r.PathValue("id"))
+	k, err := v.counterCase(v.r.PathValue("id"))
 	if err != nil {
 		return err
 	}
@@ -115,9 +117,14 @@ func (v *visit) resultOf(k counterCase) resultPage {
 	}
 	for _, part := range a.Parts {
 		matter, _ := v.snapshot.Book.Matter(part.Matter)
-		p.Parts = append(p.Parts, partRow{matter.Name, part.CanProceed})
+		goes := part.CanProceed
+		if len(k.Received) > 0 || k.LaterRecorded {
+			goes = cases.Conclude(slices.DeleteFunc(slices.Clone(standing), func(j cases.Judgement) bool { return j.Matter != part.Matter })).GoesOn
+		}
+		p.Parts = append(p.Parts, partRow{matter.Name, goes})
 	}
-	goes := a.CanProceed || len(k.Received) > 0 && cases.Conclude(standing).GoesOn
+	goes := a.CanProceed || (len(k.Received) > 0 || k.LaterRecorded) && cases.Conclude(standing).GoesOn
+	p.Waiting = slices.ContainsFunc(p.Rows, func(r materialRow) bool { return r.Late })
 	p.Sentence, p.End = headline(p.Rows, standing, goes)
 	p.Say = v.say(p.Rows, standing, goes)
 	p.Deadline = v.deadline(standing)
@@ -165,6 +172,10 @@ func (v *visit) row(k counterCase, m api.CheckedMaterial, j cases.Judgement) mat
 	}
 	if m.LicenseType == "" {
 		r.Department = ""
+	}
+	if k.Awaited && isLate(m) && j.Covered == "" {
+		r.Kind, r.Late, r.Word, r.Why = "wait", true, "正在查……", "对方系统还没有应答"
+		return r
 	}
 	byHall := k.Ask.Registers != "" && m.State == api.MaterialStateDenied
 	r.Kind, r.Word, r.Why = stateWords(m, j)
@@ -259,7 +270,7 @@ var lapsedWords = map[cases.Reason]string{
 
 // headline is the sentence that answers the question: how many materials stand how, and whether the case can be accepted.
 func headline(rows []materialRow, all []cases.Judgement, goes bool) (sentence, end string) {
-	var free, got, promised, unknown, bad, bring int
+	var free, got, promised, late, unknown, bad, bring int
 	for i, j := range all {
 		switch {
 		case j.State == cases.Met:
@@ -270,6 +281,8 @@ func headline(rows []materialRow, all []cases.Judgement, goes bool) (sentence, e
 			got++
 		case j.Need == cases.Optional:
 			free++
+		case rows[i].Late:
+			late++
 		case rows[i].Kind == "wait":
 			unknown++
 		case rows[i].Kind == "bad":
@@ -290,9 +303,13 @@ func headline(rows []materialRow, all []cases.Judgement, goes bool) (sentence, e
 		say(free, "不用交")
 		say(got, "已收")
 		say(promised, "已承诺")
+		say(late, "正在查")
 		say(unknown, "暂时查不到")
 		say(bad, "不能用")
 		say(bring, "要收")
+	}
+	if late > 0 {
+		return sprint("%d 份材料，%s。", len(all), strings.Join(parts, "，")), ""
 	}
 	end = "可以受理。"
 	if !goes {
@@ -307,9 +324,13 @@ func headline(rows []materialRow, all []cases.Judgement, goes bool) (sentence, e
 // say is what the clerk says to the person: why, whose fault it is not, and what to do.
 func (v *visit) say(rows []materialRow, all []cases.Judgement, goes bool) (out []string) {
 	var bring, tolerate, promise, lapsed []string
-	var maintained []string
+	var maintained, late []string
 	for i, j := range all {
 		r := rows[i]
+		if r.Late {
+			late = append(late, cmp.Or(r.Department, "有关部门"))
+			continue
+		}
 		if j.State == cases.Met || j.Covered != "" || j.Need == cases.Optional {
 			continue
 		}
@@ -328,6 +349,9 @@ func (v *visit) say(rows []materialRow, all []cases.Judgement, goes bool) (out [
 		if r.Kind == "bad" && j.State == cases.Lapsed {
 			lapsed = append(lapsed, sprint("您的%s%s，请先到%s办好。", r.Name, strings.TrimSuffix(r.Word, "，不能用"), cmp.Or(r.Department, "发证的部门")))
 		}
+	}
+	if len(late) > 0 {
+		return []string{strings.Join(unique(late), "、") + "答得慢，请您稍等，马上就有结果。"}
 	}
 	if len(maintained) > 0 {
 		out = append(out, strings.Join(maintained, "、")+"的系统暂时连不上，不是您的原因。")
@@ -451,7 +475,7 @@ func (c *Console) checkAgain(v *visit) error {
 	if err != nil {
 		return err
 	}
-	k, err := kept[counterCase](v, v.r.PathValue("id"))
+	k, err := v.counterCase(v.r.PathValue("id"))
 	if err != nil {
 		return err
 	}

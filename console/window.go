@@ -71,6 +71,11 @@ type counterCase struct {
 	Recorded bool             `json:"recorded,omitzero"`
 	Refused  *refusedCall     `json:"refused,omitzero"` // the call that was refused, and why
 	Received []receivedNote   `json:"received,omitzero"`
+
+	// Of the second check, which asks for what was late; read from where it is kept.
+	Awaited       bool   `json:"-"` // it is under way
+	Later         uint64 `json:"-"` // its record
+	LaterRecorded bool   `json:"-"`
 }
 
 // A refusedCall is a call that was refused.
@@ -498,6 +503,9 @@ func (v *visit) callFor(once string, a asking, got []receivedNote) error {
 		if done.elsewhere() {
 			return nil
 		}
+		if done.Answer != nil {
+			v.checkLate(done)
+		}
 		return done
 	})
 	if err != nil {
@@ -509,7 +517,7 @@ func (v *visit) callFor(once string, a asking, got []receivedNote) error {
 
 // calls registers the case where the hall does, says who comes, and checks: each is one operation and one record. The first refusal ends it.
 func (v *visit) calls(ctx context.Context, k *counterCase) {
-	a := k.Ask
+	began, a := time.Now(), k.Ask
 	if a.No == "" && !v.call(ctx, k, "r", "cases.register", nil, v.registration(a), nil) {
 		return
 	}
@@ -517,8 +525,13 @@ func (v *visit) calls(ctx context.Context, k *counterCase) {
 	if a.Who != whoSelf && a.Who != "" && !v.call(ctx, k, "p", "cases.represent", path, v.representative(a), nil) {
 		return
 	}
+	k.check(ctx, v, api.CheckRequest{Notice: v.hall.Notice.Version, WaitMs: v.console.checkWait(began)})
+}
+
+// check makes the call that checks, and keeps of its answer what pages show.
+func (k *counterCase) check(ctx context.Context, v *visit, q api.CheckRequest) {
 	var answered api.Answered[api.CheckAnswer]
-	if !v.call(ctx, k, "c", "cases.check", path, api.CheckRequest{Notice: v.hall.Notice.Version}, &answered) {
+	if !v.call(ctx, k, "c", "cases.check", map[string]string{"no": k.Ask.number()}, q, &answered) {
 		return
 	}
 	for i := range answered.Answer.Materials { // pages show what was found, not the licenses themselves
@@ -651,5 +664,9 @@ func (k *counterCase) number() string {
 	if !k.Recorded {
 		return ""
 	}
-	return strconv.FormatUint(k.Record, 10)
+	number := strconv.FormatUint(k.Record, 10)
+	if k.LaterRecorded {
+		number += "、" + strconv.FormatUint(k.Later, 10)
+	}
+	return number
 }

@@ -38,6 +38,7 @@ type call struct {
 	start     time.Time         // when the first byte was looked at
 	now       time.Time         // the one time at which every decision of this call is made
 	findings  findings
+	waitUntil time.Time // when the call stops waiting for sources; zero: no bound of its own
 
 	identified *running // the snapshot by which actor was verified
 

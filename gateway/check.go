@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"oncegate/api"
 	"oncegate/audit"
@@ -38,6 +39,9 @@ func (g *Gateway) check(ctx context.Context, c *call, q api.CheckRequest) (*resu
 		return nil, err
 	}
 	c.planFilings(wanted, received)
+	if q.WaitMs > 0 && c.waitUntil.IsZero() { // of several attempts the first one's
+		c.waitUntil = time.Now().Add(time.Duration(q.WaitMs) * time.Millisecond)
+	}
 	if err := g.resolve(ctx, c, wanted); err != nil {
 		return nil, err
 	}
@@ -210,6 +214,10 @@ func (b *caseJudge) judge(u *licenseUse) cases.Judgement {
 		j.Reason = "source-busy"
 	case j.Reason == cases.RoleUnavailable && u.confirm != nil && errors.Is(u.confirm.finding.Err, sources.ErrNoSlot):
 		j.Reason = "role-source-busy"
+	case j.Reason == cases.SourceUnavailable && errors.Is(u.finding.Err, errLate):
+		j.Reason, u.takesFiling = "source-late", false
+	case j.Reason == cases.RoleUnavailable && u.confirm != nil && errors.Is(u.confirm.finding.Err, errLate):
+		j.Reason, u.takesFiling = "role-source-late", false
 	}
 	u.outcome = string(j.State)
 	u.judged = &judgedInput{

@@ -67,7 +67,11 @@ func (g *Gateway) resolve(ctx context.Context, c *call, wanted []*licenseUse) er
 	if err := g.decide(ctx, c, first); err != nil {
 		return err
 	}
-	g.find(ctx, c, first)
+	asked := first
+	if !c.waitUntil.IsZero() { // whatever waits for no role is asked at once, though its source may be asked twice: the bound is over when a late source has not confirmed a role
+		asked = slices.Concat(first, slices.DeleteFunc(slices.Clone(wanted), func(u *licenseUse) bool { return u.confirm != nil }))
+	}
+	g.find(ctx, c, asked)
 	for _, u := range all {
 		if u.confirm != nil {
 			ordered, err := c.applyOrders(ctx, u.confirm.finding)

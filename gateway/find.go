@@ -92,7 +92,7 @@ func (g *Gateway) find(ctx context.Context, c *call, uses []*licenseUse) {
 	for source, questions := range bySource {
 		request := c.request(questions)
 		all.Go(func() {
-			found := source.Find(ctx, c.system.ID, request)
+			found := g.ask(ctx, c, source, request)
 			mu.Lock()
 			defer mu.Unlock()
 			for i, q := range questions {
@@ -157,7 +157,7 @@ func (u *licenseUse) purpose(c *call) license.Purpose {
 // fallBack uses the cached copy in the place of an unavailable source, where the grant allows its age (stale-if-error). The
 // decision is made again with the age, so that guards see it. A copy that cannot be read counts as none and fails no other material.
 func (g *Gateway) fallBack(ctx context.Context, c *call, u *licenseUse) {
-	if u.decision.MaxAge <= 0 || errors.Is(u.finding.Err, license.ErrUnanswerable) { // it is no outage, and an older copy is not what the source has now
+	if u.decision.MaxAge <= 0 || errors.Is(u.finding.Err, license.ErrUnanswerable) || errors.Is(u.finding.Err, errLate) { // it is no outage, and an older copy is not what the source has now
 		return
 	}
 	copied, err := c.config.Register.LastCopy(ctx, u.ask, u.decision.MaxAge)

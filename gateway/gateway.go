@@ -90,6 +90,7 @@ type Gateway struct {
 	metrics    *metrics
 	logger     *slog.Logger
 	earlier    earlierSets
+	late       lateAnswers
 }
 
 // New returns a gateway that answers by a snapshot. Use replaces the snapshot later.
