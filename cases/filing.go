@@ -1,14 +1,11 @@
 package cases
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"oncegate/license"
@@ -97,9 +94,6 @@ const (
 	MaxFilings  = 16      // filings of a type and a holder that one case looks at: the newest
 	longestKeep = 36600   // days
 )
-
-// medias are the media types of files, each with what http.DetectContentType says of one. An OFD document is a zip file.
-var medias = map[string]string{"application/pdf": "application/pdf", "application/ofd": "application/zip", "image/jpeg": "image/jpeg", "image/png": "image/png"}
 
 // Why a material is not filed, or a filed one not used.
 const (
@@ -250,7 +244,7 @@ func CheckFiling(book *Book, c Case, f Filing, received []Received, file []byte,
 	f.Holder = party.Holder
 	last, got := Evidence{Facts: Facts{Matter: matter, Material: material}, Received: received}.received()
 	bad.unless(got && last.How == HowUploaded && last.Digest == f.Digest, "content", NotReceived)
-	bad.unless(len(file) > 0 && len(file) <= MaxFile && isMedia(f.Media, file), "content", BadFile)
+	bad.unless(len(file) > 0 && len(file) <= MaxFile && MediaOf(file) == f.Media, "content", BadFile)
 	v, ok := book.Verification(f.Verification)
 	bad.unless(ok && (len(t.Verifications) == 0 || slices.Contains(t.Verifications, v.ID)), "verification", BadVerification)
 	bad.unless(f.Verifier != "" && slices.Index(proofs, f.Proof) >= slices.Index(proofs, cmp.Or(v.OperatorProof, "asserted")), "verification", VerifierUnknown)
@@ -261,12 +255,6 @@ func CheckFiling(book *Book, c Case, f Filing, received []Received, file []byte,
 	bad.unless(f.Until.Check() == nil && !f.Until.Before(today) && !latest.Before(f.Until), "valid_until", BadUntil)
 	f.Keep = f.Filed.AddDate(0, 0, t.KeepDays)
 	return f, bad.err()
-}
-
-// isMedia reports whether a file begins as one of its media type.
-func isMedia(media string, file []byte) bool {
-	want, ok := medias[media]
-	return ok && strings.HasPrefix(http.DetectContentType(file), want) && (want != "application/zip" || bytes.HasPrefix(file, []byte("PK\x03\x04")))
 }
 
 // FilingCommitted is the value whose JCS form a record commits to.

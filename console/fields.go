@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/text/width"
 
+	"oncegate/cases"
 	"oncegate/license"
 )
 
@@ -38,6 +39,7 @@ type form struct {
 type upload struct {
 	Name   string // of the file, as the browser says it, cut; shown, never stored
 	Digest string // base64url SM3 of its bytes
+	Media  string // media type of its content; "" where a window may not receive it (cases.MediaOf)
 	Bytes  []byte // only where the page asked for them
 }
 
@@ -68,7 +70,7 @@ func (v *visit) form(keep string, most int) (*form, error) {
 		}
 		sum := v.console.NewSM3()
 		_, _ = sum.Write(content)
-		one := upload{Name: shortName(files[0].Filename), Digest: base64.RawURLEncoding.EncodeToString(sum.Sum(nil))}
+		one := upload{Name: shortName(files[0].Filename), Digest: base64.RawURLEncoding.EncodeToString(sum.Sum(nil)), Media: cases.MediaOf(content)}
 		if name == keep {
 			one.Bytes = content
 		}

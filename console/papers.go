@@ -62,7 +62,7 @@ func (c *Console) noticePaper(v *visit) error {
 			line.Name = r.Part + "：" + r.Name
 		}
 		switch {
-		case j.State == cases.Met:
+		case j.State.Obtained():
 			p.Got = append(p.Got, line.Name)
 			if r.Department != "" && !slices.Contains(p.Told, r.Department) {
 				p.Told = append(p.Told, r.Department)

@@ -3,8 +3,10 @@ package console
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -12,6 +14,7 @@ import (
 	"oncegate/api"
 	"oncegate/cases"
 	"oncegate/license"
+	"oncegate/policy"
 )
 
 // A receivePage is 收材料: what the window receives instead of a material that was not got from its source.
@@ -21,6 +24,9 @@ type receivePage struct {
 	Once                       string
 	How                        []choice
 	File                       field
+	Verified                   []choice // how the clerk verified it; none: it is not filed (存档) for later cases
+	VerifiedFault              string
+	Until                      field // last day on which it may be used
 	Fault                      string
 	Number                     string
 }
@@ -73,13 +79,86 @@ func (c *Console) receiveForm(v *visit) error {
 		chosen = cases.HowPromised
 	}
 	p.How = hows(m, chosen)
-	p.File = newField("scanned", "扫描件", "只登记文件的摘要，文件存到您的业务系统", "", "", "")
+	v.askWhatWasReceived(&p, m, nil)
 	return v.render(200, "receive", p)
+}
+
+// askWhatWasReceived fills in the fields about the file: what the published list asks where the material is filed for later cases.
+func (v *visit) askWhatWasReceived(p *receivePage, m cases.Material, f *form) {
+	hint, until := "PDF、OFD、JPG 或 PNG。只登记文件的摘要，文件存到您的业务系统", ""
+	p.Verified = v.verifications(m, p.Matter, f)
+	if len(p.Verified) > 0 {
+		hint = "PDF、OFD、JPG 或 PNG，不超过 1 MB。核验后存档，同一申请人下次办事不用再交"
+	}
+	if f != nil {
+		until = f.text("until")
+	}
+	p.File = newField("scanned", "扫描件", hint, "", "", "")
+	p.Until = newField("until", "材料写明的有效期（没有写明，不填）", "例如 2026-12-31", until, "", "")
+}
+
+// verifications are the ways in which the material may be verified before it is filed, as the list has them; none where it is not filed, or
+// not by this hall.
+func (v *visit) verifications(m cases.Material, matter string, f *form) (all []choice) {
+	t, ok := v.snapshot.Book.FilingType(m.Filing)
+	if !ok || !v.mayFile(m, matter) {
+		return nil
+	}
+	for _, one := range v.snapshot.Book.Verifications {
+		if len(t.Verifications) > 0 && !slices.Contains(t.Verifications, one.ID) {
+			continue
+		}
+		level, _ := v.snapshot.Book.TrustLevel(one.Level)
+		c := choice{Value: one.ID, Name: one.Name + "（可信等级 " + one.Level + "，下次还要核验）", Chosen: f != nil && f.Get("verified") == one.ID}
+		if level.Reusable {
+			c.Name = one.Name + "（可信等级 " + one.Level + "，下次不用再交）"
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// mayFile reports whether the rules let the hall file what it received.
+func (v *visit) mayFile(m cases.Material, matter string) bool {
+	department := v.snapshot.Systems[v.Hall].Department
+	return v.snapshot.Policy.Decide(policy.Question{
+		Operation: "cases.file", System: v.Hall, Department: department, LicenseType: m.Filing, Provider: department, Matter: matter, Material: m.Code,
+		Role: m.HolderRole(), Attestation: string(cases.Self), Basis: policy.ByCase, OperatorProof: v.Person.Proof, OperatorRoles: v.Person.Roles, Now: v.now,
+	}).Allow
+}
+
+// wrongFile says that an upload is nothing that a window may receive.
+const wrongFile = "这个文件不能收。请选 PDF、OFD、JPG 或 PNG 的扫描件，不要压缩包。"
+
+// lacks says under which field something is wrong or missing; it reports whether anything is.
+func (p *receivePage) lacks(how string, file upload, today license.Date) bool {
+	if how != cases.HowUploaded {
+		return false
+	}
+	until, err := license.ParseDate(p.Until.Value)
+	switch {
+	case file.Digest == "":
+		p.File.Error = "请选扫描件。"
+	case file.Media == "":
+		p.File.Error = wrongFile
+	case len(p.Verified) > 0 && len(file.Bytes) > cases.MaxFile:
+		p.File.Error = "存档的文件不超过 1 MB。请降低扫描的分辨率，再选一次。"
+	case len(p.Verified) > 0 && !slices.ContainsFunc(p.Verified, func(c choice) bool { return c.Chosen }):
+		p.VerifiedFault = "请选是怎么核验的。"
+	case p.Until.Value != "" && err != nil:
+		p.Until.Error = "日期请写成 2026-12-31。"
+	case p.Until.Value != "" && until.Before(today):
+		p.Until.Error = "已经过期，不能收。"
+	default:
+		return false
+	}
+	p.File.Focus, p.Until.Focus = p.File.Error != "", p.Until.Error != ""
+	return true
 }
 
 // receive registers what was received.
 func (c *Console) receive(v *visit) error {
-	f, err := v.form("", 0)
+	f, err := v.form("scanned", mostUpload)
 	if err != nil {
 		return err
 	}
@@ -90,16 +169,18 @@ func (c *Console) receive(v *visit) error {
 	how, once := f.Get("how"), f.Get("once")
 	p.How = hows(m, how)
 	file := f.files["scanned"]
-	p.File = newField("scanned", "扫描件", "只登记文件的摘要，文件存到您的业务系统", "", "", "")
+	v.askWhatWasReceived(&p, m, f)
 	switch {
 	case !onceID.MatchString(once):
 		return errBadForm
 	case !slices.ContainsFunc(p.How, func(o choice) bool { return o.Value == how }):
 		p.Fault = "请选收到的是什么。"
 		return v.render(200, "receive", p)
-	case how == cases.HowUploaded && file.Digest == "":
-		p.File.Error, p.File.Focus = "请选扫描件。", true
+	case p.lacks(how, file, license.DateOf(v.now)):
 		return v.render(200, "receive", p)
+	}
+	if len(p.Verified) == 0 {
+		file.Bytes = nil // the digest is enough
 	}
 	body := api.MaterialRequest{Matter: p.Matter, Material: p.Material, How: api.How(how)}
 	if how == cases.HowUploaded {
@@ -111,6 +192,9 @@ func (c *Console) receive(v *visit) error {
 		var answered api.Answered[api.MaterialAnswer]
 		if v.call(ctx, &done, "m", "cases.materials", map[string]string{"no": k.Ask.number()}, body, &answered) {
 			got.Deadline = license.Date(answered.Answer.Deadline)
+			if how == cases.HowUploaded && len(p.Verified) > 0 {
+				got.Filed, got.Unfiled = v.fileIt(ctx, once, k, p, file, f)
+			}
 			v.noteReceived(ctx, p.ID, got)
 		}
 		return done
@@ -128,6 +212,27 @@ func (c *Console) receive(v *visit) error {
 	}
 	v.redirect("/console/window/" + p.ID)
 	return nil
+}
+
+// mostUpload bounds a received file, in bytes.
+const mostUpload = 6 << 20
+
+// fileIt files what was received, so that later cases of the same holder have it (材料存档): a call and a record of its own, behind the receipt. It
+// returns until when the file may be used, or why it was not filed: what was received stays received.
+func (v *visit) fileIt(ctx context.Context, once string, k counterCase, p receivePage, file upload, f *form) (until license.Date, why string) {
+	q := api.FileRequest{
+		Matter: p.Matter, Material: p.Material, Digest: file.Digest, Media: api.FileMedia(file.Media), Content: base64.RawURLEncoding.EncodeToString(file.Bytes),
+		Verification: f.Get("verified"), ValidUntil: p.Until.Value,
+	}
+	done := counterCase{ID: once}
+	var answered api.Answered[api.FileAnswer]
+	if !v.call(ctx, &done, "f", "cases.file", map[string]string{"no": k.Ask.number()}, q, &answered) {
+		return "", strings.TrimSpace(done.Refused.Zh + done.Refused.Advice)
+	}
+	if level, _ := v.snapshot.Book.TrustLevel(answered.Answer.Level); !level.Reusable {
+		return "", ""
+	}
+	return license.Date(answered.Answer.ValidUntil), ""
 }
 
 // noteReceived adds to what is kept of a case that a material was received. One session works on a case in one window; of two that were

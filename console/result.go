@@ -146,7 +146,7 @@ func (v *visit) standing(k counterCase) []cases.Judgement {
 			}
 		}
 		for _, got := range k.Received {
-			if got.Matter == m.Matter && got.Material == m.Material && j.State != cases.Met {
+			if got.Matter == m.Matter && got.Material == m.Material && !j.State.Obtained() {
 				j.Covered = got.How
 				j.Fallback.Deadline = got.Deadline
 			}
@@ -179,6 +179,18 @@ func (v *visit) row(k counterCase, m api.CheckedMaterial, j cases.Judgement) mat
 	}
 	byHall := k.Ask.Registers != "" && m.State == api.MaterialStateDenied
 	r.Kind, r.Word, r.Why = stateWords(m, j)
+	if j.State == cases.OnFile {
+		r.Why = v.filedWords(m.Filed)
+	}
+	for _, got := range k.Received {
+		switch {
+		case got.Matter != m.Matter || got.Material != m.Material || j.Covered != got.How:
+		case got.Filed != "":
+			r.Why = "已存档，" + longDay(got.Filed) + "前办事不用再交"
+		case got.Unfiled != "":
+			r.Why = "没有存档：" + got.Unfiled
+		}
+	}
 	if j.State == cases.Lapsed && r.Kind == "bad" && r.Department != "" {
 		r.Why = "先到" + r.Department + "办好"
 	}
@@ -186,7 +198,7 @@ func (v *visit) row(k counterCase, m api.CheckedMaterial, j cases.Judgement) mat
 		r.Why = "办件是窗口登记的，不是受理平台登记的"
 	}
 	if j.State == cases.Met || j.Done() {
-		if j.State == cases.Met {
+		if j.State.Obtained() {
 			r.Next = "入卷"
 		}
 		return r
@@ -221,6 +233,8 @@ func stateWords(m api.CheckedMaterial, j cases.Judgement) (kind, word, why strin
 	switch j.State {
 	case cases.Met:
 		return "good", "已获取，不用交", ""
+	case cases.OnFile:
+		return "good", "已存档，不用交", ""
 	case cases.Unavailable:
 		switch j.Reason {
 		case cases.SourceFaulty, cases.RoleFaulty:
@@ -264,6 +278,22 @@ func stateWords(m api.CheckedMaterial, j cases.Judgement) (kind, word, why strin
 	return "bring", "未查到", "可能在外地登记"
 }
 
+// filedWords say who verified a filed material, when and how, as far as it was told.
+func (v *visit) filedWords(f api.FiledMaterial) string {
+	how, _ := v.snapshot.Book.Verification(f.Verification)
+	out := strings.TrimSpace(how.Name)
+	if by := v.snapshot.Departments[f.Department]; by != "" {
+		out = v.department(f.Department) + out
+	}
+	if f.FiledOn != "" {
+		out = longDay(license.Date(f.FiledOn)) + "由" + out
+	}
+	if f.Level != "" {
+		out += "（" + f.Level + " 级）"
+	}
+	return out
+}
+
 var lapsedWords = map[cases.Reason]string{
 	cases.IsRevoked: "已吊销，不能用", cases.IsExpired: "已过期，不能用", cases.IsSuspended: "已暂停，不能用", cases.IsSuperseded: "已换发，请用新证", cases.NotYetValid: "还没有生效，不能用",
 }
@@ -273,7 +303,7 @@ func headline(rows []materialRow, all []cases.Judgement, goes bool) (sentence, e
 	var free, got, promised, late, unknown, bad, bring int
 	for i, j := range all {
 		switch {
-		case j.State == cases.Met:
+		case j.State.Obtained():
 			free++
 		case j.Covered == cases.HowPromised:
 			promised++
@@ -331,7 +361,7 @@ func (v *visit) say(rows []materialRow, all []cases.Judgement, goes bool) (out [
 			late = append(late, cmp.Or(r.Department, "有关部门"))
 			continue
 		}
-		if j.State == cases.Met || j.Covered != "" || j.Need == cases.Optional {
+		if j.State.Obtained() || j.Covered != "" || j.Need == cases.Optional {
 			continue
 		}
 		switch {

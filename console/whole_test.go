@@ -107,7 +107,7 @@ func TestFlatWithTaxDown(t *testing.T) {
 		t.Errorf("after the promise: %s\n%s", got, page.HTML)
 	}
 	form = sun.get(action)
-	page = sun.upload(action, with(form.Form(action), "how", "uploaded"), "scanned", "完税证明.jpg", []byte("a scan"))
+	page = sun.upload(action, with(form.Form(action), "how", "uploaded"), "scanned", "完税证明.pdf", scan)
 	if got := page.Headline(); got != "5 份材料，4 份不用交，1 份已收。可以受理。" {
 		t.Errorf("after the upload: %s\n%s", got, page.HTML)
 	}
@@ -150,7 +150,7 @@ func TestRegisteredByTheHall(t *testing.T) {
 		t.Errorf("rows: %q", rows)
 	}
 	action := page.Link("收材料")
-	page = zhou.upload(action, with(zhou.get(action).Form(action), "how", "uploaded"), "scanned", "身份证.jpg", []byte("a scan"))
+	page = zhou.upload(action, with(zhou.get(action).Form(action), "how", "uploaded"), "scanned", "身份证.pdf", scan)
 	if got := page.Headline(); got != "2 份材料，1 份不用交，1 份已收。可以受理。" {
 		t.Errorf("after the upload: %s", got)
 	}
@@ -174,7 +174,7 @@ func TestWhoComes(t *testing.T) {
 	if _, fault, focus := page.Input("person"); fault != "" || !focus {
 		t.Errorf("a handler comes: %q", fault)
 	}
-	page = zhou.upload("/console/window", with(page.Form("/console/window"), "who", "handler", "person", cast.FoodShop.Legal.Code), "scanned", "委托书.jpg", []byte("a mandate"))
+	page = zhou.upload("/console/window", with(page.Form("/console/window"), "who", "handler", "person", cast.FoodShop.Legal.Code), "scanned", "委托书.pdf", scan)
 	if _, fault, _ := page.Input("person"); fault != "这个人就是当事人，请选“本人”。" {
 		t.Errorf("a party as handler: %q\n%s", fault, page.HTML)
 	}

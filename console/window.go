@@ -44,17 +44,18 @@ const whoSelf = "self"
 
 // asking is what the form of 查材料 holds, typed or brought along.
 type asking struct {
-	No        string            `json:"no,omitzero"`        // of a case that the acceptance platform registered; empty: the hall registers one
-	Matter    string            `json:"matter,omitzero"`    // of the case that the hall registers
-	Applicant string            `json:"applicant,omitzero"` // code, as typed
-	Type      string            `json:"type,omitzero"`      // of the applicant's code, where its form does not tell
-	Roles     map[string]string `json:"roles,omitzero"`     // codes of other parties, as typed
-	Who       string            `json:"who,omitzero"`       // whoSelf, or a kind of representative
-	Person    string            `json:"person,omitzero"`    // the representative's code
-	Mandate   string            `json:"mandate,omitzero"`   // digest of the power of attorney
-	File      string            `json:"file,omitzero"`      // name of its file
-	Until     string            `json:"until,omitzero"`     // last day of the mandate
-	Registers string            `json:"registers,omitzero"` // number of the case that the hall registers
+	No         string            `json:"no,omitzero"`        // of a case that the acceptance platform registered; empty: the hall registers one
+	Matter     string            `json:"matter,omitzero"`    // of the case that the hall registers
+	Applicant  string            `json:"applicant,omitzero"` // code, as typed
+	Type       string            `json:"type,omitzero"`      // of the applicant's code, where its form does not tell
+	Roles      map[string]string `json:"roles,omitzero"`     // codes of other parties, as typed
+	Who        string            `json:"who,omitzero"`       // whoSelf, or a kind of representative
+	Person     string            `json:"person,omitzero"`    // the representative's code
+	Mandate    string            `json:"mandate,omitzero"`   // digest of the power of attorney
+	File       string            `json:"file,omitzero"`      // name of its file
+	Unreadable bool              `json:"-"`                  // the file is nothing that a window may receive
+	Until      string            `json:"until,omitzero"`     // last day of the mandate
+	Registers  string            `json:"registers,omitzero"` // number of the case that the hall registers
 }
 
 // number is the case's.
@@ -96,6 +97,8 @@ type receivedNote struct {
 	How      string       `json:"how"`
 	Deadline license.Date `json:"deadline,omitzero"`
 	At       time.Time    `json:"at"`
+	Filed    license.Date `json:"filed,omitzero"`   // last day on which later cases may use it
+	Unfiled  string       `json:"unfiled,omitzero"` // why it was not filed
 }
 
 // A choice is an option of a form.
@@ -179,7 +182,7 @@ func (v *visit) asked(f *form) asking {
 		a.Matter = ""
 	}
 	if scan, ok := f.files["scanned"]; ok {
-		a.Mandate, a.File = scan.Digest, scan.Name
+		a.Mandate, a.File, a.Unreadable = scan.Digest, scan.Name, scan.Media == ""
 	}
 	if raw, err := base64.RawURLEncoding.DecodeString(a.Mandate); err != nil || len(raw) != 32 {
 		a.Mandate, a.File = "", ""
@@ -309,6 +312,9 @@ func (a *asking) missing(name string) string {
 // check judges a field before any call: above all check characters.
 func (a *asking) check(v *visit, name, value string) string {
 	switch {
+	case name == "scanned" && a.Unreadable:
+		a.Mandate, a.File = "", ""
+		return wrongFile
 	case name == "scanned":
 		return ""
 	case name == "until":
