@@ -16,6 +16,7 @@ const (
 
 // Defines values for CasesRequestDue.
 const (
+	CasesRequestDueAwaited CasesRequestDue = "awaited"
 	CasesRequestDueDue     CasesRequestDue = "due"
 	CasesRequestDueOverdue CasesRequestDue = "overdue"
 )
@@ -557,11 +558,17 @@ type CaseSummary struct {
 	Matter  string `json:"matter"`
 	Overdue int    `json:"overdue"`
 
+	// Own The caller registered it.
+	Own bool `json:"own,omitempty,omitzero"`
+
 	// Registered RFC 3339 in UTC with milliseconds.
 	//
 	// Example: 2026-11-23T01:00:00.000Z
 	Registered Time `json:"registered"`
 	Revision   int  `json:"revision"`
+
+	// Waiting Materials whose source did not answer the last check, and for which nothing was received.
+	Waiting int `json:"waiting,omitempty,omitzero"`
 }
 
 // CasesAnswer defines model for CasesAnswer.
@@ -593,10 +600,13 @@ type CasesRequest struct {
 	// After Where a page ended. It means nothing to others than who got it.
 	After CasePlace `json:"after,omitempty,omitzero"`
 
-	// Due Only cases of which something is due, or is overdue.
+	// Due Only cases of which something is due, or is overdue, or, of which something is awaited: due, or not to be had because its source did not answer the last check.
 	Due CasesRequestDue `json:"due,omitempty,omitzero"`
 
-	// Limit Most cases that are looked at for the page; default 50.
+	// Handled Also open cases that others registered and that this system handles: of which a check of it found how a material stands, or for which it received one.
+	Handled bool `json:"handled,omitempty,omitzero"`
+
+	// Limit Most cases of the page, which looks at no more of them where `due` is absent, and at 500 where it selects; default 50.
 	Limit int `json:"limit,omitempty,omitzero"`
 
 	// Matter An id out of the gateway's configuration, of a license type, matter, material, role, source or system.
@@ -606,7 +616,7 @@ type CasesRequest struct {
 	State CasesRequestState `json:"state,omitempty,omitzero"`
 }
 
-// CasesRequestDue Only cases of which something is due, or is overdue.
+// CasesRequestDue Only cases of which something is due, or is overdue, or, of which something is awaited: due, or not to be had because its source did not answer the last check.
 type CasesRequestDue string
 
 // CasesRequestState Absent: both.

@@ -121,6 +121,8 @@ type Storage interface {
 	Reuse(ctx context.Context, from, to time.Time, matter string, covered uint64) ([]Reuse, error)
 	// Count counts the uses that match a query within each of the periods between the times at, which rise. That none is left out is proven, among the records covered. From, To, Before, Limit and Whole of the query say nothing.
 	Count(ctx context.Context, q Query, at []time.Time) ([]Period, error)
+	// CountCases counts the cases that a system's calls of an operation were about within a period, each once, of the records that search covers.
+	CountCases(ctx context.Context, system, operation string, from, to time.Time) (int, error)
 	// Erase deletes the blobs of the sealed request and person parts of one record; their digests stay and the log still
 	// verifies. Erasing again changes nothing; fs.ErrNotExist if there is no such index.
 	Erase(ctx context.Context, index uint64) error

@@ -199,6 +199,21 @@ func (m *memory) Reuse(_ context.Context, from, to time.Time, matter string, cov
 	return rates, nil
 }
 
+// CountCases is what Storage says.
+func (m *memory) CountCases(_ context.Context, system, operation string, from, to time.Time) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	seen := map[string]bool{}
+	for _, e := range m.entries[:m.covered] {
+		for _, u := range e.Index.Uses {
+			if u.Case != "" && fits(audit.Query{System: system, Operation: operation, From: from, To: to}, e.Index) {
+				seen[u.Case] = true
+			}
+		}
+	}
+	return len(seen), nil
+}
+
 // Count is what Storage says, put as plainly as can be.
 func (m *memory) Count(_ context.Context, q audit.Query, at []time.Time) (periods []audit.Period, _ error) {
 	m.mu.Lock()

@@ -78,6 +78,7 @@ type LastState struct {
 // A Filter selects cases of one registrar.
 type Filter struct {
 	Registrar string // id of the system; required
+	Handled   bool   // also open cases of others for which the system received a material, or checked one
 	Matter    string // code; empty: any
 	Open      bool   // only open cases
 	Closed    bool   // only closed cases

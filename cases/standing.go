@@ -80,12 +80,16 @@ func (s Standing) due(e Evidence, calendar *Calendar) *Due {
 type Summary struct {
 	Due      int          // materials that are awaited, overdue ones too
 	Overdue  int          //
+	Waiting  int          // materials whose source did not answer the last check
 	Deadline license.Date // the first of the deadlines, also one that has passed; empty if none
 }
 
 // Sum sums up what is due of the materials of a case.
 func Sum(all []Standing) (s Summary) {
 	for _, one := range all {
+		if one.Last != nil && one.State == Unavailable && !one.Done() {
+			s.Waiting++
+		}
 		if one.Due == nil {
 			continue
 		}

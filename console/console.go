@@ -58,6 +58,8 @@ type Config struct {
 	Settings func() session.Settings  // halls, with their usual matters
 	Outages  func() []Outage          // what the gateway knows of sources that do not answer; default: nothing
 	NewSM3   func() hash.Hash         // digests of uploaded files
+	// Handled counts the cases for which a hall checked materials today, for the foot of its pages; default, or false: nothing is said.
+	Handled func(hall string) (cases int, ok bool)
 	// Prove verifies a receipt as anybody can offline, with the trust of the configuration in force.
 	Prove func(ctx context.Context, receipt []byte) verdict.Verified
 	Codes func() Resolver // what scanned codes stand for; default: case numbers and personal numbers only
@@ -125,6 +127,9 @@ func (c *Console) Handler(g Gate) http.Handler {
 func (c Config) withDefaults() Config {
 	if c.Outages == nil {
 		c.Outages = func() []Outage { return nil }
+	}
+	if c.Handled == nil {
+		c.Handled = func(string) (int, bool) { return 0, false }
 	}
 	if c.Codes == nil {
 		c.Codes = func() Resolver { return &barcode.Reader{} }

@@ -252,12 +252,17 @@ func (v *visit) noteReceived(ctx context.Context, id string, got receivedNote) {
 	}
 }
 
-// A duePage is 待办: the hall's own cases of which something is awaited.
+// A duePage is 待办: cases of the hall, and those of the acceptance platform that it handles, of which something is awaited.
 type duePage struct {
+	ID      string
 	At      time.Time
+	Pending bool // the call is under way
+	Lost    bool // nothing came of it
 	Rows    []dueRow
 	Today   int
 	Overdue int
+	Waiting int
+	Later   bool // an earlier page came before
 	Fault   string
 	Do      string
 	Next    string // form field for the next page
@@ -270,7 +275,9 @@ func (p duePage) record() string { return p.Number }
 
 type dueRow struct {
 	Case, Matter string
+	Platform     bool // the acceptance platform registered it
 	Due, Overdue int
+	Waiting      int // materials whose source did not answer
 	Deadline     license.Date
 	Kind, Word   string // of the sign
 }
@@ -278,7 +285,8 @@ type dueRow struct {
 // keptList is what is kept of a list.
 type keptList struct {
 	counterCase
-	List api.CasesAnswer `json:"list"`
+	Later bool            `json:"later,omitzero"` // it is not the first page
+	List  api.CasesAnswer `json:"list"`
 }
 
 // listDue lists what is due: one call.
@@ -289,9 +297,9 @@ func (c *Console) listDue(v *visit) error {
 	}
 	began := keptList{counterCase: counterCase{ID: once, Began: v.now, Pending: true}}
 	err = v.run(once, began, func(ctx context.Context) any {
-		done := keptList{counterCase: counterCase{ID: once, Began: v.now}}
+		done := keptList{counterCase: counterCase{ID: once, Began: v.now}, Later: f.Get("after") != ""}
 		var answered api.Answered[api.CasesAnswer]
-		q := api.CasesRequest{State: api.CasesRequestStateOpen, Due: api.CasesRequestDueDue, Limit: 100, After: f.Get("after")}
+		q := api.CasesRequest{State: api.CasesRequestStateOpen, Due: api.CasesRequestDueAwaited, Handled: true, Limit: 100, After: f.Get("after")}
 		if v.call(ctx, &done.counterCase, "l", "cases.list", nil, q, &answered) {
 			answered.Answer.Commitments = api.Commitments{}
 			done.List = answered.Answer
@@ -310,7 +318,7 @@ func (c *Console) due(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := duePage{At: k.Began, Next: k.List.Next, Once: v.once(), Number: k.number()}
+	p := duePage{At: k.Began, Pending: k.Pending, Lost: v.now.Sub(k.Began) > underWay, ID: k.ID, Later: k.Later, Next: k.List.Next, Once: v.once(), Number: k.number()}
 	if k.Refused != nil {
 		p.Fault, p.Do = k.Refused.Zh, k.Refused.Advice
 		return v.render(200, "due", p)
@@ -318,7 +326,7 @@ func (c *Console) due(v *visit) error {
 	today := license.DateOf(v.now)
 	for _, one := range k.List.Cases {
 		m, _ := v.snapshot.Book.Matter(one.Matter)
-		r := dueRow{Case: one.Case, Matter: cmp.Or(m.Name, one.Matter), Due: one.Due, Overdue: one.Overdue, Deadline: license.Date(one.Deadline)}
+		r := dueRow{Case: one.Case, Matter: cmp.Or(m.Name, one.Matter), Due: one.Due, Overdue: one.Overdue, Waiting: one.Waiting, Deadline: license.Date(one.Deadline), Platform: !one.Own}
 		switch {
 		case one.Overdue > 0:
 			r.Kind, r.Word = "bad", "已超期"
@@ -326,18 +334,56 @@ func (c *Console) due(v *visit) error {
 		case r.Deadline == today:
 			r.Kind, r.Word = "wait", "今天到期"
 			p.Today++
+		case one.Waiting > 0:
+			r.Kind, r.Word = "wait", "等数据源恢复"
+			p.Waiting++
 		default:
 			r.Kind, r.Word = "bring", "等待补齐"
 		}
 		p.Rows = append(p.Rows, r)
 	}
-	slices.SortStableFunc(p.Rows, func(a, b dueRow) int { return cmp.Compare(a.Deadline, b.Deadline) })
+	slices.SortStableFunc(p.Rows, func(a, b dueRow) int {
+		return cmp.Or(cmp.Compare(a.rank(today), b.rank(today)), cmp.Compare(a.Deadline, b.Deadline))
+	})
 	return v.render(200, "due", p)
+}
+
+// rank puts what is overdue first, then what is due today, then by the deadline; what has none comes last.
+func (r dueRow) rank(today license.Date) int {
+	switch {
+	case r.Overdue > 0:
+		return 0
+	case r.Deadline == today:
+		return 1
+	case r.Deadline != "":
+		return 2
+	}
+	return 3
+}
+
+// What says what is awaited of the case.
+func (r dueRow) What() string {
+	var parts []string
+	if r.Due > 0 {
+		parts = append(parts, strconv.Itoa(r.Due)+" 份要补")
+	}
+	if r.Waiting > 0 {
+		parts = append(parts, strconv.Itoa(r.Waiting)+" 份等数据源")
+	}
+	return strings.Join(parts, "，")
 }
 
 // Sentence answers the question of the page.
 func (p duePage) Sentence() string {
 	switch {
+	case p.Pending && p.Lost:
+		return "这次没有查成。"
+	case p.Pending:
+		return "正在查……"
+	case len(p.Rows) == 0 && p.Next != "":
+		return "这一页没有要补的，后面还有。"
+	case len(p.Rows) == 0 && p.Later:
+		return "后面没有了。"
 	case len(p.Rows) == 0:
 		return "没有要补的材料。"
 	case p.Overdue > 0:
@@ -345,5 +391,5 @@ func (p duePage) Sentence() string {
 	case p.Today > 0:
 		return strconv.Itoa(len(p.Rows)) + " 件等待补齐，" + strconv.Itoa(p.Today) + " 件今天到期。"
 	}
-	return strconv.Itoa(len(p.Rows)) + " 件等待补齐，都没有到期。"
+	return strconv.Itoa(len(p.Rows)) + " 件等待补齐，没有到期的。"
 }

@@ -98,6 +98,7 @@ type frame struct {
 	Once      func() string
 	Now       time.Time
 	Record    string // number for the help line; "" without one
+	Handled   string // how many cases the hall has handled today; "" where it is not said
 	Bilingual bool   // the page is there in English, too
 	Paper     bool   // a page to print: no menu on paper, no banner
 	Page      any
@@ -125,6 +126,9 @@ type recorded interface{ record() string }
 // withForm is a view of the Gate, whose forms have a token before there is a session.
 type withForm interface{ formToken() string }
 
+// windowPage is a view whose foot says how many cases the hall has handled today.
+type windowPage interface{ atWindow() bool }
+
 // paper is a view that is printed.
 type paper interface{ paper() bool }
 
@@ -142,6 +146,11 @@ func (v *visit) render(status int, name string, page view) error {
 	}
 	if r, ok := page.(recorded); ok {
 		f.Record = r.record()
+	}
+	if w, ok := page.(windowPage); ok && w.atWindow() {
+		if n, ok := v.console.Handled(v.Hall); ok {
+			f.Handled = sprint("今日办理 %d 件", n)
+		}
 	}
 	if p, ok := page.(withForm); ok {
 		f.Form = p.formToken()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"oncegate/api"
 )
@@ -363,18 +364,37 @@ func TestDue(t *testing.T) {
 		page := sun.post("/console/due", hidden)
 		return page.Rows(), page.Headline()
 	}
-	if rows, headline := due(); len(rows) != 0 || headline != "没有要补的材料。" {
-		t.Errorf("before: %q, %s", rows, headline)
+	has := func(rows [][]string, no string) bool {
+		return slices.ContainsFunc(rows, func(row []string) bool { return strings.Contains(row[0], no) })
 	}
 	couple := c.legacy.Population.Cast.Couple
+	for _, no := range []string{"BDC-2026-0801", "BDC-2026-0802"} {
+		c.accept(no, "YC-LAND-07", party("applicant", couple[0].Holder()), party("spouse", couple[1].Holder()))
+	}
+	sun.scan("BDC-2026-0801")
+	if rows, _ := due(); !has(rows, "BDC-2026-0801") || has(rows, "BDC-2026-0802") || !strings.Contains(strings.Join(rows[0], " "), "受理平台登记") {
+		t.Errorf("a case of the platform that the window checked, and one that it did not: %q", rows)
+	}
+	if zhou := c.signIn("zhou", "3"); has(zhou.post("/console/due", zhou.get("/console/window").Form("/console/due")).Rows(), "BDC-") {
+		t.Error("another hall sees the case")
+	}
 	page := sun.post("/console/window", with(sun.get("/console/window").Form("/console/window"), "matter", "YC-LAND-07"))
 	page = sun.post("/console/window", with(page.Form("/console/window"), "applicant", couple[0].Code, "role.spouse", couple[1].Code, "who", "self"))
 	if len(page.Rows()) != 5 {
 		t.Fatalf("the case was not checked:\n%s", page.HTML)
 	}
 	rows, headline := due()
-	if len(rows) != 1 || headline != "1 件等待补齐，都没有到期。" || !strings.Contains(rows[0][0], "SLBDC-") {
+	if !has(rows, "SLBDC-") || headline != fmt.Sprintf("%d 件等待补齐，没有到期的。", len(rows)) {
 		t.Errorf("afterwards: %q, %s", rows, headline)
+	}
+	for range 100 {
+		if page = sun.get("/console/window"); strings.Contains(page.HTML, "今日办理") {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if !page.Says("今日办理 ") {
+		t.Errorf("the foot does not say how many cases were handled today:\n%s", page.HTML)
 	}
 }
 

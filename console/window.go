@@ -133,6 +133,7 @@ type askPage struct {
 
 func (askPage) title() string    { return "查材料" }
 func (p askPage) record() string { return p.Number }
+func (askPage) atWindow() bool   { return true }
 
 func (c *Console) askEmpty(v *visit) error {
 	return v.showAsk(asking{}, map[string]string{}, "scan", nil, "")

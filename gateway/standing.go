@@ -96,12 +96,13 @@ func closedAt(k cases.Case) (at api.Time) {
 
 // Cases of a page of a list.
 const (
-	casesPage = 50
-	mostCases = 100
+	casesPage  = 50
+	mostCases  = 100
+	mostLooked = 500 // cases that a page looks at for what is due
 )
 
-// listCases lists the caller's own cases with what is due (POST /v1/cases/list), page by page in the order of their registration. A page
-// looks at a bounded number of cases, however few of them are selected.
+// listCases lists the caller's own cases with what is due (POST /v1/cases/list), and those that it handles, page by page in the order of their
+// registration. A page looks at a bounded number of cases, however few of them are selected.
 func (g *Gateway) listCases(ctx context.Context, c *call, q api.CasesRequest) (*result, error) {
 	if q.Matter != "" && !c.config.matters[q.Matter] {
 		return nil, refuse("unknown-matter").pointingAt("/matter", "unknown matter; catalog.matters lists them")
@@ -110,14 +111,18 @@ func (g *Gateway) listCases(ctx context.Context, c *call, q api.CasesRequest) (*
 	if !ok {
 		return nil, refuse("invalid-field").pointingAt("/after", "not where a page ended")
 	}
-	c.note(map[string]string{"matter": q.Matter, "state": string(q.State), "due": string(q.Due)})
+	c.note(map[string]any{"matter": q.Matter, "state": q.State, "due": q.Due, "handled": q.Handled})
 	may := c.may(c.row.right, q.Matter)
 	if !may.Allow {
 		return nil, refuseDenied(may)
 	}
 	limit := min(cmp.Or(q.Limit, casesPage), mostCases)
+	looked := limit
+	if q.Due != "" { // few are selected
+		looked = mostLooked
+	}
 	found, err := g.Cases.Registered(ctx, cases.Filter{
-		Registrar: c.system.ID, Matter: q.Matter, Open: q.State == api.CasesRequestStateOpen, Closed: q.State == api.CasesRequestStateClosed, After: after, Limit: limit + 1,
+		Registrar: c.system.ID, Handled: q.Handled, Matter: q.Matter, Open: q.State == api.CasesRequestStateOpen, Closed: q.State == api.CasesRequestStateClosed, After: after, Limit: looked + 1,
 	})
 	if err != nil {
 		return nil, err
@@ -126,17 +131,22 @@ func (g *Gateway) listCases(ctx context.Context, c *call, q api.CasesRequest) (*
 	s := g.newStandings(c)
 	var uses []audit.Use
 	for i, own := range found {
-		if i == limit {
+		if i == looked || len(answer.Cases) == limit {
 			answer.Next = placeText(found[i-1])
 			break
 		}
 		s.uses = nil
+		if handles, err := s.handles(ctx, own); err != nil {
+			return nil, err
+		} else if !handles {
+			continue
+		}
 		standing, err := s.of(ctx, own)
 		if err != nil {
 			return nil, err
 		}
 		sum := cases.Sum(standing)
-		if q.Due != "" && sum.Due == 0 || q.Due == api.CasesRequestDueOverdue && sum.Overdue == 0 {
+		if !selected(q.Due, sum) {
 			continue
 		}
 		use := caseUse(own, may.Rules)
@@ -148,11 +158,42 @@ func (g *Gateway) listCases(ctx context.Context, c *call, q api.CasesRequest) (*
 		uses = append(uses, use)
 		answer.Cases = append(answer.Cases, api.CaseSummary{
 			Case: own.No, Matter: own.Matter, Accepted: api.At(own.Accepted), Registered: api.At(own.Registered), Closed: closedAt(own), Revision: own.Revision,
-			Due: sum.Due, Overdue: sum.Overdue, Deadline: string(sum.Deadline),
+			Own: own.Registrar == c.system.ID, Waiting: sum.Waiting, Due: sum.Due, Overdue: sum.Overdue, Deadline: string(sum.Deadline),
 		})
 	}
 	answer.Rules = s.rules(may.Rules)
 	return &result{answer: answer, uses: uses, changes: s.changes}, nil
+}
+
+// selected reports whether a case is one of those that are asked for by what is due.
+func selected(due api.CasesRequestDue, sum cases.Summary) bool {
+	switch due {
+	case api.CasesRequestDueDue:
+		return sum.Due > 0
+	case api.CasesRequestDueOverdue:
+		return sum.Overdue > 0
+	case api.CasesRequestDueAwaited:
+		return sum.Due+sum.Waiting > 0
+	}
+	return true
+}
+
+// handles reports whether a case is the caller's own, or one of another system that the caller may use and has worked on. What the list was found
+// by is not trusted for that: the rows of the case say it.
+func (s *standings) handles(ctx context.Context, k cases.Case) (bool, error) {
+	me := s.c.system.ID
+	switch {
+	case k.Registrar == me:
+		return true, nil
+	case !k.IsOpen() || !s.c.entitledToCase(k):
+		return false, nil
+	}
+	received, err := s.g.Cases.Received(ctx, k.No)
+	if err != nil || slices.ContainsFunc(received, func(r cases.Received) bool { return r.By == me }) {
+		return err == nil, err
+	}
+	states, err := s.g.Cases.States(ctx, k.No)
+	return err == nil && slices.ContainsFunc(states, func(l cases.LastState) bool { return l.By == me }), err
 }
 
 // A place is written as the microseconds of its registration and its number, in base64url. Whoever makes one up sees only cases of their

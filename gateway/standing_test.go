@@ -253,3 +253,46 @@ func TestReadingAsksNoSource(t *testing.T) {
 		t.Errorf("the sources were asked %d times before, and %d times after", asked, now)
 	}
 }
+
+// TestListHandled lists, besides the caller's own, open cases that others registered and that it works on: none that it only may use, none that it may
+// not use any more, none of another worker, and not because a row of the list's index says so.
+func TestListHandled(t *testing.T) {
+	w := newWorld(t)
+	w.reload(func(s *Snapshot) {
+		s.Policy = w.policy(append(slices.Clone(w.files), policy.File{Path: "reads.yaml", Data: []byte("permissions:\n  - {id: reads, systems: [food-approval, land-approval], operations: [cases.read], basis: test}\n")})...)
+	})
+	w.acceptFlat("BDC-1")
+	w.acceptFlat("BDC-2")
+	list := func(system string, body map[string]any) (out []string) {
+		t.Helper()
+		for _, k := range read[api.CasesAnswer](t, w.call(system, "POST", "/v1/cases/list", body)).Cases {
+			if k.Own == (system != "acceptance") {
+				t.Errorf("%s: own is %v", k.Case, k.Own)
+			}
+			out = append(out, k.Case)
+		}
+		return out
+	}
+	handled := map[string]any{"state": "open", "due": "awaited", "handled": true}
+	if got := list("land-approval", handled); len(got) != 0 {
+		t.Errorf("before it works on any: %v", got)
+	}
+	w.legacy["tax-clearance"].put(license.Question{Type: "tax-clearance", Holder: wife})
+	w.check("land-approval", "BDC-1", map[string]any{})
+	if got := list("land-approval", handled); !slices.Equal(got, []string{"BDC-1"}) {
+		t.Errorf("of the one that it checked: %v", got)
+	}
+	if got := list("land-approval", map[string]any{"due": "awaited"}); len(got) != 0 {
+		t.Errorf("its own: %v", got)
+	}
+	if got := list("food-approval", handled); len(got) != 0 {
+		t.Errorf("another system: %v", got)
+	}
+	if got := list("acceptance", handled); !slices.Equal(got, []string{"BDC-1", "BDC-2"}) {
+		t.Errorf("who registered them: %v", got)
+	}
+	read[api.CloseAnswer](t, w.call("acceptance", "POST", "/v1/cases/BDC-1/close", map[string]any{}))
+	if got := list("land-approval", handled); len(got) != 0 {
+		t.Errorf("closed: %v", got)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,7 +38,7 @@ func (n *Node) openConsole(_ context.Context, s *config.Setup) error {
 		Settings: func() session.Settings { return n.current.Load().console.Settings },
 		Codes:    func() console.Resolver { return n.current.Load().codes },
 		Prove:    n.prove,
-		Outages:  n.outages, NewSM3: sm.New, Call: s.Limits.CallTimeout(), Logger: n.Logger, Now: n.Now,
+		Outages:  n.outages, Handled: n.handled, NewSM3: sm.New, Call: s.Limits.CallTimeout(), Logger: n.Logger, Now: n.Now,
 	})
 	if err != nil {
 		return fmt.Errorf("open console: %w", err)
@@ -73,6 +74,52 @@ func (n *Node) outages() (list []console.Outage) {
 		list = append(list, console.Outage{Department: o.Department, Since: o.Since})
 	}
 	return list
+}
+
+// handledEvery is how often it is counted anew how many cases a hall has handled today.
+const handledEvery = time.Minute
+
+// handledToday remembers how many cases halls have handled today (今日办理). It is a figure for people, a minute old: pages do not wait for it.
+type handledToday struct {
+	mu    sync.Mutex // protects what follows
+	halls map[string]*handledCases
+}
+
+type handledCases struct {
+	day      license.Date
+	count    int
+	counted  time.Time // when counting began last
+	counting bool
+}
+
+// handled returns how many cases a hall has handled today, as far as it has been counted, and has it counted where that was long ago.
+func (n *Node) handled(hall string) (int, bool) {
+	now, today := n.Now(), license.DateOf(n.Now())
+	n.today.mu.Lock()
+	defer n.today.mu.Unlock()
+	one := n.today.halls[hall]
+	if one == nil {
+		one = &handledCases{}
+		if n.today.halls == nil {
+			n.today.halls = make(map[string]*handledCases)
+		}
+		n.today.halls[hall] = one
+	}
+	if !one.counting && (now.Sub(one.counted) >= handledEvery || one.day != today) {
+		one.counting, one.counted = true, now
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			y, m, d := now.In(license.Shanghai()).Date()
+			count, err := n.db.Audit().CountCases(ctx, hall, "cases.check", time.Date(y, m, d, 0, 0, 0, 0, license.Shanghai()), now.Add(time.Minute))
+			n.today.mu.Lock()
+			defer n.today.mu.Unlock()
+			if one.counting = false; err == nil {
+				one.day, one.count = today, count
+			}
+		}()
+	}
+	return one.count, one.day == today
 }
 
 // codesOf reads scanned codes by the rules of a configuration.

@@ -70,6 +70,7 @@ type Node struct {
 	seen     *verdict.SeenLists
 	gateway  *gateway.Gateway
 	console  http.Handler // nil where the configuration has no console
+	today    handledToday
 	service  *listener
 	admin    *listener
 

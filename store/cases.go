@@ -150,6 +150,9 @@ func (v casesView) received(ctx context.Context, no string) (all []receivedRow, 
 // Registered reads rows that are the newest known; that none is gone, the sums say (Check).
 func (v casesView) Registered(ctx context.Context, f cases.Filter) (all []cases.Case, err error) {
 	where, args := "WHERE registrar = ?", []any{f.Registrar}
+	if f.Handled {
+		where, args = "WHERE (registrar = ? OR closed = 0 AND no IN (SELECT case_no FROM case_received WHERE by_system = ?))", append(args, f.Registrar)
+	}
 	if f.After != (cases.Place{}) {
 		where, args = where+" AND (registered, no) > (?, ?)", append(args, canonical.Micros(f.After.Registered), f.After.No)
 	}

@@ -326,8 +326,13 @@ func TestRegistered(t *testing.T) {
 			}
 			mustChange(t, b, cases.Register{Case: k})
 		}
-		mustChange(t, b, cases.Close{No: "C-9", Revision: 1, At: accepted})
 		mine := aCase("C-1").Registrar
+		for _, no := range []string{"C-2", "C-4", "C-5"} { // the second is closed below, the third is of the registrar anyway
+			mustChange(t, b, cases.Receive{Received: cases.Received{Case: no, Matter: "flat", Material: "id", How: cases.HowWaived, By: mine, At: accepted}})
+		}
+		mustChange(t, b, cases.Receive{Received: cases.Received{Case: "C-6", Matter: "flat", Material: "id", How: cases.HowWaived, By: "other", At: accepted}})
+		mustChange(t, b, cases.Close{No: "C-9", Revision: 1, At: accepted})
+		mustChange(t, b, cases.Close{No: "C-4", Revision: 1, At: accepted})
 		list := func(f cases.Filter) (nos []string) {
 			f.Registrar = orElse(f.Registrar, mine)
 			if f.Limit == 0 {
@@ -353,6 +358,8 @@ func TestRegistered(t *testing.T) {
 			"all":                          {cases.Filter{}, want},
 			"open":                         {cases.Filter{Open: true}, []string{"C-7", "C-5", "C-1", "C-3"}},
 			"closed":                       {cases.Filter{Closed: true}, []string{"C-9"}},
+			"handled":                      {cases.Filter{Handled: true}, []string{"C-7", "C-9", "C-5", "C-1", "C-2", "C-3"}},
+			"handled, open, behind":        {cases.Filter{Handled: true, Open: true, After: cases.Place{Registered: accepted.Add(time.Millisecond), No: "C-6"}}, []string{"C-1", "C-2", "C-3"}},
 			"of another":                   {cases.Filter{Registrar: "other"}, []string{"C-8", "C-4", "C-6", "C-2"}},
 			"of nobody":                    {cases.Filter{Registrar: "nobody"}, nil},
 			"of matter":                    {cases.Filter{Matter: "flat"}, []string{"C-5"}},

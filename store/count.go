@@ -54,6 +54,30 @@ func (v auditView) count(ctx context.Context, q audit.Query, at []time.Time) ([]
 	return out, nil
 }
 
+// CountCases counts the cases that a system's calls of an operation were about, within a period that has begun lately: each once. It reads what
+// search covers.
+func (v auditView) CountCases(ctx context.Context, system, operation string, from, to time.Time) (int, error) {
+	q := audit.Query{System: system, Operation: operation, From: from, To: to}
+	end, err := v.end(ctx, 0)
+	first := uint64(0)
+	if err == nil {
+		first, end, err = v.bounds(ctx, q, 0, end)
+	}
+	seen := make(map[string]struct{})
+	if err == nil {
+		err = v.scanComplete(ctx, first, end, func(h *hit) bool {
+			if h.caseNo != "" && h.matches(q) {
+				seen[h.caseNo] = struct{}{}
+			}
+			return true
+		})
+	}
+	if err != nil {
+		return 0, fmt.Errorf("cases could not be counted: %w", v.doubt(err))
+	}
+	return len(seen), nil
+}
+
 // A tally counts uses by operation and decision.
 type tally struct {
 	records int

@@ -323,6 +323,12 @@ var others = map[string]func(context.Context, *DB) error{
 	"registered": func(ctx context.Context, db *DB) error {
 		return second(db.Cases().Registered(ctx, cases.Filter{Registrar: "registrar-1", Limit: 9}))
 	},
+	"handled": func(ctx context.Context, db *DB) error {
+		return second(db.Cases().Registered(ctx, cases.Filter{Registrar: "registrar-1", Handled: true, Limit: 9}))
+	},
+	"count cases": func(ctx context.Context, db *DB) error {
+		return second(db.Audit().CountCases(ctx, "s", "cases.check", time.Unix(0, 0), time.Unix(1<<33, 0)))
+	},
 	"a new log": func(ctx context.Context, db *DB) (err error) {
 		if db.number, err = db.enrol(ctx, "store.example/after"); err != nil {
 			return err
