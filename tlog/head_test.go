@@ -200,6 +200,36 @@ func TestForgedHeadIsNoticed(t *testing.T) {
 	b.add(t, 1)
 }
 
+// The poll notices a head that was rolled back, too. A head of which the entries cannot be read is neither: it says nothing about the log.
+func TestRolledBackHeadIsNoticed(t *testing.T) {
+	storage := &headStorage{Memory: new(tlogtest.Memory)}
+	b := newBench(t, func(c *tlog.Config) { c.Storage, c.Poll = storage, 2*time.Millisecond })
+	old, err := storage.Memory.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	grow(t, b, numbered(0, 20, "r")...)
+	rollBack := func(tlog.Head) tlog.Head { return old }
+	storage.edit.Store(&rollBack)
+	wait(t, func() bool { return errors.Is(b.Distrusted(), tlog.ErrRolledBack) })
+	storage.edit.Store(nil)
+	wait(t, func() bool { return b.Distrusted() == nil })
+
+	unread, err := newFork(t, b, 300).Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var looks atomic.Int64
+	ahead := func(tlog.Head) tlog.Head { looks.Add(1); return unread }
+	storage.edit.Store(&ahead)
+	wait(t, func() bool { return looks.Load() > 5 })
+	if err := b.Distrusted(); err != nil {
+		t.Errorf("a head that cannot be proven yet: %v", err)
+	}
+	storage.edit.Store(nil)
+	b.add(t, 1)
+}
+
 // Heads of another node of the same log are verified, a few entries ahead or many: of many a consistency proof is read, which costs the
 // storage's lock less than their leaves.
 func TestHeadOfAnotherNode(t *testing.T) {

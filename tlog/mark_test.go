@@ -191,6 +191,8 @@ func TestForgedMarkIsRefused(t *testing.T) {
 		if l, err := tlog.Open(t.Context(), b.config); err == nil {
 			l.Close(context.Background())
 			t.Errorf("a log was opened with a mark %s", name)
+		} else if errors.Is(err, tlog.ErrRolledBack) {
+			t.Errorf("a mark %s says nothing about a rollback: %v", name, err)
 		}
 	}
 }
