@@ -201,7 +201,7 @@ func TestEveryStatement(t *testing.T) {
 			}
 			var got string
 			failEach(t, f, name, func(ctx context.Context) (err error) {
-				r.db.use(g.base.engine) // with empty caches
+				r.db.emptyCaches()
 				got, err = answerOf(q.ask(ctx, r))
 				return err
 			}, func(what string, err error) {
@@ -220,7 +220,7 @@ func TestEveryStatement(t *testing.T) {
 			r := g.rig(t)
 			batch := g.batch(t, d)
 			failEach(t, f, d.name, func(ctx context.Context) error {
-				r.db.use(g.base.engine)
+				r.db.emptyCaches()
 				_, err := r.db.Log().Commit(ctx, batch)
 				return err
 			}, func(what string, err error) {

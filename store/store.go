@@ -270,10 +270,15 @@ func CheckVacant(ctx context.Context, dsn string) error {
 	return err
 }
 
-// use takes an open engine. Rows are cached on SQLite only: nobody else writes there.
+// use takes an open engine.
 func (db *DB) use(e *sqldb.DB) {
 	db.engine, db.write, db.read, db.upkeep, db.bulk = e, e.Write, e.Read, e.Upkeep, e.Bulk
-	if e.Write.Engine() == SQLite {
+	db.emptyCaches()
+}
+
+// emptyCaches begins the caches of rows anew. Rows are cached on SQLite only: nobody else writes there.
+func (db *DB) emptyCaches() {
+	if db.write.Engine() == SQLite {
 		db.cases, db.latest = newRowCache[string, cases.Case](cachedCases), newRowCache[[32]byte, register.Version](cachedLatest)
 		db.copies, db.unregistered = newRowCache[[32]byte, register.Snapshot](cachedCopies), newRowCache[string, error](cachedCases)
 	}

@@ -249,6 +249,28 @@ func TestHeadOfAnotherNode(t *testing.T) {
 	tlogtest.CheckLog(t, storage.Memory, b.keys.Trust)
 }
 
+// What is proven under a head of another node makes that head the one last known, with and without SM2 keys of our own to verify it by.
+func TestProvenHeadOfAnotherNode(t *testing.T) {
+	for name, change := range map[string]func(*tlog.Config){
+		"with SM2 keys":    func(*tlog.Config) {},
+		"without SM2 keys": func(c *tlog.Config) { c.OwnSM2 = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, func(c *tlog.Config) { c.Poll = time.Hour }, change)
+			other := openLog(t, b.config)
+			appendTo(t, other, 30)
+			if r, err := b.Receipt(t.Context(), 29); err != nil {
+				t.Error(err)
+			} else if _, err := tlog.VerifyReceipt(r, b.keys.Trust); err != nil {
+				t.Error(err)
+			}
+			if b.Known() != other.Known() {
+				t.Error("the head that the receipt stands under is not the one last known")
+			}
+		})
+	}
+}
+
 // appendTo appends entries as fast as batches take them.
 func appendTo(t *testing.T, l *tlog.Log, n int) {
 	t.Helper()

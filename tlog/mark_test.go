@@ -50,6 +50,38 @@ func TestMarkFollows(t *testing.T) {
 	}
 }
 
+// However seldom the mark is written, Close writes what it lacks, and says when it cannot.
+func TestCloseWritesMark(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "of the mark")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(c *tlog.Config) { c.Mark, c.MarkEvery = filepath.Join(dir, "mark"), time.Hour })
+	b.add(t, 3)
+	wait(t, func() bool { return readMark(t, b.config.Mark).Size > 0 })
+	b.add(t, 40)
+	if err := b.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if signed, err := tlog.ReadMark(b.config.Mark); err != nil || signed != b.Known() {
+		t.Errorf("mark after Close is not the last checkpoint: %v", err)
+	}
+
+	l, err := tlog.Open(t.Context(), b.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(t.Context(), []byte("x"), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(context.Background()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("close: %v", err)
+	}
+}
+
 // TestMarkIsNeverAhead: a commit that is not known does not raise the mark.
 func TestMarkIsNeverAhead(t *testing.T) {
 	b := markedBench(t)
@@ -98,16 +130,22 @@ func TestUnfinishedMarks(t *testing.T) {
 		t.Fatal(err)
 	}
 	left, others := b.config.Mark+".new-123", []string{b.config.Mark + "2.new-123", b.config.Mark + ".old"}
+	folder := b.config.Mark + ".new-folder"
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range append(others, left) {
 		if err := os.WriteFile(name, []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	t.Chdir(filepath.Dir(b.config.Mark))
+	b.config.Mark = filepath.Base(b.config.Mark) // relative to where the process runs
 	openLog(t, b.config)
 	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the unfinished mark is still there: %v", err)
 	}
-	for _, name := range others {
+	for _, name := range append(others, folder) {
 		if _, err := os.Stat(name); err != nil {
 			t.Error(err)
 		}
@@ -210,6 +248,9 @@ func TestDamagedMarkIsRefused(t *testing.T) {
 	b.Close(context.Background())
 	if err := os.WriteFile(b.config.Mark, nil, 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := tlog.ReadMark(b.config.Mark); !errors.Is(err, tlog.ErrCheckpoint) {
+		t.Errorf("read: %v", err)
 	}
 	if l, err := tlog.Open(t.Context(), b.config); !errors.Is(err, tlog.ErrCheckpoint) {
 		l.Close(context.Background())
