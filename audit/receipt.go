@@ -23,6 +23,7 @@ import (
 type Trust struct {
 	tlog.Trust
 	Witnesses []note.Verifier // of their lines; one witness may have several, under one name. None: the witness step is not checkable
+	Quorum    Quorum          // of which organisations the witnesses are, and how many must have co-signed; zero: nothing is said of that
 }
 
 // A Proof is a receipt with what it may be held against.
@@ -58,6 +59,13 @@ func VerifyReceipt(p Proof, t Trust) (Record, []check.Step, error) {
 		checkOpenings(&done, t, record, p.Opened)
 	}
 	done = append(append(done, logSteps...), WitnessStep(p.Receipt.Checkpoint, t.Witnesses))
+	if t.Quorum.Need > 0 {
+		w := t.Quorum.Judge(Cosignatures(p.Receipt.Checkpoint, t.Witnesses))
+		done = append(done, QuorumStep(w, t.Quorum))
+		if recorded, err := time.Parse(time.RFC3339, record.Time); err == nil {
+			done = append(done, WitnessedTimeStep(w, recorded))
+		}
+	}
 	if failed, found := check.FirstFailed(done); found {
 		return record, done, fmt.Errorf("verify receipt: %w: %s", tlog.ErrUnproven, failed.Name)
 	}
@@ -262,6 +270,9 @@ const (
 	StepCommitments = "person-commitments"
 	StepHolder      = "holder-commitment"
 	StepWitness     = "witness"
+
+	StepQuorum        = "witness-quorum" // a quorum of organisations has co-signed; only where the trust states one
+	StepWitnessedTime = "witnessed-time" // by a quorum, within ten minutes of the record's time
 )
 
 // Steps of holding the tables of a database against its logs (StateCheck).

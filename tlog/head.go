@@ -322,7 +322,7 @@ type mark struct {
 // startMark writes the checkpoint, to know at once that it can, and starts the writer.
 func startMark(config Config, checkpoint string) (*mark, error) {
 	removeUnfinished(config.Mark)
-	if err := writeMark(config.Mark, checkpoint); err != nil {
+	if err := WriteMark(config.Mark, checkpoint); err != nil {
 		return nil, err
 	}
 	m := &mark{
@@ -393,7 +393,7 @@ func (m *mark) write() error {
 		return nil
 	}
 	begun := time.Now()
-	err := writeMark(m.path, checkpoint)
+	err := WriteMark(m.path, checkpoint)
 	if err != nil {
 		if m.failures.Add(1) == 1 {
 			m.logger.Error("high-water mark was not written, trying on", "error", err)
@@ -457,7 +457,7 @@ func removeUnfinished(path string) {
 }
 
 // writeMark replaces the mark so that a crash leaves the old one or the new one, whole.
-func writeMark(path, checkpoint string) (err error) {
+func WriteMark(path, checkpoint string) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("write high-water mark: %w", err)

@@ -426,7 +426,7 @@ func recoverLog(ctx context.Context, config Config, last string) error {
 	if err != nil || path == "" {
 		return err
 	}
-	return writeMark(path, head.Checkpoint)
+	return WriteMark(path, head.Checkpoint)
 }
 
 // appendFirst makes sure that last is entry 0.

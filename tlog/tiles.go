@@ -153,7 +153,11 @@ func (n *nodes) tile(ctx context.Context, r Reader, tree Tree, level int, index 
 	case level == 0:
 		hashes, err = r.LeafHashes(ctx, tree, index*TileWidth, index*TileWidth+uint64(width))
 	default:
-		hashes, err = n.edgeTile(ctx, r, tree, level, index, width)
+		if partial, ok := r.(partialReader); ok {
+			hashes, err = partial.partialTile(ctx, tree, level, index, width)
+		} else {
+			hashes, err = n.edgeTile(ctx, r, tree, level, index, width)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read tile %s: %w", tilePath(tree, level, index, width), err)
@@ -162,6 +166,11 @@ func (n *nodes) tile(ctx context.Context, r Reader, tree Tree, level int, index 
 		return nil, fmt.Errorf("read tile %s: %d bytes: %w", tilePath(tree, level, index, width), len(hashes), errTileLength)
 	}
 	return hashes, nil
+}
+
+// partialReader is a Reader that has partial tiles above level 0, too.
+type partialReader interface {
+	partialTile(ctx context.Context, tree Tree, level int, index uint64, width int) ([]byte, error)
 }
 
 func (n *nodes) edgeTile(ctx context.Context, r Reader, tree Tree, level int, index uint64, width int) ([]byte, error) {

@@ -1,6 +1,7 @@
 package tlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -180,20 +181,33 @@ func (v *View) prove(ctx context.Context, head Head, size uint64, plan proof.Nod
 
 // checkRoots proves that tiles and leaf hashes add up to the checkpoint.
 func (v *View) checkRoots(ctx context.Context, c Checkpoint) error {
+	_, err := v.frontiers(ctx, c)
+	return err
+}
+
+// frontiers proves that tiles and leaf hashes add up to the checkpoint, and returns by which hashes: a head without a signed checkpoint.
+func (v *View) frontiers(ctx context.Context, c Checkpoint) (Head, error) {
+	head := Head{Size: c.Size}
 	for _, tree := range Trees {
 		r, err := v.nodes.walk(ctx, v.storage, tree, c.Size).frontier()
 		if err != nil {
-			return err
+			return head, err
 		}
 		root, err := v.nodes.of(tree).root(r)
 		if err != nil {
-			return err
+			return head, err
 		}
 		if string(root) != string(c.Root(tree)) {
-			return fmt.Errorf("%w: tiles do not add up to the %s root of size %d", ErrUnproven, tree, c.Size)
+			return head, fmt.Errorf("%w: tiles do not add up to the %s root of size %d", ErrUnproven, tree, c.Size)
+		}
+		hashes := bytes.Join(r.Hashes(), nil)
+		if tree == SM3 {
+			head.SM3 = hashes
+		} else {
+			head.SHA256 = hashes
 		}
 	}
-	return nil
+	return head, nil
 }
 
 // Cosign keeps a checkpoint that witnesses have cosigned, once it is proven to be one that this log signed. It does not look at the

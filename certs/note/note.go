@@ -230,6 +230,34 @@ func cutTimestamp(sig []byte) (t uint64, plain []byte, ok bool) {
 	return t, sig[8:], t < 1<<40 // far beyond any clock, and within what time.Unix takes
 }
 
+// WitnessNoteSigner returns the signer of a witness's lines: cosignature/v1 (c2sp.org/tlog-cosignature) under name, each with the time
+// that now gives. The text that it signs must be a checkpoint; this does not judge it.
+func WitnessNoteSigner(name string, key ed25519.PrivateKey, now func() time.Time) (*Signer, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	if len(key) != ed25519.PrivateKeySize {
+		return nil, errors.New("make note signer: not an ed25519 private key")
+	}
+	sign := func(ctx context.Context, msg []byte) ([]byte, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("sign note: %w", err)
+		}
+		t := uint64(now().Unix())
+		return append(binary.BigEndian.AppendUint64(nil, t), ed25519.Sign(key, cosigned(t, msg))...), nil
+	}
+	return &Signer{name, keyHash(name, cosignatureType, key.Public().(ed25519.PublicKey)), sign}, nil
+}
+
+// MarshalWitnessVKey returns the C2SP vkey line of a witness's key (type 0x04), without a line end.
+func MarshalWitnessVKey(name string, pub ed25519.PublicKey) (string, error) {
+	if err := checkName(name); err != nil {
+		return "", err
+	}
+	encoded := base64.StdEncoding.EncodeToString(append([]byte(cosignatureType), pub...))
+	return fmt.Sprintf("%s+%08x+%s", name, keyHash(name, cosignatureType, pub), encoded), nil
+}
+
 // cosigned is the message under a cosignature/v1 of a checkpoint.
 func cosigned(t uint64, text []byte) []byte {
 	return append(fmt.Appendf(nil, "cosignature/v1\ntime %d\n", t), text...)

@@ -194,6 +194,17 @@ func TestWitness(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+	// The room's own signer makes the line that the text of the standard says, byte for byte.
+	signer, err := note.WitnessNoteSigner(witness.name, witness.key, func() time.Time { return time.Unix(witness.at, 0) })
+	if err != nil || signer.KeyHash() != witness.KeyHash() || signer.Name() != witness.name {
+		t.Fatal(signer, err)
+	}
+	if sig, err := signer.Sign(t.Context(), []byte(text)); err != nil || string(sig) != string(good) {
+		t.Errorf("%x, %v", sig, err)
+	}
+	if vkey, err := note.MarshalWitnessVKey(witness.name, v.Key()); err != nil || vkey != witness.vkey() {
+		t.Error(vkey, err)
+	}
 	if _, err := note.Ed25519NoteVerifier(witness.vkey()); err == nil {
 		t.Error("a witness's key is taken for a log's")
 	}
@@ -223,8 +234,10 @@ func TestRefuses(t *testing.T) {
 		_, e2 := note.Ed25519NoteSigner(name, w.Ed25519("k"))
 		_, e3 := note.SM2NoteVerifier(name, w.Signer("k").Public(), nil)
 		_, e4 := note.MarshalVKey(name, make([]byte, 32))
-		if e1 == nil || e2 == nil || e3 == nil || e4 == nil {
-			t.Errorf("name %q: %v %v %v %v", name, e1, e2, e3, e4)
+		_, e5 := note.WitnessNoteSigner(name, w.Ed25519("k"), time.Now)
+		_, e6 := note.MarshalWitnessVKey(name, make([]byte, 32))
+		if e1 == nil || e2 == nil || e3 == nil || e4 == nil || e5 == nil || e6 == nil {
+			t.Errorf("name %q: %v %v %v %v %v %v", name, e1, e2, e3, e4, e5, e6)
 		}
 	}
 	if _, err := note.SM2NoteVerifier(origin, nil, nil); !errors.Is(err, sm.ErrBadKey) {
@@ -237,7 +250,11 @@ func TestRefuses(t *testing.T) {
 	cancel()
 	s, _ := note.SM2NoteSigner(origin, w.Signer("k"))
 	e, _ := note.Ed25519NoteSigner(origin, w.Ed25519("k"))
-	for _, s := range []*note.Signer{s, e} {
+	c, _ := note.WitnessNoteSigner(origin, w.Ed25519("k"), time.Now)
+	if _, err := note.WitnessNoteSigner(origin, nil, time.Now); err == nil {
+		t.Error("no witness's key")
+	}
+	for _, s := range []*note.Signer{s, e, c} {
 		if _, err := s.Sign(ctx, []byte("x")); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
