@@ -17,8 +17,8 @@ var floors = map[string]int{
 	"check": 0, "fault": 0, "strictyaml": 0, "language": 0, "canonical": 0, "hashpool": 0,
 	"license": 1, "tlog": 1, "api": 1, "sheet": 1,
 	"cases": 2, "policy": 2, "audit": 2, "register": 2, "certs": 2,
-	"gateway": 3, "store": 3, "verdict": 3, "document": 3, "witness": 3,
-	"client": 4, "adapters": 4, "console": 4, "explanation": 4,
+	"gateway": 3, "store": 3, "verdict": 3, "document": 3,
+	"client": 4, "adapters": 4, "console": 4, "explanation": 4, "witness": 4,
 	"config": 5, "install": 5, "node": 5, "demo": 6, "hammer": 6, // demo and hammer stand on node
 	"cmd":    7,
 	"deploy": 0, // data

@@ -16,6 +16,20 @@ func Messages() []language.Messages {
 var faultMessages = language.Messages{
 	"the configuration has %d faults:\n%s": "配置有 %d 处错误：\n%s",
 
+	// witnesses
+	"say where logs ask the witness: host:port":               "须写明日志向见证方请求联署的地址：主机:端口",
+	"a witness without a log has nothing to sign":             "见证方至少要列出一个日志",
+	"the log is named twice":                                  "同一日志列了两次",
+	"the log has a name: its origin":                          "日志须有名称（origin）",
+	"name the log's key: log.ed25519.pub of its trust folder": "须给出日志的公钥：其信任目录中的 log.ed25519.pub",
+	"it is the key of log %s":                                 "这是日志 %s 的密钥",
+	"without url only the SHA-256 tree of this log is witnessed: name where it publishes its tiles": "没有 url，则只见证该日志的 SHA-256 树：请写明其公布瓦片的地址",
+	"is no address such as https://gateway.example/log":                                             "不是 https://gateway.example/log 这样的地址",
+	"name the file of the witness's key; oncegate witness init makes one":                           "须写明见证方密钥的文件；oncegate witness init 会生成",
+	"%s can be read by others: chmod 600":                                                           "%s 可被他人读取：请执行 chmod 600",
+	"%s is no PEM of one private key (PKCS#8)":                                                      "%s 不是含一个私钥的 PEM 文件（PKCS#8）",
+	"%s is no Ed25519 key": "%s 不是 Ed25519 密钥",
+
 	// identity services
 	"the id is a system's, whose keys would look like the identity service's":          "该编号已用于某个业务系统，其密钥会与身份服务的密钥混淆",
 	"the identity service has no certificate, so none of its tokens could be verified": "该身份服务没有证书，其令牌无从验证",

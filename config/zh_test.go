@@ -18,14 +18,15 @@ var faultSources = map[string]string{
 	"adapters/files": "config", "adapters/mapping": "check", "adapters/rest": "check template", "adapters/secret": "*",
 	"adapters/sqldb":  "config engine mysql oracle postgres scanner sqlserver statement",
 	"console/session": "accounts", "console/barcode": "",
-	"sheet": "check checkitem color faces load pathdata pattern", "strictyaml": "decode strictyaml value",
+	"witness": "settings",
+	"sheet":   "check checkitem color faces load pathdata pattern", "strictyaml": "decode strictyaml value",
 }
 
 // reporting are the functions that report a fault, and which of their arguments is the format.
 var reporting = map[string]int{"Add": 1, "AddAt": 1, "Warn": 1, "Unless": 2, "unless": 2, "warn": 1}
 
 // keptWords are keys and values of configuration files, which stand in Chinese texts as they are.
-var keptWords = strings.Fields(`repeat layouts route oncegate license init default data codes upload sqlite promise http values tolerate text size
+var keptWords = strings.Fields(`chmod origin witness witnesses members organization key quorum repeat layouts route oncegate license init default data codes upload sqlite promise http values tolerate text size
 	shapes postgres permit path now from forbid fallback box bases allow yyyy-mm-dd yml years yaml with waves valign valid unlimited ulimit type
 	turn true tls title tests systems suspensions suspended superseded styles sqldb song signed shares shape settle select secret seal rosette
 	revoked rest rect qr pgx permissions page original optional only ok money mode missing line items https holder hei grants gbk grants frame

@@ -369,7 +369,7 @@ var metricForm = regexp.MustCompile(`(?s)(?:Name: |gauge\(|counter\(|NewDesc\()"
 // declaredMetrics are the metrics of the program, each with its help, as the code says it.
 func declaredMetrics(t *testing.T) map[string]string {
 	helps := make(map[string]string)
-	for _, pattern := range []string{"../gateway/*.go", "../gateway/sources/*.go", "../node/*.go", "../console/session/*.go"} {
+	for _, pattern := range []string{"../gateway/*.go", "../gateway/sources/*.go", "../node/*.go", "../console/session/*.go", "../witness/*.go"} {
 		names, err := filepath.Glob(pattern)
 		must(t, err)
 		for _, name := range names {

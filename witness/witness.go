@@ -156,8 +156,13 @@ func (s *Server) watch(l Log) (*watched, error) {
 
 // VKey is the witness's key as verifiers write it.
 func (s *Server) VKey() string {
-	line, _ := lognote.MarshalWitnessVKey(s.Name, s.Key.Public().(ed25519.PublicKey)) // the name was checked
+	line, _ := s.Config.VKey() // the name was checked
 	return line
+}
+
+// VKey is the key of a witness that is configured so.
+func (c Config) VKey() (string, error) {
+	return lognote.MarshalWitnessVKey(c.Name, c.Key.Public().(ed25519.PublicKey))
 }
 
 // A refusal is an answer that is no cosignature.

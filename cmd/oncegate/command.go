@@ -34,11 +34,11 @@ func newProgram(t *terminal) *command {
 	root := t.group("oncegate", "A data-sharing gateway and electronic-license exchange: ask once, prove it.",
 		newReady(t),
 		newServe(t), newCheck(t), newInit(t), newDemo(t), newVerify(t), newExplain(t), newCall(t), newKeys(t), newPolicy(t), newAudit(t), newLicense(t), newCase(t),
-		newSource(t), newConsole(t), newBackup(t), newRecover(t), newHammer(t), newVersion(t), newDoctor(t))
+		newSource(t), newConsole(t), newBackup(t), newRecover(t), newWitness(t), newHammer(t), newVersion(t), newDoctor(t))
 	root.Long = t.say("Exit code: 0 done; 1 refused, refuted or could not be done; 2 wrong usage, or a configuration that cannot be used; 3 not proven.")
 	root.examples("oncegate demo", "oncegate init /srv/oncegate", "oncegate serve -c /srv/oncegate/oncegate.yaml")
 	for _, g := range []struct{ title, names string }{
-		{"Run a gateway:", "init check serve ready doctor keys backup recover"}, {"Call and verify:", "call verify explain"},
+		{"Run a gateway:", "init check serve ready doctor keys backup recover"}, {"Call and verify:", "call verify explain witness"},
 		{"Look after records, licenses and the policy:", "audit license case policy source console"}, {"Try it:", "demo hammer completion help version"},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: t.paint(bold, t.Message(g.title))})

@@ -15,10 +15,16 @@ const unit = "../systemd/oncegate.service"
 const exposure = 1.2
 
 func TestUnit(t *testing.T) {
+	for _, unit := range []string{unit, "../systemd/oncegate-witness.service"} {
+		t.Run(filepath.Base(unit), func(t *testing.T) { checkUnit(t, unit) })
+	}
+}
+
+func checkUnit(t *testing.T, unit string) {
 	_, err := exec.LookPath("systemd-analyze")
 	demand(t, err == nil, "no systemd-analyze")
 	out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--no-pager", unit).CombinedOutput()
-	m := regexp.MustCompile(`Overall exposure level for oncegate\.service: ([0-9.]+)`).FindStringSubmatch(string(out))
+	m := regexp.MustCompile(`Overall exposure level for oncegate[a-z-]*\.service: ([0-9.]+)`).FindStringSubmatch(string(out))
 	if err != nil || m == nil {
 		t.Fatalf("systemd-analyze security: %v\n%s", err, out)
 	}

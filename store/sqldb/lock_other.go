@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// lockFile refuses: without a lock that ends with its process, two could write one file.
-func lockFile(string) (*os.File, error) {
+// LockFile refuses: without a lock that ends with its process, two could write one file.
+func LockFile(string) (*os.File, error) {
 	return nil, errors.New("sqlite is served on Unix and Windows only; use postgres here")
 }

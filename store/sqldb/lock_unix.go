@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// lockFile takes the lock beside a database, so that two processes never write one file. The kernel drops it with the
+// LockFile takes the lock beside a database, so that two processes never write one file. The kernel drops it with the
 // process, however that ends; the file itself stays.
-func lockFile(path string) (*os.File, error) {
+func LockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock file cannot be opened: %w", err)

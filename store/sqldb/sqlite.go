@@ -70,7 +70,7 @@ func (db *DB) openSQLite(ctx context.Context, c Config) (err error) {
 	if db.path, err = createFile(c.Path); err != nil {
 		return err
 	}
-	if db.lock, err = lockFile(db.path + ".lock"); err != nil {
+	if db.lock, err = LockFile(db.path + ".lock"); err != nil {
 		return err
 	}
 	if db.Write, err = openFile(sqliteSource(db.path, "FULL", true, 0), 1, true, c.Wrap); err != nil {
