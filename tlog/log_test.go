@@ -191,6 +191,23 @@ func TestAppendConcurrently(t *testing.T) {
 	}
 }
 
+// A preparingStorage puts something of its own in the place of what is attached.
+type preparingStorage struct{ *tlogtest.Memory }
+
+func (preparingStorage) Prepare(e tlog.Entry) any {
+	return tlogtest.Claim("prepared " + string(e.Leaf))
+}
+
+// What a storage prepared of an entry is what is attached to it.
+func TestPrepared(t *testing.T) {
+	b := newBench(t, func(c *tlog.Config) { c.Storage = preparingStorage{new(tlogtest.Memory)} })
+	for _, refused := range []error{nil, tlogtest.ErrClaimed} {
+		if _, err := b.Append(t.Context(), []byte("once"), nil); !errors.Is(err, refused) {
+			t.Errorf("error is %v, want %v", err, refused)
+		}
+	}
+}
+
 func TestAppendLeafSize(t *testing.T) {
 	b := newBench(t)
 	for size, want := range map[int]error{0: tlog.ErrLeafSize, 1: nil, tlog.MaxLeaf: nil, tlog.MaxLeaf + 1: tlog.ErrLeafSize} {
@@ -455,8 +472,12 @@ func TestStaysUnknown(t *testing.T) {
 			if waited := time.Since(start); waited < 5*time.Second || waited > 7*time.Second {
 				t.Errorf("caller waited %v", waited)
 			}
+			start = time.Now()
 			if _, err := b.Append(t.Context(), []byte("refused"), nil); !errors.Is(err, tlog.ErrUnavailable) {
 				t.Fatalf("error is %v", err)
+			}
+			if waited := time.Since(start); waited > 0 {
+				t.Errorf("the next caller waited %v", waited)
 			}
 			if !b.Stats().InDoubt {
 				t.Error("stats show no doubt")
@@ -554,7 +575,7 @@ func TestQueueIsBounded(t *testing.T) {
 	b.line(t, &wg, 2, func(int) { b.Append(t.Context(), []byte("x"), nil) })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if _, err := b.Append(ctx, []byte("x"), nil); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := b.Append(ctx, []byte("x"), nil); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "place in the log's queue") {
 		t.Errorf("error is %v", err)
 	}
 	release()
