@@ -154,7 +154,13 @@ func TestAppend(t *testing.T) {
 }
 
 func TestAppendConcurrently(t *testing.T) {
-	b := newBench(t)
+	var said bytes.Buffer
+	b := newBench(t, func(c *tlog.Config) { c.Logger = slog.New(slog.NewTextHandler(&said, nil)) })
+	defer func() {
+		if said.Len() > 0 {
+			t.Errorf("it said: %s", &said)
+		}
+	}()
 	const writers, each = 64, 32
 	seen := make([][]uint64, writers)
 	var wg sync.WaitGroup
@@ -538,6 +544,37 @@ func TestCloseInDoubt(t *testing.T) {
 		}
 		tlogtest.CheckLog(t, memory, keys.Trust)
 		l.Close(t.Context())
+	})
+}
+
+// The entries of a batch that failed are tried one by one. When Close gives up on one that is in doubt, those behind it, whose callers were
+// told so, are not tried any more.
+func TestCloseInDoubtOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.memory.Inject(tlogtest.Lost, tlogtest.UnknownLost)
+		release := b.memory.Hold()
+		var callers sync.WaitGroup
+		for range 3 {
+			callers.Go(func() {
+				if _, err := b.Append(t.Context(), []byte("x"), nil); !errors.Is(err, tlog.ErrUnavailable) {
+					t.Errorf("error is %v", err)
+				}
+			})
+			synctest.Wait()
+		}
+		b.memory.Silence(1 << 30)
+		release()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := b.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("close: %v", err)
+		}
+		callers.Wait()
+		b.memory.Silence(0)
+		if c := tlogtest.CheckLog(t, b.memory, b.keys.Trust); c.Size != 0 {
+			t.Errorf("%d entries were appended whose callers were told that they were not", c.Size)
+		}
 	})
 }
 

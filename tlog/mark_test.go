@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"oncegate/tlog"
@@ -243,6 +244,22 @@ func TestCreateWithMarkIsRefused(t *testing.T) {
 	}
 }
 
+func TestCreateRefuses(t *testing.T) {
+	b := markedBench(t)
+	b.Close(context.Background())
+	b.config.Storage = new(tlogtest.Memory)
+	if err := os.WriteFile(b.config.Mark, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := tlog.Create(t.Context(), b.config); !errors.Is(err, tlog.ErrCheckpoint) {
+		t.Errorf("beside a damaged mark: %v", err)
+	}
+	b.config.Mark, b.config.Origin = "", "no name"
+	if err := tlog.Create(t.Context(), b.config); err == nil {
+		t.Error("without a name")
+	}
+}
+
 func TestDamagedMarkIsRefused(t *testing.T) {
 	b := markedBench(t)
 	b.Close(context.Background())
@@ -295,6 +312,9 @@ func TestRecover(t *testing.T) {
 		}
 	}
 	l := openLog(t, config)
+	if size := l.Stats().Size; size != 1 {
+		t.Errorf("the new log has %d entries", size)
+	}
 	r, err := l.Receipt(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
@@ -306,7 +326,33 @@ func TestRecover(t *testing.T) {
 		t.Error(err)
 	}
 	tlogtest.CheckLog(t, memory, keys.Trust)
-	if err := tlog.Recover(t.Context(), config, r.Checkpoint); err == nil {
-		t.Error("recovered from another beginning")
+	if err := tlog.Recover(t.Context(), config, newBench(t).Known()); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("recovered from another beginning: %v", err)
 	}
+}
+
+// Why a log is not begun anew, and that without a mark it is.
+func TestRecoverRefuses(t *testing.T) {
+	old := newBench(t)
+	last := old.Known()
+	again := func() tlog.Config {
+		const origin = "log.example/again"
+		return tlogtest.NewKeys(t, origin).Config(new(tlogtest.Memory))
+	}
+	if err := tlog.Recover(t.Context(), again(), last[:len(last)-1]); !errors.Is(err, tlog.ErrCheckpoint) {
+		t.Errorf("from no checkpoint: %v", err)
+	}
+	if err := tlog.Recover(t.Context(), old.keys.Config(new(tlogtest.Memory)), last); err == nil {
+		t.Error("recovered into the same origin")
+	}
+	config := again()
+	config.Mark = filepath.Join(t.TempDir(), "no such directory", "mark")
+	if err := tlog.Recover(t.Context(), config, last); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("recovered without the mark that is to be written: %v", err)
+	}
+	synctest.Test(t, func(t *testing.T) { // it demands that nothing runs on
+		if err := tlog.Recover(t.Context(), again(), last); err != nil {
+			t.Errorf("without a mark: %v", err)
+		}
+	})
 }
