@@ -162,6 +162,7 @@ func (c *Console) withdraw(v *visit) error {
 		done := counterCase{ID: once, Began: v.now}
 		var answered api.Answered[api.ConsentAnswer]
 		if v.call(ctx, &done, "w", "consents.withdraw", map[string]string{"id": id}, api.WithdrawRequest{}, &answered) {
+			v.noteWithdrawal(ctx, id)
 			change(ctx, v, k.ID, func(k *keptConsents) {
 				for i := range k.Listed.Consents {
 					if one := &k.Listed.Consents[i]; one.ID == id {

@@ -72,6 +72,29 @@ func (v *visit) invitationOf(ctx context.Context, code string) (i invitation, er
 	return i, nil
 }
 
+// A consent that was given on a phone and withdrawn there is noted, so that who asked for it is not told that it stands. What counts is the
+// gateway's answer: a consent that is withdrawn covers nothing, whether it is noted here or not.
+const phoneConsent = "phone-"
+
+func withdrawnKey(consent string) string { return "holder/withdrawn/" + consent }
+
+func (v *visit) noteWithdrawal(ctx context.Context, consent string) {
+	if !strings.HasPrefix(consent, phoneConsent) {
+		return
+	}
+	if err := v.console.gate.Share(ctx, withdrawnKey(consent), []byte("withdrawn"), v.now.Add(consentLife)); err != nil {
+		v.console.Logger.ErrorContext(ctx, "withdrawal was not noted", "error", err.Error())
+	}
+}
+
+func (v *visit) withdrawn(ctx context.Context, consent string) (bool, error) {
+	_, err := v.console.gate.Shared(ctx, withdrawnKey(consent))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func (v *visit) share(ctx context.Context, code string, i invitation) error {
 	text, err := json.Marshal(i)
 	if err != nil {
@@ -171,6 +194,7 @@ type checkPage struct {
 	Do       string
 	Rows     []checkRow
 	Others   []otherParty
+	Waiting  bool // for somebody's consent
 	Once     string
 	Pending  bool
 	Lost     bool
@@ -188,9 +212,11 @@ type checkRow struct{ Kind, Name, Word, Of string }
 type otherParty struct {
 	Role, Title string
 	Code        field
+	To          string // to whom it was sent, masked
 	Link        string // to be sent
 	Address     string // the link as it is read
 	Confirmed   bool
+	Withdrew    bool
 }
 
 func (c *Console) checked(v *visit) error { return v.showCheck("", "", "") }
@@ -226,16 +252,20 @@ func (v *visit) showCheck(role, typed, fault string) error {
 				other.Code.Value, other.Code.Error, other.Code.Focus = typed, fault, true
 			}
 			if at := slices.IndexFunc(k.Invited, func(i invited) bool { return i.Role == r.Name }); at >= 0 {
-				switch i, err := v.invitationOf(v.r.Context(), k.Invited[at].Code); {
-				case errors.Is(err, fs.ErrNotExist): // it has ended: another one may be sent
+				i, err := v.invitationOf(v.r.Context(), k.Invited[at].Code)
+				if err == nil && i.Consent != "" {
+					other.Withdrew, err = v.withdrawn(v.r.Context(), i.Consent)
+				}
+				switch {
+				case errors.Is(err, fs.ErrNotExist), other.Withdrew: // it has ended: another one may be sent
 				case err != nil:
 					return err
 				default:
-					other.Link, other.Confirmed = "/console/holder/confirm/"+k.Invited[at].Code, i.Consent != ""
+					other.Link, other.Confirmed, other.To = "/console/holder/confirm/"+k.Invited[at].Code, i.Consent != "", license.MaskCode(i.To.Code)
 					other.Address = v.r.Host + other.Link
 				}
 			}
-			p.Others = append(p.Others, other)
+			p.Others, p.Waiting = append(p.Others, other), p.Waiting || other.Link != "" && !other.Confirmed
 		}
 	}
 	return v.render(http.StatusOK, "check", p)
@@ -313,6 +343,12 @@ func (c *Console) invite(v *visit) error {
 		v.redirect("/console/holder/check/" + k.ID) // the form was sent twice
 		return nil
 	}
+	switch ok, err := v.mayInvite(); {
+	case err != nil:
+		return err
+	case !ok:
+		return v.showCheck(role, typed, v.in("您这次登录发出的确认请求太多了，请退出后再登录。", "Too many requests to confirm in this session. Sign out, and sign in again."))
+	}
 	secret := v.once() // not the form's id, which stands in a page that was shown before
 	i := invitation{Matter: k.Matter, Role: role, From: k.For.Holder, Name: license.Holder{Name: v.Name}.MaskedName(), To: to, Until: v.now.Add(invitationLife)}
 	if err := v.share(v.r.Context(), secret, i); err != nil {
@@ -323,6 +359,25 @@ func (c *Console) invite(v *visit) error {
 	})
 	v.redirect("/console/holder/check/" + k.ID)
 	return nil
+}
+
+// maxInvitations bounds what a session can leave for others. Of forms that are sent at the same moment some may not be counted.
+const maxInvitations = 20
+
+// keyInvitations is under what a session counts its invitations. No form has such an id.
+const keyInvitations = "holder/invitations"
+
+// mayInvite counts an invitation, unless there were too many.
+func (v *visit) mayInvite() (bool, error) {
+	n := 0
+	text, err := v.console.gate.Kept(v.r.Context(), v.Session, keyInvitations)
+	if err == nil {
+		err = json.Unmarshal(text, &n)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || n >= maxInvitations {
+		return false, err
+	}
+	return true, v.keep(v.r.Context(), keyInvitations, n+1)
 }
 
 // A confirmPage is where a spouse or co-owner consents.
@@ -411,7 +466,7 @@ func (c *Console) confirm(v *visit) error {
 	began := counterCase{ID: once, Began: v.now, Pending: true}
 	err = v.run(once, began, func(ctx context.Context) any {
 		done := counterCase{ID: once, Began: v.now}
-		id := "phone-" + v.once()
+		id := phoneConsent + v.once()
 		q := api.ConsentRequest{ID: id, Holder: apiHolder(i.To), Types: types, Matters: append([]string{m.Code}, m.Chain...), Expires: api.At(v.now.Add(consentLife))}
 		if v.call(ctx, &done, "g", "consents.give", nil, q, nil) {
 			i.Consent, i.Record = id, done.Record

@@ -50,7 +50,7 @@ func openOffice(t testing.TB) *office {
 	}
 	o := &office{t, st}
 	t.Cleanup(func() { must(t, st.close()) })
-	for _, step := range []func(context.Context) error{st.openCity, st.prepareGateway, o.addAccounts, st.openStamping, st.openGateway} {
+	for _, step := range []func(context.Context) error{st.openCity, st.prepareGateway, o.addAccounts, st.openStamping, st.openIdentity, st.openGateway} {
 		must(t, step(t.Context()))
 	}
 	var told bytes.Buffer

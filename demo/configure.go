@@ -24,6 +24,8 @@ type cityConfig struct {
 	police, civil          string // host:port in the configuration
 	policeToken, civilCode string
 	stamping               string // host:port of the time-stamping authority
+	identity               string // host:port of the holders' identity provider
+	citizenSecret          string // what it knows the console by
 }
 
 // configure writes the sample configuration into a folder, unless it is there, and adapts it: secrets for the legacy systems, free
@@ -42,6 +44,9 @@ func configure(dir string, now time.Time) (*cityConfig, error) {
 	if s.civilCode, err = secretIn(filepath.Join(dir, "secrets", "civil.appcode")); err != nil {
 		return nil, err
 	}
+	if s.citizenSecret, err = secretIn(filepath.Join(dir, "secrets", "citizen.secret")); err != nil {
+		return nil, err
+	}
 	if s.police, err = addressIn(s.file("police"), baseURL); err != nil {
 		return nil, err
 	}
@@ -52,6 +57,9 @@ func configure(dir string, now time.Time) (*cityConfig, error) {
 		return nil, err
 	}
 	if s.stamping, err = stampingAddress(filepath.Join(dir, config.MainFile)); err != nil {
+		return nil, err
+	}
+	if s.identity, err = identityAddress(filepath.Join(dir, config.MainFile)); err != nil {
 		return nil, err
 	}
 	return s, extendCalendar(filepath.Join(dir, "calendar.yaml"), now)

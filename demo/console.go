@@ -69,4 +69,11 @@ func (p *printer) console(st *stage) {
 	for _, r := range consoleRoles {
 		p.printf("   %s%s\n", pad(r.id, 12), p.in(r.what))
 	}
+	if st.identity == "" {
+		return
+	}
+	p.printf("\n   %s\n   %s\n", p.styled(dim, p.in(text{"持证人：同一地址，点“云川市政务服务网实名登录”，选一个人；选丈夫可以先查不动产转移登记", "holders: the same address, 云川市政务服务网实名登录, and choose a person; the husband can check the transfer of a flat"})), st.node.PublicURL()+"/console/holder")
+	for _, one := range st.people() {
+		p.printf("   %s%s\n", pad(one.Name, 12), p.in(text{one.Zh, one.En}))
+	}
 }

@@ -229,6 +229,10 @@ func (p *printer) invitation(ctx context.Context, st *stage) error {
 	}
 	p.printf("\n %s\n", p.styled(bold, p.in(text{"网关继续运行，按 Ctrl-C 结束", "The gateway goes on serving; Ctrl-C ends it"})))
 	p.console(st)
+	say("在窗口扫码或输入的办件编号", "the number of a case, to scan or type at the window", "SLD:"+food)
+	if code, err := st.codeOnPaper(); err == nil {
+		say("证照上的二维码打开的页面，谁都可以看", "what the QR code on a license opens, for anybody", code)
+	}
 	say("接口与公开的日志检查点", "the interface, and the log's public checkpoint", st.node.PublicURL()+"/openapi.yaml\n   "+st.node.PublicURL()+"/log/checkpoint")
 	say("就绪状态与指标", "readiness and metrics", "http://"+st.node.AdminAddr()+"/readyz\n   http://"+st.node.AdminAddr()+"/metrics")
 	say("配置：由此开始修改，网关会自行重新加载", "the configuration: edit it, the gateway reloads it by itself", st.mainFile())

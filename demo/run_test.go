@@ -210,7 +210,7 @@ func TestServes(t *testing.T) {
 	if err := Run(ctx, Options{Out: out}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"/openapi.yaml", "/metrics", "oncegate.yaml", "Authorization: Bearer ", "--trust"} {
+	for _, want := range []string{"/openapi.yaml", "/metrics", "oncegate.yaml", "Authorization: Bearer ", "--trust", "/console/holder", "/V/", "SLD:SP-"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the invitation lacks %q", want)
 		}

@@ -41,6 +41,10 @@ type stage struct {
 	stamping string       // host:port of the time-stamping authority
 	stamper  *http.Server //
 
+	identity      string       // host:port of the holders' identity provider
+	citizenSecret string       // what it knows the console by
+	citizens      *http.Server //
+
 	failed  chan error
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -69,7 +73,7 @@ func open(ctx context.Context, dir, postgres string) (_ *stage, err error) {
 		}
 	}
 	onPostgres := func(ctx context.Context) error { return st.onPostgres(ctx, postgres) }
-	for _, step := range []func(context.Context) error{st.openCity, onPostgres, st.prepareGateway, st.openConsole, st.openStamping, st.openGateway} {
+	for _, step := range []func(context.Context) error{st.openCity, onPostgres, st.prepareGateway, st.openConsole, st.openStamping, st.openIdentity, st.openGateway} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -93,7 +97,7 @@ func (st *stage) openCity(context.Context) error {
 	if err != nil {
 		return err
 	}
-	st.stamping = c.stamping
+	st.stamping, st.identity, st.citizenSecret = c.stamping, c.identity, c.citizenSecret
 	st.city, err = legacy.Start(legacy.Config{
 		Dir: st.path("city"), Police: c.police, PoliceToken: c.policeToken, Civil: c.civil, CivilCode: c.civilCode,
 	})
@@ -200,6 +204,9 @@ func (st *stage) close() error {
 	}
 	if st.stamper != nil {
 		all = append(all, st.stamper.Close())
+	}
+	if st.citizens != nil {
+		all = append(all, st.citizens.Close())
 	}
 	if st.journal != nil {
 		all = append(all, st.journal.Close())
