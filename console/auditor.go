@@ -29,6 +29,7 @@ func (c *Console) auditorRoutes() []route {
 		{pattern: "GET /console/records/{id}", page: "record", serve: c.record},
 		{pattern: "POST /console/records/{id}/evidence", operations: []string{"audit.evidence"}, serve: c.openEvidence},
 		{pattern: "POST /console/records/{id}/compare", operations: []string{"audit.summary"}, serve: c.compare},
+		{pattern: "POST /console/records/{id}/week", operations: []string{"audit.search"}, serve: c.week},
 		{pattern: "POST /console/records/{id}/dispose", operations: []string{"audit.dispose"}, serve: c.dispose},
 		{pattern: "GET /console/records/{id}/paper", page: "takendown", serve: c.takenDown},
 		{pattern: "GET /console/records/{id}/bundle", serve: c.bundle},

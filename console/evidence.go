@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -30,7 +31,9 @@ type evidencePart struct {
 	Holder     bool
 	Compare    string // once of the form
 	Compared   *comparison
+	Week       *holderWeek
 	SearchOnce string
+	WeekOnce   string
 }
 
 // A comparison is the person's day against their own.
@@ -126,9 +129,12 @@ func (v *visit) evidenceOf(p *recordPage, k keptRecord) {
 			e.Holder = true
 		}
 	}
-	e.Compare, e.SearchOnce = v.once(), v.once()
+	e.Compare, e.SearchOnce, e.WeekOnce = v.once(), v.once(), v.once()
 	if k.Compared != "" {
 		v.comparedOf(p, k)
+	}
+	if k.Week != "" {
+		v.weekOf(p, k)
 	}
 }
 
@@ -276,4 +282,74 @@ func (v *visit) comparedOf(p *recordPage, k keptRecord) {
 	}
 	c.Width = len(a.Days)*14 + 4
 	p.Evidence.Compared = c
+}
+
+// weekDays are the days, up to the record's own, in which a holder's uses are counted by system.
+const weekDays = 7
+
+// A holderWeek is who asked for a holder's licenses within the days up to a record.
+type holderWeek struct {
+	Sentence string
+	Systems  []often
+	Number   string
+}
+
+// week looks for the holder's uses of seven days: a search for that person, and recorded as one.
+func (c *Console) week(v *visit) error {
+	once, _, err := v.oncePosted()
+	if err != nil {
+		return err
+	}
+	k, a, err := v.openedRecord()
+	if err != nil || k.Reply == nil {
+		return notHere(err)
+	}
+	person, err := v.personOf(k, isHolder)
+	if err != nil {
+		return err
+	}
+	k.Week = once
+	if err := v.keep(v.r.Context(), k.ID, k); err != nil {
+		return err
+	}
+	day := startOfDay(a.Record.Time.Time)
+	q := api.SearchRequest{From: api.At(day.AddDate(0, 0, 1-weekDays)), To: api.At(day.AddDate(0, 0, 1)), Holder: api.HolderID{Type: person.Type, Code: person.Code}, Limit: 1000}
+	began := auditCall{ID: once, Began: v.now, Pending: true}
+	err = v.run(once, began, func(ctx context.Context) any {
+		done := began
+		v.asks(ctx, &done, "audit.search", nil, q)
+		return done
+	})
+	if err != nil {
+		return err
+	}
+	return v.backToRecord(once, k.ID, "#evidence")
+}
+
+// weekOf counts the records by system. Those of the gateway itself, such as an erasure, are no use.
+func (v *visit) weekOf(p *recordPage, k keptRecord) {
+	call, err := kept[auditCall](v, k.Week)
+	if err != nil || call.Pending {
+		return
+	}
+	a, err := answerOf[api.SearchAnswer](call.Reply)
+	if err != nil {
+		return
+	}
+	w, counted, all := &holderWeek{Number: call.number()}, map[string]int{}, 0
+	for _, r := range a.Records {
+		if r.System != "" {
+			counted[r.System]++
+			all++
+		}
+	}
+	for id, n := range counted {
+		w.Systems = append(w.Systems, often{v.systemName(id), n})
+	}
+	slices.SortFunc(w.Systems, func(a, b often) int { return cmp.Or(cmp.Compare(b.Number, a.Number), cmp.Compare(a.Name, b.Name)) })
+	more := a.Next != 0 // the page was full
+	w.Sentence = v.in(
+		sprint("此持证人 %d 日内被 %d 家系统查询，共 %d 条记录%s。", weekDays, len(counted), all, map[bool]string{true: "以上"}[more]),
+		sprint("In %d days %d systems asked about this holder, in %d records%s.", weekDays, len(counted), all, map[bool]string{true: " or more"}[more]))
+	p.Evidence.Week = w
 }

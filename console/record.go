@@ -22,6 +22,7 @@ type keptRecord struct {
 	From     string          `json:"from"`              // id of the search or page that led here
 	Evidence string          `json:"evidence,omitzero"` // id of the call that opened its evidence
 	Compared string          `json:"compared,omitzero"` // id of the call that counted the person's days
+	Week     string          `json:"week,omitzero"`     // id of the call that looked for the holder's week
 	Judged   []api.Judgement `json:"judged,omitzero"`   // since it was opened, newest first
 	Replies  [][]byte        `json:"replies,omitzero"`  // of those judgements
 }

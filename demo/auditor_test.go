@@ -341,6 +341,12 @@ func TestAuditorAtTheConsole(t *testing.T) {
 	if !strings.Contains(compared.text(), "此人当日") {
 		t.Errorf("compared:\n%s", compared.text())
 	}
+	before = o.size()
+	weekly := url.Values{"once": {opened.onceOf(record.path + "/week")}}
+	week := b.send(record.path+"/week", weekly)
+	if b.send(record.path+"/week", weekly); o.size()-before != 1 || !regexp.MustCompile(`此持证人 7 日内被 [1-9]\d* 家系统查询，共 [1-9]\d* 条记录`).MatchString(week.text()) {
+		t.Errorf("the holder's week, %d records:\n%s", o.size()-before, week.text())
+	}
 	person := b.send("/console/search", url.Values{"once": {opened.onceOf("/console/search")}, "record": {strings.TrimPrefix(record.path, "/console/records/")}, "who": {"operator"}})
 	if len(person.indexes()) == 0 || !strings.Contains(person.text(), "人员") {
 		t.Errorf("the person over time:\n%s", person.text())
@@ -433,7 +439,7 @@ func TestOthersSeeNoRecords(t *testing.T) {
 				t.Errorf("%s reads %s: %d", account, path, p.status)
 			}
 		}
-		for _, path := range []string{"/console/today", "/console/search", "/console/records", list.path + "/next", list.path + "/report", record.path + "/evidence", record.path + "/dispose", record.path + "/compare"} {
+		for _, path := range []string{"/console/today", "/console/search", "/console/records", list.path + "/next", list.path + "/report", record.path + "/evidence", record.path + "/dispose", record.path + "/compare", record.path + "/week"} {
 			if p := b.send(path, url.Values{"once": {"AAAAAAAAAAAAAAAAAAAAAA"}, "index": {"3"}}); p.status != 403 {
 				t.Errorf("%s posts %s: %d", account, path, p.status)
 			}
