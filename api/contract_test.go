@@ -59,6 +59,7 @@ func TestOperations(t *testing.T) {
 		"cases.check POST /v1/cases/{no}/check signed=true body=true",
 		"cases.close POST /v1/cases/{no}/close signed=true body=true",
 		"cases.file POST /v1/cases/{no}/filings signed=true body=true",
+		"cases.handover POST /v1/cases/{no}/handover signed=true body=true",
 		"cases.list POST /v1/cases/list signed=true body=true",
 		"cases.materials POST /v1/cases/{no}/materials signed=true body=true",
 		"cases.read GET /v1/cases/{no} signed=true body=false",

@@ -751,7 +751,7 @@ type CheckRequest struct {
 	// Documents Materials of which an annotated copy (加注件) is wanted too, where they are met.
 	Documents []DocumentWanted `json:"documents,omitempty,omitzero"`
 
-	// Files Materials of which the filed file is wanted too, where they are on file.
+	// Files Materials of which the filed file is wanted too, where they are on file, or where the caller's department received and filed one in this case (归档).
 	Files []FileWanted `json:"files,omitempty,omitzero"`
 
 	// Materials Only these; absent: all.
@@ -1570,6 +1570,48 @@ type GivenConsent struct {
 	//
 	// Example: 2026-11-23T01:00:00.000Z
 	Withdrawn Time `json:"withdrawn,omitempty,omitzero"`
+}
+
+// HandOverAnswer defines model for HandOverAnswer.
+type HandOverAnswer struct {
+	Case string `json:"case"`
+
+	// Commitments What opens the commitments in the record's `uses`: `operator` and `holder` there are base64url(HMAC-SM3(r, JCS([type, code]))), the
+	// operator's type being `operator`. Only of persons whom the call names or whose code the answer discloses; of others the record
+	// tells nobody who they are. Absent where the record has no uses. Whoever has the answer can try out whom it is about: hand it on
+	// as you would the person's code.
+	Commitments Commitments `json:"commitments,omitempty,omitzero"`
+
+	// Digest Unpadded base64url of an SM3 hash.
+	//
+	// Example: 1qqKZ1dJ3mCkHXhDcYh2nJ8o2m4dA0e6m0n3o8t3v9M
+	Digest Digest `json:"digest"`
+
+	// HandedOver RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	HandedOver Time `json:"handed_over"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce    `json:"nonce"`
+	Operation string   `json:"operation"`
+	Rules     []string `json:"rules"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// HandOverRequest defines model for HandOverRequest.
+type HandOverRequest struct {
+	// Archive Who took it over, such as the archive (档案馆) or the department's own. It stands in the record's evidence.
+	Archive string `json:"archive,omitempty,omitzero"`
+
+	// Digest Unpadded base64url of an SM3 hash.
+	//
+	// Example: 1qqKZ1dJ3mCkHXhDcYh2nJ8o2m4dA0e6m0n3o8t3v9M
+	Digest Digest `json:"digest"`
 }
 
 // HolderID A holder (持证主体), by a code and the type of that code.
@@ -3042,6 +3084,9 @@ type CasesCloseJSONRequestBody = CloseRequest
 
 // CasesFileJSONRequestBody defines body for CasesFile for application/json ContentType.
 type CasesFileJSONRequestBody = FileRequest
+
+// CasesHandoverJSONRequestBody defines body for CasesHandover for application/json ContentType.
+type CasesHandoverJSONRequestBody = HandOverRequest
 
 // CasesMaterialsJSONRequestBody defines body for CasesMaterials for application/json ContentType.
 type CasesMaterialsJSONRequestBody = MaterialRequest

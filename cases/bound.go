@@ -57,6 +57,14 @@ type (
 		Matter   string `json:"matter"`
 		State    State  `json:"state"`
 	}
+	// BoundHandOver is that of AddHandOver: "cases.hand_over".
+	BoundHandOver struct {
+		At       int64  `json:"at"`
+		BySystem string `json:"by_system"`
+		CaseNo   string `json:"case_no"`
+		Change   string `json:"change"`
+		Digest   string `json:"digest"`
+	}
 	// BoundRepresent is that of Represent: "cases.represent".
 	BoundRepresent struct {
 		At       int64  `json:"at"`
@@ -138,6 +146,7 @@ const (
 	changeClose     = "cases.close"
 	changeReceive   = "cases.receive"
 	changeSetState  = "cases.set_state"
+	changeHandOver  = "cases.hand_over"
 	changeIssue     = "cases.issue"
 	changeRepresent = "cases.represent"
 	changeFile      = "cases.file"
@@ -193,6 +202,11 @@ func (c SetState) Bound(func([]byte, any) (string, error), func([]byte) string) 
 	return BoundSetState{
 		Change: changeSetState, CaseNo: c.Case, Matter: c.Matter, Material: c.Material, State: c.State, BySystem: c.By, At: canonical.Micros(c.At),
 	}, nil
+}
+
+// Bound returns BoundHandOver.
+func (c AddHandOver) Bound(func([]byte, any) (string, error), func([]byte) string) (any, error) {
+	return BoundHandOver{Change: changeHandOver, CaseNo: c.Case, Digest: c.Digest, BySystem: c.By, At: canonical.Micros(c.At)}, nil
 }
 
 // Bound returns BoundRepresent.
@@ -287,6 +301,7 @@ var boundForms = canonical.Union{
 	changeClose:     canonical.Variant(func(b BoundClose) bool { return b.Closed > 0 && b.Revision > 0 }),
 	changeReceive:   canonical.Variant(func(BoundReceive) bool { return true }),
 	changeSetState:  canonical.Variant(func(b BoundSetState) bool { return b.State.IsFound() }),
+	changeHandOver:  canonical.Variant(func(b BoundHandOver) bool { return canonical.IsDigest(b.Digest) }),
 	changeIssue:     canonical.Variant(func(b BoundIssue) bool { return canonical.IsDigest(b.License) }),
 	changeRepresent: canonical.Variant(func(b BoundRepresent) bool { return canonical.IsDigest(b.Person) && IsRepresentative(b.Kind) }),
 	changeFile:      canonical.Variant(func(b BoundFile) bool { return canonical.IsDigest(b.Person) && b.Size > 0 }),

@@ -55,6 +55,8 @@ func TestBound(t *testing.T) {
 	}{
 		{cases.Register{Case: flat, R: [32]byte{1}}, `{"accepted":1795399200123000,"attestation":"platform","change":"cases.register","closed":0,"matter":"FLAT","no":"FLAT-2026-0001","parties":"` +
 			strings.Repeat("B", 42) + `A","parts":["A","B"],"registered":1795399200000000,"registrar":"acceptance","revision":1}`},
+		{cases.AddHandOver{HandOver: cases.HandOver{Case: "c", Digest: strings.Repeat("A", 43), By: "window", At: at}},
+			`{"at":1795399200123000,"by_system":"window","case_no":"c","change":"cases.hand_over","digest":"` + strings.Repeat("A", 43) + `"}`},
 		{cases.Close{No: "c", Revision: 3, At: at}, `{"change":"cases.close","closed":1795399200123000,"no":"c","revision":4}`},
 		{cases.Receive{Received: cases.Received{Case: "c", Matter: "m", Material: "x", How: "uploaded", Digest: "d", By: "window", At: at}},
 			`{"at":1795399200123000,"by_system":"window","case_no":"c","change":"cases.receive","digest":"d","how":"uploaded","material":"x","matter":"m"}`},

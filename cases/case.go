@@ -125,6 +125,8 @@ type Storage interface {
 	Representatives(ctx context.Context, no string) ([]Representative, error)
 	// Results returns the licenses of a type with which cases ended, of one holder, oldest first.
 	Results(ctx context.Context, licenseType string, holder license.HolderID) ([]license.License, error)
+	// HandOvers returns the hand-overs of a case's file to the archive, oldest first.
+	HandOvers(ctx context.Context, no string) ([]HandOver, error)
 	// Registered returns the cases that a filter selects, in the order of their places.
 	Registered(ctx context.Context, f Filter) ([]Case, error)
 	// Consent returns the consent; fs.ErrNotExist if unknown.
@@ -153,6 +155,8 @@ type (
 	Receive struct{ Received Received }
 	// SetState adds how a check found a material to stand. Refused with ErrChanged if the case is closed.
 	SetState struct{ LastState }
+	// AddHandOver adds that a case's file was handed over, also of a closed case. Refused with ErrChanged if there is no such case.
+	AddHandOver struct{ HandOver }
 	// Represent adds who comes for the parties. Refused with ErrChanged if the case is closed. R is as in Register, for the person.
 	Represent struct {
 		Representative

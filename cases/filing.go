@@ -126,7 +126,8 @@ type FilingStorage interface {
 	Filing(ctx context.Context, id string) (Filing, error)
 	// FiledFile returns the file of a filing that is not erased; fs.ErrNotExist if there is none.
 	FiledFile(ctx context.Context, id string) ([]byte, error)
-	// FilingsDue returns the ids of filings whose file is to be erased at a moment, at most limit.
+	// FilingsDue returns the ids of filings whose file is to be erased at a moment, at most limit: the retention has ended, and their case was
+	// handed over to the archive (HandOver).
 	FilingsDue(ctx context.Context, at time.Time, limit int) ([]string, error)
 }
 

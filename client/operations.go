@@ -136,6 +136,11 @@ func (c *Client) CloseCase(ctx context.Context, no string) (*Answered[api.CloseA
 	return ask[api.CloseAnswer](ctx, c, "cases.close", map[string]string{"no": no}, api.CloseRequest{})
 }
 
+// HandOver records that a case's file was handed over to the archive.
+func (c *Client) HandOver(ctx context.Context, no string, q api.HandOverRequest) (*Answered[api.HandOverAnswer], error) {
+	return ask[api.HandOverAnswer](ctx, c, "cases.handover", map[string]string{"no": no}, q)
+}
+
 // Precheck asks which materials a holder would not need to bring.
 func (c *Client) Precheck(ctx context.Context, q api.PrecheckRequest) (*Answered[api.PrecheckAnswer], error) {
 	return ask[api.PrecheckAnswer](ctx, c, "precheck", nil, q)

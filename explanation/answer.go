@@ -73,6 +73,10 @@ var tellers = map[string]func(*writer, jsontext.Value) bool{
 	"cases.close": telling(func(w *writer, a api.CloseAnswer) {
 		w.say("Case %s was closed at %s.", clean(a.Case), w.time(a.Closed))
 	}),
+	"cases.handover": telling(func(w *writer, a api.HandOverAnswer) {
+		w.say("The file of case %s was handed over to the archive at %s; digest of the package %s.", clean(a.Case), w.time(a.HandedOver), clean(string(a.Digest)))
+		w.rules(a.Rules)
+	}),
 	"precheck":          telling((*writer).prechecked),
 	"consents.give":     telling((*writer).consent),
 	"consents.withdraw": telling((*writer).consent),

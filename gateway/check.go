@@ -271,6 +271,11 @@ func (a *attempt) material(ctx context.Context, b *caseJudge, u *licenseUse) (ap
 		}
 	}
 	m := describeMaterial(u, j)
+	if u.file.wanted && j.Covered == cases.HowUploaded && u.facts.Material.Filing != "" {
+		if err := a.ownFiling(ctx, u, &m); err != nil {
+			return m, j, err
+		}
+	}
 	if u.takesFiling {
 		var err error
 		if j, err = a.filed(ctx, u, j, &m); err != nil {

@@ -23,6 +23,7 @@ type licenseUse struct {
 
 	filing      *licenseUse // whether a filed material may stand in; nil where none can
 	file        fileWish    // whether its file is wanted
+	ownFile     *licenseUse // that the file which the caller's department filed in this case left; nil: it did not
 	filedAt     time.Time   // of a filed material that stands in: when it was filed
 	takesFiling bool        // no source answers, and one may stand in
 

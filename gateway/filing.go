@@ -385,6 +385,50 @@ func (a *attempt) useFiling(ctx context.Context, asked *licenseUse, file bool, f
 	return nil
 }
 
+// ownFiling gives back the file of a material that the caller's department received, verified and filed in this very case, for the case's own file
+// (归档). The permission by which it was filed lets it leave; the record says that it did.
+func (a *attempt) ownFiling(ctx context.Context, u *licenseUse, m *api.CheckedMaterial) error {
+	c, asked := a.c, a.c.filingUse(u)
+	asked.question.Operation, asked.question.Provider, asked.question.Trust, asked.question.Purpose, asked.question.Consent = "cases.file", c.system.Department, nil, "", false
+	asked.decision, asked.input = c.decide(asked.question)
+	if !asked.decision.Allow {
+		m.Unfiled = reason("filing-file-not-granted")
+		return nil
+	}
+	found, err := a.g.Cases.Filings(ctx, u.facts.Material.Filing, u.ask.Holder, cases.MaxFilings)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if f.Case != u.facts.Case || f.Matter != u.facts.Matter.Code || f.Material != u.facts.Material.Code || f.Department != c.system.Department ||
+			u.file.filing != "" && u.file.filing != f.ID || !f.Withdrawn.IsZero() {
+			continue
+		}
+		content, err := a.g.Cases.FiledFile(ctx, f.ID)
+		if errors.Is(err, fs.ErrNotExist) {
+			m.Unfiled = reason(string(cases.FilingErased))
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if sm.DigestB64(content) != f.Digest {
+			return fmt.Errorf("%w: filed_files: a file is not the one that was filed", audit.ErrTables)
+		}
+		asked.outcome, asked.filedAt = outcomeRelease, f.Filed
+		asked.released(cases.FieldFile)
+		u.ownFile = asked
+		m.Filed = api.FiledMaterial{
+			Filing: f.ID, FilingType: f.Type, Level: f.Level, Verification: f.Verification, Department: f.Department, FiledOn: string(license.DateOf(f.Filed)), ValidUntil: string(f.Until),
+			File: api.FiledFile{MediaType: api.FileMedia(f.Media), Content: base64.RawURLEncoding.EncodeToString(content), SM3: f.Digest},
+		}
+		m.Filed.Watermark = c.filingWatermark(asked, m.Filed)
+		a.changes = append(a.changes, cases.StillFiled{ID: f.ID})
+		return nil
+	}
+	return nil
+}
+
 // filingWatermark is the watermark of what was filed (国办函〔2016〕108号): from whom, for whom and what, and until when.
 func (c *call) filingWatermark(u *licenseUse, f api.FiledMaterial) api.Watermark {
 	from, by := "", ""
@@ -408,6 +452,9 @@ func (c *call) filingWatermark(u *licenseUse, f api.FiledMaterial) api.Watermark
 func recordedUses(wanted []*licenseUse) (all []*licenseUse) {
 	last := slices.Clone(wanted)
 	for i, u := range wanted {
+		if u.ownFile != nil {
+			all = append(all, u.ownFile)
+		}
 		if u.filing == nil || u.filing.outcome != string(cases.OnFile) {
 			continue
 		}

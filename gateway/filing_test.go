@@ -18,6 +18,7 @@ import (
 	"oncegate/certs/sm"
 	"oncegate/gateway/sources"
 	"oncegate/license"
+	"oncegate/policy"
 )
 
 // lease is a document as a window scans it.
@@ -729,5 +730,51 @@ func TestFilingStanding(t *testing.T) {
 `)
 	if m := stands(); m.State != "on-file" || m.Since.IsZero() {
 		t.Errorf("told as %+v", m)
+	}
+}
+
+// TestOwnFileAndHandOver gives the window back what it filed in a case, for the case's file, and records that the file was handed over: with a record
+// each, to nobody else, also of a closed case.
+func TestOwnFileAndHandOver(t *testing.T) {
+	w := newWorld(t)
+	w.filings()
+	filed := w.filed(nil)
+	w.reload(func(s *Snapshot) {
+		s.Policy = w.policy(append(slices.Clone(w.files), policy.File{Path: "over.yaml", Data: []byte("permissions:\n" +
+			"  - {id: over, systems: [acceptance], operations: [cases.handover], matters: [YC-FOOD-02], basis: test}\n" +
+			"  - {id: checks, systems: [acceptance, food-approval], operations: [cases.check], matters: [YC-FOOD-02], basis: test}\n")})...)
+	})
+	want := map[string]any{"materials": []string{"premises-proof"}, "files": []any{map[string]any{"material": "premises-proof"}}}
+	a := w.call("acceptance", "POST", "/v1/cases/"+filedIn+"/check", want)
+	m := material(t, read[api.CheckAnswer](t, a), "premises-proof")
+	if content := must(base64.RawURLEncoding.DecodeString(m.Filed.File.Content))(t); m.State != "covered" || !bytes.Equal(content, lease) || m.Filed.Filing != filed.Filing || m.Filed.Watermark.Zh == "" {
+		t.Errorf("the window's own file: %+v", m)
+	}
+	left := func(a answered) bool {
+		return slices.ContainsFunc(a.record.Uses, func(u audit.Use) bool { return slices.Contains(u.Fields, "file") && u.Decision == outcomeRelease && len(u.Rules) > 0 })
+	}
+	if !left(a) {
+		t.Errorf("the record does not say that the file left: %+v", a.record.Uses)
+	}
+	other := w.call("food-approval", "POST", "/v1/cases/"+filedIn+"/check", want)
+	if m := material(t, read[api.CheckAnswer](t, other), "premises-proof"); m.Filed.File.Content != "" || left(other) {
+		t.Errorf("another system has the file: %+v", m)
+	}
+
+	body := map[string]any{"digest": sm.DigestB64([]byte("package")), "archive": "档案馆"}
+	w.refused(w.call("food-approval", "POST", "/v1/cases/"+filedIn+"/handover", body), "not-permitted")
+	w.refused(w.call("land-approval", "POST", "/v1/cases/"+filedIn+"/handover", body), "case-not-usable")
+	w.refused(w.call("acceptance", "POST", "/v1/cases/"+usedIn+"/handover", body), "not-permitted")
+	read[api.CloseAnswer](t, w.call("acceptance", "POST", "/v1/cases/"+filedIn+"/close", map[string]any{}))
+	first := w.call("acceptance", "POST", "/v1/cases/"+filedIn+"/handover", body)
+	if got := read[api.HandOverAnswer](t, first); got.Digest != body["digest"] || got.HandedOver.IsZero() || first.record.Changes == "" {
+		t.Errorf("handed over: %+v", got)
+	}
+	again := w.call("acceptance", "POST", "/v1/cases/"+filedIn+"/handover", body)
+	if got := read[api.HandOverAnswer](t, again); !got.HandedOver.Equal(read[api.HandOverAnswer](t, first).HandedOver.Time) || again.record.Changes != "" {
+		t.Errorf("again: %+v", got)
+	}
+	if over := must(w.db.Cases().HandOvers(t.Context(), filedIn))(t); len(over) != 1 {
+		t.Errorf("%d hand-overs", len(over))
 	}
 }

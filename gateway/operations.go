@@ -46,6 +46,7 @@ func (g *Gateway) table() map[string]operation {
 		"cases.result":      {right: "cases.result", run: typed(g.issueResult)},
 		"cases.represent":   {right: "cases.represent", run: typed(g.represent)},
 		"cases.close":       {right: "cases.close", run: typed(g.closeCase)},
+		"cases.handover":    {right: "cases.handover", run: typed(g.handOver)},
 		"precheck":          {right: "precheck", run: typed(g.precheck)},
 		"consents.give":     {right: "consents.register", byCaller: true, run: typed(g.giveConsent)},
 		"consents.list":     {right: "holders.accesses", run: typed(g.listConsents)},

@@ -30,7 +30,7 @@ matters:
   - {license_type: lease, share: 2, provider: service, scope: 食品经营}
 grants:
   - {id: food/lease, agreement: a, provider: service, systems: [food-approval], filing_type: lease, trust: B, operations: [cases.check], matters: [FOOD-01], fields: [level, file], basis: b, basis_kind: rule, scenario: s, attestation: platform, valid_until: "2035-12-31"}
-`, "operations: [cases.register, ", "operations: [cases.register, cases.file, ")
+`, "operations: [cases.register, ", "operations: [cases.register, cases.file, cases.handover, ")
 	s := c.serve()
 	window, food := s.as("acceptance"), s.as("food-approval")
 	file := []byte("%PDF-1.7\n" + strings.Repeat("x", cases.MaxFile-9))
@@ -63,6 +63,13 @@ grants:
 	if size := s.log.Stats().Size; size != before {
 		t.Errorf("erased before the end of the retention: %d records", size-before)
 	}
+	must(s.eraseFiles(t.Context(), keep.Add(time.Minute)))
+	if size := s.log.Stats().Size; size != before {
+		t.Errorf("erased before the case was handed over to the archive: %d records", size-before)
+	}
+	_, err = window.HandOver(t.Context(), "SP-21", api.HandOverRequest{Digest: sm.DigestB64([]byte("package")), Archive: "档案馆"})
+	must(err)
+	before++
 	must(s.eraseFiles(t.Context(), keep.Add(time.Minute)))
 	if size := s.log.Stats().Size; size != before+1 {
 		t.Errorf("%d records order the erasure", size-before)

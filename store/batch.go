@@ -265,7 +265,7 @@ func (db *DB) prepareChange(c any) (change, error) {
 	case cases.Close:
 		return closing(c), text(c.No)
 	case cases.Receive:
-		if cases.State(c.Received.How).IsFound() || cases.IsRepresentative(c.Received.How) || c.Received.How == cases.ResultMark {
+		if cases.State(c.Received.How).IsFound() || cases.IsRepresentative(c.Received.How) || isMark(c.Received.How) {
 			return nil, errors.New("what the window received is neither a state that a check found nor a person")
 		}
 		return receipt(c.Received), text(c.Received.Case, c.Received.Matter, c.Received.Material, c.Received.How, c.Received.Digest, c.Received.By)
@@ -276,6 +276,8 @@ func (db *DB) prepareChange(c any) (change, error) {
 			return nil, errors.New("the state is none that a check finds")
 		}
 		return receipt{Case: c.Case, Matter: c.Matter, Material: c.Material, How: string(c.State), By: c.By, At: c.At}, text(c.Case, c.Matter, c.Material, string(c.State), c.By)
+	case cases.AddHandOver:
+		return handOver{receipt{Case: c.Case, How: cases.HandOverMark, Digest: c.Digest, By: c.By, At: c.At}}, text(c.Case, c.Digest, c.By)
 	case cases.Issue:
 		return db.prepareResult(c)
 	case cases.Represent:

@@ -111,8 +111,21 @@ func (db *DB) newDecoy() *caseRow {
 func (v casesView) Received(ctx context.Context, no string) (all []cases.Received, err error) {
 	rows, err := v.received(ctx, no)
 	for _, r := range rows {
-		if !cases.State(r.How).IsFound() && !cases.IsRepresentative(r.How) && r.How != cases.ResultMark {
+		if !cases.State(r.How).IsFound() && !cases.IsRepresentative(r.How) && !isMark(r.How) {
 			all = append(all, cases.Received(r.receipt))
+		}
+	}
+	return all, err
+}
+
+// isMark reports whether a row of case_received is neither what a window received, nor what a check found, nor who came.
+func isMark(how string) bool { return how == cases.ResultMark || how == cases.HandOverMark }
+
+func (v casesView) HandOvers(ctx context.Context, no string) (all []cases.HandOver, err error) {
+	rows, err := v.received(ctx, no)
+	for _, r := range rows {
+		if r.How == cases.HandOverMark {
+			all = append(all, cases.HandOver{Case: r.Case, Digest: r.Digest, By: r.By, At: r.At})
 		}
 	}
 	return all, err
@@ -480,6 +493,18 @@ func (c receipt) add(s *state, person []byte) error {
 	}
 	revert(s, &s.received)
 	s.received = append(s.received, receivedRow{receipt: c, person: person, entry: s.entry})
+	return nil
+}
+
+// A handOver is a receipt that a closed case takes, too.
+type handOver struct{ receipt }
+
+func (c handOver) apply(s *state) error {
+	if s.cases[c.Case] == nil {
+		return cases.ErrChanged
+	}
+	revert(s, &s.received)
+	s.received = append(s.received, receivedRow{receipt: c.receipt, entry: s.entry})
 	return nil
 }
 

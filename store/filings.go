@@ -164,13 +164,26 @@ func (v casesView) FiledFile(ctx context.Context, id string) ([]byte, error) {
 }
 
 func (v casesView) FilingsDue(ctx context.Context, at time.Time, limit int) (ids []string, err error) {
+	over := make(map[string]bool) // cases that were handed over
+	var due []*filingRow
 	err = sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
 		r, err := v.db.scanFiling(rows)
-		if err == nil {
+		due = append(due, r)
+		return err
+	}, selectFiling+"WHERE erased = 0 AND keep_until <= ? AND case_no IN (SELECT case_no FROM case_received WHERE how = ?) ORDER BY keep_until LIMIT ?", canonical.Micros(at), cases.HandOverMark, limit)
+	for _, r := range due {
+		if err != nil {
+			break
+		}
+		if _, known := over[r.caseNo]; !known { // a row that the database was made to have is refused here
+			var all []cases.HandOver
+			all, err = v.HandOvers(ctx, r.caseNo)
+			over[r.caseNo] = len(all) > 0
+		}
+		if over[r.caseNo] {
 			ids = append(ids, r.id)
 		}
-		return err
-	}, selectFiling+"WHERE erased = 0 AND keep_until <= ? ORDER BY keep_until LIMIT ?", canonical.Micros(at), limit)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("filed materials at the end of their retention could not be read: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,28 @@ func TestFilings(t *testing.T) {
 		}
 		if got := due(accepted.Add(24*time.Hour - time.Millisecond)); got != "" {
 			t.Errorf("due too early: %s", got)
+		}
+		if got := due(accepted.Add(24 * time.Hour)); got != "" {
+			t.Errorf("due before the case was handed over: %s", got)
+		}
+		if _, err := b.db.write.Exec(t.Context(), "INSERT INTO case_received (case_no, pos, n, matter, material, how, digest, by_system, at, mac) SELECT no, 1, 7, '', '', 'handed-over', '', 'window', 0, mac FROM cases WHERE no = 'C-1'"); err != nil {
+			t.Fatal(err)
+		}
+		if ids, err := view.FilingsDue(t.Context(), accepted.Add(24*time.Hour), 9); len(ids) != 0 || err == nil {
+			t.Errorf("a row that the database was made to have lets files be erased: %v, %v", ids, err)
+		}
+		if _, err := b.db.write.Exec(t.Context(), "DELETE FROM case_received WHERE how = 'handed-over'"); err != nil {
+			t.Fatal(err)
+		}
+		refused(cases.ErrChanged, cases.AddHandOver{HandOver: cases.HandOver{Case: "C-9", Digest: strings.Repeat("A", 43), By: "window", At: accepted}})
+		over := cases.HandOver{Case: "C-1", Digest: strings.Repeat("A", 43), By: "window", At: accepted}
+		mustChange(t, b, cases.AddHandOver{HandOver: over})
+		mustChange(t, b, cases.AddHandOver{HandOver: cases.HandOver{Case: "C-2", Digest: over.Digest, By: "window", At: accepted}})
+		if all, err := view.HandOvers(t.Context(), "C-1"); err != nil || len(all) != 1 || all[0].Digest != over.Digest || !all[0].At.Equal(accepted) {
+			t.Errorf("handed over: %+v, %v", all, err)
+		}
+		if all, err := view.Received(t.Context(), "C-1"); err != nil || slices.ContainsFunc(all, func(r cases.Received) bool { return r.How == cases.HandOverMark }) {
+			t.Errorf("received: %+v, %v", all, err)
 		}
 		if got := due(accepted.Add(24 * time.Hour)); got != "F-1 F-3" && got != "F-3 F-1" {
 			t.Errorf("due: %s", got)

@@ -233,6 +233,8 @@ func (r *replay) change(pos int64, raw jsontext.Value, issued *int64) error {
 		r.received = append(r.received, receivedState{pos: pos, plain: plainReceived(c.CaseNo, c.Matter, c.Material, c.How, c.Digest, c.BySystem, c.At)})
 	case cases.BoundSetState:
 		r.received = append(r.received, receivedState{pos: pos, plain: plainReceived(c.CaseNo, c.Matter, c.Material, string(c.State), "", c.BySystem, c.At)})
+	case cases.BoundHandOver:
+		r.received = append(r.received, receivedState{pos: pos, plain: plainReceived(c.CaseNo, "", "", cases.HandOverMark, c.Digest, c.BySystem, c.At)})
 	case cases.BoundIssue:
 		s := receivedState{pos: pos, plain: plainReceived(c.CaseNo, "", c.LicenseType, cases.ResultMark, "", c.BySystem, c.At)}
 		base64.RawURLEncoding.Decode(s.person[:], []byte(c.License)) // 43 characters: ParseBound has looked
