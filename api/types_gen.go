@@ -1125,6 +1125,9 @@ type DocumentSignature struct {
 
 // DocumentWanted defines model for DocumentWanted.
 type DocumentWanted struct {
+	// Archive The copy is for the case's file (归档): its watermark says 仅供入卷, and it does not expire for 30 years.
+	Archive bool `json:"archive,omitempty,omitzero"`
+
 	// Form Ask for an annotated copy (加注件) besides the license: its page with the granted fields alone, and a watermark that says by whom,
 	// to whom, for which matter and case and until when it was given out. `ofd` is signed by itself with the issuing department's license
 	// key (GB/T 33190 Type=Sign); `pdf` has no signature of its own: the receipt of its answer proves it.

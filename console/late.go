@@ -100,6 +100,7 @@ func (v *visit) counterCase(id string) (counterCase, error) {
 	}
 	k.Answer.Materials = withLater(k.Answer.Materials, later.Answer.Materials)
 	k.Later, k.LaterRecorded = later.Record, true
+	k.Receipts = slices.Concat(k.Receipts, later.Receipts)
 	return k, nil
 }
 

@@ -195,6 +195,7 @@ func (c *Console) receive(v *visit) error {
 			if how == cases.HowUploaded && len(p.Verified) > 0 {
 				got.Filed, got.Unfiled = v.fileIt(ctx, once, k, p, file, f)
 			}
+			got.Receipts = done.Receipts
 			v.noteReceived(ctx, p.ID, got)
 		}
 		return done

@@ -22,6 +22,7 @@ func (c *Console) table() []route {
 	return slices.Concat(
 		[]route{{pattern: "GET /console/{$}", serve: c.home}},
 		c.windowRoutes(),
+		c.caseFileRoutes(),
 		c.holderRoutes(),
 		c.auditorRoutes(),
 	)

@@ -183,7 +183,7 @@ func (v *visit) render(status int, name string, page view) error {
 func (v *visit) prefers() session.Preferences { return v.console.gate.PreferencesOf(v.r) }
 
 // windowOnly are the paths whose pages are in Chinese whatever the visitor prefers.
-var windowOnly = []string{"/console/window", "/console/due"}
+var windowOnly = []string{"/console/window", "/console/due", "/console/file"}
 
 // language is that of the page: Chinese at the window, in the back office what the visitor prefers.
 func (v *visit) language() language.Language {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"oncegate/api"
 	"oncegate/cases"
@@ -72,6 +73,7 @@ type counterCase struct {
 	Recorded bool             `json:"recorded,omitzero"`
 	Refused  *refusedCall     `json:"refused,omitzero"` // the call that was refused, and why
 	Received []receivedNote   `json:"received,omitzero"`
+	Receipts []jsontext.Value `json:"receipts,omitzero"` // of its calls, for the case's file
 
 	// Of the second check, which asks for what was late; read from where it is kept.
 	Awaited       bool   `json:"-"` // it is under way
@@ -92,13 +94,14 @@ type refusedCall struct {
 
 // A receivedNote is what the window received after the check.
 type receivedNote struct {
-	Matter   string       `json:"matter"`
-	Material string       `json:"material"`
-	How      string       `json:"how"`
-	Deadline license.Date `json:"deadline,omitzero"`
-	At       time.Time    `json:"at"`
-	Filed    license.Date `json:"filed,omitzero"`   // last day on which later cases may use it
-	Unfiled  string       `json:"unfiled,omitzero"` // why it was not filed
+	Matter   string           `json:"matter"`
+	Material string           `json:"material"`
+	How      string           `json:"how"`
+	Deadline license.Date     `json:"deadline,omitzero"`
+	At       time.Time        `json:"at"`
+	Filed    license.Date     `json:"filed,omitzero"`   // last day on which later cases may use it
+	Unfiled  string           `json:"unfiled,omitzero"` // why it was not filed
+	Receipts []jsontext.Value `json:"receipts,omitzero"`
 }
 
 // A choice is an option of a form.
@@ -564,6 +567,12 @@ func (v *visit) call(ctx context.Context, k *counterCase, part, operation string
 		k.Refused = refusal(operation, reply.Problem)
 		return false
 	}
+	var proof struct {
+		Receipt jsontext.Value `json:"receipt"`
+	}
+	if json.Unmarshal(reply.Body, &proof) == nil && len(proof.Receipt) > 0 && len(k.Receipts) < mostReceipts {
+		k.Receipts = append(k.Receipts, proof.Receipt)
+	}
 	if into == nil {
 		return true
 	}
@@ -574,6 +583,9 @@ func (v *visit) call(ctx context.Context, k *counterCase, part, operation string
 	}
 	return true
 }
+
+// mostReceipts is how many receipts are kept of one form.
+const mostReceipts = 8
 
 // do makes a call as the hall and the person.
 func (v *visit) do(ctx context.Context, id, operation string, path map[string]string, body any) (*gateway.Reply, error) {

@@ -79,6 +79,7 @@ func (b *bodyBook) cases() {
 	comes := b.city.legacy.Population.Cast.Couple[0].Holder()
 	b.call("acceptance", "cases.represent", map[string]string{"no": theCase}, fmt.Sprintf(`{"kind":"handler","person":{"type":"%s","code":"%s"},"mandate":{"digest":"V7n5Gsg9Vq1oLf0Ipo3L2xaoQ1dYYpZVCMqvN6Yf0vE","until":"2099-12-31"}}`, comes.Type, comes.Code))
 	b.call("samr-licenses", "cases.result", map[string]string{"no": theCase}, fmt.Sprintf(`{"license_type":"food-business-license","number":"JY13799010000001","issuer":{"name":"云川市市场监督管理局","code":"11379901MB99103773","level":"3"},"issued":"2026-11-23","valid_from":"2026-11-23","valid_to":"2031-11-22","holders":[{"type":"001","code":"%s","name":"%s"}],"fields":[{"name":"legal_representative","value":"甲乙丙"},{"name":"address","value":"云川市和平路1号"},{"name":"premises","value":"云川市和平路1号"},{"name":"business_kind","value":"食品销售经营者"},{"name":"business_items","value":"预包装食品"}]}`, shop.Code, shop.Name))
+	b.call("street-hall", "cases.handover", map[string]string{"no": theCase}, `{"digest":"V7n5Gsg9Vq1oLf0Ipo3L2xaoQ1dYYpZVCMqvN6Yf0vE","archive":"云川市示例区档案馆"}`)
 	b.city.register(b.T, "SP-2026-000124")
 	b.call("food-approval", "cases.materials", map[string]string{"no": "SP-2026-000124"}, `{"material":"legal-representative-id","how":"uploaded","digest":"V7n5Gsg9Vq1oLf0Ipo3L2xaoQ1dYYpZVCMqvN6Yf0vE"}`)
 	b.call("food-approval", "cases.close", map[string]string{"no": "SP-2026-000124"}, `{}`)

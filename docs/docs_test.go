@@ -98,6 +98,7 @@ var caseNeeded = map[string]string{
 	"cases.check":     "the one in the path, open",
 	"cases.materials": "the one in the path, open",
 	"cases.close":     "the one in the path, open",
+	"cases.handover":  "the one in the path, open or closed",
 	"cases.read":      "the one in the path",
 	"cases.represent": "the one in the path, open",
 	"cases.result":    "the one in the path, open",

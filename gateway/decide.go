@@ -19,6 +19,7 @@ type licenseUse struct {
 	compares  []string         // fields that are compared: by the matter with what it expects, or by the caller who names a number
 	ask       license.Question // what the source is asked
 	form      api.DocumentForm // in which an annotated copy is wanted; "" for none
+	archived  bool             // the copy is for the case's file
 	reference string           // reference of a legal basis other than a case
 
 	filing      *licenseUse // whether a filed material may stand in; nil where none can

@@ -34,6 +34,7 @@ type Documents interface {
 const (
 	maxDocuments    = 16                  // in one answer
 	defaultCopyLife = 30 * 24 * time.Hour // 国办函〔2016〕108号: a copy says until when
+	archivedYears   = 30                  // of a copy in a case's file: the longest retention that is not permanent (定期 30 年, 机关文件材料归档范围和文书档案保管期限规定 art. 5)
 )
 
 // mediaTypes by form.
@@ -159,6 +160,9 @@ func (c *call) notice(u *licenseUse) ofd.Notice {
 		notice.Matter, notice.Case = cmp.Or(basis.Title, u.question.Basis), u.reference
 	}
 	notice.Expires = c.now.Add(cmp.Or(c.config.CopyLife, defaultCopyLife)).Truncate(time.Second)
+	if u.archived {
+		notice.Archived, notice.Expires = true, c.now.AddDate(archivedYears, 0, 0).Truncate(time.Second)
+	}
 	return notice
 }
 
@@ -215,7 +219,7 @@ func wantDocuments(needs []*licenseUse, wanted []api.DocumentWanted) (at int, ok
 		found := false
 		for _, u := range needs {
 			if u.facts.Material.Code == want.Material && (want.Matter == "" || u.facts.Matter.Code == want.Matter) {
-				u.form, found = want.Form, true
+				u.form, u.archived, found = want.Form, want.Archive, true
 			}
 		}
 		if !found {

@@ -751,7 +751,9 @@ func TestOwnFileAndHandOver(t *testing.T) {
 		t.Errorf("the window's own file: %+v", m)
 	}
 	left := func(a answered) bool {
-		return slices.ContainsFunc(a.record.Uses, func(u audit.Use) bool { return slices.Contains(u.Fields, "file") && u.Decision == outcomeRelease && len(u.Rules) > 0 })
+		return slices.ContainsFunc(a.record.Uses, func(u audit.Use) bool {
+			return slices.Contains(u.Fields, "file") && u.Decision == outcomeRelease && len(u.Rules) > 0
+		})
 	}
 	if !left(a) {
 		t.Errorf("the record does not say that the file left: %+v", a.record.Uses)

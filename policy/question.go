@@ -112,7 +112,7 @@ var operations = map[string]authorization{
 	"cases.file":        byPermission | permissionCoversLicense | needsMatter, // the window files what it received itself
 	"filings.withdraw":  byPermission,                                         // by the department that filed, or on the holder's word: the gateway sees to that
 	"cases.close":       byPermission,
-	"cases.handover":    byPermission, // whoever keeps the case's file: its filed uploads may be erased then
+	"cases.handover":    byPermission,                           // whoever keeps the case's file: its filed uploads may be erased then
 	"cases.result":      byPermission | permissionCoversLicense, // by the department that issues the type: the gateway sees to that
 	"cases.represent":   byGrant | byPermission,                 // a permission to record who comes, a grant for what names a guardian
 	"cases.read":        byGrant | byPermission,                 // a permission for the case, a grant for how a material stands; by the registrar: the gateway sees to that

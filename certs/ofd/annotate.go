@@ -91,6 +91,14 @@ func added(d Datum) bool {
 
 // Lines are the watermark's text, the same in every form of a copy, PDF too.
 func (n Notice) Lines() []string {
+	if n.Archived {
+		return []string{
+			"仅供入卷",
+			n.Provider + "提供，" + n.User + "办理" + n.Matter,
+			"办件号 " + n.Case,
+			"保管至 " + n.Expires.In(china).Format("2006年1月2日"),
+		}
+	}
 	return []string{
 		n.Provider + "提供",
 		"仅供" + n.User + "办理" + n.Matter + "使用",

@@ -131,6 +131,7 @@ type Notice struct {
 	User     string // who may use it
 	Matter   string // for which matter (事项)
 	Case     string // of which case (办件号)
+	Archived bool   // the copy is for the case's file (入卷), and for nothing else
 	Expires  time.Time
 }
 

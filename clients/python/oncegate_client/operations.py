@@ -13,6 +13,7 @@ OPERATIONS = {
     "cases.check": ("POST", "/v1/cases/{no}/check"),
     "cases.close": ("POST", "/v1/cases/{no}/close"),
     "cases.file": ("POST", "/v1/cases/{no}/filings"),
+    "cases.handover": ("POST", "/v1/cases/{no}/handover"),
     "cases.list": ("POST", "/v1/cases/list"),
     "cases.materials": ("POST", "/v1/cases/{no}/materials"),
     "cases.read": ("GET", "/v1/cases/{no}"),
