@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -212,6 +214,37 @@ func TestPrepared(t *testing.T) {
 			t.Errorf("error is %v, want %v", err, refused)
 		}
 	}
+}
+
+// What Stats counts: batches, not entries; what was refused beside it; and what the mark lacks.
+func TestStats(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "of the mark")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(c *tlog.Config) { c.Mark, c.MarkEvery = filepath.Join(dir, "mark"), time.Millisecond })
+	for range 2 {
+		if _, err := b.Append(t.Context(), []byte("x"), tlogtest.Claim("once")); err != nil && !errors.Is(err, tlogtest.ErrClaimed) {
+			t.Fatal(err)
+		}
+	}
+	b.together(t, nil, nil)
+	if s := b.Stats(); s.Batches != 3 || s.Entries != 4 || s.Refused != 1 || s.Size != 4 {
+		t.Errorf("%+v", s)
+	}
+	wait(t, func() bool { return b.Stats().MarkAge == 0 })
+	if err := os.Rename(dir, dir+" away"); err != nil {
+		t.Fatal(err)
+	}
+	b.add(t, 1)
+	wait(t, func() bool { return b.Stats().MarkFail > 0 })
+	if b.Stats().MarkAge == 0 {
+		t.Error("a mark that lacks an entry has no age")
+	}
+	if err := os.Rename(dir+" away", dir); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, func() bool { return b.Stats().MarkAge == 0 })
 }
 
 func TestAppendLeafSize(t *testing.T) {

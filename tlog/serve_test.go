@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 
 	"oncegate/tlog"
@@ -78,13 +79,31 @@ func TestServe(t *testing.T) {
 			if x.status == 200 && x.length >= 0 && w.Body.Len() != x.length {
 				t.Errorf("%s %s: %d bytes, want %d", method, x.path, w.Body.Len(), x.length)
 			}
+			if w.Header().Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%s %s may be taken for something else", method, x.path)
+			}
+			kind := "application/octet-stream"
+			if x.path == "/checkpoint" {
+				kind = "text/plain; charset=utf-8"
+			}
+			if x.status == 200 && (w.Header().Get("Content-Type") != kind || w.Header().Get("Content-Length") != strconv.Itoa(w.Body.Len())) {
+				t.Errorf("%s %s: %v", method, x.path, w.Header())
+			}
 			if x.status == 404 && w.Body.String() != "not found\n" {
 				t.Errorf("%s %s says %q", method, x.path, w.Body)
 			}
 		}
 	}
-	if w := ask(public, http.MethodPost, "/checkpoint"); w.Code != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %d", w.Code)
+	if w := ask(public, http.MethodPost, "/checkpoint"); w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d, %v", w.Code, w.Header())
+	}
+	for path, handler := range map[string]http.Handler{"": public, "tile/0/000": public, "tile/entries/000": entries} { // mounted without its slash
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.URL.Path = path
+		w := httptest.NewRecorder()
+		if handler.ServeHTTP(w, r); w.Code != 404 {
+			t.Errorf("%q: %d", path, w.Code)
+		}
 	}
 }
 

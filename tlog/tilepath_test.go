@@ -1,6 +1,9 @@
 package tlog
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestTilePath(t *testing.T) {
 	for path, want := range map[string]tileName{
@@ -30,7 +33,7 @@ func TestTilePathRefuses(t *testing.T) {
 		"tile/0/001/234", "tile/0/x1/234", "tile/0/x001/x234", "tile/0/xx01/234", "tile/0/x001//234", "tile/0/000/", "tile/0/+01",
 		"tile/0/000.p", "tile/0/000.p/", "tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/01", "tile/0/000.p/+1", "tile/0/000.p/1/2",
 		"tile/0/000.p/1.p/1", "tile/data/000", "tile/entries", "tile/Entries/000", "tile/0/０００", "tile/0/000\n",
-		"tile/0/x999/x999/x999/x999/x999/x999/x999/999", "tile/0/x035/x184/x372/x088/832", "tile/0/000?x",
+		"tile/0/x999/x999/x999/x999/x999/x999/x999/999", "tile/0/x035/x184/x372/x088/832", "tile/0/000?x", "tile/0/" + strings.Repeat("x000/", 20) + "000",
 	} {
 		if got, err := parseTilePath(path); err == nil {
 			t.Errorf("%q was read as %+v", path, got)
