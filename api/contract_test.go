@@ -86,6 +86,7 @@ func TestOperations(t *testing.T) {
 		"log.entries GET /log/tile/entries/{tile} signed=true body=false",
 		"log.tile GET /log/tile/{level}/{tile} signed=false body=false",
 		"log.tile-sm3 GET /log/sm3/tile/{level}/{tile} signed=false body=false",
+		"node.status GET /v1/node signed=true body=false",
 		"openapi GET /openapi.yaml signed=false body=false",
 		"precheck POST /v1/precheck signed=true body=true",
 		"receipts POST /v1/receipts signed=true body=true",

@@ -133,6 +133,39 @@ const (
 	MaterialStateUnavailable MaterialState = "unavailable"
 )
 
+// Defines values for NodeFindingState.
+const (
+	NodeFindingStateFailed  NodeFindingState = "failed"
+	NodeFindingStateOk      NodeFindingState = "ok"
+	NodeFindingStateUnknown NodeFindingState = "unknown"
+	NodeFindingStateWarning NodeFindingState = "warning"
+)
+
+// Defines values for NodeMarkAgrees.
+const (
+	NodeMarkAgreesAhead      NodeMarkAgrees = "ahead"
+	NodeMarkAgreesBehind     NodeMarkAgrees = "behind"
+	NodeMarkAgreesOther      NodeMarkAgrees = "other"
+	NodeMarkAgreesUnreadable NodeMarkAgrees = "unreadable"
+	NodeMarkAgreesYes        NodeMarkAgrees = "yes"
+)
+
+// Defines values for NodeReloadBy.
+const (
+	NodeReloadByFile   NodeReloadBy = "file"
+	NodeReloadByRetry  NodeReloadBy = "retry"
+	NodeReloadBySignal NodeReloadBy = "signal"
+	NodeReloadByStart  NodeReloadBy = "start"
+)
+
+// Defines values for NodeReloadResult.
+const (
+	NodeReloadResultFailed    NodeReloadResult = "failed"
+	NodeReloadResultOk        NodeReloadResult = "ok"
+	NodeReloadResultRefused   NodeReloadResult = "refused"
+	NodeReloadResultUnchanged NodeReloadResult = "unchanged"
+)
+
 // Defines values for PrecheckState.
 const (
 	PrecheckStateBringIt PrecheckState = "bring-it"
@@ -1945,6 +1978,143 @@ type MattersAnswer struct {
 
 // Need is_need: 1 必要, 2 非必要, 3 容缺后补.
 type Need = int
+
+// NodeAnswer defines model for NodeAnswer.
+type NodeAnswer struct {
+	Backup        NodeBackup        `json:"backup"`
+	Configuration NodeConfiguration `json:"configuration"`
+	Findings      []NodeFinding     `json:"findings"`
+	Log           NodeLog           `json:"log"`
+
+	// Mark The high-water mark. A file outside the database that keeps the newest checkpoint, so that a restored old backup is noticed.
+	Mark NodeMark  `json:"mark"`
+	Node NodeState `json:"node"`
+
+	// Nonce Unpadded base64url of 128 random bits.
+	Nonce     Nonce  `json:"nonce"`
+	Operation string `json:"operation"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time"`
+}
+
+// NodeBackup defines model for NodeBackup.
+type NodeBackup struct {
+	// At RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	At Time `json:"at,omitempty,omitzero"`
+}
+
+// NodeConfiguration defines model for NodeConfiguration.
+type NodeConfiguration struct {
+	Digest string `json:"digest"`
+
+	// Last The newest attempt to put the configuration in the files in force; at first the start.
+	Last   NodeReload `json:"last"`
+	Policy string     `json:"policy"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Since Time `json:"since"`
+}
+
+// NodeFinding What one check found. Codes are those of `oncegate doctor --json`.
+type NodeFinding struct {
+	About string `json:"about,omitempty,omitzero"`
+	Check string `json:"check"`
+
+	// Do One sentence in both languages.
+	Do     Sentence `json:"do,omitempty,omitzero"`
+	Figure string   `json:"figure,omitempty,omitzero"`
+
+	// Says One sentence in both languages.
+	Says Sentence `json:"says"`
+
+	// State A warning needs somebody soon, a failure now; unknown: it could not be checked.
+	State NodeFindingState `json:"state"`
+
+	// Until RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Until Time `json:"until,omitempty,omitzero"`
+
+	// Whose One sentence in both languages.
+	Whose Sentence `json:"whose,omitempty,omitzero"`
+}
+
+// NodeFindingState A warning needs somebody soon, a failure now; unknown: it could not be checked.
+type NodeFindingState string
+
+// NodeLog defines model for NodeLog.
+type NodeLog struct {
+	// LastRecord RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	LastRecord Time   `json:"last_record,omitempty,omitzero"`
+	Origin     string `json:"origin"`
+
+	// Size Records; each batch of records has a checkpoint of its own.
+	Size uint64 `json:"size"`
+
+	// Witnessed Size of the newest checkpoint that witnesses cosigned; absent: none did.
+	Witnessed uint64 `json:"witnessed,omitempty,omitzero"`
+
+	// Witnesses Whose cosignatures are trusted.
+	Witnesses int `json:"witnesses"`
+}
+
+// NodeMark The high-water mark. A file outside the database that keeps the newest checkpoint, so that a restored old backup is noticed.
+type NodeMark struct {
+	// Agrees yes: it is the log's head. behind: it is an earlier one of this log, by what was recorded meanwhile. ahead: the log of this node has fewer records than the mark. other: it is of another log, or has other roots at the same size. unreadable: it is not there, or is no checkpoint.
+	Agrees NodeMarkAgrees `json:"agrees"`
+
+	// Size Records of the checkpoint in the file; absent: it cannot be read.
+	Size uint64 `json:"size,omitempty,omitzero"`
+}
+
+// NodeMarkAgrees yes: it is the log's head. behind: it is an earlier one of this log, by what was recorded meanwhile. ahead: the log of this node has fewer records than the mark. other: it is of another log, or has other roots at the same size. unreadable: it is not there, or is no checkpoint.
+type NodeMarkAgrees string
+
+// NodeReload The newest attempt to put the configuration in the files in force; at first the start.
+type NodeReload struct {
+	// At RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	At Time         `json:"at"`
+	By NodeReloadBy `json:"by"`
+
+	// File The file that changed, relative to the main file.
+	File   string           `json:"file,omitempty,omitzero"`
+	Result NodeReloadResult `json:"result"`
+
+	// Why One sentence in both languages.
+	Why Sentence `json:"why,omitempty,omitzero"`
+}
+
+// NodeReloadBy defines model for NodeReload.By.
+type NodeReloadBy string
+
+// NodeReloadResult defines model for NodeReload.Result.
+type NodeReloadResult string
+
+// NodeState defines model for NodeState.
+type NodeState struct {
+	// Nodes How many share the database, as configured.
+	Nodes int `json:"nodes"`
+
+	// Ready It takes calls. If it does not, findings named `ready` say why.
+	Ready bool `json:"ready"`
+
+	// Since RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Since   Time   `json:"since"`
+	Version string `json:"version"`
+}
 
 // Nonce Unpadded base64url of 128 random bits.
 type Nonce = string

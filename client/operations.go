@@ -211,6 +211,11 @@ func (c *Client) Summary(ctx context.Context, q api.SummaryRequest) (*Answered[a
 	return ask[api.SummaryAnswer](ctx, c, "audit.summary", nil, q)
 }
 
+// NodeStatus says how well the node is that answers, for whoever runs the gateway.
+func (c *Client) NodeStatus(ctx context.Context) (*Answered[api.NodeAnswer], error) {
+	return ask[api.NodeAnswer](ctx, c, "node.status", nil, nil)
+}
+
 // Consents lists the consents that a holder gave. The call carries an actor token of a service by which holders sign in.
 func (c *Client) Consents(ctx context.Context, q api.ConsentsRequest) (*Answered[api.ConsentsAnswer], error) {
 	return ask[api.ConsentsAnswer](ctx, c, "consents.list", nil, q)

@@ -346,7 +346,7 @@ var operationWords = map[string]api.Sentence{
 	"audit.retain": {Zh: "到期删除证据", En: "evidence expired"}, "policy.activate": {Zh: "启用规则", En: "policy activated"}, "console.sign-in": {Zh: "登录网页", En: "signed in"}, "console.sign-out": {Zh: "退出网页", En: "signed out"},
 	"licenses.order": {Zh: "暂停、撤销、换发", En: "license order"}, "licenses.list": {Zh: "列出证照", En: "licenses listed"}, "licenses.issue": {Zh: "签发证照", En: "licenses issued"}, "licenses.render": {Zh: "制作证照文件", En: "document drawn"},
 	"sources.try": {Zh: "试查数据源", En: "source tried"}, "catalog.types": {Zh: "查询证照目录", En: "catalogue"}, "catalog.matters": {Zh: "查询事项目录", En: "matters"}, "receipts": {Zh: "补取回执", En: "lost receipt"}, "log.entries": {Zh: "读取日志", En: "log read"},
-	"log.create": {Zh: "建立日志", En: "log created"}, "config.activate": {Zh: "启用配置", En: "configuration activated"}, "keys.change": {Zh: "更换密钥", En: "keys changed"}, "console.lock": {Zh: "网页锁定", En: "locked"}, "console.unlock": {Zh: "网页解锁", En: "unlocked"},
+	"log.create": {Zh: "建立日志", En: "log created"}, "config.activate": {Zh: "启用配置", En: "configuration activated"}, "keys.change": {Zh: "更换密钥", En: "keys changed"}, "node.status": {Zh: "查看运行状况", En: "node looked at"}, "console.lock": {Zh: "网页锁定", En: "locked"}, "console.unlock": {Zh: "网页解锁", En: "unlocked"},
 	"unreadable": {Zh: "（读不出的记录）", En: "(unreadable)"},
 }
 

@@ -310,6 +310,7 @@ func (s *story) audits() {
 	s.answered("audit.export", func() error {
 		return discard(audits.Export(ctx, api.ExportRequest{From: api.At(day), To: api.At(s.now())}))
 	})
+	s.answered("node.status", func() error { return discard(s.as("operations").NodeStatus(ctx)) })
 	s.answered("catalog.types", func() error { return discard(audits.Types(ctx)) })
 	var jti string
 	s.answered("catalog.matters", func() error {

@@ -27,6 +27,7 @@ import (
 	"oncegate/gateway"
 	"oncegate/install"
 	"oncegate/language"
+	"oncegate/tlog"
 )
 
 // A bodyBook makes every call of the contract on a gateway of its own, and shows what went and what came.
@@ -185,13 +186,35 @@ func (b *bodyBook) records() {
 	b.call("audit-office", "audit.evidence", index, `{"why":"例行抽查","persons":true}`)
 	b.call("audit-office", "audit.receipt", index, "")
 	b.call("audit-office", "audit.dispose", index, `{"disposition":"referred","note":"查后无办结，请说明","to":"service","due":"2030-12-14"}`)
-	b.call("audit-office", "audit.summary", nil, fmt.Sprintf(`{"from":"%s","days":1,"disputes":true}`, b.now(-time.Hour)))
+	b.marked(b.call("audit-office", "audit.summary", nil, fmt.Sprintf(`{"from":"%s","days":1,"disputes":true}`, b.now(-time.Hour))))
+	b.call("operations", "node.status", nil, "")
 	b.call("audit-office", "audit.reuse", nil, fmt.Sprintf(`{%s,"matter":"YC-FOOD-01"}`, period))
 	b.call("audit-office", "audit.export", nil, fmt.Sprintf(`{%s,"system":"food-approval","operation":"licenses.query"}`, period))
 	b.call("audit-office", "audit.erase", index, `{"why":"个人信息处理异议成立：云审〔2026〕5号"}`)
 	answer, err := b.city.as(b.T, "food-approval").Call(b.Context(), "catalog.matters", nil, nil)
 	must(b.T, err)
 	b.call("food-approval", "receipts", nil, fmt.Sprintf(`{"jti":"%s"}`, answer.JTI))
+}
+
+// marked waits until the high-water mark has the record of an answer: it follows the log.
+func (b *bodyBook) marked(answer []byte) {
+	var a struct {
+		Receipt struct {
+			Index uint64 `json:"index"`
+		} `json:"receipt"`
+	}
+	must(b.T, json.Unmarshal(answer, &a))
+	for range 500 {
+		text, err := tlog.ReadMark(b.city.setup.Log.Mark)
+		must(b.T, err)
+		c, err := tlog.ParseCheckpoint(text)
+		must(b.T, err)
+		if c.Size > a.Receipt.Index {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	b.Fatal("the high-water mark does not follow the log")
 }
 
 // public are the operations whose answers are no JSON with a receipt.

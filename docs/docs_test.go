@@ -132,6 +132,7 @@ var callers = map[string]string{
 	"cases.read":       "who registered the case, by a permission for the matter; a grant for how each material stands",
 	"cases.list":       "who registered the cases, by a permission; a grant for how each material stands",
 	"precheck":         "a grant with ground consent for each material",
+	"node.status":      "a permission; for whoever runs the gateway",
 }
 
 func operations(t *testing.T) string {

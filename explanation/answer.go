@@ -10,6 +10,7 @@ import (
 
 	"oncegate/api"
 	"oncegate/canonical"
+	"oncegate/language"
 	"oncegate/tlog"
 )
 
@@ -104,6 +105,30 @@ var tellers = map[string]func(*writer, jsontext.Value) bool{
 		w.say("The holder does not recognise record %d. It is noted for the auditors.", a.Record)
 	}),
 	"receipts": telling((*writer).receiptOf),
+	"node.status": telling(func(w *writer, a api.NodeAnswer) {
+		if a.Node.Ready {
+			w.say("The node takes calls.")
+		} else {
+			w.say("The node takes no calls.")
+		}
+		w.say("Log %s has %d records.", a.Log.Origin, a.Log.Size)
+		for _, f := range a.Findings {
+			if f.State == api.NodeFindingStateOk {
+				continue
+			}
+			text := f.Says.En
+			if f.Do.En != "" {
+				text += ": " + f.Do.En
+			}
+			if w.Language == language.Chinese {
+				text = f.Says.Zh
+				if f.Do.Zh != "" {
+					text += "：" + f.Do.Zh
+				}
+			}
+			w.add("• " + text)
+		}
+	}),
 }
 
 // telling reads an answer of one type. Members that a newer gateway adds are passed over.

@@ -45,6 +45,7 @@ type Config struct {
 
 	StatusList func(ctx context.Context, id string) (SignedList, error)                 // as it stands now; fs.ErrNotExist if there is none
 	Verify     func(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) // kind, steps and signatures of licenses, documents, answers and receipts
+	Node       func(ctx context.Context) (api.NodeAnswer, error)                        // how well the node is
 	VerifySM2  sm.VerifyFunc                                                            // default sm.Verify
 
 	// Pages serves the pages for people that need no sign-in: the public pages of documents' codes. It bounds its own work with Turn. Nil: there are none.
@@ -127,8 +128,8 @@ func (c Config) check(s *Snapshot) error {
 		return errors.New("audience, public URL and log origin are required")
 	case c.Cases == nil || c.Recorder == nil || c.Auditor == nil || c.Records == nil || c.View == nil:
 		return errors.New("case storage, recorder, auditor, records and log view are required")
-	case c.StatusList == nil || c.Verify == nil || c.Metrics == nil:
-		return errors.New("status lists, verification and metrics are required")
+	case c.StatusList == nil || c.Verify == nil || c.Node == nil || c.Metrics == nil:
+		return errors.New("status lists, verification, the state of the node and metrics are required")
 	case s == nil || s.Catalogue == nil || s.Book == nil || s.Calendar == nil || s.Policy == nil || s.Register == nil:
 		return errors.New("the snapshot needs a catalogue, matters, a calendar, a policy and a register")
 	}

@@ -65,6 +65,7 @@ func (g *Gateway) table() map[string]operation {
 		"holders.accesses":  {right: "holders.accesses", run: typed(g.accesses)},
 		"holders.dispute":   {right: "holders.accesses", run: typed(g.dispute)},
 		"receipts":          {run: typed(g.lostReceipt)},
+		"node.status":       {right: "node.status", byCaller: true, run: typed(g.nodeStatus)},
 		"log.entries":       {right: "log.read", byCaller: true, run: typed(g.entries)},
 	}
 }

@@ -120,6 +120,7 @@ func newWorldIn(t testing.TB, database store.Config, change ...func(*Config)) *w
 		Audience: gatewayID, PublicURL: publicURL, Origin: origin, Cases: w.db.Cases(), Recorder: w.recorder, Auditor: w.auditor,
 		Records: w.db.Audit(), View: w.view, Metrics: w.metrics, Logger: slog.New(slog.NewTextHandler(w.lines, nil)),
 		StatusList: func(context.Context, string) (SignedList, error) { return SignedList{}, fs.ErrNotExist },
+		Node:       func(context.Context) (api.NodeAnswer, error) { return api.NodeAnswer{}, nil },
 		Verify: func(context.Context, api.VerifyRequest) (api.VerifyAnswer, error) {
 			return api.VerifyAnswer{Kind: "license", Verdict: api.VerdictProven, Says: api.Sentence{Zh: "已证实。", En: "Proven."}, Steps: []api.Step{{Name: "parse", State: api.StepStateOk}}}, nil
 		},

@@ -39,6 +39,18 @@ func Backup(ctx context.Context, file, path string, progress func(done, total in
 // by other means touches it.
 func BackupNote(s *config.Setup) string { return s.Log.Mark + ".backup" }
 
+// LastBackup is when the newest backup was made, as BackupNote says; fs.ErrNotExist if none is known.
+func LastBackup(s *config.Setup) (time.Time, error) {
+	info, err := os.Stat(BackupNote(s))
+	switch {
+	case err != nil:
+		return time.Time{}, fmt.Errorf("read the note of the last backup: %w", err)
+	case !info.Mode().IsRegular():
+		return time.Time{}, errors.New("read the note of the last backup: it is no file")
+	}
+	return info.ModTime(), nil
+}
+
 // lostCalls is for how long after the last known checkpoint a call may still be made again that the lost part of the log had
 // refused for ever.
 const lostCalls = token.MaxLifetime + 3*token.Skew

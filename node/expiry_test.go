@@ -23,9 +23,9 @@ func TestOwnExpiry(t *testing.T) {
 	}
 	setup := s.current.Load().setup
 	now, later := time.Now(), 50*8766*time.Hour
-	for of, left := range ownExpiry(setup, now.Add(later)) {
-		if was := ownExpiry(setup, now)[of]; left >= 0 || was-left != later {
-			t.Errorf("%v: %s now, %s after %s", of, was, left, later)
+	for of, x := range ownExpiry(setup, now.Add(later)) {
+		if was := ownExpiry(setup, now)[of]; x.left >= 0 || was.left-x.left != later || x.key == "" {
+			t.Errorf("%v: %s now, %s after %s", of, was.left, x.left, later)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package node
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,10 +19,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"oncegate/adapters/files"
+	"oncegate/api"
 	"oncegate/audit"
+	"oncegate/certs/keystore"
 	"oncegate/config"
 	"oncegate/fault"
 	"oncegate/install"
+	"oncegate/tlog"
 )
 
 // A Finding is what one check of a gateway's health found. Its texts are English sentences; a program that knows the reader's language
@@ -32,6 +37,9 @@ type Finding struct {
 	Figure string      `json:"figure,omitzero"` // what was measured
 	Says   string      `json:"says"`            // what was found
 	Do     string      `json:"do,omitzero"`     // what to do about it
+	Until  time.Time   `json:"until,omitzero"`  // of a certificate: when it ends
+
+	whose api.Sentence // of a certificate: who has it, and what for
 }
 
 // A HealthState is how well something is.
@@ -66,7 +74,7 @@ const (
 func (n *Node) Findings(ctx context.Context) []Finding {
 	s, now := n.current.Load().setup, n.Now()
 	return slices.Concat(n.readyFindings(ctx), n.reloadFindings(), diskFindings(ctx, n.folders, s), n.clockFindings(ctx), certificateFindings(s, now),
-		n.markFindings(), backupFindings(s, now), n.projectionFindings(), n.sourceFindings())
+		n.markFindings(s), backupFindings(s, now), n.projectionFindings(), n.sourceFindings())
 }
 
 // Examine checks what can be checked of a gateway that is not running, or does not answer: its files.
@@ -96,8 +104,12 @@ func (n *Node) readyFindings(ctx context.Context) (list []Finding) {
 
 func (n *Node) reloadFindings() []Finding {
 	why := n.refused.Load()
-	if why == nil {
+	switch {
+	case why == nil:
 		return []Finding{{Check: "configuration", State: HealthOK, Figure: n.current.Load().setup.Digest, Says: "the configuration in the files is in force"}}
+	case why.failed:
+		return []Finding{{Check: "configuration", State: HealthFailed, Figure: why.since.UTC().Format(time.RFC3339),
+			Says: "the last reload failed, the configuration before stays in force: " + why.reason, Do: "it is tried again by itself every 30 s"}}
 	}
 	return []Finding{{Check: "configuration", State: HealthFailed, Figure: why.since.UTC().Format(time.RFC3339),
 		Says: "the last reload was refused, the configuration before stays in force: " + why.reason,
@@ -181,65 +193,163 @@ func (n *Node) clockFindings(ctx context.Context) (list []Finding) {
 	return list
 }
 
+// certificateFindings says how long every certificate in use lasts: of keys of our own, of callers and identity services, of the server, and of
+// the authorities above them.
 func certificateFindings(s *config.Setup, now time.Time) (list []Finding) {
-	judge := func(about, name string, left time.Duration, do string) {
+	judge := func(about string, whose api.Sentence, end time.Time, do string) {
+		left := end.Sub(now)
 		days := int(left / (24 * time.Hour))
-		f := Finding{Check: "certificate", About: about, State: HealthOK, Figure: fmt.Sprintf("%d d", days), Says: fmt.Sprintf("the certificate of %s ends in %d days", name, days)}
+		f := Finding{Check: "certificate", About: about, State: HealthOK, Figure: fmt.Sprintf("%d d", days), Says: fmt.Sprintf("the certificate of %s ends in %d days", about, days), Until: end, whose: whose}
 		switch {
 		case left <= 0:
-			f.State, f.Says, f.Do = HealthFailed, fmt.Sprintf("the certificate of %s has expired", name), do
+			f.State, f.Says, f.Do = HealthFailed, fmt.Sprintf("the certificate of %s has expired", about), do
 		case left < certificateWarning:
 			f.State, f.Do = HealthWarning, do
 		}
 		list = append(list, f)
 	}
-	for of, left := range ownExpiry(s, now) {
-		judge(of.usage+"/"+of.department, of.usage+"/"+of.department, left, "have a new one issued: oncegate keys csr, then oncegate keys cert (operations, section 7)")
+	for of, x := range ownExpiry(s, now) {
+		judge(of.usage+"/"+of.department, whoseKey(s, of), now.Add(x.left), fmt.Sprintf("have a new one issued: oncegate keys csr %s, then oncegate keys cert %s FILE (operations, section 7)", x.key, x.key))
 	}
 	for id, c := range s.Callers {
 		for kid, k := range c.Keys {
-			judge(id+"/"+kid, id+"/"+kid, k.NotAfter.Sub(now), "let the system send a request, certify it, and name the new certificate beside this one (operations, section 7)")
+			judge(id+"/"+kid, api.Sentence{Zh: cmp.Or(c.Name, id) + " · 调用", En: cmp.Or(c.Name, id) + " · calls"}, k.NotAfter, "let the system send a request, certify it with oncegate keys sign, and name the new certificate beside this one (operations, section 7)")
 		}
 	}
+	const anew = "let the identity service send a new certificate, and name it beside this one (operations, section 7)"
 	for id, v := range s.Vouchers {
 		for kid, k := range v.Keys {
-			judge(id+"/"+kid, id+"/"+kid, k.NotAfter.Sub(now), "let the identity service send a new certificate, and name it beside this one (operations, section 7)")
+			judge(id+"/"+kid, identityOf(s, id), k.NotAfter, anew)
+		}
+	}
+	for issuer, a := range s.Asserters {
+		judge(issuer+"/assertions", api.Sentence{Zh: cmp.Or(a.Name, issuer) + " · 同意", En: cmp.Or(a.Name, issuer) + " · consents"}, a.Key.NotAfter, anew)
+	}
+	for _, a := range s.Anchors {
+		judge("anchor/"+a.Subject.CommonName, api.Sentence{Zh: a.Subject.CommonName + " · 信任锚", En: a.Subject.CommonName + " · trust anchor"}, a.NotAfter, "name the authority's next certificate beside this one under trust.anchors, before it signs with it")
+	}
+	if name := s.Gateway.TLS.Certificate; name != "" {
+		if end, err := endOfTLS(s.Gateway.TLS); err != nil {
+			list = append(list, Finding{Check: "certificate", About: "tls", State: HealthUnknown, Says: "the certificate of tls cannot be read", Do: "see that the file of the certificate is there and is PEM", whose: serverKey})
+		} else {
+			judge("tls", serverKey, end, "have a new one issued, and replace the files under gateway.tls: they are taken over by themselves")
 		}
 	}
 	slices.SortFunc(list, func(a, b Finding) int { return strings.Compare(a.About, b.About) })
 	return list
 }
 
+var serverKey = api.Sentence{Zh: "本网关 · HTTPS", En: "this gateway · HTTPS"}
+
+// endOfTLS is when the server's certificate ends, or the first above it that it brings.
+func endOfTLS(t config.TLS) (end time.Time, err error) {
+	pair, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
+	if err != nil {
+		return end, err
+	}
+	for _, der := range pair.Certificate {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return end, err
+		}
+		if end.IsZero() || c.NotAfter.Before(end) {
+			end = c.NotAfter
+		}
+	}
+	return end, nil
+}
+
+// uses are what keys are for, in words.
+var uses = map[string]api.Sentence{
+	keystore.License: {Zh: "签发证照", En: "licenses"}, keystore.Seal: {Zh: "电子印章", En: "seal"}, keystore.Status: {Zh: "状态清单", En: "status lists"},
+	keystore.Call: {Zh: "调用", En: "calls"}, keystore.Log: {Zh: "日志", En: "log"}, keystore.Attest: {Zh: "身份证明", En: "identity"},
+}
+
+func whoseKey(s *config.Setup, of certified) api.Sentence {
+	names, use := api.Sentence{Zh: of.department, En: of.department}, uses[of.usage]
+	for _, d := range s.Departments {
+		if d.ID == of.department {
+			names = api.Sentence{Zh: cmp.Or(d.Name, d.ID), En: cmp.Or(d.NameEN, d.Name, d.ID)}
+		}
+	}
+	return api.Sentence{Zh: names.Zh + " · " + cmp.Or(use.Zh, of.usage), En: names.En + " · " + cmp.Or(use.En, of.usage)}
+}
+
+func identityOf(s *config.Setup, id string) api.Sentence {
+	name := id
+	for _, v := range s.IdentityServices {
+		if v.ID == id {
+			name = cmp.Or(v.Name, id)
+		}
+	}
+	return api.Sentence{Zh: name + " · 身份证明", En: name + " · identity"}
+}
+
 // markFindings checks the tree-head mark of a running gateway.
-func (n *Node) markFindings() []Finding {
+func (n *Node) markFindings(s *config.Setup) []Finding {
 	age := n.log.Stats().MarkAge
 	f := Finding{Check: "mark", State: HealthOK, Figure: fmt.Sprintf("%.0f s", age.Seconds()), Says: "the high-water mark has the newest records"}
-	if age > n.markPatience {
+	agrees, _ := n.compareMark(s)
+	switch {
+	case agrees == api.NodeMarkAgreesOther:
+		f.State, f.Says, f.Do = HealthFailed, "the high-water mark is of another log, or of another past of this one", "stop this node, and find out which database is the right one (operations, section 5)"
+	case agrees == api.NodeMarkAgreesUnreadable:
+		return markUnreadable
+	case age > n.markPatience:
 		f.State, f.Says = HealthFailed, fmt.Sprintf("the high-water mark has lacked records for %.0f s", age.Seconds())
 		f.Do = "see that its folder can be written: without it a restored old backup goes unnoticed"
 	}
 	return []Finding{f}
 }
 
+var markUnreadable = []Finding{{Check: "mark", State: HealthFailed, Says: "the high-water mark cannot be read", Do: "put its folder back: without it a restored old backup goes unnoticed"}}
+
+// compareMark compares the checkpoint in the high-water mark's file with the log's head as this node knows it.
+func (n *Node) compareMark(s *config.Setup) (api.NodeMarkAgrees, uint64) {
+	text, err := tlog.ReadMark(s.Log.Mark)
+	if err != nil {
+		return api.NodeMarkAgreesUnreadable, 0
+	}
+	mark, err := tlog.ParseCheckpoint(text)
+	if err != nil {
+		return api.NodeMarkAgreesUnreadable, 0
+	}
+	head, err := tlog.ParseCheckpoint(n.log.Known()) // after the mark: it is never ahead of what was known when it was written
+	switch {
+	case err != nil:
+		return api.NodeMarkAgreesUnreadable, mark.Size
+	case mark.Origin != head.Origin || mark.Size == head.Size && (mark.SHA256 != head.SHA256 || mark.SM3 != head.SM3):
+		return api.NodeMarkAgreesOther, mark.Size
+	case mark.Size < head.Size:
+		return api.NodeMarkAgreesBehind, mark.Size
+	case mark.Size > head.Size:
+		return api.NodeMarkAgreesAhead, mark.Size
+	}
+	return api.NodeMarkAgreesYes, mark.Size
+}
+
 func markFileFindings(s *config.Setup) []Finding {
 	if _, err := os.Stat(s.Log.Mark); err != nil {
-		return []Finding{{Check: "mark", State: HealthFailed, Says: "the high-water mark cannot be read", Do: "put its folder back: without it a restored old backup goes unnoticed"}}
+		return markUnreadable
 	}
 	return []Finding{{Check: "mark", State: HealthOK, Says: "the high-water mark is there"}}
 }
 
 func backupFindings(s *config.Setup, now time.Time) []Finding {
 	f := Finding{Check: "backup", State: HealthWarning, Do: "back up every day: oncegate backup, or the tools of PostgreSQL and then touch " + install.BackupNote(s)}
-	info, err := os.Stat(install.BackupNote(s))
+	made, err := install.LastBackup(s)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		f.Says = "no backup is known"
 	case err != nil:
 		f.State, f.Says = HealthUnknown, "the note of the last backup cannot be read"
+	case made.Sub(now) > clockFailure: // else a note of tomorrow would be a backup for ever
+		hours := int(made.Sub(now)/time.Hour) + 1
+		f.Figure, f.Says = fmt.Sprintf("-%d h", hours), fmt.Sprintf("the last backup was made %d hours from now, so nobody knows when it was", hours)
 	default:
-		hours := int(now.Sub(info.ModTime()) / time.Hour)
+		hours := max(0, int(now.Sub(made)/time.Hour))
 		f.Figure, f.Says = fmt.Sprintf("%d h", hours), fmt.Sprintf("the last backup was made %d hours ago", hours)
-		if now.Sub(info.ModTime()) < backupWarning {
+		if now.Sub(made) < backupWarning {
 			f.State, f.Do = HealthOK, ""
 		}
 	}
@@ -251,6 +361,9 @@ func (n *Node) projectionFindings() []Finding {
 	size, covered := float64(n.log.Stats().Size), n.figure("projection_records")[""]
 	lag := int(max(0, size-covered))
 	f := Finding{Check: "search", State: HealthOK, Figure: fmt.Sprint(lag), Says: fmt.Sprintf("audit search lacks %d of the newest records", lag)}
+	if lag == 0 {
+		f.Says = "audit search has every record"
+	}
 	if lag > lagWarning {
 		f.State, f.Do = HealthWarning, "wait, or see oncegate_upkeep_failures_total and the log: searches and reports lack these records"
 	}

@@ -153,9 +153,9 @@ func TestFindingsOfTime(t *testing.T) {
 		}
 	}
 	n.Now = time.Now
-	wantState(t, found(t, n.markFindings(), "mark", ""), HealthOK)
+	wantState(t, found(t, n.markFindings(n.current.Load().setup), "mark", ""), HealthOK)
 	n.markPatience = -1
-	wantState(t, found(t, n.markFindings(), "mark", ""), HealthFailed)
+	wantState(t, found(t, n.markFindings(n.current.Load().setup), "mark", ""), HealthFailed)
 	n.metrics.covered.Set(-2 * lagWarning)
 	wantState(t, found(t, n.projectionFindings(), "search", ""), HealthWarning)
 	wantState(t, found(t, n.readyFindings(t.Context()), "ready", ""), HealthFailed) // it does not serve

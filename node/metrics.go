@@ -1,7 +1,6 @@
 package node
 
 import (
-	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,10 +19,16 @@ import (
 // A certified names the keys that one label set of a metric is about.
 type certified struct{ usage, department string }
 
+// An expiry is how long a certificate will last, and the id of its key.
+type expiry struct {
+	left time.Duration
+	key  string
+}
+
 // ownExpiry is how long the certificates of the keys that sign for us will last, the shortest of each usage and department. Keys
 // that sign nothing any more do not count.
-func ownExpiry(s *config.Setup, now time.Time) map[certified]time.Duration {
-	shortest := make(map[certified]time.Duration)
+func ownExpiry(s *config.Setup, now time.Time) map[certified]expiry {
+	shortest := make(map[certified]expiry)
 	note := func(k keystore.Info, department string) {
 		chain, err := pki.ParseChain(k.Chain)
 		if err != nil || len(chain) == 0 {
@@ -33,8 +38,8 @@ func ownExpiry(s *config.Setup, now time.Time) map[certified]time.Duration {
 		for _, above := range chain[1:] { // a chain holds as long as its shortest certificate
 			left = min(left, above.NotAfter.Sub(now))
 		}
-		if known, ok := shortest[of]; !ok || left < known {
-			shortest[of] = left
+		if known, ok := shortest[of]; !ok || left < known.left {
+			shortest[of] = expiry{left, k.ID}
 		}
 	}
 	departments := make(map[string]string, len(s.Departments))
@@ -133,11 +138,11 @@ func (m *metrics) watchLog(l *tlog.Log) {
 // watchBackup shows when the newest backup was made.
 func (m *metrics) watchBackup(s *config.Setup) {
 	m.gauge("oncegate_backup_timestamp_seconds", "When the newest backup was made, as the note beside the high-water mark says; 0 if none is known.", func() float64 {
-		info, err := os.Stat(install.BackupNote(s))
+		made, err := install.LastBackup(s)
 		if err != nil {
 			return 0
 		}
-		return float64(info.ModTime().Unix())
+		return float64(made.Unix())
 	})
 }
 
@@ -195,8 +200,8 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 			gauge(expiresDesc, float64(k.NotAfter.Unix()), id, kid)
 		}
 	}
-	for of, left := range ownExpiry(now.setup, c.node.Now()) {
-		gauge(ownDesc, left.Seconds(), of.usage, of.department)
+	for of, x := range ownExpiry(now.setup, c.node.Now()) {
+		gauge(ownDesc, x.left.Seconds(), of.usage, of.department)
 	}
 	for id, s := range now.sources {
 		if f, ok := s.Adapter.(interface{ Status() files.Status }); ok {

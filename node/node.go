@@ -80,6 +80,8 @@ type Node struct {
 
 	attempted   atomic.Pointer[[]string] // the inputs of what the last reload read, in force or not
 	refused     atomic.Pointer[unloaded] // why it is not in force; nil if it is
+	lastReload  atomic.Pointer[attempt]
+	started     time.Time
 	reloadRetry time.Duration
 
 	folders []*folder
@@ -99,6 +101,7 @@ type running struct {
 	console  *session.Current
 	codes    *barcode.Reader // of what scanners read at windows
 	papers   *papers.Codes   // of documents
+	since    time.Time       // in force
 }
 
 // Open reads the configuration, opens everything it names and binds both listeners; Run then serves. The error is a fault.List if
@@ -106,6 +109,8 @@ type running struct {
 func Open(ctx context.Context, path string, o Options) (_ *Node, err error) {
 	ignoreFileSizeSignal()
 	n := &Node{Options: o.withDefaults(), markPatience: defaultMarkPatience, reloadRetry: reloadRetry}
+	n.started = n.Now()
+	n.lastReload.Store(&attempt{cause{by: api.NodeReloadByStart}, n.started, api.NodeReloadResultOk})
 	setup, faults := config.Load(path, n.Now())
 	for _, w := range faults.Warnings() {
 		n.Logger.Warn("configuration", "at", w.String())
@@ -212,6 +217,7 @@ func (n *Node) openGateway(ctx context.Context, s *config.Setup) error {
 		return err
 	}
 	n.onClose(func(context.Context) error { return n.current.Load().sources.close() })
+	next.since = n.Now()
 	n.current.Store(next)
 	if err := n.activate(ctx, next); err != nil {
 		return err
@@ -224,7 +230,7 @@ func (n *Node) openGateway(ctx context.Context, s *config.Setup) error {
 	n.gateway, err = gateway.New(gateway.Config{
 		Audience: s.Gateway.ID, PublicURL: s.Gateway.PublicURL, Origin: s.Log.Origin,
 		Cases: n.db.Cases(), Recorder: n.recorder, Auditor: n.auditor, Records: audits, View: n.log.View,
-		StatusList: n.statusList, Verify: n.verify, VerifySM2: n.dual.Verify, Pages: pages,
+		StatusList: n.statusList, Verify: n.verify, Node: n.status, VerifySM2: n.dual.Verify, Pages: pages,
 		Limits:       gateway.Limits{Materials: s.Limits.Materials, Call: time.Duration(s.Limits.Call), InFlight: s.Limits.InFlight, Memory: s.Limits.Memory, Unproven: s.Limits.Unproven},
 		ClientHeader: s.Gateway.ClientFrom,
 		Metrics:      n.Registry, Logger: n.Logger, Now: n.Now,

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"oncegate/api"
 	"oncegate/certs/keystore"
 	"oncegate/config"
 	"oncegate/fault"
@@ -23,18 +24,35 @@ var ErrUnchanged = errors.New("the configuration has not changed")
 // in. Calls under way finish by the old one or are decided again before they are recorded. With any fault, which are the error
 // (fault.List), nothing changes.
 func (n *Node) Reload(ctx context.Context) error {
+	return n.reloadFor(ctx, cause{by: api.NodeReloadBySignal})
+}
+
+// A cause is why a reload is tried.
+type cause struct {
+	by   api.NodeReloadBy
+	file string // that changed
+}
+
+// An attempt is the newest reload, for whoever runs the gateway.
+type attempt struct {
+	cause
+	at     time.Time
+	result api.NodeReloadResult
+}
+
+func (n *Node) reloadFor(ctx context.Context, why cause) error {
 	n.reload.Lock()
 	defer n.reload.Unlock()
 	err := n.swap(ctx)
 	switch faults := (fault.List)(nil); {
 	case err == nil:
-		n.reloaded("ok", nil)
+		n.reloaded(why, api.NodeReloadResultOk, nil)
 	case errors.Is(err, ErrUnchanged):
-		n.reloaded("unchanged", nil)
+		n.reloaded(why, api.NodeReloadResultUnchanged, nil)
 	case errors.As(err, &faults):
-		n.reloaded("refused", &unloaded{n.Now(), reasons(faults.Fatal())})
+		n.reloaded(why, api.NodeReloadResultRefused, &unloaded{since: n.Now(), reason: reasons(faults.Fatal())})
 	default:
-		n.reloaded("failed", &unloaded{n.Now(), err.Error()})
+		n.reloaded(why, api.NodeReloadResultFailed, &unloaded{since: n.Now(), reason: err.Error(), failed: true})
 	}
 	return err
 }
@@ -43,15 +61,20 @@ func (n *Node) Reload(ctx context.Context) error {
 type unloaded struct {
 	since  time.Time
 	reason string // with file, line and column of each fault
+	failed bool   // for another reason than a fault: it is tried again
 }
 
 // reloaded says what became of a reload, in the metrics and, where the files are not in force, in one line of the log.
-func (n *Node) reloaded(result string, why *unloaded) {
-	n.metrics.reloads.WithLabelValues(result).Inc()
+func (n *Node) reloaded(by cause, result api.NodeReloadResult, why *unloaded) {
+	n.metrics.reloads.WithLabelValues(string(result)).Inc()
+	// A drop that arrives in a watched folder is no reload that anybody asked for, unless one before was not taken.
+	if by.by != api.NodeReloadByFile || result != api.NodeReloadResultUnchanged || n.refused.Load() != nil {
+		n.lastReload.Store(&attempt{by, n.Now(), result})
+	}
 	n.metrics.reloaded.Set(1)
 	if why != nil {
 		n.metrics.reloaded.Set(0)
-		n.Logger.Error("reload "+result+", the configuration before stays in force", "reason", why.reason)
+		n.Logger.Error("reload "+string(result)+", the configuration before stays in force", "reason", why.reason)
 	}
 	n.refused.Store(why)
 }
@@ -177,6 +200,7 @@ func (n *Node) use(ctx context.Context, was, next *running) error {
 		return errors.Join(fmt.Errorf("reload: %w", err), fresh.close())
 	}
 	n.keyring.Replace(keyring) // it opens all that the old one sealed: activate has seen that no key is missing
+	next.since = n.Now()
 	n.current.Store(next)
 	n.gateway.Use(next.snapshot)
 	n.metrics.loaded.Set(float64(n.Now().Unix()))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"oncegate/api"
 	"oncegate/fault"
 )
 
@@ -59,25 +60,36 @@ func (n *Node) watch(ctx context.Context) {
 	}
 	quiet := time.NewTimer(time.Hour)
 	quiet.Stop()
+	var why cause
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hup:
+			why = cause{by: api.NodeReloadBySignal}
 			quiet.Reset(0)
 		case e, ok := <-events:
 			if !ok {
 				return
 			}
 			if n.concerns(e) {
+				if why.by == "" {
+					why = cause{api.NodeReloadByFile, n.relative(e.Name)}
+				}
 				quiet.Reset(reloadDelay)
 			}
 		case err := <-lost: // events were lost
 			n.Logger.Warn("watching files", "error", err)
+			why = cause{by: api.NodeReloadByFile}
 			quiet.Reset(reloadDelay)
 		case <-quiet.C:
-			err := n.Reload(ctx) // it has logged why
+			if why.by == "" {
+				why.by = api.NodeReloadByRetry
+			}
+			err := n.reloadFor(ctx, why) // it has logged why
+			why = cause{}
 			if n.watchFolders(w) {
+				why = cause{by: api.NodeReloadByFile}
 				quiet.Reset(reloadDelay) // something may have changed there before it was watched
 			}
 			if refused := (fault.List)(nil); err != nil && !errors.Is(err, ErrUnchanged) && !errors.As(err, &refused) {
@@ -118,6 +130,14 @@ func (n *Node) watchFolders(w *fsnotify.Watcher) (found bool) {
 		}
 	}
 	return found
+}
+
+// relative is a file as it stands in digests: below the main file's folder, with slashes.
+func (n *Node) relative(name string) string {
+	if rel, err := filepath.Rel(filepath.Dir(n.current.Load().setup.File), name); err == nil {
+		return filepath.ToSlash(rel)
+	}
+	return filepath.ToSlash(name)
 }
 
 // concerns says whether an event is about the configuration.

@@ -127,6 +127,7 @@ var operations = map[string]authorization{
 	"audit.export":      byPermission,
 	"audit.erase":       byPermission,
 	"log.read":          byPermission,
+	"node.status":       byPermission, // how well a node is: for whoever runs it
 }
 
 // Operations returns the operations that a Question may name, sorted. Every other operation is denied.

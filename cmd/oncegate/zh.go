@@ -1,14 +1,14 @@
 package main
 
 import (
-	"oncegate/config"
 	"oncegate/explanation"
 	"oncegate/language"
+	"oncegate/node"
 )
 
 // catalogue has the Chinese of everything that this program prints: its own messages, what verifications say, and faults of
 // configurations.
-var catalogue = language.New(append(append(config.Messages(), explanation.Messages()...), messages)...)
+var catalogue = language.New(append(append(node.Messages(), explanation.Messages()...), messages)...)
 
 // messages are the Chinese of this program's own texts.
 var messages = language.Messages{
@@ -519,53 +519,4 @@ var messages = language.Messages{
 	"no gateway answers at %s, the admin listener": "管理端口 %s 无网关应答",
 	"start it":             "请启动网关",
 	"oncegate serve -c %s": "oncegate serve -c %s",
-	"the gateway takes calls, and records them":                                                                       "网关正常受理并记录调用",
-	"until it is mended, calls are refused":                                                                           "修复之前，调用不予受理",
-	"operations, section 5":                                                                                           "见 operations 第 5 节",
-	"the service listener is not served yet":                                                                          "服务端口尚未开放",
-	"the node is shutting down":                                                                                       "节点正在关闭",
-	"the outcome of a commit is not known, so nothing can be recorded":                                                "一次提交的结果未知，暂不能记录",
-	"the configuration in the files is in force":                                                                      "文件中的配置已生效",
-	"the last reload was refused, the configuration before stays in force":                                            "上次重载被拒，原配置继续生效",
-	"correct it, and see with oncegate check; it is taken over by itself then":                                        "请改正并用 oncegate check 检查；改正后自动生效",
-	"the configuration can be used":                                                                                   "配置可用",
-	"the configuration cannot be used":                                                                                "配置不可用",
-	"correct it; oncegate check says all faults":                                                                      "请改正；oncegate check 列出全部错误",
-	"the file system of the store has %d MiB free":                                                                    "数据库所在文件系统剩余 %d MiB",
-	"the file system of the mark has %d MiB free":                                                                     "高水位标记所在文件系统剩余 %d MiB",
-	"the free space of the store's folder is not known":                                                               "数据库目录的剩余空间未知",
-	"the free space of the mark's folder is not known":                                                                "高水位标记目录的剩余空间未知",
-	"see that the folder is there and its file system answers":                                                        "请确认目录存在且文件系统有响应",
-	"free space now: below limits.free_space the gateway takes no calls":                                              "请立即腾出空间：低于 limits.free_space 时网关不受理调用",
-	"free space, or move to a larger disk: below limits.free_space the gateway takes no calls":                        "请腾出空间或换更大的磁盘：低于 limits.free_space 时网关不受理调用",
-	"correct the clock with NTP or BeiDou time: calls are refused beyond 60 s":                                        "请用 NTP 或北斗授时校准时钟：偏差超过 60 秒的调用不予受理",
-	"this clock is %.3f s from the database server's":                                                                 "本机时钟与数据库服务器相差 %.3f 秒",
-	"the database server does not say what time it is":                                                                "数据库服务器未给出时间",
-	"see why the database does not answer":                                                                            "请查明数据库无应答的原因",
-	"the newest record cannot be read":                                                                                "最新的记录无法读取",
-	"this clock is not behind the newest record":                                                                      "本机时钟不落后于最新的记录",
-	"this clock is %.3f s behind the newest record":                                                                   "本机时钟落后于最新的记录 %.3f 秒",
-	"the certificate of %s ends in %d days":                                                                           "%s 的证书将在 %d 天后到期",
-	"the certificate of %s has expired":                                                                               "%s 的证书已过期",
-	"have a new one issued: oncegate keys csr, then oncegate keys cert (operations, section 7)":                       "请重新签发：先 oncegate keys csr，再 oncegate keys cert（见 operations 第 7 节）",
-	"let the system send a request, certify it, and name the new certificate beside this one (operations, section 7)": "请该业务系统提出证书请求，签发后与现有证书一并列出（见 operations 第 7 节）",
-	"let the identity service send a new certificate, and name it beside this one (operations, section 7)":            "请身份服务提供新证书，与现有证书一并列出（见 operations 第 7 节）",
-	"the high-water mark has the newest records":                                                                      "高水位标记已含最新的记录",
-	"the high-water mark has lacked records for %.0f s":                                                               "高水位标记已有 %.0f 秒未含最新的记录",
-	"see that its folder can be written: without it a restored old backup goes unnoticed":                             "请确认其目录可写：没有它，恢复了旧备份将无从发现",
-	"the high-water mark cannot be read":                                                                              "高水位标记无法读取",
-	"put its folder back: without it a restored old backup goes unnoticed":                                            "请放回其目录：没有它，恢复了旧备份将无从发现",
-	"the high-water mark is there":                                                                                    "高水位标记存在",
-	"no backup is known":                                                                                              "没有已知的备份",
-	"the note of the last backup cannot be read":                                                                      "上次备份的记录文件无法读取",
-	"the last backup was made %d hours ago":                                                                           "上次备份在 %d 小时前",
-	"back up every day: oncegate backup, or the tools of PostgreSQL and then touch %s":                                "请每天备份：用 oncegate backup；或用 PostgreSQL 自己的工具，然后 touch %s",
-	"audit search lacks %d of the newest records":                                                                     "审计检索尚缺最新的 %d 条记录",
-	"wait, or see oncegate_upkeep_failures_total and the log: searches and reports lack these records":                "请等待，或查看 oncegate_upkeep_failures_total 和日志：检索和报告缺少这些记录",
-	"source %s answers, or was not asked yet":                                                                         "数据源 %s 正常应答，或尚未被询问",
-	"source %s is tried again after it failed":                                                                        "数据源 %s 失败后正在重试",
-	"source %s does not answer: its materials are unavailable":                                                        "数据源 %s 无应答：其材料暂不可用",
-	"see the reasons in the log and in oncegate_source_failures_total, and call the department":                       "原因见日志和 oncegate_source_failures_total，请联系该部门",
-	"the newest file of source %s was refused, or its folder cannot be read":                                          "数据源 %s 最新的文件被拒，或其目录无法读取",
-	"the log names file and line; tell the department":                                                                "日志指出了文件和行号，请告知该部门",
 }

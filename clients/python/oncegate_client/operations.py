@@ -35,6 +35,7 @@ OPERATIONS = {
     "licenses.render": ("POST", "/v1/licenses/render"),
     "licenses.status": ("POST", "/v1/licenses/status"),
     "licenses.verify": ("POST", "/v1/licenses/verify"),
+    "node.status": ("GET", "/v1/node"),
     "precheck": ("POST", "/v1/precheck"),
     "receipts": ("POST", "/v1/receipts"),
     "sources.try": ("POST", "/v1/sources/{source}/try"),
