@@ -80,10 +80,10 @@ type Outage struct {
 	Until      time.Time // when it is expected back; zero: not known
 }
 
-// A Resolver says what a scanned code stands for: barcode.Reader is one. It is asked only about codes that are not personal numbers. It must be
+// A Resolver says what a scanned code stands for: barcode.Reader is one. It is asked only about codes that are not personal numbers; number is that of the case which the hall would register. It must be
 // safe for concurrent use. fs.ErrNotExist: the code stands for nothing.
 type Resolver interface {
-	Resolve(ctx context.Context, code, system string) (barcode.Meaning, error)
+	Resolve(ctx context.Context, code, system, number string) (barcode.Meaning, error)
 }
 
 // A Console draws the pages. It is safe for concurrent use.

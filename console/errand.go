@@ -80,8 +80,8 @@ func kept[T any](v *visit, key string) (value T, err error) {
 }
 
 // run does the work of a form behind its page, once for its key, and keeps what comes of it. The page waits at most Config.Late; until the
-// work is done, first is kept. Work goes on when the browser leaves. Work that finds that the same form is under way at another node returns
-// nil: what the other one keeps is not overwritten.
+// work is done, first is kept. Work goes on when the browser leaves. Work that finds that the same form is under way at another
+// node changes nothing (counterCase.elsewhere): what the other one keeps is not overwritten.
 func (v *visit) run(key string, first any, work func(ctx context.Context) any) error {
 	_, err := v.console.gate.Kept(v.r.Context(), v.Session, key)
 	if err == nil {
@@ -100,7 +100,7 @@ func (v *visit) run(key string, first any, work func(ctx context.Context) any) e
 		result := work(ctx)
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if result == nil {
+		if other, ok := result.(interface{ elsewhere() bool }); result == nil || ok && other.elsewhere() {
 			return
 		}
 		e.finished = true
@@ -130,4 +130,4 @@ func (v *visit) run(key string, first any, work func(ctx context.Context) any) e
 }
 
 // elsewhere reports whether a call was refused because the same form is, or was, under way at another node.
-func (k *counterCase) elsewhere() bool { return k.Refused != nil && k.Refused.Code == "token-replayed" }
+func (k counterCase) elsewhere() bool { return k.Refused != nil && k.Refused.Code == "token-replayed" }

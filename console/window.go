@@ -57,6 +57,7 @@ type asking struct {
 	Unreadable bool              `json:"-"`                  // the file is nothing that a window may receive
 	Until      string            `json:"until,omitzero"`     // last day of the mandate
 	Registers  string            `json:"registers,omitzero"` // number of the case that the hall registers
+	Vouched    bool              `json:"vouched,omitzero"`   // the holder's code vouches for that case: it is attested by the holder
 }
 
 // number is the case's.
@@ -115,6 +116,7 @@ type askPage struct {
 	Once       string
 	At         string // the field that had the focus
 	Ask        asking
+	Vouched    string // masked code of the holder whose own code was scanned; "": what is typed is the clerk\'s word
 	Matter     string // name of the one that was chosen
 	Scan       field
 	Applicant  field
@@ -188,6 +190,7 @@ func (v *visit) asked(f *form) asking {
 	if scan, ok := f.files["scanned"]; ok {
 		a.Mandate, a.File, a.Unreadable = scan.Digest, scan.Name, scan.Media == ""
 	}
+	v.vouched(&a, f.code("registers"))
 	if raw, err := base64.RawURLEncoding.DecodeString(a.Mandate); err != nil || len(raw) != 32 {
 		a.Mandate, a.File = "", ""
 	}
@@ -208,7 +211,8 @@ func (v *visit) scanned(f *form, a *asking, faults map[string]string) {
 		a.Applicant = text
 		return
 	}
-	found, err := v.console.Codes().Resolve(v.r.Context(), text, v.Hall)
+	number := v.newNumber(f.Get("once"))
+	found, err := v.console.Codes().Resolve(v.r.Context(), text, v.Hall, number)
 	switch {
 	case err == nil && found.Case != "" && caseNumber.MatchString(found.Case):
 		a.No, a.Matter = found.Case, ""
@@ -217,6 +221,12 @@ func (v *visit) scanned(f *form, a *asking, faults map[string]string) {
 		a.Applicant, a.Type = license.NormalCode(found.Holder), ""
 		if found.Type != typeResident && found.Type != typeUSCC {
 			a.Type = found.Type
+		}
+		a.Registers, a.Vouched = "", false
+		if found.Assertion != "" {
+			if fault := v.vouch(a, number, found.Assertion); fault != "" {
+				faults["scan"] = fault
+			}
 		}
 		return
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
@@ -363,6 +373,9 @@ func (v *visit) showAsk(a asking, faults map[string]string, focus string, refuse
 		p.Scan.Value = scanned
 	}
 	p.Scan.Wide = true
+	if a.Vouched {
+		p.Vouched = license.MaskCode(a.Applicant)
+	}
 	for _, w := range []choice{{Value: whoSelf, Name: "本人"}, {Value: cases.Handler, Name: "经办人"}, {Value: cases.Agent, Name: "代理人"}, {Value: cases.Guardian, Name: "监护人"}} {
 		w.Chosen = w.Value == cmp.Or(a.Who, whoSelf)
 		p.Who = append(p.Who, w)
@@ -383,7 +396,7 @@ func (v *visit) showAsk(a asking, faults map[string]string, focus string, refuse
 				p.Types = append(p.Types, choice{t.Code, t.Name, t.Code == a.Type})
 			}
 		}
-		p.Open, p.Closed, p.Told = v.outlook(m)
+		p.Open, p.Closed, p.Told = v.outlook(m, a.attestation())
 	}
 	for _, code := range v.hall.Matters {
 		if m, ok := v.snapshot.Book.Matter(code); ok {
@@ -408,11 +421,11 @@ func (v *visit) handles(m cases.Matter) bool {
 
 // outlook says by the rules alone which materials a case of the hall's own registration can get: no source is asked and nothing is told of
 // anybody. told are the departments that will be asked.
-func (v *visit) outlook(m cases.Matter) (open, closed, told []string) {
+func (v *visit) outlook(m cases.Matter, attested cases.Attestation) (open, closed, told []string) {
 	for _, code := range append([]string{m.Code}, m.Chain...) {
 		part, _ := v.snapshot.Book.Matter(code)
 		for _, material := range part.Materials {
-			if !v.wouldGet(part, material, cases.Self) {
+			if !v.wouldGet(part, material, attested) {
 				closed = append(closed, material.Name)
 				continue
 			}
@@ -510,9 +523,6 @@ func (v *visit) callFor(once string, a asking, got []receivedNote) error {
 		done := began
 		done.Pending = false
 		v.calls(ctx, &done)
-		if done.elsewhere() {
-			return nil
-		}
 		if done.Answer != nil {
 			v.checkLate(done)
 		}
@@ -614,7 +624,12 @@ func refusal(operation string, err error) *refusedCall {
 }
 
 func (v *visit) registration(a asking) api.CaseRequest {
-	q := api.CaseRequest{No: a.Registers, Matter: a.Matter, Attestation: api.Attestation(cases.Self), Accepted: api.At(v.now)}
+	q := api.CaseRequest{No: a.Registers, Matter: a.Matter, Attestation: api.Attestation(a.attestation()), Accepted: api.At(v.now)}
+	if a.Vouched {
+		if one, err := kept[voucher](v, v.voucherID(a.Registers)); err == nil {
+			q.Assertion = one.Assertion
+		}
+	}
 	add := func(role, chosen, code string) {
 		h, _ := v.holderOf(chosen, code)
 		q.Parties = append(q.Parties, api.Party{Role: role, Holder: api.HolderID{Type: h.Type, Code: h.Code}})
@@ -645,6 +660,8 @@ func (v *visit) explain(p *askPage, k *counterCase) {
 	p.Number = k.number()
 	switch {
 	case k.caseFault() != "": // it stands under the number
+	case k.Ask.Vouched && strings.HasPrefix(r.Code, "assertion-"):
+		p.Fault, p.Do = "申请人的码已经失效或者用过了。", "请申请人刷新码，点“换一件”再扫一次。"
 	case r.Operation == "cases.represent":
 		p.Person.Error, p.Person.Focus, p.Ready = personFault(r), true, false
 	default:

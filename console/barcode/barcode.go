@@ -30,8 +30,10 @@ type Rule struct {
 	Means string `yaml:"means"`
 	// Type is the type of a holder's code, such as "111" (公民身份号码); empty: told by its form.
 	Type string `yaml:"type"`
-	// URL is the interface that knows what the code stands for; empty: the pattern's group itself does. It gets POST {"code", "system"} and
-	// answers {"case"} or {"type", "code"}, or 404. https, but on this machine.
+	// URL is the interface that knows what the code stands for; empty: the pattern's group itself does. It gets POST {"code", "system", "case"} and
+	// answers {"case"} or {"type", "code"}, or 404. https, but on this machine. Where it is an identity service that the configuration trusts
+	// (assertions), it may answer {"assertion"}, too: signed for "case", the number and the system that it was asked with. Then the holder vouches
+	// for the case that the hall registers under that number.
 	URL string `yaml:"url"`
 	// TokenFile holds the bearer token for URL.
 	TokenFile string `yaml:"token_file"`
@@ -48,12 +50,14 @@ type Meaning struct {
 	Case   string // number
 	Holder string // code
 	Type   string // of the holder's code; empty: told by its form
+	// Assertion is the identity service's word that the holder shows the code for the case that was named (gateway.Assertion); empty: there is none.
+	Assertion string
 }
 
 // Bounds of a resolution.
 const (
 	MaxCode   = 2048            // bytes of a code
-	maxAnswer = 4 << 10         // bytes of an interface's answer
+	maxAnswer = 16 << 10        // bytes of an interface's answer
 	patience  = 2 * time.Second // for it
 )
 
@@ -105,8 +109,8 @@ func NewReader(rules []Rule) (*Reader, error) {
 	return r, nil
 }
 
-// Resolve says what a code stands for, for the system of a hall. fs.ErrNotExist: for nothing that the rules know. Errors do not repeat the code.
-func (r *Reader) Resolve(ctx context.Context, code, system string) (Meaning, error) {
+// Resolve says what a code stands for, for the system of a hall. number is that of the case which the hall would register for its holder. fs.ErrNotExist: for nothing that the rules know. Errors do not repeat the code.
+func (r *Reader) Resolve(ctx context.Context, code, system, number string) (Meaning, error) {
 	if len(code) > MaxCode {
 		return Meaning{}, fs.ErrNotExist
 	}
@@ -120,7 +124,7 @@ func (r *Reader) Resolve(ctx context.Context, code, system string) (Meaning, err
 			value = found[1]
 		}
 		if rule.URL != "" {
-			return r.ask(ctx, rule.Rule, value, system)
+			return r.ask(ctx, rule.Rule, value, system, number)
 		}
 		if rule.Means == Case {
 			return Meaning{Case: value}, nil
@@ -131,8 +135,8 @@ func (r *Reader) Resolve(ctx context.Context, code, system string) (Meaning, err
 }
 
 // ask asks the interface of a rule.
-func (r *Reader) ask(ctx context.Context, rule Rule, code, system string) (Meaning, error) {
-	body, err := json.Marshal(map[string]string{"code": code, "system": system}, json.Deterministic(true))
+func (r *Reader) ask(ctx context.Context, rule Rule, code, system, number string) (Meaning, error) {
+	body, err := json.Marshal(map[string]string{"code": code, "system": system, "case": number}, json.Deterministic(true))
 	if err != nil {
 		return Meaning{}, errors.New("the code is no text")
 	}
@@ -161,7 +165,7 @@ func (r *Reader) ask(ctx context.Context, rule Rule, code, system string) (Meani
 		return Meaning{}, fmt.Errorf("the interface of codes answered with status %d", res.StatusCode)
 	}
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	var answer struct{ Case, Type, Code string }
+	var answer struct{ Case, Type, Code, Assertion string }
 	if err != nil || len(text) > maxAnswer || json.Unmarshal(text, &answer, json.MatchCaseInsensitiveNames(true)) != nil {
 		return Meaning{}, errors.New("the answer of the interface of codes cannot be read")
 	}
@@ -169,7 +173,7 @@ func (r *Reader) ask(ctx context.Context, rule Rule, code, system string) (Meani
 	case rule.Means == Case && answer.Case != "":
 		return Meaning{Case: answer.Case}, nil
 	case rule.Means == Holder && answer.Code != "":
-		return Meaning{Holder: answer.Code, Type: answer.Type}, nil
+		return Meaning{Holder: answer.Code, Type: answer.Type, Assertion: answer.Assertion}, nil
 	}
 	return Meaning{}, fs.ErrNotExist
 }

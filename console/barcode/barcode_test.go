@@ -24,7 +24,7 @@ func TestResolve(t *testing.T) {
 		case strings.Contains(got, "known"):
 			io.WriteString(w, `{"type":"111","code":"379901198503072316"}`)
 		case strings.Contains(got, "large"):
-			io.WriteString(w, `{"code":"`+strings.Repeat("1", 5000)+`"}`)
+			io.WriteString(w, `{"code":"`+strings.Repeat("1", 20000)+`"}`)
 		case strings.Contains(got, "moved"):
 			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
 		case strings.Contains(got, "broken"):
@@ -54,23 +54,23 @@ func TestResolve(t *testing.T) {
 	for code, want := range map[string]Meaning{
 		"SLD:SP-2026-1": {Case: "SP-2026-1"}, "https://license.example/e/91379901MA9920002Q": {Holder: "91379901MA9920002Q", Type: "001"}, "SFM:known1": {Holder: "379901198503072316", Type: "111"},
 	} {
-		if m, err := r.Resolve(t.Context(), code, "street-hall"); err != nil || m != want {
+		if m, err := r.Resolve(t.Context(), code, "street-hall", "SLJD-1"); err != nil || m != want {
 			t.Errorf("%s stands for %+v, %v", code, m, err)
 		}
 	}
 	for _, code := range []string{"", "SLD:", "xSLD:SP-1", "SLD:SP-1 ", "SFM:nobody", strings.Repeat("S", MaxCode+1)} {
-		if m, err := r.Resolve(t.Context(), code, "street-hall"); !errors.Is(err, fs.ErrNotExist) {
+		if m, err := r.Resolve(t.Context(), code, "street-hall", "SLJD-1"); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%.20q stands for %+v, %v", code, m, err)
 		}
 	}
 	for _, code := range []string{"SFM:large", "SFM:moved", "SFM:broken", "NOK:zz"} {
-		m, err := r.Resolve(t.Context(), code, "street-hall")
+		m, err := r.Resolve(t.Context(), code, "street-hall", "SLJD-1")
 		if err == nil || errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), code[4:]) {
 			t.Errorf("%s stands for %+v, %v", code, m, err)
 		}
 	}
 	platform.Close()
-	if _, err := r.Resolve(t.Context(), "SFM:known1", "street-hall"); err == nil || errors.Is(err, fs.ErrNotExist) {
+	if _, err := r.Resolve(t.Context(), "SFM:known1", "street-hall", "SLJD-1"); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an interface that is away: %v", err)
 	}
 }

@@ -740,3 +740,17 @@ func countKept(r *rig) (n int, err error) {
 	}
 	return n, rows.Err()
 }
+
+// TestPlaceCookie keeps names of windows in Chinese, and takes nothing from a cookie that cannot be read.
+func TestPlaceCookie(t *testing.T) {
+	for _, desk := range []string{"3", "综合窗口 二", "a;b,c\"d", ""} {
+		if hall, got := session.PlaceOf(session.PlaceText("street-hall", desk)); hall != "street-hall" || got != desk {
+			t.Errorf("%q became %q, %q", desk, hall, got)
+		}
+	}
+	for _, bad := range []string{"", "street-hall", "street-hall/***", "street-hall/_____w"} {
+		if _, desk := session.PlaceOf(bad); desk != "" {
+			t.Errorf("%q is window %q", bad, desk)
+		}
+	}
+}

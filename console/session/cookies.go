@@ -1,9 +1,11 @@
 package session
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"oncegate/certs/sm"
 )
@@ -79,6 +81,21 @@ func (g *Gate) PreferencesOf(r *http.Request) Preferences {
 		return s.Preferences
 	}
 	return parsePreferences(g.cookie(r, viewCookie))
+}
+
+// placeText writes a place for a cookie. Names of windows may be Chinese, which no cookie can hold as they are.
+func placeText(hall, desk string) string {
+	return hall + "/" + base64.RawURLEncoding.EncodeToString([]byte(desk))
+}
+
+// placeOf reads a place; empty where it cannot be read.
+func placeOf(cookie string) (hall, desk string) {
+	hall, text, _ := strings.Cut(cookie, "/")
+	name, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || !utf8.Valid(name) {
+		return hall, ""
+	}
+	return hall, string(name)
 }
 
 func parsePreferences(text string) (p Preferences) {

@@ -35,3 +35,9 @@ func DeviceOf(g *Gate, cookie, account string) string { return g.guesses.device(
 
 // Find is the session of a cookie's value.
 func (g *Gate) Find(ctx context.Context, cookie string) (*Session, error) { return g.find(ctx, cookie) }
+
+// The place in its cookie.
+var (
+	PlaceText = placeText
+	PlaceOf   = placeOf
+)

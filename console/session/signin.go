@@ -214,7 +214,7 @@ func (g *Gate) open(w http.ResponseWriter, r *http.Request, s *Session, to strin
 	s.family = digest("family", secret())
 	halls, hall, desk := g.halls(s.Assignments), r.PostFormValue("hall"), narrow(strings.TrimSpace(r.PostFormValue("desk")))
 	if hall == "" {
-		hall, desk, _ = strings.Cut(g.cookie(r, placeCookie), "/")
+		hall, desk = placeOf(g.cookie(r, placeCookie))
 	}
 	if len(halls) == 1 && (len(halls[0].Desks) == 0 || hall != halls[0].System) {
 		hall = halls[0].System
@@ -539,7 +539,7 @@ func (g *Gate) choosePlace(w http.ResponseWriter, r *http.Request) error {
 	if err := g.Record(r.Context(), s.event(EventSignIn, "place")); err != nil {
 		return &Refusal{Code: CodeStorage, Status: http.StatusServiceUnavailable, Cause: err}
 	}
-	g.setCookie(w, placeCookie, system+"/"+desk, deviceLifetime)
+	g.setCookie(w, placeCookie, placeText(system, desk), deviceLifetime)
 	http.Redirect(w, r, g.target(r.PostFormValue("to")), http.StatusSeeOther)
 	return nil
 }
