@@ -61,11 +61,8 @@ func (h *hasher) fold(hashes []byte) []byte {
 		return hashes
 	}
 	// Every level overwrites the first half of the one below: a tile takes 255 hashes, and no memory for each.
-	var level []byte
+	level := make([]byte, 0, len(hashes)/2)
 	for from := hashes; len(from) > HashSize; from = level {
-		if level == nil {
-			level = make([]byte, 0, len(hashes)/2)
-		}
 		level = level[:0]
 		for ; len(from) > 0; from = from[2*HashSize:] {
 			level = h.pool.Append(level, nodePrefix, from[:2*HashSize])
