@@ -3194,6 +3194,9 @@ type Watermark struct {
 
 // WithdrawRequest defines model for WithdrawRequest.
 type WithdrawRequest struct {
+	// As As what the person withdraws the consent of another holder, without an assertion: one of the rules of the configuration, such as legal_representative.
+	As string `json:"as,omitempty,omitzero"`
+
 	// Assertion An assertion by which the holder withdraws the consent; or, to withdraw an assertion, that one itself.
 	Assertion string `json:"assertion,omitempty,omitzero"`
 }

@@ -53,18 +53,9 @@ func apiHolder(h license.HolderID) api.HolderID { return api.HolderID{Type: h.Ty
 
 // A consentsPage is 我的同意.
 type consentsPage struct {
-	holderTop
-	ID       string
-	Sentence string
-	Rows     []consentRow
-	Pending  bool
-	Fault    string
-	Do       string
-	Number   string
+	holderReply
+	Rows []consentRow
 }
-
-func (p consentsPage) title() string  { return p.Sentence }
-func (p consentsPage) record() string { return p.Number }
 
 // A consentRow is one consent as its holder reads it.
 type consentRow struct {
@@ -72,8 +63,7 @@ type consentRow struct {
 	What  string
 	To    string
 	Until string
-	State string // what it is where it stands no more
-	Can   bool   // be withdrawn here
+	State string // what it is where it stands no more, and cannot be withdrawn
 }
 
 func (c *Console) consents(v *visit) error { return v.showConsents(counterCase{}) }
@@ -84,25 +74,22 @@ func (v *visit) showConsents(refused counterCase) error {
 	if err != nil {
 		return err
 	}
-	p := consentsPage{holderTop: v.top(k.For), ID: k.ID, Number: k.number()}
+	top, answered := v.replyTo(k.counterCase, k.For)
+	p := consentsPage{holderReply: top}
 	switch {
-	case k.Pending:
-		p.Pending, p.Sentence = true, v.in("正在查……", "Under way …")
-	case k.Refused != nil:
-		p.Sentence, p.Fault, p.Do = v.in("没有查成。", "It could not be looked up."), v.in(k.Refused.Zh, k.Refused.En), v.in(k.Refused.Advice, "")
+	case !answered:
 	case k.Listed != nil:
 		stands := 0
 		for _, one := range k.Listed.Consents {
 			row := v.consentRow(one)
 			if row.State == "" {
 				stands++
-				row.Can = k.For.As == ""
 			}
 			p.Rows = append(p.Rows, row)
 		}
-		p.Sentence = v.in(sprint("您给出的同意，有效的 %d 项。", stands), sprint("Consents of yours that stand: %d.", stands))
+		p.Sentence = v.in(sprint("%s给出的同意，有效的 %d 项。", p.Whose, stands), sprint("Of %s consents %d stand.", p.Whose, stands))
 		if stands == 0 {
-			p.Sentence = v.in("您现在没有有效的同意。", "No consent of yours stands.")
+			p.Sentence = v.in(p.Whose+"现在没有有效的同意。", "None of "+p.Whose+" consents stands.")
 		}
 	default:
 		return fs.ErrNotExist
@@ -150,7 +137,7 @@ func (c *Console) withdraw(v *visit) error {
 		return err
 	}
 	once, id := f.Get("once"), f.Get("consent")
-	listed := k.Listed != nil && k.For.As == "" && slices.ContainsFunc(k.Listed.Consents, func(g api.GivenConsent) bool { return g.ID == id })
+	listed := k.Listed != nil && slices.ContainsFunc(k.Listed.Consents, func(g api.GivenConsent) bool { return g.ID == id })
 	switch {
 	case !listed:
 		return errNotHere
@@ -161,7 +148,7 @@ func (c *Console) withdraw(v *visit) error {
 	err = v.run(once, began, func(ctx context.Context) any {
 		done := counterCase{ID: once, Began: v.now}
 		var answered api.Answered[api.ConsentAnswer]
-		if v.call(ctx, &done, "w", "consents.withdraw", map[string]string{"id": id}, api.WithdrawRequest{}, &answered) {
+		if v.call(ctx, &done, "w", "consents.withdraw", map[string]string{"id": id}, api.WithdrawRequest{As: k.For.As}, &answered) {
 			v.noteWithdrawal(ctx, id)
 			change(ctx, v, k.ID, func(k *keptConsents) {
 				for i := range k.Listed.Consents {

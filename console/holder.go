@@ -61,6 +61,10 @@ func (v *visit) self() (license.HolderID, error) {
 func holderPage(serve func(v *visit) error) func(v *visit) error {
 	return func(v *visit) error {
 		err := serve(v)
+		if errors.Is(err, errNoInvitation) {
+			v.refuse(http.StatusNotFound, noticeOf("这个地址打不开了。", "可能已过三天，或者不是发给您的。请让对方再发一次。", "This address does not open.", "It may be older than three days, or meant for somebody else. Ask the sender for another one."))
+			return nil
+		}
 		if errors.Is(err, errNotProven) {
 			v.refuse(http.StatusForbidden, noticeOf("这里要用实名登录。", "您现在的账号证明不了您是哪位持证人。请退出，改用政务服务网的实名登录。", "Sign in by your real name.", "Your account does not prove which holder you are. Sign out, and use the sign-in of the government service portal."))
 			return nil
@@ -112,16 +116,50 @@ func (v *visit) standingOf(as string) standingText {
 // A holderTop is what stands above every page of a holder: whose licenses they are, and how to speak for somebody else.
 type holderTop struct {
 	For   string // "本人", or as what and for whom
+	Whose string // "您", or "该单位"
 	Other bool   // not oneself
 }
 
 func (v *visit) top(a actingFor) holderTop {
 	if a.As == "" {
 		name := license.Holder{Name: v.Name}.MaskedName() // somebody beside the phone learns no more
-		return holderTop{For: v.in("本人 "+name, "yourself, "+name)}
+		return holderTop{For: v.in("本人 "+name, "yourself, "+name), Whose: v.in("您", "your")}
 	}
 	w := v.standingOf(a.As)
-	return holderTop{For: v.in(w.whoZh+" ", w.whoEn+" ") + license.MaskCode(a.Holder.Code), Other: true}
+	return holderTop{For: v.in(w.whoZh+" ", w.whoEn+" ") + license.MaskCode(a.Holder.Code), Whose: v.in("该"+w.whoZh, "the "+w.whoEn+"'s"), Other: true}
+}
+
+// A holderReply is what the pages of answers to holders have in common: whose they are, and whether the answer has come.
+type holderReply struct {
+	holderTop
+	ID       string
+	Sentence string
+	Pending  bool
+	Lost     bool // it will not come any more
+	Fault    string
+	Do       string
+	Number   string
+}
+
+func (r holderReply) title() string  { return r.Sentence }
+func (r holderReply) record() string { return r.Number }
+
+// replyTo begins the page of a kept call; answered is false where it says already all that there is to say: the call is under way, or was
+// refused.
+func (v *visit) replyTo(k counterCase, a actingFor) (r holderReply, answered bool) {
+	r = holderReply{holderTop: v.top(a), ID: k.ID, Number: k.number()}
+	switch {
+	case k.Pending:
+		r.Pending, r.Lost, r.Sentence = true, v.now.Sub(k.Began) > underWay, v.in("正在查……", "Under way …")
+	case k.Refused != nil:
+		r.Sentence, r.Fault, r.Do = v.in("没有查成。", "It could not be looked up."), v.in(k.Refused.Zh, k.Refused.En), v.in(k.Refused.Advice, "")
+		if a.As != "" {
+			r.Fault, r.Do = v.standingFault(a.As, k.Refused), ""
+		}
+	default:
+		return r, true
+	}
+	return r, false
 }
 
 // A holderHomePage is the first page of a holder. It calls nothing.

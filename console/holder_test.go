@@ -92,7 +92,7 @@ func TestUsesInPlainSentences(t *testing.T) {
 	d := atPhone(t)
 	d.answer = d.told(2)
 	page := d.seesUses()
-	if got := page.Headline(); got != "近 12 个月，证照被使用 2 次。" {
+	if got := page.Headline(); got != "近 12 个月，您的证照被使用 2 次。" {
 		t.Errorf("headline: %s", got)
 	}
 	for _, words := range []string{
@@ -103,12 +103,12 @@ func TestUsesInPlainSentences(t *testing.T) {
 		}
 	}
 	d.session.Preferences.Language = "en"
-	if page := d.seesUses(); !strings.Contains(consoletest.Text(page.Root), "Your licenses were used 2 times in the last 12 months.") || regexp.MustCompile(`\p{Han}{5}`).MatchString(strings.ReplaceAll(consoletest.Text(page.All(atom.Main)[0]), "云川市行政审批服务局", "")) {
+	if page := d.seesUses(); !strings.Contains(consoletest.Text(page.Root), "In the last 12 months your licenses were used 2 times.") || regexp.MustCompile(`\p{Han}{5}`).MatchString(strings.ReplaceAll(consoletest.Text(page.All(atom.Main)[0]), "云川市行政审批服务局", "")) {
 		t.Errorf("the English page says:\n%s", consoletest.Text(page.Root))
 	}
 	d.session.Preferences.Language = ""
 	d.answer = d.told(0)
-	if got := d.seesUses().Headline(); got != "近 12 个月，没有单位用过您的证照。" {
+	if got := d.seesUses().Headline(); got != "近 12 个月，没有机关用过您的证照。" {
 		t.Errorf("headline: %s", got)
 	}
 }
@@ -416,12 +416,12 @@ func TestCoupleConsentsOnTwoPhones(t *testing.T) {
 	if link == "" || len(asked) != 1 {
 		t.Fatalf("calls %v, the page says:\n%s", asked, consoletest.Text(page.Root))
 	}
-	if got := consoletest.Read(d.t, d.get(link)).Headline(); got != "这一页已经不在了。" {
+	if got := consoletest.Read(d.t, d.get(link)).Headline(); got != "这个地址打不开了。" {
 		t.Errorf("who asks opens the other's page: %s", got)
 	}
 	d.signInAs(license.HolderID{Type: "111", Code: "379901195801010015"}, "外人")
 	for _, path := range []string{link, "/console/holder/confirm/AAAAAAAAAAAAAAAAAAAAAA"} {
-		if a, b := d.get(path), d.post(path, "once", d.console.visit(nil, httpRequest()).once()); consoletest.Read(d.t, a).Headline() != "这一页已经不在了。" || consoletest.Read(d.t, b).Headline() != "这一页已经不在了。" || len(asked) != 1 {
+		if a, b := d.get(path), d.post(path, "once", d.console.visit(nil, httpRequest()).once()); consoletest.Read(d.t, a).Headline() != "这个地址打不开了。" || consoletest.Read(d.t, b).Headline() != "这个地址打不开了。" || len(asked) != 1 {
 			t.Errorf("a stranger at %s: %v", path, asked)
 		}
 	}
@@ -476,7 +476,7 @@ func TestCoupleConsentsOnTwoPhones(t *testing.T) {
 	}
 	d.now = d.now.Add(73 * time.Hour)
 	d.signInAs(wife, "李秀英")
-	if got := consoletest.Read(d.t, d.get(link)).Headline(); got != "这一页已经不在了。" {
+	if got := consoletest.Read(d.t, d.get(link)).Headline(); got != "这个地址打不开了。" {
 		t.Errorf("after three days: %s", got)
 	}
 }

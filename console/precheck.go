@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"slices"
@@ -186,24 +187,14 @@ func (v *visit) checkable() (list []choice) {
 
 // A checkPage is the answer of 办事先查.
 type checkPage struct {
-	holderTop
-	ID       string
-	Matter   string
-	Sentence string
-	Bring    []string
-	Do       string
-	Rows     []checkRow
-	Others   []otherParty
-	Waiting  bool // for somebody's consent
-	Once     string
-	Pending  bool
-	Lost     bool
-	Fault    string
-	Number   string
+	holderReply
+	Matter  string
+	Bring   []string
+	Rows    []checkRow
+	Others  []otherParty
+	Waiting bool // for somebody's consent
+	Once    string
 }
-
-func (p checkPage) title() string  { return p.Sentence }
-func (p checkPage) record() string { return p.Number }
 
 // A checkRow is one material.
 type checkRow struct{ Kind, Name, Word, Of string }
@@ -231,16 +222,12 @@ func (v *visit) showCheck(role, typed, fault string) error {
 	if !ok {
 		return fs.ErrNotExist
 	}
-	p := checkPage{holderTop: v.top(k.For), ID: k.ID, Matter: v.in(m.Name, m.NameEN), Once: v.once(), Number: k.number()}
-	switch {
-	case k.Pending:
-		p.Pending, p.Lost, p.Sentence = true, v.now.Sub(k.Began) > underWay, v.in("正在查……", "Under way …")
-	case k.Refused != nil:
-		p.Sentence, p.Fault, p.Do = v.in("没有查成。", "It could not be looked up."), v.in(k.Refused.Zh, k.Refused.En), v.in(k.Refused.Advice, "")
-		if k.For.As != "" {
-			p.Fault, p.Do = v.standingFault(k.For.As, k.Refused), ""
-		}
-	default:
+	top, answered := v.replyTo(k.counterCase, k.For)
+	p := checkPage{holderReply: top, Matter: v.in(m.Name, m.NameEN), Once: v.once()}
+	if answered && k.Checked == nil {
+		return fs.ErrNotExist
+	}
+	if answered {
 		v.checkRows(&p, k.Checked.Materials)
 		for _, r := range v.rolesOf(m) {
 			if r.Name == k.For.As {
@@ -400,19 +387,24 @@ type confirmPage struct {
 func (p confirmPage) title() string  { return p.Name }
 func (p confirmPage) record() string { return p.Number }
 
-// invitedHere returns the invitation of the address, if it is for whoever is signed in: an unknown code and somebody else's are alike.
+var errNoInvitation = fmt.Errorf("no such invitation: %w", fs.ErrNotExist)
+
+// invitedHere returns the invitation of the address, if it is for whoever is signed in: an unknown code, one that has ended and somebody else's are
+// alike.
 func (v *visit) invitedHere() (i invitation, p confirmPage, types []string, err error) {
 	self, err := v.self()
 	if err != nil {
 		return i, p, nil, err
 	}
 	code := v.r.PathValue("code")
-	if i, err = v.invitationOf(v.r.Context(), code); err != nil {
+	if i, err = v.invitationOf(v.r.Context(), code); errors.Is(err, fs.ErrNotExist) {
+		return i, p, nil, errNoInvitation
+	} else if err != nil {
 		return i, p, nil, err
 	}
 	m, ok := v.snapshot.Book.Matter(i.Matter)
 	if i.To != self || !ok {
-		return i, p, nil, fs.ErrNotExist
+		return i, p, nil, errNoInvitation
 	}
 	p = confirmPage{
 		holderTop: v.top(actingFor{Holder: self}), Name: v.in("请您确认", "Please confirm"), Code: code, From: i.Name, Matter: v.in(m.Name, m.NameEN), Once: v.once(),

@@ -110,24 +110,13 @@ func (v *visit) standingFault(as string, r *refusedCall) string {
 
 // A usesPage is 谁用了我的证照.
 type usesPage struct {
-	holderTop
-	ID       string
-	At       time.Time
-	Sentence string
-	Says     string
-	Uses     []shownUse
-	Once     string
-	Next     uint64
-	First    bool
-	Pending  bool
-	Lost     bool
-	Fault    string
-	Do       string
-	Number   string
+	holderReply
+	Says  string
+	Uses  []shownUse
+	Once  string
+	Next  uint64
+	First bool
 }
-
-func (p usesPage) title() string  { return p.Sentence }
-func (p usesPage) record() string { return p.Number }
 
 // A shownUse is one access as its holder reads it.
 type shownUse struct {
@@ -148,20 +137,14 @@ func (c *Console) uses(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := usesPage{holderTop: v.top(k.For), ID: k.ID, At: k.Began, Once: v.once(), First: k.First, Number: k.number()}
+	top, answered := v.replyTo(k.counterCase, k.For)
+	p := usesPage{holderReply: top, Once: v.once(), First: k.First}
 	switch {
-	case k.Pending:
-		p.Pending, p.Lost = true, v.now.Sub(k.Began) > underWay
-		p.Sentence = v.in("正在查……", "Under way …")
-	case k.Refused != nil:
-		p.Sentence, p.Fault, p.Do = v.in("没有查成。", "It could not be looked up."), v.in(k.Refused.Zh, k.Refused.En), v.in(k.Refused.Advice, "")
-		if k.For.As != "" {
-			p.Fault, p.Do = v.standingFault(k.For.As, k.Refused), ""
-		}
+	case !answered:
 	case k.Told != nil:
 		p.Says, p.Next = v.in(k.Told.Says.Zh, k.Told.Says.En), uint64(k.Told.Next)
 		for _, one := range k.Told.Accesses {
-			p.Uses = append(p.Uses, v.shownUse(one, k.Disputed))
+			p.Uses = append(p.Uses, v.shownUse(one, k))
 		}
 		p.Sentence = v.usesSentence(p)
 	default:
@@ -176,25 +159,29 @@ func (v *visit) usesSentence(p usesPage) string {
 	n := len(p.Uses)
 	switch {
 	case n == 0:
-		return v.in(sprint("近 %d 个月，没有单位用过您的证照。", months), sprint("Nobody used your licenses in the last %d months.", months))
+		return v.in(sprint("近 %d 个月，没有机关用过%s的证照。", months, p.Whose), sprint("Nobody used %s licenses in the last %d months.", p.Whose, months))
 	case p.First && p.Next == 0:
-		return v.in(sprint("近 %d 个月，证照被使用 %d 次。", months, n), sprint("Your licenses were used %d times in the last %d months.", n, months))
+		return v.in(sprint("近 %d 个月，%s的证照被使用 %d 次。", months, p.Whose, n), sprint("In the last %d months %s licenses were used %d times.", months, p.Whose, n))
 	case p.First:
-		return v.in(sprint("近 %d 个月用过您证照的，最近 %d 次。", months, n), sprint("Who used your licenses in the last %d months: the latest %d times.", months, n))
+		return v.in(sprint("近 %d 个月用过%s证照的，最近 %d 次。", months, p.Whose, n), sprint("Who used %s licenses in the last %d months: the latest %d times.", p.Whose, months, n))
 	}
 	return v.in(sprint("更早的 %d 次。", n), sprint("%d earlier times.", n))
 }
 
 // shownUse puts an access into a sentence: who, for what, which licenses, and what it spared.
-func (v *visit) shownUse(one api.Access, disputed map[string]disputing) shownUse {
+func (v *visit) shownUse(one api.Access, k keptUses) shownUse {
 	u := shownUse{Record: uint64(one.Record), Day: v.dayOf(one.Time.Time), Who: cmp.Or(one.DepartmentName, one.SystemName, v.in("政务系统", "A system of the government"))}
-	if d, ok := disputed[strconv.FormatUint(u.Record, 10)]; ok {
+	if d, ok := k.Disputed[strconv.FormatUint(u.Record, 10)]; ok {
 		u.Disputed = strconv.FormatUint(d.Record, 10)
 	}
 	var parts []string
 	var matters []string
-	spared, consented, others := 0, false, false
+	spared, consented, standing, others := 0, false, false, false
 	best := map[string]api.AccessUse{}
+	standsBy := "" // the basis on which it is compared whether somebody stands for the holder
+	if v.snapshot.Holders != nil {
+		standsBy = v.snapshot.Holders.Basis
+	}
 	var types []string
 	for _, use := range one.Uses {
 		was, seen := best[use.LicenseType]
@@ -214,6 +201,8 @@ func (v *visit) shownUse(one api.Access, disputed map[string]disputing) shownUse
 		case policy.ByConsent:
 			consented = true
 		case policy.ByCase:
+		case standsBy:
+			standing = true
 		default:
 			others = true
 		}
@@ -238,9 +227,11 @@ func (v *visit) shownUse(one api.Access, disputed map[string]disputing) shownUse
 	}
 	u.What = strings.Join(parts, v.in("，", ", "))
 	switch {
-	case one.ByOperation == "precheck" || consented:
+	case (one.ByOperation == "precheck" || consented) && k.For.As == "":
 		u.Basis = v.in("依据：您本人同意", "Basis: you consented")
-	case one.ByOperation == "holders.accesses" || one.ByOperation == "holders.dispute":
+	case one.ByOperation == "precheck" || consented:
+		u.Basis = v.in("依据：该持证人或代其办理的人同意", "Basis: consent of the holder, or of who stands for the holder")
+	case standing:
 		u.Basis = v.in("依据：代查时核对身份，内容没有给出", "Basis: compared when somebody asked for you; nothing was handed out")
 	case others:
 		u.Basis = v.in("依据：法律规定，无须您同意", "Basis: a law; your consent is not needed")
@@ -360,7 +351,7 @@ func (v *visit) disputing() (k keptUses, p disputePage, err error) {
 	if k.Told != nil {
 		for _, one := range k.Told.Accesses {
 			if strconv.FormatUint(uint64(one.Record), 10) == v.r.PathValue("record") {
-				p.Use = v.shownUse(one, k.Disputed)
+				p.Use = v.shownUse(one, k)
 				return k, p, nil
 			}
 		}

@@ -123,7 +123,7 @@ func TestHolderInABrowser(t *testing.T) {
 	his.says("我的证照", "办事先查", "谁用了我的证照")
 	his.picture("home")
 	his.press(`form[action="/console/holder/uses"] button`)
-	his.says("近 12 个月，证照被使用", "办理不动产转移登记", "依法履职，无须您同意", "依法不予告知的使用")
+	his.says("近 12 个月，您的证照被使用", "办理不动产转移登记", "依法履职，无须您同意", "依法不予告知的使用")
 	his.do(chromedp.Click(".uses summary"))
 	his.picture("uses")
 	his.press(`.uses a[href*="/dispute/"]`)

@@ -90,7 +90,8 @@ func sameSet(a, b []string) bool {
 }
 
 // withdrawConsent ends a consent, or an unused assertion, at once (POST /v1/consents/{id}/withdraw). The system that it was
-// given to withdraws it, or the holder, whom an identity service proves, through any system; an assertion in the request must verify.
+// given to withdraws it, or the holder, whom an identity service proves, through any system, or somebody so proven whom the holder's license
+// names; an assertion in the request must verify.
 func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRequest) (*result, error) {
 	id := c.path("id")
 	existing, err := g.Cases.Consent(ctx, id)
@@ -106,13 +107,21 @@ func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRe
 	case err != nil:
 		return nil, err
 	}
+	uses := []audit.Use{holderUse(existing.Holder.Normal(), "", outcomeNoted)}
 	switch person, proven := c.actingHolder(); {
+	case q.As != "" && q.Assertion != "":
+		return nil, refuse("invalid-field").pointingAt("/as", "either an assertion, or a person who stands for the holder")
+	case q.As != "" && !proven:
+		return nil, refuse("holder-not-proven").withUses(deniedUses(uses)...)
+	case q.As != "":
+		if uses, err = g.standsForConsent(ctx, c, existing, person, q.As, uses[0]); err != nil {
+			return nil, err
+		}
 	case proven && !itself && person != existing.Holder.Normal():
 		return nil, refuse("consent-not-usable").withReasons(ofCase(cases.ConsentOtherHolder))
 	case (itself || !proven) && existing.System != c.system.ID:
 		return nil, refuse("consent-not-usable").withReasons(ofCase(cases.ConsentOtherSystem))
 	}
-	uses := []audit.Use{holderUse(existing.Holder.Normal(), "", outcomeNoted)}
 	if q.Assertion != "" && !itself {
 		want := assertionBinding{"withdrawal", id, existing.Holder.Normal(), c.system.ID}
 		if _, err := g.verifyAssertion(c, q.Assertion, want); err != nil {
@@ -124,6 +133,18 @@ func (g *Gateway) withdrawConsent(ctx context.Context, c *call, q api.WithdrawRe
 	}
 	existing.Withdrawn = c.now
 	return &result{answer: g.consentAnswer(c, existing), uses: uses, changes: []any{cases.Withdraw{ID: existing.ID, At: c.now}}}, nil
+}
+
+// standsForConsent makes sure that the holder's license names who withdraws. Whom it does not name is told what is said of a consent that there
+// is not.
+func (g *Gateway) standsForConsent(ctx context.Context, c *call, existing cases.Consent, person license.HolderID, as string, use audit.Use) ([]audit.Use, error) {
+	holder := existing.Holder.Normal()
+	c.nameParties(holder)
+	uses, err := g.confirmStanding(ctx, c, holder, person, as, use)
+	if refused, ok := errors.AsType[*refusal](err); ok && refused.problem.Code == "holder-not-represented" {
+		return nil, refuse("consent-not-usable").withUses(refused.uses...).withReasons(refused.reasons)
+	}
+	return uses, err
 }
 
 // holderConsents makes sure that who acts is the holder, so that what the person asks for in the call is the holder's consent to it. Staff who

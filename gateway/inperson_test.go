@@ -190,3 +190,46 @@ func TestConsentsInPerson(t *testing.T) {
 		}
 	})
 }
+
+// A company's consent is withdrawn by whom its license names, each time anew; others are told what is said of a consent that there is not.
+func TestConsentWithdrawnForACompany(t *testing.T) {
+	onEach(t, func(t *testing.T, i *intruder) {
+		w := i.world
+		w.withHolders()
+		w.consent("of-the-company-1", "citizen-portal", company, false)
+		w.consent("of-the-company-2", "citizen-portal", company, false)
+		withdraw := func(person license.HolderID, id string, more map[string]any) answered {
+			body := map[string]any{"as": "legal_representative"}
+			maps.Copy(body, more)
+			return w.inPerson(person, consentsPath+"/"+id+"/withdraw", body)
+		}
+		stands := func(id string) bool {
+			given := must(w.gateway.Cases.Consent(t.Context(), id))(t)
+			return given.Withdrawn.IsZero()
+		}
+		problem := func(a answered) api.Problem {
+			var p api.Problem
+			w.refused(a, "consent-not-usable")
+			if err := unmarshal(a.body, &p); err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		other, unknown := problem(withdraw(husband, "of-the-company-1", nil)), problem(withdraw(husband, "of-nobody-1", nil))
+		if other.Code != unknown.Code || other.Detail != unknown.Detail || other.Zh != unknown.Zh {
+			t.Errorf("a consent of another: %+v; none: %+v", other, unknown)
+		}
+		w.refused(withdraw(boss, "of-the-company-1", map[string]any{"as": "guardian_of_all"}), "consent-not-usable")
+		w.refused(withdraw(boss, "of-the-company-1", map[string]any{"assertion": w.assertion(Assertion{For: "withdrawal", Reference: "of-the-company-1", Holder: company, System: "citizen-portal"})}), "invalid-field")
+		w.refused(w.asHolder("staff-id", "staff-1", boss, consentsPath+"/of-the-company-1/withdraw", asRepresentative), "holder-not-proven")
+		w.refused(w.call("citizen-portal", "POST", consentsPath+"/of-the-company-1/withdraw", asRepresentative), "holder-not-proven")
+		w.refused(w.inPerson(boss, consentsPath+"/of-the-company-1/withdraw", map[string]any{}), "consent-not-usable")
+		if !stands("of-the-company-1") {
+			t.Fatal("somebody else withdrew it")
+		}
+		a := withdraw(boss, "of-the-company-1", nil)
+		if a.status != 200 || stands("of-the-company-1") || !stands("of-the-company-2") || a.record.Uses[0].Decision != outcomeConfirm {
+			t.Errorf("%d %s %+v", a.status, a.body, a.record.Uses)
+		}
+	})
+}

@@ -117,7 +117,7 @@ var operations = map[string]authorization{
 	"cases.represent":   byGrant | byPermission,                 // a permission to record who comes, a grant for what names a guardian
 	"cases.read":        byGrant | byPermission,                 // a permission for the case, a grant for how a material stands; by the registrar: the gateway sees to that
 	"consents.register": byPermission,
-	"consents.withdraw": byPermission,
+	"consents.withdraw": byGrant | byPermission, // a permission, a grant for what names who stands for the holder
 	"catalog.read":      byPermission,
 	"receipts.read":     byPermission,
 	"holders.accesses":  byGrant | byPermission, // a permission to ask for holders, a grant for what names who stands for one
