@@ -361,3 +361,41 @@ func TestRunsSpeakChinese(t *testing.T) {
 	}
 	languagetest.Report(t, missing, "Give each one in verdict/zh.go, stepReasons; or, if no reader of a verification sees it, name it in unread or its file in verifying")
 }
+
+// silent are the packages beneath the verification whose texts no reader of one sees, and why.
+var silent = map[string]string{
+	"oncegate/api": "problems and sentences, which have their Chinese beside them", "oncegate/fault": "faults of configuration (config/zh.go)", "oncegate/language": "the translation itself",
+	"oncegate/check": "states of steps", "oncegate/strictyaml": "faults of files", "oncegate/hashpool": "no texts of its own",
+	"oncegate/register": "states of lists are taken from it; what it says itself goes to who issues", "oncegate/sheet": "draws: what it says goes to who makes layouts",
+}
+
+// Every package that the verification is built of is read for its texts, or named with the reason why not: a new one is not forgotten.
+func TestEveryVerifyingPackageIsRead(t *testing.T) {
+	for name := range beneath(t, "oncegate/verdict", map[string]bool{}) {
+		_, read := verifying[strings.TrimPrefix(name, "oncegate/")]
+		if why := silent[name]; read == (why != "") {
+			t.Errorf("%s: read %t, left out because %q", name, read, why)
+		}
+	}
+}
+
+// beneath are a package of ours and those of ours that it imports, also through others.
+func beneath(t *testing.T, name string, seen map[string]bool) map[string]bool {
+	t.Helper()
+	if seen[name] {
+		return seen
+	}
+	seen[name] = true
+	for _, source := range sources(t, strings.TrimPrefix(name, "oncegate/"), "") {
+		file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range file.Imports {
+			if path, err := strconv.Unquote(i.Path.Value); err == nil && strings.HasPrefix(path, "oncegate/") {
+				beneath(t, path, seen)
+			}
+		}
+	}
+	return seen
+}
