@@ -90,7 +90,7 @@ type Resolver interface {
 type Console struct {
 	Config
 	gate    Gate
-	pages   map[string]*page
+	pages   map[string]page
 	sheets  sheets
 	errands errands
 	routes  []route

@@ -165,31 +165,32 @@ func (v *visit) holderOf(chosen, code string) (license.HolderID, string) {
 			h.Type = typeUSCC
 		}
 	}
-	return h, codeFault(h, license.ReasonOf(v.snapshot.Catalogue.CheckHolder(h)))
+	return h, v.codeFault(h, license.ReasonOf(v.snapshot.Catalogue.CheckHolder(h)))
 }
 
 // codeFault says what is wrong with a code, for whoever typed it.
-func codeFault(h license.HolderID, reason license.Reason) string {
+func (v *visit) codeFault(h license.HolderID, reason license.Reason) string {
 	person := h.Type == typeResident
 	switch {
 	case reason == "":
 		return ""
 	case reason == license.WrongLength && (person || h.Type == typeUSCC):
-		return sprint("应为 18 位，现在是 %d 位，请再核对。", len([]rune(h.Code)))
+		n := len([]rune(h.Code))
+		return v.in(sprint("应为 18 位，现在是 %d 位，请再核对。", n), sprint("It has 18 characters; these are %d. Please check it.", n))
 	case reason == license.WrongCheck:
-		return "第 18 位不对，请再核对。"
+		return v.in("第 18 位不对，请再核对。", "The 18th character is wrong. Please check it.")
 	case reason == license.WrongDate && person:
-		return "第 7 至 14 位不是出生日期，请再核对。"
+		return v.in("第 7 至 14 位不是出生日期，请再核对。", "Digits 7 to 14 are no date of birth. Please check them.")
 	case reason == license.WrongRegion && person:
-		return "前 6 位不是地区代码，请再核对。"
+		return v.in("前 6 位不是地区代码，请再核对。", "The first six digits are no region. Please check them.")
 	case reason == license.WrongAlphabet && person:
-		return "身份证号只有数字，末位可以是 X，请再核对。"
+		return v.in("身份证号只有数字，末位可以是 X，请再核对。", "A resident id has digits only, and perhaps an X at its end. Please check it.")
 	case reason == license.WrongAlphabet && h.Type == typeUSCC:
-		return "统一社会信用代码只有数字和大写字母（没有 I、O、S、V、Z），请再核对。"
+		return v.in("统一社会信用代码只有数字和大写字母（没有 I、O、S、V、Z），请再核对。", "A credit code has digits and capital letters only, without I, O, S, V, Z. Please check it.")
 	case reason == license.UnknownCode:
-		return "请选择证件类型。"
+		return v.in("请选择证件类型。", "Choose the kind of code.")
 	}
-	return "号码不对，请再核对。"
+	return v.in("号码不对，请再核对。", "The code is wrong. Please check it.")
 }
 
 // oncePosted is the form that was posted, without files, and its one-time id: the id of the call that it makes.

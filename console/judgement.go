@@ -29,7 +29,7 @@ type judgeForm struct {
 }
 
 func (v *visit) judgedRow(j api.Judgement) judgedRow {
-	row := judgedRow{Note: j.Note, Index: strconv.FormatUint(uint64(j.Index), 10), At: j.Time.Time, Due: day(license.Date(j.Due))}
+	row := judgedRow{Note: j.Note, Index: strconv.FormatUint(uint64(j.Index), 10), At: j.Time.Time, Due: dayIn(v.language(), license.Date(j.Due))}
 	row.Kind, row.Word = v.decision(string(j.Disposition))
 	if j.To != "" {
 		row.To = cmp.Or(v.snapshot.Departments[j.To], j.To)

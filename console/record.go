@@ -224,7 +224,7 @@ func (v *visit) sentence(r api.AuditRecord) (text, kind string) {
 	purpose := v.purpose(matter, no, zh)
 	done, outcome, kind := v.did(r)
 	if zh {
-		b.WriteString(moment(r.Time.Time) + "，" + who + "（" + proof + "）")
+		b.WriteString(v.moment(r.Time.Time) + "，" + who + "（" + proof + "）")
 		if purpose != "" {
 			b.WriteString("，" + purpose)
 		}
@@ -371,7 +371,7 @@ func (v *visit) freshness(text string) string {
 	word, at, _ := strings.Cut(text, " ")
 	when := ""
 	if t, err := time.Parse(time.RFC3339, at); err == nil {
-		when = " " + moment(t)
+		when = " " + v.moment(t)
 	}
 	switch word {
 	case "live":
@@ -408,7 +408,7 @@ func (v *visit) caseRow(k api.RecordCase) *caseRow {
 	if k.Closed.IsZero() {
 		row.Kind, row.Word = "wait", v.in("查后还没有办结", "not closed since")
 	} else {
-		row.Kind, row.Word = "good", v.in("已办结 ", "closed ")+moment(k.Closed.Time)
+		row.Kind, row.Word = "good", v.in("已办结 ", "closed ")+v.moment(k.Closed.Time)
 	}
 	return row
 }

@@ -4,9 +4,13 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/xuri/excelize/v2"
 
@@ -25,9 +29,9 @@ const (
 // errIncomplete says that a report ended before all was in it.
 var errIncomplete = errors.New("the report is not complete")
 
-// rowWriter writes the rows of a report.
+// rowWriter writes the rows of a report. A cell is a text, a number or a moment.
 type rowWriter interface {
-	row(cells []string) error
+	row(cells []any) error
 	close() error
 }
 
@@ -121,7 +125,7 @@ func (v *visit) writeReport(ctx context.Context, w rowWriter, once string, q api
 		for _, r := range page.Records {
 			for _, cells := range v.reportRowsOf(r) {
 				if rows++; rows > most {
-					return errors.Join(errIncomplete, w.row([]string{v.in(sprint("只导出了前 %d 行；后面还有。", most), sprint("The first %d rows only; there are more.", most))}))
+					return errors.Join(errIncomplete, w.row([]any{v.in(sprint("只导出了前 %d 行；后面还有。", most), sprint("The first %d rows only; there are more.", most))}))
 				}
 				if err := w.row(cells); err != nil {
 					return err
@@ -133,37 +137,37 @@ func (v *visit) writeReport(ctx context.Context, w rowWriter, once string, q api
 		}
 		q.Before, q.Previous = page.Next, page.digest
 		if page, err = v.exportPage(ctx, once, n, q); err != nil {
-			return errors.Join(errIncomplete, err, w.row([]string{v.in("导出中断，没有导完。", "The report broke off; it is not complete.")}))
+			return errors.Join(errIncomplete, err, w.row([]any{v.in("导出中断，没有导完。", "The report broke off; it is not complete.")}))
 		}
 	}
 }
 
-func (v *visit) reportHead() []string {
+func (v *visit) reportHead() []any {
 	if v.in("zh", "en") == "zh" {
-		return []string{"记录号", "时间", "系统编号", "系统", "操作编号", "操作", "人员证明", "事项", "办件编号", "材料", "证照类型", "依据", "结果", "字段数", "字段", "数据源", "时效", "规则"}
+		return []any{"记录号", "时间", "系统编号", "系统", "操作编号", "操作", "人员证明", "事项", "办件编号", "材料", "证照类型", "依据", "结果", "字段数", "字段", "数据源", "时效", "规则"}
 	}
-	return []string{"record", "time", "system id", "system", "operation id", "operation", "operator proof", "matter", "case", "material", "license type", "basis", "outcome", "number of fields", "fields", "source", "freshness", "rules"}
+	return []any{"record", "time", "system id", "system", "operation id", "operation", "operator proof", "matter", "case", "material", "license type", "basis", "outcome", "number of fields", "fields", "source", "freshness", "rules"}
 }
 
 // reportRowsOf are the rows of a record: one for each use, or one.
-func (v *visit) reportRowsOf(r api.AuditRecord) (rows [][]string) {
-	head := []string{strconv.FormatUint(r.Index, 10), r.Time.In(license.Shanghai()).Format("2006-01-02 15:04:05"), r.System, v.systemName(r.System), r.Operation, v.operation(r.Operation), v.proof(r)}
+func (v *visit) reportRowsOf(r api.AuditRecord) (rows [][]any) {
+	head := []any{r.Index, r.Time.Time, r.System, v.systemName(r.System), r.Operation, v.operation(r.Operation), v.proof(r)}
 	uses := r.Uses
 	if len(uses) == 0 {
 		uses = []api.AuditUse{{}}
 	}
 	for _, u := range uses {
 		_, outcome := v.decision(u.Decision)
-		cells := append([]string{}, head...)
-		cells = append(cells, v.matterName(u.Matter), u.Case, u.Material, v.typeName(u.LicenseType), u.Basis, outcome, strconv.Itoa(len(u.Fields)), strings.Join(u.Fields, " "), u.Source, u.Freshness, strings.Join(u.Rules, " "))
+		cells := slices.Clone(head)
+		cells = append(cells, v.matterName(u.Matter), u.Case, u.Material, v.typeName(u.LicenseType), u.Basis, outcome, uint64(len(u.Fields)), strings.Join(u.Fields, " "), u.Source, u.Freshness, strings.Join(u.Rules, " "))
 		rows = append(rows, cells)
 	}
 	return rows
 }
 
-// inert keeps a text from being a formula where a spreadsheet opens it.
+// inert keeps a text from being a formula where a spreadsheet opens it, also where the sign is as wide as a Chinese character.
 func inert(cell string) string {
-	if cell != "" && strings.ContainsAny(cell[:1], "=+-@\t\r") {
+	if first, _ := utf8.DecodeRuneInString(cell); cell != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
 		return "'" + cell
 	}
 	return cell
@@ -177,10 +181,17 @@ func newTable(w io.Writer) table {
 	return table{csv.NewWriter(w)}
 }
 
-func (t table) row(cells []string) error {
+func (t table) row(cells []any) error {
 	out := make([]string, len(cells))
 	for i, c := range cells {
-		out[i] = inert(c)
+		switch c := c.(type) {
+		case time.Time:
+			out[i] = c.In(license.Shanghai()).Format(time.DateTime)
+		case string:
+			out[i] = inert(c)
+		default:
+			out[i] = fmt.Sprint(c)
+		}
 	}
 	return t.Write(out)
 }
@@ -195,6 +206,7 @@ type workbook struct {
 	file   *excelize.File
 	stream *excelize.StreamWriter
 	to     io.Writer
+	moment int // style of a moment
 	rows   int
 }
 
@@ -207,10 +219,15 @@ func newWorkbook(to io.Writer, sheet string) (*workbook, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &workbook{file: f, stream: s, to: to}, nil
+	form := "yyyy-mm-dd hh:mm:ss"
+	moment, err := f.NewStyle(&excelize.Style{CustomNumFmt: &form})
+	if err == nil {
+		err = s.SetColWidth(2, 2, 20)
+	}
+	return &workbook{file: f, stream: s, to: to, moment: moment}, err
 }
 
-func (w *workbook) row(cells []string) error {
+func (w *workbook) row(cells []any) error {
 	w.rows++
 	at, err := excelize.CoordinatesToCellName(1, w.rows)
 	if err != nil {
@@ -218,7 +235,13 @@ func (w *workbook) row(cells []string) error {
 	}
 	values := make([]any, len(cells))
 	for i, c := range cells {
-		values[i] = c // a text, never a formula
+		switch c := c.(type) {
+		case time.Time: // a spreadsheet knows no zone: what stands there is China's
+			local := c.In(license.Shanghai())
+			values[i] = excelize.Cell{StyleID: w.moment, Value: time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), 0, time.UTC)}
+		default:
+			values[i] = c // a text stays a text, never a formula
+		}
 	}
 	return w.stream.SetRow(at, values)
 }

@@ -69,7 +69,7 @@ func (v *visit) unknown() {
 }
 
 // checkRoutes finds rows that could not be served.
-func checkRoutes(all []route, pages map[string]*page) error {
+func checkRoutes(all []route, pages map[string]page) error {
 	seen := map[string]bool{}
 	for _, r := range all {
 		switch {

@@ -5,17 +5,19 @@ import (
 	"bytes"
 	"net/http"
 	"strconv"
-	"time"
 
 	"oncegate/canonical"
+	"oncegate/license"
 )
 
 // A takenDownPage is 审计取证单: a record on paper, with places for both signatures.
 type takenDownPage struct {
 	recordPage
-	Office string
-	Today  time.Time
-	Digest string // of the receipt, so that paper and bundle can be compared
+	Office   string
+	Recorded string // when, with the year
+	Today    license.Date
+	Digest   string // of the receipt, so that paper and bundle can be compared
+	Bundle   string // name of the file
 }
 
 func (takenDownPage) paper() bool   { return true }
@@ -36,7 +38,9 @@ func (c *Console) takenDown(v *visit) error {
 	}
 	sum := c.NewSM3()
 	_, _ = sum.Write(raw)
-	return v.render(200, "takendown", takenDownPage{recordPage: record, Office: v.hall.Name, Today: v.now, Digest: hexOf(sum.Sum(nil))})
+	return v.render(200, "takendown", takenDownPage{
+		recordPage: record, Office: v.hall.Name, Recorded: a.Record.Time.In(license.Shanghai()).Format("2006-01-02 15:04:05"), Today: license.DateOf(v.now), Digest: hexOf(sum.Sum(nil)), Bundle: bundleName(k.Index),
+	})
 }
 
 func notHere(err error) error {
@@ -56,6 +60,10 @@ func hexOf(digest []byte) string {
 		b.WriteString(sprint("%02x", one))
 	}
 	return b.String()
+}
+
+func bundleName(index uint64) string {
+	return "record-" + strconv.FormatUint(index, 10) + ".evidence.zip"
 }
 
 // A packed is one file of a bundle.
@@ -101,7 +109,7 @@ func (c *Console) bundle(v *visit) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	v.attach("application/zip", name+".evidence.zip")
+	v.attach("application/zip", bundleName(k.Index))
 	_, _ = v.w.Write(b.Bytes())
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -23,35 +24,41 @@ import (
 //go:embed pages/*.html
 var pageFiles embed.FS
 
-// A page is one template with the layout around it.
-type page struct{ *template.Template }
+// A page is one template with the layout around it, in each of its languages: they write dates in their own way.
+type page map[language.Language]*template.Template
 
 // shared are the templates that others use.
 var shared = []string{"pages/layout.html", "pages/parts.html"}
 
 // parsePages parses every template of pages/ together with the layout.
-func parsePages() (map[string]*page, error) {
-	layout, err := template.New("layout.html").Funcs(words).ParseFS(pageFiles, shared...)
-	if err != nil {
-		return nil, err
-	}
+func parsePages() (map[string]page, error) {
 	names, err := fs.Glob(pageFiles, "pages/*.html")
 	if err != nil {
 		return nil, err
 	}
-	pages := make(map[string]*page)
-	for _, name := range names {
-		if slices.Contains(shared, name) {
-			continue
-		}
-		one, err := layout.Clone()
-		if err == nil {
-			_, err = one.Option("missingkey=error").ParseFS(pageFiles, name)
-		}
+	pages := make(map[string]page)
+	for _, l := range []language.Language{language.Chinese, language.English} {
+		layout, err := template.New("layout.html").Funcs(words(l)).ParseFS(pageFiles, shared...)
 		if err != nil {
 			return nil, err
 		}
-		pages[strings.TrimSuffix(strings.TrimPrefix(name, "pages/"), ".html")] = &page{one}
+		for _, file := range names {
+			if slices.Contains(shared, file) {
+				continue
+			}
+			one, err := layout.Clone()
+			if err == nil {
+				_, err = one.Option("missingkey=error").ParseFS(pageFiles, file)
+			}
+			if err != nil {
+				return nil, err
+			}
+			name := strings.TrimSuffix(strings.TrimPrefix(file, "pages/"), ".html")
+			if pages[name] == nil {
+				pages[name] = page{}
+			}
+			pages[name][l] = one
+		}
 	}
 	return pages, nil
 }
@@ -165,7 +172,7 @@ func (v *visit) render(status int, name string, page view) error {
 		f.Outages = v.outages()
 	}
 	var b bytes.Buffer
-	tmpl := v.console.pages[name]
+	tmpl := v.console.pages[name][v.language()]
 	if tmpl == nil {
 		return fmt.Errorf("there is no template %s", name)
 	}
@@ -182,8 +189,8 @@ func (v *visit) render(status int, name string, page view) error {
 
 func (v *visit) prefers() session.Preferences { return v.console.gate.PreferencesOf(v.r) }
 
-// windowOnly are the paths whose pages are in Chinese whatever the visitor prefers.
-var windowOnly = []string{"/console/window", "/console/due", "/console/file"}
+// chineseOnly are the paths whose pages are in Chinese whatever the visitor prefers: the window's, and papers for a file.
+var chineseOnly = regexp.MustCompile(`^/console/(window|due|file)|^/console/records/[^/]+/paper$`)
 
 // language is that of the page: Chinese at the window, in the back office what the visitor prefers.
 func (v *visit) language() language.Language {
@@ -193,9 +200,7 @@ func (v *visit) language() language.Language {
 	return language.English
 }
 
-func (v *visit) bilingual() bool {
-	return !slices.ContainsFunc(windowOnly, func(p string) bool { return strings.HasPrefix(v.r.URL.Path, p) })
-}
+func (v *visit) bilingual() bool { return !chineseOnly.MatchString(v.r.URL.Path) }
 
 func (v *visit) tabs() (list []shownTab) {
 	for _, t := range tabs {

@@ -6,12 +6,16 @@ import (
 	"strings"
 	"time"
 
+	"oncegate/language"
 	"oncegate/license"
 )
 
-// words are what templates say things with.
-var words = template.FuncMap{
-	"clock": clock, "moment": moment, "day": day, "longday": longDay, "mask": license.MaskCode, "lines": lines, "sign": newSign, "join": join, "filefield": fileField, "t": inLanguage, "desk": deskName, "select": newPick,
+// words are what templates say things with, in a language.
+func words(l language.Language) template.FuncMap {
+	return template.FuncMap{
+		"clock": clock, "moment": func(t time.Time) string { return momentIn(l, t) }, "day": func(d license.Date) string { return dayIn(l, d) }, "longday": longDay, "mask": license.MaskCode, "lines": lines, "sign": newSign,
+		"join": join, "filefield": fileField, "t": inLanguage, "desk": deskName, "select": newPick,
+	}
 }
 
 // inLanguage is a text of a page in its language.
@@ -47,22 +51,35 @@ func clock(t time.Time) string {
 	return t.In(license.Shanghai()).Format("15:04")
 }
 
-// moment is a day and a time, 11月30日 09:16.
-func moment(t time.Time) string {
+// momentIn is a day and a time of China, 11月30日 09:16 or 30 Nov 09:16; "" for none.
+func momentIn(l language.Language, t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.In(license.Shanghai()).Format("1月2日 15:04")
+	layout := "1月2日 15:04"
+	if l == language.English {
+		layout = "2 Jan 15:04"
+	}
+	return t.In(license.Shanghai()).Format(layout)
 }
 
-// day is 12月14日; "" for none.
-func day(d license.Date) string {
+// moment is momentIn in the language of the page.
+func (v *visit) moment(t time.Time) string { return momentIn(v.language(), t) }
+
+// dayIn is 12月14日 or 14 Dec; "" for none.
+func dayIn(l language.Language, d license.Date) string {
 	t, err := time.Parse(time.DateOnly, string(d))
-	if err != nil {
+	switch {
+	case err != nil:
 		return ""
+	case l == language.English:
+		return t.Format("2 Jan")
 	}
 	return t.Format("1月2日")
 }
+
+// day is dayIn in Chinese, for pages of the window.
+func day(d license.Date) string { return dayIn(language.Chinese, d) }
 
 // longDay is 2026年12月14日, for papers.
 func longDay(d license.Date) string {

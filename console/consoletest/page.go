@@ -209,7 +209,8 @@ func (p Page) Faults() (faults []string) {
 	if html := p.All(atom.Html); len(html) != 1 || Attribute(html[0], "lang") == "" {
 		faults = append(faults, "the page has no language")
 	}
-	if len(p.All(atom.Main)) != 1 || len(p.All(atom.H1)) != 1 || len(p.All(atom.Title)) != 1 {
+	titles := slices.DeleteFunc(p.All(atom.Title), func(n *html.Node) bool { return n.Namespace == "svg" })
+	if len(p.All(atom.Main)) != 1 || len(p.All(atom.H1)) != 1 || len(titles) != 1 {
 		faults = append(faults, "a page has one main part, one first heading and one title")
 	}
 	return faults
