@@ -108,3 +108,30 @@ func TestRemoteRefusesMalformed(t *testing.T) {
 		server.Close()
 	}
 }
+
+// Over HTTP a tile at the right edge takes one answer, however many tiles it stands for.
+func TestExtendsTakesFewAnswers(t *testing.T) {
+	b := newBench(t)
+	b.add(t, 10)
+	from, err := tlog.ParseCheckpoint(b.Known())
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, b.Log, 40*tlog.TileWidth)
+	to, err := tlog.ParseCheckpoint(b.Known())
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answers++
+		b.Handler().ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	if err := tlog.VerifyExtends(t.Context(), &tlog.Remote{Base: server.URL}, tlogtest.NewHash, from, to); err != nil {
+		t.Error(err)
+	}
+	if answers > 8 {
+		t.Errorf("%d answers were read", answers)
+	}
+}
