@@ -180,7 +180,7 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request) error {
 	if !row.allows(s) {
 		return &Refusal{Code: CodeNoRole, Status: 403}
 	}
-	g.dispatch(w, r.WithContext(context.WithValue(r.Context(), rowKey{}, row)))
+	g.dispatch(w, r)
 	return nil
 }
 

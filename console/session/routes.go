@@ -1,7 +1,6 @@
 package session
 
 import (
-	"context"
 	_ "embed"
 	"fmt"
 	"net/http"
@@ -18,18 +17,11 @@ var routesFile []byte
 // Any, as a role of a route, is whoever is signed in.
 const Any = "any"
 
-// Scopes of a route.
-const (
-	Own = "own" // what belongs to the department of the session's hall
-	All = "all" // what belongs to any department
-)
-
 // A Route is one row of the access matrix.
 type Route struct {
 	Route  string   `yaml:"route"` // method and path of net/http.ServeMux
 	Public bool     `yaml:"public"`
 	Roles  []string `yaml:"roles"`
-	Scope  string   `yaml:"scope"`
 	Fresh  bool     `yaml:"fresh"`
 	Locked bool     `yaml:"locked"` // open to a session that is locked
 }
@@ -54,9 +46,6 @@ func parseMatrix(data []byte) (*Matrix, error) {
 	}
 	m := &Matrix{routes: map[string]Route{}, mux: http.NewServeMux()}
 	for _, r := range file.Routes {
-		if r.Scope == "" {
-			r.Scope = Own
-		}
 		switch {
 		case m.routes[r.Route].Route != "" || !strings.Contains(r.Route, " /console/"):
 			return nil, fmt.Errorf("routes.yaml: %q stands twice, or is none of the console's", r.Route)
@@ -64,8 +53,6 @@ func parseMatrix(data []byte) (*Matrix, error) {
 			return nil, fmt.Errorf("routes.yaml: %q is either public or has roles", r.Route)
 		case slices.ContainsFunc(r.Roles, func(role string) bool { return role != Any && !slices.Contains(Roles, role) }):
 			return nil, fmt.Errorf("routes.yaml: %q names a role that does not exist", r.Route)
-		case r.Scope != Own && r.Scope != All:
-			return nil, fmt.Errorf("routes.yaml: the scope of %q is neither own nor all", r.Route)
 		}
 		m.routes[r.Route] = r
 		m.mux.Handle(r.Route, http.NotFoundHandler())
@@ -88,31 +75,13 @@ func (m *Matrix) Routes() (all []Route) {
 	return all
 }
 
-// Allow reports whether a role may open a route, and what of it: All or Own. "" is the role of nobody who is signed in.
-func (m *Matrix) Allow(role, route string) (scope string, ok bool) {
+// Allow reports whether a role may open a route. "" is the role of nobody who is signed in.
+func (m *Matrix) Allow(role, route string) bool {
 	r, known := m.routes[route]
-	switch {
-	case !known:
-		return "", false
-	case r.Public:
-		return r.Scope, true
-	case role == "":
-		return "", false
-	}
-	return r.Scope, slices.Contains(r.Roles, role) || slices.Contains(r.Roles, Any)
+	return known && (r.Public || role != "" && (slices.Contains(r.Roles, role) || slices.Contains(r.Roles, Any)))
 }
 
 // allows reports whether one of a session's roles may open a row.
 func (r Route) allows(s *Session) bool {
 	return r.Public || s != nil && (slices.Contains(r.Roles, Any) || slices.ContainsFunc(r.Roles, s.Has))
-}
-
-type rowKey struct{}
-
-// Sees reports whether data of a department are within the scope of a request's route for its session: all, or those of the department that
-// commissions the session's hall.
-func Sees(ctx context.Context, department string) bool {
-	s := From(ctx)
-	row, ok := ctx.Value(rowKey{}).(Route)
-	return ok && s != nil && row.allows(s) && (row.Scope == All || department != "" && s.Department == department)
 }

@@ -504,7 +504,7 @@ func (g *Gate) carryOut(w http.ResponseWriter, r *http.Request, s *Session, p *k
 	case !row.allows(s):
 		return &Refusal{Code: CodeNoRole, Status: http.StatusForbidden}
 	}
-	g.dispatch(w, kept.WithContext(context.WithValue(kept.Context(), rowKey{}, row)))
+	g.dispatch(w, kept)
 	return nil
 }
 
