@@ -811,6 +811,11 @@ type CheckedMaterial struct {
 	// Document A license as a file.
 	Document LicenseDocument `json:"document,omitempty,omitzero"`
 
+	// Expected RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Expected Time `json:"expected,omitempty,omitzero"`
+
 	// Fallback What to do where a material is not met.
 	Fallback Fallback `json:"fallback,omitempty,omitzero"`
 

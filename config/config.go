@@ -204,15 +204,16 @@ type Source struct {
 
 // Data names the files that differ between cities. Patterns are allowed in the lists.
 type Data struct {
-	Catalogue string   `yaml:"catalogue"`
-	Matters   []string `yaml:"matters"`
-	Calendar  string   `yaml:"calendar"`
-	Holders   string   `yaml:"holders"`   // what holders are told of who used their licenses, and who may ask for another; without one: twelve months, everything, oneself
-	Layouts   []string `yaml:"layouts"`   // how the documents of license types look; a type without one has no document form
-	Fonts     []Font   `yaml:"fonts"`     // looked in for characters before the program's own, such as a city's rare characters
-	Grants    []string `yaml:"grants"`    // grants, permissions, shares and suspensions
-	Guards    []string `yaml:"guards"`    // Cedar
-	Decisions []string `yaml:"decisions"` // tables of expected decisions (*_test.yaml), for "policy test"; "check" runs them too
+	Catalogue   string   `yaml:"catalogue"`
+	Matters     []string `yaml:"matters"`
+	Calendar    string   `yaml:"calendar"`
+	Holders     string   `yaml:"holders"`     // what holders are told of who used their licenses, and who may ask for another; without one: twelve months, everything, oneself
+	Maintenance string   `yaml:"maintenance"` // planned maintenance of sources; without one: none is known
+	Layouts     []string `yaml:"layouts"`     // how the documents of license types look; a type without one has no document form
+	Fonts       []Font   `yaml:"fonts"`       // looked in for characters before the program's own, such as a city's rare characters
+	Grants      []string `yaml:"grants"`      // grants, permissions, shares and suspensions
+	Guards      []string `yaml:"guards"`      // Cedar
+	Decisions   []string `yaml:"decisions"`   // tables of expected decisions (*_test.yaml), for "policy test"; "check" runs them too
 }
 
 // A Font is a TrueType font for documents.

@@ -43,7 +43,8 @@ type Setup struct {
 	Catalogue       *license.Catalogue
 	Book            *cases.Book
 	Calendar        *cases.Calendar
-	Holders         *cases.HolderRules // nil where no file says more than the defaults
+	Holders         *cases.HolderRules    // nil where no file says more than the defaults
+	Maintenance     []gateway.Maintenance // planned, of sources
 	Policy          *policy.Set
 	Tables          []policy.File                    // of expected decisions
 	Callers         map[string]gateway.System        // by id
@@ -102,6 +103,7 @@ func load(path string, now time.Time, was *Setup) (*Setup, fault.List) {
 	l.readData()
 	l.layouts()
 	l.checkSources()
+	l.maintenance()
 	l.checkConsole()
 	l.anchors()
 	l.checkCertificates()
@@ -290,7 +292,7 @@ func (c *Config) resolvePaths(dir string) {
 		}
 	}
 	from(&c.Gateway.TLS.Certificate, &c.Gateway.TLS.Key, &c.Store.Path, &c.Store.DSNFile, &c.Log.Mark, &c.Keys.Dir, &c.Keys.PassphraseFile)
-	from(&c.Data.Catalogue, &c.Data.Calendar, &c.Data.Holders)
+	from(&c.Data.Catalogue, &c.Data.Calendar, &c.Data.Holders, &c.Data.Maintenance)
 	all(c.Include, c.Trust.Anchors, c.Trust.Seals, c.Trust.TimeStamps, c.Trust.Authorities, c.Trust.Evidence, c.Data.Matters, c.Data.Layouts, c.Data.Grants, c.Data.Guards, c.Data.Decisions)
 	for i := range c.Trust.Witnesses {
 		if w := &c.Trust.Witnesses[i]; !lognote.IsVKey(*w) {

@@ -37,6 +37,15 @@ var faultMessages = language.Messages{
 	"there is no system %v": "没有业务系统 %v",
 	"a role is 1 to 64 letters, digits, dots, underscores and hyphens: it stands in records, and names nobody": "角色由 1 至 64 个字母、数字、点、下划线和连字符组成：它会写入记录，不得指明个人",
 
+	// planned maintenance
+	"at most %d entries: take out what has passed":                  "至多 %d 条：请删去已过去的",
+	"there is no source %q":                                         "没有数据源 %q",
+	"one sentence for people is required, of at most %d characters": "须写一句给人看的话，至多 %d 字",
+	"one sentence for people, of at most %d characters":             "一句给人看的话，至多 %d 字符",
+	"%q is no time; write it like 2026-12-05 20:00":                 "%q 不是时间；请写成 2026-12-05 20:00",
+	"maintenance ends after it begins, by at most %d days":          "维护的结束须在开始之后，至多 %d 天",
+	"another maintenance of source %s is planned for the same time": "数据源 %s 在同一时间已另有计划维护",
+
 	// console
 	"there are no local accounts yet in %s: oncegate console account add makes one":      "%s 中尚无本地账号：可用 oncegate console account add 生成",
 	"others may read or change the file of the local accounts, %v: set its mode to 0600": "他人可读写本地账号文件 %v：请将权限设为 0600",

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"time"
 
+	"oncegate/api"
 	"oncegate/console/barcode"
 	"oncegate/console/session"
 	"oncegate/gateway"
@@ -73,11 +74,13 @@ type Config struct {
 	Logger      *slog.Logger     // default: discard
 }
 
-// An Outage is a source that does not answer at present.
+// An Outage is a source that does not answer at present, or planned maintenance that is to begin.
 type Outage struct {
-	Department string    // id of the department whose system it is
-	Since      time.Time // zero: not known
-	Until      time.Time // when it is expected back; zero: not known
+	Department string       // id of the department whose system it is
+	Since      time.Time    // zero: not known
+	Until      time.Time    // when it is expected back; zero: not known
+	Planned    bool         // it has not begun
+	Why        api.Sentence // of the maintenance that is planned now or then
 }
 
 // A Resolver says what a scanned code stands for: barcode.Reader is one. It is asked only about codes that are not personal numbers; number is that of the case which the hall would register. It must be

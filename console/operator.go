@@ -120,7 +120,7 @@ const (
 )
 
 func (v *visit) nodeOf(k auditCall, a api.NodeAnswer) nodePage {
-	p := nodePage{Seen: true, At: v.in(v.moment(a.Time.Time), stamp(a.Time.Time)), Number: k.number(), Zh: v.language() == language.Chinese}
+	p := nodePage{Seen: true, At: v.moment(a.Time.Time), Number: k.number(), Zh: v.language() == language.Chinese}
 	p.Todo, p.Kind, p.Sentence = v.nodeTodos(a)
 	if p.More = len(p.Todo) - maxTodo; p.More > 0 {
 		p.Todo = p.Todo[:maxTodo]
@@ -182,12 +182,12 @@ func (v *visit) nodeFacts(a api.NodeAnswer) []nodeFact {
 	if !a.Node.Ready {
 		ready.Kind, ready.Word = "bad", v.in("不受理调用", "takes no calls")
 	}
-	ready.Note = v.in(sprint("版本 %s，%s 起运行", a.Node.Version, v.moment(a.Node.Since.Time)), sprint("version %s, since %s", a.Node.Version, stamp(a.Node.Since.Time)))
+	ready.Note = v.in(sprint("版本 %s，%s 起运行", a.Node.Version, v.moment(a.Node.Since.Time)), sprint("version %s, since %s", a.Node.Version, v.moment(a.Node.Since.Time)))
 	if a.Node.Nodes > 1 {
 		ready.Note += v.in(sprint("；共 %d 个节点，本页说的是答话的这一个", a.Node.Nodes), sprint("; one of %d nodes, each speaks of itself", a.Node.Nodes))
 	}
 	log := nodeFact{v.in("日志", "Log"), "good", v.in(sprint("%s 条", grouped(a.Log.Size)), sprint("%s records", grouped(a.Log.Size))), ""}
-	log.Note = v.in(sprint("最后一条和它的检查点：%s；名称 %s", v.moment(a.Log.LastRecord.Time), a.Log.Origin), sprint("newest record and checkpoint: %s; name %s", stamp(a.Log.LastRecord.Time), a.Log.Origin))
+	log.Note = v.in(sprint("最后一条和它的检查点：%s；名称 %s", v.moment(a.Log.LastRecord.Time), a.Log.Origin), sprint("newest record and checkpoint: %s; name %s", v.moment(a.Log.LastRecord.Time), a.Log.Origin))
 	switch {
 	case a.Log.Witnessed > 0:
 		log.Note += v.in(sprint("；见证到第 %s 条", grouped(a.Log.Witnessed)), sprint("; witnessed up to %s", grouped(a.Log.Witnessed)))
@@ -199,7 +199,7 @@ func (v *visit) nodeFacts(a api.NodeAnswer) []nodeFact {
 	backup := nodeFact{v.in("备份", "Backup"), v.worst(a, "backup"), v.in("没有已知的备份", "none is known"), ""}
 	if at := a.Backup.At.Time; !at.IsZero() {
 		backup.Word = v.in(ago(a.Time.Sub(at))+"前", agoEN(a.Time.Sub(at))+" ago")
-		backup.Note = v.in(v.moment(at), stamp(at))
+		backup.Note = v.moment(at)
 		if at.After(a.Time.Time) {
 			backup.Word = v.in("时间不对", "of a wrong time")
 		}
@@ -263,7 +263,7 @@ func (v *visit) nodeReload(a api.NodeAnswer) nodeFact {
 	}
 	f.Note = v.in(
 		sprint("%s 起生效；最近一次加载 %s，由%s%s：%s", v.moment(a.Configuration.Since.Time), v.moment(last.At.Time), by.Zh, file, became.Zh),
-		sprint("in force since %s; last load %s, by %s%s: %s", stamp(a.Configuration.Since.Time), stamp(last.At.Time), by.En, file, became.En))
+		sprint("in force since %s; last load %s, by %s%s: %s", v.moment(a.Configuration.Since.Time), v.moment(last.At.Time), by.En, file, became.En))
 	if why := v.said(last.Why); why != "" {
 		f.Note += v.in("。原因："+why, ". Why: "+why)
 	}
@@ -350,14 +350,6 @@ func (v *visit) nodeCertificates(a api.NodeAnswer) (list []nodeCertificate, rest
 		rest = v.in(sprint("其余 %d 张都在 %s 之后到期。", more, list[len(list)-1].Until), sprint("%d more end after %s.", more, list[len(list)-1].Until))
 	}
 	return list, rest
-}
-
-// stamp is a day and a time for English text, 30 Nov 09:16, of China.
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.In(license.Shanghai()).Format("2 Jan 15:04")
 }
 
 // date is 2027年11月30日, or 30 Nov 2027, of China.

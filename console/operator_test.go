@@ -199,3 +199,28 @@ func TestNodeScreens(t *testing.T) {
 	d.session.Preferences = session.Preferences{Large: true, Contrast: true}
 	show("node-troubled-large", true)
 }
+
+// TestMaintenanceInTheBanner holds what windows are told of sources that do not answer, and of maintenance that is planned.
+func TestMaintenanceInTheBanner(t *testing.T) {
+	var outages []Outage
+	d := atDesk(t, func(c *Config) { c.Outages = func() []Outage { return outages } })
+	at := func(hours float64) time.Time { return d.now.Add(time.Duration(hours * float64(time.Hour))) }
+	why := api.Sentence{Zh: "征管系统升级 <b>"}
+	for _, test := range []struct {
+		outages []Outage
+		says    string
+	}{
+		{nil, ""},
+		{[]Outage{{Department: "tax", Since: at(-0.5)}}, "税务局的系统从 08:46 起连不上；其余正常"},
+		{[]Outage{{Department: "tax", Since: at(-0.5), Until: at(2), Why: why}}, "税务局的系统从 08:46 起连不上（计划维护：征管系统升级 <b>），预计 11:16 恢复；其余正常"},
+		{[]Outage{{Department: "tax", Since: at(-0.5), Until: at(20), Why: why}}, "预计 12月1日 05:16 恢复；其余正常"},
+		{[]Outage{{Department: "tax", Since: at(3), Until: at(20), Why: why, Planned: true}}, "计划维护：税务局的系统 12:16 至 12月1日 05:16（征管系统升级 <b>）；目前都正常"},
+		{[]Outage{{Department: "civil", Since: at(-1)}, {Department: "tax", Since: at(3), Until: at(4), Planned: true}}, "民政局的系统从 08:16 起连不上；计划维护：税务局的系统 12:16 至 13:16；其余正常"},
+	} {
+		outages = test.outages
+		page := consoletest.Read(t, d.get("/console/window"))
+		if test.says == "" && (page.Says("连不上") || page.Says("计划维护")) || !page.Says(test.says) || strings.Contains(page.HTML, "升级 <b>") {
+			t.Errorf("not %q:\n%s", test.says, consoletest.Text(page.Root))
+		}
+	}
+}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"encoding/base64"
 	"errors"
@@ -120,6 +121,8 @@ type outageLine struct {
 	Department string
 	Since      time.Time
 	Until      time.Time
+	Planned    bool
+	Why        string
 }
 
 // A view is what one page shows: typed, so that a template that names something else fails its test.
@@ -219,11 +222,11 @@ func (v *visit) tabs() (list []shownTab) {
 	return list
 }
 
-// outages are the sources that do not answer, by the names of their departments, each once.
+// outages are the sources that do not answer, then maintenance that is to begin, by the names of the departments, each once.
 func (v *visit) outages() (list []outageLine) {
 	for _, o := range v.console.Outages() {
-		line := outageLine{Department: v.department(o.Department), Since: o.Since, Until: o.Until}
-		if !slices.ContainsFunc(list, func(l outageLine) bool { return l.Department == line.Department }) {
+		line := outageLine{Department: v.department(o.Department), Since: o.Since, Until: o.Until, Planned: o.Planned, Why: v.in(o.Why.Zh, cmp.Or(o.Why.En, o.Why.Zh))}
+		if !slices.ContainsFunc(list, func(l outageLine) bool { return l.Department == line.Department && l.Planned == line.Planned }) {
 			list = append(list, line)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // words are what templates say things with, in a language.
 func words(l language.Language) template.FuncMap {
 	return template.FuncMap{
-		"clock": clock, "moment": func(t time.Time) string { return momentIn(l, t) }, "day": func(d license.Date) string { return dayIn(l, d) }, "longday": longDay, "mask": license.MaskCode, "lines": lines, "sign": newSign,
+		"clock": clock, "around": func(now, t time.Time) string { return around(l, now, t) }, "moment": func(t time.Time) string { return momentIn(l, t) }, "day": func(d license.Date) string { return dayIn(l, d) }, "longday": longDay, "mask": license.MaskCode, "lines": lines, "sign": newSign,
 		"join": join, "filefield": fileField, "t": inLanguage, "desk": deskName, "select": newPick,
 	}
 }
@@ -49,6 +49,14 @@ func clock(t time.Time) string {
 		return ""
 	}
 	return t.In(license.Shanghai()).Format("15:04")
+}
+
+// around is a time as people at a counter say it: the clock today, with the day otherwise.
+func around(l language.Language, now, t time.Time) string {
+	if t.In(license.Shanghai()).Format(time.DateOnly) == now.In(license.Shanghai()).Format(time.DateOnly) {
+		return clock(t)
+	}
+	return momentIn(l, t)
 }
 
 // momentIn is a day and a time of China, 11月30日 09:16 or 30 Nov 09:16; "" for none.

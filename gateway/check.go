@@ -292,6 +292,8 @@ func (a *attempt) material(ctx context.Context, b *caseJudge, u *licenseUse) (ap
 	m.Source = u.finding.Source
 	if u.finding.State != license.IsUnavailable {
 		m.Freshness, m.AsOf = a.c.config.freshness(u.finding), api.At(u.finding.AsOf)
+	} else if j.Reason == cases.SourceUnavailable {
+		m.Expected = a.c.expected(a.c.config.Serves[u.ask.Type])
 	}
 	if j.Record < 0 {
 		return m, j, nil

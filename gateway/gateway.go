@@ -186,6 +186,8 @@ type Outage struct {
 	Source     string
 	Department string // id of the department whose system it is
 	Since      time.Time
+	Until      time.Time    // when it is expected back, by its planned maintenance; zero: not known
+	Why        api.Sentence // of the maintenance
 }
 
 // Outages returns the sources that do not answer, as calls of the last minutes tell, in the order of the configuration. No source is asked.
@@ -193,7 +195,11 @@ func (g *Gateway) Outages() (list []Outage) {
 	config := g.running.Load()
 	for _, c := range config.Sources {
 		if since, down := config.sources[c.ID].DownSince(); down {
-			list = append(list, Outage{c.ID, c.Department, since})
+			o := Outage{Source: c.ID, Department: c.Department, Since: since}
+			if m, ok := config.maintained(c.ID, g.now()); ok {
+				o.Until, o.Why = m.To, m.Why
+			}
+			list = append(list, o)
 		}
 	}
 	return list

@@ -34,6 +34,7 @@ type Snapshot struct {
 	IdentityServices map[string]token.IdentityService
 	Subjects         map[string]string  // identity service whose subjects are holders themselves → type of their codes
 	Holders          *cases.HolderRules // what holders are told; nil: the defaults
+	Maintenance      []Maintenance      // planned, of sources; those of one source do not overlap
 	Register         *register.Register // signs by this catalogue and with the departments' keys of this configuration
 	Documents        Documents          // nil: no license has a document form
 	CopyLife         time.Duration      // how long an annotated copy may be used; 0: 30 days

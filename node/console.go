@@ -71,10 +71,16 @@ func (n *Node) openConsole(_ context.Context, s *config.Setup) error {
 // outages are the sources that do not answer at present, as pages tell them.
 func (n *Node) outages() (list []console.Outage) {
 	for _, o := range n.gateway.Outages() {
-		list = append(list, console.Outage{Department: o.Department, Since: o.Since})
+		list = append(list, console.Outage{Department: o.Department, Since: o.Since, Until: o.Until, Why: o.Why})
+	}
+	for _, o := range n.gateway.Upcoming(plansTold) {
+		list = append(list, console.Outage{Department: o.Department, Since: o.Since, Until: o.Until, Why: o.Why, Planned: true})
 	}
 	return list
 }
+
+// plansTold is how long before it begins planned maintenance is told at windows: on the same working day.
+const plansTold = 12 * time.Hour
 
 // handledEvery is how often it is counted anew how many cases a hall has handled today.
 const handledEvery = time.Minute

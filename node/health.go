@@ -372,7 +372,10 @@ func (n *Node) projectionFindings() []Finding {
 
 // sourceFindings says what the gateway knows of its sources from the calls that it made; it asks none.
 func (n *Node) sourceFindings() (list []Finding) {
-	states := n.figure("source_breaker_state")
+	states, planned := n.figure("source_breaker_state"), map[string]time.Time{}
+	for _, o := range n.gateway.Outages() {
+		planned[o.Source] = o.Until
+	}
 	for id, s := range n.current.Load().sources {
 		f := Finding{Check: "source", About: id, State: HealthOK, Figure: "closed", Says: fmt.Sprintf("source %s answers, or was not asked yet", id)}
 		switch states[id] {
@@ -381,6 +384,9 @@ func (n *Node) sourceFindings() (list []Finding) {
 		case 2:
 			f.State, f.Figure, f.Says = HealthFailed, "open", fmt.Sprintf("source %s does not answer: its materials are unavailable", id)
 			f.Do = "see the reasons in the log and in oncegate_source_failures_total, and call the department"
+		}
+		if until := planned[id]; !until.IsZero() {
+			f.State, f.Do, f.Says = HealthOK, "", fmt.Sprintf("source %s does not answer: its maintenance is planned until %s", id, until.UTC().Format(time.RFC3339))
 		}
 		if d, ok := s.Adapter.(interface{ Status() files.Status }); ok && f.State == HealthOK {
 			if st := d.Status(); st.Err != nil || st.Refused != nil {

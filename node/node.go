@@ -288,7 +288,7 @@ func (n *Node) prepare(_ context.Context, s *config.Setup, was *running) (*runni
 	}
 	return &running{setup: s, sources: opened, trust: trust, console: consoleOf(s), codes: codes, papers: onPaper, snapshot: &gateway.Snapshot{
 		Catalogue: s.Catalogue, Book: s.Book, Calendar: s.Calendar, Policy: s.Policy, Systems: s.Callers, Departments: departments,
-		Sources: opened.configs(s), Serves: s.Serves, Results: issuing(s), Assertions: s.Asserters, IdentityServices: s.Vouchers, Subjects: s.Subjects(), Holders: s.Holders, Register: reg,
+		Sources: opened.configs(s), Serves: s.Serves, Maintenance: s.Maintenance, Results: issuing(s), Assertions: s.Asserters, IdentityServices: s.Vouchers, Subjects: s.Subjects(), Holders: s.Holders, Register: reg,
 		Documents: documents, CopyLife: time.Duration(s.Gateway.CopyLife),
 		AssertionLife: time.Duration(s.Gateway.AssertionLife), ConsentLife: time.Duration(s.Gateway.ConsentLife),
 	}}, nil

@@ -170,3 +170,47 @@ func TestStatusTellsNothingOfCases(t *testing.T) {
 		}
 	}
 }
+
+// A plan is taken over by a reload, which opens no source anew: what is known of its outage stays, and is explained.
+func TestMaintenanceIsReloaded(t *testing.T) {
+	t.Parallel()
+	c := newCity(t)
+	plans := filepath.Join(c.Dir, "maintenance.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(plans, []byte("maintenance:"+text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(" []")
+	c.Edit("oncegate.yaml", "  calendar: calendar.yaml", "  calendar: calendar.yaml\n  maintenance: maintenance.yaml")
+	c.Edit("sources/market.yaml", "file:market.db?mode=ro", "file:gone/market.db?mode=ro")
+	s := c.serve()
+	s.register("SP-1")
+	caller := s.as("food-approval")
+	for range 8 {
+		_, _ = caller.Query(t.Context(), question("SP-1"))
+	}
+	if list := s.outages(); len(list) != 1 || !list[0].Until.IsZero() {
+		t.Fatalf("the outage: %+v", list)
+	}
+	since := s.outages()[0].Since
+	shanghai := time.FixedZone("", 8*3600)
+	form := func(at time.Time) string { return at.In(shanghai).Format("2006-01-02 15:04") }
+	end := time.Now().Add(3 * time.Hour).Truncate(time.Minute)
+	write("\n  - {source: market-registration, from: \"" + form(time.Now().Add(-time.Hour)) + "\", to: \"" + form(end) + "\", zh: 机房停电}")
+	await(t, "the plan is in force", func() bool { list := s.outages(); return len(list) == 1 && list[0].Until.Equal(end) })
+	if o := s.outages()[0]; o.Why.Zh != "机房停电" || !o.Since.Equal(since) || o.Planned {
+		t.Errorf("the outage: %+v", o)
+	}
+	if f := found(t, s.Findings(t.Context()), "source", "market-registration"); f.State != HealthOK || !strings.Contains(f.Says, "maintenance is planned until") {
+		t.Errorf("the finding: %+v", f)
+	}
+	write("\n  - {source: market-registration, from: \"" + form(time.Now().Add(2*time.Hour)) + "\", to: \"" + form(end.Add(time.Hour)) + "\", zh: 机房停电}")
+	await(t, "the plan is another", func() bool { list := s.outages(); return len(list) == 2 && list[0].Until.IsZero() && list[1].Planned })
+	write("\n  - {source: market-registration, from: x, to: y, zh: z}")
+	await(t, "it is refused", func() bool { return seen(t, s.Node).Configuration.Last.Result == api.NodeReloadResultRefused })
+	if list := s.outages(); len(list) != 2 {
+		t.Errorf("a refused plan changed what is told: %+v", list)
+	}
+}

@@ -76,6 +76,7 @@ var healthMessages = language.Messages{
 	"audit search lacks %d of the newest records":                                                          "审计检索尚缺最新的 %d 条记录",
 	"wait, or see oncegate_upkeep_failures_total and the log: searches and reports lack these records":     "请等待，或查看 oncegate_upkeep_failures_total 和日志：检索和报告缺少这些记录",
 	"source %s answers, or was not asked yet":                                                              "数据源 %s 正常应答，或尚未被询问",
+	"source %s does not answer: its maintenance is planned until %s":                                       "数据源 %s 无应答：计划维护至 %s",
 	"source %s is tried again after it failed":                                                             "数据源 %s 失败后正在重试",
 	"source %s does not answer: its materials are unavailable":                                             "数据源 %s 无应答：其材料暂不可用",
 	"see the reasons in the log and in oncegate_source_failures_total, and call the department":            "原因见日志和 oncegate_source_failures_total，请联系该部门",
