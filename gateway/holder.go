@@ -87,9 +87,9 @@ func (g *Gateway) dispute(ctx context.Context, c *call, q api.DisputeRequest) (*
 		return nil, err
 	}
 	ask := audit.Ask{From: c.now.AddDate(0, -c.config.Holders.Back(), 0), Holder: holder, Before: q.Record + 1, Limit: 1}
-	page, err := g.Auditor.Search(ctx, ask)
+	page, err := g.searchAll(ctx, ask)
 	if err != nil {
-		return nil, searchFailed(err)
+		return nil, err
 	}
 	known := false
 	if len(page.Found) == 1 && page.Found[0].Index == q.Record {
@@ -192,9 +192,9 @@ func (g *Gateway) confirmStanding(ctx context.Context, c *call, holder, person l
 func (g *Gateway) told(ctx context.Context, c *call, ask audit.Ask, limit int) ([]api.Access, uint64, error) {
 	all := []api.Access{}
 	for {
-		page, err := g.Auditor.Search(ctx, ask)
+		page, err := g.searchAll(ctx, ask)
 		if err != nil {
-			return nil, 0, searchFailed(err)
+			return nil, 0, err
 		}
 		for _, f := range page.Found {
 			access, err := g.access(ctx, c, ask.Holder, f)
@@ -213,6 +213,19 @@ func (g *Gateway) told(ctx context.Context, c *call, ask audit.Ask, limit int) (
 		}
 		ask.Before = page.Next
 	}
+}
+
+// searchAll searches records where the search covers the whole log. While it follows the log from far behind, as after a recovery, a holder is
+// told to come again, and not that nobody used anything.
+func (g *Gateway) searchAll(ctx context.Context, ask audit.Ask) (audit.Page, error) {
+	page, err := g.Auditor.Search(ctx, ask)
+	switch {
+	case err != nil:
+		return page, searchFailed(err)
+	case page.Covered < page.Size:
+		return page, refuse("search-behind")
+	}
+	return page, nil
 }
 
 // access is a record as its holder sees it; nil where nothing of it is told. Other persons' uses in it are left out. Whose each use is

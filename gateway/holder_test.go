@@ -206,6 +206,33 @@ func TestDispute(t *testing.T) {
 	}
 }
 
+// A lagging storage follows the log as if it never came to the newest record.
+type lagging struct{ audit.Storage }
+
+func (l lagging) Follow(ctx context.Context) (covered, size uint64, err error) {
+	covered, size, err = l.Storage.Follow(ctx)
+	return covered - 1, size, err
+}
+
+// While search is behind the log a holder is told to come again: a list that lacks the newest uses says that nobody used anything.
+func TestAccessesBehind(t *testing.T) {
+	w := newWorld(t)
+	w.withHolders()
+	w.accept("SP-1")
+	if a := w.call("food-approval", "POST", "/v1/cases/SP-1/check", map[string]any{}); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	behind := w.auditing
+	behind.Storage = lagging{behind.Storage}
+	w.gateway.Auditor = must(audit.NewAuditor(behind))(t)
+	w.refused(w.accessesOf(boss, boss, nil), "search-behind")
+	w.refused(w.asHolder("citizen-id", "citizen-1", boss, disputesPath, map[string]any{"holder": boss, "record": 3, "why": "w"}), "search-behind")
+	w.gateway.Auditor = w.auditor
+	if a := w.accessesOf(boss, boss, nil); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
 // What holders are told, page by page of any size, is what an oracle tells that knows every use and every restriction.
 func TestAccessesLikeOracle(t *testing.T) {
 	holders, records := 200, 1500
@@ -275,6 +302,9 @@ func TestAccessesLikeOracle(t *testing.T) {
 		for who, n := range count {
 			want[who] = append(want[who], seen{m.index, n})
 		}
+	}
+	for page := (audit.Page{Size: 1}); page.Covered < page.Size; { // of so many records search comes behind
+		page = must(w.auditor.Search(t.Context(), audit.Ask{Limit: 1}))(t)
 	}
 	for n := range holders {
 		who := person(n)
