@@ -78,6 +78,7 @@ func TestOperationsReachTheirAddress(t *testing.T) {
 		func() error { _, err := cl.Check(ctx, "苏-SP-1", api.CheckRequest{}); return err },
 		func() error { _, err := cl.ReportMaterial(ctx, "SP-1", api.MaterialRequest{}); return err },
 		func() error { _, err := cl.CloseCase(ctx, "SP-1"); return err },
+		func() error { _, err := cl.HandOver(ctx, "SP-1", api.HandOverRequest{}); return err },
 		func() error { _, err := cl.ReadCase(ctx, "SP-1"); return err },
 		func() error { _, err := cl.IssueResult(ctx, "SP-1", api.ResultRequest{}); return err },
 		func() error { _, err := cl.File(ctx, "SP-1", api.FileRequest{}); return err },

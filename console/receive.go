@@ -109,9 +109,9 @@ func (v *visit) verifications(m cases.Material, matter string, f *form) (all []c
 			continue
 		}
 		level, _ := v.snapshot.Book.TrustLevel(one.Level)
-		c := choice{Value: one.ID, Name: one.Name + "（可信等级 " + one.Level + "，下次还要核验）", Chosen: f != nil && f.Get("verified") == one.ID}
+		c := choice{Value: one.ID, Name: one.Name + "（" + one.Level + " 级，下次还要核验）", Chosen: f != nil && f.Get("verified") == one.ID}
 		if level.Reusable {
-			c.Name = one.Name + "（可信等级 " + one.Level + "，下次不用再交）"
+			c.Name = one.Name + "（" + one.Level + " 级，下次不用再交）"
 		}
 		all = append(all, c)
 	}

@@ -210,7 +210,7 @@ func (v *visit) tabs() (list []shownTab) {
 		if !v.mayUse(t.roles) {
 			continue
 		}
-		shown := shownTab{Path: t.path, Post: t.post, Name: t.zh, Current: strings.HasPrefix(v.r.URL.Path, t.under)}
+		shown := shownTab{Path: t.path, Post: t.post, Name: t.zh, Current: strings.HasPrefix(v.r.URL.Path, t.under) || t.path == "/console/window" && strings.HasPrefix(v.r.URL.Path, "/console/file/")}
 		if v.language() == language.English {
 			shown.Name = t.en
 		}

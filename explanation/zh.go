@@ -145,6 +145,7 @@ var messages = language.Messages{
 	"uploaded by the applicant":                                                                                    "申请人已提交",
 	"promised":                                                                                                     "告知承诺",
 	"waived":                                                                                                       "免交",
+	"The file of case %s was handed over to the archive at %s; digest of the package %s.":                          "办件 %s 的案卷于 %s 移交归档，归档包摘要 %s。",
 	"Case %s was closed at %s.":                                                                                    "办件 %s 于 %s 办结。",
 	"Consent %s: license types %s, until %s.":                                                                      "授权 %s：证照类型 %s，有效至 %s。",
 	"For the matters %s only.":                                                                                     "仅限事项 %s。",

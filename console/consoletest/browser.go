@@ -1,6 +1,7 @@
 package consoletest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -55,6 +56,23 @@ func Photograph(ctx context.Context, t testing.TB, name string, widths ...int64)
 			err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d.png", name, width)), png, 0o644)
 		}
 		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Print prints the page as it stands on A4, where the tester wants pictures, and fails where it takes more than one sheet.
+func Print(ctx context.Context, t testing.TB, name string) {
+	t.Helper()
+	pdf, err := chromedp.Run(ctx, chromedp.PrintToPDF(chromedp.PDFPreferCSSPageSize()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sheets := bytes.Count(pdf, []byte("/Type /Page\n")) + bytes.Count(pdf, []byte("/Type/Page/")); sheets > 1 {
+		t.Errorf("%s is printed on %d sheets", name, sheets)
+	}
+	if dir := os.Getenv(Screens); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, name+".pdf"), pdf, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
