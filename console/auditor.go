@@ -239,15 +239,15 @@ func (v *visit) todayOf(k auditCall, a api.SummaryAnswer) todayPage {
 	}
 	t := p.Days[len(p.Days)-1]
 	if p.Inquiries {
-		p.Sentence = v.in(sprint("今天审计人员查看记录 %d 次。", t.Records), sprint("Auditors looked at records %d times today.", t.Records))
+		p.Sentence = v.in(sprint("今天审计人员查看记录 %d 次。", t.Records), sprint("Inquiries of auditors today: %d.", t.Records))
 		p.Today = []figure{{"", v.in("查看", "Inquiries"), strconv.Itoa(t.Records), ""}}
 		return p
 	}
 	p.Sentence = v.in(
 		sprint("今天提供证照 %d 次，未提供 %d 次，因数据源中断没查成 %d 次。", t.Released, t.Refused, t.Unavailable),
-		sprint("Today licenses were provided %d times, refused %d times, and %d times a source was down.", t.Released, t.Refused, t.Unavailable))
+		sprint("Licenses today: %d provided, %d refused, %d not found out because a source was down.", t.Released, t.Refused, t.Unavailable))
 	if n := len(p.Disputes); n > 0 {
-		p.Sentence += v.in(sprint("有 %d 件“不是我办的”等您核查。", n), sprint(" %d disputes wait for you.", n))
+		p.Sentence += v.in(sprint("有 %d 件“不是我办的”等您核查。", n), sprint(" Disputes that wait for you: %d.", n))
 	}
 	p.Today = []figure{
 		{"good", v.in("已提供", "Provided"), strconv.Itoa(t.Released), v.usual(p.Days, func(d dayRow) int { return d.Released })},

@@ -218,6 +218,9 @@ func TestAuditorPages(t *testing.T) {
 					for _, fault := range page.Faults() {
 						t.Errorf("%s: %s", one.name, fault)
 					}
+					if page.Says("/v1/") {
+						t.Errorf("%s speaks to a program", one.name)
+					}
 					if len(one.html) > 25<<10 {
 						t.Errorf("%s has %d bytes", one.name, len(one.html))
 					}

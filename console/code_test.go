@@ -216,10 +216,10 @@ func TestCodeStyle(t *testing.T) {
 	}
 }
 
-// TestCodeScreens photographs every state on a phone and on a desk.
+// TestCodeScreens photographs every state on a phone and on a desk, and holds it to WCAG 2.2 AA.
 func TestCodeScreens(t *testing.T) {
-	if os.Getenv(consoletest.Screens) == "" {
-		t.Skip("no pictures are wanted: " + consoletest.Screens)
+	if os.Getenv(consoletest.Screens) == "" && os.Getenv(consoletest.AxeFile) == "" {
+		t.Skip("neither pictures are wanted nor is axe-core there: " + consoletest.Screens + ", " + consoletest.AxeFile)
 	}
 	server, _ := codeServer(t, allStates(), nil)
 	ctx := consoletest.Browser(t)
@@ -229,6 +229,7 @@ func TestCodeScreens(t *testing.T) {
 			t.Fatal(name, err)
 		}
 		consoletest.Photograph(ctx, t, name, 1440, 390)
+		consoletest.Accessible(ctx, t, name)
 	}
 	for code, found := range allStates() {
 		if s, ok := found.(document.Standing); ok {

@@ -58,12 +58,14 @@ var (
 	styleName    = regexp.MustCompile(`\$([a-z]+)`)
 	styleComment = regexp.MustCompile(`(?s)/\*.*?\*/\s*`)
 	styleSpace   = regexp.MustCompile(`\s*\n\s*`)
+	styleAround  = regexp.MustCompile(`\s*([{};,])\s*|(:)\s+`) // no text in the sheet has these signs
 )
 
-// fill puts the values of a scheme in the places of their names, and leaves out comments and line breaks.
+// fill puts the values of a scheme in the places of their names, and leaves out comments, line breaks and other needless space.
 func (c scheme) fill(source string) (string, error) {
 	var unknown error
 	source = styleSpace.ReplaceAllString(styleComment.ReplaceAllString(source, ""), "")
+	source = styleAround.ReplaceAllString(source, "$1$2")
 	out := styleName.ReplaceAllStringFunc(source, func(name string) string {
 		value, ok := c[name[1:]]
 		if !ok {

@@ -279,6 +279,12 @@ func (v *visit) refuse(status int, m bilingual) {
 func (v *visit) problem(p *api.Problem, record string) {
 	zh := messagePage{Sentence: p.Zh, Do: p.Advice.Zh, Again: p.Retry, Number: record}
 	en := messagePage{Sentence: p.En, Do: p.Advice.En, Again: p.Retry, Number: record}
+	switch {
+	case p.Code == "log-entry-not-found":
+		zh.Do, en.Do = "请核对记录号，或在“查询”里找。", "Check the number, or search for the record."
+	case strings.Contains(zh.Do, "/v1/") || strings.Contains(en.Do, "/v1/"): // said to programs
+		zh.Do, en.Do = "", ""
+	}
 	v.refuse(p.Status, bilingual{zh, en})
 }
 
