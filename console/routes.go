@@ -98,8 +98,8 @@ var tabs = []tab{
 	{path: "/console/window", zh: "查材料", en: "Check materials", roles: []string{session.Clerk}, under: "/console/window"},
 	{post: "/console/due", zh: "待办", en: "Due", roles: []string{session.Clerk}, under: "/console/due"},
 	{path: "/console/holder", zh: "我的证照", en: "My licenses", roles: []string{session.Holder}, under: "/console/holder"},
-	{path: "/console/search", zh: "查询", en: "Search", roles: []string{session.Auditor, session.Supervisor}, under: "/console/search"},
 	{post: "/console/today", zh: "今日", en: "Today", roles: []string{session.Auditor, session.Supervisor}, under: "/console/today"},
+	{path: "/console/search", zh: "查询", en: "Search", roles: []string{session.Auditor, session.Supervisor}, under: "/console/search"},
 	{path: "/console/node", zh: "运行状况", en: "How it runs", roles: []string{session.Operator}, under: "/console/node"},
 	{path: "/console/verify", zh: "核验证照", en: "Verify a license", roles: []string{session.Clerk, session.Auditor, session.Steward}, under: "/console/verify"},
 }
