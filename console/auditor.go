@@ -354,8 +354,8 @@ var operationWords = map[string]api.Sentence{
 var decisionWords = map[string]struct {
 	kind, zh, en string
 }{
-	"release": {"good", "已提供", "provided"}, "status": {"good", "已告知状态", "status told"}, "met": {"good", "已满足", "met"}, "confirm": {"good", "内部比对，一致", "confirmed inside"},
-	"unconfirmed": {"bad", "内部比对，不一致", "not confirmed"}, "missing": {"wait", "未查到", "not found"}, "unmatched": {"wait", "不是所询证照", "another license"}, "lapsed": {"bad", "已失效", "not in force"},
+	"release": {"good", "已提供", "provided"}, "status": {"good", "已告知状态", "status told"}, "met": {"good", "已满足", "met"}, "confirm": {"good", "内部比对一致", "confirmed inside"},
+	"unconfirmed": {"bad", "内部比对不一致", "not confirmed"}, "missing": {"wait", "未查到", "not found"}, "unmatched": {"wait", "不是所询证照", "another license"}, "lapsed": {"bad", "已失效", "not in force"},
 	"mismatched": {"bad", "不相符", "mismatched"}, "denied": {"bad", "未提供", "refused"}, "unavailable": {"wait", "数据源中断", "source down"}, "covered": {"", "窗口已收", "received"}, "noted": {"", "已登记", "noted"},
 	"searched": {"", "被检索", "searched for"}, "opened": {"", "证据被打开", "opened"}, "told": {"", "已告知持证人", "holder told"}, "disputed": {"wait", "持证人有异议", "disputed"}, "listed": {"", "已列出", "listed"},
 	"unchecked": {"", "未查", "not checked"}, "issued": {"good", "已签发", "issued"}, "rendered": {"good", "已制作文件", "drawn"}, "needed": {"", "须提交", "needed"}, "signed": {"good", "已签发", "signed"}, "known": {"", "此前已签发", "issued before"},

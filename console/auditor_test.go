@@ -266,6 +266,20 @@ func chineseIn(p consoletest.Page) (left []string) {
 	return left
 }
 
+// What was compared inside the gateway did not leave it: no page says that it was given.
+func TestComparedIsNotGiven(t *testing.T) {
+	d := atAudit(t, session.Auditor, "")
+	v := d.console.visit(nil, httptest.NewRequest(http.MethodGet, "/console/", nil))
+	for decision, given := range map[string]bool{"release": true, "met": true, "confirm": false, "unconfirmed": false} {
+		u := api.AuditUse{LicenseType: "business-license", Decision: decision, Fields: []string{"legal_representative"}}
+		row := v.useRow(u)
+		text, _ := v.sentence(api.AuditRecord{System: "street-hall", Operation: "cases.check", OperatorProof: audit.OperatorNone, Time: api.At(d.now), Uses: []api.AuditUse{u}})
+		if row.Compared == given || (len(row.Withheld) > 0) != given || strings.Contains(text, "营业执照 1 项") != given {
+			t.Errorf("%s: %+v, %s", decision, row, text)
+		}
+	}
+}
+
 // Hostile texts, in every name that a record, an agreement, a judgement or its evidence has and in every field, stay text.
 func TestAuditorPagesHostile(t *testing.T) {
 	for _, bad := range append(slices.Clone(hostile), "‮"+strings.Repeat("甲", 5000)) {

@@ -97,6 +97,7 @@ type useRow struct {
 	Name, Sub           string
 	Kind, Word          string
 	Given, Withheld     []string
+	Compared            bool // Given was compared inside the gateway and did not leave it
 	Source, Fresh, Need string
 }
 
@@ -261,7 +262,9 @@ func (v *visit) did(r api.AuditRecord) (done, outcome, kind string) {
 	for _, u := range r.Uses {
 		if u.LicenseType != "" {
 			name := v.typeName(u.LicenseType)
-			if n := len(u.Fields); n > 0 {
+			if n := len(u.Fields); n > 0 && comparedInside(u.Decision) {
+				name += v.in(sprint("（比对 %d 项）", n), sprint(" (%d fields compared)", n))
+			} else if n > 0 {
 				name += v.in(sprint(" %d 项", n), sprint(" (%d fields)", n))
 			}
 			if !slices.Contains(about, name) {
@@ -286,7 +289,7 @@ func (v *visit) did(r api.AuditRecord) (done, outcome, kind string) {
 			kind = k
 		}
 		if counts[o] > 1 {
-			word += sprint(" %d", counts[o])
+			word += v.in(sprint(" %d 份", counts[o]), sprint(" %d", counts[o]))
 		}
 		words = append(words, word)
 	}
@@ -295,6 +298,9 @@ func (v *visit) did(r api.AuditRecord) (done, outcome, kind string) {
 	}
 	return done, strings.Join(words, v.in("，", ", ")), kind
 }
+
+// comparedInside reports whether the fields of a use were compared inside the gateway: none of them left it.
+func comparedInside(decision string) bool { return decision == "confirm" || decision == "unconfirmed" }
 
 func (v *visit) facts(r api.AuditRecord) (list []fact) {
 	add := func(zh, en, value string) {
@@ -342,7 +348,8 @@ func (v *visit) useRow(u api.AuditUse) useRow {
 	for _, name := range u.Fields {
 		row.Given = append(row.Given, v.fieldTitle(t, name))
 	}
-	if len(u.Fields) > 0 {
+	row.Compared = comparedInside(u.Decision)
+	if len(u.Fields) > 0 && !row.Compared {
 		for _, f := range t.Fields {
 			if !slices.Contains(u.Fields, f.Name) && !slices.ContainsFunc(u.Fields, func(s string) bool { return strings.HasPrefix(s, f.Name+".") }) {
 				row.Withheld = append(row.Withheld, v.fieldTitle(t, f.Name))
