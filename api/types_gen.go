@@ -245,6 +245,13 @@ const (
 	VerdictRefuted   Verdict = "refuted"
 )
 
+// Defines values for WitnessQuorumTrees.
+const (
+	WitnessQuorumTreesBoth   WitnessQuorumTrees = "both"
+	WitnessQuorumTreesNone   WitnessQuorumTrees = "none"
+	WitnessQuorumTreesSHA256 WitnessQuorumTrees = "sha256"
+)
+
 // Access One record in which something of the holder's licenses left. Other persons' part in it is left out.
 type Access struct {
 	// ByOperation What was done: an operation of this contract.
@@ -3206,12 +3213,41 @@ type WithdrawRequest struct {
 	Assertion string `json:"assertion,omitempty,omitzero"`
 }
 
+// WitnessQuorum Whether as many organisations have co-signed as the verifier's trust asks for, in which trees, and by when. Absent where the trust states no quorum.
+type WitnessQuorum struct {
+	// BothTrees Those of them whose witness checked both trees.
+	BothTrees []string `json:"both_trees,omitempty,omitzero"`
+
+	// By Organisations that have co-signed.
+	By []string `json:"by,omitempty,omitzero"`
+
+	// Need Organisations that must have co-signed.
+	Need int `json:"need"`
+
+	// Of Organisations that witness the log.
+	Of int `json:"of"`
+
+	// Time RFC 3339 in UTC with milliseconds.
+	//
+	// Example: 2026-11-23T01:00:00.000Z
+	Time Time `json:"time,omitempty,omitzero"`
+
+	// Trees In which trees the quorum stands: both, the SHA-256 tree only, or none.
+	Trees WitnessQuorumTrees `json:"trees"`
+}
+
+// WitnessQuorumTrees In which trees the quorum stands: both, the SHA-256 tree only, or none.
+type WitnessQuorumTrees string
+
 // Witnessed How many of the witnesses that the verifier knows have co-signed the checkpoint.
 type Witnessed struct {
 	// By Names of the witnesses that have.
 	By    []string `json:"by,omitempty,omitzero"`
 	Count int      `json:"count"`
 	Of    int      `json:"of"`
+
+	// Quorum Whether as many organisations have co-signed as the verifier's trust asks for, in which trees, and by when. Absent where the trust states no quorum.
+	Quorum *WitnessQuorum `json:"quorum,omitempty"`
 }
 
 // Word An id out of the gateway's configuration, of a license type, matter, material, role, source or system.

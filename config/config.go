@@ -23,6 +23,7 @@ type Config struct {
 	Keys        Keys         `yaml:"keys"`
 	Trust       Trust        `yaml:"trust"`
 	Timestamp   Timestamp    `yaml:"timestamp"`
+	Witnesses   Witnesses    `yaml:"witnesses"`
 	Departments []Department `yaml:"departments"`
 	Systems     []System     `yaml:"systems"`
 	Sources     []Source     `yaml:"sources"`
@@ -99,6 +100,21 @@ type Trust struct {
 	Delegations  []Delegation  `yaml:"delegations"`       // bodies that sign others' licenses
 	StatusLists  []ListSigner  `yaml:"status_lists"`      // who signs the status lists of other gateways; this gateway's are its department's unless an entry for them says otherwise
 	Witnesses    []string      `yaml:"witnesses"`         // C2SP vkey lines of the log's witnesses (cosignature/v1, or plain Ed25519), or files that hold one
+}
+
+// Witnesses are asked about once a minute to co-sign the log, and no answer waits for them. A checkpoint that a quorum has co-signed is
+// kept: receipts of the records that it covers can then be had under it.
+type Witnesses struct {
+	Quorum  int       `yaml:"quorum"`  // q, how many organisations must have co-signed: more than half of the n that witness. Forks are prevented while at most m of them are false, 2q > n + m; oncegate check says m
+	Members []Witness `yaml:"members"` // without any, nobody is asked
+}
+
+// A Witness co-signs the log. An organisation may run several; it counts once.
+type Witness struct {
+	Organization string `yaml:"organization"` // that runs it, as verifiers shall read it
+	Key          string `yaml:"key"`          // its C2SP vkey line (cosignature/v1), or a file that holds it; it need not stand under trust.witnesses, too
+	URL          string `yaml:"url"`          // where it is asked: /add-checkpoint is added (C2SP tlog-witness)
+	BothTrees    bool   `yaml:"both_trees"`   // it proves the growth of the SM3 tree, too: oncegate witness with the log's url does; a public witness does not
 }
 
 // A UsageRule says where the certificates under an anchor say what their keys are for. Where subscribers of a CA choose their OU, the OU must not count.

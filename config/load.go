@@ -27,6 +27,7 @@ import (
 	"oncegate/sheet"
 	"oncegate/strictyaml"
 	"oncegate/verdict"
+	"oncegate/witness"
 )
 
 // A Setup is a configuration that was read and checked as a whole: everything that differs between cities. It never changes.
@@ -54,7 +55,8 @@ type Setup struct {
 	Anchors         []*pki.Certificate
 	Known           map[string]pki.Known     // by fingerprint
 	Usages          map[string]pki.UsageRule // by fingerprint of the anchor
-	Witnesses       []string                 // vkey lines
+	WitnessKeys     []string                 // vkey lines of the log's witnesses
+	AskWitnesses    witness.Policy           // whom the log is co-signed by; nobody where the policy has no members
 	Layouts         *sheet.Layouts           // nil where there are none
 	layoutsOf       [sm.DigestSize]byte      // what Layouts were made of
 	Seals           map[string]*seal.Seal    // by USCC; those that may be used
@@ -107,6 +109,7 @@ func load(path string, now time.Time, was *Setup) (*Setup, fault.List) {
 	l.checkConsole()
 	l.anchors()
 	l.checkCertificates()
+	l.witnesses()
 	l.checkTrust()
 	l.policy()
 	l.holders()
@@ -296,6 +299,11 @@ func (c *Config) resolvePaths(dir string) {
 	all(c.Include, c.Trust.Anchors, c.Trust.Seals, c.Trust.TimeStamps, c.Trust.Authorities, c.Trust.Evidence, c.Data.Matters, c.Data.Layouts, c.Data.Grants, c.Data.Guards, c.Data.Decisions)
 	for i := range c.Trust.Witnesses {
 		if w := &c.Trust.Witnesses[i]; !lognote.IsVKey(*w) {
+			from(w)
+		}
+	}
+	for i := range c.Witnesses.Members {
+		if w := &c.Witnesses.Members[i].Key; !lognote.IsVKey(*w) {
 			from(w)
 		}
 	}

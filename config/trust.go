@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"oncegate/audit"
 	"oncegate/certs/keystore"
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
@@ -24,6 +26,7 @@ import (
 	"oncegate/license"
 	"oncegate/register"
 	"oncegate/verdict"
+	"oncegate/witness"
 )
 
 // anchors reads the trust anchors and everything else that the gateway trusts.
@@ -60,7 +63,7 @@ func (l *loader) anchors() {
 		l.unless(err == nil, fmt.Sprintf("$.trust.status_lists[%d].not_after", i), "%v", err)
 	}
 	for i, w := range t.Witnesses {
-		l.setup.Witnesses = append(l.setup.Witnesses, l.witness(fmt.Sprintf("$.trust.witnesses[%d]", i), w))
+		l.setup.WitnessKeys = append(l.setup.WitnessKeys, l.witness(fmt.Sprintf("$.trust.witnesses[%d]", i), w))
 	}
 	if len(l.setup.Anchors) == 0 {
 		return
@@ -87,6 +90,47 @@ func (l *loader) witness(at, text string) string {
 	return strings.TrimSpace(text)
 }
 
+// witnesses reads whom the log is to be co-signed by.
+func (l *loader) witnesses() {
+	w, policy := l.setup.Config.Witnesses, &l.setup.AskWitnesses
+	if len(w.Members) == 0 {
+		l.unless(w.Quorum == 0, "$.witnesses.quorum", "a quorum needs members")
+		return
+	}
+	known := make(map[string]string) // organisations by key
+	policy.Quorum.Need = w.Quorum
+	for i, m := range w.Members {
+		at := fmt.Sprintf("$.witnesses.members[%d]", i)
+		l.unless(m.Organization != "" && len(m.Organization) <= 255, at, "say whose witness it is: its organisation, of at most 255 bytes")
+		u, err := url.Parse(m.URL)
+		l.unless(err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil, at+".url", "is no address of a witness, such as https://audit.example")
+		line := l.witness(at+".key", m.Key)
+		keys, err := lognote.WitnessNoteVerifiers(line)
+		if err != nil {
+			if line != "" {
+				l.doc.Add(at+".key", "%v", err)
+			}
+			continue
+		}
+		key := string(keys[0].Key())
+		if of, twice := known[key]; twice {
+			l.doc.Add(at+".key", "it is the key of another member, of %s: it would count twice", fault.Clip(of))
+			continue
+		}
+		known[key] = m.Organization
+		policy.Quorum.Members = append(policy.Quorum.Members, audit.QuorumMember{Witness: keys[0].Name(), Organization: m.Organization, BothTrees: m.BothTrees})
+		policy.Ask = append(policy.Ask, witness.Asked{Witness: keys[0].Name(), URL: m.URL, Keys: keys})
+		if !slices.Contains(l.setup.WitnessKeys, line) {
+			l.setup.WitnessKeys = append(l.setup.WitnessKeys, line)
+		}
+	}
+	if n := len(policy.Quorum.Members); n == len(w.Members) { // else the number of organisations is not known
+		if err := policy.Quorum.Check(); err != nil {
+			l.doc.Add("$.witnesses", "%v", err)
+		}
+	}
+}
+
 // checkTrust builds the verifier that serve builds at start, so that serve starts with every configuration that check accepts.
 func (l *loader) checkTrust() {
 	var faults verdict.Faults
@@ -96,6 +140,8 @@ func (l *loader) checkTrust() {
 	for _, f := range faults {
 		path := "$.trust" + strings.TrimPrefix(f.Path, "$")
 		switch {
+		case f.Path == "$.quorum":
+			path = "$.witnesses"
 		case strings.HasPrefix(path, "$.trust.evidence"):
 			path = "$.trust.evidence" // a pattern may name several files
 		case path == fmt.Sprintf("$.trust.status_lists[%d]", len(l.setup.Trust.StatusLists)): // ours
@@ -331,7 +377,7 @@ func (s *Setup) TrustConfig(now func() time.Time) (verdict.TrustConfig, error) {
 // trustWithoutKeys is the part of TrustConfig that needs no keystore.
 func (s *Setup) trustWithoutKeys() verdict.TrustConfig {
 	t := verdict.TrustConfig{
-		Anchors: s.Anchors, Gateway: s.Gateway.ID, Witnesses: s.Witnesses, Known: s.Known, Usages: s.Usages,
+		Anchors: s.Anchors, Gateway: s.Gateway.ID, Witnesses: s.WitnessKeys, Quorum: s.AskWitnesses.Quorum, Known: s.Known, Usages: s.Usages,
 		SealAnchors: s.SealAnchors, TimeStampAnchors: s.TimeStampAnchors, Authorities: s.Authorities, Evidence: s.Evidence,
 	}
 	for _, d := range s.Trust.Delegations {

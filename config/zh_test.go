@@ -18,8 +18,8 @@ var faultSources = map[string]string{
 	"adapters/files": "config", "adapters/mapping": "check", "adapters/rest": "check template", "adapters/secret": "*",
 	"adapters/sqldb":  "config engine mysql oracle postgres scanner sqlserver statement",
 	"console/session": "accounts", "console/barcode": "",
-	"witness": "settings",
-	"sheet":   "check checkitem color faces load pathdata pattern", "strictyaml": "decode strictyaml value",
+	"audit": "quorum", "witness": "settings",
+	"sheet": "check checkitem color faces load pathdata pattern", "strictyaml": "decode strictyaml value",
 }
 
 // reporting are the functions that report a fault, and which of their arguments is the format.

@@ -324,6 +324,8 @@ func configuration(t *testing.T) string {
 			where = "trust.certificates[]"
 		case "UsageRule":
 			where = "trust.usages[]"
+		case "Witness":
+			where = "witnesses.members[]"
 		case "Issue":
 			where = "trust.issues[]"
 		case "ListSigner":

@@ -43,6 +43,10 @@ type Config struct {
 	Records  Records
 	View     *tlog.View // of the tlog.Log: any other view trusts whatever head is stored
 
+	// Cosigned returns the receipt of an entry under the first checkpoint beyond it that a quorum of witnesses has co-signed;
+	// fs.ErrNotExist if there is none yet. Default: there is none.
+	Cosigned func(ctx context.Context, index uint64) (tlog.Receipt, error)
+
 	StatusList func(ctx context.Context, id string) (SignedList, error)                 // as it stands now; fs.ErrNotExist if there is none
 	Verify     func(ctx context.Context, v api.VerifyRequest) (api.VerifyAnswer, error) // kind, steps and signatures of licenses, documents, answers and receipts
 	Node       func(ctx context.Context) (api.NodeAnswer, error)                        // how well the node is

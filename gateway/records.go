@@ -151,7 +151,7 @@ func texts(e audit.Evidence) (out []api.EvidencePerson) {
 	return out
 }
 
-// recordReceipt proves one record under the newest checkpoint (POST /v1/audit/records/{index}/receipt).
+// recordReceipt proves one record, as receipt does (POST /v1/audit/records/{index}/receipt).
 func (g *Gateway) recordReceipt(ctx context.Context, c *call, _ struct{}) (*result, error) {
 	receipt, _, err := g.shownReceipt(ctx, c)
 	if err != nil {
@@ -200,8 +200,14 @@ func (g *Gateway) lostReceipt(ctx context.Context, c *call, q api.LostRequest) (
 	return g.receiptAnswer(c, receipt), nil
 }
 
-// receipt proves a record, or refuses with missing if the log has none at this index.
+// receipt proves a record under the first checkpoint beyond it that witnesses have co-signed, which says when they had seen it, or else
+// under the newest. It refuses with missing if the log has none at this index.
 func (g *Gateway) receipt(ctx context.Context, index uint64, missing string) (tlog.Receipt, error) {
+	if g.Cosigned != nil {
+		if receipt, err := g.Cosigned(ctx, index); !errors.Is(err, fs.ErrNotExist) {
+			return receipt, err
+		}
+	}
 	receipt, err := g.View.Receipt(ctx, index)
 	if errors.Is(err, fs.ErrNotExist) {
 		return receipt, refuse(missing)

@@ -29,6 +29,7 @@ type trustFile struct {
 	Delegations  []trustDelegation  `json:"delegations"`
 	StatusLists  []trustList        `json:"status_lists"`
 	Witnesses    []string           `json:"witnesses"`
+	Quorum       *trustQuorum       `json:"quorum,omitempty"`
 	Certificates []trustCertificate `json:"certificates,omitempty"`
 	Usages       []trustUsage       `json:"usages,omitempty"`
 
@@ -76,6 +77,17 @@ type trustUsage struct {
 	Usages map[string]string `json:"usages,omitempty"`
 }
 
+type trustQuorum struct {
+	Need    int                 `json:"need"`
+	Members []trustQuorumMember `json:"members"`
+}
+
+type trustQuorumMember struct {
+	Witness      string `json:"witness"`
+	Organization string `json:"organization"`
+	BothTrees    bool   `json:"both_trees,omitempty"`
+}
+
 type trustDelegation struct {
 	Type     string `json:"type"`
 	TypeCode string `json:"type_code,omitempty"`
@@ -116,6 +128,12 @@ func writeTrust(s *config.Setup, dir string) error {
 	}
 	w := trustWriter{dir: dir}
 	out := trustFile{Gateway: s.Gateway.ID, Witnesses: t.Witnesses}
+	if t.Quorum.Need > 0 {
+		out.Quorum = &trustQuorum{Need: t.Quorum.Need}
+		for _, m := range t.Quorum.Members {
+			out.Quorum.Members = append(out.Quorum.Members, trustQuorumMember(m))
+		}
+	}
 	for _, l := range t.Logs {
 		out.Logs = append(out.Logs, trustLog{l.Origin, w.key(LogSM2File, l.SM2), w.file(LogEdFile, []byte(l.Ed25519+"\n"))})
 	}

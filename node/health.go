@@ -26,6 +26,7 @@ import (
 	"oncegate/fault"
 	"oncegate/install"
 	"oncegate/tlog"
+	"oncegate/witness"
 )
 
 // A Finding is what one check of a gateway's health found. Its texts are English sentences; a program that knows the reader's language
@@ -68,13 +69,14 @@ const (
 	certificateWarning = 30 * 24 * time.Hour // time to have another one issued
 	backupWarning      = 48 * time.Hour      // of a daily backup one failed
 	lagWarning         = 1000                // records
+	lateWarning        = 5 * time.Minute     // for a witness that does not co-sign
 )
 
 // Findings checks the running gateway.
 func (n *Node) Findings(ctx context.Context) []Finding {
 	s, now := n.current.Load().setup, n.Now()
 	return slices.Concat(n.readyFindings(ctx), n.reloadFindings(), diskFindings(ctx, n.folders, s), n.clockFindings(ctx), certificateFindings(s, now),
-		n.markFindings(s), backupFindings(s, now), n.projectionFindings(), n.sourceFindings())
+		n.markFindings(s), backupFindings(s, now), n.projectionFindings(), n.witnessFindings(), n.sourceFindings())
 }
 
 // Examine checks what can be checked of a gateway that is not running, or does not answer: its files.
@@ -368,6 +370,37 @@ func (n *Node) projectionFindings() []Finding {
 		f.State, f.Do = HealthWarning, "wait, or see oncegate_upkeep_failures_total and the log: searches and reports lack these records"
 	}
 	return []Finding{f}
+}
+
+// witnessFindings says how each witness answered last, and how far the quorum stands.
+func (n *Node) witnessFindings() (list []Finding) {
+	policy := n.current.Load().setup.AskWitnesses
+	if len(policy.Ask) == 0 {
+		return nil
+	}
+	now := n.Now()
+	for _, w := range n.asker.States(policy) {
+		f := Finding{Check: "witness", About: w.Witness, State: HealthOK, Figure: fmt.Sprint(w.Size), Says: fmt.Sprintf("witness %s has co-signed %d records", w.Witness, w.Size)}
+		late := now.Sub(w.Since)
+		switch {
+		case w.Result == "":
+			f.Figure, f.Says = "", fmt.Sprintf("witness %s was not asked yet", w.Witness)
+		case w.Result == witness.Contradicted:
+			f.State, f.Says = HealthFailed, fmt.Sprintf("witness %s has co-signed another history of this log", w.Witness)
+			f.Do = "stop, and find out who has the log's keys or which backup was restored: operations, section 13"
+		case w.Result != witness.Signed && late >= lateWarning:
+			f.State, f.Says = HealthWarning, fmt.Sprintf("witness %s has not co-signed for %d minutes", w.Witness, int(late/time.Minute))
+			f.Do = "see why in the log, and call whoever runs it"
+		}
+		list = append(list, f)
+	}
+	size, at := n.asker.Witnessed()
+	f := Finding{Check: "quorum", State: HealthOK, Figure: fmt.Sprint(size), Says: fmt.Sprintf("a quorum of witnesses has co-signed %d records", size)}
+	switch logged := n.log.Stats().Size; {
+	case size < logged && now.Sub(n.asker.Begun()) >= lateWarning && now.Sub(at) >= lateWarning:
+		f.State, f.Do = HealthWarning, "see which witnesses do not answer: times of records are not proven meanwhile"
+	}
+	return append(list, f)
 }
 
 // sourceFindings says what the gateway knows of its sources from the calls that it made; it asks none.

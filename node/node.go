@@ -30,6 +30,7 @@ import (
 	"oncegate/store"
 	"oncegate/tlog"
 	"oncegate/verdict"
+	"oncegate/witness"
 )
 
 // Options are what a node takes from its program. The zero value is usable.
@@ -62,6 +63,7 @@ type Node struct {
 	metrics  *metrics
 	db       *store.DB
 	log      *tlog.Log
+	asker    *witness.Asker
 	dual     *second.DualVerifier
 	keyring  *config.Keyring
 	recorder *audit.Recorder
@@ -187,6 +189,7 @@ func (n *Node) openLog(ctx context.Context, s *config.Setup) error {
 	}
 	n.onClose(n.log.Close)
 	n.metrics.watchLog(n.log)
+	n.asker = witness.NewAsker(witness.AskerConfig{Log: n.log, Now: n.Now, Logger: n.Logger, Registry: n.Registry})
 	n.metrics.watchDualVerifier(n.dual)
 	n.Registry.MustRegister(stateCollector{n})
 	return nil
@@ -229,7 +232,7 @@ func (n *Node) openGateway(ctx context.Context, s *config.Setup) error {
 	audits := n.db.Audit()
 	n.gateway, err = gateway.New(gateway.Config{
 		Audience: s.Gateway.ID, PublicURL: s.Gateway.PublicURL, Origin: s.Log.Origin,
-		Cases: n.db.Cases(), Recorder: n.recorder, Auditor: n.auditor, Records: audits, View: n.log.View,
+		Cases: n.db.Cases(), Recorder: n.recorder, Auditor: n.auditor, Records: audits, View: n.log.View, Cosigned: n.log.CosignedReceipt,
 		StatusList: n.statusList, Verify: n.verify, Node: n.status, VerifySM2: n.dual.Verify, Pages: pages,
 		Limits:       gateway.Limits{Materials: s.Limits.Materials, Call: time.Duration(s.Limits.Call), InFlight: s.Limits.InFlight, Memory: s.Limits.Memory, Unproven: s.Limits.Unproven},
 		ClientHeader: s.Gateway.ClientFrom,
@@ -301,6 +304,15 @@ func (n *Node) statusList(ctx context.Context, id string) (gateway.SignedList, e
 		expires = statusExpires
 	}
 	return n.lists.get(ctx, id, listMaker{now.snapshot.Register, now.setup.Keys, n.dual, expires, n.Now})
+}
+
+// AskWitnesses has the newest checkpoint co-signed now, besides the round of every minute.
+func (n *Node) AskWitnesses(ctx context.Context) error {
+	policy := n.current.Load().setup.AskWitnesses
+	if len(policy.Ask) == 0 {
+		return nil
+	}
+	return n.asker.Round(ctx, policy)
 }
 
 // WriteTrust writes the trust of the configuration in force.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -20,7 +21,7 @@ func (n *Node) Run(ctx context.Context) error {
 	upkeep, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var background sync.WaitGroup
-	for _, loop := range []func(context.Context){n.gateway.Run, n.follow, n.purge, n.retain, n.check, n.checkSearch, n.measureClock, n.purgeConsole, n.watch} {
+	for _, loop := range []func(context.Context){n.gateway.Run, n.follow, n.purge, n.retain, n.check, n.checkSearch, n.measureClock, n.purgeConsole, n.watch, n.witnessed} {
 		background.Go(func() { loop(upkeep) })
 	}
 	failed := make(chan error, 2)
@@ -74,6 +75,9 @@ const (
 	purgeEvery    = 5 * time.Minute
 	progressEvery = 10 * time.Second // between two log lines on the progress of long work
 	retainEvery   = 24 * time.Hour
+	askEvery      = time.Minute // the witnesses, give or take askJitter, so that many logs do not ask one witness at the same moment
+	askJitter     = 10 * time.Second
+	askFirst      = 2 * time.Second  // after start
 	retainFirst   = 10 * time.Minute // after start, so that restarts do not each begin with it
 
 	// claimsKept is how long the id of a call is kept after its token expired: far beyond any clock's error.
@@ -123,6 +127,13 @@ func (n *Node) follow(ctx context.Context) {
 		}
 		return nil
 	})
+}
+
+// witnessed has the log co-signed again and again. Nobody waits for it.
+func (n *Node) witnessed(ctx context.Context) {
+	for after := askFirst; ctx.Err() == nil; after = askEvery - askJitter + rand.N(2*askJitter) {
+		n.once(ctx, "witnesses", after, n.AskWitnesses)
+	}
 }
 
 // purge deletes the ids of expired calls (replay cache) and cached copies that are too old to serve.

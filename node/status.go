@@ -25,7 +25,7 @@ func (n *Node) status(ctx context.Context) (api.NodeAnswer, error) {
 	}
 	a := api.NodeAnswer{
 		Node: api.NodeState{Version: clip(ReadBuild().Version, 128), Since: api.At(n.started), Ready: len(n.Ready(ctx)) == 0, Nodes: max(1, s.Gateway.Nodes)},
-		Log:  api.NodeLog{Origin: head.Origin, Size: head.Size, Witnesses: len(s.Witnesses)},
+		Log:  api.NodeLog{Origin: head.Origin, Size: head.Size, Witnesses: len(s.WitnessKeys)},
 		Configuration: api.NodeConfiguration{
 			Digest: s.Digest, Policy: s.Policy.Digest(), Since: api.At(now.since), Last: n.lastAttempt(),
 		},

@@ -234,6 +234,53 @@ func (l *Log) Cosigned(ctx context.Context, index uint64) (Cosigned, error) {
 	return l.readCosigned(c, err)
 }
 
+// CosignedReceipt returns a receipt for the entry at index under the first kept checkpoint that covers it, proven in both trees, or
+// fs.ErrNotExist if there is none yet. Its proofs are those of a smaller tree than the newest one: anybody can make it from public tiles.
+// The error is ErrUnproven as that of Receipt and Cosigned is.
+func (l *Log) CosignedReceipt(ctx context.Context, index uint64) (Receipt, error) {
+	kept, err := l.Cosigned(ctx, index)
+	if err != nil {
+		return Receipt{}, err
+	}
+	c, err := ParseCheckpoint(kept.Note)
+	if err != nil {
+		return Receipt{}, err
+	}
+	r, err := l.receiptAt(ctx, kept.Note, c, index)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("prove entry %d: %w", index, err)
+	}
+	return r, nil
+}
+
+func (l *Log) receiptAt(ctx context.Context, signed string, c Checkpoint, index uint64) (Receipt, error) {
+	head, err := l.head(ctx)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if index >= c.Size || c.Size > head.Size {
+		return Receipt{}, fmt.Errorf("%w: cosigned checkpoint of size %d of a log of size %d", ErrUnproven, c.Size, head.Size)
+	}
+	leaves, err := l.storage.Leaves(ctx, index, index+1)
+	if err != nil {
+		return Receipt{}, fmt.Errorf("read entry: %w", committed(err))
+	}
+	plan, err := proof.Inclusion(index, c.Size)
+	if err != nil {
+		return Receipt{}, err
+	}
+	r := Receipt{Record: leaves[0], Index: index, Checkpoint: signed}
+	if r.Proofs, err = l.prove(ctx, head, c.Size, plan); err != nil {
+		return Receipt{}, committed(err)
+	}
+	for _, tree := range Trees {
+		if verifyInclusion(l.nodes.of(tree), r, c) != nil {
+			return Receipt{}, &CorruptError{Entry: index, Reason: "its bytes, or the checkpoint that was cosigned, are not those that were logged"}
+		}
+	}
+	return r, nil
+}
+
 // LastCosigned returns the newest kept checkpoint as Cosigned does.
 func (l *Log) LastCosigned(ctx context.Context) (Cosigned, error) {
 	c, err := l.config.Storage.LastCosigned(ctx)

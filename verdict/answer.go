@@ -305,7 +305,11 @@ func (s *batch) checkpoint(data []byte) (done check.Steps) {
 		done.Fail("checkpoint", err.Error())
 	}
 	s.noteCheckpoint(string(data))
-	return append(done, audit.WitnessStep(string(data), trust.Witnesses))
+	done = append(done, audit.WitnessStep(string(data), trust.Witnesses))
+	if trust.Quorum.Need > 0 {
+		done = append(done, audit.QuorumStep(trust.Quorum.Judge(audit.Cosignatures(string(data), trust.Witnesses)), trust.Quorum))
+	}
+	return done
 }
 
 // noteCheckpoint notes in which log an artefact stands, and how many witnesses have co-signed the checkpoint that it came with.
@@ -323,6 +327,19 @@ func (s *batch) noteCheckpoint(checkpoint string) {
 	for _, one := range all {
 		if one.State == check.OK {
 			w.Count, w.By = w.Count+1, append(w.By, one.Witness)
+		}
+	}
+	if q := log.Quorum; q.Need > 0 {
+		judged := q.Judge(all)
+		w.Quorum = &api.WitnessQuorum{Need: q.Need, Of: len(q.Organizations()), By: judged.Organizations, BothTrees: judged.BothTrees, Trees: api.WitnessQuorumTreesNone}
+		switch {
+		case judged.StandsBoth:
+			w.Quorum.Trees = api.WitnessQuorumTreesBoth
+		case judged.Stands:
+			w.Quorum.Trees = api.WitnessQuorumTreesSHA256
+		}
+		if judged.Stands {
+			w.Quorum.Time = api.At(judged.Time)
 		}
 	}
 	s.current.Beside.Witnessed = w

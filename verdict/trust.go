@@ -42,6 +42,8 @@ type TrustConfig struct {
 	Seen *SeenLists
 	// Witnesses are C2SP vkey lines of witnesses' Ed25519 keys: cosignature/v1 (type 0x04) or plain (0x01).
 	Witnesses []string
+	// Quorum says of which organisations the witnesses are, and how many must have co-signed. Zero: nothing is said of that.
+	Quorum audit.Quorum
 	// Known gives code and usage of certificates of other authorities, by pki.Fingerprint.
 	Known map[string]pki.Known
 	// Usages says where certificates under an anchor say what their keys are for, by pki.Fingerprint of the anchor.
@@ -123,8 +125,12 @@ func NewTrust(c TrustConfig) (*Trust, error) {
 	if c.Require.Witnesses < 0 || c.Require.Witnesses > len(c.Witnesses) {
 		faults.add("$.require.witnesses", fmt.Sprintf("must be 0 to %d, the number of witnesses that the trust names", len(c.Witnesses)))
 	}
+	faults.addErr("$.quorum", checkQuorum(c.Quorum, witnesses))
+	if c.Require.Quorum && c.Quorum.Need == 0 {
+		faults.add("$.require.quorum", "the trust states no quorum")
+	}
 	for i, l := range c.Logs {
-		faults.addErr(fmt.Sprintf("$.logs[%d]", i), t.addLog(l, witnesses))
+		faults.addErr(fmt.Sprintf("$.logs[%d]", i), t.addLog(l, witnesses, c.Quorum))
 	}
 	for i, k := range c.Callers {
 		faults.addErr(fmt.Sprintf("$.callers[%d]", i), t.addCaller(k))
@@ -192,6 +198,22 @@ func (t *Trust) addWitnesses(faults *Faults, c TrustConfig) (list []note.Verifie
 	return list
 }
 
+// checkQuorum checks a policy. A member whose key the trust lacks could never sign, and one whose lines carry no time never count.
+func checkQuorum(q audit.Quorum, witnesses []note.Verifier) error {
+	if q.Need == 0 && len(q.Members) == 0 {
+		return nil
+	}
+	if err := q.Check(); err != nil {
+		return err
+	}
+	for _, m := range q.Members {
+		if !slices.ContainsFunc(witnesses, func(v note.Verifier) bool { return v.Name() == m.Witness }) {
+			return fmt.Errorf("the trust has no key of witness %q", m.Witness)
+		}
+	}
+	return nil
+}
+
 // Cosignatures says which of the witnesses that the trust names have co-signed a checkpoint, and when. The error says that
 // the checkpoint is malformed, or of a log that the trust does not name; the log's own signatures are not judged.
 func (t *Trust) Cosignatures(checkpoint string) ([]audit.Cosignature, error) {
@@ -213,7 +235,7 @@ func (t *Trust) checkUsage(fingerprint string, r pki.UsageRule) error {
 	return nil
 }
 
-func (t *Trust) addLog(l Log, witnesses []note.Verifier) error {
+func (t *Trust) addLog(l Log, witnesses []note.Verifier, q audit.Quorum) error {
 	if _, twice := t.logs[l.Origin]; twice {
 		return errors.New("the origin is named twice")
 	}
@@ -224,7 +246,7 @@ func (t *Trust) addLog(l Log, witnesses []note.Verifier) error {
 	if err != nil {
 		return err
 	}
-	trust := audit.Trust{Trust: tlog.Trust{Origin: l.Origin, SM2: sm2, NewSM3: sm.New}, Witnesses: witnesses}
+	trust := audit.Trust{Trust: tlog.Trust{Origin: l.Origin, SM2: sm2, NewSM3: sm.New}, Witnesses: witnesses, Quorum: q}
 	t.keys[string(sm.MarshalPoint(l.SM2))] = "log " + l.Origin
 	if l.Ed25519 != "" {
 		if trust.Ed25519, err = lognote.Ed25519NoteVerifier(l.Ed25519); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"oncegate/audit"
 	lognote "oncegate/certs/note"
 	"oncegate/certs/pki"
 	"oncegate/certs/sm"
@@ -66,7 +67,15 @@ type trustFile struct {
 		From   string            `json:"from"`   // ou, eku or policy
 		Usages map[string]string `json:"usages,omitzero"`
 	} `json:"usages,omitzero"`
-	Witnesses    []string `json:"witnesses,omitzero"` // C2SP vkey lines, or files that hold one
+	Witnesses []string `json:"witnesses,omitzero"` // C2SP vkey lines, or files that hold one
+	Quorum    struct {
+		Need    int `json:"need"` // organisations that must have co-signed
+		Members []struct {
+			Witness      string `json:"witness"` // name of its key
+			Organization string `json:"organization"`
+			BothTrees    bool   `json:"both_trees,omitzero"`
+		} `json:"members"`
+	} `json:"quorum,omitzero"`
 	Certificates []struct {
 		Fingerprint string `json:"fingerprint"` // SM3 of the DER, lower-case hex
 		USCC        string `json:"uscc"`
@@ -76,6 +85,7 @@ type trustFile struct {
 	TimeStampAnchors []string `json:"timestamp_anchors,omitzero"` // PEM certificate files, for time stamps only
 	Require          struct {
 		Witnesses int  `json:"witnesses,omitzero"`
+		Quorum    bool `json:"quorum,omitzero"`
 		InForce   bool `json:"in_force,omitzero"`
 		Presenter bool `json:"presenter,omitzero"`
 	} `json:"require,omitzero"`
@@ -180,6 +190,10 @@ func (r *trustReader) config(t trustFile) TrustConfig {
 	}
 	for i, w := range t.Witnesses {
 		c.Witnesses = append(c.Witnesses, r.vkey(fmt.Sprintf("$.witnesses[%d]", i), w, witnessVKey))
+	}
+	c.Quorum.Need = t.Quorum.Need
+	for _, m := range t.Quorum.Members {
+		c.Quorum.Members = append(c.Quorum.Members, audit.QuorumMember(m))
 	}
 	for i, k := range t.Certificates {
 		if !isFingerprint(k.Fingerprint) || k.USCC == "" || k.Usage == "" {

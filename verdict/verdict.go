@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"oncegate/api"
+	"oncegate/audit"
 	"oncegate/certs/ofd"
 	"oncegate/certs/seal"
 	"oncegate/certs/timestamp"
@@ -69,21 +70,21 @@ var proofs = map[Kind]proof{
 	Answer: {
 		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
 			tlog.StepSHA256Tree, "operation-in-record", "answer-time"},
-		open: []string{"token-digest", "witness", "one-history", stepOperatorProof, "record-about-operator", "record-about-holder"},
+		open: []string{"token-digest", "witness", audit.StepQuorum, audit.StepWitnessedTime, "one-history", stepOperatorProof, "record-about-operator", "record-about-holder"},
 	},
 	Refusal: {
 		needs: []string{"document", "record-parsed", "answer-digest", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree,
 			tlog.StepSHA256Tree, "operation-in-record"},
-		open: []string{"token-digest", "witness", "one-history", stepOperatorProof, "record-about-operator", "record-about-holder"},
+		open: []string{"token-digest", "witness", audit.StepQuorum, audit.StepWitnessedTime, "one-history", stepOperatorProof, "record-about-operator", "record-about-holder"},
 	},
 	Report: {needs: []string{StepReportForm, StepReportPages, StepReportChain, StepReportQuestion, StepReportRecords, StepReportComplete}},
 	Receipt: {
 		needs: []string{"record-parsed", tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2, tlog.StepSM3Tree, tlog.StepSHA256Tree},
-		open:  []string{"answer-digest", "token-digest", "witness", "one-history", stepOperatorProof},
+		open:  []string{"answer-digest", "token-digest", "witness", audit.StepQuorum, audit.StepWitnessedTime, "one-history", stepOperatorProof},
 	},
 	Checkpoint: {
 		needs: []string{tlog.StepCheckpoint, tlog.StepOrigin, tlog.StepSM2},
-		open:  []string{"witness", "one-history"},
+		open:  []string{"witness", audit.StepQuorum, "one-history"},
 	},
 	Call: {
 		needs: []string{"call-form", "call-signature", "call-window"},
@@ -256,6 +257,7 @@ func (t *Trust) withoutEd25519(checkpoint string) bool {
 // A Requirement says what must stand beside authenticity for an artefact to be proven. The zero value requires nothing.
 type Requirement struct {
 	Witnesses int  // how many of the known witnesses must have co-signed a checkpoint
+	Quorum    bool // the quorum of organisations must stand, in both trees
 	InForce   bool // licenses must be known to be in force
 	Presenter bool // a receipt must show to whom a license was released
 }
@@ -268,6 +270,9 @@ func (s *batch) required(v *Verified) (lack []check.Step) {
 	b := v.Beside
 	if w := b.Witnessed; w != nil && w.Count < s.require.Witnesses {
 		add("witness", fmt.Sprintf("the trust requires %d witnesses, and %d have co-signed", s.require.Witnesses, w.Count))
+	}
+	if w := b.Witnessed; w != nil && s.require.Quorum && (w.Quorum == nil || w.Quorum.Trees != api.WitnessQuorumTreesBoth) {
+		add(audit.StepQuorum, "the trust requires a quorum of witnesses in both trees, and none stands")
 	}
 	if b.InForce != nil && s.require.InForce && b.InForce.State != api.InForceStateInForce {
 		add("status", "the trust requires that the license is known to be in force")

@@ -77,6 +77,7 @@ type Asker struct {
 	quorumSize prometheus.Gauge
 	quorumTime prometheus.Gauge
 
+	begun time.Time
 	round sync.Mutex // held during a round
 
 	mu     sync.Mutex // protects what follows
@@ -130,7 +131,7 @@ func NewAsker(c AskerConfig) *Asker {
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()
 	}
-	a := &Asker{AskerConfig: c, states: make(map[string]State),
+	a := &Asker{AskerConfig: c, begun: c.Now(), states: make(map[string]State),
 		results:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_cosignatures_total", Help: "How often witnesses were asked to co-sign the log, by what came of it: signed, late, refused, contradicted, invalid."}, []string{"witness", "result"}),
 		alarms:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "oncegate_cosignature_alarms_total", Help: "How often a witness said that it has signed another history of this log: an alarm."}, []string{"witness"}),
 		sizes:      prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "oncegate_cosigned_size", Help: "Entries of the log that a witness has co-signed since the start."}, []string{"witness"}),
@@ -159,6 +160,9 @@ func (a *Asker) Witnessed() (size uint64, at time.Time) {
 	defer a.mu.Unlock()
 	return a.size, a.at
 }
+
+// Begun is since when witnesses are asked.
+func (a *Asker) Begun() time.Time { return a.begun }
 
 // Round asks every witness once, all at the same time, to co-sign the newest checkpoint, and keeps it with their lines if the quorum
 // stands. It returns when all have answered or were waited for. The error says that the log could not be read or kept; what witnesses do

@@ -139,6 +139,9 @@ func (c *checkCommand) run(ctx context.Context, t *terminal) error {
 	t.println(verdict, c.Config, len(setup.Departments),
 		len(setup.Systems), len(setup.Sources), len(setup.Catalogue.Types), len(setup.Book.Matters), len(setup.Policy.Grants()), len(faults))
 	fmt.Fprintln(t.out, t.paint(faint, t.say("configuration %s  policy %s", setup.Digest, setup.Policy.Digest())))
+	if q := setup.AskWitnesses.Quorum; q.Need > 0 {
+		t.println("witnesses: %d of %d organisations make a quorum; no fork while at most %d of them are false", q.Need, len(q.Organizations()), q.Tolerates())
+	}
 	for _, trial := range trials {
 		t.printTrial(trial)
 	}

@@ -143,7 +143,7 @@ func (t *terminal) verified(v verdict.Verified, quiet bool) {
 func (t *terminal) beside(b api.Beside) string {
 	var parts []string
 	if w := b.Witnessed; w != nil {
-		parts = append(parts, t.say("witnessed by %d of %d", w.Count, w.Of))
+		parts = append(parts, t.witnessed(w))
 	}
 	if is := b.InForce; is != nil {
 		switch is.State {
@@ -162,6 +162,20 @@ func (t *terminal) beside(b api.Beside) string {
 		parts = append(parts, t.say("presenter unknown"))
 	}
 	return strings.Join(parts, t.say("; "))
+}
+
+// witnessed says who co-signed: where the trust states a quorum, whether it stands, in which trees, by whom and by when.
+func (t *terminal) witnessed(w *api.Witnessed) string {
+	q := w.Quorum
+	switch {
+	case q == nil:
+		return t.say("witnessed by %d of %d", w.Count, w.Of)
+	case q.Trees == api.WitnessQuorumTreesBoth:
+		return t.say("witnessed in both trees by %s, at %s", t.List(q.BothTrees), t.formatTime(q.Time))
+	case q.Trees == api.WitnessQuorumTreesSHA256:
+		return t.say("witnessed by %s, at %s, SHA-256 only", t.List(q.By), t.formatTime(q.Time))
+	}
+	return t.say("not witnessed by a quorum: %d of %d organisations", len(q.By), q.Of)
 }
 
 // signature prints who signed, with which seal and when, as the signature says.
