@@ -21,16 +21,13 @@ import (
 	"oncegate/certs/seal"
 	"oncegate/certs/timestamp"
 	"oncegate/install"
+	"oncegate/tlog"
 	"oncegate/verdict"
 )
 
 // file writes DIR/artefacts, all of one run, and verifies every one of them against the others. It returns the number of steps that
 // are ok.
-func (s *story) file(ctx context.Context, auditor caller, report []byte) (steps int, err error) {
-	checkpoint, err := auditor.Public(ctx, "log.checkpoint", nil)
-	if err != nil {
-		return 0, err
-	}
+func (s *story) file(ctx context.Context, report []byte) (steps int, err error) {
 	presentation, err := businessLicense(s.food.raw)
 	if err != nil {
 		return 0, err
@@ -49,7 +46,6 @@ func (s *story) file(ctx context.Context, auditor caller, report []byte) (steps 
 		{Name: "request.jwt", Data: []byte(s.food.token)},
 		{Name: "request.body", Data: s.food.body},
 		{Name: "report.json", Data: report},
-		{Name: "checkpoint", Data: checkpoint},
 		{Name: "issuer.cert.pem", Data: pki.MarshalPEM(chain...)},
 		{Name: "ca.cert.pem", Data: append(root, pki.MarshalPEM(chain[1:]...)...)}, // the trust anchor and the intermediates
 	}
@@ -65,12 +61,43 @@ func (s *story) file(ctx context.Context, auditor caller, report []byte) (steps 
 		return 0, err
 	}
 	all = append(all, papers...)
+	if all, err = s.witnessedAll(ctx, all); err != nil {
+		return 0, err
+	}
 	for _, a := range all {
 		if err := s.keepFile(a); err != nil {
 			return 0, err
 		}
 	}
 	return s.verifyAll(all...)
+}
+
+// witnessedAll has the witnesses co-sign the log as it is now, puts the witnessed receipt into every answer, and adds the checkpoint.
+func (s *story) witnessedAll(ctx context.Context, all []verdict.Artefact) ([]verdict.Artefact, error) {
+	if err := s.node.AskWitnesses(ctx); err != nil {
+		return nil, err
+	}
+	var checkpoint string
+	for i, a := range all {
+		if a.Name != "report.json" && !strings.HasSuffix(a.Name, "answer.json") {
+			continue
+		}
+		answer, under, err := s.witnessed(ctx, a.Data)
+		if err != nil {
+			return nil, err
+		}
+		all[i].Data = answer
+		if checkpoint == "" || sizeOf(under) > sizeOf(checkpoint) {
+			checkpoint = under
+		}
+	}
+	return append(all, verdict.Artefact{Name: "checkpoint", Data: []byte(checkpoint)}), nil
+}
+
+// sizeOf is the size that a checkpoint names.
+func sizeOf(checkpoint string) uint64 {
+	c, _ := tlog.ParseCheckpoint(checkpoint) // it was verified when it came
+	return c.Size
 }
 
 // businessLicense takes the license out of an answer.

@@ -2,11 +2,11 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"oncegate/api"
 	"oncegate/verdict"
@@ -32,7 +32,7 @@ func auditing(ctx context.Context, s *scene) error {
 	if err != nil {
 		return err
 	}
-	steps, err := s.file(ctx, auditor, report.Raw)
+	steps, err := s.file(ctx, report.Raw)
 	if err != nil {
 		return err
 	}
@@ -65,22 +65,35 @@ func (s *scene) found(ctx context.Context, auditor caller) error {
 	return nil
 }
 
-// receipts fetches both records' receipts under the newest checkpoint and verifies them with DIR/trust alone.
+// receipts fetches both records' receipts under the first checkpoint that both witnesses have co-signed, and verifies them with DIR/trust
+// alone.
 func (s *scene) receipts(ctx context.Context, auditor caller) error {
+	if err := s.node.AskWitnesses(ctx); err != nil { // as it does every minute; nobody shall wait for it here
+		return err
+	}
 	for _, index := range []uint64{s.food.index, s.refused} {
-		r, err := auditor.RecordReceipt(ctx, index)
+		receipt, err := s.receiptOf(ctx, auditor, index)
 		if err != nil {
 			return err
 		}
-		data, err := json.Marshal(r.Answer.Receipt)
+		data, err := receipt.MarshalJSON()
 		if err != nil {
 			return err
 		}
-		steps, err := s.verifyAll(verdict.Artefact{Name: fmt.Sprintf("receipt of entry %d", index), Data: data})
+		a := verdict.Artefact{Name: fmt.Sprintf("receipt of entry %d", index), Data: data}
+		steps, err := s.verifyAll(a)
 		if err != nil {
 			return err
 		}
 		s.claim(steps > 0, "第 %d 条：两棵树的存在证明与检查点签名离线成立（%d 步）", "entry %d: inclusion in both trees and the checkpoint's signatures hold offline (%d steps)", index, steps)
+		if index != s.food.index {
+			continue
+		}
+		q := s.trust.Verify(a)[0].Beside.Witnessed.Quorum
+		if q == nil {
+			return errors.New("the trust states no quorum of witnesses")
+		}
+		s.claim(q.Trees == api.WitnessQuorumTreesBoth, "%s已见证两棵树：运行方无法再换一份历史", "witnessed in both trees by %s: its operator cannot show another history", strings.Join(q.BothTrees, "、"))
 	}
 	return nil
 }

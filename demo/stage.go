@@ -45,6 +45,8 @@ type stage struct {
 	citizenSecret string       // what it knows the console by
 	citizens      *http.Server //
 
+	watchers []*watcher // the witnesses of the log
+
 	failed  chan error
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -52,7 +54,7 @@ type stage struct {
 
 // open prepares the folder, starts the legacy systems and the gateway.
 func open(ctx context.Context, dir, postgres string) (_ *stage, err error) {
-	st := &stage{dir: dir, began: time.Now(), failed: make(chan error, 1)}
+	st := &stage{dir: dir, began: time.Now(), failed: make(chan error, 5)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, st.close())
@@ -73,7 +75,7 @@ func open(ctx context.Context, dir, postgres string) (_ *stage, err error) {
 		}
 	}
 	onPostgres := func(ctx context.Context) error { return st.onPostgres(ctx, postgres) }
-	for _, step := range []func(context.Context) error{st.openCity, onPostgres, st.prepareGateway, st.openConsole, st.openStamping, st.openIdentity, st.openGateway} {
+	for _, step := range []func(context.Context) error{st.openCity, onPostgres, st.configureWitnesses, st.prepareGateway, st.openConsole, st.openStamping, st.openIdentity, st.openWitnesses, st.openGateway} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -151,9 +153,18 @@ func (st *stage) prepareGateway(ctx context.Context) error {
 	return err
 }
 
+// openJournal opens what the gateway and the witnesses log to, once.
+func (st *stage) openJournal() (err error) {
+	if st.journal != nil {
+		return nil
+	}
+	st.journal, err = os.OpenFile(st.path("gateway", "gateway.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	return err
+}
+
 // openGateway starts the gateway and writes the trust folder for verifiers.
 func (st *stage) openGateway(ctx context.Context) (err error) {
-	if st.journal, err = os.OpenFile(st.path("gateway", "gateway.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+	if err := st.openJournal(); err != nil {
 		return err
 	}
 	logger := slog.New(slog.NewJSONHandler(io.Writer(st.journal), nil))
@@ -166,6 +177,7 @@ func (st *stage) openGateway(ctx context.Context) (err error) {
 	if st.trust, err = verdict.LoadTrust(st.path("trust", install.TrustFile)); err != nil {
 		return errors.Join(err, st.node.Close())
 	}
+	st.runWitnesses(ctx)
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	st.stop, st.stopped = stop, make(chan struct{})
 	go func() {
@@ -202,6 +214,7 @@ func (st *stage) close() error {
 		default:
 		}
 	}
+	all = append(all, st.closeWitnesses())
 	if st.stamper != nil {
 		all = append(all, st.stamper.Close())
 	}

@@ -315,6 +315,12 @@ func (n *Node) AskWitnesses(ctx context.Context) error {
 	return n.asker.Round(ctx, policy)
 }
 
+// WitnessedReceipt proves a record under the first checkpoint beyond it that a quorum of witnesses has co-signed; the error is fs.ErrNotExist
+// if there is none yet. It asks nobody whether the record may be seen.
+func (n *Node) WitnessedReceipt(ctx context.Context, index uint64) (tlog.Receipt, error) {
+	return n.log.CosignedReceipt(ctx, index)
+}
+
 // WriteTrust writes the trust of the configuration in force.
 func (n *Node) WriteTrust(dir string) error { return install.WriteTrust(n.current.Load().setup, dir) }
 

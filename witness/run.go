@@ -138,6 +138,9 @@ func (v *Service) adminHandler() http.Handler {
 	return mux
 }
 
+// Close lets go of what Start took, where the service is not to be run. Run closes by itself.
+func (v *Service) Close() error { return v.close() }
+
 // close lets go of what Start took. Listeners that were served are closed already.
 func (v *Service) close() error {
 	for _, l := range []net.Listener{v.listener, v.admin} {
