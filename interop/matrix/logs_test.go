@@ -2,6 +2,7 @@ package matrix_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
 	"testing"
@@ -45,6 +46,15 @@ func (c *city) logs() []row {
 				logTools:     {none.make, checker{by: publicTest, with: code("tlog.CheckRecord", "tlog.CheckTree", "tessera/client", "tessera/fsck")}},
 			},
 		},
+		{
+			name: "Log: asking witnesses (C2SP tlog-witness)",
+			ours: side{maker{with: "the running gateway", run: nothing}, checker{why: "Oncegate's own witness is asked by gateways; its lines stand in the row above."}},
+			theirs: map[string]side{
+				openSSL:      {none.make, checker{why: "Witnesses are log tools."}},
+				bouncyCastle: {none.make, checker{why: "Witnesses are log tools."}},
+				logTools:     {none.make, checker{by: "interop/litewitness_test.go TestLitewitness", with: code("torchwood/litewitness")}},
+			},
+		},
 	}
 }
 
@@ -57,7 +67,19 @@ func (c *city) cosignature() row {
 			return bytes.Replace(b, []byte("\n3\n"), []byte("\n4\n"), 1)
 		},
 		ours: side{
-			maker{why: "Oncegate is no witness yet."},
+			maker{with: code("note.WitnessNoteSigner"), run: func(t *testing.T) work {
+				_, key, err := ed25519.GenerateKey(rand.Reader)
+				must(t, err)
+				s, err := note.WitnessNoteSigner("witness.example/w1", key, time.Now)
+				must(t, err)
+				vkey, err := note.MarshalWitnessVKey(s.Name(), key.Public().(ed25519.PublicKey))
+				must(t, err)
+				plain, err := note.MarshalVKey(s.Name(), key.Public().(ed25519.PublicKey))
+				must(t, err)
+				b, err := xnote.Sign(&xnote.Note{Text: noteText}, s.Bind(t.Context()))
+				must(t, err)
+				return work{b, []byte(vkey), []byte(plain)}
+			}},
 			checker{with: code("note.WitnessNoteVerifiers"), run: func(t *testing.T, w work) error {
 				for _, vkey := range []string{string(w[1]), string(w[2])} { // of type 0x04, and the same key of type 0x01
 					all, err := note.WitnessNoteVerifiers(vkey)
