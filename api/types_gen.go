@@ -808,7 +808,8 @@ type CheckRequest struct {
 }
 
 // CheckedMaterial One material with its state, and either the license, or what is on file, or what to do instead. `undrawn` says why there is no
-// document although one was wanted; the license stands all the same. `unfiled` says why what is on file does not stand in.
+// document although one was wanted; the license stands all the same. `unfiled` says why what is on file does not stand in. `expected`
+// is when an unavailable source is expected back, by its planned maintenance (计划维护).
 type CheckedMaterial struct {
 	// AsOf RFC 3339 in UTC with milliseconds.
 	//
@@ -1993,10 +1994,15 @@ type Need = int
 
 // NodeAnswer defines model for NodeAnswer.
 type NodeAnswer struct {
-	Backup        NodeBackup        `json:"backup"`
+	// Backup When the newest backup was made, as the note beside the high-water mark says; without `at` none is known.
+	Backup NodeBackup `json:"backup"`
+
+	// Configuration What is in force on this node, and since when.
 	Configuration NodeConfiguration `json:"configuration"`
 	Findings      []NodeFinding     `json:"findings"`
-	Log           NodeLog           `json:"log"`
+
+	// Log The log. `last_record` is when the newest record, and with it the newest checkpoint, was made.
+	Log NodeLog `json:"log"`
 
 	// Mark The high-water mark. A file outside the database that keeps the newest checkpoint, so that a restored old backup is noticed.
 	Mark NodeMark  `json:"mark"`
@@ -2012,7 +2018,7 @@ type NodeAnswer struct {
 	Time Time `json:"time"`
 }
 
-// NodeBackup defines model for NodeBackup.
+// NodeBackup When the newest backup was made, as the note beside the high-water mark says; without `at` none is known.
 type NodeBackup struct {
 	// At RFC 3339 in UTC with milliseconds.
 	//
@@ -2020,11 +2026,11 @@ type NodeBackup struct {
 	At Time `json:"at,omitempty,omitzero"`
 }
 
-// NodeConfiguration defines model for NodeConfiguration.
+// NodeConfiguration What is in force on this node, and since when.
 type NodeConfiguration struct {
 	Digest string `json:"digest"`
 
-	// Last The newest attempt to put the configuration in the files in force; at first the start.
+	// Last The newest attempt to put the configuration in the files in force; at first the start. `why` says why it is not in force.
 	Last   NodeReload `json:"last"`
 	Policy string     `json:"policy"`
 
@@ -2034,7 +2040,8 @@ type NodeConfiguration struct {
 	Since Time `json:"since"`
 }
 
-// NodeFinding What one check found. Codes are those of `oncegate doctor --json`.
+// NodeFinding What one check found. Codes are those of `oncegate doctor --json`. Of a certificate, `whose` says who has it and what its key is for, and
+// `until` when it ends.
 type NodeFinding struct {
 	About string `json:"about,omitempty,omitzero"`
 	Check string `json:"check"`
@@ -2061,7 +2068,7 @@ type NodeFinding struct {
 // NodeFindingState A warning needs somebody soon, a failure now; unknown: it could not be checked.
 type NodeFindingState string
 
-// NodeLog defines model for NodeLog.
+// NodeLog The log. `last_record` is when the newest record, and with it the newest checkpoint, was made.
 type NodeLog struct {
 	// LastRecord RFC 3339 in UTC with milliseconds.
 	//
@@ -2091,7 +2098,7 @@ type NodeMark struct {
 // NodeMarkAgrees yes: it is the log's head. behind: it is an earlier one of this log, by what was recorded meanwhile. ahead: the log of this node has fewer records than the mark. other: it is of another log, or has other roots at the same size. unreadable: it is not there, or is no checkpoint.
 type NodeMarkAgrees string
 
-// NodeReload The newest attempt to put the configuration in the files in force; at first the start.
+// NodeReload The newest attempt to put the configuration in the files in force; at first the start. `why` says why it is not in force.
 type NodeReload struct {
 	// At RFC 3339 in UTC with milliseconds.
 	//

@@ -102,6 +102,7 @@ func TestOperationsReachTheirAddress(t *testing.T) {
 		func() error { _, err := cl.Consents(ctx, api.ConsentsRequest{}); return err },
 		func() error { _, err := cl.Accesses(ctx, api.AccessesRequest{}); return err },
 		func() error { _, err := cl.Dispute(ctx, api.DisputeRequest{}); return err },
+		func() error { _, err := cl.NodeStatus(ctx); return err },
 		func() error { _, err := cl.LostReceipt(ctx, "j"); return err },
 		func() error {
 			_, err := cl.Call(ctx, "log.entries", map[string]string{"tile": "x001/234"}, nil)
