@@ -58,7 +58,7 @@ type Gate struct {
 	metrics *metrics
 	memory  *memory
 	guesses *guesses
-	hashing *share.Queue // of passwords
+	hashing *hasher      // of passwords
 	asking  *share.Queue // of providers
 	origin  *http.CrossOriginProtection
 	own     *http.ServeMux // the Gate's own routes
@@ -66,12 +66,10 @@ type Gate struct {
 	lines   intake.LineLimit
 }
 
-// Passwords hashed at once, each of which takes 19 MiB, and sign-ins for which providers are asked at once: of one address at most half. So
-// many more of one address wait.
+// Sign-ins for which providers are asked at once: of one address at most half. So many more of one address wait.
 const (
-	hashesAtOnce  = 2
-	askedAtOnce   = 16
-	hashesWaiting = 16
+	askedAtOnce  = 16
+	askedWaiting = 16
 )
 
 // New makes a Gate.
@@ -85,7 +83,7 @@ func New(c Config) (*Gate, error) {
 	}
 	g := &Gate{
 		Config: c, matrix: matrix, metrics: newMetrics(c.Registry), memory: newMemory(), guesses: newGuesses(c.Key, c.Now),
-		hashing: share.NewQueue(hashesAtOnce, hashesWaiting), asking: share.NewQueue(askedAtOnce, hashesWaiting), origin: http.NewCrossOriginProtection(), own: http.NewServeMux(),
+		hashing: newHasher(), asking: share.NewQueue(askedAtOnce, askedWaiting), origin: http.NewCrossOriginProtection(), own: http.NewServeMux(),
 	}
 	u, err := url.Parse(c.Origin)
 	if err != nil {

@@ -46,9 +46,9 @@ func newGuesses(key []byte, now func() time.Time) *guesses {
 	return &guesses{key: key, now: now, buckets: map[string]*rate.Limiter{}, signed: map[string]time.Time{}}
 }
 
-// try takes a token of each bucket, or of none. It returns how long the caller has to wait; 0 if the try may be made. giveBack is called
-// when it succeeded.
-func (g *guesses) try(address, account, device string) (wait time.Duration, giveBack func()) {
+// try takes a token of each bucket, or of none. It returns how long the caller has to wait; 0 if the try may be made. known says that somebody
+// signed in from the browser or the address before. giveBack is called when it succeeded.
+func (g *guesses) try(address, account, device string) (wait time.Duration, known bool, giveBack func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
@@ -56,9 +56,9 @@ func (g *guesses) try(address, account, device string) (wait time.Duration, give
 	size := accountBucket
 	switch last, here := g.signed[address]; {
 	case device != "":
-		of, size = "device\x00"+device+"\x00"+account, knownBucket
+		of, size, known = "device\x00"+device+"\x00"+account, knownBucket, true
 	case here && now.Sub(last) < deviceLifetime:
-		of, size = "place\x00"+address+"\x00"+account, knownBucket
+		of, size, known = "place\x00"+address+"\x00"+account, knownBucket, true
 	}
 	limiters := []*rate.Limiter{g.bucket(of, size, now), g.bucket("address\x00"+address, addressBucket, now)}
 	for _, l := range limiters {
@@ -67,12 +67,12 @@ func (g *guesses) try(address, account, device string) (wait time.Duration, give
 		}
 	}
 	if wait > 0 {
-		return wait, nil
+		return wait, known, nil
 	}
 	for _, l := range limiters {
 		l.AllowN(now, 1)
 	}
-	return 0, func() {
+	return 0, known, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		for _, l := range limiters {

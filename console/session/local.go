@@ -86,22 +86,19 @@ func CodeAt(secret string, at time.Time) (string, error) {
 const nobody = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 // verifyLocal proves a local account: the password, and a code of its second factor that was not used before. Whatever is wrong of the two
-// and of the id, the error is CodeWrong. turn is taken before the password is hashed: few hashes at once, whoever asks.
-func (g *Gate) verifyLocal(ctx context.Context, from, id, password, code string) (Account, error) {
-	account, known := g.Current().Accounts.Find(id)
+// and of the id, the error is CodeWrong; CodeBusy if the password's turn to be hashed did not come. known says that somebody signed in from the
+// browser or the address, from, before.
+func (g *Gate) verifyLocal(ctx context.Context, from string, known bool, id, password, code string) (Account, error) {
+	account, exists := g.Current().Accounts.Find(id)
 	hash := nobody
-	if known {
+	if exists {
 		hash = account.Password
 	}
-	if !g.hashing.Take(ctx, from) {
+	match, served := g.hashing.match(ctx, from, known, password, hash)
+	if !served {
 		return Account{}, &Refusal{Code: CodeBusy, Status: 503}
 	}
-	match := false
-	if len(password) <= maxPassword {
-		match, _ = argon2id.ComparePasswordAndHash(password, hash)
-	}
-	g.hashing.Give(from)
-	if !known || !match || account.Disabled {
+	if !exists || !match || account.Disabled {
 		return Account{}, &Refusal{Code: CodeWrong, Status: 403}
 	}
 	return account, g.verifyCode(ctx, account, code)

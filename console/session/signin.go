@@ -142,12 +142,12 @@ func (g *Gate) signIn(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	device := g.cookie(r, deviceCookie)
-	wait, giveBack := g.guesses.try(g.address(r), clip(id, 64), g.guesses.device(device, id))
+	wait, known, giveBack := g.guesses.try(g.address(r), clip(id, 64), g.guesses.device(device, id))
 	if wait > 0 {
 		g.metrics.signIns.WithLabelValues("local", CodeSlow).Inc()
 		return again(http.StatusTooManyRequests, CodeSlow, wait)
 	}
-	account, err := g.verifyLocal(r.Context(), g.address(r), id, r.PostFormValue("password"), digits(r.PostFormValue("code")))
+	account, err := g.verifyLocal(r.Context(), g.address(r), known, id, r.PostFormValue("password"), digits(r.PostFormValue("code")))
 	if err == nil {
 		err = g.admit(account.Assignments)
 	}
@@ -398,14 +398,14 @@ func (g *Gate) unlock(w http.ResponseWriter, r *http.Request) error {
 	if s.Account == "" || !known || account.Disabled {
 		return &Refusal{Code: CodeEnded, Status: http.StatusForbidden}
 	}
-	wait, giveBack := g.guesses.try(g.address(r), s.Account, "session\x00"+string(s.family[:]))
+	wait, _, giveBack := g.guesses.try(g.address(r), s.Account, "session\x00"+string(s.family[:]))
 	if wait > 0 {
 		g.metrics.unlocks.WithLabelValues(CodeSlow).Inc()
 		return again(http.StatusTooManyRequests, CodeSlow, wait)
 	}
 	var err error
 	if account.Secret == "" {
-		_, err = g.verifyLocal(r.Context(), g.address(r), account.ID, r.PostFormValue("password"), "")
+		_, err = g.verifyLocal(r.Context(), g.address(r), true, account.ID, r.PostFormValue("password"), "")
 	} else {
 		err = g.verifyCode(r.Context(), account, digits(r.PostFormValue("code")))
 	}
