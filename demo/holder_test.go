@@ -23,13 +23,17 @@ type phone struct {
 func (o *office) phone(name string) phone {
 	o.t.Helper()
 	p := phone{o.t, o, consoletest.Browser(o.t), name}
-	p.do(chromedp.EmulateViewport(390, 844))
+	must(o.t, chromedp.Do(p.ctx, chromedp.EmulateViewport(390, 844))) // which starts the browser, for as long as this context lasts
 	return p
 }
 
 func (p phone) do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	must(p.t, chromedp.Do(p.ctx, actions...))
+	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second) // an element that is not there, or cannot be seen
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		p.t.Fatalf("%v; the page says:\n%s", err, p.text())
+	}
 }
 
 // page names the document that is shown.
