@@ -176,8 +176,10 @@ func (s *siege) table(t *testing.T, table *sqlTable) {
 		}
 	}
 	victims = victims[:min(len(victims), 2)]
-	if how := slices.Index(table.columns, "how"); table.name == "case_received" { // a license with which a case ended is kept in another way
-		victims = append(victims, table.now[slices.IndexFunc(table.now, func(row []any) bool { return row[how] == cases.ResultMark })])
+	if how := slices.Index(table.columns, "how"); table.name == "case_received" { // licenses with which cases ended, and hand-overs, are found in other ways
+		for _, mark := range []string{cases.ResultMark, cases.HandOverMark} {
+			victims = append(victims, table.now[slices.IndexFunc(table.now, func(row []any) bool { return row[how] == mark })])
+		}
 	}
 	for _, row := range victims {
 		s.alter(t, table.name, "deleted", edit{table, [][]any{row}, nil})

@@ -166,11 +166,17 @@ func (v casesView) FiledFile(ctx context.Context, id string) ([]byte, error) {
 func (v casesView) FilingsDue(ctx context.Context, at time.Time, limit int) (ids []string, err error) {
 	over := make(map[string]bool) // cases that were handed over
 	var due []*filingRow
-	err = sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
-		r, err := v.db.scanFiling(rows)
-		due = append(due, r)
-		return err
-	}, selectFiling+"WHERE erased = 0 AND keep_until <= ? AND case_no IN (SELECT case_no FROM case_received WHERE how = ?) ORDER BY keep_until LIMIT ?", canonical.Micros(at), cases.HandOverMark, limit)
+	err = v.db.readFresh("filings", func(saw func(string, int64)) error {
+		due = nil
+		return sqldb.Each(ctx, v.db.read, func(rows *sql.Rows) error {
+			r, err := v.db.scanFiling(rows)
+			if err == nil {
+				due = append(due, r)
+				saw(r.id, r.pos)
+			}
+			return err
+		}, selectFiling+"WHERE erased = 0 AND keep_until <= ? AND case_no IN (SELECT case_no FROM case_received WHERE how = ?) ORDER BY keep_until LIMIT ?", canonical.Micros(at), cases.HandOverMark, limit)
+	})
 	for _, r := range due {
 		if err != nil {
 			break

@@ -25,6 +25,11 @@ func aFiling(id, no, holder string) cases.File {
 	}}
 }
 
+// aHandOver is that of a case's file, of a package with a content.
+func aHandOver(no, content string) cases.AddHandOver {
+	return cases.AddHandOver{HandOver: cases.HandOver{Case: no, Digest: canonical.Digest(tlogtest.NewHash, []byte(content)), By: "window", At: accepted}}
+}
+
 // TestFilings: what a window filed is found by its holder and its id, newest first; its file goes when it is withdrawn or its retention ends, and
 // the row stays.
 func TestFilings(t *testing.T) {

@@ -216,6 +216,7 @@ func newGround(t *testing.T, e engine, wrap sqldb.Wrapper) *ground {
 			g.record(t, r, n, cases.Represent{Representative: cases.Representative{Case: fmt.Sprint("C-", n%2), Kind: cases.Agent, Person: license.HolderID{Type: "111", Code: fmt.Sprint("came-", n)}, Mandate: fmt.Sprint("d-", n), By: "window", At: at(n)}, R: [32]byte{1}}, cases.Receive{Received: groundReceived(n%2, n)}, cases.Receive{Received: groundReceived(n%2, n+4)})
 			g.record(t, r, n, cases.Issue{Result: aResult(fmt.Sprint("C-", n%2), fmt.Sprint("holder-", n), fmt.Sprint("number-", n)), R: [32]byte{1}})
 			g.record(t, r, n, groundFiling(n), groundFiling(n+4))
+			g.record(t, r, n, aHandOver(fmt.Sprint("C-", n%2), fmt.Sprint("package ", n)))
 			_, err := r.recorder.Activate(t.Context(), []audit.File{{Path: fmt.Sprint("grants-", n), Data: []byte{byte(n)}}})
 			must(err)
 		}
@@ -255,6 +256,7 @@ func newGround(t *testing.T, e engine, wrap sqldb.Wrapper) *ground {
 	g.fill(t, g.config, g.keys, func(r *rig) {
 		g.record(t, r, 1, cases.Close{No: "C-0", Revision: 1, At: at(6)}, cases.Withdraw{ID: "k-0", At: at(6)})
 		g.record(t, r, 1, cases.Unfile{ID: "f-0", By: cases.WithdrawnByHolder, At: at(6)}, cases.EraseFile{ID: "f-5", At: at(6)})
+		g.record(t, r, 1, aHandOver("C-0", "package of a closed case"))
 		g.record(t, r, 2, register.SetStatus{Identifier: "id-0", From: license.Valid, To: license.Revoked, At: at(6)}, register.Order{Identifier: "id-1", To: license.Suspended, At: at(6)})
 		g.record(t, r, 3, keepCopy(t, r.db, 0, 9), newOriginal(t, r.db, 0, 9))
 		_, err := r.db.Console().ReplaceSession(t.Context(), [32]byte{1}, 1, []byte("session 1, used"), at(1001))
@@ -609,6 +611,13 @@ func questions(t *testing.T, batches [][16]byte) map[string]question {
 		no, id := fmt.Sprint("C-", n), fmt.Sprint("k-", n)
 		add("case "+no, "cases", func(ctx context.Context, r *rig) (any, error) { return r.db.Cases().Case(ctx, no) })
 		add("received "+no, "case_received", func(ctx context.Context, r *rig) (any, error) { return r.db.Cases().Received(ctx, no) })
+		add("hand-overs of "+no, "case_received", func(ctx context.Context, r *rig) (any, error) { return r.db.Cases().HandOvers(ctx, no) })
+		add(fmt.Sprint("cases of registrar-", n), "cases", func(ctx context.Context, r *rig) (any, error) {
+			return r.db.Cases().Registered(ctx, cases.Filter{Registrar: fmt.Sprint("registrar-", n), Limit: 9})
+		})
+		add(fmt.Sprint("cases handled by window-", n), "cases case_received", func(ctx context.Context, r *rig) (any, error) {
+			return r.db.Cases().Registered(ctx, cases.Filter{Registrar: fmt.Sprint("window-", n), Handled: true, Limit: 9})
+		})
 		add(fmt.Sprint("results of holder-", n), "case_received", func(ctx context.Context, r *rig) (any, error) {
 			return r.db.Cases().Results(ctx, "permit", license.HolderID{Type: "111", Code: fmt.Sprint("holder-", n)})
 		})
@@ -651,6 +660,11 @@ func questions(t *testing.T, batches [][16]byte) map[string]question {
 			return r.db.Register().Taken(ctx, fmt.Sprint("list-", groundList(n)), n)
 		})
 	}
+	add("filings due", "filings case_received", func(ctx context.Context, r *rig) (any, error) {
+		ids, err := r.db.Cases().FilingsDue(ctx, at(2000), 99)
+		slices.Sort(ids)
+		return ids, err
+	})
 	add("new original", "originals", func(ctx context.Context, r *rig) (any, error) { return keptOriginal(ctx, t, r.db, 0, 10) })
 	for n := range 3 {
 		list := fmt.Sprint("list-", n)
@@ -741,6 +755,8 @@ func deeds(t *testing.T, db *DB) []deed {
 		{name: "to receive for a closed case", tables: "cases", changes: []any{cases.Receive{Received: groundReceived(0, 9)}}},
 		{name: "to go on in a case", tables: "cases", changes: []any{cases.StillOpen{No: "C-1", Revision: 2}}},
 		{name: "to register a case again", tables: "cases", changes: []any{cases.Register{Case: groundCase(0), R: [32]byte{1}}}},
+		{name: "to hand over a closed case", tables: "cases", changes: []any{aHandOver("C-0", "package again")}},
+		{name: "to hand over a case that is not there", tables: "cases", changes: []any{aHandOver("C-9", "package")}},
 		{name: "to close a case", tables: "cases", changes: []any{cases.Close{No: "C-1", Revision: 2, At: at(9)}}},
 		{name: "to use a withdrawn filing", tables: "filings", changes: []any{cases.StillFiled{ID: "f-0"}}},
 		{name: "to use an erased filing", tables: "filings", changes: []any{cases.StillFiled{ID: "f-5"}}},

@@ -134,6 +134,7 @@ func newWorld(t testing.TB, e engine) *world {
 	w.call(accepted.Add(2*time.Hour), aFiling("F-1", "C-1", "X"), aFiling("F-2", "C-1", "Y"), aFiling("F-3", "C-1", "X"))
 	w.call(accepted.Add(2*time.Hour), cases.Unfile{ID: "F-2", By: cases.WithdrawnByHolder, At: accepted}, cases.EraseFile{ID: "F-3", At: accepted})
 	w.call(accepted.Add(2*time.Hour), cases.Close{No: "C-2", Revision: 1, At: accepted})
+	w.call(accepted.Add(2*time.Hour), aHandOver("C-1", "first"))
 	w.call(accepted.Add(2*time.Hour), cases.Give{Consent: aConsent("K-1", "X", "window"), R: random32()}, cases.Give{Consent: aConsent("K-2", "Y", "window"), R: random32()})
 	w.call(accepted.Add(2*time.Hour), cases.Withdraw{ID: "K-2", At: accepted})
 	w.call(accepted.Add(2*time.Hour), register.Issue{Version: aVersion("a-1", "list-1", 1, 1)}, register.Issue{Version: aVersion("b-1", "list-2", 1, 1)}, register.Issue{Version: aVersion("c-1", "list-1", 2, 1)})
@@ -156,6 +157,7 @@ func newWorld(t testing.TB, e engine) *world {
 
 	w.open(second, func(c tlog.Config) error { return tlog.Recover(t.Context(), c, checkpoint) })
 	w.call(accepted.Add(4*time.Hour), cases.Close{No: "C-3", Revision: 1, At: accepted}, register.Order{Identifier: "c-1", To: license.Revoked, At: accepted})
+	w.call(accepted.Add(4*time.Hour), aHandOver("C-3", "closed"))
 	_, err = w.recorder.Activate(t.Context(), []audit.File{{Path: "a", Data: []byte("forbid")}})
 	w.must(err)
 	w.call(accepted.Add(4*time.Hour), cases.Register{Case: aCase("C-4"), R: random32()}, register.Issue{Version: aVersion("d-1", "list-3", 1, 1)})
@@ -420,6 +422,16 @@ func TestState(t *testing.T) {
 			{"what was received is made up", func() {
 				w.exec("INSERT INTO case_received (case_no, pos, n, matter, material, how, digest, by_system, at) SELECT case_no, ?, n, matter, material, how, digest, by_system, at FROM case_received WHERE material = 'a'", newest)
 			}, "case_received", "C-1", audit.StepReplay},
+			{"a hand-over is gone", alter("DELETE FROM case_received WHERE how = 'handed-over' AND case_no = 'C-1'"), "case_received", "", audit.StepReplay},
+			{"a hand-over is of another package", alter("UPDATE case_received SET digest = (SELECT digest FROM case_received WHERE how = 'handed-over' AND case_no = 'C-3') WHERE how = 'handed-over' AND case_no = 'C-1'"), "case_received", "C-1", audit.StepReplay},
+			{"a hand-over is of another case", alter("UPDATE case_received SET case_no = 'C-4' WHERE how = 'handed-over' AND case_no = 'C-3'"), "case_received", "C-4", audit.StepReplay},
+			{"a hand-over was later", alter("UPDATE case_received SET at = at + 1000 WHERE how = 'handed-over' AND case_no = 'C-1'"), "case_received", "C-1", audit.StepReplay},
+			{"a hand-over is by another system", alter("UPDATE case_received SET by_system = 'other' WHERE how = 'handed-over' AND case_no = 'C-1'"), "case_received", "C-1", audit.StepReplay},
+			{"an upload is a hand-over", alter("UPDATE case_received SET how = 'handed-over', material = '', matter = '' WHERE material = 'a'"), "case_received", "C-1", audit.StepReplay},
+			{"a hand-over is an upload", alter("UPDATE case_received SET how = 'uploaded' WHERE how = 'handed-over' AND case_no = 'C-1'"), "case_received", "C-1", audit.StepReplay},
+			{"a hand-over is made up", func() {
+				w.exec("INSERT INTO case_received (case_no, pos, n, matter, material, how, digest, by_system, at) SELECT 'C-4', ?, 9, matter, material, how, digest, by_system, at FROM case_received WHERE how = 'handed-over' AND case_no = 'C-1'", newest)
+			}, "case_received", "C-4", audit.StepReplay},
 			{"a withdrawn consent is given", alter("UPDATE consents SET withdrawn = 0 WHERE id = 'K-2'"), "consents", "K-2", audit.StepReplay},
 			{"a consent covers more", alter(`UPDATE consents SET types = '["id-card","t"]' WHERE id = 'K-1'`), "consents", "K-1", audit.StepReplay},
 			{"a consent lasts longer", alter("UPDATE consents SET expires = expires + 1 WHERE id = 'K-1'"), "consents", "K-1", audit.StepReplay},
