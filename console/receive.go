@@ -153,6 +153,9 @@ func (p *receivePage) lacks(how string, file upload, today license.Date) bool {
 		return false
 	}
 	p.File.Focus, p.Until.Focus = p.File.Error != "", p.Until.Error != ""
+	if p.File.Error == "" { // a browser does not choose a file again by itself
+		p.File.Error = "请把文件再选一次。"
+	}
 	return true
 }
 

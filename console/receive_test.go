@@ -53,7 +53,7 @@ func TestReceivedIsFiled(t *testing.T) {
 		}
 	}
 	page := zhou.upload(action, with(zhou.get(action).Form(action), "how", "uploaded"), "scanned", "合同.pdf", scan)
-	if !page.Says("请选是怎么核验的。") {
+	if _, fault, _ := page.Input("scanned"); !page.Says("请选是怎么核验的。") || fault != "请把文件再选一次。" {
 		t.Errorf("it is not asked how it was verified:\n%s", page.HTML)
 	}
 	page = zhou.upload(action, with(zhou.get(action).Form(action), "how", "uploaded", "verified", "original-seen", "until", "2020-01-01"), "scanned", "合同.pdf", scan)

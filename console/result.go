@@ -52,8 +52,9 @@ type materialRow struct {
 	Why              string
 	Department       string
 	At               time.Time
-	Copy             bool // a kept copy of that time
-	File             bool // a nightly file of that time
+	Copy             bool      // a kept copy of that time
+	File             bool      // a nightly file of that time
+	Expected         time.Time // when its source is expected back, by its planned maintenance; zero: not known
 	Next             string
 	Promise          string // name of the paper to print: 容缺承诺书 or 告知承诺书
 	Receive          bool
@@ -196,6 +197,9 @@ func (v *visit) row(k counterCase, m api.CheckedMaterial, j cases.Judgement) mat
 	}
 	if byHall && r.Kind == "bring" {
 		r.Why = "办件是窗口登记的，不是受理平台登记的"
+	}
+	if j.State == cases.Unavailable && j.Covered == "" && v.now.Before(m.Expected.Time) {
+		r.Expected = m.Expected.Time
 	}
 	if j.State == cases.Met || j.Done() {
 		if j.State.Obtained() {
@@ -399,7 +403,12 @@ func (v *visit) say(rows []materialRow, all []cases.Judgement, goes bool) (out [
 		out = append(out, "您签一份告知承诺书就可以受理，"+strings.Join(unique(promise), "、")+"不用现在交。")
 	}
 	if len(out) == 0 {
-		if len(all) == 1 {
+		switch {
+		case slices.ContainsFunc(all, func(j cases.Judgement) bool { return j.Covered == cases.HowPromised }):
+			return []string{"现在就受理。承诺以后补的材料，请您在期限前补齐。"}
+		case slices.ContainsFunc(all, func(j cases.Judgement) bool { return j.Covered != "" }):
+			return []string{"材料齐了，现在就受理。"}
+		case len(all) == 1:
 			return []string{"材料我们已经从部门查到了，您不用交，可以受理。"}
 		}
 		return []string{"材料我们已经从各部门查到了，您什么都不用交，现在就受理。"}

@@ -170,10 +170,16 @@ func TestStates(t *testing.T) {
 		{"scanned-holder", onFile, scan, []string{"本人的码", "办什么事？"}, false},
 		{"scanned-outlook", onFile, append(scan[:1:1], pressing(`button[value="YC-LAND-07"]`)), []string{"先说清", "扫申请人的码登记的办件"}, false},
 		{"result-late", func(d *desk) func(string, gateway.Question) (*gateway.Reply, error) { return d.late(hang) }, []chromedp.Action[chromedp.Void]{pressing(`button[value="YC-LAND-07"]`), typing("#applicant", wife.Code), pressing("button[name=go]")}, []string{"2 份正在查", "民政局答得慢", "看结果"}, false},
+		{"result-maintained", func(d *desk) func(string, gateway.Question) (*gateway.Reply, error) {
+			return d.flat(func(m map[string]*api.CheckedMaterial) {
+				taxDown(m)
+				m["tax-clearance"].Expected = api.At(d.now.Add(44 * time.Minute))
+			})
+		}, []chromedp.Action[chromedp.Void]{pressing(`button[value="YC-LAND-07"]`), typing("#applicant", wife.Code), pressing("button[name=go]")}, []string{"预计 10:00 恢复"}, false},
 		{"result-on-file", onFile, check, []string{"都不用交", "已存档，不用交", "2026年3月2日由行政审批服务局当场核验原件"}, false},
 		{"receive-filed", missing, receive, []string{"怎么核验的", "当场核验原件"}, false},
-		{"receive-unverified", missing, append(receive[:len(receive):len(receive)], chromedp.SetUploadFiles("#scanned", []string{file}), pressing("main button.primary")), []string{"请选是怎么核验的。"}, false},
-		{"received", missing, append(receive[:len(receive):len(receive)], chromedp.SetUploadFiles("#scanned", []string{file}), chromedp.Click("#verified1"), pressing("main button.primary")), []string{"已收", "2027年11月30日前办事不用再交"}, false},
+		{"receive-unverified", missing, append(receive[:len(receive):len(receive)], chromedp.SetUploadFiles("#scanned", []string{file}), pressing("main button.primary")), []string{"请选是怎么核验的。", "请把文件再选一次。"}, false},
+		{"received", missing, append(receive[:len(receive):len(receive)], chromedp.SetUploadFiles("#scanned", []string{file}), chromedp.Click("#verified1"), pressing("main button.primary")), []string{"已收", "材料齐了，现在就受理。", "2027年11月30日前办事不用再交"}, false},
 		{"casefile", onFile, packed, []string{"归档包做好了", "登记移交"}, false},
 		{"casefile-index", onFile, append(packed[:len(packed):len(packed)], pressing(`a[href$="/index"]`)), []string{"卷内目录", "GB/T 42727-2023"}, true},
 		{"casefile-nobody", onFile, append(packed[:len(packed):len(packed)], pressing(`form[action$="/handover"] button`)), []string{"请填写接收的档案馆"}, false},

@@ -186,9 +186,14 @@ func (v *visit) render(status int, name string, page view) error {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", f.Lang)
 	v.w.WriteHeader(status)
-	_, _ = v.w.Write(b.Bytes())
+	_, _ = undirected.WriteString(v.w, b.String())
 	return nil
 }
+
+// undirected takes Unicode's controls of writing direction (UAX #9, explicit formatting characters and marks) out of a page: a name or a filename
+// with one would turn round what stands behind it, times and amounts too. No language of the console needs them.
+var undirected = strings.NewReplacer("\u061c", "", "\u200e", "", "\u200f", "", "\u202a", "", "\u202b", "", "\u202c", "", "\u202d", "", "\u202e", "",
+	"\u2066", "", "\u2067", "", "\u2068", "", "\u2069", "")
 
 func (v *visit) prefers() session.Preferences { return v.console.gate.PreferencesOf(v.r) }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"oncegate/api"
+	"oncegate/cases"
 	"oncegate/console/consoletest"
 	"oncegate/gateway"
 	"oncegate/license"
@@ -41,6 +42,19 @@ func TestResultSpeaksAsACounterDoes(t *testing.T) {
 	for _, words := range []string{"税务局的系统暂时连不上，不是您的原因。", "您签一份容缺承诺书就先受理", "12月14日（10 个工作日）", "记录 28", "王**"} {
 		if !strings.Contains(page.HTML, words) {
 			t.Errorf("the page does not say %q", words)
+		}
+	}
+
+	for _, expected := range []struct {
+		back  time.Duration
+		words string
+	}{{44 * time.Minute, "税务局 预计 10:00 恢复"}, {24 * time.Hour, "税务局 预计 12月1日 09:16 恢复"}, {-time.Minute, "税务局"}} {
+		d.answer = d.flat(func(m map[string]*api.CheckedMaterial) {
+			taxDown(m)
+			m["tax-clearance"].Expected = api.At(d.now.Add(expected.back))
+		})
+		if got := d.checked("SP-20261130-0001").Rows()[4][2]; got != expected.words {
+			t.Errorf("a source that is expected back in %v: %q", expected.back, got)
 		}
 	}
 
@@ -274,6 +288,21 @@ func TestForeignCase(t *testing.T) {
 	}
 }
 
+// TestSaidOfWhatWasReceived: whoever handed something in, or promised it, is not told that nothing was wanted.
+func TestSaidOfWhatWasReceived(t *testing.T) {
+	met := cases.Judgement{State: cases.Met, Need: cases.Required}
+	for how, want := range map[string]string{"": "什么都不用交", cases.HowUploaded: "材料齐了", cases.HowPromised: "在期限前补齐", cases.HowWaived: "材料齐了"} {
+		all := []cases.Judgement{met, {State: cases.Missing, Need: cases.Required, Covered: how}}
+		if how == "" {
+			all[1] = met
+		}
+		said := strings.Join((&visit{}).say(make([]materialRow, len(all)), all, true), "")
+		if !strings.Contains(said, want) || want != "什么都不用交" && strings.Contains(said, "不用交") {
+			t.Errorf("%q: %s", how, said)
+		}
+	}
+}
+
 // hostile are texts that people, sources and scanners may bring.
 var hostile = []string{
 	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onfocus='alert(1)`, `{{.Session}}`, "\u202e\u2066a\x00b", `javascript:alert(1)`, `</title><script>`, strings.Repeat("长", 3000), "\xff\xfe",
@@ -299,6 +328,9 @@ func TestHostileTexts(t *testing.T) {
 		})
 		page := d.checked("SP-1")
 		safe("result", page)
+		if strings.ContainsAny(page.HTML, "\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") {
+			t.Error("a name turns round what stands behind it")
+		}
 		once := strings.TrimPrefix(regexp.MustCompile(`/console/window/[A-Za-z0-9_-]{22}`).FindString(page.HTML), "/console/window/")
 		for _, path := range []string{"/notice", "/promise/YC-LAND-07/tax-clearance", "/promise/YC-LAND-07/marriage-certificate", "/receive/YC-LAND-07/tax-clearance"} {
 			safe(path, consoletest.Read(d.t, d.get("/console/window/"+once+path)))
