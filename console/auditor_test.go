@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -133,8 +132,6 @@ func (d *desk) audits(name string) func(string, gateway.Question) (*gateway.Repl
 		return refused("internal"), nil
 	}
 }
-
-var keptPage = regexp.MustCompile(`^/console/(today|search|records)/[A-Za-z0-9_-]{22}`)
 
 // auditorStates opens every page of an auditor in every state that it has.
 func (d *desk) auditorStates(text string) (all []drawn) {
@@ -282,7 +279,7 @@ func TestComparedIsNotGiven(t *testing.T) {
 
 // Hostile texts, in every name that a record, an agreement, a judgement or its evidence has and in every field, stay text.
 func TestAuditorPagesHostile(t *testing.T) {
-	for _, bad := range append(slices.Clone(hostile), "‮"+strings.Repeat("甲", 5000)) {
+	for _, bad := range append(slices.Clone(hostile), "\u202e"+strings.Repeat("甲", 5000)) {
 		name := strings.ToValidUTF8(bad, "?")
 		d := atAudit(t, session.Auditor, name)
 		for _, one := range d.auditorStates(bad) {

@@ -120,7 +120,13 @@ func newWorldIn(t testing.TB, database store.Config, change ...func(*Config)) *w
 		Audience: gatewayID, PublicURL: publicURL, Origin: origin, Cases: w.db.Cases(), Recorder: w.recorder, Auditor: w.auditor,
 		Records: w.db.Audit(), View: w.view, Metrics: w.metrics, Logger: slog.New(slog.NewTextHandler(w.lines, nil)),
 		StatusList: func(context.Context, string) (SignedList, error) { return SignedList{}, fs.ErrNotExist },
-		Node:       func(context.Context) (api.NodeAnswer, error) { return api.NodeAnswer{}, nil },
+		Node: func(context.Context) (api.NodeAnswer, error) {
+			return api.NodeAnswer{
+				Node: api.NodeState{Version: "v1", Since: api.At(w.now()), Ready: true, Nodes: 1}, Log: api.NodeLog{Origin: origin}, Mark: api.NodeMark{Agrees: api.NodeMarkAgreesYes},
+				Configuration: api.NodeConfiguration{Digest: "d", Policy: "p", Since: api.At(w.now()), Last: api.NodeReload{At: api.At(w.now()), By: api.NodeReloadByStart, Result: api.NodeReloadResultOk}},
+				Findings:      []api.NodeFinding{},
+			}, nil
+		},
 		Verify: func(context.Context, api.VerifyRequest) (api.VerifyAnswer, error) {
 			return api.VerifyAnswer{Kind: "license", Verdict: api.VerdictProven, Says: api.Sentence{Zh: "已证实。", En: "Proven."}, Steps: []api.Step{{Name: "parse", State: api.StepStateOk}}}, nil
 		},
