@@ -69,6 +69,8 @@ type Found struct {
 	Index  uint64
 	Record Record
 	Fault  string // why the leaf is no record that is known here, such as one of a newer version; Record is zero then
+
+	leaf []byte // as it was proven
 }
 
 // A Page is a part of what was found, newest first. Search reads a projection of the log: what is newer than Covered
@@ -257,9 +259,9 @@ func queryOf(key *hashpool.Pool, ask Ask) (Query, error) {
 func (a *Auditor) found(row Row) Found {
 	record, err := ParseRecord(row.Leaf)
 	if err != nil {
-		return Found{Log: row.Log, Index: row.Index, Fault: err.Error()}
+		return Found{Log: row.Log, Index: row.Index, Fault: err.Error(), leaf: row.Leaf}
 	}
-	return Found{Log: row.Log, Index: row.Index, Record: record}
+	return Found{Log: row.Log, Index: row.Index, Record: record, leaf: row.Leaf}
 }
 
 // Reuse returns the reuse rate of each matter in a period, as cases.Tally defines it. An empty matter means all. The rate does not say of

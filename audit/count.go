@@ -201,7 +201,7 @@ func (a *Auditor) Judgements(ctx context.Context, index uint64, operation string
 		return nil, err
 	}
 	for _, f := range page.Found {
-		e, err := a.Evidence(ctx, f.Index)
+		e, err := a.EvidenceOf(ctx, f)
 		if err != nil {
 			return nil, err
 		}

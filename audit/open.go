@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,12 +55,33 @@ type Request struct {
 // stored record, or the order that erased its parts, does not prove to be in the log, and then there is no Evidence; and
 // ErrAltered if a step failed: Evidence then still holds what is sound.
 func (a *Auditor) Evidence(ctx context.Context, index uint64) (Evidence, error) {
-	e := Evidence{Index: index}
 	leaf, sealed, err := a.entry(ctx, index)
 	if err != nil {
-		return e, fmt.Errorf("read record %d: %w", index, err)
+		return Evidence{Index: index}, fmt.Errorf("read record %d: %w", index, err)
 	}
-	e.parts = sealed
+	return a.evidence(ctx, index, leaf, sealed)
+}
+
+// EvidenceOf is Evidence of what a search found. The search has proven the leaf, together with its neighbours: it is not proven again, and one
+// that is stored with other bytes by now is tlog.ErrUnproven. Proving one by one reads each tile above once for every leaf.
+func (a *Auditor) EvidenceOf(ctx context.Context, f Found) (Evidence, error) {
+	if f.leaf == nil { // found by no search
+		return a.Evidence(ctx, f.Index)
+	}
+	leaf, sealed, err := a.config.Storage.Entry(ctx, f.Index)
+	if err == nil && !bytes.Equal(leaf, f.leaf) {
+		err = fmt.Errorf("%w: it is not the record that a search has proven", tlog.ErrUnproven)
+	}
+	if err != nil {
+		return Evidence{Index: f.Index}, fmt.Errorf("read record %d: %w", f.Index, missing(err))
+	}
+	return a.evidence(ctx, f.Index, leaf, sealed)
+}
+
+// evidence opens the parts of a record whose leaf is proven.
+func (a *Auditor) evidence(ctx context.Context, index uint64, leaf []byte, sealed []Sealed) (Evidence, error) {
+	e := Evidence{Index: index, parts: sealed}
+	var err error
 	e.Record, err = ParseRecord(leaf)
 	e.Steps.Result(StepRecord, err)
 	if err == nil {

@@ -79,8 +79,13 @@ func TestUnprovenIsNotRead(t *testing.T) {
 			for range 10 {
 				b.record(t, draft())
 			}
-			if page, err := b.auditor.Search(t.Context(), audit.Ask{}); err != nil || len(page.Found) != 10 || page.Size != 10 {
-				t.Fatalf("before: %+v, %v", page, err)
+			before, err := b.auditor.Search(t.Context(), audit.Ask{})
+			if err != nil || len(before.Found) != 10 || before.Size != 10 {
+				t.Fatalf("before: %+v, %v", before, err)
+			}
+			found := before.Found[6] // of record 3
+			if e, err := b.auditor.EvidenceOf(t.Context(), found); err != nil || e.Index != 3 || e.Request == nil {
+				t.Fatalf("evidence of what was found before: %+v, %v", e, err)
 			}
 			test.do(storage)
 			page, err := b.auditor.Search(t.Context(), audit.Ask{})
@@ -92,13 +97,14 @@ func TestUnprovenIsNotRead(t *testing.T) {
 			if !test.evidence {
 				return
 			}
-			for _, err := range []error{err, replayErr} {
+			late, lateErr := b.auditor.EvidenceOf(t.Context(), found)
+			for _, err := range []error{err, replayErr, lateErr} {
 				if !errors.Is(err, tlog.ErrUnproven) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, audit.ErrAltered) {
 					t.Errorf("evidence: %v", err)
 				}
 			}
-			if e.Record.Operation != "" || e.Request != nil || e.Inputs != nil || len(e.Steps) > 0 || replay.Inputs != nil {
-				t.Errorf("shown all the same: %+v", e)
+			if e.Record.Operation != "" || e.Request != nil || e.Inputs != nil || len(e.Steps) > 0 || replay.Inputs != nil || late.Record.Operation != "" || late.Request != nil || len(late.Steps) > 0 {
+				t.Errorf("shown all the same: %+v, %+v", e, late)
 			}
 		})
 	}

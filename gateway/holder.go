@@ -33,6 +33,10 @@ var toldOutcomes = []string{
 // passing them over takes (timing side channel). One takes some 100 µs.
 const holderInterval = 250 * time.Millisecond
 
+// pageOf is how many records are searched at once for a holder's page. Each is proven, with a tile of either tree where none is near it. As many
+// again as the page shows may be kept back before there is a second search.
+func pageOf(limit int) int { return min(2*(limit+1), audit.MaxPage) }
+
 // restricted is said to every holder, whether something is kept from them or not.
 var restricted = api.Sentence{
 	Zh: "依法不予告知的使用不在此列。",
@@ -66,11 +70,11 @@ func (g *Gateway) accesses(ctx context.Context, c *call, q api.AccessesRequest) 
 		return nil, err
 	}
 	c.note(map[string]string{"from": formatTime(from), "to": formatTime(to)})
-	ask := audit.Ask{From: from, To: to, Holder: holder, Before: q.Before, Limit: audit.MaxPage / 10}
 	limit := q.Limit
 	if limit == 0 {
 		limit = 20
 	}
+	ask := audit.Ask{From: from, To: to, Holder: holder, Before: q.Before, Limit: pageOf(limit)}
 	answer := api.AccessesAnswer{From: api.At(from), To: api.At(to), Accesses: []api.Access{}, Says: restricted}
 	if answer.Accesses, answer.Next, err = g.told(ctx, c, ask, limit); err != nil {
 		return nil, err
@@ -234,7 +238,7 @@ func (g *Gateway) access(ctx context.Context, c *call, holder license.HolderID, 
 	if !slices.ContainsFunc(f.Record.Uses, func(u audit.Use) bool { return c.tells(f.Record.System, u) }) {
 		return nil, nil
 	}
-	e, err := g.Auditor.Evidence(ctx, f.Index)
+	e, err := g.Auditor.EvidenceOf(ctx, f)
 	if err != nil {
 		return nil, err
 	}

@@ -256,7 +256,7 @@ func (g *Gateway) openDisputes(ctx context.Context, c *call) ([]api.Dispute, err
 			return nil, err
 		}
 		one := api.Dispute{Index: api.Index(f.Index), Time: at}
-		e, err := g.Auditor.Evidence(ctx, f.Index)
+		e, err := g.Auditor.EvidenceOf(ctx, f)
 		if err == nil {
 			var inputs []struct {
 				Asked struct {
