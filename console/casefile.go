@@ -3,6 +3,7 @@ package console
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -176,7 +177,7 @@ func (p caseFilePage) record() string { return p.Number }
 type fileItem struct {
 	No     int    `json:"no"`
 	Title  string `json:"title"`            // of the material
-	Kind   string `json:"kind"`             // copy, upload, answer, receipt, or none: nothing electronic
+	Kind   string `json:"kind"`             // copy, upload, answer, receipt; result: what the case ends with; or none: nothing electronic
 	File   string `json:"file,omitempty"`   // name in the package
 	Media  string `json:"media,omitempty"`  // media type
 	Size   int    `json:"size,omitempty"`   // bytes
@@ -265,6 +266,9 @@ func (v *visit) packFile(k keptFile, reply []byte) (index fileIndex, files []pac
 			add(item, "", "", nil)
 		}
 	}
+	for _, item := range v.resultsOf(k.Matter, a.Answer.Parts) {
+		add(item, "", "", nil)
+	}
 	add(fileItem{Title: "核验应答（含回执）", Kind: "answer"}, "check.json", "application/json", reply)
 	for _, receipt := range k.Earlier {
 		add(fileItem{Title: "此前调用的回执", Kind: "receipt"}, "receipt.json", "application/json", receipt)
@@ -281,6 +285,36 @@ func (v *visit) packFile(k keptFile, reply []byte) (index fileIndex, files []pac
 		sums.WriteString(hex.EncodeToString(sum.Sum(nil)) + "  " + f.name + "\n")
 	}
 	return index, append(files, packed{"SM3SUMS", []byte(sums.String())}), nil
+}
+
+// resultsOf are the lines of what the case ends with (办理结果). A check obtains what the applicant would hand in, and no result: so the package says who
+// keeps it, and that it is not missing.
+func (v *visit) resultsOf(matter string, parts []api.CheckedPart) (items []fileItem) {
+	codes := []string{matter}
+	if len(parts) > 0 {
+		codes = nil
+		for _, p := range parts {
+			codes = append(codes, p.Matter)
+		}
+	}
+	for _, code := range codes {
+		m, _ := v.snapshot.Book.Matter(code)
+		for _, id := range m.Results {
+			t, _ := v.snapshot.Catalogue.Type(id)
+			department := v.snapshot.Departments[v.provider(id)]
+			items = append(items, fileItem{
+				Title: "办理结果：" + cmp.Or(t.Name, id), Kind: "result", Source: department,
+				Note: "由" + cmp.Or(department, "颁发部门") + "颁发并归档，不在包内：核验只调取申请材料",
+			})
+		}
+		if len(m.Results) == 0 {
+			department := v.snapshot.Departments[m.Department]
+			items = append(items, fileItem{
+				Title: "办理结果：" + cmp.Or(m.Name, code), Kind: "result", Source: department, Note: "不经网关颁发，由" + cmp.Or(department, "办理部门") + "归档，不在包内",
+			})
+		}
+	}
+	return items
 }
 
 var extensions = map[string]string{cases.MediaPDF: ".pdf", cases.MediaOFD: ".ofd", cases.MediaJPEG: ".jpg", cases.MediaPNG: ".png"}

@@ -62,10 +62,14 @@ func TestCaseFile(t *testing.T) {
 		files[f.Name], err = io.ReadAll(r)
 		c.must(err)
 	}
-	for _, name := range []string{"01-business-license.ofd", "02-legal-representative-id.ofd", "03-check.json", "04-receipt.json", "index.json", "SM3SUMS"} {
+	for _, name := range []string{"01-business-license.ofd", "02-legal-representative-id.ofd", "04-check.json", "05-receipt.json", "index.json", "SM3SUMS"} {
 		if len(files[name]) == 0 {
 			t.Errorf("the package has no %s: %d files", name, len(files))
 		}
+	}
+	const why = "由云川市市场监督管理局颁发并归档，不在包内：核验只调取申请材料"
+	if index := string(files["index.json"]); !strings.Contains(index, `"kind": "result"`) || !strings.Contains(index, why) || !page.Says(why) {
+		t.Errorf("it is not said why the decision is not there: %s", index)
 	}
 	for _, line := range strings.Split(strings.TrimSpace(string(files["SM3SUMS"])), "\n") {
 		sum, name, _ := strings.Cut(line, "  ")
