@@ -34,6 +34,7 @@ type signInPage struct {
 	Name  string // of the page
 	Focus string
 	Sorry string
+	Idle  int // minutes without use after which the session is locked; said beforehand (WCAG 2.2.1)
 	Zh    bool
 }
 
@@ -41,7 +42,7 @@ func (p signInPage) title() string     { return p.Name }
 func (p signInPage) formToken() string { return p.Form }
 
 func (v *visit) signIn(s *session.SignIn) signInPage {
-	p := signInPage{SignIn: s, Name: v.in("登录", "Sign in"), Focus: "account", Sorry: v.fault(s.Fault, s.Wait), Zh: v.language() == language.Chinese}
+	p := signInPage{SignIn: s, Name: v.in("登录", "Sign in"), Focus: "account", Sorry: v.fault(s.Fault, s.Wait), Idle: int(v.console.Settings().WithDefaults().Idle / time.Minute), Zh: v.language() == language.Chinese}
 	if s.Account != "" {
 		p.Focus = "password"
 	}

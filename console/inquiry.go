@@ -61,6 +61,7 @@ type searchPage struct {
 	Open     bool // the form is unfolded
 	Asked    []string
 	Searched bool
+	Wrong    bool // a field of the form is, and has the cursor
 	Sentence string
 	Rows     []foundRow
 	Days     []foundDay
@@ -366,6 +367,7 @@ func (v *visit) showSearch(p searchPage, faults map[string]string) error {
 			break
 		}
 	}
+	p.Wrong = focus != ""
 	one := func(name, zh, en, hintZh, hintEn, value string) field {
 		return newField(name, v.in(zh, en), v.in(hintZh, hintEn), value, faults[name], focus)
 	}

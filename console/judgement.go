@@ -22,7 +22,8 @@ type judgedRow struct {
 type judgeForm struct {
 	Once        string
 	Departments []choice
-	Fault       string
+	Fault       string // of the conclusion
+	To          string // what is wrong with the department
 	Note        field
 	Due         field
 	Chosen      string
@@ -80,7 +81,7 @@ func (c *Console) dispose(v *visit) error {
 			j.Note.Error, j.Note.Focus = v.in("请写明理由，不超过 500 字。", "Say why, in at most 500 characters."), true
 		})
 	case q.Disposition == api.DispositionReferred && q.To == "":
-		return wrong(func(j *judgeForm) { j.Fault = v.in("转办要选承办单位。", "A referral names a department.") })
+		return wrong(func(j *judgeForm) { j.To = v.in("转办要选承办单位。", "A referral names a department.") })
 	case q.Due != "" && (dueErr != nil || due.Before(license.DateOf(v.now))):
 		return wrong(func(j *judgeForm) {
 			j.Due.Error, j.Due.Focus = v.in("日期请写成 2026-12-14，不早于今天。", "Write a day as 2026-12-14, not in the past."), true

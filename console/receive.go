@@ -25,7 +25,7 @@ type receivePage struct {
 	How                        []choice
 	File                       field
 	Verified                   []choice // how the clerk verified it; none: it is not filed (存档) for later cases
-	VerifiedFault              string
+	VerifiedFault, HowFault    string
 	Until                      field // last day on which it may be used
 	Fault                      string
 	Number                     string
@@ -152,7 +152,7 @@ func (p *receivePage) lacks(how string, file upload, today license.Date) bool {
 	default:
 		return false
 	}
-	p.File.Focus, p.Until.Focus = p.File.Error != "", p.Until.Error != ""
+	p.File.Focus = true     // it is the first of the fields with an error
 	if p.File.Error == "" { // a browser does not choose a file again by itself
 		p.File.Error = "请把文件再选一次。"
 	}
@@ -177,7 +177,7 @@ func (c *Console) receive(v *visit) error {
 	case !onceID.MatchString(once):
 		return errBadForm
 	case !slices.ContainsFunc(p.How, func(o choice) bool { return o.Value == how }):
-		p.Fault = "请选收到的是什么。"
+		p.HowFault = "请选收到的是什么。"
 		return v.render(200, "receive", p)
 	case p.lacks(how, file, license.DateOf(v.now)):
 		return v.render(200, "receive", p)

@@ -333,6 +333,7 @@ type disputePage struct {
 	Once  string
 	Why   string
 	Fault string
+	Wrong string // what is wrong with the text
 	Do    string
 	Name  string
 	No    string
@@ -383,7 +384,7 @@ func (c *Console) dispute(v *visit) error {
 	}
 	why := cmp.Or(f.text("why"), "不是我办的")
 	if len(why) > maxWhy {
-		p.Why, p.Fault = why, v.in("写得太长，请少于 200 字。", "Please write less than 600 characters.")
+		p.Why, p.Wrong = why, v.in("写得太长，请少于 200 字。", "Please write less than 600 characters.")
 		return v.render(http.StatusOK, "dispute", p)
 	}
 	began := counterCase{ID: once, Began: v.now, Pending: true}

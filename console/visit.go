@@ -182,11 +182,15 @@ func (v *visit) render(status int, name string, page view) error {
 	if err := tmpl.ExecuteTemplate(&b, "layout", f); err != nil {
 		return fmt.Errorf("render %s: %w", name, err)
 	}
+	text := b.String()
+	if strings.Contains(text, ` aria-invalid="true"`) || strings.Contains(text, ` role="alert"`) { // the title is what is heard first
+		text = strings.Replace(text, "<title>", "<title>"+v.in("出错：", "Error: "), 1)
+	}
 	h := v.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", f.Lang)
 	v.w.WriteHeader(status)
-	_, _ = undirected.WriteString(v.w, b.String())
+	_, _ = undirected.WriteString(v.w, text)
 	return nil
 }
 

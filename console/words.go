@@ -123,8 +123,9 @@ func newSign(kind string) sign { return sign{kind} }
 type pick struct {
 	Name, Label, None string
 	Choices           []choice
+	Error             string // what is wrong with it; "" where nothing is
 }
 
-func newPick(name, label, none string, choices []choice) pick {
-	return pick{name, label, none, choices}
+func newPick(name, label, none string, choices []choice, fault ...string) pick {
+	return pick{name, label, none, choices, strings.Join(fault, "")}
 }
