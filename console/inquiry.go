@@ -16,8 +16,8 @@ import (
 	"oncegate/license"
 )
 
-// searchPage is how many records stand on one page.
-const searchRows = 30
+// searchRows is how many records stand on one page.
+const searchRows = 25
 
 // Layouts of what was found.
 const (

@@ -447,7 +447,15 @@ func (v *visit) proven(p *recordPage, r api.Receipt) error {
 
 // witness says who else vouches for the log.
 func (v *visit) witness(a api.VerifyAnswer) string {
-	if w := a.Beside.Witnessed; w != nil && w.Count > 0 {
+	w := a.Beside.Witnessed
+	if w != nil && w.Quorum != nil && w.Quorum.Trees != api.WitnessQuorumTreesNone {
+		by, zh, en := w.Quorum.By, "（仅 SHA-256 树）", " (the SHA-256 tree only)"
+		if w.Quorum.Trees == api.WitnessQuorumTreesBoth {
+			by, zh, en = w.Quorum.BothTrees, "（两棵树）", " (both trees)"
+		}
+		return v.in("见证：", "Witnessed by ") + strings.Join(by, v.in("、", ", ")) + v.in(zh, en)
+	}
+	if w != nil && w.Count > 0 {
 		return v.in(sprint("见证：%d / %d 个见证方已签", w.Count, w.Of), sprint("Witnessed by %d of %d", w.Count, w.Of))
 	}
 	return v.in("见证：未见证", "Not witnessed")
