@@ -271,7 +271,7 @@ if [ "$mode" = full ]; then
 	if command -v gcc >/dev/null; then
 		say "race detector"
 		# TestEveryColumn goes one step after another, a thousand times: there is nothing to race in it.
-		CGO_ENABLED=1 go test -race -skip '^TestEveryColumn$' -timeout 20m ./tlog/... ./store/... ./audit/... ./register/... ./gateway/... ./client/... ./verdict/... ./adapters/... ./config/... ./install/... ./node/... ./certs/second/... ./certs/pki/... ./certs/pkcs11/... ./certs/revocation/... ./certs/timestamp/...
+		CGO_ENABLED=1 go test -race -skip '^TestEveryColumn$' -timeout 20m ./tlog/... ./store/... ./audit/... ./register/... ./gateway/... ./client/... ./verdict/... ./adapters/... ./config/... ./install/... ./node/... ./certs/second/... ./certs/pki/... ./certs/pkcs11/... ./certs/revocation/... ./certs/timestamp/... ./witness ./console/session
 	else
 		skip "the race detector: no C compiler"
 	fi

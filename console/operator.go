@@ -326,7 +326,9 @@ func (v *visit) nodeCertificates(a api.NodeAnswer) (list []nodeCertificate, rest
 			all = append(all, f)
 		}
 	}
-	slices.SortStableFunc(all, func(x, y api.NodeFinding) int { return x.Until.Compare(y.Until.Time) })
+	slices.SortStableFunc(all, func(x, y api.NodeFinding) int { // those that end on one day by name: when in the day is chance
+		return cmp.Or(startOfDay(x.Until.Time).Compare(startOfDay(y.Until.Time)), cmp.Compare(v.said(x.Whose), v.said(y.Whose)))
+	})
 	for _, f := range all[:min(len(all), maxCertificates)] {
 		c := nodeCertificate{Kind: "good", Whose: cmp.Or(v.said(f.Whose), f.About), Until: v.date(f.Until.Time), Next: v.said(f.Do)}
 		days := int(f.Until.Sub(a.Time.Time) / (24 * time.Hour))
@@ -347,7 +349,7 @@ func (v *visit) nodeCertificates(a api.NodeAnswer) (list []nodeCertificate, rest
 		list = append(list, c)
 	}
 	if more := len(all) - len(list); more > 0 {
-		rest = v.in(sprint("其余 %d 张都在 %s 之后到期。", more, list[len(list)-1].Until), sprint("%d more end after %s.", more, list[len(list)-1].Until))
+		rest = v.in(sprint("其余 %d 张在 %s 或以后到期。", more, list[len(list)-1].Until), sprint("%d more end on %s or later.", more, list[len(list)-1].Until))
 	}
 	return list, rest
 }
