@@ -2122,6 +2122,9 @@ type NodeReloadResult string
 
 // NodeState defines model for NodeState.
 type NodeState struct {
+	// Connected Nodes that are connected to the database now, this one too: version, machine and process. PostgreSQL only: SQLite serves one node.
+	Connected []string `json:"connected,omitempty,omitzero"`
+
 	// Nodes How many share the database, as configured.
 	Nodes int `json:"nodes"`
 

@@ -24,6 +24,7 @@ import (
 type OpenOptions struct {
 	Now      func() time.Time
 	Alarm    func(table, what string) // of rows that were altered; see store.Config
+	Name     string                   // of the node that opens it; "": a command
 	Existing bool                     // refuse to make a SQLite database that is not there
 	Recover  bool                     // a recovery begins another log beside those that the database holds
 	Copy     string                   // a copy of the SQLite database, to be opened in its place
@@ -35,7 +36,7 @@ func (s *Setup) OpenStore(ctx context.Context, o OpenOptions) (*store.DB, *Keyri
 	if err != nil {
 		return nil, nil, err
 	}
-	c.Alarm, c.Recover = o.Alarm, o.Recover
+	c.Alarm, c.Recover, c.Name = o.Alarm, o.Recover, o.Name
 	if o.Copy != "" {
 		if c.Driver == store.Postgres {
 			return nil, nil, errors.New("a copy of a PostgreSQL database is named by a configuration of its own")

@@ -117,6 +117,7 @@ type nodeCertificate struct{ Kind, Whose, Until, Left, Next string }
 const (
 	maxTodo         = 12
 	maxCertificates = 12
+	maxConnected    = 8
 )
 
 func (v *visit) nodeOf(k auditCall, a api.NodeAnswer) nodePage {
@@ -186,6 +187,17 @@ func (v *visit) nodeFacts(a api.NodeAnswer) []nodeFact {
 	if a.Node.Nodes > 1 {
 		ready.Note += v.in(sprint("；共 %d 个节点，本页说的是答话的这一个", a.Node.Nodes), sprint("; one of %d nodes, each speaks of itself", a.Node.Nodes))
 	}
+	facts := []nodeFact{ready}
+	if n := len(a.Node.Connected); n > 0 {
+		all := nodeFact{v.in("全部节点", "All nodes"), "good", v.in(sprint("%d 个连着数据库", n), sprint("%d connected", n)), strings.Join(a.Node.Connected[:min(n, maxConnected)], v.in("、", ", "))}
+		if n < a.Node.Nodes {
+			all.Kind, all.Word = "wait", v.in(sprint("%d 个里只有 %d 个连着数据库", a.Node.Nodes, n), sprint("%d of %d connected", n, a.Node.Nodes))
+		}
+		if n > maxConnected {
+			all.Note += v.in(sprint("，另有 %d 个", n-maxConnected), sprint(" and %d more", n-maxConnected))
+		}
+		facts = append(facts, all)
+	}
 	log := nodeFact{v.in("日志", "Log"), "good", v.in(sprint("%s 条", grouped(a.Log.Size)), sprint("%s records", grouped(a.Log.Size))), ""}
 	log.Note = v.in(sprint("最后一条和它的检查点：%s；名称 %s", v.moment(a.Log.LastRecord.Time), a.Log.Origin), sprint("newest record and checkpoint: %s; name %s", v.moment(a.Log.LastRecord.Time), a.Log.Origin))
 	switch {
@@ -204,7 +216,7 @@ func (v *visit) nodeFacts(a api.NodeAnswer) []nodeFact {
 			backup.Word = v.in("时间不对", "of a wrong time")
 		}
 	}
-	facts := []nodeFact{ready, log, v.nodeMark(a), backup, v.nodeReload(a)}
+	facts = append(facts, log, v.nodeMark(a), backup, v.nodeReload(a))
 	for _, one := range []struct{ check, zh, en string }{{"disk", "磁盘", "Disk"}, {"clock", "时钟", "Clock"}, {"search", "审计检索", "Audit search"}} {
 		f := nodeFact{Name: v.in(one.zh, one.en), Kind: v.worst(a, one.check)}
 		var notes []string

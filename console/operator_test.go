@@ -112,6 +112,16 @@ func TestNodePageSaysWhatToDo(t *testing.T) {
 			t.Errorf("the page does not say %q", words)
 		}
 	}
+	d.answer = d.running(func(a *api.NodeAnswer) {
+		a.Node.Nodes, a.Node.Connected = 2, []string{"v0.9.0 gate-1:811", "v0.9.1 gate-2:90"}
+	})
+	if page = d.lookAtNode(); !page.Says("2 个连着数据库") || !page.Says("v0.9.0 gate-1:811、v0.9.1 gate-2:90") {
+		t.Errorf("two nodes:\n%s", page.HTML)
+	}
+	d.answer = d.running(func(a *api.NodeAnswer) { a.Node.Nodes, a.Node.Connected = 3, []string{"v0.9.0 gate-1:811"} })
+	if page = d.lookAtNode(); !page.Says("3 个里只有 1 个连着数据库") {
+		t.Errorf("one of three nodes:\n%s", page.HTML)
+	}
 	d.answer = d.running(func(a *api.NodeAnswer) { a.Node.Ready = false })
 	if got := d.lookAtNode().Headline(); !strings.HasPrefix(got, "本节点现在不受理调用") {
 		t.Errorf("a node that is not ready: %s", got)
@@ -129,6 +139,7 @@ func TestNodePageStaysSmall(t *testing.T) {
 	d.answer = d.running(func(a *api.NodeAnswer) {
 		d.troubled(a)
 		a.Node.Version, a.Log.Origin = hostile, hostile
+		a.Node.Connected = slices.Repeat([]string{hostile + strings.Repeat("点", 30)}, 64)
 		a.Configuration.Last.File, a.Configuration.Last.Why.Zh = strings.Repeat("矿", 500)+hostile, strings.Repeat(hostile, 14)
 		for i := range 5000 {
 			long := strings.Repeat("无", 400) + hostile

@@ -164,7 +164,7 @@ func (n *Node) openVerifiers(context.Context, *config.Setup) error {
 }
 
 func (n *Node) openStore(ctx context.Context, s *config.Setup) (err error) {
-	if n.db, n.keyring, err = s.OpenStore(ctx, config.OpenOptions{Now: n.Now, Alarm: n.alarm()}); err != nil {
+	if n.db, n.keyring, err = s.OpenStore(ctx, config.OpenOptions{Now: n.Now, Alarm: n.alarm(), Name: nodeName()}); err != nil {
 		return err
 	}
 	n.onClose(func(context.Context) error { return n.db.Close() })

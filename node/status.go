@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"time"
 	"unicode/utf8"
 
@@ -34,6 +36,9 @@ func (n *Node) status(ctx context.Context) (api.NodeAnswer, error) {
 	if a.Log.LastRecord, err = n.lastRecord(ctx); err != nil {
 		return a, err
 	}
+	if a.Node.Connected, err = n.db.Connected(ctx); err != nil {
+		return a, err
+	}
 	switch c, err := n.log.LastCosigned(ctx); {
 	case err == nil:
 		a.Log.Witnessed = c.Size
@@ -48,6 +53,15 @@ func (n *Node) status(ctx context.Context) (api.NodeAnswer, error) {
 		a.Findings = append(a.Findings, f.told())
 	}
 	return a, nil
+}
+
+// nodeName is how a node is told from others on the same database: its version, its machine and its process.
+func nodeName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s %s:%d", clip(ReadBuild().Version, 16), clip(host, 20), os.Getpid())
 }
 
 // lastRecord is when the newest record was made; zero if it is not known.

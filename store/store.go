@@ -36,7 +36,9 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,6 +79,8 @@ type Config struct {
 	// and not this one, is refused with ErrForeign before anything is written to it.
 	Recover bool
 
+	// Name is by which Connected knows this process; "": a command, that is no node.
+	Name string
 	// Nodes is how many nodes share the database, 0 meaning 1. SQLite serves one.
 	Nodes int
 	// Standby says that the database is declared highly available: a synchronous standby is asked for.
@@ -215,7 +219,7 @@ func open(ctx context.Context, c Config, wrap sqldb.Wrapper) (*DB, error) {
 
 func (db *DB) connect(ctx context.Context, wrap sqldb.Wrapper) (err error) {
 	c := db.config
-	e, err := sqldb.Open(ctx, sqldb.Config{Engine: c.Driver, Path: c.Path, DSN: c.DSN, Reread: c.Reread, Readers: c.Readers, Searchers: searchReaders, Standby: c.Standby, Wrap: wrap})
+	e, err := sqldb.Open(ctx, sqldb.Config{Engine: c.Driver, Path: c.Path, DSN: c.DSN, Reread: c.Reread, Readers: c.Readers, Searchers: searchReaders, Standby: c.Standby, Name: c.sessionName(), Wrap: wrap})
 	if err != nil {
 		return err
 	}
@@ -269,6 +273,28 @@ func CheckVacant(ctx context.Context, dsn string) error {
 	}
 	return err
 }
+
+// Connected are the names (Config.Name) of the nodes of this log that are connected to the database now; none on SQLite, which serves one. A
+// database may have several gateways, each in a schema of its own.
+func (db *DB) Connected(ctx context.Context) (names []string, err error) {
+	all, err := db.engine.Sessions(ctx)
+	for _, name := range all {
+		if name, ours := strings.CutPrefix(name, db.config.sessionTag()); ours {
+			names = append(names, name)
+		}
+	}
+	return names, err
+}
+
+// sessionName is by which the database knows this process: the log's tag, and its name.
+func (c Config) sessionName() string {
+	if c.Name == "" {
+		return ""
+	}
+	return c.sessionTag() + c.Name
+}
+
+func (c Config) sessionTag() string { return fmt.Sprintf("%08x ", crc32.ChecksumIEEE([]byte(c.Log))) }
 
 // use takes an open engine.
 func (db *DB) use(e *sqldb.DB) {

@@ -61,6 +61,9 @@ func (db *DB) openPostgres(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	if c.Name != "" {
+		db.name = " " + c.Name
+	}
 	db.login.Store(login)
 	open := func(conns int, l limits, patience time.Duration, writes bool) *Pool {
 		p := newPool(nil, postgresDialect())
@@ -152,7 +155,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 func (c connector) connect(ctx context.Context, by *login) (driver.Conn, error) {
 	config := by.config.Copy()
 	config.OnNotice = c.pool.noticed
-	config.RuntimeParams["application_name"] = "oncegate"
+	config.RuntimeParams["application_name"] = program + c.db.name
 	config.RuntimeParams["statement_timeout"] = fmt.Sprint(c.limits.statement.Milliseconds())
 	config.RuntimeParams["lock_timeout"] = fmt.Sprint(c.limits.lock.Milliseconds())
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = fmt.Sprint(c.limits.idle.Milliseconds())
@@ -161,6 +164,33 @@ func (c connector) connect(ctx context.Context, by *login) (driver.Conn, error) 
 		return nil, err
 	}
 	return &connection{conn.(*stdlib.Conn), by, &c.db.login}, nil
+}
+
+// program is how PostgreSQL names our connections (application_name), before the name of the process that has one.
+const program = "oncegate"
+
+// maxSessions bounds the processes that Sessions lists.
+const maxSessions = 64
+
+// Sessions are the names (Config.Name) of the processes that are connected to the database now, each once, sorted; none on SQLite, which serves
+// one process. The server cuts them to 54 bytes each, and shows another role's to nobody.
+func (db *DB) Sessions(ctx context.Context) (names []string, err error) {
+	if db.Read.Engine() != Postgres {
+		return nil, nil
+	}
+	rows, err := db.Read.Query(ctx, "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE ? ORDER BY 1 LIMIT ?", program+" %", maxSessions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names = append(names, strings.TrimPrefix(name, program+" "))
+	}
+	return names, rows.Err()
 }
 
 // Driver implements driver.Connector.

@@ -47,6 +47,8 @@ type Config struct {
 	Readers int    // connections of DB.Read
 	// Searchers are the connections of DB.Search, PostgreSQL only.
 	Searchers int
+	// Name is by which Sessions knows this process, PostgreSQL only; "": it is none of those that Sessions lists.
+	Name string
 	// Standby refuses a PostgreSQL server on which no synchronous standby confirms a commit.
 	Standby bool
 	// Reread reads the connection string anew where one of before is not let in any more, PostgreSQL only; nil: it never changes.
@@ -78,6 +80,7 @@ type DB struct {
 	standby bool                  // PostgreSQL: Config.Standby
 	reread  func() (string, error)
 	opened  atomic.Bool // the login has led in, and Config.Reread says how it changes
+	name    string      // PostgreSQL: Config.Name
 }
 
 // Open opens a database. It refuses settings that are not durable, and an SQLite file that another process has (ErrInUse).
