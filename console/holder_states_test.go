@@ -270,7 +270,7 @@ func TestHolderStatesScreens(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				do(s.name, chromedp.Evaluate[chromedp.Void](`((s) => { const f = document.createElement("form"); f.method = "post"; f.action = s.to; for (const k in s.fields) { const i = document.createElement("input"); i.type = "hidden"; i.name = k; i.value = s.fields[k][0]; f.append(i) } document.body.append(f); f.submit() })(`+string(text)+`)`), chromedp.Sleep(300*time.Millisecond), chromedp.WaitReady("main"))
+				do(s.name, consoletest.Follow(chromedp.Evaluate[chromedp.Void](`((s) => { const f = document.createElement("form"); f.method = "post"; f.action = s.to; for (const k in s.fields) { const i = document.createElement("input"); i.type = "hidden"; i.name = k; i.value = s.fields[k][0]; f.append(i) } document.body.append(f); f.submit() })(`+string(text)+`)`)))
 			}
 			state := "state-" + s.name + suffix
 			consoletest.Photograph(ctx, t, state, 1440, 390)

@@ -186,7 +186,7 @@ func TestNodeScreens(t *testing.T) {
 		clear(d.kept)
 		do := []chromedp.Action[chromedp.Void]{chromedp.Navigate(d.server.URL + "/console/node")}
 		if look {
-			do = append(do, chromedp.Click("main button.primary"), chromedp.Sleep(300e6), chromedp.WaitReady("main"))
+			do = append(do, consoletest.Follow(chromedp.Click("main button.primary")))
 		}
 		if err := chromedp.Do(ctx, do...); err != nil {
 			t.Fatal(name, err)

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
@@ -36,25 +35,23 @@ func TestScreens(t *testing.T) {
 		consoletest.Accessible(ctx, t, name)
 	}
 	submit := func(selector, text string) chromedp.Action[chromedp.Void] {
-		return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-			return chromedp.Do(ctx, chromedp.SendKeys(selector, text+"\r"), chromedp.Sleep(300e6), chromedp.WaitReady("main"))
-		})
+		return consoletest.Follow(chromedp.SendKeys(selector, text+"\r"))
 	}
 	show("ask", "/console/window")
 	show("ask-wrong", "/console/window", submit("#scan", "３７９９０１１９８５０３０７２３１５"))
 	show("ask-case", "/console/window", submit("#scan", "SP-20261130-0001"))
-	show("ask-typed", "/console/window", chromedp.Click(`button[value="YC-FOOD-01"]`), chromedp.Sleep(200e6), submit("#applicant", "91379901MA9920002"))
+	show("ask-typed", "/console/window", consoletest.Follow(chromedp.Click(`button[value="YC-FOOD-01"]`)), submit("#applicant", "91379901MA9920002"))
 	d.answer = d.flat(taxDown)
-	show("result", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
-	show("promise", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6), chromedp.Click("td a.button"), chromedp.Sleep(300e6))
+	show("result", "/console/window", submit("#scan", "SP-20261130-0001"), consoletest.Follow(chromedp.Click("button[name=go]")))
+	show("promise", "/console/window", submit("#scan", "SP-20261130-0001"), consoletest.Follow(chromedp.Click("button[name=go]")), consoletest.Follow(chromedp.Click("td a.button")))
 	d.answer = d.flat(manyThings)
-	show("result-many", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
-	show("notice", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6), chromedp.Click("main .actions a.primary"), chromedp.Sleep(300e6))
-	show("receive", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6), chromedp.Click(`a[href*="receive"]`), chromedp.Sleep(300e6))
+	show("result-many", "/console/window", submit("#scan", "SP-20261130-0001"), consoletest.Follow(chromedp.Click("button[name=go]")))
+	show("notice", "/console/window", submit("#scan", "SP-20261130-0001"), consoletest.Follow(chromedp.Click("button[name=go]")), consoletest.Follow(chromedp.Click("main .actions a.primary")))
+	show("receive", "/console/window", submit("#scan", "SP-20261130-0001"), consoletest.Follow(chromedp.Click("button[name=go]")), consoletest.Follow(chromedp.Click(`a[href*="receive"]`)))
 	d.session.Preferences = session.Preferences{Large: true}
-	show("result-large", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
+	show("result-large", "/console/window", submit("#scan", "SP-20261130-0001"), consoletest.Follow(chromedp.Click("button[name=go]")))
 	d.session.Preferences = session.Preferences{Contrast: true}
-	show("result-contrast", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
+	show("result-contrast", "/console/window", submit("#scan", "SP-20261130-0001"), consoletest.Follow(chromedp.Click("button[name=go]")))
 	d.session.Preferences = session.Preferences{}
 	show("verify", "/console/verify")
 	for name, a := range map[string]api.VerifyAnswer{
@@ -63,23 +60,23 @@ func TestScreens(t *testing.T) {
 		"verified-unproven": {Verdict: api.VerdictNotProven, Kind: "ofd", Says: api.Sentence{Zh: "没有查到签发者的证书是否已被吊销。"}, Lacks: []string{"key-revocation", "status"}, Steps: []api.Step{{Name: "document", State: api.StepStateOk}, {Name: "key-revocation", State: api.StepStateNotCheckable, Reason: "no revocation list covers the certificate"}}},
 	} {
 		d.answer = func(string, gateway.Question) (*gateway.Reply, error) { return answered(t, a), nil }
-		show(name, "/console/verify", chromedp.SendKeys("#text", "eyJ"), chromedp.Click("main button.primary"), chromedp.Sleep(300e6))
+		show(name, "/console/verify", chromedp.SendKeys("#text", "eyJ"), consoletest.Follow(chromedp.Click("main button.primary")))
 	}
 	d.answer = func(string, gateway.Question) (*gateway.Reply, error) {
 		return answered(t, api.CasesAnswer{Cases: []api.CaseSummary{
 			{Case: "SLBDC-20261102-00000017", Matter: "YC-LAND-07", Due: 1, Overdue: 1, Deadline: "2026-11-16"}, {Case: "SLBDC-20261116-00000031", Matter: "YC-LAND-07", Due: 2, Deadline: "2026-11-30"}, {Case: "SLBDC-20261127-00000044", Matter: "YC-LAND-07", Due: 1, Deadline: "2026-12-11"},
 		}}), nil
 	}
-	show("due", "/console/window", chromedp.Click(`form[action="/console/due"] button`), chromedp.Sleep(300e6))
+	show("due", "/console/window", consoletest.Follow(chromedp.Click(`form[action="/console/due"] button`)))
 	d.answer = func(string, gateway.Question) (*gateway.Reply, error) { return refused("case-not-usable"), nil }
-	show("foreign", "/console/window", submit("#scan", "SP-20261130-0009"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
-	show("agent", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("#who2"), chromedp.Click("button[name=go]"), chromedp.Sleep(300e6))
+	show("foreign", "/console/window", submit("#scan", "SP-20261130-0009"), consoletest.Follow(chromedp.Click("button[name=go]")))
+	show("agent", "/console/window", submit("#scan", "SP-20261130-0001"), chromedp.Click("#who2"), consoletest.Follow(chromedp.Click("button[name=go]")))
 	d.console.Late = 50e6
 	d.answer = func(string, gateway.Question) (*gateway.Reply, error) {
 		time.Sleep(5e9)
 		return refused("internal"), nil
 	}
-	show("pending", "/console/window", submit("#scan", "SP-20261130-0009"), chromedp.Click("button[name=go]"), chromedp.Sleep(600e6))
+	show("pending", "/console/window", submit("#scan", "SP-20261130-0009"), consoletest.Follow(chromedp.Click("button[name=go]")))
 }
 
 // TestHolderScreens photographs the pages of holders.
@@ -92,39 +89,32 @@ func TestHolderScreens(t *testing.T) {
 	ctx := consoletest.Browser(t)
 	show := func(name string, actions ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
-		for i, a := range append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(d.server.URL + "/console/holder")}, actions...) {
-			if i > 1 {
-				a = chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-					return chromedp.Do(ctx, chromedp.Sleep(300e6), actions[i-1], chromedp.Sleep(300e6))
-				})
-			}
-			if err := chromedp.Do(ctx, a); err != nil {
-				t.Fatal(name, err)
-			}
+		if err := chromedp.Do(ctx, append([]chromedp.Action[chromedp.Void]{chromedp.Navigate(d.server.URL + "/console/holder")}, actions...)...); err != nil {
+			t.Fatal(name, err)
 		}
 		consoletest.Photograph(ctx, t, name, 1440, 390)
 		consoletest.Accessible(ctx, t, name)
 	}
 	show("holder-home")
-	show("holder-uses", chromedp.Click(`form[action$="uses"] button`), chromedp.Click(".uses summary"))
-	show("holder-dispute", chromedp.Click(`form[action$="uses"] button`), chromedp.Click(".uses a.button"))
-	show("holder-disputed", chromedp.Click(`form[action$="uses"] button`), chromedp.Click(".uses a.button"), chromedp.Click("main form button.primary"))
+	show("holder-uses", consoletest.Follow(chromedp.Click(`form[action$="uses"] button`)), chromedp.Click(".uses summary"))
+	show("holder-dispute", consoletest.Follow(chromedp.Click(`form[action$="uses"] button`)), consoletest.Follow(chromedp.Click(".uses a.button")))
+	show("holder-disputed", consoletest.Follow(chromedp.Click(`form[action$="uses"] button`)), consoletest.Follow(chromedp.Click(".uses a.button")), consoletest.Follow(chromedp.Click("main form button.primary")))
 	stands, asked := map[string]bool{}, []string{}
 	d.answer = d.bringing(stands, &asked)
 	chosen := chromedp.SetValue("#matter", "YC-LAND-07")
-	check := chromedp.Click(`form[action$="check"] button`)
+	check := consoletest.Follow(chromedp.Click(`form[action$="check"] button`))
 	show("holder-check", chosen, check)
-	show("holder-invited", chosen, check, chromedp.SendKeys("#code-spouse", wife.Code+"\r"))
+	show("holder-invited", chosen, check, consoletest.Follow(chromedp.SendKeys("#code-spouse", wife.Code+"\r")))
 	for key := range d.kept {
 		if code, ok := strings.CutPrefix(key, "shared/holder/invitation/"); ok {
 			d.signInAs(wife, "李秀英")
 			there := chromedp.Navigate(d.server.URL + "/console/holder/confirm/" + code)
 			show("holder-confirm", there)
-			show("holder-confirmed", there, chromedp.Click("main form button.primary"))
+			show("holder-confirmed", there, consoletest.Follow(chromedp.Click("main form button.primary")))
 		}
 	}
-	show("holder-consents", chromedp.Click(`form[action$="consents"] button`))
-	show("holder-withdrawn", chromedp.Click(`form[action$="consents"] button`), chromedp.Click(".uses button"))
+	show("holder-consents", consoletest.Follow(chromedp.Click(`form[action$="consents"] button`)))
+	show("holder-withdrawn", consoletest.Follow(chromedp.Click(`form[action$="consents"] button`)), consoletest.Follow(chromedp.Click(".uses button")))
 	d.session.Preferences = session.Preferences{Large: true}
 	show("holder-home-large")
 	d.session.Preferences = session.Preferences{Language: "en"}

@@ -126,18 +126,12 @@ type pageState struct {
 	prints bool
 }
 
-func wait() chromedp.Action[chromedp.Void] { return chromedp.Sleep(350e6) }
-
 func typing(selector, text string) chromedp.Action[chromedp.Void] {
-	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		return chromedp.Do(ctx, chromedp.SendKeys(selector, text+"\r"), wait(), chromedp.WaitReady("main"))
-	})
+	return consoletest.Follow(chromedp.SendKeys(selector, text+"\r"))
 }
 
 func pressing(selector string) chromedp.Action[chromedp.Void] {
-	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		return chromedp.Do(ctx, chromedp.Click(selector), wait(), chromedp.WaitReady("main"))
-	})
+	return consoletest.Follow(chromedp.Click(selector))
 }
 
 // TestStates opens the states of the window's pages that TestScreens does not, photographs and prints them, and holds each to WCAG 2.2 AA; with plain

@@ -473,10 +473,10 @@ func TestAuditorInABrowser(t *testing.T) {
 	ctx := consoletest.Browser(t)
 	do := func(what string, actions ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
-		if err := chromedp.Do(ctx, actions...); err != nil {
+		last := len(actions) - 1 // what leads to the page
+		if err := chromedp.Do(ctx, append(slices.Clone(actions[:last]), consoletest.Follow(actions[last]))...); err != nil {
 			t.Fatal(what, err)
 		}
-		must(t, chromedp.Do(ctx, chromedp.Sleep(400*time.Millisecond), chromedp.WaitReady("main")))
 	}
 	picture := func(name string) {
 		t.Helper()

@@ -3,6 +3,7 @@ package consoletest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,6 +38,27 @@ func Browser(t testing.TB) context.Context {
 	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute) // a page that hangs
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// Follow does what leads to another page, such as sending a form, and waits until that page stands. A machine under load may take long to
+// begin with it: until then the old page looks whole.
+func Follow(do ...chromedp.Action[chromedp.Void]) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		if err := chromedp.Do(ctx, append([]chromedp.Action[chromedp.Void]{chromedp.Evaluate[chromedp.Void]("window.leaving = true")}, do...)...); err != nil {
+			return err
+		}
+		deadline := time.Now().Add(time.Minute)
+		for time.Now().Before(deadline) {
+			state, err := chromedp.Run(ctx, chromedp.Evaluate[string](`window.leaving ? "leaving" : document.readyState`)) // fails while one page takes the place of another
+			if err == nil && state == "complete" {
+				return nil
+			}
+			if err := chromedp.Do(ctx, chromedp.Sleep(20*time.Millisecond)); err != nil {
+				return err
+			}
+		}
+		return errors.New("no other page came")
+	})
 }
 
 // Photograph leaves a picture of the page as it stands, at a width, where the tester wants pictures.
