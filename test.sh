@@ -278,7 +278,9 @@ if [ "$mode" = full ]; then
 	say "every column of both engines"
 	ONCEGATE_LONG=1 go test -timeout 30m -count=1 -run '^TestEveryColumn$' ./store/
 	say "long properties"
-	ONCEGATE_LONG=1 go test -timeout 20m -count=1 ./policy/ ./gateway/
+	ONCEGATE_LONG=1 go test -timeout 40m -count=1 ./policy/ ./gateway/
+	say "every page in every style"
+	ONCEGATE_LONG=1 go test -timeout 20m -count=1 -run Screens ./console/
 	go test -timeout 20m -count=1 ./license/ ./cases/ ./api/ ./register/ ./certs/statuslist/ ./certs/sdjwt/ -rapid.checks=2000
 	say "kill runs"
 	ONCEGATE_TEST_KILLS=50 go test -timeout 20m -count=1 ./store/ ./attack/ -run 'Kill'

@@ -299,11 +299,15 @@ func TestAuditorScreens(t *testing.T) {
 	for _, v := range []struct {
 		name, role  string
 		preferences session.Preferences
+		sometimes   bool
 	}{
-		{"auditor", session.Auditor, session.Preferences{}}, {"auditor-en", session.Auditor, session.Preferences{Language: "en"}}, {"auditor-large", session.Auditor, session.Preferences{Large: true}},
-		{"auditor-contrast", session.Auditor, session.Preferences{Contrast: true}}, {"supervisor", session.Supervisor, session.Preferences{}}, {"supervisor-en", session.Supervisor, session.Preferences{Language: "en"}},
+		{"auditor", session.Auditor, session.Preferences{}, false}, {"auditor-en", session.Auditor, session.Preferences{Language: "en"}, true}, {"auditor-large", session.Auditor, session.Preferences{Large: true}, true},
+		{"auditor-contrast", session.Auditor, session.Preferences{Contrast: true}, true}, {"supervisor", session.Supervisor, session.Preferences{}, true}, {"supervisor-en", session.Supervisor, session.Preferences{Language: "en"}, false},
 	} {
 		t.Run(v.name, func(t *testing.T) {
+			if v.sometimes && os.Getenv(consoletest.Screens) == "" && os.Getenv("ONCEGATE_LONG") == "" {
+				t.Skip("it differs from the others in its style sheet or its menu alone: ONCEGATE_LONG opens it, too")
+			}
 			d := atAudit(t, v.role, "")
 			d.session.Preferences = v.preferences
 			states := d.auditorStates("说明")
