@@ -93,9 +93,6 @@ type Place struct {
 	No         string
 }
 
-// PlaceOf returns the place of a case.
-func PlaceOf(c Case) Place { return Place{c.Registered, c.No} }
-
 // A Consent is a holder's permission: what, to whom, until when.
 type Consent struct {
 	ID        string           `json:"id"`

@@ -461,7 +461,7 @@ func (c *Console) handOver(v *visit) error {
 	if archive == "" || len([]rune(archive)) > 64 {
 		return v.showCaseFile(archive, "请填写接收的档案馆或档案室，不超过 64 个字。")
 	}
-	err = v.run(once, counterCase{ID: once, Pending: true, Began: v.now}, func(ctx context.Context) any {
+	done, err := v.ran(once, counterCase{ID: once, Pending: true, Began: v.now}, func(ctx context.Context) any {
 		done := counterCase{ID: once, Began: v.now}
 		var answered api.Answered[api.HandOverAnswer]
 		q := api.HandOverRequest{Digest: base64.RawURLEncoding.EncodeToString(digest), Archive: archive}
@@ -473,10 +473,6 @@ func (c *Console) handOver(v *visit) error {
 		}
 		return done
 	})
-	if err != nil {
-		return err
-	}
-	done, err := kept[counterCase](v, once)
 	if err != nil {
 		return err
 	}

@@ -145,7 +145,7 @@ func (c *Console) withdraw(v *visit) error {
 		return errBadForm
 	}
 	began := counterCase{ID: once, Began: v.now, Pending: true}
-	err = v.run(once, began, func(ctx context.Context) any {
+	done, err := v.ran(once, began, func(ctx context.Context) any {
 		done := counterCase{ID: once, Began: v.now}
 		var answered api.Answered[api.ConsentAnswer]
 		if v.call(ctx, &done, "w", "consents.withdraw", map[string]string{"id": id}, api.WithdrawRequest{As: k.For.As}, &answered) {
@@ -160,10 +160,6 @@ func (c *Console) withdraw(v *visit) error {
 		}
 		return done
 	})
-	if err != nil {
-		return err
-	}
-	done, err := kept[counterCase](v, once)
 	if err != nil {
 		return err
 	}

@@ -79,6 +79,14 @@ func kept[T any](v *visit, key string) (value T, err error) {
 	return value, json.Unmarshal(text, &value)
 }
 
+// ran is run, and what is kept of it afterwards: what came, or first where the work goes on.
+func (v *visit) ran(key string, first counterCase, work func(ctx context.Context) any) (counterCase, error) {
+	if err := v.run(key, first, work); err != nil {
+		return counterCase{}, err
+	}
+	return kept[counterCase](v, key)
+}
+
 // run does the work of a form behind its page, once for its key, and keeps what comes of it. The page waits at most Config.Late; until the
 // work is done, first is kept. Work goes on when the browser leaves. Work that finds that the same form is under way at another
 // node changes nothing (counterCase.elsewhere): what the other one keeps is not overwritten.

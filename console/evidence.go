@@ -70,19 +70,38 @@ func (c *Console) openEvidence(v *visit) error {
 		})
 	}
 	k.Evidence = once
+	return v.askFurther(once, k, "audit.evidence", map[string]string{"index": strconv.FormatUint(k.Index, 10)}, api.EvidenceRequest{Why: why + "（" + paper + "）", Persons: true})
+}
+
+// askFurther makes one more call about a record that is open, once: k names the call by its id already.
+func (v *visit) askFurther(once string, k keptRecord, operation string, path map[string]string, body any) error {
 	if err := v.keep(v.r.Context(), k.ID, k); err != nil {
 		return err
 	}
 	began := auditCall{ID: once, Began: v.now, Pending: true}
-	err = v.run(once, began, func(ctx context.Context) any {
+	err := v.run(once, began, func(ctx context.Context) any {
 		done := began
-		v.asks(ctx, &done, "audit.evidence", map[string]string{"index": strconv.FormatUint(k.Index, 10)}, api.EvidenceRequest{Why: why + "（" + paper + "）", Persons: true})
+		v.asks(ctx, &done, operation, path, body)
 		return done
 	})
 	if err != nil {
 		return err
 	}
 	return v.backToRecord(once, k.ID, "#evidence")
+}
+
+// furtherPosted is a form that asks about somebody whom the opened evidence of a record names.
+func (v *visit) furtherPosted(fits func(kind string) bool) (once string, k keptRecord, day time.Time, person api.EvidencePerson, err error) {
+	once, _, err = v.oncePosted()
+	if err != nil {
+		return once, k, day, person, err
+	}
+	k, a, err := v.openedRecord()
+	if err != nil || k.Reply == nil {
+		return once, k, day, person, notHere(err)
+	}
+	person, err = v.personOf(k, fits)
+	return once, k, startOfDay(a.Record.Time.Time), person, err
 }
 
 // evidenceOf puts in what the evidence says once it was opened.
@@ -210,33 +229,12 @@ const compareDays = 30
 
 // compare counts the person's calls day by day: a search for that person, and recorded as one.
 func (c *Console) compare(v *visit) error {
-	once, _, err := v.oncePosted()
-	if err != nil {
-		return err
-	}
-	k, a, err := v.openedRecord()
-	if err != nil || k.Reply == nil {
-		return notHere(err)
-	}
-	person, err := v.personOf(k, isOperator)
+	once, k, day, person, err := v.furtherPosted(isOperator)
 	if err != nil {
 		return err
 	}
 	k.Compared = once
-	if err := v.keep(v.r.Context(), k.ID, k); err != nil {
-		return err
-	}
-	began := auditCall{ID: once, Began: v.now, Pending: true}
-	q := api.SummaryRequest{From: api.At(startOfDay(a.Record.Time.Time).AddDate(0, 0, -compareDays)), Days: compareDays + 1, Operator: person.Code}
-	err = v.run(once, began, func(ctx context.Context) any {
-		done := began
-		v.asks(ctx, &done, "audit.summary", nil, q)
-		return done
-	})
-	if err != nil {
-		return err
-	}
-	return v.backToRecord(once, k.ID, "#evidence")
+	return v.askFurther(once, k, "audit.summary", nil, api.SummaryRequest{From: api.At(day.AddDate(0, 0, -compareDays)), Days: compareDays + 1, Operator: person.Code})
 }
 
 func (v *visit) comparedOf(p *recordPage, k keptRecord) {
@@ -296,34 +294,12 @@ type holderWeek struct {
 
 // week looks for the holder's uses of seven days: a search for that person, and recorded as one.
 func (c *Console) week(v *visit) error {
-	once, _, err := v.oncePosted()
-	if err != nil {
-		return err
-	}
-	k, a, err := v.openedRecord()
-	if err != nil || k.Reply == nil {
-		return notHere(err)
-	}
-	person, err := v.personOf(k, isHolder)
+	once, k, day, person, err := v.furtherPosted(isHolder)
 	if err != nil {
 		return err
 	}
 	k.Week = once
-	if err := v.keep(v.r.Context(), k.ID, k); err != nil {
-		return err
-	}
-	day := startOfDay(a.Record.Time.Time)
-	q := api.SearchRequest{From: api.At(day.AddDate(0, 0, 1-weekDays)), To: api.At(day.AddDate(0, 0, 1)), Holder: api.HolderID{Type: person.Type, Code: person.Code}, Limit: 1000}
-	began := auditCall{ID: once, Began: v.now, Pending: true}
-	err = v.run(once, began, func(ctx context.Context) any {
-		done := began
-		v.asks(ctx, &done, "audit.search", nil, q)
-		return done
-	})
-	if err != nil {
-		return err
-	}
-	return v.backToRecord(once, k.ID, "#evidence")
+	return v.askFurther(once, k, "audit.search", nil, api.SearchRequest{From: api.At(day.AddDate(0, 0, 1-weekDays)), To: api.At(day.AddDate(0, 0, 1)), Holder: api.HolderID{Type: person.Type, Code: person.Code}, Limit: 1000})
 }
 
 // weekOf counts the records by system. Those of the gateway itself, such as an erasure, are no use.

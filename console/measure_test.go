@@ -95,9 +95,9 @@ func (g *gauge) timed(b *browser, path string, fields map[string]string) (locati
 	return u.Path, string(body)
 }
 
-// settle waits until the node has checked its search, as it does after every start, in the background: that would be counted as time of requests,
+// waitForSearch waits until the node has checked its search, as it does after every start, in the background: that would be counted as time of requests,
 // most of all of those that wait for a step of a timing grid.
-func (c *city) settle() {
+func (c *city) waitForSearch() {
 	begun := time.Now()
 	for idle := 0; idle < 5; {
 		if time.Since(begun) > 10*time.Minute {
@@ -124,7 +124,7 @@ func TestPagesOnLongLog(t *testing.T) {
 		c.must(c.legacy.Tax.Export(time.Now())) // all sources answer: what is measured is our own time
 	})
 	defer c.stop()
-	c.settle()
+	c.waitForSearch()
 	shop := c.legacy.Population.Cast.FoodShop
 	const times = 40
 	var gauges []*gauge

@@ -338,7 +338,7 @@ func (v *visit) nodeCertificates(a api.NodeAnswer) (list []nodeCertificate, rest
 			all = append(all, f)
 		}
 	}
-	slices.SortStableFunc(all, func(x, y api.NodeFinding) int { // those that end on one day by name: when in the day is chance
+	slices.SortStableFunc(all, func(x, y api.NodeFinding) int { // those that end on one day by name: the time of day says nothing
 		return cmp.Or(startOfDay(x.Until.Time).Compare(startOfDay(y.Until.Time)), cmp.Compare(v.said(x.Whose), v.said(y.Whose)))
 	})
 	for _, f := range all[:min(len(all), maxCertificates)] {

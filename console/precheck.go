@@ -456,7 +456,7 @@ func (c *Console) confirm(v *visit) error {
 	}
 	m, _ := v.snapshot.Book.Matter(i.Matter)
 	began := counterCase{ID: once, Began: v.now, Pending: true}
-	err = v.run(once, began, func(ctx context.Context) any {
+	done, err := v.ran(once, began, func(ctx context.Context) any {
 		done := counterCase{ID: once, Began: v.now}
 		id := phoneConsent + v.once()
 		q := api.ConsentRequest{ID: id, Holder: apiHolder(i.To), Types: types, Matters: append([]string{m.Code}, m.Chain...), Expires: api.At(v.now.Add(consentLife))}
@@ -468,10 +468,6 @@ func (c *Console) confirm(v *visit) error {
 		}
 		return done
 	})
-	if err != nil {
-		return err
-	}
-	done, err := kept[counterCase](v, once)
 	if err != nil {
 		return err
 	}

@@ -190,7 +190,7 @@ func (c *Console) receive(v *visit) error {
 		body.Digest = file.Digest
 	}
 	got := receivedNote{Matter: p.Matter, Material: p.Material, How: how, At: v.now}
-	err = v.run(once, counterCase{ID: once, Pending: true, Began: v.now}, func(ctx context.Context) any {
+	done, err := v.ran(once, counterCase{ID: once, Pending: true, Began: v.now}, func(ctx context.Context) any {
 		done := counterCase{ID: once, Began: v.now}
 		var answered api.Answered[api.MaterialAnswer]
 		if v.call(ctx, &done, "m", "cases.materials", map[string]string{"no": k.Ask.number()}, body, &answered) {
@@ -203,10 +203,6 @@ func (c *Console) receive(v *visit) error {
 		}
 		return done
 	})
-	if err != nil {
-		return err
-	}
-	done, err := kept[counterCase](v, once)
 	if err != nil {
 		return err
 	}

@@ -388,7 +388,7 @@ func (c *Console) dispute(v *visit) error {
 		return v.render(http.StatusOK, "dispute", p)
 	}
 	began := counterCase{ID: once, Began: v.now, Pending: true}
-	err = v.run(once, began, func(ctx context.Context) any {
+	done, err := v.ran(once, began, func(ctx context.Context) any {
 		done := counterCase{ID: once, Began: v.now}
 		q := api.DisputeRequest{Holder: apiHolder(k.For.Holder), As: k.For.As, Record: api.Index(p.Use.Record), Why: why}
 		if v.call(ctx, &done, "d", "holders.dispute", nil, q, nil) {
@@ -401,10 +401,6 @@ func (c *Console) dispute(v *visit) error {
 		}
 		return done
 	})
-	if err != nil {
-		return err
-	}
-	done, err := kept[counterCase](v, once)
 	if err != nil {
 		return err
 	}

@@ -69,9 +69,6 @@ func New(rooms ...Messages) *Catalogue {
 	return c
 }
 
-// Has reports whether the catalogue has a format.
-func (c *Catalogue) Has(format string) bool { _, ok := c.messages[format]; return ok }
-
 // A Printer prints messages in one language. It is safe for concurrent use.
 type Printer struct {
 	Language
